@@ -1,0 +1,90 @@
+"""Settings: frozen pydantic models read from YAML, with ``--set key=value`` on top and wrong keys refused."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fernet_neuro._utils.validation import suggest
+from fernet_neuro.typing import PathLike
+
+
+class Settings(BaseModel):
+    """Base of all recipes: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(kind: type[S], path: PathLike | None = None, overrides: Iterable[str] = ()) -> S:
+    """Read `kind` from a YAML file, then apply ``a.b=value`` overrides (values are YAML too).
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or no YAML mapping, or a key or value is wrong; the message names the key.
+    """
+    values = _read_yaml(Path(path)) if path is not None else {}
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        source = f"recipe {path}" if path is not None else "settings"
+        raise ValueError(f"{source}: " + "; ".join(_explain(kind, item) for item in error.errors())) from None
+
+
+def write_settings(settings: Settings, path: PathLike) -> None:
+    """Write `settings` as YAML, complete or not at all."""
+    from fernet_neuro._utils.atomic import write_text
+
+    write_text(path, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"recipe {path} does not exist; the shipped recipes are in configs/.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"recipe {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ValueError(f"recipe {path} must be a mapping of keys to values; got {type(values).__name__}.")
+    return values
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ValueError(f"--set {override!r} must have the form key=value, such as --set epochs=5.")
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"--set {override!r}: {parent!r} is a single value and has no keys below it.")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {override!r} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _explain(kind: type[Settings], item: Any) -> str:
+    """Return one validation error as a sentence with the key's path and the nearest valid key."""
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key!r}.{suggest(str(item['loc'][-1]), _all_keys(kind))}"
+    return f"{key!r}: {item['msg']} (got {item.get('input')!r})"
+
+
+def _all_keys(kind: type[BaseModel]) -> Iterator[str]:
+    for name, field in kind.model_fields.items():
+        yield name
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _all_keys(inner)

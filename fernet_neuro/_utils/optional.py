@@ -1,0 +1,23 @@
+"""Late import of optional packages, with a message that says what for and how to install."""
+
+from importlib import import_module
+from types import ModuleType
+
+from fernet_neuro.exceptions import MissingDependencyError
+
+
+def import_optional(module: str, purpose: str, extra: str) -> ModuleType:
+    """Import `module`, or raise with the ``pip`` command that installs `extra`.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the package is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{purpose} needs the package {module.split('.')[0]!r}; "
+            f"install it with: pip install 'fernet-neuro[{extra}]'"
+        ) from error

@@ -1,0 +1,49 @@
+"""Progress bars on standard error, with time left; off unless asked for."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def track(
+    items: Iterable[T], description: str, *, total: int | None = None, verbose: bool = False
+) -> Iterator[T]:
+    """Yield `items`, showing a bar called `description` when `verbose`.
+
+    Rich is imported only then, so that library use and ``--help`` stay light.
+    """
+    if not verbose:
+        yield from items
+        return
+    with make_progress() as progress:
+        yield from progress.track(items, description=description, total=total)
+
+
+def make_progress(*columns: str):  # noqa: ANN201 - rich is imported late, so its type cannot be named here
+    """Return a `rich.progress.Progress` for standard error with bar, count, time spent and time left.
+
+    Parameters
+    ----------
+    *columns
+        Further text columns in rich's format syntax, such as ``"loss {task.fields[loss]:.3f}"``.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *(TextColumn(column) for column in columns),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,69 @@
+"""Checks at the border: each says what was got, what is wanted, and the closest valid name."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+
+def suggest(name: str, options: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the option closest to `name`, or an empty string."""
+    close = get_close_matches(str(name), [str(option) for option in options], n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def format_options(options: Iterable[str], most: int = 12) -> str:
+    """Return `options` as a comma-separated list, cut after `most` entries."""
+    names = [str(option) for option in options]
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
+
+
+def check_option(argument: str, value: str, options: Iterable[str]) -> str:
+    """Return `value` if it is one of `options`.
+
+    Raises
+    ------
+    ValueError
+        If it is not; the message lists the options and suggests the closest.
+    """
+    names = list(options)
+    if value not in names:
+        raise ValueError(
+            f"{argument}={value!r} is not known; use one of: {format_options(names)}.{suggest(value, names)}"
+        )
+    return value
+
+
+def check_range(
+    argument: str, value: float, minimum: float | None = None, maximum: float | None = None
+) -> float:
+    """Return `value` if it lies in the closed interval [`minimum`, `maximum`].
+
+    Raises
+    ------
+    ValueError
+        If it lies outside, or is not a number.
+    """
+    low = minimum is None or value >= minimum
+    high = maximum is None or value <= maximum
+    if not (low and high):
+        wanted = " and ".join(
+            f"{sign} {bound}" for sign, bound in ((">=", minimum), ("<=", maximum)) if bound is not None
+        )
+        raise ValueError(f"{argument} must be {wanted}; got {value!r}.")
+    return value
+
+
+def check_type(argument: str, value: Any, types: type | tuple[type, ...]) -> Any:
+    """Return `value` if it is an instance of `types`; ``bool`` never passes for a number.
+
+    Raises
+    ------
+    TypeError
+        If it is of another type.
+    """
+    kinds = types if isinstance(types, tuple) else (types,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{argument} must be {wanted}; got {type(value).__name__} ({value!r}).")
+    return value

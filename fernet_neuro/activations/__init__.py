@@ -1,0 +1,1 @@
+"""Activations on disk and in memory, labelled by stimulus; NumPy only."""

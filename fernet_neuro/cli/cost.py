@@ -1,0 +1,7 @@
+"""``fernet-neuro cost``."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""

@@ -1,0 +1,7 @@
+"""``fernet-neuro probe``."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""

@@ -1,0 +1,1 @@
+"""Whole experiments: recipes, stages and the record of what ran."""

@@ -1,0 +1,1 @@
+"""Networks: one architecture per file, a registry of builders, cards, preprocessing, weights and cost."""

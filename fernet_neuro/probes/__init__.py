@@ -1,0 +1,1 @@
+"""Linear read-outs of labelled activations, with folds that respect groups, nulls and controls."""

@@ -1,0 +1,1 @@
+"""Resampling, multiple testing and calibration; knows arrays, not faces."""

@@ -1,0 +1,1 @@
+"""Stimuli: tables of labelled face images, splits that keep groups apart, adapters, and rendered faces."""

@@ -1,0 +1,1 @@
+"""Rendered faces with known factors: face models, action units, rasteriser and factorial designs."""

@@ -1,0 +1,1 @@
+"""Plot functions: a result in, Matplotlib axes out."""
