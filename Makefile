@@ -1,0 +1,55 @@
+# One target per habit. On a machine with Python 3.11, make and pip, `make demo` or `make test` does the rest.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export FERNET_NEURO_DATA ?= $(wildcard ../shared/data)
+
+.PHONY: demo test test-slow lint types notebooks figures bench docs environment install clean
+
+install: $(STAMP)
+
+# A failed or interrupted installation leaves no stamp, so the next `make` goes on.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 ..."; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)  ## the main job: render, train, extract, probe, figures, demo/index.html
+	$(BIN)/fernet-neuro run configs/demo.yaml --out demo --resume
+
+test: $(STAMP)  ## all tests that take less than twenty seconds each, and the notebooks
+	$(BIN)/python -m pytest -q
+	$(MAKE) --no-print-directory notebooks
+
+test-slow: $(STAMP)  ## the long ones: calibration, kill and resume, two processes
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/codespell fernet_neuro tests benchmarks docs configs README.md CHANGELOG.md CONTRIBUTING.md
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+notebooks: $(STAMP)  ## execute every notebook
+	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 -p no:cacheprovider -m "" notebooks
+
+figures: $(STAMP)  ## rebuild the figures of the last demo
+	$(BIN)/fernet-neuro figures build all --results demo --out demo/figures
+
+bench: $(STAMP)  ## every benchmark of benchmarks/, one after the other; results in benchmarks/results/
+	$(BIN)/python benchmarks/run_all.py
+
+docs: $(STAMP)  ## the examples in the docstrings, and every link and command in the documentation
+	$(BIN)/python -m pytest -q tests/contracts/test_docs.py fernet_neuro
+
+environment: $(STAMP)  ## write environment.yml from pyproject.toml
+	$(BIN)/python tools/make_environment.py
+
+clean:  ## remove the demo and caches; the environment stays
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

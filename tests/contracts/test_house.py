@@ -1,0 +1,57 @@
+"""The promises that the repository makes about itself: environment, imports, start-up."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"torch", "matplotlib", "numba", "nilearn", "pandas", "sklearn", "scipy", "accelerate", "umap", "rsatoolbox"}
+
+
+def _loaded_packages(statement: str) -> set[str]:
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    return set(json.loads(done.stdout))
+
+
+def test_environment_file_is_generated_from_pyproject():
+    spec = importlib.util.spec_from_file_location("make_environment", ROOT / "tools" / "make_environment.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "environment.yml").read_text(encoding="utf-8") == module.build_environment()
+
+
+@pytest.mark.parametrize("statement", ["import fernet_neuro", "import fernet_neuro.cli.app"])
+def test_start_up_loads_no_heavy_package(statement):
+    assert not _loaded_packages(statement) & HEAVY
+
+
+def test_loaded_packages_sees_a_heavy_import():
+    assert "pandas" in _loaded_packages("import pandas")
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["stimuli.table", "stimuli.splits", "activations.store", "probes.evaluate", "stats.multiple", "figures.registry"],
+)
+def test_everything_after_the_activations_imports_without_torch(package):
+    assert "torch" not in _loaded_packages(f"import fernet_neuro.{package}")
+
+
+def test_help_is_printed_in_half_a_second():
+    command = [str(Path(sys.executable).with_name("fernet-neuro")), "--help"]
+    environment = {**os.environ, "COLUMNS": "100"}
+    durations = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
+        durations.append(time.perf_counter() - start)
+    for verb in ("stimuli", "models", "cost", "train", "extract", "probe", "figures", "run"):
+        assert verb in done.stdout
+    assert min(durations) < 0.5
