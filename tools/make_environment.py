@@ -22,7 +22,7 @@ def build_environment() -> str:
     lines = ["name: fernet-neuro", "channels:", "  - conda-forge", "dependencies:"]
     lines += [f"  - python={python}", "  - pip", "  - pip:"]
     lines += [f"      - {_pinned(requirement, pins)!s}" for requirement in project["dependencies"]]
-    lines += ["      - --no-deps --editable ."]
+    lines += ["      - --editable ."]
     return HEADER + "\n".join(lines) + "\n"
 
 
