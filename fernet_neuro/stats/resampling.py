@@ -1,0 +1,207 @@
+"""Permutations that respect groups, and intervals for proportions and means.
+
+What belongs here: drawing null labels and resampled units; turning null scores into p values is `multiple`.
+"""
+
+import numpy as np
+from scipy import stats
+
+from fernet_neuro._utils.validation import check_range
+
+#: Below this many units a bootstrap has too few distinct resamples to find its tails; Student's t is used.
+FEWEST_FOR_BOOTSTRAP = 10
+
+
+def permute_within(
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    rng: np.random.Generator,
+    n: int,
+    *,
+    blocks: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw `n` permutations of `labels`, each of which exchanges labels only inside a group.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+        Labels of any type.
+    groups : ndarray of shape (n_samples,) or None
+        Labels never leave their group, such as the identity shown; None exchanges all freely.
+    rng : numpy.random.Generator
+        Source of the draws.
+    n : int
+        Number of permutations.
+    blocks : ndarray of shape (n_samples,), default=None
+        Samples that must keep one common label, such as near-duplicate photographs of one person with one
+        expression; labels are then exchanged between whole blocks. Without it the null of data with such
+        duplicates is too narrow, because they are not exchangeable one by one.
+
+    Returns
+    -------
+    ndarray of shape (n, n_samples)
+        One permuted copy of `labels` per row.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a block holds several labels or spans several groups, or no permutation could
+        change any label.
+    """
+    labels = np.asarray(labels)
+    check_range("n", n, minimum=1)
+    groups = np.zeros(len(labels), dtype=int) if groups is None else _check_codes("groups", groups, labels)
+    if blocks is None:
+        return _permute_each_group(labels, groups, rng, n)
+    blocks = _check_codes("blocks", blocks, labels)
+    _, first, block_of = np.unique(blocks, return_index=True, return_inverse=True)
+    _check_constant("label", labels, first, block_of)
+    _check_constant("group", groups, first, block_of)
+    return _permute_each_group(labels[first], groups[first], rng, n)[:, block_of]
+
+
+def clopper_pearson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact binomial confidence interval of a proportion of `k` in `n` (unitless).
+
+    Parameters
+    ----------
+    k, n : int
+        Number of successes and of trials.
+    level : float, default=0.95
+        Least probability that the interval covers the true proportion.
+
+    Raises
+    ------
+    ValueError
+        If not ``0 <= k <= n`` and ``n >= 1``, or `level` is outside (0, 1).
+
+    References
+    ----------
+    .. [1] Clopper, C. J. and Pearson, E. S. (1934). The use of confidence or fiducial limits illustrated in
+       the case of the binomial. Biometrika, 26(4), 404-413.
+    """
+    check_range("n", n, minimum=1)
+    check_range("k", k, minimum=0, maximum=n)
+    tail = (1 - _check_level(level)) / 2
+    low = stats.beta.ppf(tail, k, n - k + 1) if k > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, k + 1, n - k) if k < n else 1.0
+    return float(low), float(high)
+
+
+def bootstrap_mean_interval(
+    values: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    level: float = 0.95,
+    n_bootstraps: int = 2000,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """Return a confidence interval of a mean over units.
+
+    From ten units on, the bias-corrected and accelerated bootstrap [1]_, its tails widened for the number of
+    units [2]_; with fewer, Student's t.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_units,)
+        One value per unit, such as a score per fold or per training seed.
+    groups : ndarray of shape (n_units,), default=None
+        Units that depend on each other, such as those of one identity. Groups are then the units: the mean
+        is over group means, so that each group counts once.
+    level : float, default=0.95
+        Probability that the interval covers the mean.
+    n_bootstraps : int, default=2000
+        Number of resamples.
+    rng : numpy.random.Generator
+        Source of the resamples.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end, in the unit of `values`; both the mean where all units are equal.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two units (or groups), or a value is not finite.
+
+    References
+    ----------
+    .. [1] Efron, B. (1987). Better bootstrap confidence intervals. Journal of the American Statistical
+       Association, 82(397), 171-185.
+    .. [2] Hesterberg, T. C. (2015). What teachers should know about the bootstrap. The American Statistician,
+       69(4), 371-386.
+    """
+    units = _unit_means(np.asarray(values, dtype=float), groups)
+    check_range("n_bootstraps", n_bootstraps, minimum=1)
+    tail = (1 - _check_level(level)) / 2
+    if np.ptp(units) == 0:
+        return float(units[0]), float(units[0])
+    if len(units) < FEWEST_FOR_BOOTSTRAP:
+        margin = stats.t.ppf(1 - tail, len(units) - 1) * units.std(ddof=1) / np.sqrt(len(units))
+        return float(units.mean() - margin), float(units.mean() + margin)
+    draws = rng.integers(0, len(units), (n_bootstraps, len(units)))
+    low, high = _bca_ends(units, units[draws].mean(axis=1), tail)
+    return low, high
+
+
+def _permute_each_group(
+    labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator, n: int
+) -> np.ndarray:
+    permuted = np.tile(labels, (n, 1))
+    changeable = False
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        permuted[:, members] = rng.permuted(permuted[:, members], axis=1)
+        changeable |= len(np.unique(labels[members])) > 1
+    if not changeable:
+        raise ValueError(
+            "no group holds two different labels, so permuting within groups changes nothing; "
+            "permute freely (groups=None) or over another grouping."
+        )
+    return permuted
+
+
+def _check_codes(argument: str, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    codes = np.asarray(codes)
+    if codes.shape != labels.shape:
+        raise ValueError(f"{argument} must have the shape of labels, {labels.shape}; got {codes.shape}.")
+    return codes
+
+
+def _check_constant(what: str, values: np.ndarray, first: np.ndarray, block_of: np.ndarray) -> None:
+    mixed = np.flatnonzero(values != values[first][block_of])
+    if len(mixed):
+        raise ValueError(f"each block must have one {what}; sample {int(mixed[0])} differs from its block.")
+
+
+def _check_level(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
+    return level
+
+
+def _unit_means(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(f"values must be finite, of shape (n_units,); got shape {values.shape}.")
+    if groups is not None:
+        _, index = np.unique(_check_codes("groups", groups, values), return_inverse=True)
+        values = np.bincount(index, weights=values) / np.bincount(index)
+    if len(values) < 2:
+        raise ValueError(f"an interval of a mean needs at least two units; got {len(values)}.")
+    return values
+
+
+def _bca_ends(units: np.ndarray, means: np.ndarray, tail: float) -> tuple[float, float]:
+    """Return the percentiles of bootstrapped `means` that bias, skewness and the number of units ask for."""
+    n = len(units)
+    # The bootstrap's spread is too small by sqrt((n - 1) / n), and its tails are normal, not Student's [2].
+    wide = stats.t.ppf(1 - tail, n - 1) * np.sqrt(n / (n - 1))
+    below = np.mean(means < units.mean()) + np.mean(means == units.mean()) / 2
+    bias = stats.norm.ppf(np.clip(below, 1 / len(means), 1 - 1 / len(means)))
+    deviations = units - units.mean()
+    acceleration = (deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5)
+    shifted = bias + np.array([-wide, wide])
+    quantiles = stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    low, high = np.quantile(means, quantiles)
+    return float(low), float(high)
