@@ -1,0 +1,269 @@
+"""Networks by name: the table `MODELS`, and the functions that turn a name, a folder or a function into a network.
+
+What belongs here: names, defaults and provenance; architectures are one per file beside this one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fernet_neuro._utils.validation import check_option, format_options, suggest
+from fernet_neuro.models import densenet, resnet, siamese, sources, swin
+from fernet_neuro.models.blueprint import Blueprint, centred_preprocessing, check_common_options
+from fernet_neuro.models.card import ModelCard
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.preprocessing import Preprocessing
+from fernet_neuro.models.trace import find_head, find_layers
+
+BSD, MIT, OURS = "BSD-3-Clause (torchvision)", "MIT", "BSD-3-Clause (fernet-neuro)"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One registered network.
+
+    Parameters
+    ----------
+    build : callable
+        Takes the options (and ``variant`` where there are several) and returns a `Blueprint`.
+    description : str
+        One line.
+    options : dict
+        Names and default values of the options.
+    variants : tuple of str
+        Published forms; the first is the default.
+    licence, source, paper : str
+        Of the architecture; weights have their own.
+    """
+
+    build: Callable[..., Blueprint]
+    description: str
+    options: dict[str, Any] = field(default_factory=dict)
+    variants: tuple[str, ...] = ("recommended",)
+    licence: str = OURS
+    source: str = ""
+    paper: str = ""
+
+
+def _build_siamese(*, trunk: str, size: int | None, channels: str | None) -> Blueprint:
+    """Return the twin network on its grey trunk, or on any other network less its classifier."""
+    if trunk == "grey":
+        size, channels = size or 48, channels or "grey"
+        net = siamese.GreyTrunk(check_common_options(1, size, channels))
+        twin = siamese.SiameseNet(net, siamese.GREY_WIDTHS[-1] * (size // 8) ** 2)
+        layers = ("trunk.block1", "trunk.block2", "trunk.block3", "trunk.embedding")
+        return Blueprint(twin, centred_preprocessing(size, channels), layers)
+    if trunk == "siamese":
+        raise ValueError("trunk='siamese' is itself a twin network; use another, such as 'resnet10-slim'.")
+    wanted = {key: item for key, item in (("size", size), ("channels", channels)) if item is not None}
+    blueprint, _, _ = _build(trunk, "recommended", wanted)
+    head = find_head(blueprint.module)
+    names = [layer for layer in blueprint.layers or () if layer != head]
+    twin = siamese.SiameseNet(blueprint.module, siamese.remove_head(blueprint.module))
+    return Blueprint(twin, blueprint.preprocessing, tuple(f"trunk.{name}" for name in names))
+
+
+_RESNET_PAPER = "He et al. (2016), Deep residual learning for image recognition, CVPR"
+
+MODELS: dict[str, ModelEntry] = {
+    "resnet18": ModelEntry(
+        resnet.build_resnet18,
+        "ResNet-18: eight blocks, 512-d pooled feature",
+        {"n_classes": 1000, "size": 224, "channels": "rgb"},
+        licence=BSD,
+        source="torchvision",
+        paper=_RESNET_PAPER,
+    ),
+    "resnet50": ModelEntry(
+        resnet.build_resnet50,
+        "ResNet-50 (version 1.5): 16 blocks, 2048-d pooled feature",
+        {"n_classes": 1000, "size": 224, "channels": "rgb"},
+        licence=BSD,
+        source="torchvision",
+        paper=_RESNET_PAPER,
+    ),
+    "resnet50-vggface2": ModelEntry(
+        resnet.build_resnet50_vggface2,
+        "ResNet-50 in the Caffe layout of the VGGFace2 weights, BGR 0-255 input",
+        {"n_classes": 8631, "size": 224},
+        licence=BSD,
+        source="torchvision blocks, layout of the VGGFace2 release",
+        paper="Cao et al. (2018), VGGFace2: A dataset for recognising faces across pose and age, IEEE FG",
+    ),
+    "densenet": ModelEntry(
+        densenet.build_densenet,
+        "the lab's DenseNet for 48 px grey faces; log-probabilities out",
+        {"n_classes": 7, "size": 48, "channels": "grey", "kernel": 3, "dropout": 0.1},
+        variants=("recommended", "released"),
+        source="own code from the published description",
+        paper="Schwartz et al. (2023), Challenging the classical view, Brain Sciences",
+    ),
+    "siamese": ModelEntry(
+        _build_siamese,
+        "twin network for verification, on a 48 px grey trunk or on any other network",
+        {"trunk": "grey", "size": None, "channels": None},
+        source="own code from the published description",
+        paper="Schwartz, O'Nell & Anzellotti (2020), Vision Sciences Society",
+    ),
+    "swin_t": ModelEntry(
+        swin.build_swin_t,
+        "Swin-T: a transformer over shifted windows, 768-d pooled feature",
+        {"n_classes": 1000, "size": 224, "channels": "rgb"},
+        licence=BSD,
+        source="torchvision",
+        paper="Liu et al. (2021), Swin Transformer, ICCV",
+    ),
+    "resnet10-slim": ModelEntry(
+        resnet.build_resnet10_slim,
+        "slim ResNet-10 for 64 px, trained in minutes on two cores; 128-d pooled feature",
+        {"n_classes": 70, "size": 64, "channels": "rgb"},
+        source="own code on torchvision's basic block",
+        paper=_RESNET_PAPER,
+    ),
+}
+
+
+def build_model(name: str, *, seed: int = 0, variant: str = "recommended", **options: Any) -> LayeredModel:
+    """Return a network with seeded random weights, in eval mode.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`, a torchvision name, ``"timm:NAME"``, ``"module:function"`` or ``"file.py:function"``.
+    seed : int
+        Of the initial weights. torch's own random state is neither read nor changed.
+    variant : str
+        Which published form, where there are several.
+    **options
+        Such as ``n_classes``, ``size`` (pixels) or ``channels`` (``"rgb"``, ``"grey"``).
+
+    Raises
+    ------
+    ValueError
+        If the name, the variant or an option is not known; the message suggests the closest.
+    MissingDependencyError
+        For a timm network without timm.
+
+    Examples
+    --------
+    >>> model = build_model("resnet10-slim", n_classes=12)
+    >>> model.layers
+    ('stem', 'layer1', 'layer2', 'layer3', 'layer4', 'avgpool', 'fc')
+    """
+    with torch.random.fork_rng(devices=[]):
+        # The CPU generator alone: torch.manual_seed would reseed every accelerator too.
+        torch.default_generator.manual_seed(seed)
+        blueprint, used, entry = _build(name, variant, options)
+    blueprint.module.eval()
+    card = ModelCard(
+        name=name,
+        preprocessing=blueprint.preprocessing,
+        variant=variant,
+        options=used,
+        seed=seed,
+        licence=entry.licence if entry else "",
+        source=entry.source if entry else name.partition(":")[0] if ":" in name else "torchvision",
+        paper=entry.paper if entry else "",
+    )
+    return LayeredModel(blueprint.module, blueprint.layers or (), card)
+
+
+def _build(
+    name: str, variant: str, options: dict[str, Any]
+) -> tuple[Blueprint, dict[str, Any], ModelEntry | None]:
+    """Return the blueprint with its layers, the options in full, and the entry if `name` is registered."""
+    entry = MODELS.get(name)
+    check_option("variant", variant, entry.variants if entry else ("recommended",))
+    if entry is not None:
+        _check_options(name, options, entry.options)
+        options = {**entry.options, **options}
+        chosen = {"variant": variant} if len(entry.variants) > 1 else {}
+        blueprint = entry.build(**chosen, **options)
+    else:
+        blueprint = _build_from_outside(name, options)
+    if blueprint.layers is None:
+        blueprint = replace(
+            blueprint, layers=find_layers(blueprint.module, make_example(blueprint.preprocessing))
+        )
+    return blueprint, options, entry
+
+
+def _build_from_outside(name: str, options: dict[str, Any]) -> Blueprint:
+    outside = {"n_classes": 1000, "size": 224, "channels": "rgb"}
+    if name.startswith(sources.TIMM_PREFIX):
+        _check_options(name, options, outside)
+        return sources.build_timm(name, **options)
+    if ":" in name:
+        return sources.build_from_function(name, **options)
+    known = sources.list_torchvision()
+    if name not in known:
+        raise ValueError(
+            f"there is no network {name!r}.{suggest(name, [*MODELS, *known])} Registered: "
+            f"{format_options(MODELS)}; also any torchvision name, timm:NAME, module:function, file.py:function."
+        )
+    _check_options(name, options, outside)
+    return sources.build_torchvision(name, **options)
+
+
+def _check_options(name: str, options: dict[str, Any], known: dict[str, Any]) -> None:
+    for key in options:
+        if key not in known:
+            raise ValueError(
+                f"network {name!r} has no option {key!r}; it has: {format_options(known)}.{suggest(key, known)}"
+            )
+
+
+def make_example(preprocessing: Preprocessing) -> torch.Tensor:
+    """Return one black image as the network's input: float32 of shape (1, n_channels, size, size)."""
+    return torch.zeros(1, len(preprocessing.mean), preprocessing.size, preprocessing.size)
+
+
+def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
+    """Return the same architecture, layers and preprocessing with random weights from `seed`."""
+    card = model.card
+    twin = build_model(card.name, seed=seed, variant=card.variant, **card.options)
+    return replace(
+        twin,
+        layers=model.layers,
+        card=replace(
+            card, seed=seed, training_data="none (untrained twin, random weights)", source=twin.card.source
+        ),
+    )
+
+
+def resolve_model(source: str, *, seed: int = 0, **options: Any) -> LayeredModel:
+    """Return the network that `source` names, from disk or newly built.
+
+    Parameters
+    ----------
+    source : str
+        A run folder, a folder written by `save_model`, any name that `build_model` takes, or ``NAME@FILE``: that
+        architecture with the weights of a file (``resnet50-vggface2@resnet50_ft_weight.pkl``) or of a saved folder.
+    seed : int
+        Of the initial weights of a newly built network.
+    **options
+        Of a newly built network; a saved one has its own.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, or options are given for a saved one.
+    StoreError
+        If a folder or file holds no usable weights.
+    """
+    # Here, because `weights` rebuilds saved networks through this module.
+    from fernet_neuro.models.weights import load_model, load_weights
+
+    name, at, place = source.partition("@")
+    if at and not Path(source).exists():
+        if Path(place).is_dir():
+            return load_model(place, code=name)
+        return load_weights(build_model(name, seed=seed, **options), place)
+    if not Path(source).is_dir() or source in MODELS:
+        return build_model(source, seed=seed, **options)
+    if options:
+        raise ValueError(f"{source} is a saved network and takes no options; got {format_options(options)}.")
+    return load_model(source)

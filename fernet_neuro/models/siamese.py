@@ -1,0 +1,112 @@
+"""The twin network that says whether two photographs show one person, on its own 48 px trunk or on any other.
+
+What belongs here: the class and its grey trunk; pairs and the training on them are in `training`.
+
+References
+----------
+[1] Schwartz, E., O'Nell, K. & Anzellotti, S. (2020). Recognising expressions with features for identity.
+    Vision Sciences Society, poster. The twin network, its loss and its ReLU layers are from there; the number and
+    width of the layers are not stated there and are ours.
+"""
+
+from torch import Tensor, cat, nn
+
+from fernet_neuro.models.trace import find_head
+
+GREY_WIDTHS = (32, 64, 128)
+
+
+class SiameseNet(nn.Module):
+    """Two branches with shared weights, compared by the absolute difference of their embeddings.
+
+    Parameters
+    ----------
+    trunk : nn.Module
+        Maps (n, n_channels, size, size) to an embedding; trailing axes are flattened.
+    embedding_dim : int
+        Number of values in one embedding.
+    """
+
+    def __init__(self, trunk: nn.Module, embedding_dim: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.embedding_dim = embedding_dim
+        self.fc = nn.Linear(embedding_dim, 2)
+
+    def forward(self, first: Tensor, second: Tensor | None = None) -> Tensor:
+        """Return the embedding of one branch, or the logits of pairs.
+
+        Parameters
+        ----------
+        first : Tensor of shape (n, n_channels, size, size)
+            Images of the first branch.
+        second : Tensor of the same shape, optional
+            Images of the second branch.
+
+        Returns
+        -------
+        Tensor of shape (n, embedding_dim), or of shape (n, 2) with `second`
+            Embeddings, or logits of "different" (0) and "same" (1).
+        """
+        if second is None:
+            return self.trunk(first).flatten(1)
+        # One pass over both branches, so that batch normalisation sees one batch.
+        embeddings = self.trunk(cat([first, second])).flatten(1)
+        return self.compare(*embeddings.split(len(first)))
+
+    def compare(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return logits (n, 2) of "different" (0) and "same" (1) from embeddings (n, embedding_dim)."""
+        return self.fc((first - second).abs())
+
+
+class GreyTrunk(nn.Module):
+    """Three blocks of convolution, batch normalisation, ReLU and max-pool; the flattened map is the embedding.
+
+    Parameters
+    ----------
+    n_channels : int
+        1 (grey) or 3.
+    widths : tuple of int
+        Channels of the blocks.
+    """
+
+    def __init__(self, n_channels: int = 1, widths: tuple[int, ...] = GREY_WIDTHS) -> None:
+        super().__init__()
+        self.block1 = _make_block(n_channels, widths[0])
+        self.block2 = _make_block(widths[0], widths[1])
+        self.block3 = _make_block(widths[1], widths[2])
+        self.embedding = nn.Flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return embeddings (n, widths[-1] * (size // 8) ** 2)."""
+        return self.embedding(self.block3(self.block2(self.block1(x))))
+
+
+def _make_block(n_in: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(n_out),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+    )
+
+
+def remove_head(module: nn.Module) -> int:
+    """Replace `module`'s classifier by an identity, in place, and return the number of features that it read.
+
+    Raises
+    ------
+    ValueError
+        If the network has no linear layer to take away.
+    """
+    name = find_head(module)
+    if name is None:
+        raise ValueError(
+            f"trunk {type(module).__name__} has no linear classifier to replace by an embedding."
+        )
+    n_features = module.get_submodule(name).in_features
+    module.set_submodule(name, nn.Identity())
+    for path, part in list(module.named_modules()):
+        if isinstance(part, nn.LogSoftmax | nn.Softmax):
+            module.set_submodule(path, nn.Identity())
+    return int(n_features)

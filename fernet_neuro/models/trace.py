@@ -1,0 +1,90 @@
+"""Which layers of a network fire, in which order and with which shape: one forward pass with hooks.
+
+What belongs here: looking at a network's structure; copying activations out of it is in `extraction`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+SKIPPED = (nn.Dropout, nn.Dropout2d, nn.Identity)
+
+
+@torch.no_grad()
+def trace_modules(module: nn.Module, example: Tensor) -> dict[str, tuple[int, ...]]:
+    """Return the output shape, without the batch axis, of each named module that fires exactly once.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Run in eval mode, then put back as it was.
+    example : Tensor of shape (n, n_channels, size, size)
+        One input.
+
+    Returns
+    -------
+    dict
+        Names in the order in which the modules finish. Modules that fire more than once, or whose output is not
+        one tensor, are left out.
+    """
+    counts: Counter[str] = Counter()
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str) -> object:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            counts[name] += 1
+            if isinstance(output, Tensor):
+                shapes[name] = tuple(output.shape[1:])
+
+        return hook
+
+    modes = [(part, part.training) for part in module.modules()]
+    handles = [part.register_forward_hook(note(name)) for name, part in module.named_modules() if name]  # type: ignore[arg-type]
+    try:
+        module.eval()(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for part, training in modes:
+            part.training = training
+    return {name: shape for name, shape in shapes.items() if counts[name] == 1}
+
+
+def find_layers(module: nn.Module, example: Tensor) -> tuple[str, ...]:
+    """Return the layers of `module` that are worth reading, in forward order.
+
+    Plain containers are opened, and so is a top-level part that holds a container of blocks, such as a
+    transformer's encoder; blocks are not. Drop-out and identity layers are left out.
+    """
+    fired = trace_modules(module, example)
+    chosen = set(_choose(module, "", fired, depth=0))
+    if len(chosen) == 1:  # a wrapper around one network
+        inner = next(iter(chosen))
+        chosen |= set(_choose(module.get_submodule(inner), f"{inner}.", fired, depth=0))
+    return tuple(name for name in fired if name in chosen)
+
+
+def _choose(parent: nn.Module, prefix: str, fired: dict[str, tuple[int, ...]], depth: int) -> Iterator[str]:
+    for name, child in parent.named_children():
+        path = prefix + name
+        opened = type(child) in CONTAINERS or (depth == 0 and _holds_blocks(child)) or path not in fired
+        if opened and any(child.children()):
+            yield from _choose(child, f"{path}.", fired, depth + 1)
+        elif path in fired and not isinstance(child, SKIPPED):
+            yield path
+
+
+def _holds_blocks(module: nn.Module) -> bool:
+    return any(
+        type(child) in CONTAINERS and any(any(block.children()) for block in child.children())
+        for child in module.children()
+    )
+
+
+def find_head(module: nn.Module) -> str | None:
+    """Return the name of the last linear layer in `module`'s definition, its classifier; None without one."""
+    names = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
+    return names[-1] if names else None

@@ -1,0 +1,231 @@
+"""Weights on disk: saved networks, and checkpoints of others read without running anything in them.
+
+What belongs here: reading and writing; a network is saved as ``model.safetensors`` and ``model.json``.
+"""
+
+import json
+import pickle
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro._utils.validation import check_option, format_options
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.models._unpickle import read_array_pickle
+from fernet_neuro.models.card import ModelCard
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import build_model
+from fernet_neuro.models.sources import TIMM_PREFIX
+from fernet_neuro.models.trace import find_head
+from fernet_neuro.typing import PathLike
+
+FORMAT = 1
+WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "model")
+
+
+def save_model(model: LayeredModel, folder: PathLike) -> None:
+    """Write `model` to `folder` as ``model.safetensors`` and ``model.json``, complete or not at all."""
+    state = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.module.state_dict().items()
+    }
+    record = {
+        "format": FORMAT,
+        "card": model.card.to_dict(),
+        "layers": list(model.layers),
+        "weight_digest": model.weight_digest(),
+    }
+    with atomic_folder(folder) as temporary:
+        save_file(state, temporary / "model.safetensors")
+        (temporary / "model.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
+    """Return the network that `save_model` wrote to `folder`, or to ``folder/model`` of a run; in eval mode.
+
+    Parameters
+    ----------
+    folder : path
+        A saved network or a run.
+    code : str, optional
+        The architecture's name, needed where it is your own ``file.py:function``: a file on disk must not decide
+        which code is run.
+
+    Raises
+    ------
+    StoreError
+        If something is missing, damaged or does not fit.
+    """
+    place = _find_saved(Path(folder))
+    record = _read_record(place / "model.json")
+    card = ModelCard.from_dict(record["card"])
+    own_code = ":" in card.name and not card.name.startswith(TIMM_PREFIX)
+    if code is None and own_code:
+        raise StoreError(
+            f"{folder} was built by your own code {card.name!r}, which is run only if you name it: "
+            f"use {card.name}@{folder}, or load_model(folder, code={card.name!r})."
+        )
+    card = replace(card, name=code or card.name)
+    model = build_model(card.name, variant=card.variant, **card.options)
+    state = read_state_dict(place / "model.safetensors")
+    _check_keys(model.module, state, str(place), set())
+    model.module.load_state_dict(state)
+    loaded = LayeredModel(model.module, tuple(record["layers"]), card)
+    if loaded.weight_digest() != record["weight_digest"]:
+        raise StoreError(
+            f"{place}: the weights are not those that were saved (digest differs); save them again."
+        )
+    return loaded
+
+
+def _find_saved(folder: Path) -> Path:
+    for place in (folder, folder / "model"):
+        if (place / "model.json").is_file():
+            return place
+    if not folder.is_dir():
+        raise StoreError(f"folder {folder} does not exist.")
+    raise StoreError(
+        f"{folder} holds no saved network (model.json is missing); a run has one when it is complete."
+    )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise StoreError(f"{path} is damaged (no valid JSON); save the network again.") from None
+    if not isinstance(record, dict) or not {"format", "card", "layers", "weight_digest"} <= record.keys():
+        raise StoreError(f"{path} does not describe a network of fernet-neuro.")
+    if record["format"] != FORMAT:
+        raise StoreError(f"{path} has format {record['format']!r}; this version reads format {FORMAT}.")
+    return record
+
+
+def read_state_dict(path: PathLike) -> dict[str, Tensor]:
+    """Return the weights in a checkpoint by name; nothing in the file is ever run.
+
+    Parameters
+    ----------
+    path : path
+        ``.safetensors``; ``.pkl``, a pickled dict of NumPy arrays as in the VGGFace2 release; anything else is
+        read as a torch file. A dict around the weights (``state_dict``, ``state_dict_backbone``, ``model``) and the
+        prefix ``module.`` are taken off.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged, a pickled module, or holds no weights.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise StoreError(f"weight file {file} does not exist.")
+    if file.suffix == ".safetensors":
+        content: Any = _read_safetensors(file)
+    elif file.suffix in (".pkl", ".pickle"):
+        content = {name: torch.from_numpy(array) for name, array in read_array_pickle(file).items()}
+    else:
+        content = _read_torch(file)
+    return _unwrap(content, file)
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except safetensors.SafetensorError as error:
+        raise StoreError(f"weight file {file} is damaged or cut short ({error}).") from None
+
+
+def _read_torch(file: Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.\w+)", str(error))
+        what = f" ({found[1]})" if found else ""
+        if not found and not zipfile.is_zipfile(file):
+            raise StoreError(f"weight file {file} is damaged or not a torch file.") from None
+        raise StoreError(
+            f"weight file {file} holds a pickled object{what}, which could run any code and is not loaded; "
+            "save the weights alone, where they were made: torch.save(net.state_dict(), 'weights.pth')."
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError):
+        raise StoreError(f"weight file {file} is damaged, cut short or not a torch file.") from None
+
+
+def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
+    for key in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    if not isinstance(content, dict) or not content:
+        raise StoreError(f"weight file {file} holds no dict of named weights; got {type(content).__name__}.")
+    wrong = [
+        name for name, item in content.items() if not isinstance(name, str) or not isinstance(item, Tensor)
+    ]
+    if wrong:
+        raise StoreError(f"weight file {file}: {format_options(wrong, 3)} is no tensor; wanted a state_dict.")
+    prefixed = all(name.startswith("module.") for name in content)
+    return {name.removeprefix("module.") if prefixed else name: item for name, item in content.items()}
+
+
+def load_weights(
+    model: LayeredModel, path: PathLike, *, strict: bool = True, head: str = "keep", training_data: str = ""
+) -> LayeredModel:
+    """Put the weights of a checkpoint into `model`'s module and return the network with a card that says so.
+
+    Parameters
+    ----------
+    model : LayeredModel
+        Its module is changed, all of it or, on an error, nothing.
+    path : path
+        See `read_state_dict`.
+    strict : bool
+        Whether names that are missing or left over are an error; a wrong shape always is.
+    head : {"keep", "replace"}
+        ``"replace"`` leaves the checkpoint's classifier out: ours stays as initialised, for other classes.
+    training_data : str
+        What the weights were trained on, for the card.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be read or does not fit; the message names the first offending weights.
+    """
+    check_option("head", head, ("keep", "replace"))
+    state = read_state_dict(path)
+    left_out: set[str] = set()
+    if head == "replace":
+        name = find_head(model.module)
+        left_out = {f"{name}.weight", f"{name}.bias"} if name else set()
+    state = {name: tensor for name, tensor in state.items() if name not in left_out}
+    _check_keys(model.module, state, str(path), left_out, strict=strict)
+    model.module.load_state_dict(state, strict=False)
+    return model.with_card(seed=None, source=Path(path).name, training_data=training_data or "see source")
+
+
+def _check_keys(
+    module: nn.Module, state: dict[str, Tensor], source: str, left_out: set[str], *, strict: bool = True
+) -> None:
+    """Raise unless `state` fits `module`; counters of batches seen may be missing, as in old checkpoints."""
+    own = module.state_dict()
+    problems = [
+        f"{name} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}"
+        for name, tensor in state.items()
+        if name in own and own[name].shape != tensor.shape
+    ]
+    if strict:
+        needed = [name for name in own if name not in left_out and not name.endswith("num_batches_tracked")]
+        missing = [name for name in needed if name not in state]
+        unexpected = [name for name in state if name not in own]
+        problems += [f"missing: {format_options(missing, 3)}"] * bool(missing)
+        problems += [f"unexpected: {format_options(unexpected, 3)}"] * bool(unexpected)
+    if not problems and not any(name in own for name in state):
+        problems = ["no name in common"]
+    if problems:
+        raise StoreError(f"the weights in {source} do not fit the network: {format_options(problems, 5)}.")
