@@ -40,6 +40,11 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def replace_folder(new: PathLike, target: PathLike) -> None:
+    """Rename the finished folder `new` to `target` on the same disk; what was there goes only then."""
+    _swap_folder(Path(new), Path(target))
+
+
 def _swap_folder(new: Path, target: Path) -> None:
     """Put `new` at `target`; what was there stays until the new one can take its place."""
     if not target.exists():
