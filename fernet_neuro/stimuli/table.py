@@ -3,9 +3,11 @@
 What belongs here: the `StimulusTable` noun and its files; decoding is in `images`, partitioning in `splits`.
 """
 
-from collections.abc import Iterable, Sequence
+import csv
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,15 @@ from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.hashing import hash_file, hash_json
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StimulusError
+from fernet_neuro.stimuli._columns import to_canonical, to_text
 from fernet_neuro.typing import PathLike
 
 #: Columns that every table has; an unknown value is the empty string.
 REQUIRED_COLUMNS = ("stimulus_id", "path", "identity", "expression", "view", "session")
 #: Labels are text even where they look like numbers: identity "003" is not 3.
 TEXT_COLUMNS = (*REQUIRED_COLUMNS, "licence", "digest")
+#: A file younger than this may change again without a new time stamp, so its digest is not remembered.
+_RACY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +38,17 @@ class StimulusTable:
     ----------
     frame : DataFrame of shape (n_stimuli, n_columns)
         Columns ``stimulus_id, path, identity, expression, view, session`` (text; empty where unknown),
-        optionally ``licence``, ``digest`` (SHA-256 of the image file) and any further factor.
+        optionally ``licence``, ``digest`` (SHA-256 of the image file) and any further factor, which is
+        bool, int64 or float64 where all its values are, and text otherwise.
         Never edit it in place.
     root : Path or None
-        Folder that relative paths start from.
+        Folder that relative paths start from; None is the working directory.
     """
 
     frame: pd.DataFrame
     root: Path | None = field(default=None)
+    # What each file's digest was, by path and time stamp; shared with the tables cut from this one.
+    _known_digests: dict[Path, tuple[tuple[int, ...], str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, root: PathLike | None = None) -> "StimulusTable":
@@ -51,21 +59,18 @@ class StimulusTable:
         Raises
         ------
         StimulusError
-            If ``stimulus_id`` or ``path`` is missing or empty, an id occurs twice, or a relative path
-            leaves `root`.
+            If ``stimulus_id`` or ``path`` is missing or empty, an id or a column occurs twice, or a relative
+            path leaves `root`.
         """
         frame = frame.reset_index(drop=True).copy()
-        for column in ("stimulus_id", "path"):
-            if column not in frame:
-                raise StimulusError(
-                    f"a stimulus table needs the column {column!r}; got: {format_options(frame.columns)}."
-                )
+        frame.columns = pd.Index([str(column) for column in frame.columns], dtype=object)
+        _check_columns(frame)
         for column in REQUIRED_COLUMNS:
             if column not in frame:
                 frame[column] = ""
-        for column in TEXT_COLUMNS:
-            if column in frame:
-                frame[column] = frame[column].fillna("").astype(str).astype(object)
+        for column in list(frame.columns):
+            normalise = to_text if column in TEXT_COLUMNS else to_canonical
+            frame[column] = normalise(frame[column])
         others = [column for column in frame if column not in REQUIRED_COLUMNS]
         frame = frame[[*REQUIRED_COLUMNS, *others]]
         _check_ids(frame["stimulus_id"])
@@ -116,8 +121,8 @@ class StimulusTable:
         """Return whether both tables hold the same rows in the same order and the same image files."""
         if not isinstance(other, StimulusTable):
             return NotImplemented
-        drop = {"columns": ["path"]}
-        return self.paths() == other.paths() and self.frame.drop(**drop).equals(other.frame.drop(**drop))
+        files, other_files = ([*map(os.path.realpath, table.paths())] for table in (self, other))
+        return files == other_files and self._canonical_frame().equals(other._canonical_frame())
 
     __hash__ = None  # type: ignore[assignment]  # holds a DataFrame
 
@@ -154,27 +159,40 @@ class StimulusTable:
         base = self.root or Path.cwd()
         return [Path(item) if Path(item).is_absolute() else base / item for item in self.frame["path"]]
 
-    @cached_property
+    @property
     def image_digests(self) -> tuple[str, ...]:
         """SHA-256 of each image file as it is on disk now, in row order.
+
+        A file is read again only if its size or time stamp changed since the last call.
 
         Raises
         ------
         StimulusError
             If a file is missing; the message names the first stimulus.
         """
-        digests = []
-        for stimulus_id, path in zip(self.frame["stimulus_id"], self.paths(), strict=True):
-            if not path.is_file():
-                raise StimulusError(f"image of stimulus {stimulus_id!r} does not exist: {path}")
-            digests.append(hash_file(path))
-        return tuple(digests)
+        return tuple(
+            self._digest_of(stimulus_id, path)
+            for stimulus_id, path in zip(self.frame["stimulus_id"], self.paths(), strict=True)
+        )
+
+    def _digest_of(self, stimulus_id: str, path: Path) -> str:
+        if not path.is_file():
+            raise StimulusError(f"image of stimulus {stimulus_id!r} does not exist: {path}")
+        stat = path.stat()
+        signature = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        known = self._known_digests.get(path)
+        if known is not None and known[0] == signature:
+            return known[1]
+        digest = hash_file(path)
+        if time.time() - max(stat.st_mtime, stat.st_ctime) > _RACY_SECONDS:
+            self._known_digests[path] = (signature, digest)
+        return digest
 
     def digest(self) -> str:
         """Return the SHA-256 of ids, labels and image contents, in row order; paths do not count."""
-        columns = [column for column in self.frame if column not in ("path", "digest")]
-        rows = self.frame[columns].astype(str).to_numpy().tolist()
-        return hash_json({"columns": list(columns), "rows": rows, "images": list(self.image_digests)})
+        frame = self._canonical_frame().drop(columns="digest", errors="ignore")
+        rows = [[str(value) for value in row] for row in frame.astype(object).to_numpy().tolist()]
+        return hash_json({"columns": list(frame), "rows": rows, "images": list(self.image_digests)})
 
     def select(
         self, rows: Sequence[bool] | Sequence[int] | np.ndarray | None = None, **factors: object
@@ -183,18 +201,40 @@ class StimulusTable:
 
         Examples
         --------
-        >>> frame = pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["a.png", "b.png"], "view": ["left", "right"]})
-        >>> StimulusTable.from_frame(frame).select(view="right").stimulus_ids.tolist()
+        >>> frame = pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["a.png", "b.png"], "view": ["l", "r"]})
+        >>> StimulusTable.from_frame(frame).select(view="r").stimulus_ids.tolist()
         ['b']
         """
-        index = np.arange(len(self)) if rows is None else np.arange(len(self))[np.asarray(rows)]
+        index = np.arange(len(self)) if rows is None else self._row_index(rows)
         for name, wanted in factors.items():
             values = self.factor(name, complete=False)[index]
-            options = (
-                [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
-            )
+            single = isinstance(wanted, str) or not isinstance(wanted, Iterable)
+            options: list = [wanted] if single else list(wanted)  # type: ignore[call-overload]
+            if values.dtype.kind == "U":
+                options = [str(option) for option in options]
             index = index[np.isin(values, options)]
-        return StimulusTable(self.frame.iloc[index].reset_index(drop=True), self.root)
+        frame = self.frame.iloc[index].reset_index(drop=True)
+        return StimulusTable(frame, self.root, self._known_digests)
+
+    def _row_index(self, rows: Sequence[bool] | Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return row numbers for a mask or for indices, checked."""
+        chosen = np.asarray(rows)
+        if chosen.size == 0 and chosen.dtype.kind != "b":
+            return np.arange(0)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "biu":
+            raise ValueError(f"rows must be a 1-D mask or row numbers; got {chosen.dtype} {chosen.shape}.")
+        if chosen.dtype.kind == "b" and len(chosen) != len(self):
+            raise ValueError(f"rows is a mask of {len(chosen)} for a table of {len(self)} stimuli.")
+        if chosen.dtype.kind != "b" and (chosen.max() >= len(self) or chosen.min() < -len(self)):
+            raise ValueError(f"rows has row {chosen.max()}, but the table has {len(self)} stimuli.")
+        return np.arange(len(self))[chosen]
+
+    def _canonical_frame(self) -> pd.DataFrame:
+        """Return all columns but the path as `from_frame` would form them, which a selection may change."""
+        frame = self.frame.drop(columns="path")
+        for name in set(frame.columns) - set(TEXT_COLUMNS):
+            frame[name] = to_canonical(frame[name])
+        return frame
 
     def align_to(self, stimulus_ids: Iterable[str]) -> "StimulusTable":
         """Return the rows of `stimulus_ids`, in that order: the one explicit way to reorder.
@@ -245,6 +285,20 @@ def check_same_stimuli(first: Iterable[str], second: Iterable[str], names: tuple
             )
 
 
+def _check_columns(frame: pd.DataFrame) -> None:
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise StimulusError(f"a stimulus table has one column of each name; {repeated[0]!r} occurs twice.")
+    if "" in frame.columns:
+        raise StimulusError("every column of a stimulus table needs a name; one has none.")
+    for column in ("stimulus_id", "path"):
+        if column not in frame:
+            raise StimulusError(
+                f"a stimulus table needs the column {column!r}; got: {format_options(frame.columns)}."
+                f"{suggest(column, frame.columns)}"
+            )
+
+
 def _check_ids(ids: pd.Series) -> None:
     if (ids == "").any():
         raise StimulusError(
@@ -253,7 +307,8 @@ def _check_ids(ids: pd.Series) -> None:
     repeated = ids[ids.duplicated()]
     if len(repeated):
         raise StimulusError(
-            f"stimulus ids must be unique; {repeated.nunique()} occur more than once (first: {repeated.iloc[0]!r})."
+            f"stimulus ids must be unique; {repeated.nunique()} occur more than once "
+            f"(first: {repeated.iloc[0]!r})."
         )
 
 
@@ -268,8 +323,11 @@ def _check_paths(frame: pd.DataFrame) -> None:
 
 
 def _relative_to(path: Path, folder: Path) -> str:
-    resolved = path.resolve()
-    return resolved.relative_to(folder).as_posix() if resolved.is_relative_to(folder) else str(resolved)
+    """Return `path` from `folder` if it lies inside (links to pictures are not followed), else absolute."""
+    plain = Path(os.path.normpath(path))
+    if not plain.is_relative_to(folder):
+        plain = plain.parent.resolve() / plain.name
+    return plain.relative_to(folder).as_posix() if plain.is_relative_to(folder) else str(plain)
 
 
 def _table_kind(path: Path) -> str:
@@ -280,13 +338,20 @@ def _table_kind(path: Path) -> str:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(
-        path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""], encoding="utf-8"
-    )
+    # All cells as text: from_frame turns into numbers only what would be written as the same text again.
+    # utf-8-sig also reads what spreadsheets save, with a byte order mark in front.
+    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
 
 
-_READERS = {".csv": _read_csv, ".parquet": pd.read_parquet}
-_WRITERS = {
-    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    text = frame.select_dtypes(object)
+    # A bare carriage return would end the line when read; pandas quotes it only if told to quote everything.
+    returns = any("\r" in value for column in text for value in text[column])
+    frame.to_csv(path, index=False, quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL, encoding="utf-8")
+
+
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": pd.read_parquet}
+_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    ".csv": _write_csv,
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
 }

@@ -1,0 +1,87 @@
+"""The form that a table's columns take in memory, so that no file format can change a label.
+
+What belongs here: turning any column into text, bool, int64 or float64 by one rule, which CSV and Parquet keep.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+
+def to_text(column: pd.Series) -> pd.Series:
+    """Return `column` as Python strings (dtype object); missing values become the empty string.
+
+    Whole floats lose their ``.0``: pandas turns integers with a gap into floats, and identity 3 is not "3.0".
+    """
+    values = column.astype(object)
+    missing = column.isna().to_numpy()
+    text = ["" if gap else _label(value) for value, gap in zip(values, missing, strict=True)]
+    return pd.Series(text, index=column.index, name=column.name, dtype=object)
+
+
+def to_canonical(column: pd.Series) -> pd.Series:
+    """Return a factor column as bool, int64, float64 or text, whatever file it came from.
+
+    Text turns into numbers only where every value is written just as Python writes that number:
+    "3" and "0.5" are numbers, "003", "1e3", "nan" and "NA" stay labels. A gap is NaN among numbers and the
+    empty string elsewhere.
+    """
+    if pd.api.types.is_bool_dtype(column.dtype) and not column.isna().any():
+        return column.astype(bool)
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return _numbers(column)
+    text = _plain_text(column)
+    filled = [value for value in text if value]
+    if filled and len(filled) == len(text) and set(filled) <= {"True", "False"}:
+        return text.map({"True": True, "False": False}).astype(bool)
+    if filled and all(map(_is_integer, filled)):
+        if len(filled) == len(text):
+            return text.astype("int64")
+        return pd.Series([float(item) if item else math.nan for item in text], index=text.index, dtype=float)
+    if filled and all(_is_integer(item) or _is_float(item) for item in filled):
+        return pd.Series([float(item) if item else math.nan for item in text], index=text.index, dtype=float)
+    return text
+
+
+def _plain_text(column: pd.Series) -> pd.Series:
+    missing = column.isna().to_numpy()
+    text = [
+        "" if gap else str(value.item() if isinstance(value, np.generic) else value)
+        for value, gap in zip(column.astype(object), missing, strict=True)
+    ]
+    return pd.Series(text, index=column.index, name=column.name, dtype=object)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    if column.isna().all() and len(column):
+        return pd.Series([""] * len(column), index=column.index, dtype=object)  # a CSV could not tell
+    if pd.api.types.is_integer_dtype(column.dtype) and not column.isna().any():
+        if column.dtype.kind == "u" and len(column) and int(column.max()) >= 2**63:
+            return _plain_text(column)
+        return column.astype("int64")
+    if pd.api.types.is_complex_dtype(column.dtype):
+        return _plain_text(column)
+    return pd.Series(column.to_numpy(dtype=float, na_value=math.nan), index=column.index, dtype=float)
+
+
+def _label(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _is_integer(text: str) -> bool:
+    digits = text[1:] if text.startswith("-") else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
+        return False
+    return str(int(text)) == text and -(2**63) <= int(text) < 2**63
+
+
+def _is_float(text: str) -> bool:
+    if len(text) > 32 or text == "nan":
+        return False
+    try:
+        return repr(float(text)) == text
+    except ValueError:
+        return False

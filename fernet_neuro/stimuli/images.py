@@ -1,0 +1,240 @@
+"""Decoding of image files to 8-bit RGB, and the checks that find bad files before a long run does.
+
+What belongs here: everything that opens a picture; resizing for a network is in `models.preprocessing`.
+"""
+
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from fernet_neuro._utils.hashing import hash_file
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import PathLike
+
+#: What transparent pixels show: the middle grey that most face experiments have as their background.
+BACKGROUND = (128, 128, 128)
+#: File name endings that count as pictures, in lower case.
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif"}
+)
+#: Mean luminance (0-255) below which a photograph counts as almost black.
+BLACK_BELOW = 16.0
+#: Columns of the frame that `check_images` returns.
+FAULT_COLUMNS = ("stimulus_id", "path", "fault", "detail")
+#: Pillow's errors for damaged files; it has no common base class for them.
+_DECODE_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, OverflowError,
+    Image.DecompressionBombError,
+)  # fmt: skip
+#: Integer greys of more than 8 bits: Pillow's mode, and the file formats in which "I" means 0-65535.
+_WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
+_WIDE_FORMATS = ("PNG", "PPM")
+
+
+def load_image(path: PathLike, *, background: tuple[int, int, int] = BACKGROUND) -> np.ndarray:
+    """Return the picture in `path` upright, as 8-bit RGB.
+
+    Grey, palette, CMYK and 1-bit pictures become RGB; 16-bit values v become v / 257, rounded for grey and
+    rounded down for colour; EXIF rotation is applied; of an animation the first frame is taken.
+
+    Parameters
+    ----------
+    path : path
+        Image file of any kind that Pillow reads.
+    background : tuple of int
+        RGB that transparent pixels show, 0-255 each.
+
+    Returns
+    -------
+    ndarray of uint8 of shape (height, width, 3)
+        A writable copy.
+
+    Raises
+    ------
+    StimulusError
+        If the file is missing, empty, truncated, no picture, or has values of no agreed range.
+    """
+    with _open(path) as image:
+        try:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return _to_rgb(upright, image.format, background)
+        except StimulusError:
+            raise
+        except _DECODE_ERRORS as error:
+            raise _unreadable(path, f"is damaged or truncated ({error})") from error
+
+
+def read_image_size(path: PathLike) -> tuple[int, int]:
+    """Return (width, height) of an image file in pixels, as stored, from its header alone.
+
+    Raises
+    ------
+    StimulusError
+        If the file is missing, empty or no picture.
+    """
+    with _open(path) as image:
+        return image.size
+
+
+def measure_image(path: PathLike) -> tuple[tuple[int, int], float]:
+    """Return ((width, height) in pixels as stored, mean luminance 0-255) of a picture, decoding all of it.
+
+    JPEG files are decoded at a lower resolution, which still reads the file to its end and is several times
+    as fast as `load_image`.
+
+    Raises
+    ------
+    StimulusError
+        As `load_image`.
+    """
+    with _open(path) as image:
+        size = image.size
+        try:
+            image.draft("L", (max(1, size[0] // 4), max(1, size[1] // 4)))
+            image.load()
+            rgb = _to_rgb(image, image.format, BACKGROUND)
+        except StimulusError:
+            raise
+        except _DECODE_ERRORS as error:
+            raise _unreadable(path, f"is damaged or truncated ({error})") from error
+    # ITU-R BT.601 weights, as in JPEG and in Pillow's own conversion to grey.
+    return size, float(rgb.reshape(-1, 3).mean(axis=0) @ (0.299, 0.587, 0.114))
+
+
+def check_images(table: StimulusTable, *, n_jobs: int = 1, verbose: bool = False) -> pd.DataFrame:
+    """Decode every picture of `table` and list what is wrong with it.
+
+    Faults are ``missing``, ``unreadable`` (empty, truncated or no picture), ``almost black`` (mean luminance
+    below 16 of 255), ``duplicate`` (the same file content as an earlier stimulus), ``changed`` (the content
+    differs from the table's ``digest``) and ``odd size`` (another size than at least nine tenths of the
+    pictures have; where sizes vary more than that, none is odd).
+
+    Parameters
+    ----------
+    table : StimulusTable
+        What to check.
+    n_jobs : int
+        Number of threads.
+    verbose : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    DataFrame of shape (n_faults, 4)
+        Columns ``stimulus_id, path, fault, detail``, in row order of the table; empty if all is well.
+    """
+    check_range("n_jobs", n_jobs, 1)
+    paths = table.paths()
+    with ThreadPoolExecutor(n_jobs) as pool:
+        found = list(track(pool.map(_inspect, paths), "checking", total=len(paths), verbose=verbose))
+    ids = table.stimulus_ids.tolist()
+    digests = [digest for _, _, digest in found]
+    recorded = table.frame["digest"] if "digest" in table.frame else [""] * len(ids)
+    repeats = _describe_repeats(ids, digests)
+    sizes = _describe_sizes([size for _, size, _ in found])
+    rows = []
+    for row, (fault, _, digest) in enumerate(found):
+        changed = ("changed", "its content is not what it was when the table was made")
+        stale = bool(recorded[row] and digest and recorded[row] != digest)
+        rows += [
+            (ids[row], str(paths[row]), *item)
+            for item in (fault, repeats[row], changed if stale else None, sizes[row])
+            if item
+        ]
+    return pd.DataFrame(rows, columns=list(FAULT_COLUMNS), dtype=object)
+
+
+def check_readable(table: StimulusTable) -> None:
+    """Raise unless every picture of `table` exists and has a readable header; quick enough for any start.
+
+    Raises
+    ------
+    StimulusError
+        Naming the first bad stimulus, its file, and how many more there are.
+    """
+    faults: list[str] = []
+    for stimulus_id, path in zip(table.stimulus_ids, table.paths(), strict=True):
+        try:
+            read_image_size(path)
+        except StimulusError as error:
+            faults.append(f"stimulus {str(stimulus_id)!r}: {error}")
+    if faults:
+        more = f" {len(faults) - 1} more are bad." if len(faults) > 1 else ""
+        raise StimulusError(f"{faults[0]}{more}")
+
+
+def _open(path: PathLike) -> Image.Image:
+    source = Path(path)
+    if not source.is_file():
+        raise StimulusError(f"image {source} does not exist; correct the table's path or leave the row out.")
+    if source.stat().st_size == 0:
+        raise _unreadable(source, "is empty (0 bytes)")
+    try:
+        return Image.open(source)
+    except _DECODE_ERRORS as error:
+        raise _unreadable(source, "is no picture that can be read") from error
+
+
+def _unreadable(path: PathLike, what: str) -> StimulusError:
+    return StimulusError(f"image {path} {what}; get a fresh copy of the file or leave its row out.")
+
+
+def _to_rgb(image: Image.Image, kind: str | None, background: tuple[int, int, int]) -> np.ndarray:
+    if image.mode in _WIDE_MODES or (image.mode == "I" and kind in _WIDE_FORMATS):
+        # Pillow's own conversion clips at 255 instead of scaling.
+        wide = np.asarray(image).astype(np.uint32)
+        grey = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise StimulusError(
+            f"image {getattr(image, 'filename', '')} has 32-bit values, whose range no standard fixes; "
+            f"save it with 8 or 16 bits per channel."
+        )
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        opaque = Image.new("RGBA", image.size, (*background, 255))
+        return np.array(Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB"))
+    return np.array(image.convert("RGB"))
+
+
+def _inspect(path: Path) -> tuple[tuple[str, str] | None, tuple[int, int] | None, str]:
+    """Return (fault and detail or None, size or None, digest or "") of one file."""
+    if not path.is_file():
+        return ("missing", "no such file"), None, ""
+    digest = hash_file(path)
+    try:
+        size, luminance = measure_image(path)
+    except StimulusError as error:
+        return ("unreadable", str(error)), None, digest
+    if luminance < BLACK_BELOW:
+        return ("almost black", f"mean luminance {luminance:.1f} of 255"), size, digest
+    return None, size, digest
+
+
+def _describe_repeats(ids: Sequence[str], digests: Sequence[str]) -> list[tuple[str, str] | None]:
+    first: dict[str, str] = {}
+    faults: list[tuple[str, str] | None] = []
+    for stimulus_id, digest in zip(ids, digests, strict=True):
+        known = first.setdefault(digest, stimulus_id) if digest else stimulus_id
+        faults.append(None if known == stimulus_id else ("duplicate", f"same content as {known!r}"))
+    return faults
+
+
+def _describe_sizes(sizes: Sequence[tuple[int, int] | None]) -> list[tuple[str, str] | None]:
+    known = [size for size in sizes if size is not None]
+    usual = max(set(known), key=known.count) if known else None
+    if usual is None or known.count(usual) < 0.9 * len(known):
+        return [None] * len(sizes)
+    wanted = f"most are {usual[0]} x {usual[1]}"
+    return [
+        None if size is None or size == usual else ("odd size", f"{size[0]} x {size[1]} pixels; {wanted}")
+        for size in sizes
+    ]

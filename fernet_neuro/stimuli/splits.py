@@ -1,0 +1,312 @@
+"""Partitions of a stimulus table that keep identities, views and sessions apart.
+
+What belongs here: who is in the training part and who in the test part; what is fitted on them is the caller's.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.validation import check_option, check_range, format_options
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import Holdout
+
+#: Share of the stimuli of each class that the hold-out "random" tests on.
+RANDOM_TEST_SHARE = 0.2
+#: The ten sets of seven KDEF identities that the lab held out in turn; identity i is the i-th of 70 in sorted
+#: order, which for KDEF is F01..F35, M01..M35. The sets are those of the lab's own scripts, in their order.
+KDEF_SETS: tuple[tuple[int, ...], ...] = (
+    (8, 15, 31, 38, 47, 57, 66),
+    (9, 16, 32, 39, 48, 58, 67),
+    (10, 17, 33, 40, 49, 59, 68),
+    (11, 18, 34, 41, 50, 60, 69),
+    (12, 19, 35, 42, 51, 61, 0),
+    (13, 20, 36, 43, 52, 62, 1),
+    (14, 21, 25, 44, 53, 63, 2),
+    (22, 45, 54, 64, 3, 4, 5),
+    (23, 24, 55, 65, 6, 7, 56),
+    (46, 37, 26, 27, 28, 29, 30),
+)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers of one partition of a table.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"identity-03"`` or ``"view=straight"``.
+    train, test : ndarray of int
+        Row numbers, ascending; no row is in both, and every class is in both.
+    """
+
+    name: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+def make_folds(
+    table: StimulusTable,
+    holdout: Holdout,
+    *,
+    target: str = "expression",
+    n_folds: int = 10,
+    seed: int = 0,
+) -> list[Fold]:
+    """Return folds for reading out `target` with `holdout` kept apart.
+
+    ============ ==========================================================================================
+    hold-out     test part of each fold
+    ============ ==========================================================================================
+    identity     one of `n_folds` groups of identities, drawn by `seed`, of near equal numbers of stimuli
+    view         one view, all others train; likewise ``expression`` and ``session``
+    random       `n_folds` independent draws of a fifth of each class, at least one stimulus; draws overlap
+    kdef10       one of the lab's ten sets of seven identities; needs 70 identities, numbered in sorted order
+    ============ ==========================================================================================
+
+    "random" keeps the sessions of one identity, expression and view on one side, since two photographs of one
+    pose are nearly one photograph; stimuli without a session label count as single. It does not keep
+    identities apart.
+
+    Parameters
+    ----------
+    table : StimulusTable
+        Stimuli; the factor held out and `target` must have a value in every row.
+    holdout : {"identity", "view", "expression", "session", "random", "kdef10"}
+        What no test stimulus shares with a training stimulus.
+    target : str
+        Factor whose values are the classes.
+    n_folds : int
+        Number of folds for "identity" and "random"; the others have their own number.
+    seed : int
+        Seed of the draws of "identity" and "random".
+
+    Returns
+    -------
+    list of Fold
+        Folds of row numbers into `table`.
+
+    Raises
+    ------
+    StimulusError
+        If there is one class only, the target is itself held out, there are too few values to hold out, or a
+        class is missing from the training or the test part of a fold.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(f"{i}{e}", f"{i}{e}.png", i, e) for i in "abcd" for e in ("anger", "fear")]
+    >>> frame = pd.DataFrame(rows, columns=["stimulus_id", "path", "identity", "expression"])
+    >>> folds = make_folds(StimulusTable.from_frame(frame), "identity", n_folds=2)
+    >>> [(fold.name, len(fold.train), len(fold.test)) for fold in folds]
+    [('identity-01', 4, 4), ('identity-02', 4, 4)]
+    """
+    check_option("holdout", holdout, get_args(Holdout))
+    check_range("n_folds", n_folds, 2)
+    classes = table.factor(target).astype(str)
+    factor = {"kdef10": "identity", "random": None}.get(holdout, holdout)
+    if factor == target:
+        raise StimulusError(
+            f"target {target!r} cannot be read out while it is held out (holdout={holdout!r}); "
+            f"hold out another factor."
+        )
+    if len(set(classes)) < 2:
+        found = format_options(sorted(set(classes))) or "none"
+        raise StimulusError(f"target {target!r} needs at least two classes; the table has: {found}.")
+    if factor is None:
+        folds = _random_folds(table, classes, n_folds, seed)
+    else:
+        groups = table.factor(factor).astype(str)
+        folds = _FOLDS_OF.get(holdout, _leave_one_out)(groups, classes, factor, n_folds, seed)
+        for fold in folds:
+            check_disjoint(groups[fold.train], groups[fold.test], f"{factor} (fold {fold.name})")
+    for fold in folds:
+        _check_classes(fold, classes, target)
+    return folds
+
+
+def split_table(
+    table: StimulusTable, *, by: str = "identity", test_share: float = 0.2, seed: int = 0
+) -> tuple[StimulusTable, StimulusTable]:
+    """Return (train, test) tables that share no value of the factor `by`; rows keep their order.
+
+    Parameters
+    ----------
+    table : StimulusTable
+        What to split.
+    by : str
+        Factor whose values go to one side whole.
+    test_share : float
+        Share of the values (not of the stimuli) that go to the test side, between 0 and 1; at least one
+        value goes to each side.
+    seed : int
+        Seed of the draw.
+
+    Raises
+    ------
+    StimulusError
+        If `by` has fewer than two values.
+    ValueError
+        If `test_share` is not between 0 and 1.
+    """
+    if not 0 < test_share < 1:
+        raise ValueError(f"test_share must lie between 0 and 1, such as 0.2; got {test_share!r}.")
+    groups = table.factor(by).astype(str)
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise StimulusError(
+            f"splitting by {by!r} needs at least two values of it; the table has {len(names)}."
+        )
+    n_test = min(max(1, round(test_share * len(names))), len(names) - 1)
+    chosen = make_rng(seed, "split", by).permutation(names)[:n_test]
+    in_test = np.isin(groups, chosen)
+    return table.select(~in_test), table.select(in_test)
+
+
+def check_disjoint(train_groups: Iterable[str], test_groups: Iterable[str], name: str) -> None:
+    """Raise if a value of the factor `name` is on both sides of a split.
+
+    Raises
+    ------
+    StimulusError
+        Naming the first value, in sorted order, that is on both sides.
+    """
+    both = sorted({str(group) for group in train_groups} & {str(group) for group in test_groups})
+    if both:
+        raise StimulusError(
+            f"{len(both)} values of {name} are in both the training and the test part (first: {both[0]!r}); "
+            f"make the parts with `fernet-neuro stimuli split`."
+        )
+
+
+def _identity_folds(
+    groups: np.ndarray, classes: np.ndarray, factor: str, n_folds: int, seed: int
+) -> list[Fold]:
+    names, index = np.unique(groups, return_inverse=True)
+    if len(names) < n_folds:
+        raise StimulusError(
+            f"{n_folds} folds by {factor} need at least {n_folds} of them; the table has {len(names)}. "
+            f"Use n_folds={max(2, len(names))} or fewer."
+        )
+    labels, code = np.unique(classes, return_inverse=True)
+    counts = np.zeros((len(names), len(labels)), dtype=int)
+    np.add.at(counts, (index, code), 1)
+    member = _spread(counts, n_folds, make_rng(seed, "folds", factor))
+    return [_fold_of_mask(f"{factor}-{number + 1:02d}", member[index] == number) for number in range(n_folds)]
+
+
+def _spread(counts: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the fold of each group so that the folds hold near equal numbers of groups and of each class.
+
+    Groups come in random order, those with the most stimuli first, and go to the fold that has the fewest of
+    the classes they bring (by rarity of the class), among the folds with the fewest groups.
+    """
+    order = rng.permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    weight = 1.0 / np.maximum(counts.sum(axis=0), 1)
+    totals = np.zeros((n_folds, counts.shape[1]))
+    sizes = np.zeros(n_folds, dtype=int)
+    member = np.empty(len(counts), dtype=int)
+    for group in order:
+        load = (totals * weight * (counts[group] > 0)).sum(axis=1)
+        fold = int(np.lexsort((totals.sum(axis=1), np.round(load, 12), sizes))[0])
+        member[group] = fold
+        totals[fold] += counts[group]
+        sizes[fold] += 1
+    return member
+
+
+def _kdef_folds(
+    groups: np.ndarray,
+    classes: np.ndarray,  # noqa: ARG001 - the sets are fixed
+    factor: str,  # noqa: ARG001
+    n_folds: int,  # noqa: ARG001
+    seed: int,  # noqa: ARG001
+) -> list[Fold]:
+    names = np.unique(groups)
+    n_wanted = sum(map(len, KDEF_SETS))
+    if len(names) != n_wanted:
+        raise StimulusError(
+            f"holdout 'kdef10' needs the {n_wanted} identities of KDEF; the table has {len(names)}. "
+            f"Use holdout='identity'."
+        )
+    return [
+        _fold_of_mask(f"kdef10-{number + 1:02d}", np.isin(groups, names[list(members)]))
+        for number, members in enumerate(KDEF_SETS)
+    ]
+
+
+def _leave_one_out(
+    groups: np.ndarray,
+    classes: np.ndarray,  # noqa: ARG001 - one fold per value, whatever the classes
+    factor: str,
+    n_folds: int,  # noqa: ARG001
+    seed: int,  # noqa: ARG001
+) -> list[Fold]:
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise StimulusError(
+            f"holdout {factor!r} needs at least two of them; the table has only {names[0]!r}."
+        )
+    return [_fold_of_mask(f"{factor}={name}", groups == name) for name in names]
+
+
+_FOLDS_OF: dict[str, Callable[[np.ndarray, np.ndarray, str, int, int], list[Fold]]] = {
+    "identity": _identity_folds,
+    "kdef10": _kdef_folds,
+}
+
+
+def _random_folds(table: StimulusTable, classes: np.ndarray, n_folds: int, seed: int) -> list[Fold]:
+    group = _near_duplicates(table)
+    # A group's stratum is the set of its classes: one class, unless the target varies within a pose.
+    members: dict[int, set[str]] = {}
+    for number, name in zip(group, classes, strict=True):
+        members.setdefault(int(number), set()).add(str(name))
+    strata: dict[tuple[str, ...], list[int]] = {}
+    for number in sorted(members):
+        strata.setdefault(tuple(sorted(members[number])), []).append(number)
+    folds = []
+    for draw in range(n_folds):
+        rng = make_rng(seed, "folds", "random", draw)
+        chosen: list[int] = []
+        for key in sorted(strata):
+            n_test = max(1, round(RANDOM_TEST_SHARE * len(strata[key])))
+            chosen += rng.permutation(strata[key])[:n_test].tolist()
+        folds.append(_fold_of_mask(f"random-{draw + 1:02d}", np.isin(group, chosen)))
+    return folds
+
+
+def _near_duplicates(table: StimulusTable) -> np.ndarray:
+    """Return a group number per row: sessions of one identity, expression and view share one."""
+    columns: Sequence[np.ndarray] = [
+        table.factor(name, complete=False).astype(str)
+        for name in ("identity", "expression", "view", "session")
+    ]
+    keys: dict[tuple[str, ...], int] = {}
+    groups = np.empty(len(table), dtype=int)
+    for row, (identity, expression, view, session) in enumerate(zip(*columns, strict=True)):
+        key = (identity, expression, view) if identity and session else ("", "", "", str(row))
+        groups[row] = keys.setdefault(key, len(keys))
+    return groups
+
+
+def _fold_of_mask(name: str, in_test: np.ndarray) -> Fold:
+    return Fold(name, np.flatnonzero(~in_test), np.flatnonzero(in_test))
+
+
+def _check_classes(fold: Fold, classes: np.ndarray, target: str) -> None:
+    every = set(classes.tolist())
+    for part, rows in (("training", fold.train), ("test", fold.test)):
+        absent = sorted(every - set(classes[rows].tolist()))
+        if absent:
+            raise StimulusError(
+                f"{len(absent)} of {len(every)} classes of {target!r} have no stimulus in the {part} part of "
+                f"fold {fold.name!r} (first: {absent[0]!r}); use fewer folds, leave that class out, or hold out "
+                f"another factor."
+            )
