@@ -1,0 +1,140 @@
+"""Where in a network identity and expression can be read out: accuracy over layers."""
+
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fernet_neuro.figures.results import HOLDOUTS, choose_readout, find_networks, order_layers, read_summary
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
+from fernet_neuro.viz.style import figure_size, label_of
+
+_PANELS = {"expression": "a", "identity": "b"}
+_PLURALS = {"identity": "identities", "expression": "expressions"}
+_COLUMNS = (
+    "panel",
+    "target",
+    "holdout",
+    "network",
+    "layer",
+    "label",
+    "layer_index",
+    "position",
+    "readout",
+    "accuracy_percent",
+    "low_percent",
+    "high_percent",
+    "interval",
+    "chance_percent",
+    "p_value",
+    "p_value_max",
+    "significant",
+)
+
+
+def read_profile(results: Path) -> pd.DataFrame:
+    """Return the source data, one row per target, network and layer, in %.
+
+    The untrained twin and the pixels are those of the first network.
+    """
+    frame = pd.concat([_read_target(results, target) for target in HOLDOUTS], ignore_index=True)
+    frame["label"] = [_short(layer) for layer in frame["layer"]]
+    layered = frame[frame["network"] != "pixels"]
+    runs = [
+        [_short(layer) for layer in order_layers(rows)] for _, rows in layered.groupby(["target", "network"])
+    ]
+    place = {label: at for at, label in enumerate(merge_orders(runs))}
+    frame["position"] = [place.get(label, 0) for label in frame["label"]]
+    return frame[list(_COLUMNS)]
+
+
+def merge_orders(orders: list[list[str]]) -> list[str]:
+    """Return one order of all names that keeps every given order.
+
+    Raises
+    ------
+    ValueError
+        If two orders contradict one another.
+
+    Examples
+    --------
+    >>> merge_orders([["stem", "layer1", "fc"], ["stem", "layer1", "avgpool", "fc"]])
+    ['stem', 'layer1', 'avgpool', 'fc']
+    """
+    graph: TopologicalSorter[str] = TopologicalSorter()
+    for order in sorted(orders, key=len, reverse=True):
+        for at, name in enumerate(order):
+            graph.add(name, *order[at - 1 : at] if at else ())
+    try:
+        return list(graph.static_order())
+    except CycleError as error:
+        raise ValueError(
+            f"the networks name layers {error.args[1][0]!r} and {error.args[1][1]!r} in different orders; "
+            f"draw them from separate results folders."
+        ) from error
+
+
+def _short(layer: str) -> str:
+    """Return the layer's name without the wrapper that a twin network puts around its trunk."""
+    return layer.removeprefix("trunk.")
+
+
+def _read_target(results: Path, target: str) -> pd.DataFrame:
+    networks = find_networks(results, target)
+    wanted = [(name, "network", name) for name in networks]
+    wanted += [(networks[0], control, control) for control in ("untrained", "pixels")]
+    parts = []
+    for network, source, name in wanted:
+        summary = read_summary(results, network, target)
+        keep = (summary["source"] == source) & (summary["readout"] == choose_readout(summary))
+        parts.append(summary[keep].sort_values("layer_index").assign(network=name))
+    frame = pd.concat(parts, ignore_index=True)
+    return frame.assign(
+        panel=_PANELS[target],
+        holdout=HOLDOUTS[target],
+        accuracy_percent=100 * frame["balanced_accuracy"],
+        low_percent=100 * frame["balanced_accuracy_low"],
+        high_percent=100 * frame["balanced_accuracy_high"],
+        chance_percent=100 * frame["chance_level"],
+        significant=frame["p_value_max"] < 0.05,
+    )
+
+
+def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
+    """Draw both panels: expression read-out and identity read-out."""
+    figure = Figure(figsize=figure_size("double", 82), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.04)
+    axes = figure.subplots(1, 2)
+    for ax, (target, panel) in zip(axes, _PANELS.items(), strict=True):
+        plot_layer_profile(source[source["target"] == target], ax)
+        ax.set_title(f"$\\bf{{{panel}}}$  {target.capitalize()} read-out, new {_PLURALS[HOLDOUTS[target]]}")
+    axes[1].set_ylabel("")
+    networks = list(dict.fromkeys(source["network"]))
+    figure.legend(handles=profile_legend(networks), loc="outside lower center", ncols=4)
+    return figure
+
+
+def caption_profile(source: pd.DataFrame) -> str:
+    """Say what is shown, what the bands are over and what the marks mean."""
+    intervals = " and ".join(dict.fromkeys(str(value) for value in source["interval"]))
+    readouts = ", ".join(dict.fromkeys(source["readout"]))
+    names = [name for name in dict.fromkeys(source["network"]) if name not in ("untrained", "pixels")]
+    return (
+        f"Linear read-out ({readouts}) of (a) expression with identities held out and (b) identity with "
+        f"expressions held out, over the layers in forward order. Lines: balanced accuracy; bands: 95 % "
+        f"interval over {intervals}. Marks above the panels: p < .05 for that network and layer, permutation "
+        f"test corrected for the number of layers by the maximum statistic. The untrained twin is that of "
+        f"the {label_of(names[0]).lower()}; pixels have no layers. Dashed: chance; dotted: the limit of 100 %."
+    )
+
+
+SPEC = FigureSpec(
+    name="layer-profile",
+    title="Read-out of expression and identity over layers",
+    needs=tuple(f"probes/*/{target}/summary.json" for target in HOLDOUTS),
+    read=read_profile,
+    draw=draw_profile,
+    caption=caption_profile,
+)

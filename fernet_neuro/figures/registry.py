@@ -1,0 +1,74 @@
+"""The figures by name, and the one way to write them: PDF, PNG, source-data CSV and caption."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fernet_neuro import __version__
+from fernet_neuro._utils.atomic import atomic_file, write_text
+from fernet_neuro._utils.validation import check_option
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures import architecture, confusion, layer_profile, stimulus_sheet, transfer_bars
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.typing import PathLike
+from fernet_neuro.viz.style import style
+
+FIGURES: dict[str, FigureSpec] = {
+    module.SPEC.name: module.SPEC
+    for module in (transfer_bars, layer_profile, confusion, stimulus_sheet, architecture)
+}
+
+
+def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
+    """Draw the figure `name` from the folder `results` and write it to the folder `out`.
+
+    The same results give the same bytes: no dates, no host names, no random numbers.
+
+    Returns
+    -------
+    list of Path
+        ``NAME.pdf`` (text stays text), ``NAME.png`` (300 dpi), ``NAME.csv`` (what is drawn, tidy)
+        and ``NAME.txt`` (the caption).
+
+    Raises
+    ------
+    ValueError
+        If there is no such figure; the message suggests the closest name.
+    StoreError
+        If a result is missing or damaged; the message says how to make it.
+    """
+    check_option("figure", name, FIGURES)
+    folder = Path(results)
+    if not folder.is_dir():
+        raise StoreError(
+            f"results folder {folder} does not exist; make it with: "
+            f"fernet-neuro run configs/demo.yaml --out {folder}"
+        )
+    spec = FIGURES[name]
+    source = spec.read(folder)
+    with style():
+        return _write(spec, source, spec.draw(source, folder), Path(out))
+
+
+def _write(spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path) -> list[Path]:
+    writers: dict[str, Callable[[Path], object]] = {
+        # Dates in the files would make two builds of the same results differ.
+        ".pdf": lambda path: figure.savefig(
+            path, metadata={"Title": spec.title, "Creator": _SOFTWARE, "Producer": None, "CreationDate": None}
+        ),
+        ".png": lambda path: figure.savefig(
+            path, dpi=300, metadata={"Title": spec.title, "Software": _SOFTWARE}
+        ),
+        ".csv": lambda path: source.to_csv(path, index=False, float_format="%.10g", lineterminator="\n"),
+    }
+    written = [out / f"{spec.name}{suffix}" for suffix in (*writers, ".txt")]
+    for path, write in zip(written, writers.values(), strict=False):
+        with atomic_file(path) as temporary:
+            write(temporary)
+    write_text(written[-1], spec.caption(source) + "\n")
+    return written
+
+
+_SOFTWARE = f"fernet-neuro {__version__}"

@@ -1,0 +1,207 @@
+"""Reads a results folder as tables; what is missing is named, with the command that makes it.
+
+What belongs here: the layout of the folder and the choices fixed before looking at the scores. No plots.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from fernet_neuro._utils.validation import format_options
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.typing import PathLike
+
+#: The trained networks of the comparison, in the order of the figures.
+NETWORKS = ("identity", "verification", "expression")
+#: What is read out, and which factor its test folds hold out.
+HOLDOUTS = {"expression": "identity", "identity": "expression"}
+
+_SUMMARY_COLUMNS = (
+    "source",
+    "layer",
+    "layer_index",
+    "readout",
+    "n_classes",
+    "chance_level",
+    "balanced_accuracy",
+    "balanced_accuracy_low",
+    "balanced_accuracy_high",
+    "interval",
+)
+_FOLD_COLUMNS = ("source", "layer", "layer_index", "readout", "fold", "balanced_accuracy")
+_CONFUSION_COLUMNS = ("source", "layer", "readout", "true", "predicted", "count")
+_SUMMARY_TEXT = {"p_value": float("nan"), "p_value_max": float("nan")}
+
+
+def probe_folder(results: PathLike, network: str, target: str) -> Path:
+    """Return where the probe of `target` on `network` lies."""
+    return Path(results) / "probes" / network / target
+
+
+def find_networks(results: PathLike, target: str) -> list[str]:
+    """Return the networks whose probe of `target` is in the folder, the known ones first.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    folder = Path(results) / "probes"
+    found = sorted(path.parent.parent.name for path in folder.glob(f"*/{target}/summary.json"))
+    if not found:
+        raise _missing(probe_folder(results, NETWORKS[0], target) / "summary.json", results)
+    return [name for name in NETWORKS if name in found] + [name for name in found if name not in NETWORKS]
+
+
+def read_settings_of(results: PathLike, network: str, target: str) -> dict:
+    """Return the settings that the probe of `target` on `network` was run with."""
+    return dict(_read_summary_json(results, network, target).get("settings", {}))
+
+
+def read_summary(results: PathLike, network: str, target: str) -> pd.DataFrame:
+    """Return ``summary.json`` as a frame, one row per source, layer and read-out.
+
+    Returns
+    -------
+    DataFrame
+        The columns of the file (accuracies as fractions), and ``network`` and ``target``; a p-value
+        that was not computed is NaN.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged, or lacks a column.
+    """
+    path = probe_folder(results, network, target) / "summary.json"
+    frame = pd.DataFrame(_read_summary_json(results, network, target).get("layers", []))
+    _check_columns(frame, _SUMMARY_COLUMNS, path)
+    for column, value in _SUMMARY_TEXT.items():
+        frame[column] = pd.to_numeric(frame[column]) if column in frame else value
+    return frame.assign(network=network, target=target)
+
+
+def read_folds(results: PathLike, network: str, target: str) -> pd.DataFrame:
+    """Return ``results.csv`` (one row per source, layer, read-out and fold) with ``network`` and ``target``.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged, or lacks a column.
+    """
+    frame = _read_csv(results, probe_folder(results, network, target) / "results.csv", _FOLD_COLUMNS)
+    return frame.assign(network=network, target=target)
+
+
+def read_confusion(results: PathLike, network: str, target: str) -> pd.DataFrame:
+    """Return ``confusion.csv`` (counts of true and predicted labels) with ``network`` and ``target``.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged, or lacks a column.
+    """
+    frame = _read_csv(results, probe_folder(results, network, target) / "confusion.csv", _CONFUSION_COLUMNS)
+    labels = {column: frame[column].astype(str) for column in ("true", "predicted")}
+    return frame.assign(network=network, target=target, **labels)
+
+
+def choose_readout(frame: pd.DataFrame) -> str:
+    """Return ``ridge`` where it was run, else the first read-out of the file: never the best one."""
+    readouts = list(dict.fromkeys(frame["readout"]))
+    return "ridge" if "ridge" in readouts else readouts[0]
+
+
+def order_layers(frame: pd.DataFrame) -> list[str]:
+    """Return the layers of `frame` in forward order."""
+    ordered = frame[["layer", "layer_index"]].drop_duplicates().sort_values("layer_index", kind="stable")
+    return [str(layer) for layer in ordered["layer"]]
+
+
+def choose_layer(layers: Sequence[str]) -> str:
+    """Return the layer to report, fixed before looking at scores.
+
+    It is the average pool, else the embedding, else the last but one.
+
+    The last named layer is the network's own output, which is trained for its own labels. Reporting the
+    best layer instead would choose it on the data that then test it.
+
+    Examples
+    --------
+    >>> choose_layer(["stem", "layer1", "trunk.avgpool", "embedding", "fc"])
+    'trunk.avgpool'
+    >>> choose_layer(["conv1", "conv2", "pool", "fc"])
+    'pool'
+    """
+    for wanted in ("avgpool", "embedding"):
+        named = [layer for layer in layers if layer.split(".")[-1] == wanted]
+        if named:
+            return named[-1]
+    return layers[max(len(layers) - 2, 0)]
+
+
+def require(path: PathLike, results: PathLike) -> Path:
+    """Return `path` if it is a file.
+
+    Raises
+    ------
+    StoreError
+        If it is not; the message says how to make it.
+    """
+    if not Path(path).is_file():
+        raise _missing(Path(path), results)
+    return Path(path)
+
+
+def _read_summary_json(results: PathLike, network: str, target: str) -> dict:
+    path = require(probe_folder(results, network, target) / "summary.json", results)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(content, dict) or not isinstance(content.get("layers"), list):
+        raise _damaged(path, "it holds no list of layers")
+    return content
+
+
+def _read_csv(results: PathLike, path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    require(path, results)
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], encoding="utf-8")
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    _check_columns(frame, columns, path)
+    return frame
+
+
+def _check_columns(frame: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
+    absent = [column for column in columns if column not in frame]
+    if absent:
+        raise _damaged(path, f"it has no column {format_options(absent)}")
+    if frame.empty:
+        raise _damaged(path, "it has no rows")
+    if "balanced_accuracy" in frame and not frame["balanced_accuracy"].between(0, 1).all():
+        raise _damaged(path, "balanced_accuracy must be a fraction between 0 and 1")
+
+
+def _damaged(path: Path, reason: str) -> StoreError:
+    return StoreError(f"{path} cannot be used: {reason}. Delete it and make it again.")
+
+
+def _missing(path: Path, results: PathLike) -> StoreError:
+    return StoreError(f"{path} does not exist; make it with: {_command_for(path, Path(results))}")
+
+
+def _command_for(path: Path, results: Path) -> str:
+    """Return the command that makes `path`, by its place in the folder."""
+    parts = path.relative_to(results).parts if path.is_relative_to(results) else ()
+    if len(parts) == 4 and parts[0] == "probes" and parts[2] in HOLDOUTS:
+        network, target = parts[1:3]
+        return (
+            f"fernet-neuro probe {results}/stores/{network} --all-layers --target {target} "
+            f"--holdout {HOLDOUTS[target]} --out {path.parent}"
+        )
+    if parts[:1] == ("stimuli",):
+        return f"fernet-neuro stimuli render --out {path.parent}"
+    return f"fernet-neuro run configs/demo.yaml --out {results}"

@@ -1,0 +1,39 @@
+"""What a figure is: a name, the source data that it needs, how they are drawn and what a reader must be told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure or table of a paper, made from a results folder in two steps.
+
+    The source data are read first and then drawn, so that the CSV beside the figure is by construction
+    what the figure shows.
+
+    Parameters
+    ----------
+    name : str
+        The name on the command line and of the files.
+    title : str
+        One line for lists and headings.
+    needs : tuple of str
+        Files and folders that it reads, relative to the results folder (``*`` stands for any network).
+    read : callable
+        ``read(results) -> DataFrame``, the tidy source data.
+    draw : callable
+        ``draw(source, results) -> Figure``, called inside ``viz.style()``.
+    caption : callable
+        ``caption(source) -> str``: what is shown, what the intervals are over, which choices were fixed.
+    """
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    read: Callable[[Path], pd.DataFrame]
+    draw: Callable[[pd.DataFrame, Path], Figure]
+    caption: Callable[[pd.DataFrame], str]

@@ -1,0 +1,110 @@
+"""Block diagrams of networks, in mm, from a table of blocks."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.path import Path
+
+#: Fill, edge and line style by what happens to a block's weights.
+STATES: dict[str, tuple[str, str, str]] = {
+    "picture": ("#F2F2F2", "#4D4D4D", "-"),
+    "frozen": ("#CFE3F1", "#0072B2", "-"),
+    "value": ("#FFFFFF", "#4D4D4D", "-"),
+    "removed": ("#FFFFFF", "#8A8A8A", "--"),
+    "retrained": ("#F9DECB", "#D55E00", "-"),
+}
+_STATE_LABELS = {
+    "frozen": "trained on faces, then frozen",
+    "removed": "used in training, then removed",
+    "retrained": "new layer, trained for the read-out",
+}
+
+
+def plot_diagram(blocks: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw blocks and the arrows between them.
+
+    Parameters
+    ----------
+    blocks : DataFrame
+        ``block`` (name), ``label`` (inside), ``detail`` (below, smaller), ``state`` (a key of `STATES`),
+        ``feeds`` (names of later blocks, separated by semicolons), ``x, y, width, height`` (mm; the
+        middle of the block, y upwards).
+    ax : Axes
+        Where to draw; its data units become mm.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    ax.set_aspect("equal")
+    ax.axis("off")
+    named = blocks.set_index("block")
+    for block in blocks.itertuples():
+        _draw_block(ax, block)
+        for target in filter(None, str(block.feeds).split(";")):
+            _draw_arrow(ax, named.loc[block.block], named.loc[target])
+    return ax
+
+
+def diagram_legend() -> list[Patch]:
+    """Return the legend's handles: what happens to the weights."""
+    return [
+        Patch(facecolor=STATES[state][0], edgecolor=STATES[state][1], ls=STATES[state][2], label=label)
+        for state, label in _STATE_LABELS.items()
+    ]
+
+
+def _draw_block(ax: Axes, block: object) -> None:
+    face, edge, dashes = STATES[block.state]
+    left, bottom = block.x - block.width / 2, block.y - block.height / 2
+    ax.add_patch(
+        FancyBboxPatch(
+            (left, bottom),
+            block.width,
+            block.height,
+            boxstyle="round,pad=0,rounding_size=0.8",
+            facecolor=face,
+            edgecolor=edge,
+            linestyle=dashes,
+            linewidth=0.8,
+            zorder=2,
+            gid=f"block:{block.block}",
+        )
+    )
+    colour = "#6B6B6B" if block.state == "removed" else "#111111"
+    ax.text(
+        block.x, block.y, block.label, ha="center", va="center", fontsize=6.5, color=colour, linespacing=1.15
+    )
+    ax.text(
+        block.x,
+        bottom - 1.0,
+        block.detail,
+        ha="center",
+        va="top",
+        fontsize=6,
+        color="#444444",
+        linespacing=1.1,
+    )
+
+
+def _draw_arrow(ax: Axes, start: pd.Series, end: pd.Series) -> None:
+    """Draw from the right of `start` to the left of `end`, round two corners where their heights differ."""
+    tail = (start["x"] + start["width"] / 2 + 0.3, start["y"])
+    head = (end["x"] - end["width"] / 2 - 0.3, end["y"])
+    corner = head[0] - _ELBOW_MM
+    colour = "#8A8A8A" if end["state"] == "removed" else "#333333"
+    ax.add_patch(
+        FancyArrowPatch(
+            path=Path([tail, (corner, tail[1]), (corner, head[1]), head]),
+            arrowstyle="-|>,head_length=2.2,head_width=1.2",
+            linestyle="--" if end["state"] == "removed" else "-",
+            color=colour,
+            linewidth=0.8,
+            zorder=1,
+        )
+    )
+
+
+#: Length of the last, level piece of an arrow.
+_ELBOW_MM = 4.0

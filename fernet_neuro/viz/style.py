@@ -1,0 +1,140 @@
+"""The look of every figure: journal widths, small type, one colour per network, fonts that stay text.
+
+What belongs here: sizes, colours, labels and rcParams; nothing is changed outside the context manager `style`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import matplotlib as mpl
+
+from fernet_neuro._utils.validation import check_option
+
+Width = Literal["single", "one-and-half", "double"]
+
+#: Column widths of a journal page, in mm.
+COLUMN_WIDTHS_MM: dict[str, float] = {"single": 85.0, "one-and-half": 120.0, "double": 174.0}
+
+#: One fixed colour per network. Trained networks take hues of Okabe and Ito that reach 3:1 on white;
+#: the baselines are grey, so that colour always means "was trained".
+PALETTE: dict[str, str] = {
+    "identity": "#0072B2",
+    "verification": "#009E73",
+    "expression": "#D55E00",
+    "untrained": "#8A8A8A",
+    "pixels": "#4D4D4D",
+}
+#: Colours of networks that have no fixed one, in order of appearance.
+OTHER_COLOURS = ("#CC6699", "#7A5C00", "#56439A", "#000000")
+
+LABELS: dict[str, str] = {
+    "identity": "Identity network",
+    "verification": "Verification network",
+    "expression": "Expression network",
+    "untrained": "Untrained twin",
+    "pixels": "Pixels",
+}
+MARKERS: dict[str, str] = {
+    "identity": "o",
+    "verification": "s",
+    "expression": "^",
+    "untrained": "D",
+    "pixels": "x",
+}
+
+_RC: dict[str, object] = {
+    "font.size": 7.0,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 6.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "legend.fontsize": 7.0,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": "#333333",
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "patch.linewidth": 0.6,
+    "hatch.linewidth": 0.6,
+    "figure.dpi": 150,
+    "savefig.dpi": 300,
+    "savefig.facecolor": "white",
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "text.color": "#111111",
+    "axes.labelcolor": "#111111",
+    # TrueType stays text in PDF editors and passes the font checks of submission systems; type 3 does not.
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fernet-neuro",
+    "axes.unicode_minus": True,
+    "text.usetex": False,
+}
+
+
+@contextmanager
+def style(font: str = "DejaVu Sans") -> Iterator[None]:
+    """Apply the toolkit's rcParams inside the ``with`` block and restore the caller's afterwards.
+
+    The user's own matplotlibrc is left out, so that a figure looks the same on every machine.
+
+    Parameters
+    ----------
+    font : str
+        Font family. The default comes with Matplotlib and is therefore the same everywhere;
+        ``"Arial"`` is what many journals ask for, where it is installed.
+
+    Examples
+    --------
+    >>> with style():
+    ...     mpl.rcParams["pdf.fonttype"]
+    42
+    """
+    defaults = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _NOT_STYLE}
+    with mpl.rc_context({**defaults, **_RC, "font.family": [font, "DejaVu Sans"]}):
+        yield
+
+
+#: Settings of the running programme rather than of the picture.
+_NOT_STYLE = {"backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port"}
+
+
+def figure_size(width: Width, height_mm: float) -> tuple[float, float]:
+    """Return ``(width, height)`` in inches for a column `width` and a height in mm.
+
+    Raises
+    ------
+    ValueError
+        If `width` is not a known column width.
+
+    Examples
+    --------
+    >>> [round(inches, 2) for inches in figure_size("single", 60)]
+    [3.35, 2.36]
+    """
+    check_option("width", width, COLUMN_WIDTHS_MM)
+    return COLUMN_WIDTHS_MM[width] / 25.4, height_mm / 25.4
+
+
+def colour_of(network: str, others: list[str] | None = None) -> str:
+    """Return the fixed colour of `network`, or one by its place among the `others`."""
+    if network in PALETTE:
+        return PALETTE[network]
+    unknown = [name for name in (others or [network]) if name not in PALETTE]
+    return OTHER_COLOURS[unknown.index(network) % len(OTHER_COLOURS)]
+
+
+def label_of(network: str) -> str:
+    """Return the reader's name of `network`."""
+    return LABELS.get(network, network)

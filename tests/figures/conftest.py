@@ -1,0 +1,135 @@
+"""Made-up results in the layout of a results folder: numbers from a seeded generator, for tests of drawing only."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+VIEWS = ("full_left", "half_left", "straight", "half_right", "full_right")
+LAYERS = ("stem", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
+#: Made-up accuracy of the last layer by network and target; earlier layers climb towards it.
+PEAKS = {
+    "identity": {"expression": 0.52, "identity": 0.93},
+    "verification": {"expression": 0.41, "identity": 0.71},
+    "expression": {"expression": 0.88, "identity": 0.33},
+    "untrained": {"expression": 0.27, "identity": 0.36},
+    "pixels": {"expression": 0.24, "identity": 0.40},
+}
+N_CLASSES = {"expression": 7, "identity": 14}
+FOLDS = {"expression": [f"set{k}" for k in range(5)], "identity": list(EXPRESSIONS)}
+
+
+def _source_layers(source: str, network: str) -> list[str]:
+    prefix = "trunk." if network == "verification" else ""
+    return ["pixels"] if source == "pixels" else [prefix + layer for layer in LAYERS]
+
+
+def _fold_rows(network: str, target: str, rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    chance = 1 / N_CLASSES[target]
+    for source in ("network", "pixels", "untrained", "control-task"):
+        peak = PEAKS[network if source == "network" else source][target] if source != "control-task" else 0.16
+        layers = _source_layers(source, network)
+        for index, layer in enumerate(layers):
+            reach = 1.0 if len(layers) == 1 else 1 - np.exp(-(index + 1) / 2.2)
+            mean = chance + (peak - chance) * reach
+            for fold in FOLDS[target]:
+                score = float(np.clip(mean + rng.normal(0, 0.03), 0, 1))
+                rows.append((source, layer, index, "ridge", target, fold, chance, score))
+    columns = "source layer layer_index readout target fold chance_level balanced_accuracy".split()
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(
+        holdout="identity" if target == "expression" else "expression",
+        n_train=392,
+        n_test=98,
+        n_classes=N_CLASSES[target],
+        penalty=1.0,
+        seed=0,
+    )
+
+
+def _summary(folds: pd.DataFrame, target: str) -> dict:
+    layers = []
+    for (source, layer), group in folds.groupby(["source", "layer"], sort=False):
+        scores = group["balanced_accuracy"]
+        half = 2 * scores.std() / np.sqrt(len(scores))
+        significant = scores.mean() > 0.2
+        layers.append(
+            {
+                "source": source,
+                "layer": layer,
+                "layer_index": int(group["layer_index"].iloc[0]),
+                "readout": "ridge",
+                "target": target,
+                "holdout": str(group["holdout"].iloc[0]),
+                "n_classes": N_CLASSES[target],
+                "chance_level": 1 / N_CLASSES[target],
+                "balanced_accuracy": float(scores.mean()),
+                "balanced_accuracy_low": float(scores.mean() - half),
+                "balanced_accuracy_high": float(scores.mean() + half),
+                "interval": f"{len(scores)} test folds",
+                "per_class_accuracy": {},
+                "p_value": 0.001 if significant else 0.4,
+                "p_value_max": None if source == "pixels" else (0.001 if significant else 0.6),
+                "n_permutations": 1000,
+                "selectivity": 0.1,
+            }
+        )
+    return {"settings": {"target": target, "readouts": ["ridge"], "n_permutations": 1000}, "layers": layers}
+
+
+def _confusion(network: str, rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    peak = PEAKS[network]["expression"]
+    for layer in _source_layers("network", network):
+        for true in EXPRESSIONS:
+            share = np.where(np.array(EXPRESSIONS) == true, peak, (1 - peak) / 6)
+            counts = rng.multinomial(70, share / share.sum())
+            rows += [
+                ("network", layer, "ridge", true, *pair) for pair in zip(EXPRESSIONS, counts, strict=True)
+            ]
+    return pd.DataFrame(rows, columns=["source", "layer", "readout", "true", "predicted", "count"])
+
+
+def write_probe(folder: Path, network: str, target: str, rng: np.random.Generator) -> None:
+    folder.mkdir(parents=True)
+    folds = _fold_rows(network, target, rng)
+    folds.to_csv(folder / "results.csv", index=False)
+    (folder / "summary.json").write_text(json.dumps(_summary(folds, target)))
+    if target == "expression":
+        _confusion(network, rng).to_csv(folder / "confusion.csv", index=False)
+
+
+def write_stimuli(folder: Path, rng: np.random.Generator, n_identities: int = 6) -> None:
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for identity in range(n_identities):
+        tone = rng.integers(90, 220, 3)
+        for expression in EXPRESSIONS:
+            for view in VIEWS:
+                for session in ("A", "B"):
+                    name = f"id{identity:03d}_{expression}_{view}_{session}"
+                    pixels = np.clip(tone + rng.normal(0, 25, (32, 32, 3)), 0, 255).astype(np.uint8)
+                    Image.fromarray(pixels).save(folder / "images" / f"{name}.png")
+                    rows.append((name, f"images/{name}.png", f"id{identity:03d}", expression, view, session))
+    columns = ["stimulus_id", "path", "identity", "expression", "view", "session"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "table.csv", index=False)
+
+
+def write_results(folder: Path) -> Path:
+    rng = np.random.default_rng(1602)
+    for network in ("identity", "verification", "expression"):
+        for target in ("expression", "identity"):
+            write_probe(folder / "probes" / network / target, network, target, rng)
+    write_stimuli(folder / "stimuli" / "probe", rng)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete results folder; never write into it."""
+    return write_results(tmp_path_factory.mktemp("results"))
