@@ -1,0 +1,148 @@
+"""The files of an activation store: their names, ``manifest.json``, and the checks on them.
+
+What belongs here: the format on disk; reading and writing values is in `store`.
+"""
+
+import json
+import math
+import re
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro.exceptions import StoreError
+
+FORMAT = "fernet-neuro activations"
+#: Part of every key: raise it whenever decoding, pooling or layout change what a store holds.
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+TABLE_NAME = "stimuli.parquet"
+_AGAIN = "extract it again with overwrite=True (--overwrite), or restore it from a copy"
+_REQUIRED = ("key", "identity", "dtype", "n_stimuli", "layers", "stimuli")
+
+
+def layer_file(index: int, layer: str) -> str:
+    """Return the file name of the layer at place `index` in forward order."""
+    return f"{index:02d}_{re.sub(r'[^A-Za-z0-9._-]', '_', layer)}.npy"
+
+
+def npy_header(dtype: np.dtype, shape: Sequence[int]) -> bytes:
+    """Return the header of a C-ordered ``.npy`` file, version 1.0, padded to 64 bytes."""
+    text = repr({"descr": dtype.str, "fortran_order": False, "shape": tuple(int(side) for side in shape)})
+    length = -(-(10 + len(text) + 1) // 64) * 64 - 10
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", length) + (text.ljust(length - 1) + "\n").encode("latin1")
+
+
+def build_layer_entry(
+    index: int, layer: str, unit_shape: Sequence[int], dtype: np.dtype, n_stimuli: int
+) -> dict:
+    """Return what the manifest says of one layer's file."""
+    n_units = math.prod(unit_shape)
+    n_bytes = len(npy_header(dtype, (n_stimuli, n_units))) + n_stimuli * n_units * dtype.itemsize
+    return {
+        "name": layer,
+        "file": layer_file(index, layer),
+        "unit_shape": list(unit_shape),
+        "n_bytes": n_bytes,
+    }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a store.
+
+    Raises
+    ------
+    StoreError
+        If `folder` is no store, or its manifest is damaged or of another version.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise StoreError(_explain_absence(folder))
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged ({error}); {_AGAIN}.") from None
+    if not isinstance(manifest, Mapping) or manifest.get("format") != FORMAT:
+        raise StoreError(f"{path} does not describe an activation store; got another kind of folder.")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise StoreError(
+            f"{folder} is an activation store of format {manifest.get('format_version')}; this version reads "
+            f"format {FORMAT_VERSION}: {_AGAIN}."
+        )
+    absent = [name for name in _REQUIRED if name not in manifest]
+    if absent or hash_json(manifest["identity"]) != manifest["key"]:
+        what = f"lacks {absent[0]!r}" if absent else "has a key that does not fit its contents"
+        raise StoreError(f"{path} is damaged (it {what}); {_AGAIN}.")
+    return dict(manifest)
+
+
+def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise unless every file that the manifest names is there, whole, and of the right shape.
+
+    Raises
+    ------
+    StoreError
+        Naming the first file that is not.
+    """
+    table = folder / manifest["stimuli"]["file"]
+    if not table.is_file():
+        raise StoreError(f"store {folder} is incomplete: {table.name} is missing; {_AGAIN}.")
+    if hash_file(table) != manifest["stimuli"]["sha256"]:
+        raise StoreError(f"store {folder}: {table.name} is not the table it was written with; {_AGAIN}.")
+    for entry in manifest["layers"]:
+        _check_layer_file(folder, entry, np.dtype(manifest["dtype"]), manifest["n_stimuli"])
+
+
+def compute_crc32(path: Path, n_skip: int, chunk: int = 1 << 22) -> int:
+    """Return the CRC-32 of a file's content after its first `n_skip` bytes."""
+    crc = 0
+    with path.open("rb") as handle:
+        handle.seek(n_skip)
+        while block := handle.read(chunk):
+            crc = zlib.crc32(block, crc)
+    return crc
+
+
+def is_store_like(folder: Path) -> bool:
+    """Return whether `folder` is empty or holds a manifest and nothing that a store does not write."""
+    names = {item.name for item in folder.iterdir()} if folder.is_dir() else {""}
+    others = {name for name in names if not name.endswith(".npy") and name not in (MANIFEST_NAME, TABLE_NAME)}
+    return not names or (MANIFEST_NAME in names and not others)
+
+
+def partial_folders(target: Path) -> list[Path]:
+    """Return the working folders of unfinished extractions towards `target`."""
+    return sorted(target.parent.glob(f".{target.name}.*.partial"))
+
+
+def _explain_absence(folder: Path) -> str:
+    if partial_folders(folder):
+        return f"store {folder} is not finished; run the same extraction again, and it goes on where it was."
+    if folder.is_dir():
+        return (
+            f"{folder} is not an activation store (no {MANIFEST_NAME}); make one with fernet-neuro extract."
+        )
+    return f"activation store {folder} does not exist; make one with fernet-neuro extract."
+
+
+def _check_layer_file(folder: Path, entry: Mapping[str, Any], dtype: np.dtype, n_stimuli: int) -> None:
+    path = folder / entry["file"]
+    if not path.is_file():
+        raise StoreError(
+            f"store {folder} is incomplete: {path.name} (layer {entry['name']!r}) is missing; {_AGAIN}."
+        )
+    size = path.stat().st_size
+    if size != entry["n_bytes"]:
+        raise StoreError(
+            f"store {folder} was cut short: {path.name} (layer {entry['name']!r}) has {size} bytes "
+            f"instead of {entry['n_bytes']}; {_AGAIN}."
+        )
+    header = npy_header(dtype, (n_stimuli, math.prod(entry["unit_shape"])))
+    with path.open("rb") as handle:
+        if handle.read(len(header)) != header:
+            raise StoreError(f"store {folder}: the header of {path.name} is damaged; {_AGAIN}.")

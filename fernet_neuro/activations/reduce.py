@@ -1,0 +1,88 @@
+"""Fewer units per layer: pooling over space, random projection, principal components.
+
+What belongs here: reductions of one layer; whatever is learned is learned from the training rows alone.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.random_projection import SparseRandomProjection
+
+from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro.activations.array import Activations
+
+#: Reducers by name; each is made from a number of components and a seed.
+REDUCERS: dict[str, Callable[[int, int], Any]] = {
+    "pca": lambda n_components, seed: PCA(n_components, random_state=seed),
+    "srp": lambda n_components, seed: SparseRandomProjection(
+        n_components, dense_output=True, random_state=seed
+    ),
+}
+
+
+def pool_maps(activations: Activations) -> Activations:
+    """Return the mean over space of (n_channels, height, width) answers, of shape (n_stimuli, n_channels).
+
+    Raises
+    ------
+    ValueError
+        If the layer has no spatial axes.
+    """
+    if len(activations.unit_shape) != 3:
+        raise ValueError(
+            f"layer {activations.layer!r} has units of shape {activations.unit_shape}; "
+            f"pooling needs (n_channels, height, width)."
+        )
+    means = activations.maps.mean(axis=(2, 3), dtype=np.float32)
+    return Activations(means, activations.stimulus_ids, activations.layer)
+
+
+def build_reducer(kind: str, n_components: int, seed: int = 0) -> TransformerMixin:
+    """Return an unfitted scikit-learn transformer from (n_stimuli, n_units) to (n_stimuli, n_components).
+
+    Parameters
+    ----------
+    kind : {"pca", "srp"}
+        Principal components, or a sparse random projection (which learns nothing from the values).
+    n_components : int
+        Number of columns to keep.
+    seed : int, default=0
+        Seed of the random projection or of a randomised solver.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is not known or `n_components` is below 1.
+    """
+    check_option("kind", kind, REDUCERS)
+    check_range("n_components", n_components, minimum=1)
+    return REDUCERS[kind](n_components, seed)
+
+
+def reduce_activations(
+    activations: Activations, kind: str, n_components: int, *, train: np.ndarray, seed: int = 0
+) -> Activations:
+    """Fit a reducer on the rows `train` alone and return all rows reduced.
+
+    Parameters
+    ----------
+    activations : Activations of shape (n_stimuli, n_units)
+        The layer.
+    kind, n_components, seed
+        As in `build_reducer`.
+    train : ndarray of int of shape (n_train,)
+        Rows that the reducer may learn from; test rows that took part would leak into the result.
+
+    Raises
+    ------
+    ValueError
+        As `build_reducer`, or if there are fewer training rows than components.
+    """
+    reducer = build_reducer(kind, n_components, seed)
+    reducer.fit(activations.values[np.asarray(train)])
+    return Activations(
+        reducer.transform(activations.values), activations.stimulus_ids, activations.layer, (n_components,)
+    )

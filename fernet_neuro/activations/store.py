@@ -1,0 +1,181 @@
+"""Activations of many layers on disk: the `ActivationStore` noun.
+
+What belongs here: opening and reading; the format is in `manifest`, writing in `writer`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fernet_neuro._utils.hashing import hash_array
+from fernet_neuro._utils.validation import format_options, suggest
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.manifest import (
+    FORMAT_VERSION,
+    check_files,
+    compute_crc32,
+    npy_header,
+    read_manifest,
+)
+from fernet_neuro.activations.writer import StoreWriter
+from fernet_neuro.exceptions import LayerNotFoundError, StoreError
+from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
+from fernet_neuro.typing import PathLike
+
+__all__ = ["ActivationStore", "StoreWriter", "write_store"]
+
+
+@dataclass(frozen=True)
+class ActivationStore:
+    """A folder with one memory-mappable array per layer, the stimulus table and a manifest.
+
+    Get one from `open`, or from ``extract_activations``; a store is complete or absent, and never changes.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    manifest : dict
+        What it holds and where that came from: ``key``, ``identity`` (the digests and settings behind the
+        key), ``dtype``, ``n_stimuli``, ``layers``, ``model`` (the network's card), ``source``, ``seed``,
+        ``versions``, ``created``. Never edit it.
+
+    Examples
+    --------
+    >>> store = ActivationStore.open("stores/identity")  # doctest: +SKIP
+    >>> store.load("layer4").values.shape  # doctest: +SKIP
+    (980, 25088)
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: PathLike) -> "ActivationStore":
+        """Open a store after checking that every file is there and whole (sizes and headers, not values).
+
+        Raises
+        ------
+        StoreError
+            If it is missing, unfinished, cut short, damaged or of another format; the message names the file.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        check_files(folder, manifest)
+        return cls(folder, manifest)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, in forward order."""
+        return tuple(entry["name"] for entry in self.manifest["layers"])
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of weights, network, preprocessing, stimuli, layers, pooling, dtype and format version."""
+        return self.manifest["key"]
+
+    @cached_property
+    def stimuli(self) -> StimulusTable:
+        """The stimuli, one per row of every layer, in row order."""
+        return StimulusTable.read(self.path / self.manifest["stimuli"]["file"])
+
+    @property
+    def unit_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one stimulus's answer in each layer."""
+        return {entry["name"]: tuple(entry["unit_shape"]) for entry in self.manifest["layers"]}
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all layers on disk, in bytes."""
+        return sum(entry["n_bytes"] for entry in self.manifest["layers"])
+
+    def load(self, layer: str) -> Activations:
+        """Return one layer, memory-mapped: values are read from disk when they are used.
+
+        Raises
+        ------
+        LayerNotFoundError
+            If the store does not have the layer; the message lists those it has.
+        """
+        entry = self._entry(layer)
+        n_units = math.prod(entry["unit_shape"])
+        shape, dtype = (self.manifest["n_stimuli"], n_units), np.dtype(self.manifest["dtype"])
+        offset = len(npy_header(dtype, shape))
+        values = np.memmap(self.path / entry["file"], dtype=dtype, mode="r", offset=offset, shape=shape)
+        return Activations(values, self.stimuli.stimulus_ids, layer, tuple(entry["unit_shape"]))
+
+    def verify(self) -> None:
+        """Read every value and compare it with the checksum taken when it was written.
+
+        Raises
+        ------
+        StoreError
+            Naming the first file whose values have changed since.
+        """
+        dtype, n_stimuli = np.dtype(self.manifest["dtype"]), self.manifest["n_stimuli"]
+        for entry in self.manifest["layers"]:
+            header = npy_header(dtype, (n_stimuli, math.prod(entry["unit_shape"])))
+            if compute_crc32(self.path / entry["file"], len(header)) != entry["crc32"]:
+                raise StoreError(
+                    f"store {self.path}: values in {entry['file']} (layer {entry['name']!r}) changed after "
+                    f"they were written; extract it again with overwrite=True (--overwrite)."
+                )
+
+    def _entry(self, layer: str) -> dict[str, Any]:
+        for entry in self.manifest["layers"]:
+            if entry["name"] == layer:
+                return entry
+        raise LayerNotFoundError(
+            f"store {self.path} has no layer {layer!r}.{suggest(layer, self.layers)} "
+            f"It holds: {format_options(self.layers, 30)}."
+        )
+
+
+def write_store(
+    out: PathLike,
+    table: StimulusTable,
+    layers: Sequence[Activations],
+    *,
+    source: str = "",
+    overwrite: bool = False,
+) -> ActivationStore:
+    """Write activations that are already in memory, such as pixels or those of another toolkit, as a store.
+
+    Parameters
+    ----------
+    out : PathLike
+        Folder of the store.
+    table : StimulusTable
+        The stimuli, in the order of the rows of every layer.
+    layers : sequence of Activations
+        In forward order; all become float32.
+    source : str, default=""
+        Where they come from, for the manifest.
+    overwrite : bool, default=False
+        Whether a store with other contents at `out` may be replaced.
+
+    Raises
+    ------
+    AlignmentError
+        If a layer's stimuli are not those of `table`, in its order.
+    StoreError
+        If `out` holds something else, or the disk is full.
+    """
+    for layer in layers:
+        check_same_stimuli(layer.stimulus_ids, table.stimulus_ids, (f"layer {layer.layer!r}", "the table"))
+    identity = {
+        "format_version": FORMAT_VERSION,
+        "stimuli": table.digest(),
+        "values": {layer.layer: hash_array(np.asarray(layer.values)) for layer in layers},
+    }
+    shapes = {layer.layer: layer.unit_shape for layer in layers}
+    with StoreWriter(out, table, shapes, identity, info={"source": source}, overwrite=overwrite) as writer:
+        if writer.n_done == 0:
+            writer.write({layer.layer: layer.values for layer in layers})
+        writer.finish()
+    return ActivationStore.open(out)
