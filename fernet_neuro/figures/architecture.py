@@ -41,7 +41,7 @@ _RESNET = (
     ("layer2", "layer2\n×4", "512×28²", "frozen", "layer3", 62, 25, 12, 17),
     ("layer3", "layer3\n×6", "1024×14²", "frozen", "layer4", 79, 25, 12, 13.5),
     ("layer4", "layer4\n×3", "2048×7²", "frozen", "avgpool", 96, 25, 12, 10),
-    ("avgpool", "mean", "2048", "frozen", "newid;newfc;fc", 111, 25, 9, 8),
+    ("avgpool", "avgpool", "2048", "frozen", "newid;newfc;fc", 111, 25, 12, 8),
     ("newid", "new FC", "", "retrained", "people", 130, 40, 14, 8),
     ("people", "70 identities", "", "retrained", "", 157, 40, 28, 8),
     ("newfc", "new FC", "", "retrained", "emotions", 130, 25, 14, 8),
@@ -89,12 +89,12 @@ def _mark_shared_weights(ax: object) -> None:
 def caption_architecture(_source: pd.DataFrame) -> str:
     """Say what is shown and what the sources leave open."""
     return (
-        "The two networks of Schwartz, O'Nell and Anzellotti (2020). (a) A twin network says from the absolute "
-        "difference of two embeddings whether two photographs show one person; for transfer, one branch is "
-        "frozen and a new fully connected layer (FC) reads the expression from its embedding. The poster states "
-        "neither its layers nor its input size. (b) ResNet-50 trained to name 8,631 people; the last layer is "
-        "taken away, all others are frozen, and a new FC reads the identity or the expression from the 2,048 "
-        "pooled features. ×3 to ×6: residual blocks of a layer; "
+        "The two networks of Schwartz, O'Nell and Anzellotti (2020). (a) A twin network says from the "
+        "absolute difference of two embeddings (e₁, e₂) whether two photographs show one person; for "
+        "transfer, one branch is frozen and a new fully connected layer (FC) reads the expression from its "
+        "embedding. The poster states neither its layers nor its input size. (b) ResNet-50 trained to name "
+        "8,631 people; the last layer is taken away, all others are frozen, and a new FC reads the identity "
+        "or the expression from the 2,048 pooled features. ×3 to ×6: residual blocks of a layer; "
         "below each block: channels × (height = width)² of its output, in pixels."
     )
 

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.captions import describe_holdout, describe_layers
 from fernet_neuro.figures.results import (
     choose_layer,
     choose_readout,
@@ -19,7 +20,7 @@ from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.style import figure_size, label_of
 
-_COLUMNS = ("network", "layer", "readout", "true", "predicted", "count", "percent", "n_true")
+_COLUMNS = ("network", "layer", "readout", "holdout", "true", "predicted", "count", "percent", "n_true")
 
 
 def read_confusions(results: Path) -> pd.DataFrame:
@@ -43,6 +44,7 @@ def _read_network(results: Path, network: str) -> pd.DataFrame:
         network=network,
         layer=layer,
         readout=choose_readout(summary),
+        holdout=summary["holdout"].iloc[0],
         n_true=total,
         percent=100 * counts["count"] / total,
     )
@@ -66,17 +68,13 @@ def draw_confusions(source: pd.DataFrame, _results: Path | None = None) -> Figur
 
 def caption_confusions(source: pd.DataFrame) -> str:
     """Say which layer, which normalisation and how many stimuli."""
-    layers = "; ".join(
-        f"{label_of(network).lower()}: {layer}"
-        for network, layer in source.groupby("network", sort=False)["layer"].first().items()
-    )
     low, high = int(source["n_true"].min()), int(source["n_true"].max())
     amount = f"{low}" if low == high else f"{low} to {high}"
     return (
-        f"Confusions of the linear expression read-out ({source['readout'].iloc[0]}), identities held out, "
-        f"summed over test folds. Each row adds up to 100 % of its true label ({amount} predictions each); "
-        f"chance is {100 / source['true'].nunique():.1f} % in every cell. Layer fixed beforehand, not chosen by "
-        f"its score ({layers})."
+        f"Confusions of the linear expression read-out ({source['readout'].iloc[0]}), tested on "
+        f"{describe_holdout(source['holdout'].iloc[0])}, summed over test folds. Each row adds up to 100 % of its "
+        f"true label ({amount} predictions each); chance is {100 / source['true'].nunique():.1f} % in every "
+        f"cell. Layer fixed beforehand, not chosen by its score: {describe_layers(source)}."
     )
 
 

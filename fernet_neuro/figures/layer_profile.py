@@ -6,13 +6,24 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fernet_neuro.figures.results import HOLDOUTS, choose_readout, find_networks, order_layers, read_summary
+from fernet_neuro.figures.captions import (
+    describe_holdout,
+    describe_intervals,
+    describe_panels,
+    list_networks,
+)
+from fernet_neuro.figures.results import (
+    HOLDOUTS,
+    choose_readout,
+    find_networks,
+    find_targets,
+    order_layers,
+    read_summary,
+)
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
 from fernet_neuro.viz.style import figure_size, label_of
 
-_PANELS = {"expression": "a", "identity": "b"}
-_PLURALS = {"identity": "identities", "expression": "expressions"}
 _COLUMNS = (
     "panel",
     "target",
@@ -39,7 +50,13 @@ def read_profile(results: Path) -> pd.DataFrame:
 
     The untrained twin and the pixels are those of the first network.
     """
-    frame = pd.concat([_read_target(results, target) for target in HOLDOUTS], ignore_index=True)
+    frame = pd.concat(
+        [
+            _read_target(results, target).assign(panel=panel)
+            for panel, target in zip("ab", find_targets(results), strict=False)
+        ],
+        ignore_index=True,
+    )
     frame["label"] = [_short(layer) for layer in frame["layer"]]
     layered = frame[frame["network"] != "pixels"]
     runs = [
@@ -92,8 +109,6 @@ def _read_target(results: Path, target: str) -> pd.DataFrame:
         parts.append(summary[keep].sort_values("layer_index").assign(network=name))
     frame = pd.concat(parts, ignore_index=True)
     return frame.assign(
-        panel=_PANELS[target],
-        holdout=HOLDOUTS[target],
         accuracy_percent=100 * frame["balanced_accuracy"],
         low_percent=100 * frame["balanced_accuracy_low"],
         high_percent=100 * frame["balanced_accuracy_high"],
@@ -103,14 +118,17 @@ def _read_target(results: Path, target: str) -> pd.DataFrame:
 
 
 def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
-    """Draw both panels: expression read-out and identity read-out."""
+    """Draw one panel per read-out."""
     figure = Figure(figsize=figure_size("double", 82), layout="constrained")
     figure.get_layout_engine().set(wspace=0.04)
-    axes = figure.subplots(1, 2)
-    for ax, (target, panel) in zip(axes, _PANELS.items(), strict=True):
-        plot_layer_profile(source[source["target"] == target], ax)
-        ax.set_title(f"$\\bf{{{panel}}}$  {target.capitalize()} read-out, new {_PLURALS[HOLDOUTS[target]]}")
-    axes[1].set_ylabel("")
+    panels = list(source.groupby("panel"))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (panel, rows) in zip(axes, panels, strict=True):
+        plot_layer_profile(rows, ax)
+        words = describe_holdout(rows["holdout"].iloc[0])
+        ax.set_title(f"$\\bf{{{panel}}}$  {rows['target'].iloc[0].capitalize()} read-out, {words}")
+        if panel != "a":
+            ax.set_ylabel("")
     networks = list(dict.fromkeys(source["network"]))
     figure.legend(handles=profile_legend(networks), loc="outside lower center", ncols=4)
     return figure
@@ -118,15 +136,13 @@ def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
 
 def caption_profile(source: pd.DataFrame) -> str:
     """Say what is shown, what the bands are over and what the marks mean."""
-    intervals = " and ".join(dict.fromkeys(str(value) for value in source["interval"]))
-    readouts = ", ".join(dict.fromkeys(source["readout"]))
-    names = [name for name in dict.fromkeys(source["network"]) if name not in ("untrained", "pixels")]
+    first = label_of(list_networks(source)[0]).lower()
     return (
-        f"Linear read-out ({readouts}) of (a) expression with identities held out and (b) identity with "
-        f"expressions held out, over the layers in forward order. Lines: balanced accuracy; bands: 95 % "
-        f"interval over {intervals}. Marks above the panels: p < .05 for that network and layer, permutation "
-        f"test corrected for the number of layers by the maximum statistic. The untrained twin is that of "
-        f"the {label_of(names[0]).lower()}; pixels have no layers. Dashed: chance; dotted: the limit of 100 %."
+        f"Linear read-out ({', '.join(dict.fromkeys(source['readout']))}) of {describe_panels(source)}, over the "
+        f"layers in forward order. Lines: balanced accuracy; bands: 95 % interval over "
+        f"{describe_intervals(source)}. Marks above the panels: p < .05 for that network and layer, "
+        f"permutation test corrected for the number of layers by the maximum statistic. The untrained twin is "
+        f"that of the {first}; pixels have no layers. Dashed: chance; dotted: the limit of 100 %."
     )
 
 

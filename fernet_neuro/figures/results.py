@@ -23,6 +23,7 @@ _SUMMARY_COLUMNS = (
     "layer",
     "layer_index",
     "readout",
+    "holdout",
     "n_classes",
     "chance_level",
     "balanced_accuracy",
@@ -38,6 +39,32 @@ _SUMMARY_TEXT = {"p_value": float("nan"), "p_value_max": float("nan")}
 def probe_folder(results: PathLike, network: str, target: str) -> Path:
     """Return where the probe of `target` on `network` lies."""
     return Path(results) / "probes" / network / target
+
+
+def find_targets(results: PathLike) -> list[str]:
+    """Return which of the two read-outs, expression and identity, are in the folder.
+
+    Raises
+    ------
+    StoreError
+        If there is neither.
+    """
+    found = [target for target in HOLDOUTS if any(Path(results).glob(f"probes/*/{target}/summary.json"))]
+    if not found:
+        raise _missing(probe_folder(results, NETWORKS[0], "expression") / "summary.json", results)
+    return found
+
+
+def find_probe_table(results: PathLike) -> Path:
+    """Return the table of the probe stimuli: ``stimuli/probe.csv`` or ``stimuli/probe/table.csv``.
+
+    Raises
+    ------
+    StoreError
+        If there is neither.
+    """
+    places = [Path(results) / "stimuli" / name for name in ("probe.csv", "probe/table.csv")]
+    return next((place for place in places if place.is_file()), None) or require(places[0], results)
 
 
 def find_networks(results: PathLike, target: str) -> list[str]:
@@ -199,9 +226,8 @@ def _command_for(path: Path, results: Path) -> str:
     if len(parts) == 4 and parts[0] == "probes" and parts[2] in HOLDOUTS:
         network, target = parts[1:3]
         return (
-            f"fernet-neuro probe {results}/stores/{network} --all-layers --target {target} "
+            f"fernet-neuro probe {results}/runs/{network}/seed0 --stimuli {results}/stimuli/probe.csv "
+            f"--all-layers --target {target} "
             f"--holdout {HOLDOUTS[target]} --out {path.parent}"
         )
-    if parts[:1] == ("stimuli",):
-        return f"fernet-neuro stimuli render --out {path.parent}"
     return f"fernet-neuro run configs/demo.yaml --out {results}"

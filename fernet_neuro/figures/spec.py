@@ -1,4 +1,4 @@
-"""What a figure is: a name, the source data that it needs, how they are drawn and what a reader must be told."""
+"""What a figure is: a name, its source data, how they are drawn and what a reader must be told."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

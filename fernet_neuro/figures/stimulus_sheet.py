@@ -7,14 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fernet_neuro.figures.results import require
+from fernet_neuro.figures.results import find_probe_table
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.viz.sheets import plot_stimulus_sheet
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, figure_size
 
-_TABLE = Path("stimuli/probe/table.csv")
 _N_IDENTITIES, _N_COLUMNS, _PIXELS = 4, 8, 256
 #: Frontal views by the names of our renderer and of KDEF; else the first view of the table.
 _FRONTAL = ("straight", "frontal", "S")
@@ -38,7 +37,7 @@ _COLUMNS = (
 
 def read_sheet(results: Path) -> pd.DataFrame:
     """Return which stimulus stands in which cell; people are taken in the order of the table."""
-    table = StimulusTable.read(require(results / _TABLE, results))
+    table = StimulusTable.read(find_probe_table(results))
     frame = table.frame
     view = next((name for name in _FRONTAL if (frame["view"] == name).any()), frame["view"].iloc[0])
     people = list(dict.fromkeys(frame["identity"]))[:_N_IDENTITIES]
@@ -79,7 +78,7 @@ def _cells(
 def draw_sheet(source: pd.DataFrame, results: Path) -> Figure:
     """Draw the panels below one another, with cells of one size; places are computed in mm."""
     panels = [panel for _, panel in source.groupby("panel")]
-    images = _read_images(source, Path(results) / _TABLE.parent)
+    images = _read_images(source, find_probe_table(results).parent)
     aspect = max(image.shape[0] / image.shape[1] for image in images.values())
     left = 2.5 + _MM_PER_LETTER * source["row_label"].astype(str).str.len().max()
     cell = min((_WIDTH_MM - left - 1) / (source["column"].max() + 1), _MAX_CELL_MM)
@@ -98,7 +97,7 @@ def draw_sheet(source: pd.DataFrame, results: Path) -> Figure:
 
 
 #: The page, the room for a title and column labels, the widest cell, and an upper bound for a letter of 7 pt.
-_WIDTH_MM, _HEAD_MM, _MAX_CELL_MM, _MM_PER_LETTER = COLUMN_WIDTHS_MM["one-and-half"], 10.0, 22.0, 1.6
+_WIDTH_MM, _HEAD_MM, _MAX_CELL_MM, _MM_PER_LETTER = COLUMN_WIDTHS_MM["one-and-half"], 10.0, 22.0, 1.45
 _TITLES = {"a": "Identities by expressions", "b": "One identity by views"}
 
 
@@ -130,7 +129,7 @@ def caption_sheet(source: pd.DataFrame) -> str:
 SPEC = FigureSpec(
     name="stimulus-sheet",
     title="Stimuli: identities by expressions and views",
-    needs=(_TABLE.as_posix(),),
+    needs=("stimuli/probe.csv",),
     read=read_sheet,
     draw=draw_sheet,
     caption=caption_sheet,

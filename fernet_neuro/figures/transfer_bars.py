@@ -11,11 +11,20 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fernet_neuro.figures.captions import (
+    describe_holdout,
+    describe_intervals,
+    describe_layers,
+    describe_panels,
+    list_networks,
+)
 from fernet_neuro.figures.results import (
     HOLDOUTS,
     NETWORKS,
     choose_layer,
     choose_readout,
+    find_networks,
+    find_targets,
     order_layers,
     read_folds,
     read_summary,
@@ -30,22 +39,20 @@ PUBLISHED = {
     "expression": {"verification": 15.0, "identity": 62.6},
     "identity": {"identity": 98.6},
 }
-_PANELS = {"expression": "a", "identity": "b"}
-_KEEP = ("layer", "readout", "holdout", "n_classes", "interval", "p_value", "p_value_max")
 
 
 def read_transfer(results: Path) -> pd.DataFrame:
     """Return the source data: means with intervals, folds or seeds, and published values, in %.
 
-    The untrained twin and the pixels are those of the identity network's probe.
+    The untrained twin and the pixels are those of the first network's probe.
     """
     parts = []
-    for target in HOLDOUTS:
-        for network in NETWORKS:
-            parts += _measured(results, network, target, "network", network)
+    for panel, target in zip("ab", find_targets(results), strict=False):
+        networks = find_networks(results, target)
+        rows = [part for name in networks for part in _measured(results, name, target, "network", name)]
         for control in ("untrained", "pixels"):
-            parts += _measured(results, NETWORKS[0], target, control, control)
-        parts.append(_published(target))
+            rows += _measured(results, networks[0], target, control, control)
+        parts += [part.assign(panel=panel) for part in (*rows, _published(target, networks))]
     return pd.concat(parts, ignore_index=True)[list(_COLUMNS)]
 
 
@@ -80,10 +87,8 @@ def _measured(results: Path, network: str, target: str, source: str, name: str) 
     layer = choose_layer(order_layers(summary))
     row = summary[summary["layer"] == layer].iloc[:1]
     mean = row.assign(
-        panel=_PANELS[target],
         network=name,
         kind="mean",
-        holdout=HOLDOUTS[target],
         accuracy_percent=100 * row["balanced_accuracy"],
         low_percent=100 * row["balanced_accuracy_low"],
         high_percent=100 * row["balanced_accuracy_high"],
@@ -100,22 +105,20 @@ def _measured(results: Path, network: str, target: str, source: str, name: str) 
 
 def _dots(folds: pd.DataFrame, mean: pd.DataFrame) -> pd.DataFrame:
     """Return one row per training seed where there are several, else one per fold."""
-    by = "seed" if "seed" in folds and folds["seed"].nunique() > 1 else "fold"
+    by = "seed" if "seed" in folds and len(folds["seed"].unique()) > 1 else "fold"
     scores = folds.groupby(by, sort=False)["balanced_accuracy"].mean()
-    same = {
-        name: mean[name].iloc[0] for name in ("panel", "target", "holdout", "network", "layer", "readout")
-    }
+    same = {name: mean[name].iloc[0] for name in ("target", "holdout", "network", "layer", "readout")}
     dots = pd.DataFrame({"accuracy_percent": 100 * scores.to_numpy(), "kind": by}).assign(
         **same, reference=""
     )
     return dots.assign(**{by: [str(name) for name in scores.index]})
 
 
-def _published(target: str) -> pd.DataFrame:
-    values = PUBLISHED[target]
+def _published(target: str, networks: list[str]) -> pd.DataFrame:
+    """Return the poster's accuracies of those networks that are drawn."""
+    values = {name: value for name, value in PUBLISHED[target].items() if name in networks}
     return pd.DataFrame(
         {
-            "panel": _PANELS[target],
             "target": target,
             "network": list(values),
             "kind": "published",
@@ -129,57 +132,50 @@ def draw_transfer(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw both panels: expression read-out and identity read-out."""
     figure = Figure(figsize=figure_size("double", 78), layout="constrained")
     figure.get_layout_engine().set(wspace=0.04)
-    axes = figure.subplots(1, 2)
-    for ax, (target, panel) in zip(axes, _PANELS.items(), strict=True):
-        rows = source[source["target"] == target]
+    panels = list(source.groupby("panel"))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (panel, rows) in zip(axes, panels, strict=True):
         plot_transfer_bars(rows, ax)
+        target, holdout = rows["target"].iloc[0], rows["holdout"].dropna().iloc[0]
         n_classes = int(rows["n_classes"].dropna().iloc[0])
         ax.set_title(
             f"$\\bf{{{panel}}}$  {target.capitalize()} read-out ({n_classes} classes), "
-            f"new {_PLURALS[HOLDOUTS[target]]}"
+            f"{describe_holdout(holdout)}"
         )
-    axes[1].set_ylabel("")
+        if panel != "a":
+            ax.set_ylabel("")
     points = "training seeds" if (source["kind"] == "seed").any() else "test folds"
     handles = transfer_legend(points, f"published ({REFERENCE})")
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 
-_PLURALS = {"identity": "identities", "expression": "expressions"}
-
-
 def caption_transfer(source: pd.DataFrame) -> str:
     """Say what is shown, which layer was fixed, and what the intervals are over."""
     means = source[source["kind"] == "mean"]
-    layers = means.groupby("layer", sort=False)["network"].unique()
-    where = "; ".join(
-        f"{layer} ({', '.join(label_of(name).lower() for name in names)})" for layer, names in layers.items()
-    )
-    intervals = " and ".join(dict.fromkeys(str(value) for value in means["interval"]))
-    readouts = ", ".join(dict.fromkeys(means["readout"]))
+    networks = list_networks(means)
+    absent = [label_of(name).lower() for name in NETWORKS if name not in networks]
     return (
-        f"Linear read-out ({readouts}) of (a) expression with identities held out and (b) identity with "
-        f"expressions held out, from frozen networks that were trained to identify faces, to verify them, or "
-        f"to name expressions, from the identity network's untrained twin and from pixels. "
-        f"Layer fixed beforehand, not chosen by its score: {where}. "
-        f"Bars: balanced accuracy, mean over test folds; error bars: 95 % interval over {intervals}; "
-        f"dots: {'training seeds' if (source['kind'] == 'seed').any() else 'single test folds'}. "
-        f"Asterisks: p < .05, permutation test. Dashed: chance; dotted: the limit of 100 %. "
-        f"Hollow diamonds: accuracies published for other networks on photographs ({REFERENCE}; 15 % face "
-        f"verification network and 62.6 % ResNet-50 trained on identity, expression; 98.6 % the same "
-        f"ResNet-50, identity of 70 people); their train and test split is not stated, so they are "
-        f"landmarks and not a test of these results."
-    )
+        f"Linear read-out ({', '.join(dict.fromkeys(means['readout']))}) of {describe_panels(means)}, from frozen "
+        f"networks named by what they were trained on, from the untrained twin of the "
+        f"{label_of(networks[0]).lower()} and from pixels. "
+        f"Layer fixed beforehand, not chosen by its score: {describe_layers(means)}. "
+        f"Bars: balanced accuracy, mean over test folds; error bars: 95 % interval over "
+        f"{describe_intervals(means)}; dots: "
+        f"{'training seeds' if (source['kind'] == 'seed').any() else 'single test folds'}. Asterisks: p < .05, "
+        f"permutation test. Dashed: chance; dotted: the limit of 100 %. Hollow diamonds: accuracies in % "
+        f"published for other networks and photographs ({REFERENCE}): expression from a face verification "
+        f"network (15) and from a ResNet-50 trained on identity (62.6), identity of 70 people from the same "
+        f"ResNet-50 (98.6); how these were split into training and test is not stated, so they are landmarks, "
+        f"not a test of the bars."
+    ) + (f" Not in these results: {', '.join(absent)}." if absent else "")
 
 
 SPEC = FigureSpec(
     name="transfer-bars",
-    title="Identity to expression, and back: read-out from five sources",
+    title="Identity to expression, and back: one layer of every network, and the published values",
     needs=tuple(
-        f"probes/{network}/{target}/{file}"
-        for target in HOLDOUTS
-        for network in NETWORKS
-        for file in ("summary.json", "results.csv")
+        f"probes/*/{target}/{file}" for target in HOLDOUTS for file in ("summary.json", "results.csv")
     ),
     read=read_transfer,
     draw=draw_transfer,

@@ -92,7 +92,7 @@ def _draw_published(ax: Axes, value: float, at: int) -> None:
         # The limit's dotted line must not cross the number.
         va="top" if value > 95 else "center",
         fontsize=6.5,
-        zorder=6,
+        zorder=5.5,
         bbox={"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.85},
     )
 
@@ -107,7 +107,7 @@ def _draw_limits(ax: Axes, chance: float, n_bars: int) -> None:
             (3, 0),
             textcoords="offset points",
             va="center",
-            fontsize=6.5,
+            fontsize=6,
             annotation_clip=False,
         )
 
@@ -118,7 +118,7 @@ def _tick_label(network: str) -> str:
 
 def _set_axes(ax: Axes, networks: list[str]) -> None:
     ax.set_xticks(range(len(networks)), [_tick_label(network) for network in networks])
-    ax.tick_params(axis="x", length=0, labelsize=6.5)
+    ax.tick_params(axis="x", length=0, labelsize=6)
     ax.set_xlabel("What the network was trained on, and baselines")
     ax.set_xlim(-0.55, len(networks) - 0.45)
     ax.set_ylim(0, 106)

@@ -101,7 +101,7 @@ def _draw_arrow(ax: Axes, start: pd.Series, end: pd.Series) -> None:
             linestyle="--" if end["state"] == "removed" else "-",
             color=colour,
             linewidth=0.8,
-            zorder=1,
+            zorder=0.5 if end["state"] == "removed" else 1,
         )
     )
 

@@ -25,8 +25,8 @@ def plot_confusion(frame: pd.DataFrame, ax: Axes) -> Axes:
         The same axes.
     """
     labels = list(dict.fromkeys(frame["true"]))
-    matrix = frame.pivot(index="true", columns="predicted", values="percent")
-    matrix = matrix.reindex(index=labels, columns=labels, fill_value=0.0).to_numpy(float)
+    cells = frame.set_index(["true", "predicted"])["percent"].to_dict()
+    matrix = np.array([[cells.get((true, name), 0.0) for name in labels] for true in labels])
     image = ax.imshow(matrix, vmin=0, vmax=100, cmap=_CMAP)
     if len(labels) <= 12:
         _write_numbers(ax, matrix, image.norm(matrix), image.cmap)

@@ -53,7 +53,7 @@ def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.axhline(chance, color="#111111", lw=0.8, ls=(0, (4, 2)), zorder=1)
     ax.axhline(100, color="#111111", lw=0.8, ls=(0, (1, 1.5)), zorder=1)
     for value, text in ((chance, f"chance\n{chance:.1f} %"), (100.0, "limit\n100 %")):
-        ax.annotate(text, (end + 0.35, value), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
+        ax.annotate(text, (end + 0.35, value), (3, 0), textcoords="offset points", va="center", fontsize=6)
     _set_axes(ax, layered, end, len(trained))
     return ax
 

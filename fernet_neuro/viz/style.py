@@ -1,6 +1,6 @@
 """The look of every figure: journal widths, small type, one colour per network, fonts that stay text.
 
-What belongs here: sizes, colours, labels and rcParams; nothing is changed outside the context manager `style`.
+What belongs here: sizes, colours, labels and rcParams; `style` changes nothing outside its block.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Made-up results in the layout of a results folder: numbers from a seeded generator, for tests of drawing only."""
+"""Made-up results in the layout of a results folder, from a seeded generator: for tests of drawing only."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,8 @@ def _fold_rows(network: str, target: str, rng: np.random.Generator) -> pd.DataFr
             for fold in FOLDS[target]:
                 score = float(np.clip(mean + rng.normal(0, 0.03), 0, 1))
                 rows.append((source, layer, index, "ridge", target, fold, chance, score))
-    columns = "source layer layer_index readout target fold chance_level balanced_accuracy".split()
+    columns = ["source", "layer", "layer_index", "readout", "target", "fold"]
+    columns += ["chance_level", "balanced_accuracy"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.assign(
         holdout="identity" if target == "expression" else "expression",

@@ -1,0 +1,59 @@
+"""Phrases that several captions share: which panel is what, and what an interval is over."""
+
+import pandas as pd
+
+from fernet_neuro.viz.style import label_of
+
+_HELD_OUT = {
+    "identity": "new identities",
+    "expression": "new expressions",
+    "view": "new views",
+    "session": "new sessions",
+    "random": "random split",
+    "kdef10": "new identities",
+}
+
+
+def describe_holdout(holdout: str) -> str:
+    """Return what the test folds hold that training never saw, in two words.
+
+    Examples
+    --------
+    >>> describe_holdout("identity")
+    'new identities'
+    """
+    return _HELD_OUT.get(holdout, f"new {holdout}")
+
+
+def describe_panels(source: pd.DataFrame) -> str:
+    """Return ``"(a) expression, tested on new identities, and (b) ..."`` for the panels of `source`."""
+    rows = source.dropna(subset=["holdout"]).drop_duplicates("panel")
+    panels = [
+        f"({row.panel}) {row.target}, tested on {describe_holdout(row.holdout)}" for row in rows.itertuples()
+    ]
+    return " and ".join(panels)
+
+
+def describe_intervals(source: pd.DataFrame) -> str:
+    """Return what the 95 % intervals are over, panel by panel where they differ."""
+    rows = source.dropna(subset=["interval"])
+    words = rows.groupby("panel")["interval"].agg(
+        lambda column: " or ".join(dict.fromkeys(column.astype(str)))
+    )
+    if len(set(words)) == 1:
+        return str(words.iloc[0])
+    return ", ".join(f"{text} ({panel})" for panel, text in words.items())
+
+
+def list_networks(source: pd.DataFrame) -> list[str]:
+    """Return the networks of `source` in order, without the baselines."""
+    return [name for name in dict.fromkeys(source["network"]) if name not in ("untrained", "pixels")]
+
+
+def describe_layers(source: pd.DataFrame) -> str:
+    """Return ``"layer (networks)"`` for the layers that were fixed beforehand, without the pixels' own."""
+    layered = source[source["network"] != "pixels"]
+    used = layered.groupby("layer", sort=False)["network"].unique()
+    return "; ".join(
+        f"{layer} ({', '.join(label_of(name).lower() for name in names)})" for layer, names in used.items()
+    )
