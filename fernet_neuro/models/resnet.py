@@ -9,6 +9,7 @@ References
     across pose and age. IEEE FG.
 """
 
+import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
@@ -23,7 +24,8 @@ from fernet_neuro.models.blueprint import (
 from fernet_neuro.models.preprocessing import Preprocessing
 
 VGGFACE2_MEAN_BGR = (91.4953, 103.8827, 131.0912)  # of 0-255 pixel values, in the order blue, green, red
-SLIM_WIDTHS = (16, 32, 64, 128)
+# Stem, then four stages; chosen on two cores, where the 32 x 32 maps of a wider stem cost most of the time.
+SLIM_WIDTHS = (16, 24, 48, 96, 128)
 
 
 def _list_layers(blocks: tuple[int, ...]) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ class SlimResNet(nn.Module):
     n_channels : int
         1 (grey) or 3.
     widths : tuple of int
-        Channels of the four stages.
+        Channels of the stem and of the four stages.
     """
 
     def __init__(self, n_classes: int, n_channels: int, widths: tuple[int, ...] = SLIM_WIDTHS) -> None:
@@ -103,15 +105,16 @@ class SlimResNet(nn.Module):
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         )
-        self.layer1 = _make_block(widths[0], widths[0], stride=1)
-        self.layer2 = _make_block(widths[0], widths[1], stride=2)
-        self.layer3 = _make_block(widths[1], widths[2], stride=2)
-        self.layer4 = _make_block(widths[2], widths[3], stride=2)
+        # The last stage keeps its resolution: a 4 x 4 map at 64 px still says where in the face something is.
+        for stage, stride in enumerate((2, 2, 2, 1), 1):
+            self.add_module(f"layer{stage}", _make_block(widths[stage - 1], widths[stage], stride))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(widths[3], n_classes)
+        self.fc = nn.Linear(widths[-1], n_classes)
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+        # A third faster on CPUs; convolutions pass the layout on, whatever that of the input.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of shape (n, n_classes) for `x` of shape (n, n_channels, size, size)."""
