@@ -1,6 +1,6 @@
 """The form that a table's columns take in memory, so that no file format can change a label.
 
-What belongs here: turning any column into text, bool, int64 or float64 by one rule, which CSV and Parquet keep.
+What belongs here: turning any column into text, bool, int64 or float64 by one rule that CSV and Parquet keep.
 """
 
 import math

@@ -4,6 +4,7 @@ What belongs here: everything that opens a picture; resizing for a network is in
 """
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 #: Mean luminance (0-255) below which a photograph counts as almost black.
 BLACK_BELOW = 16.0
+#: Share of pictures that must have one size before another size is odd.
+USUAL_SHARE = 0.9
 #: Columns of the frame that `check_images` returns.
 FAULT_COLUMNS = ("stimulus_id", "path", "fault", "detail")
 #: Pillow's errors for damaged files; it has no common base class for them.
@@ -229,9 +232,9 @@ def _describe_repeats(ids: Sequence[str], digests: Sequence[str]) -> list[tuple[
 
 
 def _describe_sizes(sizes: Sequence[tuple[int, int] | None]) -> list[tuple[str, str] | None]:
-    known = [size for size in sizes if size is not None]
-    usual = max(set(known), key=known.count) if known else None
-    if usual is None or known.count(usual) < 0.9 * len(known):
+    counts = Counter(size for size in sizes if size is not None)
+    usual, most = counts.most_common(1)[0] if counts else (None, 0)
+    if usual is None or most < USUAL_SHARE * counts.total():
         return [None] * len(sizes)
     wanted = f"most are {usual[0]} x {usual[1]}"
     return [

@@ -1,6 +1,6 @@
 """Partitions of a stimulus table that keep identities, views and sessions apart.
 
-What belongs here: who is in the training part and who in the test part; what is fitted on them is the caller's.
+What belongs here: who is in the training part and who in the test part; what is fitted on them is not.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -307,6 +307,6 @@ def _check_classes(fold: Fold, classes: np.ndarray, target: str) -> None:
         if absent:
             raise StimulusError(
                 f"{len(absent)} of {len(every)} classes of {target!r} have no stimulus in the {part} part of "
-                f"fold {fold.name!r} (first: {absent[0]!r}); use fewer folds, leave that class out, or hold out "
-                f"another factor."
+                f"fold {fold.name!r} (first: {absent[0]!r}); use fewer folds, leave that class out, or "
+                f"hold out another factor."
             )

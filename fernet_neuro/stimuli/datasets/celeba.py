@@ -1,0 +1,123 @@
+"""CelebA, aligned and cropped, as its owners distribute it.
+
+What belongs here: the CelebA layout, its identity and partition files, and the lab's central crop.
+
+References
+----------
+.. [1] Liu, Z., Luo, P., Wang, X., & Tang, X. (2015). Deep learning face attributes in the wild. ICCV,
+   3730-3738.
+"""
+
+import re
+from pathlib import Path
+
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.datasets.report import (
+    Demands,
+    ImportReport,
+    LeftOut,
+    check_source,
+    find_one,
+    list_files,
+    make_report,
+    sort_out,
+)
+from fernet_neuro.typing import PathLike
+
+#: Width and height in pixels of every aligned photograph.
+SIZE = (178, 218)
+#: Side in pixels of the central square that the lab cut out before resizing.
+CENTER_CROP = 178
+#: Codes of list_eval_partition.txt.
+PARTS = {"0": "train", "1": "val", "2": "test"}
+LICENCE = "CelebA: non-commercial research; not redistributable"
+
+_COLUMNS = ("stimulus_id", "path", "identity", "split", "center_crop", "licence")
+_NAME = re.compile(r"\d{6}\.jpg")
+# The owners' drive nests by kind; torchvision keeps all in one folder; one mirror nests the folder in itself.
+_IMAGES = ("Img/img_align_celeba", "img_align_celeba")
+_IDENTITIES = ("Anno/identity_CelebA.txt", "identity_CelebA.txt")
+_PARTITIONS = ("Eval/list_eval_partition.txt", "list_eval_partition.txt")
+
+
+def read_celeba(
+    src: PathLike, *, verify: bool = False, n_jobs: int = 1, verbose: bool = False
+) -> ImportReport:
+    """Read ``img_align_celeba/000001.jpg`` with ``identity_CelebA.txt`` and ``list_eval_partition.txt``.
+
+    Left out: files that are not six digits and ``.jpg``, files without an identity, and with `verify` damaged
+    files and other sizes than 178 x 218. Files that the identity list names and the folder lacks are listed
+    as missing.
+
+    Parameters
+    ----------
+    src : path
+        The owners' folder (``Img``, ``Anno``, ``Eval``), or one folder with all three.
+    verify : bool
+        Whether to decode every picture. Off, since decoding 202,599 takes minutes;
+        ``fernet-neuro stimuli check`` does it later.
+    n_jobs : int
+        Number of threads.
+    verbose : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    ImportReport
+        Stimulus ids such as ``000001``; further columns ``split`` (empty without a partition file),
+        ``center_crop`` (side of the lab's central square, px) and ``licence``.
+
+    Raises
+    ------
+    StimulusError
+        If the images or the identities are not there, a list is malformed, or nothing is usable.
+    """
+    source = check_source(src)
+    images = find_one(source, _IMAGES, "folder img_align_celeba")
+    if (images / "img_align_celeba").is_dir():
+        images = images / "img_align_celeba"
+    identities = _read_list(find_one(source, _IDENTITIES, "file identity_CelebA.txt"))
+    partitions = _read_partitions(source)
+    names, left_out = sort_out(images, list_files(images))
+    rows = []
+    for name in names:
+        if not _NAME.fullmatch(name):
+            left_out.append((name, "misnamed: expected six digits and .jpg"))
+        elif name not in identities:
+            left_out.append((name, "no identity: not in identity_CelebA.txt"))
+        elif partitions and name not in partitions:
+            left_out.append((name, "no part: not in list_eval_partition.txt"))
+        else:
+            part = PARTS[partitions[name]] if partitions else ""
+            rows.append((name[:6], name, identities[name], part, CENTER_CROP, LICENCE))
+    missing: list[LeftOut] = [
+        (name, "missing: in identity_CelebA.txt but not on disk") for name in identities.keys() - set(names)
+    ]
+    return make_report(
+        images, _COLUMNS, rows, left_out + missing,
+        verify=verify, demands=Demands(size=SIZE), n_jobs=n_jobs, verbose=verbose,
+    )  # fmt: skip
+
+
+def _read_partitions(source: Path) -> dict[str, str]:
+    if not any((source / name).is_file() for name in _PARTITIONS):
+        return {}
+    path = find_one(source, _PARTITIONS, "file list_eval_partition.txt")
+    partitions = _read_list(path)
+    wrong = next((f"{name} {code}" for name, code in partitions.items() if code not in PARTS), None)
+    if wrong is not None:
+        raise StimulusError(f"{path}: a part must be 0, 1 or 2; got {wrong!r}.")
+    return partitions
+
+
+def _read_list(path: Path) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) != 2 or not fields[1].isdigit():
+            raise StimulusError(f"{path}, line {number}: expected a file name and a number; got {line!r}.")
+        if values.setdefault(fields[0], fields[1]) != fields[1]:
+            raise StimulusError(f"{path}, line {number}: {fields[0]!r} has two values.")
+    return values

@@ -1,0 +1,200 @@
+"""What an adapter gives back: the table, and every file that it left out with the reason.
+
+What belongs here: the `ImportReport` noun and the steps that all adapters share, listing and verification.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from fernet_neuro._utils.hashing import hash_file
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.images import IMAGE_SUFFIXES, measure_image
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import PathLike
+
+#: A path (relative to the source folder, with forward slashes) and why it was left out.
+LeftOut = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """The stimuli that an adapter found, and the files that it did not take.
+
+    Parameters
+    ----------
+    table : StimulusTable
+        What was taken, in sorted order of the paths unless the adapter says otherwise.
+    left_out : DataFrame of shape (n_left_out, 2)
+        Columns ``path`` (relative to the source folder) and ``reason``, which reads ``kind`` or
+        ``kind: detail``.
+    """
+
+    table: StimulusTable
+    left_out: pd.DataFrame
+
+    def count_reasons(self) -> dict[str, int]:
+        """Return the number of files left out by kind of reason, most frequent first."""
+        kinds = Counter(reason.partition(":")[0] for reason in self.left_out["reason"])
+        return dict(kinds.most_common())
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a photograph must fulfil to be taken.
+
+    Parameters
+    ----------
+    size : tuple of int or None
+        Wanted (width, height) in pixels; None takes any.
+    black_below : float or None
+        Smallest mean luminance (0-255); None takes any.
+    """
+
+    size: tuple[int, int] | None = None
+    black_below: float | None = None
+
+
+def check_source(src: PathLike) -> Path:
+    """Return `src` as an absolute path.
+
+    Raises
+    ------
+    StimulusError
+        If it is no folder.
+    """
+    source = Path(src)
+    if not source.is_dir():
+        raise StimulusError(f"source folder {source} does not exist or is no folder.")
+    return source.resolve()
+
+
+def find_one(source: Path, candidates: Sequence[str], what: str) -> Path:
+    """Return the one of `candidates` that exists below `source`; ``"."`` stands for `source` itself.
+
+    Raises
+    ------
+    StimulusError
+        If none or several of them exist.
+    """
+    found = [name for name in candidates if (source / name).exists()]
+    if not found:
+        raise StimulusError(f"{source} holds no {what}; looked for: {', '.join(candidates)}.")
+    if len(found) > 1:
+        raise StimulusError(
+            f"{source} holds several copies of {what} ({', '.join(found)}); give the folder of one of them."
+        )
+    return source / found[0]
+
+
+def list_files(folder: Path) -> Iterator[str]:
+    """Yield all files below `folder` but hidden ones, relative with forward slashes, sorted in each folder."""
+    for base, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        relative = Path(base).relative_to(folder).as_posix()
+        prefix = "" if relative == "." else f"{relative}/"
+        yield from (prefix + name for name in sorted(names) if not name.startswith("."))
+
+
+def sort_out(folder: Path, names: Iterable[str]) -> tuple[list[str], list[LeftOut]]:
+    """Return (pictures inside `folder`, what is left out because it is none or lies outside)."""
+    pictures, left_out = [], []
+    for name in names:
+        if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
+            left_out.append((name, "not a picture"))
+        elif not lies_inside(folder, name):
+            left_out.append((name, "outside the source folder: the path or link leaves it"))
+        else:
+            pictures.append(name)
+    return pictures, left_out
+
+
+def lies_inside(folder: Path, name: str) -> bool:
+    """Return whether `name`, taken from `folder` and with links followed, stays inside `folder`."""
+    return (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def make_report(
+    root: Path,
+    columns: Sequence[str],
+    rows: Sequence[tuple],
+    left_out: Sequence[LeftOut],
+    *,
+    verify: bool = True,
+    demands: Demands | None = None,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> ImportReport:
+    """Verify the rows' pictures and return the report.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that the paths start from.
+    columns : sequence of str
+        Names of the fields of each row; ``stimulus_id`` and ``path`` come first.
+    rows : sequence of tuple
+        One per stimulus.
+    left_out : sequence of (path, reason)
+        What the adapter has left out already.
+    verify : bool
+        Whether to decode every picture, leave the faulty ones out and record the digests of the others.
+    demands : Demands or None
+        What a verified picture must fulfil.
+
+    Raises
+    ------
+    StimulusError
+        If nothing remains.
+    """
+    check_range("n_jobs", n_jobs, 1)
+    rows, repeats = _drop_repeats(rows)
+    faults = [*left_out, *repeats]
+    frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    if verify:
+        wanted = demands or Demands()
+        with ThreadPoolExecutor(n_jobs) as pool:
+            checks = pool.map(lambda row: _verify(root, row[1], wanted), rows)
+            found = list(track(checks, "verifying", total=len(rows), verbose=verbose))
+        faults += [(row[1], reason) for row, (reason, _) in zip(rows, found, strict=True) if reason]
+        frame = frame.assign(digest=[digest for _, digest in found])
+        frame = frame[[not reason for reason, _ in found]]
+    report = pd.DataFrame(sorted(faults), columns=["path", "reason"], dtype=object)
+    if frame.empty:
+        first = f" (first of {len(faults)} left out: {faults[0][0]}: {faults[0][1]})" if faults else ""
+        raise StimulusError(f"no usable picture was found in {root}{first}.")
+    return ImportReport(StimulusTable.from_frame(frame, root=root), report)
+
+
+def _drop_repeats(rows: Sequence[tuple]) -> tuple[list[tuple], list[LeftOut]]:
+    kept: dict[str, tuple] = {}
+    repeats = []
+    for row in rows:
+        first = kept.setdefault(row[0], row)
+        if first is not row:
+            repeats.append((row[1], f"id occurs twice: {row[0]!r} is already {first[1]}"))
+    return list(kept.values()), repeats
+
+
+def _verify(root: Path, name: str, demands: Demands) -> LeftOut:
+    """Return (reason or "", digest or "") of one picture."""
+    path = root / name
+    if not path.is_file():
+        return "missing: no such file", ""
+    try:
+        size, luminance = measure_image(path)
+    except StimulusError as error:
+        return f"unreadable: {error}", ""
+    if demands.size is not None and size != demands.size:
+        wanted = f"{demands.size[0]} x {demands.size[1]}"
+        return f"odd size: {size[0]} x {size[1]} pixels instead of {wanted}", ""
+    if demands.black_below is not None and luminance < demands.black_below:
+        return f"almost black: mean luminance {luminance:.1f} of 255", ""
+    return "", hash_file(path)
