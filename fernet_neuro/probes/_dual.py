@@ -1,0 +1,151 @@
+"""Linear read-outs in the dual: all they need of (n, p) features is one (n, n) matrix of inner products.
+
+What belongs here: computing that matrix from long rows, and ridge regression inside its blocks.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+#: Bytes of one float64 block of columns while inner products are summed.
+_BLOCK_BYTES = 64 * 2**20
+#: Eigenvalues below this share of the largest are rounding noise of the inner products (float64, n <= 1e5).
+_RANK_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Inner products of feature rows, kept around the mean row so that a large common offset costs no digits.
+
+    Parameters
+    ----------
+    centred : ndarray of shape (n_stimuli, n_stimuli)
+        Inner products of rows minus the mean row.
+    cross : ndarray of shape (n_stimuli,)
+        Inner products of rows minus the mean row with the mean row.
+    offset : float
+        Squared length of the mean row.
+    """
+
+    centred: np.ndarray
+    cross: np.ndarray
+    offset: float
+
+    def raw(self) -> np.ndarray:
+        """Return the inner products of the rows as they were, shape (n_stimuli, n_stimuli)."""
+        return self.centred + self.cross[:, None] + self.cross[None, :] + self.offset
+
+    def rotate(self, *, centre: bool) -> np.ndarray:
+        """Return features of shape (n_stimuli, rank) with the same inner products, around the mean or raw.
+
+        They are the original rows in an orthonormal basis of their span, so a rotation-invariant read-out
+        gives the same predictions on them.
+        """
+        values, vectors = linalg.eigh(self.centred if centre else self.raw(), check_finite=False)
+        keep = values > _RANK_TOLERANCE * max(float(values[-1]), 0.0)
+        if not keep.any():
+            return np.zeros((len(values), 1))
+        return np.ascontiguousarray(vectors[:, keep] * np.sqrt(values[keep]))
+
+
+def compute_gram(values: np.ndarray) -> Gram:
+    """Return the inner products of the rows of `values`, summed in float64 over blocks of columns.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_stimuli, n_units)
+        Activations of any real type; a memory-mapped array is read once and never copied whole.
+
+    Raises
+    ------
+    ValueError
+        If `values` is not two-dimensional or holds a value that is not finite; the message names its row.
+    """
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise ValueError(f"activations must have shape (n_stimuli, n_units); got {values.shape}.")
+    n, n_units = values.shape
+    centred, cross, offset = np.zeros((n, n)), np.zeros(n), 0.0
+    width = max(64, _BLOCK_BYTES // (8 * n))
+    for start in range(0, n_units, width):
+        block = np.asarray(values[:, start : start + width], dtype=np.float64)
+        mean = block.mean(axis=0)
+        if not np.isfinite(mean).all():
+            row = int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+            raise ValueError(f"activations hold a value that is not finite (first in row {row}).")
+        block = block - mean
+        centred += block @ block.T
+        cross += block @ mean
+        offset += float(mean @ mean)
+    return Gram(centred, cross, offset)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldKernel:
+    """Inner products of one fold, centred on the mean of its training rows.
+
+    Parameters
+    ----------
+    train : ndarray of shape (n_train, n_train)
+        Among training rows.
+    test : ndarray of shape (n_test, n_train)
+        Of test rows with training rows.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+
+    @property
+    def scale(self) -> float:
+        """Mean squared length of a centred training row; 1 where all rows are equal."""
+        return float(np.trace(self.train)) / len(self.train) or 1.0
+
+    def weights(self, penalty: float) -> np.ndarray:
+        """Return the transposed ridge hat matrix (n_train, n_test): decisions are ``weights.T @ Y``.
+
+        The intercept is not penalised, as in `sklearn.linear_model.RidgeClassifier`.
+
+        Raises
+        ------
+        ValueError
+            If the penalty is too small for the rounding error of the inner products.
+        """
+        penalised = self.train.copy()
+        penalised.flat[:: len(penalised) + 1] += penalty
+        try:
+            factor = linalg.cho_factor(penalised, lower=True, overwrite_a=True, check_finite=False)
+        except linalg.LinAlgError:
+            raise ValueError(
+                f"penalty {penalty:g} is too small for features of mean squared length {self.scale:g}; "
+                f"use a larger one or a relative grid."
+            ) from None
+        # Rows of `test` are orthogonal to the constant vector, so Y need not be centred: its mean is added.
+        return linalg.cho_solve(factor, self.test.T, check_finite=False) + 1.0 / len(self.train)
+
+
+def fold_kernel(gram: Gram, train: np.ndarray, test: np.ndarray) -> FoldKernel:
+    """Return the inner products of one fold, centred on the mean of its training rows and nothing else."""
+    inner = gram.centred[np.ix_(train, train)]
+    cross = gram.centred[np.ix_(test, train)]
+    mean = inner.mean(axis=0)
+    total = float(mean.mean())
+    inner = inner - mean[:, None] - mean[None, :] + total
+    cross = cross - cross.mean(axis=1, keepdims=True) - mean[None, :] + total
+    return FoldKernel(inner, cross)
+
+
+def inner_folds(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (train, test) positions that leave out one of the `groups` at a time."""
+    for group in np.unique(groups):
+        yield np.flatnonzero(groups != group), np.flatnonzero(groups == group)
+
+
+def pick_penalty(scores: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
+    """Return the index of the best penalty along the last axis of `scores`; of equals, the largest penalty.
+
+    Scores closer than 1e-9 are equal: their order would hang on the order of summation.
+    """
+    order = np.argsort(penalties)[::-1]
+    ranked = np.round(scores[..., order], 9)
+    return order[ranked.argmax(axis=-1)]

@@ -1,0 +1,96 @@
+"""Scores of one fitted read-out under many labellings at once, compiled.
+
+What belongs here: balanced accuracy of labellings from a hat matrix, and nothing that knows stimuli.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numba import njit
+
+# Test stimuli per block: decisions of 100 classes x 128 stimuli fit the first-level cache.
+_BLOCK = 128
+
+
+@njit(nogil=True, cache=True)
+def _score(weights, train_labels, test_labels, n_classes, block, out):  # type: ignore[no-untyped-def]
+    n_units, n_test = weights.shape
+    decisions = np.empty((n_classes, block), np.float32)
+    best = np.empty(block, np.float32)
+    guess = np.empty(block, np.int32)
+    hits = np.empty(n_classes, np.int64)
+    shown = np.empty(n_classes, np.int64)
+    for draw in range(train_labels.shape[0]):
+        hits[:] = 0
+        shown[:] = 0
+        for start in range(0, n_test, block):
+            width = min(block, n_test - start)
+            decisions[:, :width] = 0
+            for unit in range(n_units):
+                # Slices of one length, indexed from 0, are what the compiler turns into vector instructions.
+                row = decisions[train_labels[draw, unit], :width]
+                addend = weights[unit, start : start + width]
+                for column in range(addend.size):
+                    row[column] += addend[column]
+            best[:width] = decisions[0, :width]
+            guess[:width] = 0
+            for label in range(1, n_classes):
+                row = decisions[label, :width]
+                for column in range(row.size):
+                    larger = row[column] > best[column]
+                    best[column] = row[column] if larger else best[column]
+                    guess[column] = label if larger else guess[column]
+            for column in range(width):
+                label = test_labels[draw, start + column]
+                shown[label] += 1
+                hits[label] += guess[column] == label
+        total, present = 0.0, 0
+        for label in range(n_classes):
+            if shown[label] > 0:
+                total += hits[label] / shown[label]
+                present += 1
+        out[draw] = total / present
+
+
+def score_labellings(
+    weights: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray, n_classes: int, *, n_jobs: int = 1
+) -> np.ndarray:
+    """Return the balanced accuracy of the ridge read-out refitted to each labelling, shape (n_draws,).
+
+    With targets of +1 for a stimulus's class and -1 for the others, the decision for class c is, up to a term
+    common to all classes, the sum of the weights of the training units labelled c: no multiplication is left.
+
+    Parameters
+    ----------
+    weights : ndarray of float32, shape (n_units, n_test)
+        Transposed hat matrix, rows of stimuli that share a label summed.
+    train_labels : ndarray of int, shape (n_draws, n_units)
+        Class of each row of `weights`, under each labelling.
+    test_labels : ndarray of int, shape (n_draws, n_test)
+        Class of each test stimulus, under each labelling.
+    n_classes : int
+        Number of classes.
+    n_jobs : int, default=1
+        Threads; they do not change a single bit of the result.
+    """
+    out = np.empty(len(train_labels))
+    edges = np.linspace(0, len(out), max(1, n_jobs) + 1).astype(int)
+    pieces = [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
+    block = min(_BLOCK, weights.shape[1])
+
+    def run(piece: slice) -> None:
+        _score(weights, train_labels[piece], test_labels[piece], n_classes, block, out[piece])
+
+    with ThreadPoolExecutor(max(1, len(pieces))) as pool:
+        for done in [pool.submit(run, piece) for piece in pieces]:
+            done.result()
+    return out
+
+
+def balanced_accuracy(true: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:
+    """Return the mean, over the classes that occur in `true`, of the share predicted rightly (unitless)."""
+    shown = np.bincount(true, minlength=n_classes)
+    hits = np.bincount(true[true == predicted], minlength=n_classes)
+    present = shown > 0
+    return float((hits[present] / shown[present]).mean())

@@ -1,0 +1,332 @@
+"""Linear read-outs as scikit-learn estimators: ridge, logistic, and the paper's re-trained last layer.
+
+What belongs here: estimators on plain arrays; folds of labelled stimuli, nulls and controls are in `evaluate`.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.probes._dual import compute_gram, fold_kernel, inner_folds, pick_penalty
+from fernet_neuro.probes._null import balanced_accuracy
+from fernet_neuro.probes._sgd import fit_sgd
+
+#: Relative penalties of the nested choice: from nearly none to shrinking every direction of average variance.
+RELATIVE_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+#: The logistic read-out is fitted iteratively, so its grid is shorter.
+LOGISTIC_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+
+
+class _LinearProbe(ClassifierMixin, BaseEstimator):
+    """Shared border: checks, class codes, decisions; children fit `coef_` and `intercept_`."""
+
+    def _check_fit(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32))
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least two classes; y holds 1 class ({self.classes_[0]!r})."
+            )
+        return X, codes
+
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        """Return decisions of shape (n_samples, n_classes), or (n_samples,) for two classes."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        scores = X @ self.coef_.T + self.intercept_
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the predicted class of each row, shape (n_samples,)."""
+        scores = self.decision_function(X)
+        return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
+
+
+class RidgeProbe(_LinearProbe):
+    """Ridge regression on one column of +1 and -1 per class, the largest of which is predicted.
+
+    For a fixed penalty it is `sklearn.linear_model.RidgeClassifier` with ``alpha=penalty``. With `penalties`
+    the penalty is chosen by balanced accuracy in an inner cross-validation over the groups passed to `fit`.
+    Features are centred on the training mean and not scaled one by one, which keeps the read-out invariant to
+    rotations of the features.
+
+    Parameters
+    ----------
+    penalty : float, default=1.0
+        Strength of the squared penalty in the features' squared unit; used when `penalties` is None.
+    penalties : sequence of float or None, default=None
+        Candidates, relative to the mean squared length of a centred training row (unitless).
+    n_inner_folds : int, default=3
+        Inner folds for the choice.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
+    intercept_ : ndarray of shape (n_classes,) or (1,)
+    penalty_ : float
+        Absolute penalty of the fit.
+
+    References
+    ----------
+    .. [1] Hoerl, A. E. and Kennard, R. W. (1970). Ridge regression: biased estimation for nonorthogonal problems.
+       Technometrics, 12(1), 55-67.
+    """
+
+    def __init__(
+        self, penalty: float = 1.0, *, penalties: Sequence[float] | None = None, n_inner_folds: int = 3
+    ) -> None:
+        self.penalty = penalty
+        self.penalties = penalties
+        self.n_inner_folds = n_inner_folds
+
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
+        """Fit to X of shape (n_samples, n_features); `groups` stay together in the inner folds.
+
+        Raises
+        ------
+        ValueError
+            If y holds one class only, or a penalty is not positive.
+        """
+        X, codes = self._check_fit(X, y)
+        self.penalty_ = self._choose(X, codes, groups)
+        fitted = RidgeClassifier(alpha=self.penalty_).fit(X, codes)
+        self.coef_, self.intercept_ = np.atleast_2d(fitted.coef_), np.atleast_1d(fitted.intercept_)
+        return self
+
+    def _choose(self, X: np.ndarray, codes: np.ndarray, groups: np.ndarray | None) -> float:
+        if self.penalties is None:
+            return check_penalty("penalty", self.penalty)
+        grid = check_penalties(self.penalties)
+        gram, onehot = compute_gram(X), np.eye(len(self.classes_))[codes]
+        scores = []
+        for train, test in _inner_splits(codes, groups, self.n_inner_folds):
+            kernel = fold_kernel(gram, train, test)
+            guesses = [(kernel.weights(r * kernel.scale).T @ onehot[train]).argmax(axis=1) for r in grid]
+            scores.append([balanced_accuracy(codes[test], guess, len(self.classes_)) for guess in guesses])
+        everything = np.arange(len(X))
+        best = int(pick_penalty(np.mean(scores, axis=0), grid))
+        return grid[best] * fold_kernel(gram, everything, everything[:1]).scale
+
+
+class LogisticProbe(_LinearProbe):
+    """Multinomial logistic regression with a squared penalty.
+
+    For a fixed penalty it is `sklearn.linear_model.LogisticRegression` with ``C=1/penalty``, solved to a tighter
+    tolerance. With `penalties` the penalty is chosen as in `RidgeProbe`.
+
+    Parameters
+    ----------
+    penalty : float, default=1.0
+        Strength of the squared penalty in the features' squared unit; used when `penalties` is None.
+    penalties : sequence of float or None, default=None
+        Candidates, relative to the mean squared length of a centred training row (unitless).
+    n_inner_folds : int, default=3
+        Inner folds for the choice.
+    tol : float, default=1e-6
+        Largest gradient at the solution, of the mean loss on features of unit mean squared length.
+    max_iter : int, default=10000
+        Most iterations.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
+    intercept_ : ndarray of shape (n_classes,) or (1,)
+    penalty_ : float
+        Absolute penalty of the fit.
+    n_iter_ : ndarray of int
+        Iterations of the solver.
+    """
+
+    def __init__(
+        self,
+        penalty: float = 1.0,
+        *,
+        penalties: Sequence[float] | None = None,
+        n_inner_folds: int = 3,
+        tol: float = 1e-6,
+        max_iter: int = 10000,
+    ) -> None:
+        self.penalty = penalty
+        self.penalties = penalties
+        self.n_inner_folds = n_inner_folds
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
+        """Fit to X of shape (n_samples, n_features); `groups` stay together in the inner folds.
+
+        Raises
+        ------
+        ValueError
+            If y holds one class only, or a penalty is not positive.
+        """
+        X, codes = self._check_fit(X, y)
+        if self.penalties is None:
+            relative = check_penalty("penalty", self.penalty) / _mean_square(X)
+        else:
+            grid = check_penalties(self.penalties)
+            scores = [
+                [self._score(X, codes, train, test, r) for r in grid]
+                for train, test in _inner_splits(codes, groups, self.n_inner_folds)
+            ]
+            relative = grid[int(pick_penalty(np.mean(scores, axis=0), grid))]
+        self.penalty_ = relative * _mean_square(X)
+        self.coef_, self.intercept_, model = self._solve(X, codes, relative)
+        self.n_iter_ = model.n_iter_
+        return self
+
+    def _solve(
+        self, X: np.ndarray, codes: np.ndarray, relative: float
+    ) -> tuple[np.ndarray, np.ndarray, LogisticRegression]:
+        """Return coefficients and intercepts for `X` as given, and the fit to its standardised rows."""
+        mean, scale = X.mean(axis=0), np.sqrt(_mean_square(X))
+        # Centred rows of unit mean squared length: the same optimum, reached in fewer iterations.
+        model = LogisticRegression(C=1.0 / relative, tol=self.tol, max_iter=self.max_iter)
+        model.fit((X - mean) / scale, codes)
+        coef = model.coef_ / scale
+        return coef, model.intercept_ - coef @ mean, model
+
+    def _score(
+        self, X: np.ndarray, codes: np.ndarray, train: np.ndarray, test: np.ndarray, relative: float
+    ) -> float:
+        coef, intercept, model = self._solve(X[train], codes[train], relative)
+        scores = X[test] @ coef.T + intercept
+        guess = (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+        return balanced_accuracy(codes[test], model.classes_[guess], len(self.classes_))
+
+
+class SgdProbe(_LinearProbe):
+    """A re-trained last layer: softmax cross-entropy by stochastic gradient descent with momentum.
+
+    The defaults are the laboratory's settings: rate 0.1, momentum 0.9, no weight decay, batches of 32, 100
+    epochs, features as they are. Weights start at zero, so that they stay in the span of the training rows and
+    a rotation of the features changes nothing.
+
+    Parameters
+    ----------
+    lr : float, default=0.1
+        Learning rate.
+    momentum : float, default=0.9
+        Momentum, in PyTorch's form (``v = momentum * v + g; w = w - lr * v``).
+    weight_decay : float, default=0.0
+        Factor of the weights added to their gradient.
+    batch_size : int, default=32
+        Rows per step; the last batch of an epoch may be smaller.
+    epochs : int, default=100
+        Passes over the rows, each in a new order.
+    random_state : int or None, default=0
+        Seed of the orders.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
+        With two classes, the weights of the second minus those of the first.
+    intercept_ : ndarray of shape (n_classes,) or (1,)
+    """
+
+    def __init__(
+        self,
+        *,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        epochs: int = 100,
+        random_state: int | None = 0,
+    ) -> None:
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.random_state = random_state
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """Fit to X of shape (n_samples, n_features).
+
+        Raises
+        ------
+        ValueError
+            If y holds one class only, a setting is out of range, or the weights grow beyond finite numbers.
+        """
+        X, codes = self._check_fit(X, y)
+        check_range("batch_size", self.batch_size, minimum=1)
+        check_range("epochs", self.epochs, minimum=1)
+        weights, biases = fit_sgd(
+            X,
+            codes,
+            len(self.classes_),
+            lr=check_penalty("lr", self.lr),
+            momentum=check_range("momentum", self.momentum, 0, 1),
+            weight_decay=check_range("weight_decay", self.weight_decay, 0),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            rng=np.random.default_rng(self.random_state),
+        )
+        two = len(self.classes_) == 2
+        self.coef_ = weights[1:] - weights[:1] if two else weights
+        self.intercept_ = biases[1:] - biases[:1] if two else biases
+        return self
+
+
+def check_penalty(argument: str, value: float) -> float:
+    """Return `value` if it is a finite number above zero.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{argument} must be a finite number above 0; got {value!r}.")
+    return float(value)
+
+
+def check_penalties(values: Sequence[float]) -> tuple[float, ...]:
+    """Return the grid as a tuple of positive numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is empty or holds a number that is not positive.
+    """
+    grid = tuple(check_penalty("penalties", float(value)) for value in values)
+    if not grid:
+        raise ValueError("penalties must name at least one candidate; got an empty grid.")
+    return grid
+
+
+def _inner_splits(
+    codes: np.ndarray, groups: np.ndarray | None, n_folds: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return inner folds: whole groups where given, else stratified by class, in the order of the rows."""
+    if groups is None:
+        most = int(np.bincount(codes).min())
+        if most < 2:
+            raise ValueError(
+                "choosing among penalties needs at least two rows of each class (or groups); give one penalty."
+            )
+        return list(StratifiedKFold(min(n_folds, most)).split(codes, codes))
+    groups = np.asarray(groups)
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise ValueError("choosing among penalties needs at least two groups; got 1: give one penalty.")
+    if n_groups <= n_folds:
+        return list(inner_folds(groups))
+    return list(GroupKFold(n_folds).split(codes, codes, groups))
+
+
+def _mean_square(X: np.ndarray) -> float:
+    """Mean squared length of a centred row; 1 where all rows are equal."""
+    return float(X.var(axis=0).sum()) or 1.0
