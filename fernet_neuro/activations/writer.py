@@ -50,8 +50,8 @@ class StoreWriter:
     """Append rows to all layers of a store that appears at `out` when `finish` is called.
 
     Use it as a context manager. Until `finish`, everything lies in a hidden working folder beside `out`, with
-    a journal of finished batches and their checksums. A later writer with the same `identity` and `run` goes on
-    from `n_done`, after checking what is there.
+    a journal of finished batches and their checksums. A later writer with the same `identity` and `run` goes
+    on from `n_done`, after checking what is there.
 
     Parameters
     ----------
@@ -111,6 +111,7 @@ class StoreWriter:
         self._crcs = dict.fromkeys(self.unit_shapes, 0)
         self._files: dict[str, BinaryIO] = {}
         self._is_owner = False
+        self._has_failed = False
 
     def __enter__(self) -> Self:
         """Create or take up the working folder."""
@@ -146,6 +147,9 @@ class StoreWriter:
         StoreError
             If the disk is full; what was finished is kept for the next run.
         """
+        if self._has_failed:
+            raise StoreError(f"store {self.target}: an earlier batch failed, so later ones have no place.")
+        self._has_failed = True
         n = {len(item) for item in values.values()}
         if set(values) != set(self.unit_shapes) or len(n) != 1:
             raise ValueError(f"a batch needs all layers with as many rows each; got {sorted(values)}, {n}.")
@@ -161,6 +165,7 @@ class StoreWriter:
                 self._crcs[layer] = zlib.crc32(data, self._crcs[layer])
             self.n_done += n.pop()
             self._note_progress()
+            self._has_failed = False
         except OSError as error:
             raise self._explain(error) from error
 

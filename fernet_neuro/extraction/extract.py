@@ -1,0 +1,266 @@
+"""Activations of a network to a set of stimuli, in one pass, streamed to disk.
+
+What belongs here: the pass itself; the request is checked in `plan`, layers are read in `hooks`, files are
+written by `activations.writer`.
+"""
+
+import logging
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from fernet_neuro._utils.hashing import hash_file
+from fernet_neuro._utils.progress import make_progress
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
+from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.activations.writer import StoreWriter, check_target
+from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.extraction.hooks import LayerRecorder, evaluating
+from fernet_neuro.extraction.pipeline import WriteBehind, map_ahead
+from fernet_neuro.extraction.plan import (
+    DTYPES,
+    N_AHEAD,
+    N_BEHIND,
+    ExtractionPlan,
+    estimate_extraction,
+    plan_extraction,
+)
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.stimuli.images import load_image
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import PathLike
+
+__all__ = ["estimate_extraction", "extract_activations", "run_extraction"]
+logger = logging.getLogger(__name__)
+_VERSIONED = ("fernet-neuro", "torch", "torchvision", "numpy", "pillow")
+
+
+class _Advance(Protocol):
+    def __call__(self, n_stimuli: int, /) -> None: ...
+
+
+def extract_activations(
+    model: LayeredModel,
+    table: StimulusTable,
+    layers: Sequence[str] | None,
+    out: PathLike,
+    *,
+    n_jobs: int = 0,
+    verbose: bool = False,
+    device: str = "auto",
+    batch_size: int = 64,
+    dtype: str = "float32",
+    pool: str = "none",
+    overwrite: bool = False,
+    source: str = "",
+) -> ActivationStore:
+    """Run every stimulus through a network once and store what its layers answer.
+
+    The store's key is the digest of all that decides its content. If a finished store of that key is at
+    `out`, it is returned at once; a run that was killed goes on where it was, to the same numbers; a changed
+    image, label, weight, preprocessing or layer is another key and never served from what is there. Peak
+    memory does not depend on the number of stimuli.
+
+    Parameters
+    ----------
+    model : LayeredModel
+        The network; it is put in evaluation mode and afterwards back as it was.
+    table : StimulusTable
+        The stimuli, whose order becomes the order of rows.
+    layers : sequence of str or None
+        Paths as in ``named_modules()``; None takes all that the network lists. They are stored in the
+        order in which they run.
+    out : PathLike
+        Folder of the store; complete or absent.
+    n_jobs : int, default=0
+        Threads that decode images beside the forward pass; 0 is one.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+    device : str, default="auto"
+        ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:0"``.
+    batch_size : int, default=64
+        Stimuli per forward pass.
+    dtype : {"float32", "float16"}, default="float32"
+        Type of the stored values.
+    pool : {"none", "mean", "mean-last"}, default="none"
+        Store all units, or means over all axes but the channels, which are the second axis (convolutional
+        networks) or the last (transformers).
+    overwrite : bool, default=False
+        Whether a store of another key at `out` may be replaced, once the new one is complete.
+    source : str, default=""
+        Where the network came from, for the manifest.
+
+    Returns
+    -------
+    ActivationStore
+        One layer per name, ``(n_stimuli, n_units)`` each.
+
+    Raises
+    ------
+    LayerNotFoundError
+        If the network has no such layer.
+    StimulusError
+        If an image is missing, cannot be decoded, or changes during the run.
+    StoreError
+        If the disk is too small or full, or `out` holds something else.
+    ValueError
+        If a layer does not run exactly once, a value is not finite, or an argument is out of range.
+    """
+    plan = plan_extraction(model, table, layers, device=device, batch_size=batch_size, dtype=dtype, pool=pool)
+    return run_extraction(plan, out, n_jobs=n_jobs, verbose=verbose, overwrite=overwrite, source=source)
+
+
+def run_extraction(
+    plan: ExtractionPlan,
+    out: PathLike,
+    *,
+    n_jobs: int = 0,
+    verbose: bool = False,
+    overwrite: bool = False,
+    source: str = "",
+) -> ActivationStore:
+    """Carry out a plan; see `extract_activations`."""
+    check_range("n_jobs", n_jobs, minimum=0)
+    finished = find_finished(plan, out, overwrite=overwrite)
+    if finished is not None:
+        logger.info("%s already holds exactly these activations; nothing to do", finished.path)
+        return finished
+    check_target(Path(out).absolute(), plan.key, plan.identity, overwrite=overwrite)
+    plan.check_disk(out)
+    writer = StoreWriter(
+        out,
+        plan.table,
+        plan.unit_shapes,
+        plan.identity,
+        dtype=plan.dtype,
+        run={"batch_size": plan.batch_size, "device": plan.device.type},
+        info=_describe(plan, source),
+        overwrite=overwrite,
+    )
+    with writer, _progress(len(plan.table), writer.n_done, verbose) as advance:
+        _fill(plan, writer, max(n_jobs, 1), advance)
+        writer.finish()
+    return ActivationStore.open(out)
+
+
+def find_finished(plan: ExtractionPlan, out: PathLike, *, overwrite: bool = False) -> ActivationStore | None:
+    """Return the store at `out` if it is exactly what `plan` would make, else None.
+
+    Raises
+    ------
+    StoreError
+        If the store of this key is damaged, unless `overwrite`.
+    """
+    folder = Path(out)
+    if not (folder / MANIFEST_NAME).is_file():
+        return None
+    try:
+        return ActivationStore.open(folder) if read_manifest(folder)["key"] == plan.key else None
+    except StoreError:
+        if overwrite:
+            return None
+        raise
+
+
+def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _Advance) -> None:
+    """Run the batches that `writer` does not have yet."""
+    module, preprocessing = plan.model.module, plan.model.card.preprocessing
+    starts = range(writer.n_done, len(plan.table), plan.batch_size)
+    decode = _Decoder(plan)
+
+    def write(outputs: dict[str, Tensor]) -> None:
+        arrays = {layer: output.flatten(1).cpu().numpy() for layer, output in outputs.items()}
+        writer.write(arrays)
+        advance(len(next(iter(arrays.values()))))
+
+    with (
+        evaluating(module, plan.device),
+        LayerRecorder(
+            module, list(plan.unit_shapes), pool=plan.identity["pool"], dtype=DTYPES[plan.dtype]
+        ) as recorder,
+        WriteBehind(write, N_BEHIND) as behind,
+    ):
+        for images in map_ahead(decode, starts, n_threads=n_threads, n_ahead=N_AHEAD + n_threads - 1):
+            _forward(plan, preprocessing.normalise(images.to(plan.device)))
+            outputs = recorder.take()
+            _check_shapes(outputs, plan, len(images))
+            behind.put(outputs)
+
+
+def _forward(plan: ExtractionPlan, images: Tensor) -> None:
+    try:
+        plan.model.module(images)
+    except torch.OutOfMemoryError:
+        raise ValueError(
+            f"batch_size={plan.batch_size} does not fit into the memory of {plan.device}; take a smaller one."
+        ) from None
+
+
+def _check_shapes(outputs: dict[str, Tensor], plan: ExtractionPlan, n_stimuli: int) -> None:
+    for layer, output in outputs.items():
+        if tuple(output.shape) != (n_stimuli, *plan.unit_shapes[layer]):
+            raise ValueError(
+                f"layer {layer!r} gives {tuple(output.shape)} for {n_stimuli} stimuli and "
+                f"{(1, *plan.unit_shapes[layer])} for one; its first axis must be the stimuli."
+            )
+
+
+class _Decoder:
+    """Decode one batch by the row it starts at; called from several threads."""
+
+    def __init__(self, plan: ExtractionPlan) -> None:
+        self._ids = plan.table.stimulus_ids
+        self._paths = plan.table.paths()
+        self._digests = plan.image_digests
+        self._preprocessing = plan.model.card.preprocessing
+        self._batch_size = plan.batch_size
+
+    def __call__(self, start: int) -> Tensor:
+        """Return the batch, uint8 of shape (n, 3, size, size)."""
+        rows = range(start, min(start + self._batch_size, len(self._ids)))
+        return torch.stack([self._decode(row) for row in rows])
+
+    def _decode(self, row: int) -> Tensor:
+        path, stimulus_id = self._paths[row], str(self._ids[row])
+        try:
+            image = self._preprocessing.resize_and_crop(load_image(path))
+            changed = hash_file(path) != self._digests[row]
+        except (StimulusError, OSError) as error:
+            raise StimulusError(f"stimulus {stimulus_id!r}: {error}") from error
+        if changed:
+            raise StimulusError(
+                f"stimulus {stimulus_id!r}: {path} was changed during the extraction; start it again."
+            )
+        return image
+
+
+def _describe(plan: ExtractionPlan, source: str) -> dict[str, Any]:
+    """Return where the activations come from, for the manifest."""
+    card = plan.model.card
+    return {
+        "source": source or card.name,
+        "model": card.to_dict(),
+        "seed": card.seed,
+        "pool": plan.identity["pool"],
+        "batch_size": plan.batch_size,
+        "device": str(plan.device),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}},
+    }
+
+
+@contextmanager
+def _progress(n_stimuli: int, n_done: int, verbose: bool) -> Iterator[_Advance]:
+    """Yield a function that moves the bar on by a number of stimuli."""
+    if not verbose:
+        yield lambda _: None
+        return
+    with make_progress() as progress:
+        task = progress.add_task("extract", total=n_stimuli, completed=n_done)
+        yield lambda n_stimuli: progress.advance(task, n_stimuli)

@@ -1,0 +1,193 @@
+"""Reading layers while a network runs: copies of their outputs, and the state a network must be in.
+
+What belongs here: context managers that change a module and put it back; what to do with the outputs is in
+`extract`.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro._utils.validation import check_option
+
+
+def _average_all_but(axis: int) -> Callable[[Tensor], Tensor]:
+    def average(output: Tensor) -> Tensor:
+        kept = output.movedim(axis, 1)
+        return kept.flatten(2).mean(dim=2) if kept.ndim > 2 else kept
+
+    return average
+
+
+#: What becomes of one layer's output (n, ...) before it is stored: all of it, or one mean per channel.
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda output: output,
+    "mean": _average_all_but(1),
+    "mean-last": _average_all_but(-1),
+}
+
+
+class LayerRecorder:
+    """While open, keep a copy of what each of some layers gives in a forward pass.
+
+    Copies are taken at once, because an in-place ReLU after a layer overwrites its output.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    layers : sequence of str
+        Paths as in ``named_modules()``.
+    pool : {"none", "mean", "mean-last"}, default="none"
+        Keep all units, or the mean over every axis but the channels: the second axis, or the last.
+    dtype : torch.dtype, default=torch.float32
+        Type of the copies.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Sequence[str],
+        *,
+        pool: str = "none",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._modules = {layer: module.get_submodule(layer) for layer in layers}
+        self._pool = POOLINGS[check_option("pool", pool, POOLINGS)]
+        self._dtype = dtype
+        self._outputs: dict[str, Tensor] = {}
+        self._counts = dict.fromkeys(layers, 0)
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> Self:
+        """Attach one hook per layer."""
+        for layer, module in self._modules.items():
+            self._handles.append(module.register_forward_hook(self._make_hook(layer)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Remove all hooks, whatever happened."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def take(self) -> dict[str, Tensor]:
+        """Return the outputs of the last forward pass in the order in which they came, and forget them.
+
+        Raises
+        ------
+        ValueError
+            If a layer did not run, or ran more than once.
+        """
+        counts, outputs = self._counts, self._outputs
+        self._counts, self._outputs = dict.fromkeys(counts, 0), {}
+        for layer, count in counts.items():
+            if count == 0:
+                raise ValueError(
+                    f"layer {layer!r} does not run in this network's forward pass; leave it out."
+                )
+            if count > 1:
+                raise ValueError(
+                    f"layer {layer!r} runs {count} times in one forward pass, so its activations are "
+                    f"ambiguous; choose a layer around or after it."
+                )
+        return outputs
+
+    def _make_hook(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
+        def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            self._counts[layer] += 1
+            if not isinstance(output, Tensor) or output.ndim < 2:
+                got = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+                raise ValueError(
+                    f"layer {layer!r} gives {got}, not one tensor (n_stimuli, ...); choose a layer inside it."
+                )
+            if self._counts[layer] == 1:
+                self._outputs[layer] = self._copy(output.detach())
+
+        return keep
+
+    def _copy(self, output: Tensor) -> Tensor:
+        pooled = self._pool(output).to(self._dtype).contiguous()
+        is_view = pooled.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
+        return pooled.clone() if is_view else pooled
+
+
+@contextmanager
+def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Hold `module` on `device` in evaluation mode without gradients; afterwards all is as it was.
+
+    On CUDA, TF32 and the choice of algorithms by trial are off, so that numbers repeat and agree with the
+    CPU's to float32 rounding.
+    """
+    training = {part: part.training for part in module.modules()}
+    home = next((item.device for item in (*module.parameters(), *module.buffers())), device)
+    try:
+        module.to(device).eval()
+        with (
+            torch.inference_mode(),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
+            yield
+    finally:
+        module.to(home)
+        for part, was in training.items():
+            part.training = was
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device called ``"auto"`` (CUDA where there is one, else the CPU), or the one named.
+
+    Raises
+    ------
+    ValueError
+        If it is not known, or CUDA is asked for and absent.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device={device!r} is not known; use auto, cpu, cuda or cuda:0.") from None
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices; "
+            f"use device='cpu' or 'auto'."
+        )
+    return found
+
+
+def network_digest(module: nn.Module) -> str:
+    """Return the SHA-256 of a network's structure and its own classes' methods; weights do not count.
+
+    The same weights in changed code are another network. Classes of torch and torchvision count by name; a
+    method whose source is not to be had, such as one typed into a console, by its name.
+    """
+    structure = re.sub(r" at 0x[0-9a-f]+", "", repr(module))
+    kinds = {base for part in module.modules() for base in type(part).__mro__}
+    code = {kind.__qualname__: _method_sources(kind) for kind in kinds if _is_own(kind)}
+    return hash_json({"structure": structure, "code": code})
+
+
+def _is_own(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] not in ("torch", "torchvision", "builtins", "typing", "abc")
+
+
+def _method_sources(kind: type) -> dict[str, str]:
+    # By method, since Python finds no source for a class from a file that was loaded without being imported.
+    sources = {}
+    for name, method in vars(kind).items():
+        if inspect.isfunction(method):
+            try:
+                sources[name] = inspect.getsource(method)
+            except OSError:
+                sources[name] = ""
+    return sources

@@ -1,0 +1,210 @@
+"""What an extraction will do and cost, found out before any long work.
+
+What belongs here: checks of the request, its content key, and the estimate; doing it is in `extract`.
+"""
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro.activations.manifest import FORMAT_VERSION, build_layer_entry, partial_folders
+from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.extraction.hooks import LayerRecorder, evaluating, network_digest, resolve_device
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import PathLike
+
+#: Types in which activations are stored.
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+#: Batches that may be decoded ahead of the forward pass, and outputs that may wait to be written.
+N_AHEAD, N_BEHIND = 2, 2
+
+
+@dataclass(frozen=True, eq=False)
+class ExtractionPlan:
+    """A checked request: what is extracted from what, and everything that decides the numbers.
+
+    Parameters
+    ----------
+    model : LayeredModel
+        The network.
+    table : StimulusTable
+        The stimuli, in order.
+    image_digests : tuple of str
+        SHA-256 of each image file when the plan was made.
+    unit_shapes : dict of str to tuple of int
+        Layers in the order in which they run, and the shape of one stimulus's answer in each.
+    identity : dict
+        The content key's parts: digests of weights, network and stimuli; preprocessing, layers, pool, dtype.
+    device : torch.device
+        Where the network runs.
+    batch_size : int
+        Stimuli per forward pass.
+    widest : int
+        Units of the largest output of any part of the network for one stimulus; for the memory estimate.
+    """
+
+    model: LayeredModel
+    table: StimulusTable
+    image_digests: tuple[str, ...]
+    unit_shapes: dict[str, tuple[int, ...]]
+    identity: dict[str, Any]
+    device: torch.device
+    batch_size: int
+    widest: int
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of `identity`: the key of the store that this plan makes."""
+        return hash_json(self.identity)
+
+    @property
+    def dtype(self) -> str:
+        """Type of the stored values."""
+        return self.identity["dtype"]
+
+    def estimate(self) -> dict[str, Any]:
+        """Return sizes in bytes: ``disk_bytes``, ``memory_bytes``, and both per layer under ``layers``.
+
+        Memory is the network, the batches in work and the outputs waiting to be written; it does not depend
+        on the number of stimuli. It leaves out what Python and torch themselves take (about 400 MB).
+        """
+        dtype = np.dtype(self.dtype)
+        layers = []
+        for index, (layer, shape) in enumerate(self.unit_shapes.items()):
+            entry = build_layer_entry(index, layer, shape, dtype, len(self.table))
+            layers.append(
+                {
+                    "layer": layer,
+                    "unit_shape": list(shape),
+                    "n_units": math.prod(shape),
+                    "disk_bytes": entry["n_bytes"],
+                }
+            )
+        outputs = sum(item["n_units"] for item in layers) * dtype.itemsize
+        tensors = (*self.model.module.parameters(), *self.model.module.buffers())
+        weights = sum(item.numel() * item.element_size() for item in tensors)
+        pixels = 3 * self.model.card.preprocessing.size**2
+        # Waiting images are 8-bit, those in work float32; of the network's outputs about three live at once.
+        per_stimulus = pixels * (N_AHEAD + 1 + 8) + outputs * (N_BEHIND + 2) + 3 * 4 * self.widest
+        return {
+            "n_stimuli": len(self.table),
+            "batch_size": self.batch_size,
+            "device": str(self.device),
+            "dtype": self.dtype,
+            "disk_bytes": sum(item["disk_bytes"] for item in layers),
+            "memory_bytes": weights + per_stimulus * min(self.batch_size, len(self.table)),
+            "layers": layers,
+        }
+
+    def check_disk(self, out: PathLike) -> None:
+        """Raise if the disk of `out` has not enough room.
+
+        Raises
+        ------
+        StoreError
+            Saying how much is needed and free.
+        """
+        target = Path(out).absolute()
+        folder = next(parent for parent in target.parents if parent.is_dir())
+        reserved = sum(
+            file.stat().st_size for partial in partial_folders(target) for file in partial.glob("*.npy")
+        )
+        needed, free = self.estimate()["disk_bytes"], shutil.disk_usage(folder).free + reserved
+        if needed > free:
+            raise StoreError(
+                f"store {out} needs {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB free; "
+                f"free space, or take fewer layers, --pool mean or --dtype float16."
+            )
+
+
+def plan_extraction(
+    model: LayeredModel,
+    table: StimulusTable,
+    layers: Sequence[str] | None = None,
+    *,
+    device: str = "auto",
+    batch_size: int = 64,
+    dtype: str = "float32",
+    pool: str = "none",
+) -> ExtractionPlan:
+    """Check a request, run one empty image through the network, and return the plan.
+
+    Parameters are those of `extract_activations`.
+
+    Raises
+    ------
+    LayerNotFoundError
+        If the network has no such layer.
+    StimulusError
+        If the table is empty or an image file is missing.
+    ValueError
+        If a layer does not run exactly once, or an argument is out of range.
+    """
+    check_option("dtype", dtype, DTYPES)
+    check_range("batch_size", batch_size, minimum=1)
+    wanted = model.check_layers(list(model.layers if layers is None else layers))
+    if not wanted or len(set(wanted)) != len(wanted):
+        raise ValueError(f"layers must name one or more layers, each once; got {list(wanted)}.")
+    if len(table) == 0:
+        raise StimulusError("the stimulus table is empty; there is nothing to extract.")
+    place = resolve_device(device)
+    unit_shapes, widest = _trace(model, wanted, pool, place)
+    identity = {
+        "format_version": FORMAT_VERSION,
+        "weights": model.weight_digest(),
+        "network": network_digest(model.module),
+        "preprocessing": model.card.preprocessing.to_dict(),
+        "stimuli": table.digest(),
+        "layers": list(unit_shapes),
+        "pool": pool,
+        "dtype": dtype,
+    }
+    return ExtractionPlan(model, table, table.image_digests, unit_shapes, identity, place, batch_size, widest)
+
+
+def estimate_extraction(
+    model: LayeredModel, table: StimulusTable, layers: Sequence[str] | None = None, **options: Any
+) -> dict[str, Any]:
+    """Return what an extraction would need, in bytes; see `ExtractionPlan.estimate`.
+
+    Parameters
+    ----------
+    model, table, layers
+        As in `extract_activations`.
+    **options
+        ``device``, ``batch_size``, ``dtype`` and ``pool`` of `extract_activations`.
+    """
+    return plan_extraction(model, table, layers, **options).estimate()
+
+
+def _trace(
+    model: LayeredModel, layers: tuple[str, ...], pool: str, device: torch.device
+) -> tuple[dict[str, tuple[int, ...]], int]:
+    """Run one black image; return the layers' shapes in the order in which they ran, and the widest."""
+    sizes = [0]
+
+    def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
+
+    preprocessing = model.card.preprocessing
+    image = torch.zeros((1, 3, preprocessing.size, preprocessing.size), dtype=torch.uint8, device=device)
+    handles = [part.register_forward_hook(note) for part in model.module.modules()]
+    try:
+        with evaluating(model.module, device), LayerRecorder(model.module, layers, pool=pool) as recorder:
+            model.module(preprocessing.normalise(image))
+            outputs = recorder.take()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {layer: tuple(output.shape[1:]) for layer, output in outputs.items()}, max(sizes)
