@@ -1,7 +1,293 @@
-"""``fernet-neuro stimuli``."""
+"""``fernet-neuro stimuli``: import, look at, check, split and render face images.
+
+What belongs here: options and messages; the work is in `fernet_neuro.stimuli`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fernet_neuro.cli._render import register_render
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fernet_neuro.stimuli.datasets.report import ImportReport
+    from fernet_neuro.stimuli.table import StimulusTable
+
+#: Factors with more values than this are summed up instead of listed.
+MOST_LISTED = 12
+#: Lines of a listing before it refers to the file.
+MOST_SHOWN = 5
+
+Table = Annotated[Path, typer.Argument(help="A stimulus table, .csv or .parquet.", show_default=False)]
+
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
+    """Add the group to `app`."""
+    group = typer.Typer(no_args_is_help=True, help="Import, look at, check, split and render face images.")
+    group.command("import")(import_stimuli)
+    group.command("show")(show)
+    group.command("check")(check)
+    group.command("sheet")(sheet)
+    group.command("split")(split)
+    register_render(group)
+    app.add_typer(group, name="stimuli")
+
+
+def import_stimuli(
+    dataset: Annotated[
+        str, typer.Argument(help="Layout: folder, kdef, lfw, vggface2 or celeba.", show_default=False)
+    ],
+    src: Annotated[Path, typer.Argument(help="Folder as its owners distribute it.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Table to write, .csv or .parquet.", show_default=False)],
+    pattern: Annotated[
+        str | None, typer.Option(help="folder: labels in file names, such as '{identity}_{expression}'.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="folder: table with a row per picture; all its columns are kept.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="folder: OURS=THEIRS renames a column of --csv; repeatable.")
+    ] = None,
+    folders_are: Annotated[
+        str, typer.Option(help="folder: the factor that class folders stand for.")
+    ] = "expression",
+    verify: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Decode every picture and leave faulty ones out; by default not for vggface2 and celeba.",
+            show_default=False,
+        ),
+    ] = None,
+    n_jobs: Annotated[int, typer.Option(help="Threads that decode pictures.")] = 2,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Write a stimulus table from photographs in their owner's layout.
+
+    Faulty files are left out and reported, never guessed at; the full list is written beside the table, as
+    faces.left_out.csv beside faces.csv.
+
+    For example:
+
+        fernet-neuro stimuli import kdef KDEF_and_AKDEF --out kdef.csv
+
+        fernet-neuro stimuli import folder photos --out faces.csv          (photos/happiness/001.jpg)
+
+        fernet-neuro stimuli import folder photos --pattern '{identity}_{expression}' --out faces.csv
+
+        fernet-neuro stimuli import folder photos --csv labels.csv --column identity=person --out faces.csv
+    """
+    from fernet_neuro._utils.validation import check_option
+    from fernet_neuro.stimuli.datasets.registry import DATASETS
+    from fernet_neuro.stimuli.table import check_table_suffix
+
+    check_table_suffix(out)
+    entry = DATASETS[check_option("dataset", dataset, DATASETS)]
+    own: dict[str, object] = {}
+    if dataset == "folder":
+        own = {"pattern": pattern, "csv": csv, "columns": _parse_columns(column or [])}
+        own["folders_are"] = folders_are
+    elif pattern or csv or column:
+        raise ValueError("--pattern, --csv and --column belong to the layout 'folder'.")
+    report = entry.read(
+        src, **own, verify=entry.verify if verify is None else verify, n_jobs=n_jobs, verbose=not quiet
+    )
+    report.table.write(out)
+    _write_left_out(report, out)
+    typer.echo(f"{out}: {_describe_table(report.table)}.")
+
+
+def show(
+    table: Table,
+    as_json: Annotated[bool, typer.Option("--json", help="Counts as JSON.")] = False,
+) -> None:
+    """Count the stimuli per value of each factor.
+
+    For example:
+
+        fernet-neuro stimuli show faces.csv
+
+        fernet-neuro stimuli show faces.csv --json
+    """
+    import json
+
+    from fernet_neuro.stimuli.table import StimulusTable
+
+    stimuli = StimulusTable.read(table)
+    hidden = ("stimulus_id", "path", "digest")
+    counts = {
+        name: stimuli.frame[name].astype(str).value_counts(sort=False).sort_index().to_dict()
+        for name in stimuli.frame
+        if name not in hidden
+    }
+    if as_json:
+        typer.echo(json.dumps({"n_stimuli": len(stimuli), "factors": counts}, ensure_ascii=False))
+        return
+    typer.echo(f"{table}: {len(stimuli)} stimuli")
+    for name, values in counts.items():
+        typer.echo(f"  {name:<14} {_describe_values(values)}")
+
+
+def check(
+    table: Table,
+    out: Annotated[Path | None, typer.Option(help="Also write the faults to this CSV.")] = None,
+    n_jobs: Annotated[int, typer.Option(help="Threads that decode pictures.")] = 2,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Decode every picture; list missing, damaged, black, duplicate, changed and odd-sized ones.
+
+    Exit code 2 if there is any fault.
+
+    For example:
+
+        fernet-neuro stimuli check faces.csv
+
+        fernet-neuro stimuli check faces.csv --out faults.csv
+    """
+    from fernet_neuro.stimuli.images import check_images
+    from fernet_neuro.stimuli.table import StimulusTable
+
+    stimuli = StimulusTable.read(table)
+    faults = check_images(stimuli, n_jobs=n_jobs, verbose=not quiet)
+    if out is not None:
+        _write_frame(faults, out)
+    if faults.empty:
+        typer.echo(f"{table}: all {len(stimuli)} pictures are sound.")
+        return
+    typer.echo(f"{table}: {faults['stimulus_id'].nunique()} of {len(stimuli)} stimuli have a fault.")
+    for row in faults.itertuples():
+        typer.echo(f"  {row.fault:<13} {row.stimulus_id}  {row.path}  ({row.detail})")
+    raise typer.Exit(2)
+
+
+def sheet(
+    table: Table,
+    out: Annotated[Path, typer.Option(help="Picture to write, such as sheet.png.", show_default=False)],
+    rows: Annotated[str, typer.Option(help="Factor down.")] = "identity",
+    columns: Annotated[str, typer.Option(help="Factor across.")] = "expression",
+    where: Annotated[
+        list[str] | None, typer.Option(help="FACTOR=VALUE narrows the table; repeatable.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of a cell in pixels.")] = 96,
+    max_rows: Annotated[int, typer.Option(help="Most rows.")] = 12,
+    max_columns: Annotated[int, typer.Option(help="Most columns.")] = 24,
+) -> None:
+    """Draw a contact sheet: one picture per value of two factors.
+
+    For example:
+
+        fernet-neuro stimuli sheet faces.csv --out sheet.png
+
+        fernet-neuro stimuli sheet faces.csv --columns view --where expression=neutral --out sheet.png
+    """
+    from fernet_neuro._utils.atomic import atomic_file
+    from fernet_neuro.stimuli.sheet import make_sheet
+    from fernet_neuro.stimuli.table import StimulusTable
+
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise ValueError(f"--out {out} must end in .png, .jpg or .webp.")
+    stimuli = StimulusTable.read(table)
+    for name, value in _parse_pairs("--where", where or []).items():
+        stimuli = _narrow(stimuli, name, value)
+    picture = make_sheet(
+        stimuli, rows=rows, columns=columns, size=size, max_rows=max_rows, max_columns=max_columns
+    )
+    with atomic_file(out) as temporary:
+        picture.save(temporary)
+    typer.echo(f"{out}: {picture.width} x {picture.height} pixels.")
+
+
+def split(
+    table: Table,
+    out_train: Annotated[Path, typer.Option(help="Table of the training part.", show_default=False)],
+    out_test: Annotated[Path, typer.Option(help="Table of the test part.", show_default=False)],
+    by: Annotated[str, typer.Option(help="Factor whose values go to one side whole.")] = "identity",
+    test_share: Annotated[float, typer.Option(help="Share of the values that go to the test part.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+) -> None:
+    """Split a table into two that share no identity (or no value of another factor).
+
+    For example:
+
+        fernet-neuro stimuli split faces.csv --out-train train.csv --out-test test.csv
+
+        fernet-neuro stimuli split faces.csv --by session --test-share 0.5 --out-train a.csv --out-test b.csv
+    """
+    from fernet_neuro.stimuli.splits import split_table
+    from fernet_neuro.stimuli.table import StimulusTable, check_table_suffix
+
+    for path in (out_train, out_test):
+        check_table_suffix(path)
+    if len({path.resolve() for path in (table, out_train, out_test)}) < 3:
+        raise ValueError("the table, --out-train and --out-test must be three different files.")
+    train, test = split_table(StimulusTable.read(table), by=by, test_share=test_share, seed=seed)
+    for part, path in ((train, out_train), (test, out_test)):
+        part.write(path)
+        typer.echo(f"{path}: {_describe_table(part)}.")
+
+
+def _parse_pairs(option: str, texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"{option} {text!r} must have the form name=value.")
+        pairs[name] = value
+    return pairs
+
+
+def _parse_columns(texts: list[str]) -> dict[str, str]:
+    return _parse_pairs("--column", texts)
+
+
+def _narrow(stimuli: StimulusTable, name: str, value: str) -> StimulusTable:
+    from fernet_neuro._utils.validation import check_option
+
+    values = stimuli.factor(name, complete=False).astype(str)
+    return stimuli.select(values == check_option(name, value, sorted(set(values.tolist()))))
+
+
+def _write_frame(frame: pd.DataFrame, path: Path) -> None:
+    from fernet_neuro._utils.atomic import atomic_file
+
+    with atomic_file(path) as temporary:
+        frame.to_csv(temporary, index=False)
+
+
+def _write_left_out(report: ImportReport, out: Path) -> None:
+    path = out.with_name(f"{out.stem}.left_out.csv")
+    _write_frame(report.left_out, path)
+    if report.left_out.empty:
+        return
+    typer.echo(f"{len(report.left_out)} entries left out (all in {path}):")
+    for reason, count in report.count_reasons().items():
+        typer.echo(f"  {count:>6}  {reason}")
+    for row in report.left_out.head(MOST_SHOWN).itertuples():
+        typer.echo(f"  {row.path}: {row.reason}")
+    if len(report.left_out) > MOST_SHOWN:
+        typer.echo("  ...")
+
+
+def _describe_table(table: StimulusTable) -> str:
+    parts = [f"{len(table)} stimuli"]
+    words = {"identity": "identities", "expression": "expressions", "view": "views", "session": "sessions"}
+    for name, plural in words.items():
+        values = set(table.factor(name, complete=False).tolist()) - {""}
+        if values:
+            parts.append(f"{len(values)} {plural if len(values) > 1 else name}")
+    return ", ".join(parts)
+
+
+def _describe_values(counts: dict[str, int]) -> str:
+    if set(counts) == {""}:
+        return "(empty)"
+    if len(counts) > MOST_LISTED:
+        low, high = min(counts.values()), max(counts.values())
+        each = f"{low}" if low == high else f"{low} to {high}"
+        return f"{len(counts)} values, {each} stimuli each"
+    return ", ".join(f"{value or '(empty)'} {count}" for value, count in counts.items())

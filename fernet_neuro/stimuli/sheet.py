@@ -1,6 +1,6 @@
 """A contact sheet: one picture that shows a stimulus table at a glance.
 
-What belongs here: the sheet as a Pillow image, without matplotlib; the paper's figure of stimuli is in `figures`.
+What belongs here: the sheet as a Pillow image, for a quick look; the figure for print is in `figures`.
 """
 
 from collections.abc import Sequence
@@ -70,9 +70,9 @@ def make_sheet(
     top = FONT_SIZE + 3 * GAP
     bottom = FONT_SIZE + 2 * GAP
     step = size + GAP
-    sheet = Image.new(
-        "RGB", (left + step * len(shown_columns), top + step * len(shown_rows) + bottom), _PAPER
-    )
+    note = _describe_rest(rows, len(row_names), max_rows, columns, len(column_names), max_columns)
+    width = max(left + step * len(shown_columns), _text_width([note]) + 2 * GAP)
+    sheet = Image.new("RGB", (width, top + step * len(shown_rows) + bottom), _PAPER)
     pen = ImageDraw.Draw(sheet)
     for column, name in enumerate(shown_columns):
         _write(pen, _shorten(name, size), (left + column * step, GAP))
@@ -85,7 +85,6 @@ def make_sheet(
             sheet.paste(_EMPTY, (*box, box[0] + size, box[1] + size))
             if index is not None:
                 _paste(sheet, load_image(paths[index]), box, size)
-    note = _describe_rest(rows, len(row_names), max_rows, columns, len(column_names), max_columns)
     _write(pen, note, (GAP, top + step * len(shown_rows)))
     return sheet
 
@@ -134,7 +133,7 @@ def _write(pen: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None
 def _describe_rest(rows: str, n_rows: int, max_rows: int, columns: str, n_columns: int, most: int) -> str:
     parts = []
     if n_rows > max_rows:
-        parts.append(f"{max_rows} of {n_rows} {rows}")
+        parts.append(f"{max_rows} of {n_rows} values of {rows}")
     if n_columns > most:
-        parts.append(f"{most} of {n_columns} {columns}")
+        parts.append(f"{most} of {n_columns} values of {columns}")
     return f"shown: {', '.join(parts)}" if parts else ""

@@ -92,7 +92,7 @@ class StimulusTable:
         if not source.is_file():
             raise StimulusError(f"stimulus table {source} does not exist.")
         try:
-            frame = _READERS[_table_kind(source)](source)
+            frame = _READERS[check_table_suffix(source)](source)
         except (ValueError, OSError) as error:
             if isinstance(error, StimulusError):
                 raise
@@ -105,7 +105,7 @@ class StimulusTable:
         Image paths inside the target's folder become relative to it, all others absolute.
         """
         target = Path(path)
-        kind = _table_kind(target)
+        kind = check_table_suffix(target)
         folder = target.parent.resolve()
         frame = self.frame.copy()
         frame["path"] = [_relative_to(item, folder) for item in self.paths()]
@@ -285,6 +285,20 @@ def check_same_stimuli(first: Iterable[str], second: Iterable[str], names: tuple
             )
 
 
+def check_table_suffix(path: PathLike) -> str:
+    """Return the suffix of a table's file name in lower case.
+
+    Raises
+    ------
+    StimulusError
+        If it is neither ``.csv`` nor ``.parquet``.
+    """
+    kind = Path(path).suffix.lower()
+    if kind not in _READERS:
+        raise StimulusError(f"stimulus table {path} must end in .csv or .parquet.")
+    return kind
+
+
 def _check_columns(frame: pd.DataFrame) -> None:
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
@@ -328,13 +342,6 @@ def _relative_to(path: Path, folder: Path) -> str:
     if not plain.is_relative_to(folder):
         plain = plain.parent.resolve() / plain.name
     return plain.relative_to(folder).as_posix() if plain.is_relative_to(folder) else str(plain)
-
-
-def _table_kind(path: Path) -> str:
-    kind = path.suffix.lower()
-    if kind not in _READERS:
-        raise StimulusError(f"stimulus table {path} must end in .csv or .parquet.")
-    return kind
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -5,7 +5,8 @@ What belongs here: the LFW layout and its ``pairs`` files; training on pairs is 
 References
 ----------
 .. [1] Huang, G. B., Ramesh, M., Berg, T., & Learned-Miller, E. (2007). Labeled Faces in the Wild: A database
-   for studying face recognition in unconstrained environments. University of Massachusetts, Amherst, TR 07-49.
+   for studying face recognition in unconstrained environments. University of Massachusetts, Amherst,
+   TR 07-49.
 """
 
 import re

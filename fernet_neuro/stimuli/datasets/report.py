@@ -95,7 +95,7 @@ def find_one(source: Path, candidates: Sequence[str], what: str) -> Path:
 
 
 def list_files(folder: Path) -> Iterator[str]:
-    """Yield all files below `folder` but hidden ones, relative with forward slashes, sorted in each folder."""
+    """Yield all files below `folder` but hidden ones, relative with forward slashes, folders sorted."""
     for base, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         relative = Path(base).relative_to(folder).as_posix()

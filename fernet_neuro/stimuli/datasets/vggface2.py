@@ -39,7 +39,7 @@ _FILE = re.compile(r"\d+_\d+")
 
 @dataclass(frozen=True)
 class Person:
-    """One row of identity_meta.csv; `class_index` is the released weights' output unit, "" for test people."""
+    """One row of identity_meta.csv; `class_index` is the released weights' output unit, else ""."""
 
     name: str
     n_samples: int
@@ -55,7 +55,7 @@ def read_vggface2(
 
     Left out: files that are not ``<image>_<face>.jpg`` in a folder ``n000000``, files absent from their
     part's list, and people whom identity_meta does not name or puts in the other part. Listed as missing:
-    files of the lists that are not on disk; without a list, people with fewer files than identity_meta counts.
+    files of the lists that are not on disk; without a list, people with fewer files than identity_meta says.
 
     Parameters
     ----------
