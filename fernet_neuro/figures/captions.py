@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from fernet_neuro.figures.results import shorten_layer
 from fernet_neuro.viz.style import label_of
 
 _HELD_OUT = {
@@ -45,6 +46,11 @@ def describe_intervals(source: pd.DataFrame) -> str:
     return ", ".join(f"{text} ({panel})" for panel, text in words.items())
 
 
+def describe_readouts(source: pd.DataFrame) -> str:
+    """Return the names of the linear read-outs of `source`."""
+    return ", ".join(dict.fromkeys(source["readout"]))
+
+
 def list_networks(source: pd.DataFrame) -> list[str]:
     """Return the networks of `source` in order, without the baselines."""
     return [name for name in dict.fromkeys(source["network"]) if name not in ("untrained", "pixels")]
@@ -53,7 +59,7 @@ def list_networks(source: pd.DataFrame) -> list[str]:
 def describe_layers(source: pd.DataFrame) -> str:
     """Return ``"layer (networks)"`` for the layers that were fixed beforehand, without the pixels' own."""
     layered = source[source["network"] != "pixels"]
-    used = layered.groupby("layer", sort=False)["network"].unique()
+    used = layered.groupby(layered["layer"].map(shorten_layer), sort=False)["network"].unique()
     return "; ".join(
         f"{layer} ({', '.join(label_of(name).lower() for name in names)})" for layer, names in used.items()
     )

@@ -72,9 +72,9 @@ def caption_confusions(source: pd.DataFrame) -> str:
     amount = f"{low}" if low == high else f"{low} to {high}"
     return (
         f"Confusions of the linear expression read-out ({source['readout'].iloc[0]}), tested on "
-        f"{describe_holdout(source['holdout'].iloc[0])}, summed over test folds. Each row adds up to 100 % of its "
-        f"true label ({amount} predictions each); chance is {100 / source['true'].nunique():.1f} % in every "
-        f"cell. Layer fixed beforehand, not chosen by its score: {describe_layers(source)}."
+        f"{describe_holdout(source['holdout'].iloc[0])}, summed over test folds. Each row adds up to 100 % "
+        f"of its true label ({amount} predictions each); chance is {100 / source['true'].nunique():.1f} % in "
+        f"every cell. Layer fixed beforehand, not chosen by its score: {describe_layers(source)}."
     )
 
 

@@ -10,6 +10,7 @@ from fernet_neuro.figures.captions import (
     describe_holdout,
     describe_intervals,
     describe_panels,
+    describe_readouts,
     list_networks,
 )
 from fernet_neuro.figures.results import (
@@ -19,6 +20,7 @@ from fernet_neuro.figures.results import (
     find_targets,
     order_layers,
     read_summary,
+    shorten_layer,
 )
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
@@ -57,10 +59,11 @@ def read_profile(results: Path) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
-    frame["label"] = [_short(layer) for layer in frame["layer"]]
+    frame["label"] = [shorten_layer(layer) for layer in frame["layer"]]
     layered = frame[frame["network"] != "pixels"]
     runs = [
-        [_short(layer) for layer in order_layers(rows)] for _, rows in layered.groupby(["target", "network"])
+        [shorten_layer(layer) for layer in order_layers(rows)]
+        for _, rows in layered.groupby(["target", "network"])
     ]
     place = {label: at for at, label in enumerate(merge_orders(runs))}
     frame["position"] = [place.get(label, 0) for label in frame["label"]]
@@ -91,11 +94,6 @@ def merge_orders(orders: list[list[str]]) -> list[str]:
             f"the networks name layers {error.args[1][0]!r} and {error.args[1][1]!r} in different orders; "
             f"draw them from separate results folders."
         ) from error
-
-
-def _short(layer: str) -> str:
-    """Return the layer's name without the wrapper that a twin network puts around its trunk."""
-    return layer.removeprefix("trunk.")
 
 
 def _read_target(results: Path, target: str) -> pd.DataFrame:
@@ -138,11 +136,11 @@ def caption_profile(source: pd.DataFrame) -> str:
     """Say what is shown, what the bands are over and what the marks mean."""
     first = label_of(list_networks(source)[0]).lower()
     return (
-        f"Linear read-out ({', '.join(dict.fromkeys(source['readout']))}) of {describe_panels(source)}, over the "
-        f"layers in forward order. Lines: balanced accuracy; bands: 95 % interval over "
+        f"Linear read-out ({describe_readouts(source)}) of {describe_panels(source)}, over the layers in "
+        f"forward order. Lines: balanced accuracy; bands: 95 % interval over "
         f"{describe_intervals(source)}. Marks above the panels: p < .05 for that network and layer, "
-        f"permutation test corrected for the number of layers by the maximum statistic. The untrained twin is "
-        f"that of the {first}; pixels have no layers. Dashed: chance; dotted: the limit of 100 %."
+        f"permutation test corrected for the number of layers by the maximum statistic. The untrained twin "
+        f"is that of the {first}; pixels have no layers. Dashed: chance; dotted: the limit of 100 %."
     )
 
 

@@ -146,6 +146,17 @@ def order_layers(frame: pd.DataFrame) -> list[str]:
     return [str(layer) for layer in ordered["layer"]]
 
 
+def shorten_layer(layer: str) -> str:
+    """Return the layer's name without the wrapper that a twin network puts around its trunk.
+
+    Examples
+    --------
+    >>> shorten_layer("trunk.layer1")
+    'layer1'
+    """
+    return str(layer).removeprefix("trunk.")
+
+
 def choose_layer(layers: Sequence[str]) -> str:
     """Return the layer to report, fixed before looking at scores.
 

@@ -123,7 +123,7 @@ def caption_sheet(source: pd.DataFrame) -> str:
     turned = source[source["panel"] == "b"]
     if len(turned):
         text += f" (b) Views of identity {turned['identity'].iloc[0]}, {turned['expression'].iloc[0]}."
-    return text + " None of these people was seen in training; pictures were not chosen by hand."
+    return text + " Pictures are the first of each combination in the table, not chosen by hand."
 
 
 SPEC = FigureSpec(

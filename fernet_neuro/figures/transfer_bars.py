@@ -16,6 +16,7 @@ from fernet_neuro.figures.captions import (
     describe_intervals,
     describe_layers,
     describe_panels,
+    describe_readouts,
     list_networks,
 )
 from fernet_neuro.figures.results import (
@@ -144,10 +145,13 @@ def draw_transfer(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         )
         if panel != "a":
             ax.set_ylabel("")
-    points = "training seeds" if (source["kind"] == "seed").any() else "test folds"
-    handles = transfer_legend(points, f"published ({REFERENCE})")
+    handles = transfer_legend(_describe_dots(source), f"published ({REFERENCE})")
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def _describe_dots(source: pd.DataFrame) -> str:
+    return "training seeds" if (source["kind"] == "seed").any() else "test folds"
 
 
 def caption_transfer(source: pd.DataFrame) -> str:
@@ -156,18 +160,17 @@ def caption_transfer(source: pd.DataFrame) -> str:
     networks = list_networks(means)
     absent = [label_of(name).lower() for name in NETWORKS if name not in networks]
     return (
-        f"Linear read-out ({', '.join(dict.fromkeys(means['readout']))}) of {describe_panels(means)}, from frozen "
-        f"networks named by what they were trained on, from the untrained twin of the "
+        f"Linear read-out ({describe_readouts(means)}) of {describe_panels(means)}, from frozen networks "
+        f"named by what they were trained on, from the untrained twin of the "
         f"{label_of(networks[0]).lower()} and from pixels. "
         f"Layer fixed beforehand, not chosen by its score: {describe_layers(means)}. "
         f"Bars: balanced accuracy, mean over test folds; error bars: 95 % interval over "
-        f"{describe_intervals(means)}; dots: "
-        f"{'training seeds' if (source['kind'] == 'seed').any() else 'single test folds'}. Asterisks: p < .05, "
-        f"permutation test. Dashed: chance; dotted: the limit of 100 %. Hollow diamonds: accuracies in % "
+        f"{describe_intervals(means)}; dots: {_describe_dots(source)}. Asterisks: p < .05, permutation test. "
+        f"Dashed: chance; dotted: the limit of 100 %. Hollow diamonds: accuracies in % "
         f"published for other networks and photographs ({REFERENCE}): expression from a face verification "
         f"network (15) and from a ResNet-50 trained on identity (62.6), identity of 70 people from the same "
-        f"ResNet-50 (98.6); how these were split into training and test is not stated, so they are landmarks, "
-        f"not a test of the bars."
+        f"ResNet-50 (98.6); how these were split into training and test is not stated, so they are "
+        f"landmarks, not a test of the bars."
     ) + (f" Not in these results: {', '.join(absent)}." if absent else "")
 
 

@@ -1,0 +1,210 @@
+"""The page that shows a results folder: headline numbers, figures, tables, settings, how to reproduce.
+
+What belongs here: reading what is in the folder and putting it into the template; nothing is computed anew.
+"""
+
+import base64
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+from PIL import Image
+
+from fernet_neuro import __version__
+from fernet_neuro._utils.atomic import write_text
+from fernet_neuro.experiments._tables import (
+    describe_stimuli,
+    format_table,
+    headline_rows,
+    layer_table,
+    training_table,
+)
+from fernet_neuro.figures.results import find_networks, find_targets
+from fernet_neuro.typing import PathLike
+
+TITLE = "What does a network that knows who you are know about what you feel?"
+#: Order of the figures on the page; any other follows by name.
+_FIGURE_ORDER = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
+#: Pictures narrower than this (in pixels at 300 dpi) are not stretched over the page.
+_WIDE_PX = 1800
+
+
+@dataclass(frozen=True)
+class _Section:
+    anchor: str
+    heading: str
+    body: str
+
+
+def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
+    """Write ``index.html`` into a results folder and return its path.
+
+    The page is one file: pictures are embedded, and nothing is loaded from elsewhere. Links lead to the
+    PDF, CSV and result files beside it. The same results give the same page.
+
+    Parameters
+    ----------
+    folder : path
+        Results folder with ``probes/`` and, where there are, ``figures/``, ``stimuli/``, ``runs/`` and
+        ``recipe.yaml``.
+    title : str
+        Heading of the page.
+
+    Raises
+    ------
+    StoreError
+        If there is no probe in the folder, or one is damaged.
+    """
+    place = Path(folder)
+    sections = [
+        _headline_section(place),
+        _figure_section(place),
+        _table_section(place),
+        _material_section(place),
+        _reproduce_section(place),
+    ]
+    sections = [section for section in sections if section.body]
+    page = _template().substitute(
+        title=escape(title),
+        lead=_lead(place),
+        navigation="".join(f'<a href="#{item.anchor}">{escape(item.heading)}</a>' for item in sections),
+        sections="\n".join(
+            f'<section id="{item.anchor}">\n<h2>{escape(item.heading)}</h2>\n{item.body}\n</section>'
+            for item in sections
+        ),
+        footer=f"Made with fernet-neuro {escape(__version__)}; all numbers are from the files in this folder.",
+    )
+    write_text(place / "index.html", page)
+    return place / "index.html"
+
+
+def _template() -> Template:
+    path = files("fernet_neuro.experiments") / "templates" / "index.html"
+    return Template(path.read_text(encoding="utf-8"))
+
+
+def _lead(folder: Path) -> str:
+    """Return the answer in one sentence, from the numbers."""
+    target = find_targets(folder)[0]
+    rows = headline_rows(folder, target)
+    first, controls = rows[0], {row.network: row for row in rows if row.is_control}
+    beside = [f"chance is {first.chance:.1f} %"]
+    beside += [f"{_CONTROL_WORDS[name]} {row.value:.1f} %" for name, row in controls.items()]
+    text = (
+        f"From layer {first.layer} of the {first.label.lower()}, a linear read-out names the {target} "
+        f"({first.n_classes} classes, {first.holdout}) with a balanced accuracy of {first.value:.1f} % "
+        f"[{first.low:.1f}, {first.high:.1f}]; {', '.join(beside)}."
+    )
+    return escape(text)
+
+
+_CONTROL_WORDS = {"untrained": "its untrained twin reaches", "pixels": "pixels reach"}
+
+
+def _headline_section(folder: Path) -> _Section:
+    parts, layers, intervals = [], [], []
+    for target in find_targets(folder):
+        rows = headline_rows(folder, target)
+        layers += [row.layer for row in rows if row.network != "pixels"]
+        intervals += [f"{row.interval} ({target})" for row in rows[:1]]
+        parts.append(
+            f"<h3>{escape(target.capitalize())} read-out, {escape(rows[0].holdout)} "
+            f"({rows[0].n_classes} classes, chance {rows[0].chance:.1f} %)</h3>"
+        )
+        items = "".join(
+            f"<li><b>{row.value:.1f} %</b><span>{escape(row.label)}</span>"
+            f"<span>95 %: {row.low:.1f} to {row.high:.1f}</span><span>{escape(row.p_text)}</span></li>"
+            for row in rows
+        )
+        parts.append(f'<ul class="numbers">{items}</ul>')
+    parts.append(
+        f'<p class="soft">Balanced accuracy of one layer that was fixed beforehand ('
+        f"{escape(', '.join(dict.fromkeys(layers)))}), not chosen by its score. 95 % intervals are over "
+        f"{escape(', '.join(intervals))}; p-values come from label permutations.</p>"
+    )
+    return _Section("numbers", "Headline numbers", "\n".join(parts))
+
+
+def _figure_section(folder: Path) -> _Section:
+    found = {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
+    names = [name for name in _FIGURE_ORDER if name in found]
+    names += [name for name in found if name not in names]
+    return _Section("figures", "Figures", "\n".join(_figure(found[name]) for name in names))
+
+
+def _figure(path: Path) -> str:
+    """Return one embedded picture with its caption and links."""
+    with Image.open(path) as image:
+        heading = str(image.info.get("Title", path.stem))
+        width, height = image.size
+    note = path.with_suffix(".txt")
+    caption = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    links = [
+        f'<a href="figures/{escape(path.stem)}{suffix}">{label}</a>'
+        for suffix, label in ((".pdf", "PDF"), (".png", "PNG"), (".csv", "source data (CSV)"))
+        if path.with_suffix(suffix).is_file()
+    ]
+    alt = f"Figure: {heading}. {caption.split('. ')[0]}".strip()
+    return (
+        f'<figure id="figure-{escape(path.stem)}"{"" if width >= _WIDE_PX else _NARROW}>\n'
+        f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{escape(alt)}">\n'
+        f"<figcaption><strong>{escape(heading)}.</strong> {escape(caption)} {' · '.join(links)}"
+        f"</figcaption>\n"
+        f"</figure>"
+    )
+
+
+_NARROW = ' class="narrow"'
+
+
+def _table_section(folder: Path) -> _Section:
+    parts = [
+        format_table(
+            layer_table(folder, target), f"Balanced accuracy (%) of {target} by layer, 95 % interval"
+        )
+        for target in find_targets(folder)
+    ]
+    parts.append(
+        '<p class="soft">* p &lt; .05, corrected for the number of layers (maximum statistic). '
+        "Untrained: the twin of the network with random weights.</p>"
+    )
+    links = [
+        f'<a href="probes/{escape(network)}/{target}/{name}">{escape(network)}, {target}: {name}</a>'
+        for target in find_targets(folder)
+        for network in find_networks(folder, target)
+        for name in ("results.csv", "summary.json", "confusion.csv")
+        if (folder / "probes" / network / target / name).is_file()
+    ]
+    listed = "".join(f"<li>{link}</li>" for link in links)
+    parts.append(f"<details><summary>All result files</summary><ul>{listed}</ul></details>")
+    return _Section("tables", "Tables", "\n".join(parts))
+
+
+def _material_section(folder: Path) -> _Section:
+    tables: list[tuple[pd.DataFrame, str]] = [
+        (describe_stimuli(folder), "Stimuli"),
+        (training_table(folder), "Training, last epoch"),
+    ]
+    parts = [format_table(frame, caption) for frame, caption in tables if len(frame)]
+    return _Section("material", "Stimuli and training", "\n".join(parts))
+
+
+def _reproduce_section(folder: Path) -> _Section:
+    name, recipe = escape(folder.name or "demo"), folder / "recipe.yaml"
+    commands = [
+        f"fernet-neuro run {name}/recipe.yaml --out {name}-again     # everything, from the settings below",
+        f"fernet-neuro figures build all --results {name}            # the figures alone",
+    ]
+    body = (
+        f"<pre><code>{chr(10).join(commands if recipe.is_file() else commands[1:])}</code></pre>"
+        f'<p class="soft">Version {escape(__version__)}. Every training run keeps its settings and the '
+        f"versions of what it ran with in <code>runs/</code>.</p>"
+    )
+    if recipe.is_file():
+        text = escape(recipe.read_text(encoding="utf-8").strip())
+        body += f"<details><summary>Settings (recipe.yaml)</summary><pre><code>{text}</code></pre></details>"
+    return _Section("reproduce", "Settings and how to reproduce", body)
