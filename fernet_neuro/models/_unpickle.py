@@ -76,8 +76,8 @@ def read_array_pickle(path: Path) -> dict[str, np.ndarray]:
             content = ArrayUnpickler(handle, encoding="latin1").load()
     except pickle.UnpicklingError as error:
         raise StoreError(
-            f"weight file {path} is not a pickled dict of arrays, or is damaged ({error}); nothing in it was run. "
-            "Save the weights alone: torch.save(net.state_dict(), 'weights.pth')."
+            f"weight file {path} is not a pickled dict of arrays, or is damaged ({error}); "
+            "nothing in it was run. Save the weights alone: torch.save(net.state_dict(), 'weights.pth')."
         ) from None
     except (
         EOFError,

@@ -1,4 +1,4 @@
-"""What a builder hands to the registry: the `Blueprint` of one network, and helpers that several architectures share.
+"""What a builder hands to the registry: the `Blueprint` of one network, and what several architectures share.
 
 What belongs here: nothing that knows a particular architecture.
 """

@@ -4,9 +4,10 @@ What belongs here: the class and its builder; torchvision's DenseNets are reache
 
 References
 ----------
-[1] Huang, G., Liu, Z., van der Maaten, L. & Weinberger, K. Q. (2017). Densely connected convolutional networks. CVPR.
-[2] Schwartz, E., Alreja, A., Richardson, R. M., Ghuman, A. & Anzellotti, S. (2023). Challenging the classical view:
-    Recognition of identity and expression as integrated processes. Brain Sciences.
+[1] Huang, G., Liu, Z., van der Maaten, L. & Weinberger, K. Q. (2017). Densely connected convolutional
+    networks. CVPR.
+[2] Schwartz, E., Alreja, A., Richardson, R. M., Ghuman, A. & Anzellotti, S. (2023). Challenging the classical
+    view: Recognition of identity and expression as integrated processes. Brain Sciences.
 """
 
 import torch
@@ -53,9 +54,9 @@ def _make_transition(n_in: int, kernel: int, dropout: float) -> nn.Sequential:
 
 
 class LabDenseNet(nn.Module):
-    """Three dense blocks of three layers each, channels 64, 160, 80, 176, 88, 184; the output is log-probabilities.
+    """Three dense blocks of three layers each, channels 64, 160, 80, 176, 88, 184; log-probabilities out.
 
-    Cross-entropy on log-probabilities equals cross-entropy on the logits, so training is as with any other network.
+    Cross-entropy on log-probabilities equals that on the logits, so training is as with any other network.
 
     Parameters
     ----------
@@ -66,8 +67,8 @@ class LabDenseNet(nn.Module):
     dropout : float
         Probability of dropping a whole channel: 0.1, or 0.5 as in an earlier version.
     pooling : {"global", "corner"}
-        Average over the whole last map, or over its top-left 8 x 8 values, which is what the released script's
-        ``avg_pool2d(x, 8)`` does to its 12 x 12 map.
+        Average over the whole last map, or over its top-left 8 x 8 values, which is what the released
+        script's ``avg_pool2d(x, 8)`` does to its 12 x 12 map.
     """
 
     def __init__(self, n_classes: int, n_channels: int, kernel: int, dropout: float, pooling: str) -> None:

@@ -50,8 +50,8 @@ class LayeredModel:
         for layer in layers:
             if layer == "" or layer not in known:
                 raise LayerNotFoundError(
-                    f"network {self.card.name!r} has no layer {layer!r}.{suggest(layer, [*self.layers, *known])} "
-                    f"Layers in forward order: {format_options(self.layers, 30)}."
+                    f"network {self.card.name!r} has no layer {layer!r}."
+                    f"{suggest(layer, [*self.layers, *known])} Layers in forward order: {format_options(self.layers, 30)}."
                 )
         return tuple(layers)
 

@@ -1,6 +1,6 @@
 """What a network does to a decoded image before its first layer: a property of its weights.
 
-What belongs here: the `Preprocessing` noun; decoding files is in `stimuli.images`, random augmentation in `training`.
+What belongs here: the `Preprocessing` noun; decoding is in `stimuli.images`, augmentation in `training`.
 """
 
 from dataclasses import asdict, dataclass

@@ -1,10 +1,11 @@
-"""Networks by name: the table `MODELS`, and the functions that turn a name, a folder or a function into a network.
+"""Networks by name: the table `MODELS`, and functions from a name, a folder or a function to a network.
 
 What belongs here: names, defaults and provenance; architectures are one per file beside this one.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fernet_neuro.models.blueprint import Blueprint, centred_preprocessing, chec
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
-from fernet_neuro.models.trace import find_head, find_layers
+from fernet_neuro.models.trace import find_head, find_layers, trace_modules
 
 BSD, MIT, OURS = "BSD-3-Clause (torchvision)", "MIT", "BSD-3-Clause (fernet-neuro)"
 
@@ -51,7 +52,7 @@ class ModelEntry:
 def _build_siamese(*, trunk: str, size: int | None, channels: str | None) -> Blueprint:
     """Return the twin network on its grey trunk, or on any other network less its classifier."""
     if trunk == "grey":
-        size, channels = size or 48, channels or "grey"
+        size, channels = 48 if size is None else size, channels or "grey"
         net = siamese.GreyTrunk(check_common_options(1, size, channels))
         twin = siamese.SiameseNet(net, siamese.GREY_WIDTHS[-1] * (size // 8) ** 2)
         layers = ("trunk.block1", "trunk.block2", "trunk.block3", "trunk.embedding")
@@ -132,7 +133,8 @@ def build_model(name: str, *, seed: int = 0, variant: str = "recommended", **opt
     Parameters
     ----------
     name : str
-        A key of `MODELS`, a torchvision name, ``"timm:NAME"``, ``"module:function"`` or ``"file.py:function"``.
+        A key of `MODELS`, a torchvision name, ``"timm:NAME"``, ``"module:function"`` or
+        ``"file.py:function"``.
     seed : int
         Of the initial weights. torch's own random state is neither read nor changed.
     variant : str
@@ -202,7 +204,7 @@ def _build_from_outside(name: str, options: dict[str, Any]) -> Blueprint:
     if name not in known:
         raise ValueError(
             f"there is no network {name!r}.{suggest(name, [*MODELS, *known])} Registered: "
-            f"{format_options(MODELS)}; also any torchvision name, timm:NAME, module:function, file.py:function."
+            f"{format_options(MODELS)}; also torchvision names, timm:NAME, module:function, file.py:function."
         )
     _check_options(name, options, outside)
     return sources.build_torchvision(name, **options)
@@ -212,7 +214,8 @@ def _check_options(name: str, options: dict[str, Any], known: dict[str, Any]) ->
     for key in options:
         if key not in known:
             raise ValueError(
-                f"network {name!r} has no option {key!r}; it has: {format_options(known)}.{suggest(key, known)}"
+                f"network {name!r} has no option {key!r}; it has: {format_options(known)}."
+                f"{suggest(key, known)}"
             )
 
 
@@ -221,10 +224,26 @@ def make_example(preprocessing: Preprocessing) -> torch.Tensor:
     return torch.zeros(1, len(preprocessing.mean), preprocessing.size, preprocessing.size)
 
 
+def compute_layer_shapes(model: LayeredModel) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Return shape (without the batch axis) and number of units of each listed layer, in forward order."""
+    shapes = trace_modules(model.module, make_example(model.card.preprocessing))
+    return {layer: (shapes[layer], prod(shapes[layer])) for layer in model.layers}
+
+
 def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
-    """Return the same architecture, layers and preprocessing with random weights from `seed`."""
+    """Return the same architecture, layers and preprocessing with random weights from `seed`.
+
+    Raises
+    ------
+    ValueError
+        If the network is the user's own function and gives most weights whatever the seed, as one does that
+        loads a checkpoint.
+    """
     card = model.card
     twin = build_model(card.name, seed=seed, variant=card.variant, **card.options)
+    if ":" in card.name and not card.name.startswith(sources.TIMM_PREFIX):
+        other = build_model(card.name, seed=seed + 1, variant=card.variant, **card.options)
+        _check_random(card.name, twin, other)
     return replace(
         twin,
         layers=model.layers,
@@ -234,14 +253,27 @@ def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
     )
 
 
+def _check_random(name: str, first: LayeredModel, second: LayeredModel) -> None:
+    pairs = zip(first.module.parameters(), second.module.parameters(), strict=True)
+    # Biases, and the scales of normalisation, start out equal in every network.
+    weights = [(a, b) for a, b in pairs if a.ndim >= 2]
+    same = sum(a.numel() for a, b in weights if torch.equal(a, b))
+    if same > 0.5 * sum(a.numel() for a, _ in weights):
+        raise ValueError(
+            f"{name!r} has no untrained twin: it returns the same weights for every seed. Return random "
+            f"weights from the function, and put a checkpoint into them with {name}@WEIGHTS."
+        )
+
+
 def resolve_model(source: str, *, seed: int = 0, **options: Any) -> LayeredModel:
     """Return the network that `source` names, from disk or newly built.
 
     Parameters
     ----------
     source : str
-        A run folder, a folder written by `save_model`, any name that `build_model` takes, or ``NAME@FILE``: that
-        architecture with the weights of a file (``resnet50-vggface2@resnet50_ft_weight.pkl``) or of a saved folder.
+        A run folder, a folder written by `save_model`, any name that `build_model` takes (a registered name
+        wins over a folder of that name), or ``NAME@FILE``: that architecture with the weights of a file
+        (``resnet50-vggface2@resnet50_ft_weight.pkl``) or of a saved folder.
     seed : int
         Of the initial weights of a newly built network.
     **options

@@ -5,8 +5,8 @@ What belongs here: builders that return a `Blueprint`; their names and defaults 
 References
 ----------
 [1] He, K., Zhang, X., Ren, S. & Sun, J. (2016). Deep residual learning for image recognition. CVPR.
-[2] Cao, Q., Shen, L., Xie, W., Parkhi, O. M. & Zisserman, A. (2018). VGGFace2: A dataset for recognising faces
-    across pose and age. IEEE FG.
+[2] Cao, Q., Shen, L., Xie, W., Parkhi, O. M. & Zisserman, A. (2018). VGGFace2: A dataset for recognising
+    faces across pose and age. IEEE FG.
 """
 
 import torch
@@ -43,7 +43,7 @@ def build_resnet18(*, n_classes: int, size: int, channels: str) -> Blueprint:
 
 
 def build_resnet50(*, n_classes: int, size: int, channels: str) -> Blueprint:
-    """Return torchvision's ResNet-50 (version 1.5: stride 2 on the 3 x 3 convolutions), 2048-d pooled feature."""
+    """Return torchvision's ResNet-50 (version 1.5: stride 2 on 3 x 3 convolutions), 2048-d pooled feature."""
     return _from_torchvision("resnet50", RESNET50_LAYERS, n_classes, size, channels)
 
 
@@ -60,14 +60,14 @@ def _from_torchvision(
 def build_resnet50_vggface2(*, n_classes: int, size: int) -> Blueprint:
     """Return the ResNet-50 of VGGFace2 [2] in Caffe layout, with the preprocessing that its weights expect.
 
-    The stride of a stage sits on its first 1 x 1 convolution, and the max-pool has no padding and rounds up; with
-    torchvision's graph the same weights load and give other numbers. Input: shorter side 256, centre crop 224,
-    BGR, 0-255, minus the mean, no division. Other sizes keep the ratio 256/224.
+    The stride of a stage sits on its first 1 x 1 convolution, and the max-pool has no padding and rounds up;
+    with torchvision's graph the same weights load and give other numbers. Input: shorter side 256, centre
+    crop 224, BGR, 0-255, minus the mean, no division. Other sizes keep the ratio 256/224.
 
     Notes
     -----
-    The release ends in a 7 x 7 average, which at 224 px is the whole map; here the whole map is averaged at every
-    size, so that smaller inputs work too.
+    The release ends in a 7 x 7 average, which at 224 px is the whole map; here the whole map is averaged at
+    every size, so that smaller inputs work too.
     """
     check_common_options(n_classes, size, "rgb", smallest=32)
     module = torchvision.models.resnet50(weights=None, num_classes=n_classes)
@@ -131,7 +131,7 @@ def _make_block(n_in: int, n_out: int, stride: int) -> BasicBlock:
 
 
 def build_resnet10_slim(*, n_classes: int, size: int, channels: str) -> Blueprint:
-    """Return the slim ResNet-10 for the demo: 0.3 M parameters, 128-d pooled feature, made for 64 px."""
+    """Return the slim ResNet-10 for the demo: 0.45 M parameters, 128-d pooled feature, made for 64 px."""
     module = SlimResNet(n_classes, check_common_options(n_classes, size, channels))
     layers = ("stem", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
     return Blueprint(module, centred_preprocessing(size, channels), layers)

@@ -5,8 +5,8 @@ What belongs here: the class and its grey trunk; pairs and the training on them 
 References
 ----------
 [1] Schwartz, E., O'Nell, K. & Anzellotti, S. (2020). Recognising expressions with features for identity.
-    Vision Sciences Society, poster. The twin network, its loss and its ReLU layers are from there; the number and
-    width of the layers are not stated there and are ours.
+    Vision Sciences Society, poster. The twin network, its loss and its ReLU layers are from there; the number
+    and width of the layers are not stated there and are ours.
 """
 
 from torch import Tensor, cat, nn
@@ -60,7 +60,7 @@ class SiameseNet(nn.Module):
 
 
 class GreyTrunk(nn.Module):
-    """Three blocks of convolution, batch normalisation, ReLU and max-pool; the flattened map is the embedding.
+    """Three blocks of convolution, batch normalisation, ReLU and max-pool; the flat map is the embedding.
 
     Parameters
     ----------

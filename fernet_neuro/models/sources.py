@@ -26,7 +26,7 @@ from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
 
 TIMM_PREFIX = "timm:"
-# Without these, torchvision warns that its own default will change; the auxiliary classifiers serve training only.
+# Without these, torchvision warns that its default will change; auxiliary classifiers serve training only.
 _INCEPTION = {"aux_logits": False, "init_weights": True}
 _TORCHVISION_OPTIONS = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION}
 _TORCHVISION_SIZES = {"inception_v3": 299}
@@ -41,7 +41,7 @@ def build_torchvision(
     name: str, *, n_classes: int = 1000, size: int | None = None, channels: str = "rgb"
 ) -> Blueprint:
     """Return torchvision's network `name` with random weights; `size` in pixels defaults to its own."""
-    size = size or _TORCHVISION_SIZES.get(name, 224)
+    size = _TORCHVISION_SIZES.get(name, 224) if size is None else size
     n_channels = check_common_options(n_classes, size, channels)
     options: dict[str, Any] = dict(_TORCHVISION_OPTIONS.get(name, {}))
     if name.startswith("vit_"):
@@ -71,13 +71,14 @@ def build_timm(
     published = timm.get_pretrained_cfg(known) or timm.create_model(known).pretrained_cfg
     settings = published if isinstance(published, dict) else published.to_dict()
     native = int(settings["input_size"][-1])
-    n_channels = check_common_options(n_classes, size or native, channels)
-    options = {"img_size": size} if size not in (None, native) and settings.get("fixed_input_size") else {}
+    side = native if size is None else size
+    n_channels = check_common_options(n_classes, side, channels)
+    options = {"img_size": side} if side != native and settings.get("fixed_input_size") else {}
     module = timm.create_model(known, pretrained=False, num_classes=n_classes, in_chans=n_channels, **options)
     if n_channels == 1:
-        return Blueprint(module, imagenet_preprocessing(size or native, channels))
+        return Blueprint(module, imagenet_preprocessing(side, channels))
     mean, std = tuple(settings["mean"]), tuple(settings["std"])
-    return Blueprint(module, Preprocessing(size or native, mean=mean, std=std))
+    return Blueprint(module, Preprocessing(side, mean=mean, std=std))
 
 
 def build_from_function(source: str, **options: Any) -> Blueprint:

@@ -28,7 +28,7 @@ LAYERS = (
 
 
 def build_swin_t(*, n_classes: int, size: int, channels: str) -> Blueprint:
-    """Return torchvision's Swin-T [1], 768-d pooled feature; blocks give (height, width, channels); any `size`."""
+    """Return torchvision's Swin-T [1], 768-d pooled feature; blocks give (height, width, channels)."""
     n_channels = check_common_options(n_classes, size, channels, smallest=32)
     module = torchvision.models.swin_t(weights=None, num_classes=n_classes)
     if n_channels == 1:

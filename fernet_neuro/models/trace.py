@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-SKIPPED = (nn.Dropout, nn.Dropout2d, nn.Identity)
+SKIPPED = (nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten)
+FEWEST_BLOCKS = 3  # a part with a shorter sequence inside is one block, such as a branching one
 
 
 @torch.no_grad()
@@ -27,8 +28,8 @@ def trace_modules(module: nn.Module, example: Tensor) -> dict[str, tuple[int, ..
     Returns
     -------
     dict
-        Names in the order in which the modules finish. Modules that fire more than once, or whose output is not
-        one tensor, are left out.
+        Names in the order in which the modules finish. Modules that fire more than once, or whose output is
+        not one tensor, are left out.
     """
     counts: Counter[str] = Counter()
     shapes: dict[str, tuple[int, ...]] = {}
@@ -57,7 +58,7 @@ def find_layers(module: nn.Module, example: Tensor) -> tuple[str, ...]:
     """Return the layers of `module` that are worth reading, in forward order.
 
     Plain containers are opened, and so is a top-level part that holds a container of blocks, such as a
-    transformer's encoder; blocks are not. Drop-out and identity layers are left out.
+    transformer's encoder; blocks are not. Drop-out, identity and flattening are left out.
     """
     fired = trace_modules(module, example)
     chosen = set(_choose(module, "", fired, depth=0))
@@ -79,7 +80,8 @@ def _choose(parent: nn.Module, prefix: str, fired: dict[str, tuple[int, ...]], d
 
 def _holds_blocks(module: nn.Module) -> bool:
     return any(
-        type(child) in CONTAINERS and any(any(block.children()) for block in child.children())
+        type(child) in CONTAINERS
+        and sum(any(block.children()) for block in child.children()) >= FEWEST_BLOCKS
         for child in module.children()
     )
 

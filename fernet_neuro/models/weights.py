@@ -55,24 +55,19 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
     folder : path
         A saved network or a run.
     code : str, optional
-        The architecture's name, needed where it is your own ``file.py:function``: a file on disk must not decide
-        which code is run.
+        The architecture's name, needed where it is your own ``file.py:function``: a file on disk must not
+        decide which code is run.
 
     Raises
     ------
     StoreError
         If something is missing, damaged or does not fit.
+    ValueError
+        If `code` names another network than the one saved.
     """
     place = _find_saved(Path(folder))
     record = _read_record(place / "model.json")
-    card = ModelCard.from_dict(record["card"])
-    own_code = ":" in card.name and not card.name.startswith(TIMM_PREFIX)
-    if code is None and own_code:
-        raise StoreError(
-            f"{folder} was built by your own code {card.name!r}, which is run only if you name it: "
-            f"use {card.name}@{folder}, or load_model(folder, code={card.name!r})."
-        )
-    card = replace(card, name=code or card.name)
+    card = _name_code(_read_card(record, place), code, folder)
     model = build_model(card.name, variant=card.variant, **card.options)
     state = read_state_dict(place / "model.safetensors")
     _check_keys(model.module, state, str(place), set())
@@ -83,6 +78,29 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
             f"{place}: the weights are not those that were saved (digest differs); save them again."
         )
     return loaded
+
+
+def _read_card(record: dict[str, Any], place: Path) -> ModelCard:
+    try:
+        return ModelCard.from_dict(record["card"])
+    except (TypeError, KeyError, AttributeError):
+        raise StoreError(f"{place / 'model.json'} holds no valid card; save the network again.") from None
+
+
+def _name_code(card: ModelCard, code: str | None, folder: PathLike) -> ModelCard:
+    """Return `card` with the architecture that the caller named, who must name it where it is code."""
+    as_trunk = isinstance(card.options.get("trunk"), str) and card.name == "siamese"
+    name = str(card.options["trunk"]) if as_trunk else card.name
+    if ":" not in name or name.startswith(TIMM_PREFIX):
+        if code not in (None, card.name):
+            raise ValueError(f"{folder} holds the network {card.name!r}, not {code!r}.")
+        return card
+    if code is None:
+        raise StoreError(
+            f"{folder} was built by your own code {name!r}, which is run only if you name it: "
+            f"use {name}@{folder}, or load_model(folder, code={name!r})."
+        )
+    return replace(card, options={**card.options, "trunk": code}) if as_trunk else replace(card, name=code)
 
 
 def _find_saved(folder: Path) -> Path:
@@ -114,9 +132,9 @@ def read_state_dict(path: PathLike) -> dict[str, Tensor]:
     Parameters
     ----------
     path : path
-        ``.safetensors``; ``.pkl``, a pickled dict of NumPy arrays as in the VGGFace2 release; anything else is
-        read as a torch file. A dict around the weights (``state_dict``, ``state_dict_backbone``, ``model``) and the
-        prefix ``module.`` are taken off.
+        ``.safetensors``; ``.pkl``, a pickled dict of NumPy arrays as in the VGGFace2 release; anything else
+        is read as a torch file. A dict around the weights (``state_dict``, ``state_dict_backbone``,
+        ``model``) and the prefix ``module.`` are taken off.
 
     Raises
     ------
@@ -228,4 +246,12 @@ def _check_keys(
     if not problems and not any(name in own for name in state):
         problems = ["no name in common"]
     if problems:
-        raise StoreError(f"the weights in {source} do not fit the network: {format_options(problems, 5)}.")
+        hint = " head='replace' keeps the network's own classifier." if _only_head(module, problems) else ""
+        raise StoreError(
+            f"the weights in {source} do not fit the network: {format_options(problems, 5)}.{hint}"
+        )
+
+
+def _only_head(module: nn.Module, problems: list[str]) -> bool:
+    head = find_head(module)
+    return head is not None and all(problem.startswith(f"{head}.") for problem in problems)
