@@ -1,0 +1,62 @@
+"""Where a result comes from: package versions, commit and platform, as plain values for JSON.
+
+What belongs here: facts about the surroundings that may explain different numbers; never names of hosts, users
+or folders.
+"""
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+#: Packages whose version can change a number.
+RECORDED_PACKAGES = (
+    "fernet-neuro", "numpy", "scipy", "pandas", "scikit-learn", "numba", "pillow", "torch", "torchvision",
+    "accelerate", "safetensors",
+)  # fmt: skip
+
+
+def describe_surroundings() -> dict[str, Any]:
+    """Return versions, commit (None outside a git checkout) and platform."""
+    return {
+        "versions": {"python": platform.python_version(), **_list_versions()},
+        "commit": find_commit(),
+        "platform": {
+            "system": platform.system(),
+            "release": platform.release(),
+            "machine": platform.machine(),
+            "n_cpus": os.cpu_count(),
+        },
+    }
+
+
+def find_commit() -> str | None:
+    """Return the commit of the checkout that this package runs from, with ``+changes`` where files differ."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    commit = _ask_git(folder, "rev-parse", "HEAD")
+    changed = _ask_git(folder, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}+changes" if commit and changed else commit
+
+
+def _ask_git(folder: Path, *arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _list_versions() -> dict[str, str]:
+    versions = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

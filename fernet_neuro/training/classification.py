@@ -1,0 +1,113 @@
+"""Cross-entropy over the values of one factor: the part that identification and expression training share.
+
+What belongs here: labels, class weights and accuracy; which factor and what is held out is in their own files.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fernet_neuro._utils.validation import format_options
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.task import Items, TrainingTask
+
+
+@dataclass
+class ClassificationTask(TrainingTask):
+    """Name the `factor` of each image.
+
+    Parameters
+    ----------
+    factor : str
+        A column of the table.
+    train_table, val_table : StimulusTable
+    class_weights : {"none", "balanced"}
+    label_smoothing : float
+    best_metric : str
+
+    Raises
+    ------
+    StimulusError
+        If training has fewer than two classes, or validation shows one that training does not.
+    """
+
+    factor: str
+    train_table: StimulusTable
+    val_table: StimulusTable | None = None
+    class_weights: str = "none"
+    label_smoothing: float = 0.0
+    best_metric: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        labels = self.train_table.factor(self.factor)
+        self.classes = tuple(str(name) for name in np.unique(labels))
+        if len(self.classes) < 2:
+            raise StimulusError(
+                f"training on {self.factor!r} needs two or more classes; the training stimuli have only "
+                f"{format_options(self.classes)}."
+            )
+        self._train = self._make_items(self.train_table)
+        self._val = self._make_items(self.val_table) if self.val_table is not None else None
+        self._weights: Tensor | None = None
+        if self.class_weights == "balanced":
+            counts = np.bincount(self._train.targets, minlength=len(self.classes))
+            # Mean 1 over the training stimuli. Differs from torch's weighted mean, which divides by the weights
+            # that happen to be in the batch and so depends on how a batch is shared out.
+            self._weights = torch.from_numpy(counts.sum() / (len(counts) * counts)).float()
+
+    def plan_epoch(self, epoch: int) -> Items:  # noqa: ARG002 - each epoch shows all images
+        """Return all training images."""
+        return self._train
+
+    def plan_validation(self) -> Items:
+        """Return all validation images."""
+        if self._val is None:
+            raise ValueError("this task has no validation stimuli.")
+        return self._val
+
+    def forward(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Return logits (n_images, n_classes)."""
+        return network(images)
+
+    def compute_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the weighted cross-entropy of each image, in nats."""
+        losses = functional.cross_entropy(
+            logits, targets, reduction="none", label_smoothing=self.label_smoothing
+        )
+        if self._weights is not None:
+            losses = losses * self._weights.to(losses.device)[targets]
+        return losses
+
+    def compute_metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Return accuracy, and balanced accuracy over the classes that occur."""
+        correct = logits.argmax(1) == targets
+        per_class = [correct[targets == value].mean() for value in np.unique(targets)]
+        return {"accuracy": float(correct.mean()), "balanced_accuracy": float(np.mean(per_class))}
+
+    def describe(self) -> dict[str, Any]:
+        """Return classes and numbers of stimuli."""
+        return {
+            "factor": self.factor,
+            "classes": list(self.classes),
+            "n_train": len(self._train),
+            "n_val": 0 if self._val is None else len(self._val),
+        }
+
+    def model_options(self) -> dict[str, Any]:
+        """Return the number of classes."""
+        return {"n_classes": len(self.classes)}
+
+    def _make_items(self, table: StimulusTable) -> Items:
+        labels = table.factor(self.factor)
+        unknown = sorted(set(labels) - set(self.classes))
+        if unknown:
+            raise StimulusError(
+                f"validation stimuli have {len(unknown)} values of {self.factor!r} that training lacks "
+                f"(first: {unknown[0]!r}); leave them out or train on them."
+            )
+        return Items(np.arange(len(table))[:, None], np.searchsorted(np.array(self.classes), labels))

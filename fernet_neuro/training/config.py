@@ -1,0 +1,131 @@
+"""What a training run is, in plain values: the `TrainSettings` recipe.
+
+What belongs here: the recipe's keys, their meaning, units and limits; nothing that imports torch.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from fernet_neuro._utils.config import Settings
+
+Task = Literal["identification", "verification", "expression"]
+Augmentation = Literal["hflip", "crop", "colour", "erase"]
+
+#: Keys that name files: a run is tied to what these hold (by digest), not to where they lie.
+LOCATION_KEYS = ("stimuli", "val_stimuli", "pairs", "val_pairs", "weights")
+
+
+class TrainSettings(Settings):
+    """A training recipe.
+
+    Parameters
+    ----------
+    task : {"identification", "verification", "expression"}
+        Cross-entropy over identities, over same/different of a Siamese network, or over expressions.
+    model, model_options, variant
+        What `models.registry.build_model` builds; options such as ``{size: 64}``. The number of classes is
+        filled in from the table.
+    weights : str or None
+        A weight file or saved network to start from, less its classifier; None starts from random weights.
+    stimuli, val_stimuli : str or None
+        Tables to train on and to validate on. Without the second, `val_share` of the first is held out.
+    val_share : float
+        Share held out for validation, in [0, 1); 0 for none.
+    val_by : {"auto", "identity", "session", "view", "random"}
+        What is held out as a whole. "random" holds out rows within each identity, keeping pictures that differ
+        in session alone on one side; "auto" is "random" for identification and "identity" otherwise.
+    pairs, val_pairs : str or None
+        Pair files (LFW's format or CSV) for verification; without them pairs are drawn by seed.
+    pairs_per_epoch : int or None
+        Pairs drawn in each epoch, half of them same; None takes one per image.
+    class_weights : {"none", "balanced"}
+        "balanced" weighs each class by the inverse of its frequency, mean weight 1 over the training stimuli.
+    label_smoothing : float
+        In [0, 1), unitless.
+    epochs, batch_size : int
+        `batch_size` counts images (pairs, for verification) over all processes together.
+    optimiser, lr, momentum, betas, weight_decay
+        `momentum` belongs to sgd, `betas` to adam and adamw.
+    schedule : {"cosine", "step", "constant"}
+        "step" multiplies by `step_factor` every `step_epochs`; all follow a linear warm-up of `warmup_epochs`.
+    augment : list of {"hflip", "crop", "colour", "erase"}
+        Random changes to training images.
+    crop_padding : float
+        Largest shift of "crop", as a share of the image's side.
+    seed : int
+        Of the initial weights, the held-out share, data order, pairs, augmentation and dropout.
+    precision : {"no", "fp16", "bf16"}
+        Mixed precision.
+    freeze_batchnorm : bool
+        Keep batch-normalisation statistics as they are, as when fine-tuning with small batches.
+    checkpoint_every : int or None
+        Steps between checkpoints; one is always written at the end of an epoch.
+    keep : {"last", "best"}
+        Which epoch's weights become the run's model; the record names both.
+    log_every : int
+        Steps between rows with the loss of a single batch in log.csv; 0 for none.
+    cache : {"auto", "memory", "none"}
+        Hold decoded images in memory; "auto" does where they fill at most a quarter of it.
+    channels_last : bool
+        Lay tensors out with channels last; often faster, never a different network.
+    """
+
+    task: Task = "identification"
+    model: str = "resnet10-slim"
+    model_options: dict[str, Any] = Field(default_factory=dict)
+    variant: str = "recommended"
+    weights: str | None = None
+    stimuli: str | None = None
+    val_stimuli: str | None = None
+    val_share: float = Field(0.1, ge=0, lt=1)
+    val_by: Literal["auto", "identity", "session", "view", "random"] = "auto"
+    pairs: str | None = None
+    val_pairs: str | None = None
+    pairs_per_epoch: int | None = Field(None, ge=2)
+    class_weights: Literal["none", "balanced"] = "none"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(64, ge=2)
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = Field(0.1, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0)
+    step_epochs: float = Field(30.0, gt=0)
+    step_factor: float = Field(0.1, gt=0, le=1)
+    augment: tuple[Augmentation, ...] = ()
+    crop_padding: float = Field(0.08, ge=0, le=0.5)
+    seed: int = Field(0, ge=0)
+    precision: Literal["no", "fp16", "bf16"] = "no"
+    freeze_batchnorm: bool = False
+    checkpoint_every: int | None = Field(None, ge=1)
+    keep: Literal["last", "best"] = "last"
+    log_every: int = Field(0, ge=0)
+    cache: Literal["auto", "memory", "none"] = "auto"
+    channels_last: bool = False
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "TrainSettings":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})."
+            )
+        if self.task != "verification" and (self.pairs or self.val_pairs or self.pairs_per_epoch):
+            raise ValueError(f"pairs belong to task verification, and task is {self.task!r}.")
+        if self.keep == "best" and self.val_share == 0 and not (self.val_stimuli or self.val_pairs):
+            raise ValueError("keep='best' needs validation: give val_share above 0, or val_stimuli.")
+        return self
+
+
+def explain_changes(before: dict[str, Any], now: TrainSettings) -> list[str]:
+    """Return one ``key: old -> new`` per recipe key that differs; places of files do not count."""
+    current = now.model_dump(mode="json")
+    keys = [key for key in [*current, *(set(before) - set(current))] if key not in LOCATION_KEYS]
+    return [
+        f"{key}: {before.get(key)!r} -> {current.get(key)!r}"
+        for key in keys
+        if before.get(key) != current.get(key)
+    ]

@@ -1,0 +1,291 @@
+"""Images on their way to the network: decoded once and kept, or decoded by workers, in an order set by the seed.
+
+What belongs here: held-out shares, the order of an epoch, its global batches and each process's part of them.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.models.preprocessing import Preprocessing
+from fernet_neuro.stimuli.images import load_image
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.config import TrainSettings
+
+#: Share of the machine's memory that decoded images may fill before "auto" leaves them on disk.
+MEMORY_SHARE = 0.25
+#: Pictures that one worker decodes at a time while the cache fills.
+DECODE_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's part of a global batch.
+
+    Parameters
+    ----------
+    items : ndarray of int of shape (n_global,)
+        Positions in the epoch's items of the whole global batch, all processes together.
+    local : ndarray of int of shape (n_local,)
+        This process's part of `items`.
+    images : uint8 Tensor of shape (n_local * n_images_per_item, 3, size, size)
+        Item by item.
+    """
+
+    items: np.ndarray
+    local: np.ndarray
+    images: Tensor
+
+
+class ImageSource:
+    """The pictures of a table, resized and cropped for a network, by row number.
+
+    Parameters
+    ----------
+    table : StimulusTable
+    preprocessing : Preprocessing
+    cache : {"auto", "memory", "none"}
+    n_jobs : int
+        Worker processes that decode; 0 decodes in this one.
+    n_sharing : int
+        Processes on this machine that each hold a cache.
+    """
+
+    def __init__(
+        self,
+        table: StimulusTable,
+        preprocessing: Preprocessing,
+        *,
+        cache: str = "auto",
+        n_jobs: int = 0,
+        n_sharing: int = 1,
+        verbose: bool = False,
+    ) -> None:
+        self._images = _DecodedImages(table, preprocessing)
+        self._n_jobs = n_jobs
+        needed = n_sharing * self.estimate_memory(len(table), preprocessing.size)
+        in_memory = cache == "memory" or (cache == "auto" and needed <= MEMORY_SHARE * _machine_memory())
+        self._cached = self._decode_all(verbose) if in_memory else None
+
+    @staticmethod
+    def estimate_memory(n_images: int, size: int) -> int:
+        """Return how many bytes `n_images` decoded pictures of `size` x `size` pixels fill."""
+        return n_images * 3 * size * size
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the decoded images are held in memory."""
+        return self._cached is not None
+
+    def iterate(self, batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """Yield the pictures of each array of row numbers, uint8 of shape (n_rows, 3, size, size).
+
+        Raises
+        ------
+        StimulusError
+            If a picture is missing or cannot be decoded, naming the stimulus.
+        """
+        if self._cached is not None:
+            yield from (self._cached[torch.from_numpy(rows)] for rows in batches)
+            return
+        # Workers hand errors over as values: raised there, they would arrive with the worker's traceback as text.
+        loader = DataLoader(
+            self._images,
+            sampler=batches,
+            batch_size=None,
+            num_workers=self._n_jobs,
+            multiprocessing_context="spawn" if self._n_jobs else None,
+        )
+        for loaded in loader:
+            if isinstance(loaded, StimulusError):
+                raise loaded
+            yield loaded
+
+    def _decode_all(self, verbose: bool) -> Tensor:
+        self._cached = None
+        n_images, size = len(self._images), self._images.size
+        decoded = torch.empty((n_images, 3, size, size), dtype=torch.uint8)
+        chunks = [
+            np.arange(first, min(first + DECODE_CHUNK, n_images))
+            for first in range(0, n_images, DECODE_CHUNK)
+        ]
+        parts = track(self.iterate(chunks), "Decoding images", total=len(chunks), verbose=verbose)
+        for rows, part in zip(chunks, parts, strict=True):
+            decoded[rows[0] : rows[-1] + 1] = part
+        return decoded
+
+
+class _DecodedImages(Dataset):
+    """Decodes the pictures of an array of row numbers; an undecodable one makes the result a `StimulusError`."""
+
+    def __init__(self, table: StimulusTable, preprocessing: Preprocessing) -> None:
+        self._ids = table.stimulus_ids
+        self._paths = [str(path) for path in table.paths()]
+        self._preprocessing = preprocessing
+        self.size = preprocessing.size
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, rows: np.ndarray) -> Tensor | StimulusError:
+        try:
+            return torch.stack([self._load(int(row)) for row in rows])
+        except StimulusError as error:
+            return error
+
+    def _load(self, row: int) -> Tensor:
+        try:
+            return self._preprocessing.resize_and_crop(load_image(self._paths[row]))
+        except (StimulusError, OSError) as error:
+            raise StimulusError(f"stimulus {str(self._ids[row])!r}: {error}") from error
+
+
+def order_epoch(n_items: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the order in which an epoch shows its items, a permutation of shape (n_items,)."""
+    return make_rng(seed, "order", epoch).permutation(n_items)
+
+
+def split_batches(order: np.ndarray, batch_size: int, n_processes: int = 1) -> list[np.ndarray]:
+    """Return the global batches of an epoch.
+
+    The last batch is left out where it is not full, since batch statistics of a few images harm a network;
+    the order of the next epoch shows those items. Fewer items than one batch make a single smaller batch.
+
+    Raises
+    ------
+    ValueError
+        If the batches cannot be shared evenly among the processes, or there are too few items.
+    """
+    if batch_size % n_processes:
+        raise ValueError(
+            f"batch_size={batch_size} cannot be shared evenly by {n_processes} processes; use a multiple of it."
+        )
+    size = min(batch_size, len(order) // n_processes * n_processes)
+    if size < max(2, n_processes):
+        raise ValueError(f"{len(order)} items are too few to train on with {n_processes} processes.")
+    return [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
+
+
+def iterate_batches(
+    source: ImageSource, rows: np.ndarray, batches: Sequence[np.ndarray], rank: int = 0, n_processes: int = 1
+) -> Iterator[Batch]:
+    """Yield this process's part of each global batch with its pictures.
+
+    Parameters
+    ----------
+    source : ImageSource
+    rows : ndarray of int of shape (n_items, n_images_per_item)
+        Rows of the table that each item of the epoch shows.
+    batches : sequence of ndarray of int
+        From `split_batches`.
+    rank, n_processes : int
+        Process `rank` takes each `n_processes`-th item.
+    """
+    local = [batch[rank::n_processes] for batch in batches]
+    images = source.iterate([rows[part].reshape(-1) for part in local])
+    for items, part, pictures in zip(batches, local, images, strict=True):
+        yield Batch(items, part, pictures)
+
+
+def hold_out_within_identity(table: StimulusTable, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return training and held-out row numbers, the latter about `share` of each identity's pictures.
+
+    Pictures of one identity that differ in nothing but the session are near copies of each other, so they stay
+    on one side. An identity with a single such group stays in training.
+    """
+    identities = table.factor("identity")
+    groups = _near_copies(table)
+    rng = make_rng(seed, "hold out")
+    held: list[np.ndarray] = []
+    for identity in np.unique(identities):
+        rows = np.flatnonzero(identities == identity)
+        names = np.unique(groups[rows])
+        # The fraction left over is held out by chance, so that the share is right on average.
+        n_held = min(int(share * len(names) + rng.random()), len(names) - 1)
+        chosen = rng.permutation(names)[:n_held]
+        held.append(rows[np.isin(groups[rows], chosen)])
+    test = np.sort(np.concatenate(held)) if held else np.array([], dtype=int)
+    return np.setdiff1d(np.arange(len(table)), test), test
+
+
+def hold_out_groups(
+    table: StimulusTable, by: str, share: float, seed: int, least: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return training and held-out row numbers; each value of the factor `by` lies on one side alone.
+
+    Raises
+    ------
+    StimulusError
+        If the factor has fewer than two values.
+    """
+    values = table.factor(by)
+    names = np.unique(values)
+    if len(names) < 2:
+        raise StimulusError(
+            f"a validation share held out by {by!r} needs two or more values of it; the table has {len(names)}. "
+            f"Set val_by or val_share: 0."
+        )
+    n_held = min(max(least, round(share * len(names))), len(names) - 1)
+    chosen = make_rng(seed, "hold out", by).permutation(names)[:n_held]
+    test = np.isin(values, chosen)
+    return np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def split_validation(
+    settings: TrainSettings, table: StimulusTable, val_table: StimulusTable | None, default: str, least: int = 1
+) -> tuple[StimulusTable, StimulusTable | None]:
+    """Return training and validation tables as the recipe wants them.
+
+    `default` is what "auto" means, and `least` the smallest number of groups to hold out.
+    """
+    if val_table is not None:
+        return table, val_table
+    if settings.val_share == 0:
+        return table, None
+    by = default if settings.val_by == "auto" else settings.val_by
+    if by == "random":
+        train, val = hold_out_within_identity(table, settings.val_share, settings.seed)
+    else:
+        train, val = hold_out_groups(table, by, settings.val_share, settings.seed, least)
+    if len(val) == 0:
+        raise StimulusError(
+            f"val_share={settings.val_share} by {by!r} holds no stimulus out of {len(table)}; raise it, or set it to 0."
+        )
+    return table.select(train), table.select(val)
+
+
+def check_people_apart(train: StimulusTable, val: StimulusTable) -> None:
+    """Raise if somebody is in both tables.
+
+    Raises
+    ------
+    StimulusError
+        Naming the first such identity.
+    """
+    both = sorted(set(train.factor("identity")) & set(val.factor("identity")))
+    if both:
+        raise StimulusError(
+            f"{len(both)} identities are in both training and validation stimuli (first: {both[0]!r}); leave them out "
+            f"of one, or set val_by: random to validate on known people."
+        )
+
+
+def _near_copies(table: StimulusTable) -> np.ndarray:
+    """Return a group number per row: equal where expression and view are, or one per row where both are empty."""
+    labels = [table.factor(name, complete=False) for name in ("expression", "view")]
+    names = np.array(["\x1f".join(pair) for pair in zip(*labels, strict=True)])
+    names = np.where(names == "\x1f", table.stimulus_ids, names)
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _machine_memory() -> int:
+    """Return the machine's memory in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

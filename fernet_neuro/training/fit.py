@@ -1,0 +1,356 @@
+"""`fit`: from a recipe and a stimulus table to a run folder with a trained network in it.
+
+What belongs here: reading, building and finishing; what happens between is in `loop`.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from safetensors import SafetensorError
+from torch import nn
+
+from fernet_neuro._utils.hashing import hash_file
+from fernet_neuro._utils.record import describe_surroundings
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import build_model, make_example
+from fernet_neuro.models.siamese import SiameseNet
+from fernet_neuro.models.weights import load_model, load_weights, save_model
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.data import ImageSource, split_batches
+from fernet_neuro.training.devices import pick_device
+from fernet_neuro.training.expression import make_expression
+from fernet_neuro.training.folder import RunFolder
+from fernet_neuro.training.identification import make_identification
+from fernet_neuro.training.log import RunLog, show_steps
+from fernet_neuro.training.loop import Run, train
+from fernet_neuro.training.schedules import build_optimiser
+from fernet_neuro.training.state import (
+    Checkpoint,
+    Progress,
+    find_checkpoints,
+    read_best,
+    read_checkpoint,
+    remove_leftovers,
+    restore_rng,
+    seeded_rng,
+)
+from fernet_neuro.training.task import TrainingTask
+from fernet_neuro.training.verification import make_verification
+from fernet_neuro.typing import PathLike
+
+TASKS = {
+    "identification": make_identification,
+    "verification": make_verification,
+    "expression": make_expression,
+}
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a run starts from, checked, and the digests that tie the run to it."""
+
+    task: TrainingTask
+    model: LayeredModel
+    digests: dict[str, str | None]
+
+
+def fit(
+    settings: TrainSettings,
+    out: PathLike,
+    *,
+    table: StimulusTable | None = None,
+    resume: bool = False,
+    n_jobs: int = 0,
+    verbose: bool = False,
+    device: str = "auto",
+) -> LayeredModel:
+    """Train a network by a recipe and return it, on the CPU and in eval mode.
+
+    `out` becomes a run folder: ``recipe.yaml``, ``record.json``, ``log.csv``, ``checkpoints/`` and, once complete,
+    ``model/``. On the CPU the same recipe gives the same bits, also after a kill at any moment and a resume, as
+    long as the number of threads and processes, the machine's kind and the package versions stay the same.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+    out : path
+    table : StimulusTable or None
+        To train on, in place of ``settings.stimuli``.
+    resume : bool
+        Go on with the run in `out` if there is one; a complete one is returned as it is.
+    n_jobs : int
+        Worker processes that decode images; 0 decodes in this one.
+    verbose : bool
+        Show a progress bar.
+    device : str
+        "auto", "cpu" or an accelerator's name such as "cuda".
+
+    Raises
+    ------
+    StoreError
+        If `out` holds something and `resume` is not asked for, or a checkpoint is damaged or cannot be written.
+    StimulusError
+        If images or labels are missing or unfit for the task.
+    ValueError
+        If the recipe does not fit table, model or device, or differs from the one that the run was started with.
+    NonFiniteLossError
+        If the loss is no longer finite.
+
+    Notes
+    -----
+    Several processes (``torchrun`` or ``accelerate launch``) share each batch, and average gradients, so that their
+    losses are those of one process. Batch normalisation sees its own process's share alone, except on CUDA,
+    where it is synchronised; on several CPU processes set ``freeze_batchnorm`` or expect small differences.
+    """
+    check_range("n_jobs", n_jobs, 0)
+    folder = RunFolder(Path(out))
+    state = folder.check_start(resume)
+    inputs = _gather_inputs(settings, table)
+    if state != "absent":
+        folder.check_same(settings, inputs.digests)
+    if state == "complete":
+        _logger.info("%s is complete; its network is returned as it is.", folder.path)
+        return load_model(folder.model, code=settings.model)
+    with _start_accelerator(settings, device) as accelerator:
+        if accelerator.is_main_process and state == "absent":
+            folder.write_start(settings, _describe(inputs, accelerator))
+        accelerator.wait_for_everyone()
+        with seeded_rng(settings.seed, accelerator.process_index):
+            progress = _train(settings, inputs, folder, accelerator, n_jobs, verbose)
+        if accelerator.is_main_process:
+            _finish(settings, inputs, folder, progress, accelerator)
+        accelerator.wait_for_everyone()
+    return load_model(folder.model, code=settings.model)
+
+
+def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inputs:
+    if table is None:
+        if settings.stimuli is None:
+            raise ValueError("there is nothing to train on: give the recipe `stimuli`, or --stimuli TABLE.")
+        table = StimulusTable.read(settings.stimuli)
+    val_table = StimulusTable.read(settings.val_stimuli) if settings.val_stimuli else None
+    task = TASKS[settings.task](settings, table, val_table)
+    model = _build_model(settings, task)
+    digests = {
+        "stimuli": table.digest(),
+        "val_stimuli": val_table.digest() if val_table is not None else None,
+        "pairs": hash_file(settings.pairs) if settings.pairs else None,
+        "val_pairs": hash_file(settings.val_pairs) if settings.val_pairs else None,
+        "initial_weights": model.weight_digest(),
+    }
+    return _Inputs(task, model, digests)
+
+
+def _build_model(settings: TrainSettings, task: TrainingTask) -> LayeredModel:
+    """Return the network with its initial weights.
+
+    Raises
+    ------
+    ValueError
+        If its outputs are not those of the task.
+    """
+    wanted = task.model_options()
+    for key, value in wanted.items():
+        if settings.model_options.get(key, value) != value:
+            raise ValueError(
+                f"model_options.{key}={settings.model_options[key]!r}, but the stimuli have {value}."
+            )
+    options = {**settings.model_options, **wanted}
+    model = build_model(settings.model, seed=settings.seed, variant=settings.variant, **options)
+    if settings.task == "verification":
+        if not isinstance(model.module, SiameseNet):
+            raise ValueError(
+                f"task verification needs a Siamese network, and model {settings.model!r} is none; use "
+                f"model: siamese with model_options: {{trunk: {settings.model}}}."
+            )
+    else:
+        _check_outputs(settings, model, wanted["n_classes"])
+    if settings.weights is None:
+        return model
+    saved = [Path(settings.weights, *parts, "model.safetensors") for parts in ((), ("model",))]
+    place = next((path for path in saved if path.is_file()), Path(settings.weights))
+    return load_weights(model, place, head="replace")
+
+
+def _check_outputs(settings: TrainSettings, model: LayeredModel, n_classes: int) -> None:
+    with torch.no_grad():
+        shape = tuple(model.module(make_example(model.card.preprocessing)).shape)
+    if isinstance(model.module, SiameseNet) or shape != (1, n_classes):
+        raise ValueError(
+            f"task {settings.task} needs one output per class, shape (1, {n_classes}); model {settings.model!r} "
+            f"gives {shape} for one image."
+        )
+
+
+@contextmanager
+def _start_accelerator(settings: TrainSettings, device: str) -> Iterator[Accelerator]:
+    """Yield an Accelerator, and leave no trace of it: its state is global and would bind the next run."""
+    kind = pick_device(device)
+    accelerator = Accelerator(mixed_precision=settings.precision, cpu=kind == "cpu")
+    try:
+        yield accelerator
+    finally:
+        accelerator.end_training()
+        accelerator.free_memory()
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def _train(
+    settings: TrainSettings,
+    inputs: _Inputs,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    n_jobs: int,
+    verbose: bool,
+) -> Progress:
+    """Build the run, bring it to where its last checkpoint stood, and train to the end."""
+    task, model = inputs.task, inputs.model
+    is_main = accelerator.is_main_process
+    if is_main:
+        remove_leftovers(folder.checkpoints)
+    checkpoint = _read_last(folder, accelerator)
+    progress = checkpoint.progress if checkpoint else Progress()
+    verbose = verbose and is_main
+    sources = _open_images(settings, inputs, accelerator, n_jobs, verbose)
+    module = _prepare_module(model.module, settings, accelerator, checkpoint)
+    optimiser = build_optimiser(settings, module)
+    wrapped, optimiser = accelerator.prepare(module, optimiser)
+    log = RunLog(folder.log if is_main else None, settings.log_every)
+    log.open(progress)
+    n_steps = len(split_batches(task.plan_epoch(0).targets, settings.batch_size, accelerator.num_processes))
+    with show_steps(
+        f"Training {settings.task}",
+        n_steps * settings.epochs,
+        progress.step,
+        task.best_metric,
+        verbose=verbose,
+    ) as bar:
+        run = Run(
+            settings, task, accelerator, wrapped, optimiser, model.card.preprocessing, *sources, progress,
+            folder.checkpoints, log, bar,
+        )  # fmt: skip
+        if checkpoint is not None:
+            _restore(run, checkpoint)
+        train(run)
+    module = accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+    inputs.model.module.load_state_dict(module.state_dict())
+    progress.seconds = log.count_seconds()
+    return progress
+
+
+def _read_last(folder: RunFolder, accelerator: Accelerator) -> Checkpoint | None:
+    """Return the last checkpoint, if there is one.
+
+    Raises
+    ------
+    ValueError
+        If it was written by another number of processes.
+    """
+    found = find_checkpoints(folder.checkpoints)
+    if not found:
+        return None
+    checkpoint = read_checkpoint(found[-1])
+    if len(checkpoint.rng) != accelerator.num_processes:
+        raise ValueError(
+            f"{folder.path} was trained by {len(checkpoint.rng)} processes and can be resumed by as many alone; "
+            f"got {accelerator.num_processes}."
+        )
+    return checkpoint
+
+
+def _open_images(
+    settings: TrainSettings, inputs: _Inputs, accelerator: Accelerator, n_jobs: int, verbose: bool
+) -> tuple[ImageSource, ImageSource | None]:
+    task, preprocessing = inputs.task, inputs.model.card.preprocessing
+    common = {
+        "cache": settings.cache,
+        "n_jobs": n_jobs,
+        "n_sharing": accelerator.num_processes,
+        "verbose": verbose,
+    }
+    train_images = ImageSource(task.train_table, preprocessing, **common)
+    if task.val_table is None or task.val_table is task.train_table:
+        return train_images, None if task.val_table is None else train_images
+    return train_images, ImageSource(task.val_table, preprocessing, **common)
+
+
+def _prepare_module(
+    module: nn.Module, settings: TrainSettings, accelerator: Accelerator, checkpoint: Checkpoint | None
+) -> nn.Module:
+    if checkpoint is not None:
+        module.load_state_dict(checkpoint.weights)
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    return module.to(memory_format=torch.channels_last) if settings.channels_last else module
+
+
+def _restore(run: Run, checkpoint: Checkpoint) -> None:
+    """Put back what the weights alone do not hold."""
+    run.optimiser.load_state_dict(checkpoint.optimiser)
+    if checkpoint.scaler is not None and run.accelerator.scaler is not None:
+        run.accelerator.scaler.load_state_dict(checkpoint.scaler)
+    restore_rng(checkpoint.rng[run.accelerator.process_index])
+
+
+def _finish(
+    settings: TrainSettings, inputs: _Inputs, folder: RunFolder, progress: Progress, accelerator: Accelerator
+) -> None:
+    """Write the network, then the record that calls the run complete."""
+    keeps_best = settings.keep == "best" and progress.best is not None
+    if keeps_best:
+        inputs.model.module.load_state_dict(read_best(folder.checkpoints))
+    chosen = progress.best if keeps_best else progress.last
+    model = inputs.model.with_card(training_data=_describe_training(settings, inputs, chosen or {}))
+    try:
+        save_model(model, folder.model)
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"the trained network could not be written to {folder.model}: {error}; checkpoints are kept. "
+            f"Free some space and go on with --resume."
+        ) from error
+    record = {
+        **_describe(inputs, accelerator),
+        "status": "complete",
+        "steps": progress.step,
+        "duration_s": round(progress.seconds, 2),
+        "kept": "best" if keeps_best else "last",
+        "last": progress.last,
+        "best": progress.best,
+    }
+    record["digests"] = {**inputs.digests, "weights": model.weight_digest()}
+    folder.write_record(settings, record)
+
+
+def _describe(inputs: _Inputs, accelerator: Accelerator) -> dict[str, Any]:
+    parameters = inputs.model.module.parameters()
+    return {
+        "task": inputs.task.describe(),
+        "digests": inputs.digests,
+        "n_parameters": sum(parameter.numel() for parameter in parameters),
+        "n_processes": accelerator.num_processes,
+        "n_threads": torch.get_num_threads(),
+        "device": accelerator.device.type,
+        **describe_surroundings(),
+    }
+
+
+def _describe_training(settings: TrainSettings, inputs: _Inputs, chosen: dict[str, Any]) -> str:
+    table = inputs.task.train_table
+    n_people = len(set(table.factor("identity", complete=False)) - {""})
+    start = "random weights" if settings.weights is None else f"weights {Path(settings.weights).name}"
+    return (
+        f"{settings.task} on {len(table)} stimuli of {n_people} identities (table sha256 "
+        f"{(inputs.digests['stimuli'] or '')[:12]}), {chosen.get('epoch')} of {settings.epochs} epochs "
+        f"from {start}, seed {settings.seed}"
+    )

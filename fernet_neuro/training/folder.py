@@ -1,0 +1,129 @@
+"""The run folder: what may be started, resumed or must be left alone, and the record of where a run comes from.
+
+What belongs here: ``recipe.yaml``, ``record.json`` and the rules that keep a finished or foreign folder unharmed.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.config import write_settings
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.training.config import LOCATION_KEYS, TrainSettings, explain_changes
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names inside a run's folder."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The settings, as YAML."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def record(self) -> Path:
+        """Where the run comes from and how it went, as JSON."""
+        return self.path / "record.json"
+
+    @property
+    def log(self) -> Path:
+        """Losses and metrics, as CSV."""
+        return self.path / "log.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the trained network; there when the run is complete."""
+        return self.path / "model"
+
+    def find_state(self) -> Literal["absent", "started", "complete", "foreign"]:
+        """Return what lies at the path."""
+        if not self.path.exists():
+            return "absent"
+        if not self.path.is_dir():
+            return "foreign"
+        if self.record.is_file() and self.recipe.is_file():
+            return "complete" if self.read_record().get("status") == "complete" else "started"
+        # A run killed while it wrote its first file leaves nothing but temporary names and its recipe.
+        names = [item.name for item in self.path.iterdir() if not item.name.startswith(".")]
+        return "absent" if set(names) <= {self.recipe.name} else "foreign"
+
+    def check_start(self, resume: bool) -> Literal["absent", "started", "complete"]:
+        """Return the state, if a run may be started or resumed there.
+
+        Raises
+        ------
+        StoreError
+            If something else lies there, or a run does and `resume` is not asked for.
+        """
+        state = self.find_state()
+        if state == "foreign":
+            raise StoreError(
+                f"{self.path} exists and is no training run; nothing was changed. Choose another --out."
+            )
+        if state in ("started", "complete") and not resume:
+            raise StoreError(
+                f"{self.path} holds a {'finished' if state == 'complete' else 'started'} run; nothing was changed. "
+                f"Go on with --resume, or choose another --out."
+            )
+        return state
+
+    def check_same(self, settings: TrainSettings, digests: dict[str, str | None]) -> None:
+        """Raise unless recipe and inputs are those that the run was started with.
+
+        Raises
+        ------
+        ValueError
+            Naming each key that differs.
+        """
+        before = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+        changes = explain_changes(before, settings)
+        started = self.read_record()["digests"]
+        changes += [
+            f"the content of {name.replace('_', ' ')}"
+            for name, value in digests.items()
+            if started.get(name) != value
+        ]
+        if changes:
+            raise ValueError(
+                f"{self.path} was started otherwise, so it cannot be resumed; changed: {'; '.join(changes)}. "
+                f"Put these back, or choose another --out."
+            )
+
+    def read_record(self) -> dict[str, Any]:
+        """Return the record.
+
+        Raises
+        ------
+        StoreError
+            If it is damaged.
+        """
+        try:
+            return json.loads(self.record.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise StoreError(f"{self.record} is damaged; choose another --out.") from error
+
+    def write_start(self, settings: TrainSettings, record: dict[str, Any]) -> None:
+        """Write the recipe, and the record as it is known at the start."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_settings(settings, self.recipe)
+        self.write_record(settings, {**record, "status": "running"})
+
+    def write_record(self, settings: TrainSettings, record: dict[str, Any]) -> None:
+        """Write the record; files outside the run appear by digest alone, since their places mean nothing elsewhere."""
+        values = settings.model_dump(mode="json", exclude=set(LOCATION_KEYS))
+        text = json.dumps({"format": FORMAT, "settings": values, "seed": settings.seed, **record}, indent=2)
+        write_text(self.record, text + "\n")

@@ -1,0 +1,181 @@
+"""The training loop, on one page: batches in, steps, validation, log and checkpoints out.
+
+What belongs here: the order in which things happen; each thing itself is in its own file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast, gather_object
+from torch import Tensor, nn, optim
+
+from fernet_neuro._utils.validation import format_options
+from fernet_neuro.models.preprocessing import Preprocessing
+from fernet_neuro.training.augmentation import augment, draw_augmentation
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.data import Batch, ImageSource, iterate_batches, order_epoch, split_batches
+from fernet_neuro.training.log import RunLog, StepBar
+from fernet_neuro.training.schedules import compute_rate, set_rate
+from fernet_neuro.training.state import (
+    NonFiniteLossError,
+    Progress,
+    capture_rng,
+    write_best,
+    write_checkpoint,
+)
+from fernet_neuro.training.task import TrainingTask
+
+
+@dataclass
+class Run:
+    """Everything that the loop works on; `model` and `optimiser` are Accelerate's wrapped ones."""
+
+    settings: TrainSettings
+    task: TrainingTask
+    accelerator: Accelerator
+    model: nn.Module
+    optimiser: optim.Optimizer
+    preprocessing: Preprocessing
+    train_images: ImageSource
+    val_images: ImageSource | None
+    progress: Progress
+    checkpoints: Path
+    log: RunLog
+    bar: StepBar
+
+
+def train(run: Run) -> None:
+    """Train to the end of the last epoch, from wherever `run.progress` stands.
+
+    Raises
+    ------
+    NonFiniteLossError
+        If a loss is not finite, naming the stimuli of its batch; the last checkpoint stays.
+    StoreError
+        If a checkpoint cannot be written; the one before it stays.
+    """
+    settings, task, accelerator, progress = run.settings, run.task, run.accelerator, run.progress
+    rank, n_processes = accelerator.process_index, accelerator.num_processes
+    for epoch in range(progress.epoch, settings.epochs):
+        items = task.plan_epoch(epoch)
+        order = order_epoch(len(items), settings.seed, epoch)
+        batches = split_batches(order, settings.batch_size, n_processes)
+        draws = draw_augmentation(settings.seed, epoch, items.rows.size).reshape(*items.rows.shape, -1)
+        targets = torch.from_numpy(items.targets).to(accelerator.device)
+        set_train_mode(run.model, settings)
+        run.log.start_epoch()
+        remaining = batches[progress.step_in_epoch :]
+        for batch in iterate_batches(run.train_images, items.rows, remaining, rank, n_processes):
+            rate = compute_rate(settings, progress.step, len(batches))
+            set_rate(run.optimiser, rate)
+            logits = task.forward(run.model, prepare_images(run, batch, draws))
+            loss = task.compute_losses(logits, targets[torch.from_numpy(batch.local)]).mean()
+            mean_loss = accelerator.reduce(loss.detach(), reduction="mean").item()
+            _check_loss(run, mean_loss, items.rows[batch.items])
+            accelerator.backward(loss)
+            run.optimiser.step()
+            run.optimiser.zero_grad()
+            progress.count_step(mean_loss, len(batch.items))
+            run.log.count_batch(progress, mean_loss, items.rows[batch.items].size, rate)
+            run.bar.advance(mean_loss, items.rows[batch.items].size)
+            if _is_checkpoint_due(settings, progress, len(batches)):
+                save_checkpoint(run)
+        finish_epoch(run)
+
+
+def finish_epoch(run: Run) -> None:
+    """Validate, log, note the best epoch, and write the checkpoint that ends an epoch."""
+    progress, best_metric = run.progress, run.task.best_metric
+    loss, images_per_s = progress.finish_epoch(), run.log.measure_rate()
+    metrics = validate(run)
+    run.log.write_epoch(progress, loss, metrics, run.optimiser.param_groups[0]["lr"], images_per_s)
+    is_best = progress.note_epoch(loss, metrics, best_metric)
+    if is_best and run.settings.keep == "best" and run.accelerator.is_main_process:
+        write_best(run.checkpoints, run.accelerator.unwrap_model(run.model))
+    run.bar.show_validation(metrics.get(best_metric))
+    save_checkpoint(run)
+
+
+@torch.no_grad()
+def validate(run: Run) -> dict[str, float]:
+    """Return loss and metrics on the validation items; each process takes its share, all get the result."""
+    if run.val_images is None:
+        return {}
+    accelerator, task, items = run.accelerator, run.task, run.task.plan_validation()
+    network = accelerator.unwrap_model(run.model).eval()
+    if accelerator.num_processes > 1:
+        for (
+            buffer
+        ) in network.buffers():  # each process has batch statistics of its own; the first one's count
+            buffer.copy_(broadcast(buffer.clone()))
+    mine = np.arange(len(items))[accelerator.process_index :: accelerator.num_processes]
+    chunks = [
+        mine[first : first + run.settings.batch_size]
+        for first in range(0, len(mine), run.settings.batch_size)
+    ]
+    parts = [
+        task.forward(network, prepare_images(run, batch)).float()
+        for batch in iterate_batches(run.val_images, items.rows, chunks)
+    ]
+    logits = torch.cat(parts) if parts else torch.empty(0)
+    shares = gather_object([(mine, logits.cpu())])
+    order = np.argsort(np.concatenate([rows for rows, _ in shares]))
+    everything = torch.cat([part for _, part in shares])[torch.from_numpy(order)]
+    losses = task.compute_losses(everything, torch.from_numpy(items.targets))
+    return {"loss": losses.mean().item(), **task.compute_metrics(everything.numpy(), items.targets)}
+
+
+def prepare_images(run: Run, batch: Batch, draws: np.ndarray | None = None) -> Tensor:
+    """Return the network's input: augmented where there are `draws`, and normalised, on the run's device."""
+    images = batch.images.to(run.accelerator.device, non_blocking=True)
+    if draws is not None and run.settings.augment:
+        local = torch.from_numpy(draws[batch.local].reshape(len(images), -1)).to(images.device)
+        images = augment(images, local, run.settings.augment, run.settings.crop_padding)
+    values = run.preprocessing.normalise(images)
+    return values.contiguous(memory_format=torch.channels_last) if run.settings.channels_last else values
+
+
+def set_train_mode(model: nn.Module, settings: TrainSettings) -> None:
+    """Put `model` in train mode, except batch normalisation where the recipe freezes it."""
+    model.train()
+    if settings.freeze_batchnorm:
+        for part in model.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
+
+
+def save_checkpoint(run: Run) -> None:
+    """Write a checkpoint from the main process; the others hand over their random states and wait."""
+    rng: list[dict[str, Any]] = gather_object([capture_rng()])
+    if run.accelerator.is_main_process:
+        scaler = run.accelerator.scaler
+        run.progress.seconds = run.log.count_seconds()
+        write_checkpoint(
+            run.checkpoints,
+            run.accelerator.unwrap_model(run.model),
+            run.optimiser.state_dict(),
+            run.progress,
+            rng,
+            scaler.state_dict() if scaler is not None else None,
+        )
+    run.accelerator.wait_for_everyone()
+
+
+def _is_checkpoint_due(settings: TrainSettings, progress: Progress, steps_per_epoch: int) -> bool:
+    """Return whether to write one now; the last step of an epoch leaves it to the end of the epoch."""
+    every = settings.checkpoint_every
+    return every is not None and progress.step % every == 0 and progress.step_in_epoch < steps_per_epoch
+
+
+def _check_loss(run: Run, loss: float, rows: np.ndarray) -> None:
+    if not np.isfinite(loss):
+        ids = run.task.train_table.stimulus_ids[rows.reshape(-1)]
+        raise NonFiniteLossError(
+            f"the loss became {loss} at step {run.progress.step + 1} (epoch {run.progress.epoch + 1}); stimuli of "
+            f"that batch: {format_options(ids, 512)}. Look at these images, or lower lr ({run.settings.lr}); the last "
+            f"checkpoint is kept."
+        )

@@ -1,0 +1,240 @@
+"""Verification: a Siamese network learns whether two pictures show one person, and is tested as on LFW.
+
+What belongs here: the task and the evaluation of a network on pairs; the measures themselves are in `pairs`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.siamese import SiameseNet
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.data import ImageSource, check_people_apart, split_validation
+from fernet_neuro.training.devices import pick_device
+from fernet_neuro.training.pairs import (
+    VerificationResult,
+    compute_auc,
+    compute_eer,
+    draw_pairs,
+    evaluate_scores,
+    find_pair_rows,
+    read_pairs,
+)
+from fernet_neuro.training.task import Items, TrainingTask
+
+
+@dataclass
+class VerificationTask(TrainingTask):
+    """Tell two pictures of one person (1) from those of two people (0).
+
+    Parameters
+    ----------
+    train_table, val_table : StimulusTable
+    train_pairs, val_pairs : DataFrame or None
+        Fixed pairs; without them new ones are drawn in each epoch, and validation pairs once.
+    pairs_per_epoch : int or None
+        Of those drawn, half are same; None draws as many as there are images.
+    seed : int
+    label_smoothing : float
+    """
+
+    train_table: StimulusTable
+    val_table: StimulusTable | None = None
+    train_pairs: pd.DataFrame | None = None
+    val_pairs: pd.DataFrame | None = None
+    pairs_per_epoch: int | None = None
+    seed: int = 0
+    label_smoothing: float = 0.0
+    best_metric: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        # Both are checked here, before any long work.
+        self._fixed = _make_items(self.train_pairs, self.train_table)
+        if self._fixed is None:
+            self._draw(self.train_table, 2, "check")
+        self._val: Items | None = None
+        if self.val_table is not None:
+            fixed = _make_items(self.val_pairs, self.val_table)
+            self._val = fixed or self._draw(self.val_table, 2 * len(self.val_table), "validation")
+
+    def plan_epoch(self, epoch: int) -> Items:
+        """Return the fixed pairs, or those that seed and epoch draw."""
+        if self._fixed is not None:
+            return self._fixed
+        return self._draw(self.train_table, self.pairs_per_epoch or len(self.train_table), epoch)
+
+    def plan_validation(self) -> Items:
+        """Return the validation pairs, the same in each epoch."""
+        if self._val is None:
+            raise ValueError("this task has no validation pairs.")
+        return self._val
+
+    def forward(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Return logits (n_pairs, 2) from images of which each two make a pair."""
+        return network(images[0::2], images[1::2])
+
+    def compute_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross-entropy of each pair, in nats."""
+        return functional.cross_entropy(
+            logits, targets, reduction="none", label_smoothing=self.label_smoothing
+        )
+
+    def compute_metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Return accuracy at the network's own decision, equal-error rate and area under the ROC curve."""
+        scores = logits[:, 1] - logits[:, 0]
+        same = targets == 1
+        if not np.isfinite(scores).all() or same.all() or not same.any():
+            return {
+                "accuracy": float(np.mean((scores > 0) == same)),
+                "eer": float("nan"),
+                "auc": float("nan"),
+            }
+        return {
+            "accuracy": float(np.mean((scores > 0) == same)),
+            "eer": compute_eer(scores, same),
+            "auc": compute_auc(scores, same),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return numbers of stimuli and pairs."""
+        return {
+            "classes": ["different", "same"],
+            "n_train": len(self.train_table),
+            "n_train_identities": len(np.unique(self.train_table.factor("identity"))),
+            "n_pairs_per_epoch": len(self.plan_epoch(0)),
+            "n_val_pairs": 0 if self._val is None else len(self._val),
+        }
+
+    def model_options(self) -> dict[str, Any]:
+        """Return nothing: a Siamese network always has two outputs."""
+        return {}
+
+    def _draw(self, table: StimulusTable, n_pairs: int, name: str | int) -> Items:
+        rows, same = draw_pairs(table.factor("identity"), n_pairs, make_rng(self.seed, "pairs", name))
+        return Items(rows, same.astype(int))
+
+
+def make_verification(
+    settings: TrainSettings, table: StimulusTable, val_table: StimulusTable | None = None
+) -> VerificationTask:
+    """Return the task of telling same from different; people held out are, by default, not trained on.
+
+    With `pairs` in the recipe the pairs are fixed, as in LFW's development set; `val_pairs` then index `val_table`,
+    or the training table where there is none.
+
+    Raises
+    ------
+    StimulusError
+        If `val_table` shows someone who is in `table`, unless ``val_by`` is not about identity.
+    """
+    train_pairs = read_pairs(settings.pairs, table) if settings.pairs else None
+    val_pairs = read_pairs(settings.val_pairs, val_table or table) if settings.val_pairs else None
+    if settings.val_by in ("auto", "identity") and val_table is not None:
+        check_people_apart(table, val_table)
+    if val_pairs is not None and val_table is None:
+        train, val = table, table
+    elif train_pairs is not None and val_table is None:
+        train, val = table, None  # a share of the people cannot be held out of fixed pairs
+    else:
+        train, val = split_validation(settings, table, val_table, default="identity", least=2)
+    return VerificationTask(
+        train,
+        val,
+        train_pairs,
+        val_pairs,
+        pairs_per_epoch=settings.pairs_per_epoch,
+        seed=settings.seed,
+        label_smoothing=settings.label_smoothing,
+    )
+
+
+def evaluate_verification(
+    model: LayeredModel,
+    table: StimulusTable,
+    pairs: pd.DataFrame,
+    *,
+    layer: str | None = None,
+    n_jobs: int = 0,
+    verbose: bool = False,
+    device: str = "auto",
+    batch_size: int = 64,
+) -> VerificationResult:
+    """Return how well `model` tells same from different pairs.
+
+    Parameters
+    ----------
+    model : LayeredModel
+        A Siamese network scores by its own logits (same minus different), any other by the cosine similarity of
+        two outputs.
+    table : StimulusTable
+    pairs : DataFrame
+        With columns ``fold, stimulus_id_1, stimulus_id_2, same``; see `pairs.make_pairs` and `pairs.read_pairs`.
+    layer : str or None
+        For networks that are not Siamese, the layer whose output is compared; None compares the last.
+    n_jobs : int
+        Worker processes that decode.
+    verbose : bool
+    device : str
+    batch_size : int
+        Images at a time.
+
+    Raises
+    ------
+    AlignmentError
+        If a pair names a stimulus that the table lacks.
+    LayerNotFoundError
+        If there is no such layer.
+    """
+    rows = find_pair_rows(pairs, table)
+    used, places = np.unique(rows, return_inverse=True)
+    target = torch.device(pick_device(device))
+    module = model.module.to(target).eval()
+    source = ImageSource(table, model.card.preprocessing, cache="none", n_jobs=n_jobs)
+    chunks = [used[first : first + batch_size] for first in range(0, len(used), batch_size)]
+    embed = _make_embedder(model, layer)
+    images = track(source.iterate(chunks), "Embedding", total=len(chunks), verbose=verbose)
+    with torch.inference_mode():
+        parts = [embed(model.card.preprocessing.normalise(part.to(target))) for part in images]
+        embeddings = torch.cat(parts)
+        first, second = embeddings[torch.from_numpy(places.reshape(-1, 2)).to(target)].unbind(1)
+        if isinstance(module, SiameseNet):
+            logits = module.compare(first, second)
+            scores = logits[:, 1] - logits[:, 0]
+        else:
+            scores = functional.cosine_similarity(first, second)
+    return evaluate_scores(pairs, scores.double().cpu().numpy())
+
+
+def _make_embedder(model: LayeredModel, layer: str | None) -> Callable[[Tensor], Tensor]:
+    """Return a function from images to vectors (n, n_units): the network's output, or that of `layer`."""
+    if layer is None:
+        return lambda images: model.module(images).flatten(1)
+    model.check_layers([layer])
+    part = model.module.get_submodule(layer)
+
+    def embed(images: Tensor) -> Tensor:
+        seen: list[Tensor] = []
+        hook = part.register_forward_hook(lambda _module, _inputs, output: seen.append(output.clone()))
+        try:
+            model.module(images)
+        finally:
+            hook.remove()
+        return seen[-1].flatten(1)
+
+    return embed
+
+
+def _make_items(pairs: pd.DataFrame | None, table: StimulusTable) -> Items | None:
+    if pairs is None:
+        return None
+    return Items(find_pair_rows(pairs, table), pairs["same"].to_numpy(dtype=bool).astype(int))
