@@ -38,6 +38,20 @@ def read_settings(kind: type[S], path: PathLike | None = None, overrides: Iterab
         raise ValueError(f"{source}: " + "; ".join(_explain(kind, item) for item in error.errors())) from None
 
 
+def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    """Return ``a.b=value`` texts as nested values, each value read as YAML.
+
+    Raises
+    ------
+    ValueError
+        If one is not of that form.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        _apply_override(values, override)
+    return values
+
+
 def write_settings(settings: Settings, path: PathLike) -> None:
     """Write `settings` as YAML, complete or not at all."""
     from fernet_neuro._utils.atomic import write_text
