@@ -108,7 +108,7 @@ class StimulusTable:
         kind = check_table_suffix(target)
         folder = target.parent.resolve()
         frame = self.frame.copy()
-        frame["path"] = [_relative_to(item, folder) for item in self.paths()]
+        frame["path"] = pd.Series([_relative_to(item, folder) for item in self.paths()], dtype=object)
         with atomic_file(target) as temporary:
             _WRITERS[kind](frame, temporary)
         return target
@@ -351,9 +351,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    text = frame.select_dtypes(object)
+    text = [frame[column] for column in frame if frame[column].dtype.kind == "O"]
     # A bare carriage return would end the line when read; pandas quotes it only if told to quote everything.
-    returns = any("\r" in value for column in text for value in text[column])
+    returns = any("\r" in value for column in text for value in column)
     frame.to_csv(path, index=False, quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL, encoding="utf-8")
 
 
