@@ -240,7 +240,11 @@ def hold_out_groups(
 
 
 def split_validation(
-    settings: TrainSettings, table: StimulusTable, val_table: StimulusTable | None, default: str, least: int = 1
+    settings: TrainSettings,
+    table: StimulusTable,
+    val_table: StimulusTable | None,
+    default: str,
+    least: int = 1,
 ) -> tuple[StimulusTable, StimulusTable | None]:
     """Return training and validation tables as the recipe wants them.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import AlignmentError, StimulusError
@@ -263,6 +264,12 @@ def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
         )
     find_pair_rows(pairs, table)
     return pairs
+
+
+def write_pairs(pairs: pd.DataFrame, path: PathLike) -> None:
+    """Write pairs as the ``.csv`` that `read_pairs` reads, complete or not at all."""
+    with atomic_file(path) as temporary:
+        pairs.to_csv(temporary, index=False)
 
 
 def find_pair_rows(pairs: pd.DataFrame, table: StimulusTable) -> np.ndarray:
