@@ -1,7 +1,57 @@
-"""``fernet-neuro run``."""
+"""``fernet-neuro run``: a whole experiment from a recipe."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
+    app.command("run")(run)
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe, such as configs/demo.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder for everything that the experiment makes.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one key, such as seeds=[0,1,2]; repeatable.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on in a folder that the same recipe began.")
+    ] = False,
+    n_jobs: Annotated[int, typer.Option(help="Processor cores to use.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Run a whole experiment: stimuli, training, activations, read-outs, figures and a page that shows them.
+
+    Examples
+    --------
+    - `fernet-neuro run configs/demo.yaml --out demo`
+
+    - `fernet-neuro run configs/demo.yaml --out demo --resume` goes on after an interruption
+
+    - `fernet-neuro run configs/demo.yaml --out mine --set stimuli=faces.csv --set "seeds=[0,1,2,3,4]"`
+    """
+    import logging
+
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    from fernet_neuro._utils.config import read_settings
+    from fernet_neuro.experiments.config import TransferSettings
+    from fernet_neuro.experiments.transfer import run_transfer
+
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("fernet_neuro").setLevel(logging.WARNING if quiet else logging.INFO)
+    page = run_transfer(
+        read_settings(TransferSettings, recipe, settings or ()),
+        out,
+        resume=resume,
+        n_jobs=n_jobs,
+        verbose=not quiet,
+        device=device,
+    )
+    typer.echo(f"Done. Open {page.resolve()} in a browser; everything lies in {out.resolve()}/")
