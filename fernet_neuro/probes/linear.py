@@ -1,6 +1,6 @@
 """Linear read-outs as scikit-learn estimators: ridge, logistic, and the paper's re-trained last layer.
 
-What belongs here: estimators on plain arrays; folds of labelled stimuli, nulls and controls are in `evaluate`.
+What belongs here: estimators on plain arrays; labelled stimuli, nulls and controls are in `evaluate`.
 """
 
 from collections.abc import Sequence
@@ -77,8 +77,8 @@ class RidgeProbe(_LinearProbe):
 
     References
     ----------
-    .. [1] Hoerl, A. E. and Kennard, R. W. (1970). Ridge regression: biased estimation for nonorthogonal problems.
-       Technometrics, 12(1), 55-67.
+    .. [1] Hoerl, A. E. and Kennard, R. W. (1970). Ridge regression: biased estimation for nonorthogonal
+       problems. Technometrics, 12(1), 55-67.
     """
 
     def __init__(
@@ -120,8 +120,8 @@ class RidgeProbe(_LinearProbe):
 class LogisticProbe(_LinearProbe):
     """Multinomial logistic regression with a squared penalty.
 
-    For a fixed penalty it is `sklearn.linear_model.LogisticRegression` with ``C=1/penalty``, solved to a tighter
-    tolerance. With `penalties` the penalty is chosen as in `RidgeProbe`.
+    For a fixed penalty it is `sklearn.linear_model.LogisticRegression` with ``C=1/penalty``, solved to a
+    tighter tolerance. With `penalties` the penalty is chosen as in `RidgeProbe`.
 
     Parameters
     ----------
@@ -209,8 +209,8 @@ class SgdProbe(_LinearProbe):
     """A re-trained last layer: softmax cross-entropy by stochastic gradient descent with momentum.
 
     The defaults are the laboratory's settings: rate 0.1, momentum 0.9, no weight decay, batches of 32, 100
-    epochs, features as they are. Weights start at zero, so that they stay in the span of the training rows and
-    a rotation of the features changes nothing.
+    epochs, features as they are. Weights start at zero, so that they stay in the span of the training rows
+    and a rotation of the features changes nothing.
 
     Parameters
     ----------
@@ -315,7 +315,7 @@ def _inner_splits(
         most = int(np.bincount(codes).min())
         if most < 2:
             raise ValueError(
-                "choosing among penalties needs at least two rows of each class (or groups); give one penalty."
+                "choosing among penalties needs at least two rows of each class; give groups or one penalty."
             )
         return list(StratifiedKFold(min(n_folds, most)).split(codes, codes))
     groups = np.asarray(groups)

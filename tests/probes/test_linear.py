@@ -66,9 +66,7 @@ def test_penalty_is_the_best_of_a_plain_inner_cross_validation(rng, grouped):
         [
             balanced_accuracy_score(
                 y[test],
-                RidgeClassifier(alpha=r * X[train].var(axis=0).sum())
-                .fit(X[train], y[train])
-                .predict(X[test]),
+                RidgeClassifier(alpha=_absolute(r, X[train])).fit(X[train], y[train]).predict(X[test]),
             )
             for r in grid
         ]
@@ -79,6 +77,10 @@ def test_penalty_is_the_best_of_a_plain_inner_cross_validation(rng, grouped):
     probe = RidgeProbe(penalties=grid, n_inner_folds=4).fit(X, y, groups=groups if grouped else None)
     assert probe.penalty_ == pytest.approx(best * X.var(axis=0).sum())
     assert len(set(np.round(means, 9))) > 1
+
+
+def _absolute(relative, X):
+    return relative * X.var(axis=0).sum()
 
 
 def test_relative_penalties_follow_the_unit_of_the_features(faces):

@@ -1,0 +1,90 @@
+"""Labels, folds and exchanges of a probe: all that is the same for every layer, checked before any long work.
+
+What belongs here: the `ProbeDesign`; scores are computed from it in `readout` and gathered in `gather`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.probes.exchange import Exchange, check_permute_within, plan_exchange, plan_strata
+from fernet_neuro.probes.readout import Labels
+from fernet_neuro.stimuli.splits import Fold, check_disjoint
+from fernet_neuro.stimuli.table import StimulusTable
+
+#: Factor that each hold-out keeps apart; "random" keeps none apart.
+_FACTOR_OF = {"kdef10": "identity", "random": None, "custom": None}
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeDesign:
+    """Everything about the labels and folds that is the same for all layers."""
+
+    table: StimulusTable
+    target: str
+    holdout: str
+    folds: list[Fold]
+    classes: np.ndarray
+    codes: np.ndarray
+    exchange: Exchange
+    strata: np.ndarray
+    seed: int
+
+    def labels(self, n_draws: int) -> Labels:
+        """Return the classes with `n_draws` exchanges, the same for every layer and read-out."""
+        draws = self.exchange.draw(n_draws, make_rng(self.seed, "probe", "permutations"))
+        return Labels(self.codes, len(self.classes), self.exchange.unit_of, draws)
+
+
+def plan_design(
+    table: StimulusTable,
+    target: str,
+    holdout: str,
+    folds: Sequence[Fold],
+    permute_within: str | None,
+    seed: int,
+    n_permutations: int,
+) -> ProbeDesign:
+    """Check labels and folds once, before any long work."""
+    classes, codes = np.unique(table.factor(target).astype(str), return_inverse=True)
+    if len(classes) < 2:
+        raise StimulusError(
+            f"target {target!r} needs at least two classes; the table has only {classes[0]!r}."
+        )
+    if not folds:
+        raise ValueError("folds must hold at least one fold; make them with make_folds.")
+    factor = _FACTOR_OF.get(holdout, holdout)
+    for fold in folds:
+        _check_fold(fold, table, classes, codes)
+        if factor is not None:
+            groups = table.factor(factor).astype(str)
+            check_disjoint(groups[fold.train], groups[fold.test], f"{factor} (fold {fold.name})")
+    check_permute_within(table, permute_within)
+    exchange = plan_exchange(table, target, holdout, permute_within)
+    if n_permutations > 0:
+        exchange.check()
+    return ProbeDesign(
+        table, target, holdout, list(folds), classes, codes, exchange, plan_strata(table, target), seed
+    )
+
+
+def _check_fold(fold: Fold, table: StimulusTable, classes: np.ndarray, codes: np.ndarray) -> None:
+    both = np.intersect1d(fold.train, fold.test)
+    if len(both):
+        raise StimulusError(
+            f"stimulus {table.stimulus_ids[both[0]]!r} is in both the training and the test part of fold "
+            f"{fold.name!r}."
+        )
+    unseen = np.setdiff1d(codes[fold.test], codes[fold.train])
+    if len(unseen) or len(fold.test) == 0:
+        what = f"no training stimulus of class {classes[unseen[0]]!r}" if len(unseen) else "no test stimulus"
+        raise StimulusError(f"fold {fold.name!r} has {what}; use fewer folds or hold out another factor.")
+
+
+def digest_labels(table: StimulusTable, target: str) -> str:
+    """Return a digest of the stimulus ids and classes in order, by which reports can be compared."""
+    return hash_json([table.stimulus_ids.tolist(), table.factor(target).astype(str).tolist()])

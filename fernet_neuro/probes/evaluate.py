@@ -1,0 +1,341 @@
+"""Probes of labelled activations: one layer in `evaluate_probe`, all layers with controls in `run_probe`.
+
+What belongs here: the door from stores and tables to results; labels are in `design`, fits in `readout`.
+"""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from fernet_neuro import __version__
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.pixels import compute_pixels
+from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.probes._dual import Gram, compute_gram
+from fernet_neuro.probes.controls import (
+    CONTROLS,
+    N_DRAWS,
+    ControlTask,
+    compare_control,
+    plan_control,
+    score_control,
+)
+from fernet_neuro.probes.design import ProbeDesign, digest_labels, plan_design
+from fernet_neuro.probes.gather import gather_control, gather_result
+from fernet_neuro.probes.readout import ReadoutSettings, score_folds
+from fernet_neuro.probes.result import ProbeReport, ProbeResult
+from fernet_neuro.stimuli.splits import Fold, make_folds
+from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
+from fernet_neuro.typing import Holdout
+
+
+def evaluate_probe(
+    activations: Activations,
+    table: StimulusTable,
+    *,
+    target: str,
+    folds: Sequence[Fold],
+    readout: str = "ridge",
+    n_permutations: int = 1000,
+    permute_within: str | None = "auto",
+    seed: int = 0,
+    holdout: str = "custom",
+    penalty: float | None = None,
+    penalties: Sequence[float] | None = None,
+    n_inner_folds: int = 3,
+    source: str = "network",
+    layer_index: int = 0,
+    n_jobs: int = 1,
+) -> ProbeResult:
+    """Return how well one read-out of one layer tells the classes of `target` in held-out stimuli.
+
+    Parameters
+    ----------
+    activations : Activations
+        One layer, shape (n_stimuli, n_units).
+    table : StimulusTable
+        The same stimuli in the same order.
+    target : str
+        Factor that is read out.
+    folds : sequence of Fold
+        From `fernet_neuro.stimuli.splits.make_folds`.
+    readout : {"ridge", "logistic", "sgd"}, default="ridge"
+        The read-out.
+    n_permutations : int, default=1000
+        Exchanges of labels for the null; 0 gives no p value. Each repeats the whole procedure, with the
+        choice of the penalty. For "logistic" and "sgd" each is fitted anew, which takes long.
+    permute_within : str or None, default="auto"
+        What is exchanged; see `fernet_neuro.probes.exchange.plan_exchange`.
+    seed : int, default=0
+        Seed of the exchanges, of the bootstrap, and of the batches of "sgd".
+    holdout : str, default="custom"
+        What the folds hold out. If it names a factor, no value of it may be on both sides of a fold.
+    penalty : float, default=None
+        Absolute penalty (squared activation units), as scikit-learn's ``alpha``; None chooses one in each
+        training fold.
+    penalties : sequence of float, default=None
+        Candidates relative to the mean squared length of a centred training row; None for the read-out's own.
+    n_inner_folds : int, default=3
+        Inner folds of the choice.
+    source : str, default="network"
+        What the activations come from, for the record.
+    layer_index : int, default=0
+        Place of the layer in forward order, for the record.
+    n_jobs : int, default=1
+        Threads for the null; -1 for one per core. The result does not depend on it.
+
+    Raises
+    ------
+    AlignmentError
+        If activations and table are not of the same stimuli in the same order.
+    StimulusError
+        If the table lacks a factor, has one class only, a held-out value is on both sides of a fold, or the
+        labels cannot be exchanged.
+    ValueError
+        If an argument is out of range or a value is not finite.
+    """
+    check_same_stimuli(activations.stimulus_ids, table.stimulus_ids, ("activations", "the table"))
+    check_range("n_permutations", n_permutations, 0)
+    settings = ReadoutSettings(readout, penalty, tuple(penalties) if penalties else None, n_inner_folds, seed)
+    design = plan_design(table, target, holdout, folds, permute_within, seed, n_permutations)
+    gram = _gram_of(activations)
+    scores = score_folds(
+        gram, design.labels(n_permutations), design.folds, design.strata, settings, n_jobs=count_jobs(n_jobs)
+    )
+    return gather_result(design, scores, settings, source, activations.layer, layer_index)
+
+
+def run_probe(
+    store: ActivationStore,
+    *,
+    layers: Sequence[str] | None = None,
+    target: str = "expression",
+    holdout: Holdout = "identity",
+    readouts: Sequence[str] = ("ridge",),
+    n_permutations: int = 1000,
+    n_permutations_iterative: int = 0,
+    permute_within: str | None = "auto",
+    controls: Sequence[str] = CONTROLS,
+    untrained_store: ActivationStore | None = None,
+    penalty: float | None = None,
+    penalties: Sequence[float] | None = None,
+    n_folds: int = 10,
+    seed: int = 0,
+    training_seed: int = 0,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> ProbeReport:
+    """Return read-outs of the layers of a store, with controls and p values corrected over layers.
+
+    All layers, sources and read-outs see the same folds and the same exchanges of labels.
+
+    Parameters
+    ----------
+    store : ActivationStore
+        Activations of the network.
+    layers : sequence of str, default=None
+        Layers to probe; None for all of the store.
+    target : str, default="expression"
+        Factor that is read out.
+    holdout : {"identity", "view", "expression", "session", "random", "kdef10"}
+        What no test stimulus shares with a training stimulus.
+    readouts : sequence of {"ridge", "logistic", "sgd"}
+        Read-outs; each is a family of its own for the correction over layers.
+    n_permutations : int, default=1000
+        Exchanges of labels for "ridge".
+    n_permutations_iterative : int, default=0
+        Exchanges for "logistic" and "sgd", which are fitted anew for each; the summary says how many.
+    permute_within : str or None, default="auto"
+        What is exchanged; see `fernet_neuro.probes.exchange.plan_exchange`.
+    controls : sequence of {"pixels", "untrained", "random-labels"}
+        Controls; one that cannot be made is named with the reason in ``settings["controls_left_out"]``.
+    untrained_store : ActivationStore, default=None
+        Activations of the untrained twin, same layers and stimuli; needed for the control "untrained".
+    penalty, penalties
+        As in `evaluate_probe`.
+    n_folds : int, default=10
+        Folds of the hold-outs "identity" and "random".
+    seed : int, default=0
+        Seed of folds, exchanges, arbitrary labels and batches.
+    training_seed : int, default=0
+        Number of the training run that the store comes from; see `fernet_neuro.probes.seeds.summarise_seeds`.
+    n_jobs : int, default=1
+        Threads for the null; -1 for one per core. The result does not depend on it.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    LayerNotFoundError
+        If a store lacks a layer.
+    AlignmentError
+        If the twin's store is of other stimuli.
+    StimulusError
+        If the table lacks a factor, has one class only, or the labels cannot be exchanged.
+    ValueError
+        If an argument is not known or out of range, or a value is not finite.
+    """
+    n_jobs = count_jobs(n_jobs)
+    for name in controls:
+        check_option("controls", name, CONTROLS)
+    n_draws = {
+        name: check_range("n_permutations_iterative", n_permutations_iterative, 0)
+        if name != "ridge"
+        else check_range("n_permutations", n_permutations, 0)
+        for name in readouts
+    }
+    grid = tuple(penalties) if penalties else None
+    fits = [ReadoutSettings(name, penalty, grid, seed=seed) for name in readouts]
+    table = store.stimuli
+    folds = make_folds(table, holdout, target=target, n_folds=n_folds, seed=seed)
+    design = plan_design(
+        table, target, holdout, folds, permute_within, seed, max(n_draws.values(), default=0)
+    )
+    task, left_out = _plan_controls(design, controls, untrained_store)
+    sources = _list_sources(store, layers, controls, untrained_store)
+    results = []
+    for source in track(sources, "probe", total=len(sources), verbose=verbose):
+        gram = _gram_of(source.load(table))
+        for fit in fits:
+            results += _probe_source(design, source, gram, fit, n_draws[fit.name], task, n_jobs)
+    settings = {
+        "target": target,
+        "holdout": holdout,
+        "layers": [source.layer for source in sources if source.name == "network"],
+        "readouts": list(readouts),
+        "n_permutations": {name: n_draws[name] for name in readouts},
+        "permute_within": design.exchange.within,
+        "exchangeable_units": design.exchange.units,
+        "n_folds": len(folds),
+        "seed": seed,
+        "training_seeds": [training_seed],
+        "controls": [name for name in controls if name not in left_out],
+        "controls_left_out": left_out,
+        "control_task": None
+        if task is None
+        else {"holdout": task.holdout, "n_draws": _count_draws(readouts)},
+        "stores": _describe_stores(store, untrained_store),
+        "stimuli": {"n": len(table), "digest": digest_labels(table, target)},
+        "versions": _versions(),
+    }
+    return ProbeReport.from_results(results, settings, seed=training_seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """One layer of one source, loaded when its turn comes."""
+
+    name: str
+    layer: str
+    index: int
+    store: ActivationStore | None
+
+    def load(self, table: StimulusTable) -> Activations:
+        return compute_pixels(table) if self.store is None else self.store.load(self.layer)
+
+
+def count_jobs(n_jobs: int) -> int:
+    """Return the number of threads: -1 stands for one per core.
+
+    Raises
+    ------
+    ValueError
+        If it is neither -1 nor positive.
+    """
+    if n_jobs == -1:
+        return os.cpu_count() or 1
+    return int(check_range("n_jobs", n_jobs, 1))
+
+
+def _plan_controls(
+    design: ProbeDesign, controls: Sequence[str], untrained_store: ActivationStore | None
+) -> tuple[ControlTask | None, dict[str, str]]:
+    """Return the control task, and the controls that cannot be made with the reason."""
+    left_out, task = {}, None
+    if "untrained" in controls and untrained_store is None:
+        left_out["untrained"] = "no activations of an untrained twin were given"
+    if "random-labels" in controls:
+        plan = plan_control(design.table, design.target, design.holdout, design.folds, seed=design.seed)
+        if isinstance(plan, str):
+            left_out["random-labels"] = plan
+        else:
+            task = plan
+    return task, left_out
+
+
+def _list_sources(
+    store: ActivationStore,
+    layers: Sequence[str] | None,
+    controls: Sequence[str],
+    untrained_store: ActivationStore | None,
+) -> list[_Source]:
+    """Return all layers to probe, the network's first, after checking that they are there."""
+    names = list(dict.fromkeys(layers)) if layers else list(store.layers)
+    stores = {"network": store}
+    if "untrained" in controls and untrained_store is not None:
+        check_same_stimuli(
+            untrained_store.stimuli.stimulus_ids,
+            store.stimuli.stimulus_ids,
+            ("the untrained twin's store", "the store"),
+        )
+        stores["untrained"] = untrained_store
+    for held in stores.values():
+        for layer in names:
+            held.load(layer)
+    order = {layer: index for index, layer in enumerate(store.layers)}
+    sources = [
+        _Source(name, layer, order[layer], held)
+        for name, held in stores.items()
+        for layer in sorted(names, key=order.__getitem__)
+    ]
+    return [*sources, _Source("pixels", "pixels", -1, None)] if "pixels" in controls else sources
+
+
+def _probe_source(
+    design: ProbeDesign,
+    source: _Source,
+    gram: Gram,
+    fit: ReadoutSettings,
+    n_draws: int,
+    task: ControlTask | None,
+    n_jobs: int,
+) -> list[ProbeResult]:
+    """Return the result of one read-out of one layer and, for the network, that of its control task."""
+    scores = score_folds(gram, design.labels(n_draws), design.folds, design.strata, fit, n_jobs=n_jobs)
+    result = gather_result(design, scores, fit, source.name, source.layer, source.index)
+    if task is None or source.name != "network":
+        return [result]
+    arbitrary = score_control(
+        task, gram, design.codes, len(design.classes), design.strata, fit, seed=design.seed, n_jobs=n_jobs
+    )
+    result.control.update(compare_control(task, arbitrary, result.balanced_accuracy))
+    return [result, gather_control(design, task, arbitrary, fit, source.layer, source.index)]
+
+
+def _gram_of(activations: Activations) -> Gram:
+    try:
+        return compute_gram(activations.values)
+    except ValueError as error:
+        raise ValueError(f"layer {activations.layer!r}: {error}") from None
+
+
+def _count_draws(readouts: Sequence[str]) -> dict[str, int]:
+    return {name: N_DRAWS[name] for name in readouts}
+
+
+def _describe_stores(store: ActivationStore, untrained_store: ActivationStore | None) -> dict[str, str]:
+    stores = (
+        {"network": store} if untrained_store is None else {"network": store, "untrained": untrained_store}
+    )
+    return {name: held.key for name, held in stores.items()}
+
+
+def _versions() -> dict[str, str]:
+    packages = ("numpy", "scipy", "scikit-learn", "numba", "pandas")
+    versions: dict[str, Any] = {"python": platform.python_version(), "fernet-neuro": __version__}
+    return {**versions, **{name: version(name) for name in packages}}

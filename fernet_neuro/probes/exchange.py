@@ -1,0 +1,196 @@
+"""What may be exchanged under the null: photographs that share a label, as one, inside a factor's values.
+
+What belongs here: exchangeable units and labellings drawn from them; scoring the labellings is in `readout`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fernet_neuro._utils.validation import check_option
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stats.resampling import permute_within
+from fernet_neuro.stimuli.table import StimulusTable
+
+#: The other factor of a photograph's item: an identity with an expression, in whatever view and session.
+_PARTNER = {"expression": "identity", "identity": "expression"}
+
+
+@dataclass(frozen=True, eq=False)
+class Exchange:
+    """Units that keep one label, and the groups inside which units trade labels.
+
+    Parameters
+    ----------
+    unit_of : ndarray of int of shape (n_stimuli,)
+        Unit of each stimulus.
+    unit_labels : ndarray of int of shape (n_units,)
+        Class of each unit.
+    unit_groups : ndarray of int of shape (n_units,)
+        Group of each unit; labels never leave it.
+    within : str or None
+        Factor that the groups are the values of; None where all units trade.
+    units : str
+        What a unit is, in words.
+    """
+
+    unit_of: np.ndarray
+    unit_labels: np.ndarray
+    unit_groups: np.ndarray
+    within: str | None
+    units: str
+
+    def check(self) -> None:
+        """Raise if no exchange can change a score.
+
+        Raises
+        ------
+        StimulusError
+            If no group holds two labels, or an exchange only renames the classes.
+        """
+        where = f"within {self.within}" if self.within else "freely"
+        advice = "exchange within another factor (permute_within), or ask for 0 permutations"
+        groups = [self.unit_labels[self.unit_groups == group] for group in np.unique(self.unit_groups)]
+        if not any(len(set(labels.tolist())) > 1 for labels in groups):
+            raise StimulusError(
+                f"exchanging labels {where} changes nothing, for each group has one label; {advice}."
+            )
+        if np.bincount(self.unit_labels).max() == 1:
+            raise StimulusError(
+                f"exchanging labels {where} only renames the classes, for each is one unit ({self.units}); "
+                f"{advice}."
+            )
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `n` labellings of the units, ndarray of int16 of shape (n, n_units)."""
+        if n == 0:
+            return np.empty((0, len(self.unit_labels)), dtype=np.int16)
+        return permute_within(self.unit_labels, self.unit_groups, rng, n).astype(np.int16)
+
+
+def plan_exchange(
+    table: StimulusTable, target: str, holdout: str | None = None, permute_within: str | None = "auto"
+) -> Exchange:
+    """Return which labels of `target` may be exchanged when there is no effect.
+
+    ======================= ==================== =========================================================
+    target, held out        units with one label exchanged
+    ======================= ==================== =========================================================
+    expression, anything    identity x expression within identity
+    identity, view          identity x view       within view
+    identity, anything else identity x expression within expression (else session, else view)
+    another factor          identity x value      within identity; freely if constant in each
+    ======================= ==================== =========================================================
+
+    A unit holds all near-duplicates (sessions, and views where they are not held out), so a read-out that
+    only recognises a photograph's twin scores as high on the exchanged labels as on the true ones. Where the
+    factor named here does not vary in the table, labels are exchanged freely between identities (expression)
+    or single stimuli (identity); the plan says so in `units` and `within`.
+
+    Parameters
+    ----------
+    table : StimulusTable
+        The stimuli.
+    target : str
+        Factor that is read out.
+    holdout : str, optional
+        What the folds hold out.
+    permute_within : str or None, default="auto"
+        A factor: units are its values crossed with the target's, exchanged within it. None: units are
+        photographs of one item, exchanged freely.
+
+    Raises
+    ------
+    StimulusError
+        If a named factor is missing or has empty rows, or a unit would hold several classes.
+    """
+    classes = table.factor(target).astype(str)
+    within = _choose_within(table, target, holdout) if permute_within == "auto" else permute_within
+    if within == target:
+        raise StimulusError(f"permute_within={within!r} is the target itself; name another factor.")
+    # Photographs of one person that "auto" finds no factor to exchange within have no item in common.
+    alone = permute_within == "auto" and target == "identity"
+    partner = within or (None if alone else _complete(table, _PARTNER.get(target, "identity")))
+    if partner is None:
+        unit_of, units = np.arange(len(table)), "single stimuli"
+    else:
+        unit_of, units = _cross(table.factor(partner).astype(str), classes), f"{partner} x {target}"
+    first = np.unique(unit_of, return_index=True)[1]
+    labels = np.unique(classes, return_inverse=True)[1][first]
+    groups = np.zeros(len(first), int) if within is None else _codes(table.factor(within).astype(str))[first]
+    return Exchange(unit_of, labels, groups, within, units)
+
+
+def plan_control_task(table: StimulusTable, target: str) -> Exchange | None:
+    """Return the labellings of a control task [1]_: an arbitrary label per item, the same in all photographs.
+
+    Items are identity x expression; their labels are exchanged within identity (expression) or within
+    expression (identity), so that each person still shows each label as often as before. None where the table
+    has no items with two labels to exchange.
+
+    References
+    ----------
+    .. [1] Hewitt, J. and Liang, P. (2019). Designing and interpreting probes with control tasks.
+       EMNLP-IJCNLP, 2733-2743.
+    """
+    partner = _complete(table, _PARTNER.get(target, "identity"))
+    if partner is None:
+        return None
+    plan = plan_exchange(table, target, permute_within=partner)
+    return plan if _varies(plan.unit_labels, plan.unit_groups) else None
+
+
+def check_permute_within(table: StimulusTable, value: str | None) -> str | None:
+    """Return `value` if it is ``"auto"``, None or a factor of the table.
+
+    Raises
+    ------
+    ValueError
+        If it is another name; the message suggests the closest.
+    """
+    return value if value in (None, "auto") else check_option("permute_within", value, table.frame.columns)
+
+
+def _choose_within(table: StimulusTable, target: str, holdout: str | None) -> str | None:
+    options = ("expression", "session", "view") if target == "identity" else ("identity",)
+    if (target, holdout) == ("identity", "view"):
+        options = ("view",)
+    labels = _codes(table.factor(target).astype(str))
+    for factor in options:
+        if _complete(table, factor) and _varies(labels, _codes(table.factor(factor).astype(str))):
+            return factor
+    return None
+
+
+def _varies(labels: np.ndarray, groups: np.ndarray) -> bool:
+    """Return whether a group holds two labels and a label occurs in two groups."""
+    pairs = np.unique(np.column_stack([labels, groups]), axis=0)
+    return bool(np.bincount(pairs[:, 1]).max() > 1 and np.bincount(pairs[:, 0]).max() > 1)
+
+
+def _complete(table: StimulusTable, factor: str) -> str | None:
+    if factor not in table.frame:
+        return None
+    values = table.factor(factor, complete=False).astype(str)
+    return factor if (values != "").all() else None
+
+
+def _codes(values: np.ndarray) -> np.ndarray:
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return one number per pair of values that occurs."""
+    codes = _codes(first)
+    return _codes(codes * (int(_codes(second).max()) + 1) + _codes(second))
+
+
+def plan_strata(table: StimulusTable, target: str) -> np.ndarray:
+    """Return groups that an inner fold keeps whole where the outer folds cannot serve, shape (n_stimuli,).
+
+    Identities where expression is read out, expressions where identity is; single stimuli where the table
+    knows no such factor.
+    """
+    partner = _complete(table, _PARTNER.get(target, "identity"))
+    codes = np.arange(len(table)) if partner is None else _codes(table.factor(partner).astype(str))
+    return codes if codes.max() > 0 else np.arange(len(table))

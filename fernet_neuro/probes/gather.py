@@ -1,0 +1,117 @@
+"""From scores by number to results by name.
+
+What belongs here: labels put back on folds, predictions and intervals; no fitting.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro.probes.controls import ControlTask
+from fernet_neuro.probes.design import ProbeDesign
+from fernet_neuro.probes.readout import FoldScore, ReadoutSettings
+from fernet_neuro.probes.result import ProbeResult
+from fernet_neuro.stats.resampling import bootstrap_mean_interval
+from fernet_neuro.stimuli.splits import Fold
+
+
+def gather_result(
+    design: ProbeDesign,
+    scores: Sequence[FoldScore],
+    fit: ReadoutSettings,
+    source: str,
+    layer: str,
+    layer_index: int,
+) -> ProbeResult:
+    """Return fold scores as a labelled result."""
+    predictions = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "stimulus_id": design.table.stimulus_ids[fold.test],
+                    "fold": fold.name,
+                    "true": design.classes[design.codes[fold.test]],
+                    "predicted": design.classes[score.predicted],
+                }
+            )
+            for fold, score in zip(design.folds, scores, strict=True)
+        ],
+        ignore_index=True,
+    )
+    return ProbeResult(
+        source,
+        layer,
+        layer_index,
+        fit.name,
+        design.target,
+        design.holdout,
+        tuple(str(name) for name in design.classes),
+        _fold_frame(design.folds, design.codes, scores, [score.balanced_accuracy for score in scores]),
+        predictions,
+        np.mean([score.null_scores for score in scores], axis=0),
+        _interval(design, scores),
+        fit.describe(),
+    )
+
+
+def gather_control(
+    design: ProbeDesign,
+    task: ControlTask,
+    scores: Sequence[FoldScore],
+    fit: ReadoutSettings,
+    layer: str,
+    layer_index: int,
+) -> ProbeResult:
+    """Return the control task as a result of its own: accuracies are means over draws of labels."""
+    means = [float(score.null_scores.mean()) for score in scores]
+    frame = _fold_frame(task.folds, design.codes, scores, means).assign(penalty=np.nan)
+    empty = pd.DataFrame({name: [] for name in ("stimulus_id", "fold", "true", "predicted")}, dtype=str)
+    return ProbeResult(
+        "control-task",
+        layer,
+        layer_index,
+        fit.name,
+        design.target,
+        task.holdout,
+        tuple(str(name) for name in design.classes),
+        frame,
+        empty,
+        np.empty(0),
+        None,
+        {**fit.describe(), "n_draws": len(scores[0].null_scores)},
+    )
+
+
+def _fold_frame(
+    folds: Sequence[Fold], codes: np.ndarray, scores: Sequence[FoldScore], accuracies: Sequence[float]
+) -> pd.DataFrame:
+    n_classes = [len(np.unique(codes[fold.test])) for fold in folds]
+    return pd.DataFrame(
+        {
+            "fold": [fold.name for fold in folds],
+            "n_train": [len(fold.train) for fold in folds],
+            "n_test": [len(fold.test) for fold in folds],
+            "n_classes": n_classes,
+            "chance_level": [1 / count for count in n_classes],
+            "balanced_accuracy": accuracies,
+            "penalty": [score.penalty for score in scores],
+        }
+    )
+
+
+def _interval(design: ProbeDesign, scores: Sequence[FoldScore]) -> tuple[float, float, str] | None:
+    """Return the 95 % interval over identities of their mean recall, or over stimuli without identities."""
+    rows = np.concatenate([fold.test for fold in design.folds])
+    right = np.concatenate([score.predicted for score in scores]) == design.codes[rows]
+    names = design.table.factor("identity", complete=False).astype(str)[rows]
+    over, groups = "identities", names
+    if (names == "").any() or len(np.unique(names)) < 2:
+        over, groups = "stimuli", rows.astype(str)
+    recalls = pd.Series(right.astype(float)).groupby([groups, design.codes[rows]]).mean()
+    values = recalls.groupby(level=0).mean().to_numpy()
+    if len(values) < 2:
+        return None
+    low, high = bootstrap_mean_interval(values, rng=make_rng(design.seed, "probe", "interval"))
+    return max(low, 0.0), min(high, 1.0), over

@@ -1,0 +1,276 @@
+"""Scores one layer's read-out in every fold, for the true labels and for any number of other labellings.
+
+What belongs here: the loop over folds and the nested choice; where labellings come from is `exchange`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import ClassifierMixin
+
+from fernet_neuro._utils.validation import check_option
+from fernet_neuro.probes._dual import FoldKernel, Gram, fold_kernel, inner_folds, pick_penalty
+from fernet_neuro.probes._null import balanced_accuracy, score_labellings
+from fernet_neuro.probes.linear import (
+    LOGISTIC_PENALTIES,
+    RELATIVE_PENALTIES,
+    LogisticProbe,
+    RidgeProbe,
+    SgdProbe,
+    check_penalties,
+    check_penalty,
+)
+from fernet_neuro.stimuli.splits import Fold
+
+#: Read-outs by name, with the grid of relative penalties that they choose from by default.
+READOUTS: dict[str, tuple[type[ClassifierMixin], tuple[float, ...] | None]] = {
+    "ridge": (RidgeProbe, RELATIVE_PENALTIES),
+    "logistic": (LogisticProbe, LOGISTIC_PENALTIES),
+    "sgd": (SgdProbe, None),
+}
+
+
+@dataclass(frozen=True)
+class ReadoutSettings:
+    """Which read-out, and how its penalty is set.
+
+    Parameters
+    ----------
+    name : {"ridge", "logistic", "sgd"}
+    penalty : float or None
+        Absolute penalty; None chooses from `penalties`.
+    penalties : tuple of float or None
+        Relative candidates; None for the read-out's own grid.
+    n_inner_folds : int
+        Inner folds of the choice.
+    seed : int
+        Seed of the order of the batches (sgd).
+    """
+
+    name: str = "ridge"
+    penalty: float | None = None
+    penalties: tuple[float, ...] | None = None
+    n_inner_folds: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_option("readout", self.name, READOUTS)
+        if self.penalty is not None:
+            check_penalty("penalty", self.penalty)
+        if self.penalties is not None:
+            check_penalties(self.penalties)
+
+    @property
+    def grid(self) -> tuple[float, ...] | None:
+        """Relative candidates, or None where nothing is chosen."""
+        default = READOUTS[self.name][1]
+        if self.penalty is not None or default is None:
+            return None
+        return self.penalties or default
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a summary records of it."""
+        grid = self.grid
+        if grid is None:
+            return {"penalty": self.penalty}
+        return {"penalties_relative": list(grid), "n_inner_folds": self.n_inner_folds}
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Classes of the stimuli, and further labellings of the units that they form.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n_stimuli,)
+        True class of each stimulus.
+    n_classes : int
+        Number of classes.
+    unit_of : ndarray of int of shape (n_stimuli,)
+        Unit of each stimulus, for the labellings.
+    draws : ndarray of int of shape (n_draws, n_units)
+        Class of each unit under each further labelling.
+    """
+
+    codes: np.ndarray
+    n_classes: int
+    unit_of: np.ndarray
+    draws: np.ndarray
+
+    def spread(self, draw: int) -> np.ndarray:
+        """Return labelling number `draw`, one class per stimulus."""
+        return self.draws[draw][self.unit_of].astype(int)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldScore:
+    """One fold's outcome.
+
+    Parameters
+    ----------
+    predicted : ndarray of int of shape (n_test,)
+        Predicted class of each test stimulus.
+    balanced_accuracy : float
+        Mean recall over the classes that the test part shows.
+    penalty : float
+        Absolute penalty of the fit; NaN where there is none.
+    null_scores : ndarray of shape (n_draws,)
+        Balanced accuracy under each further labelling, the penalty chosen anew.
+    """
+
+    predicted: np.ndarray
+    balanced_accuracy: float
+    penalty: float
+    null_scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+def score_folds(
+    features: Gram,
+    labels: Labels,
+    folds: Sequence[Fold],
+    strata: np.ndarray,
+    settings: ReadoutSettings,
+    *,
+    n_jobs: int = 1,
+) -> list[FoldScore]:
+    """Return the outcome of every fold.
+
+    Parameters
+    ----------
+    features : Gram
+        Inner products of the activations.
+    labels : Labels
+        The classes and the labellings.
+    folds : sequence of Fold
+        Training and test rows.
+    strata : ndarray of shape (n_stimuli,)
+        Groups that inner folds keep whole where the folds themselves cannot serve; see `inner_groups`.
+    settings : ReadoutSettings
+        The read-out.
+    n_jobs : int, default=1
+        Threads; the result does not depend on them.
+    """
+    groups = [inner_groups(folds, k, strata, settings.n_inner_folds) for k in range(len(folds))]
+    if settings.name == "ridge":
+        return [
+            _score_ridge(features, labels, fold, inner, settings, n_jobs)
+            for fold, inner in zip(folds, groups, strict=True)
+        ]
+    # SGD takes the features as they are, so their common offset counts; the other fits are free of it.
+    rows = features.rotate(centre=settings.name != "sgd")
+    return [
+        _score_iterative(rows, labels, fold, inner, settings)
+        for fold, inner in zip(folds, groups, strict=True)
+    ]
+
+
+def inner_groups(folds: Sequence[Fold], number: int, strata: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return the inner test group of each training row of fold `number`, shape (n_train,).
+
+    Where the test parts of the other folds partition the training rows, inner folds leave out some of those
+    parts, so that they keep apart what the outer folds keep apart. Else (two folds, or folds that overlap)
+    they leave out some of the `strata`.
+    """
+    train = folds[number].train
+    owner = np.full(len(strata), -1)
+    n_owners = np.zeros(len(strata), dtype=int)
+    for other, fold in enumerate(folds):
+        if other != number:
+            owner[fold.test] = other
+            n_owners[fold.test] += 1
+    partition = (n_owners[train] == 1).all() and len(np.unique(owner[train])) > 1
+    values = owner[train] if partition else strata[train]
+    return np.unique(values, return_inverse=True)[1] % n_groups
+
+
+def _score_ridge(
+    gram: Gram, labels: Labels, fold: Fold, inner: np.ndarray, settings: ReadoutSettings, n_jobs: int
+) -> FoldScore:
+    kernel = fold_kernel(gram, fold.train, fold.test)
+    grid = settings.grid
+    if grid is None:
+        penalties = [settings.penalty or 1.0]
+        best, null_best = 0, np.zeros(len(labels.draws), dtype=int)
+    else:
+        penalties = [relative * kernel.scale for relative in grid]
+        best, null_best = _choose(gram, labels, fold.train, inner, grid, n_jobs)
+    null_scores = np.empty(len(labels.draws))
+    for index in np.union1d(null_best, [best]):
+        weights = kernel.weights(penalties[index])
+        rows = null_best == index
+        null_scores[rows] = _score_draws(weights, labels, fold.train, fold.test, rows, n_jobs)
+        if index == best:
+            predicted = _predict(weights, labels, fold.train)
+    score = balanced_accuracy(labels.codes[fold.test], predicted, labels.n_classes)
+    return FoldScore(predicted, score, penalties[best], null_scores)
+
+
+def _choose(
+    gram: Gram, labels: Labels, train: np.ndarray, inner: np.ndarray, grid: Sequence[float], n_jobs: int
+) -> tuple[int, np.ndarray]:
+    """Return the index of the penalty for the true labels, and for each further labelling."""
+    if len(grid) == 1:
+        return 0, np.zeros(len(labels.draws), dtype=int)
+    if len(np.unique(inner)) < 2:
+        raise ValueError("choosing among penalties needs two groups of training stimuli; give one penalty.")
+    scores = np.zeros(len(grid))
+    null_scores = np.zeros((len(labels.draws), len(grid)))
+    every = np.ones(len(labels.draws), dtype=bool)
+    for fit, check in inner_folds(inner):
+        kernel: FoldKernel = fold_kernel(gram, train[fit], train[check])
+        for index, relative in enumerate(grid):
+            weights = kernel.weights(relative * kernel.scale)
+            guess = _predict(weights, labels, train[fit])
+            scores[index] += balanced_accuracy(labels.codes[train[check]], guess, labels.n_classes)
+            null_scores[:, index] += _score_draws(weights, labels, train[fit], train[check], every, n_jobs)
+    return int(pick_penalty(scores, grid)), pick_penalty(null_scores, grid)
+
+
+def _predict(weights: np.ndarray, labels: Labels, train: np.ndarray) -> np.ndarray:
+    return (weights.T @ np.eye(labels.n_classes)[labels.codes[train]]).argmax(axis=1)
+
+
+def _score_draws(
+    weights: np.ndarray, labels: Labels, train: np.ndarray, test: np.ndarray, rows: np.ndarray, n_jobs: int
+) -> np.ndarray:
+    """Return the balanced accuracy of the labellings `rows` (a mask), from one hat matrix."""
+    if not rows.any():
+        return np.empty(0)
+    units, member = np.unique(labels.unit_of[train], return_inverse=True)
+    # Stimuli of one unit always share a label, so their weights are summed once, before any labelling.
+    sums = sparse.csr_array((np.ones(len(train)), (member, np.arange(len(train)))), (len(units), len(train)))
+    summed = np.ascontiguousarray((sums @ weights).astype(np.float32))
+    draws = labels.draws[rows]
+    shown = draws[:, labels.unit_of[test]]
+    return score_labellings(summed, draws[:, units], shown, labels.n_classes, n_jobs=n_jobs)
+
+
+def _score_iterative(
+    rows: np.ndarray, labels: Labels, fold: Fold, inner: np.ndarray, settings: ReadoutSettings
+) -> FoldScore:
+    predicted, penalty = _fit_predict(rows, labels.codes, fold, inner, settings)
+    null_scores = np.empty(len(labels.draws))
+    for draw in range(len(labels.draws)):
+        codes = labels.spread(draw)
+        guess, _ = _fit_predict(rows, codes, fold, inner, settings)
+        null_scores[draw] = balanced_accuracy(codes[fold.test], guess, labels.n_classes)
+    score = balanced_accuracy(labels.codes[fold.test], predicted, labels.n_classes)
+    return FoldScore(predicted, score, penalty, null_scores)
+
+
+def _fit_predict(
+    rows: np.ndarray, codes: np.ndarray, fold: Fold, inner: np.ndarray, settings: ReadoutSettings
+) -> tuple[np.ndarray, float]:
+    """Return predicted codes of the test rows and the absolute penalty (NaN for sgd)."""
+    X, y = rows[fold.train], codes[fold.train]
+    if settings.name == "sgd":
+        return SgdProbe(random_state=settings.seed).fit(X, y).predict(rows[fold.test]), float("nan")
+    if settings.grid is None:
+        model = LogisticProbe(settings.penalty or 1.0).fit(X, y)
+    else:
+        model = LogisticProbe(penalties=settings.grid, n_inner_folds=settings.n_inner_folds)
+        model.fit(X, y, groups=inner)
+    return model.predict(rows[fold.test]), model.penalty_

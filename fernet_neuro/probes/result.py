@@ -1,0 +1,321 @@
+"""What a probe found: one layer's `ProbeResult`, and the `ProbeReport` of many with its files.
+
+What belongs here: scores as labelled tables, p values over layers, reading and writing; no fitting, no plots.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.stats.multiple import compute_p_values
+from fernet_neuro.typing import PathLike
+
+#: Columns of ``results.csv`` and their types; accuracies are shares, the penalty in squared activation units.
+RESULT_COLUMNS: dict[str, type] = {
+    "source": str,
+    "layer": str,
+    "layer_index": int,
+    "readout": str,
+    "target": str,
+    "holdout": str,
+    "fold": str,
+    "n_train": int,
+    "n_test": int,
+    "n_classes": int,
+    "chance_level": float,
+    "balanced_accuracy": float,
+    "penalty": float,
+    "seed": int,
+}
+#: Columns of ``confusion.csv`` and their types.
+CONFUSION_COLUMNS: dict[str, type] = {
+    "source": str,
+    "layer": str,
+    "readout": str,
+    "true": str,
+    "predicted": str,
+    "count": int,
+    "seed": int,
+}
+#: One test: source, layer, read-out.
+TestKey = tuple[str, str, str]
+_SEPARATOR = "|"
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeResult:
+    """How well one read-out of one layer tells the classes of the target, fold by fold.
+
+    Parameters
+    ----------
+    source : str
+        ``network``, ``untrained``, ``pixels`` or ``control-task``.
+    layer, layer_index : str, int
+        Name of the layer and its place in forward order; pixels have -1.
+    readout, target, holdout : str
+        Read-out, factor that is read out, and factor that the folds hold out.
+    classes : tuple of str
+        Values of the target, sorted.
+    folds : DataFrame
+        One row per fold: ``fold, n_train, n_test, n_classes, chance_level, balanced_accuracy, penalty``.
+    predictions : DataFrame
+        One row per fold and test stimulus: ``stimulus_id, fold, true, predicted``; empty for control tasks.
+    null_scores : ndarray of shape (n_permutations,)
+        Mean balanced accuracy over folds under each exchange of labels.
+    interval : tuple of float and str, or None
+        Ends of the 95 % interval of the balanced accuracy, and what it is over.
+    settings : dict
+        How it was made: exchangeable units, penalties, seed.
+    control : dict
+        What the control task gave: ``selectivity`` and its parts; empty where none was run.
+    """
+
+    source: str
+    layer: str
+    layer_index: int
+    readout: str
+    target: str
+    holdout: str
+    classes: tuple[str, ...]
+    folds: pd.DataFrame
+    predictions: pd.DataFrame
+    null_scores: np.ndarray
+    interval: tuple[float, float, str] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    control: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean over folds (share, 0 to 1)."""
+        return float(self.folds["balanced_accuracy"].mean())
+
+    @property
+    def chance_level(self) -> float:
+        """Mean over folds of one over the number of classes in the test part (share)."""
+        return float(self.folds["chance_level"].mean())
+
+    @property
+    def p_value(self) -> float | None:
+        """Permutation p value, uncorrected; None without permutations."""
+        if len(self.null_scores) == 0:
+            return None
+        return float(compute_p_values([self.balanced_accuracy], self.null_scores[:, None])[0][0])
+
+    @property
+    def per_class_accuracy(self) -> dict[str, float]:
+        """Share of each class's test stimuli that were told rightly, pooled over folds."""
+        right = self.predictions["true"] == self.predictions["predicted"]
+        shares = right.groupby(self.predictions["true"]).mean()
+        return {name: float(shares[name]) for name in self.classes if name in shares}
+
+    def count_confusions(self) -> pd.DataFrame:
+        """Return counts of all pairs of true and predicted class, pooled over folds, in long form."""
+        true, guess = (
+            pd.Categorical(self.predictions[column], self.classes) for column in ("true", "predicted")
+        )
+        counts = pd.crosstab(true, guess, dropna=False).to_numpy()
+        n_classes = len(self.classes)
+        return pd.DataFrame(
+            {
+                "true": np.repeat(self.classes, n_classes),
+                "predicted": np.tile(self.classes, n_classes),
+                "count": counts.ravel(),
+            }
+        )
+
+    def summarise(self) -> dict[str, Any]:
+        """Return the object of ``summary.json``, without the correction over layers."""
+        low, high, over = self.interval or (None, None, None)
+        return {
+            "source": self.source,
+            "layer": self.layer,
+            "layer_index": self.layer_index,
+            "readout": self.readout,
+            "target": self.target,
+            "holdout": self.holdout,
+            "n_folds": len(self.folds),
+            "n_classes": len(self.classes),
+            "chance_level": self.chance_level,
+            "balanced_accuracy": self.balanced_accuracy,
+            "balanced_accuracy_low": low,
+            "balanced_accuracy_high": high,
+            "interval": over,
+            "per_class_accuracy": self.per_class_accuracy,
+            "p_value": self.p_value,
+            "p_value_max": None,
+            "n_permutations": len(self.null_scores),
+            **self.settings,
+            **self.control,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeReport:
+    """Read-outs of many layers, with their controls.
+
+    Parameters
+    ----------
+    results : DataFrame
+        One row per source, layer, read-out, fold and training seed; see `RESULT_COLUMNS`.
+    confusion : DataFrame
+        Counts in long form; see `CONFUSION_COLUMNS`.
+    null_scores : dict of (source, layer, readout) to ndarray of shape (n_permutations,)
+        Mean balanced accuracy over folds; row i comes from the same exchange of labels in every entry.
+    layers : list of dict
+        One object per source, layer and read-out.
+    settings : dict
+        What was asked for and with which versions and stores.
+    """
+
+    results: pd.DataFrame
+    confusion: pd.DataFrame
+    null_scores: dict[TestKey, np.ndarray]
+    layers: list[dict[str, Any]]
+    settings: dict[str, Any]
+
+    @classmethod
+    def from_results(
+        cls, results: Sequence[ProbeResult], settings: dict[str, Any], *, seed: int = 0
+    ) -> "ProbeReport":
+        """Gather the results of one training seed and correct p values over the layers of each source."""
+        keys = [(item.source, item.layer, item.readout) for item in results]
+        rows = [_describe_folds(item, seed) for item in results]
+        counts = [
+            item.count_confusions().assign(
+                source=item.source, layer=item.layer, readout=item.readout, seed=seed
+            )
+            for item in results
+            if len(item.predictions)
+        ]
+        null_scores = {
+            key: item.null_scores
+            for key, item in zip(keys, results, strict=True)
+            if len(item.null_scores) and item.source != "control-task"
+        }
+        layers = [item.summarise() for item in results]
+        return cls(
+            _typed(pd.concat(rows, ignore_index=True), RESULT_COLUMNS),
+            _typed(pd.concat(counts, ignore_index=True), CONFUSION_COLUMNS),
+            null_scores,
+            correct_over_layers(layers, null_scores),
+            settings,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all tables, null scores, summaries and settings are equal."""
+        if not isinstance(other, ProbeReport):
+            return NotImplemented
+        return (
+            self.results.equals(other.results)
+            and self.confusion.equals(other.confusion)
+            and self.null_scores.keys() == other.null_scores.keys()
+            and all(
+                np.array_equal(scores, other.null_scores[key]) for key, scores in self.null_scores.items()
+            )
+            and self.layers == other.layers
+            and self.settings == other.settings
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds DataFrames
+
+    def save(self, out: PathLike) -> Path:
+        """Write ``results.csv``, ``confusion.csv``, ``null.npz`` and ``summary.json`` into the folder `out`.
+
+        All are written beside their names first and then renamed, the summary last: where it lies, the others
+        are whole. Other files in the folder stay.
+        """
+        folder = Path(out)
+        summary = json.dumps({"settings": self.settings, "layers": self.layers}, indent=2, allow_nan=False)
+        arrays = {_SEPARATOR.join(key): scores for key, scores in self.null_scores.items()}
+        with ExitStack() as stack:
+            # Renamed in reverse order of entering.
+            names = ("summary.json", "null.npz", "confusion.csv", "results.csv")
+            files = {name: stack.enter_context(atomic_file(folder / name)) for name in names}
+            files["summary.json"].write_text(summary + "\n", encoding="utf-8")
+            with files["null.npz"].open("wb") as handle:
+                np.savez_compressed(handle, **arrays)
+            self.confusion.to_csv(files["confusion.csv"], index=False)
+            self.results.to_csv(files["results.csv"], index=False)
+            (folder / "summary.json").unlink(missing_ok=True)
+        return folder
+
+    @classmethod
+    def load(cls, out: PathLike) -> "ProbeReport":
+        """Read a report that `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            If a file is missing or damaged.
+        """
+        folder = Path(out)
+        if not (folder / "summary.json").is_file():
+            raise StoreError(
+                f"{folder} holds no finished probe report (no summary.json); run the probe again."
+            )
+        try:
+            content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+            results = _read_frame(folder / "results.csv", RESULT_COLUMNS)
+            confusion = _read_frame(folder / "confusion.csv", CONFUSION_COLUMNS)
+            with np.load(folder / "null.npz", allow_pickle=False) as arrays:
+                null_scores = {_split_key(name): arrays[name] for name in arrays.files}
+            return cls(results, confusion, null_scores, content["layers"], content["settings"])
+        except (ValueError, KeyError, BadZipFile, EOFError, FileNotFoundError) as error:
+            raise StoreError(f"probe report {folder} is damaged ({error}); run the probe again.") from error
+
+
+def correct_over_layers(
+    layers: Sequence[dict[str, Any]], null_scores: dict[TestKey, np.ndarray]
+) -> list[dict[str, Any]]:
+    """Return `layers` with p values, ``p_value_max`` corrected over the layers of a source and read-out."""
+    corrected = [dict(item) for item in layers]
+    families: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for item in corrected:
+        if (item["source"], item["layer"], item["readout"]) in null_scores:
+            families.setdefault((item["source"], item["readout"]), []).append(item)
+    for (source, readout), items in families.items():
+        scores = [item["balanced_accuracy"] for item in items]
+        nulls = np.column_stack([null_scores[source, item["layer"], readout] for item in items])
+        for item, p_value, p_value_max in zip(items, *compute_p_values(scores, nulls), strict=True):
+            item["p_value"], item["p_value_max"] = float(p_value), float(p_value_max)
+    return corrected
+
+
+def _describe_folds(item: ProbeResult, seed: int) -> pd.DataFrame:
+    return item.folds.assign(
+        source=item.source,
+        layer=item.layer,
+        layer_index=item.layer_index,
+        readout=item.readout,
+        target=item.target,
+        holdout=item.holdout,
+        seed=seed,
+    )
+
+
+def _typed(frame: pd.DataFrame, columns: dict[str, type]) -> pd.DataFrame:
+    return frame[list(columns)].astype(columns)
+
+
+def _read_frame(path: Path, columns: dict[str, type]) -> pd.DataFrame:
+    # Text stays text: a class may be called "NA" or "007"; only numbers may be empty.
+    numbers = {name: [""] for name, kind in columns.items() if kind is float}
+    frame = pd.read_csv(
+        path, dtype=columns, keep_default_na=False, na_values=numbers, float_precision="round_trip"
+    )
+    return _typed(frame, columns)
+
+
+def _split_key(name: str) -> TestKey:
+    source, rest = name.split(_SEPARATOR, 1)
+    layer, readout = rest.rsplit(_SEPARATOR, 1)
+    return source, layer, readout
