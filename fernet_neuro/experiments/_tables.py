@@ -99,7 +99,12 @@ def layer_table(folder: Path, target: str) -> pd.DataFrame:
     return frame
 
 
-_SOURCE_NAMES = {"network": "trained", "untrained": "untrained", "pixels": "pixels"}
+_SOURCE_NAMES = {
+    "network": "trained",
+    "untrained": "untrained",
+    "pixels": "pixels",
+    "control-task": "control task",
+}
 _SOURCE_ORDER = {name: rank for rank, name in enumerate(_SOURCE_NAMES)}
 
 

@@ -75,7 +75,7 @@ def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
             f'<section id="{item.anchor}">\n<h2>{escape(item.heading)}</h2>\n{item.body}\n</section>'
             for item in sections
         ),
-        footer=f"Made with fernet-neuro {escape(__version__)}; all numbers are from the files in this folder.",
+        footer=f"Made with fernet-neuro {escape(__version__)}; all numbers are from files in this folder.",
     )
     write_text(place / "index.html", page)
     return place / "index.html"
@@ -163,14 +163,15 @@ _NARROW = ' class="narrow"'
 
 def _table_section(folder: Path) -> _Section:
     parts = [
-        format_table(
-            layer_table(folder, target), f"Balanced accuracy (%) of {target} by layer, 95 % interval"
-        )
+        f"<details open><summary>{target.capitalize()} read-out by layer</summary>"
+        + format_table(layer_table(folder, target), "Balanced accuracy (%) [95 % interval]")
+        + "</details>"
         for target in find_targets(folder)
     ]
     parts.append(
         '<p class="soft">* p &lt; .05, corrected for the number of layers (maximum statistic). '
-        "Untrained: the twin of the network with random weights.</p>"
+        "Untrained: the twin of the network with random weights. Control task: labels drawn at random, so "
+        "that a read-out succeeds only by learning them by heart.</p>"
     )
     links = [
         f'<a href="probes/{escape(network)}/{target}/{name}">{escape(network)}, {target}: {name}</a>'

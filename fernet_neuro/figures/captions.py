@@ -38,6 +38,8 @@ def describe_panels(source: pd.DataFrame) -> str:
 def describe_intervals(source: pd.DataFrame) -> str:
     """Return what the 95 % intervals are over, panel by panel where they differ."""
     rows = source.dropna(subset=["interval"])
+    if rows.empty:
+        return "nothing (none was computed)"
     words = rows.groupby("panel")["interval"].agg(
         lambda column: " or ".join(dict.fromkeys(column.astype(str)))
     )

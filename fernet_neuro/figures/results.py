@@ -33,7 +33,8 @@ _SUMMARY_COLUMNS = (
 )
 _FOLD_COLUMNS = ("source", "layer", "layer_index", "readout", "fold", "balanced_accuracy")
 _CONFUSION_COLUMNS = ("source", "layer", "readout", "true", "predicted", "count")
-_SUMMARY_TEXT = {"p_value": float("nan"), "p_value_max": float("nan")}
+#: Numbers that a probe may leave out (null in JSON), as where no permutation or a single fold was run.
+_MAY_BE_ABSENT = ("p_value", "p_value_max", "balanced_accuracy_low", "balanced_accuracy_high")
 
 
 def probe_folder(results: PathLike, network: str, target: str) -> Path:
@@ -104,8 +105,8 @@ def read_summary(results: PathLike, network: str, target: str) -> pd.DataFrame:
     path = probe_folder(results, network, target) / "summary.json"
     frame = pd.DataFrame(_read_summary_json(results, network, target).get("layers", []))
     _check_columns(frame, _SUMMARY_COLUMNS, path)
-    for column, value in _SUMMARY_TEXT.items():
-        frame[column] = pd.to_numeric(frame[column]) if column in frame else value
+    for column in _MAY_BE_ABSENT:
+        frame[column] = pd.to_numeric(frame[column]) if column in frame else float("nan")
     return frame.assign(network=network, target=target)
 
 

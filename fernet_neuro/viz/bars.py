@@ -69,9 +69,8 @@ def _draw_bar(ax: Axes, row: object, at: int) -> None:
     patch.set_gid(f"bar:{row.network}")
     ax.vlines(at, row.low_percent, row.high_percent, color="#111111", lw=1.0, zorder=5)
     if row.p_value < 0.05:
-        ax.annotate(
-            "*", (at, row.high_percent), (0, -1.5), textcoords="offset points", ha="center", fontsize=8
-        )
+        top = row.accuracy_percent if np.isnan(row.high_percent) else row.high_percent
+        ax.annotate("*", (at, top), (0, -1.5), textcoords="offset points", ha="center", fontsize=8)
 
 
 def _draw_dots(ax: Axes, values: np.ndarray, at: int) -> None:

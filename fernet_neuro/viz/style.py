@@ -22,8 +22,8 @@ PALETTE: dict[str, str] = {
     "identity": "#0072B2",
     "verification": "#009E73",
     "expression": "#D55E00",
-    "untrained": "#8A8A8A",
-    "pixels": "#4D4D4D",
+    "untrained": "#6E6E6E",
+    "pixels": "#333333",
 }
 #: Colours of networks that have no fixed one, in order of appearance.
 OTHER_COLOURS = ("#CC6699", "#7A5C00", "#56439A", "#000000")

@@ -1,0 +1,52 @@
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fernet_neuro.cli import figures as command
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    command.register(app)
+    app.command("other")(lambda: None)
+    return lambda *arguments: CliRunner().invoke(app, ["figures", *map(str, arguments)])
+
+
+def test_list_names_every_figure(run):
+    output = run("list").output
+    for name in ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture"):
+        assert name in output
+    assert "probes/*/expression/summary.json" in output
+
+
+def test_build_writes_and_prints_the_caption(run, results, tmp_path):
+    done = run("build", "architecture", "--results", results, "--out", tmp_path / "figs")
+    assert done.exit_code == 0
+    assert sorted(path.suffix for path in (tmp_path / "figs").iterdir()) == [".csv", ".pdf", ".png", ".txt"]
+    assert "Schwartz" in done.output
+
+
+def test_build_checks_every_name_before_it_writes(run, results, tmp_path):
+    done = run("build", "architecture", "confuson", "--results", results, "--out", tmp_path / "figs")
+    assert isinstance(done.exception, ValueError)
+    assert "Did you mean 'confusion'" in str(done.exception)
+    assert not (tmp_path / "figs").exists()
+
+
+def test_build_writes_into_the_results_by_default(run, tmp_path):
+    run("build", "architecture", "--results", tmp_path)
+    assert (tmp_path / "figures" / "architecture.png").is_file()
+
+
+def test_help_has_examples(run):
+    output = run("build", "--help").output
+    assert "figures build transfer-bars --results demo" in output
+
+
+def test_the_command_file_loads_no_plotting_library():
+    code = "import sys, fernet_neuro.cli.figures; sys.exit(any(n in sys.modules for n in ('matplotlib', 'pandas')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

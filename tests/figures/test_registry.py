@@ -1,0 +1,222 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures import confusion, layer_profile, stimulus_sheet, transfer_bars
+from fernet_neuro.figures.registry import FIGURES, build_figure
+from fernet_neuro.viz import style
+from fernet_neuro.viz.style import COLUMN_WIDTHS_MM
+
+
+@pytest.fixture(scope="module")
+def built(results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("built")
+    return {name: build_figure(name, results, out) for name in FIGURES}
+
+
+@pytest.fixture
+def copy(results, tmp_path):
+    return shutil.copytree(results / "probes", tmp_path / "res" / "probes").parent
+
+
+def read_layers(folder, network, target):
+    path = folder / "probes" / network / target / "summary.json"
+    return pd.DataFrame(json.loads(path.read_text())["layers"])
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_pdf_png_csv_and_caption(built, name):
+    assert [path.name for path in built[name]] == [f"{name}{end}" for end in (".pdf", ".png", ".csv", ".txt")]
+    pdf, png, csv, caption = built[name]
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert len(pd.read_csv(csv)) > 0
+    assert caption.read_text().strip().endswith(".")
+    with Image.open(png) as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        widths = [round(width / 25.4 * 300) for width in COLUMN_WIDTHS_MM.values()]
+        assert min(abs(image.width - width) for width in widths) <= 1
+        assert image.height / 300 * 25.4 < 225, "taller than a page"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_pdf_text_stays_text(built, name):
+    content = built[name][0].read_bytes()
+    assert b"/Type3" not in content
+    assert b"/CIDFontType2" in content or b"/TrueType" in content
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_results_give_the_same_bytes(built, results, tmp_path, name):
+    for first, second in zip(built[name], build_figure(name, results, tmp_path), strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
+
+
+def test_bars_in_the_axes_are_the_source_data(results, built):
+    csv = pd.read_csv(built["transfer-bars"][2])
+    with style():
+        figure = transfer_bars.draw_transfer(transfer_bars.read_transfer(results), results)
+    for ax, target in zip(figure.axes, ("expression", "identity"), strict=True):
+        means = csv[(csv["target"] == target) & (csv["kind"] == "mean")]
+        drawn = {patch.get_gid().removeprefix("bar:"): patch.get_height() for patch in ax.patches}
+        assert list(drawn) == ["identity", "verification", "expression", "untrained", "pixels"]
+        assert drawn == pytest.approx(dict(zip(means["network"], means["accuracy_percent"], strict=True)))
+
+
+def test_bars_report_the_layer_fixed_beforehand_and_not_the_best(results, built):
+    csv = pd.read_csv(built["transfer-bars"][2])
+    row = csv.query("target == 'expression' and kind == 'mean' and network == 'identity'").iloc[0]
+    layers = read_layers(results, "identity", "expression").query("source == 'network'").set_index("layer")
+    assert row["layer"] == "avgpool"
+    assert row["accuracy_percent"] == pytest.approx(100 * layers.loc["avgpool", "balanced_accuracy"])
+    assert row["accuracy_percent"] < 100 * layers["balanced_accuracy"].max()
+    assert row["low_percent"] == pytest.approx(100 * layers.loc["avgpool", "balanced_accuracy_low"])
+
+
+def test_published_values_stand_with_their_network(built):
+    csv = pd.read_csv(built["transfer-bars"][2])
+    published = csv[csv["kind"] == "published"]
+    found = {(row.target, row.network): row.accuracy_percent for row in published.itertuples()}
+    assert found == {
+        ("expression", "identity"): 62.6,
+        ("expression", "verification"): 15.0,
+        ("identity", "identity"): 98.6,
+    }
+    assert (published["reference"] == "Schwartz et al. 2020; KDEF").all()
+
+
+def test_dots_average_to_their_bar(built):
+    csv = pd.read_csv(built["transfer-bars"][2])
+    folds = csv[csv["kind"] == "fold"].groupby(["target", "network"])["accuracy_percent"].mean()
+    means = csv[csv["kind"] == "mean"].set_index(["target", "network"])["accuracy_percent"]
+    pd.testing.assert_series_equal(folds.sort_index(), means.sort_index())
+
+
+def test_several_training_seeds_become_the_dots(copy):
+    path = copy / "probes" / "identity" / "expression" / "results.csv"
+    frame = pd.read_csv(path)
+    pd.concat([frame, frame.assign(seed=1)]).to_csv(path, index=False)
+    source = transfer_bars.read_transfer(copy)
+    rows = source.query("target == 'expression' and network == 'identity' and kind != 'published'")
+    assert list(rows["kind"]) == ["mean", "seed", "seed"]
+    assert "training seeds" in transfer_bars.caption_transfer(source)
+
+
+def test_caption_says_layer_interval_and_what_is_not_there(copy):
+    full = transfer_bars.caption_transfer(transfer_bars.read_transfer(copy))
+    assert "avgpool" in full
+    assert "5 test folds (a), 7 test folds (b)" in full
+    assert "Not in these results" not in full
+    shutil.rmtree(copy / "probes" / "verification")
+    source = transfer_bars.read_transfer(copy)
+    assert "Not in these results: verification network." in transfer_bars.caption_transfer(source)
+    assert "verification" not in set(source["network"])
+
+
+def test_one_readout_gives_one_panel(copy, tmp_path):
+    for network in ("identity", "verification", "expression"):
+        shutil.rmtree(copy / "probes" / network / "identity")
+    for name in ("transfer-bars", "layer-profile"):
+        csv = pd.read_csv(build_figure(name, copy, tmp_path / "out")[2])
+        assert set(csv["panel"]) == {"a"}
+
+
+def test_profile_lines_are_the_source_data_in_forward_order(results, built):
+    csv = pd.read_csv(built["layer-profile"][2])
+    rows = csv[(csv["target"] == "identity") & (csv["network"] == "verification")]
+    layers = read_layers(results, "verification", "identity").query("source == 'network'")
+    assert list(rows["layer"]) == list(layers.sort_values("layer_index")["layer"])
+    assert rows["position"].is_monotonic_increasing
+    with style():
+        figure = layer_profile.draw_profile(layer_profile.read_profile(results), results)
+    (line,) = [line for line in figure.axes[1].lines if line.get_gid() == "verification"]
+    np.testing.assert_allclose(line.get_ydata(), rows["accuracy_percent"])
+    np.testing.assert_allclose(line.get_ydata(), 100 * layers["balanced_accuracy"])
+
+
+def test_profile_marks_follow_the_corrected_p_value(results, built):
+    csv = pd.read_csv(built["layer-profile"][2])
+    assert csv["significant"].equals(csv["p_value_max"] < 0.05)
+    assert csv["significant"].any()
+    assert not csv["significant"].all()
+
+
+def test_layer_orders_are_merged_and_contradictions_refused():
+    merged = layer_profile.merge_orders([["a", "b", "d"], ["a", "b", "c", "d"], ["b", "d", "e"]])
+    assert merged == ["a", "b", "c", "d", "e"]
+    with pytest.raises(ValueError, match="in different orders"):
+        layer_profile.merge_orders([["a", "b"], ["b", "a"]])
+
+
+def test_confusion_rows_add_up_and_match_the_counts(results, built):
+    csv = pd.read_csv(built["confusion"][2])
+    sums = csv.groupby(["network", "true"])["percent"].sum()
+    np.testing.assert_allclose(sums, 100)
+    counts = pd.read_csv(results / "probes" / "identity" / "expression" / "confusion.csv")
+    wanted = counts.query("layer == 'avgpool' and true == 'fear' and predicted == 'fear'")["count"].item()
+    drawn = csv.query("network == 'identity' and true == 'fear' and predicted == 'fear'").iloc[0]
+    assert drawn["count"] == wanted
+    assert drawn["percent"] == pytest.approx(100 * wanted / 70)
+
+
+def test_confusions_without_the_layer_are_said(copy):
+    path = copy / "probes" / "identity" / "expression" / "confusion.csv"
+    frame = pd.read_csv(path)
+    frame[frame["layer"] != "avgpool"].to_csv(path, index=False)
+    with pytest.raises(StoreError, match="no confusions of layer 'avgpool'"):
+        confusion.read_confusions(copy)
+
+
+def test_sheet_cells_hold_what_their_labels_say(results):
+    source = stimulus_sheet.read_sheet(results)
+    first, second = (source[source["panel"] == panel] for panel in "ab")
+    assert (first["row_label"] == first["identity"]).all()
+    assert (first["column_label"] == first["expression"]).all()
+    assert set(first["view"]) == {"straight"}
+    assert len(first) == 4 * 7
+    assert list(second["column_label"]) == ["full_left", "half_left", "straight", "half_right", "full_right"]
+    assert set(second["identity"]) == {first["identity"].iloc[0]}
+
+
+def test_sheet_of_one_view_has_one_panel(results, tmp_path):
+    folder = shutil.copytree(results / "stimuli", tmp_path / "stimuli")
+    table = pd.read_csv(folder / "probe" / "table.csv")
+    table[table["view"] == "straight"].assign(view="").to_csv(folder / "probe" / "table.csv", index=False)
+    source = stimulus_sheet.read_sheet(tmp_path)
+    assert set(source["panel"]) == {"a"}
+    build_figure("stimulus-sheet", tmp_path, tmp_path / "out")
+
+
+def test_architecture_needs_no_results(tmp_path):
+    assert build_figure("architecture", tmp_path, tmp_path / "out")[0].is_file()
+
+
+def test_an_unknown_figure_is_suggested(results, tmp_path):
+    with pytest.raises(ValueError, match="Did you mean 'transfer-bars'"):
+        build_figure("transfer-bar", results, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name, spec in FIGURES.items() if spec.needs])
+def test_missing_results_leave_what_was_there(built, tmp_path, name):
+    old = tmp_path / "out" / f"{name}.pdf"
+    old.parent.mkdir()
+    old.write_bytes(b"old")
+    with pytest.raises(StoreError, match="does not exist; make it with: fernet-neuro"):
+        build_figure(name, tmp_path, tmp_path / "out")
+    assert [path.read_bytes() for path in old.parent.iterdir()] == [b"old"]
+
+
+def test_a_missing_results_folder_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"results folder .*nowhere does not exist; make it with"):
+        build_figure("architecture", tmp_path / "nowhere", tmp_path)
+
+
+def test_figures_import_without_torch():
+    code = "import sys, fernet_neuro.figures.registry; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
