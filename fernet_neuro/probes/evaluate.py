@@ -126,7 +126,6 @@ def run_probe(
     penalties: Sequence[float] | None = None,
     n_folds: int = 10,
     seed: int = 0,
-    training_seed: int = 0,
     n_jobs: int = 1,
     verbose: bool = False,
 ) -> ProbeReport:
@@ -162,8 +161,6 @@ def run_probe(
         Folds of the hold-outs "identity" and "random".
     seed : int, default=0
         Seed of folds, exchanges, arbitrary labels and batches.
-    training_seed : int, default=0
-        Number of the training run that the store comes from; see `fernet_neuro.probes.seeds.summarise_seeds`.
     n_jobs : int, default=1
         Threads for the null; -1 for one per core. The result does not depend on it.
     verbose : bool, default=False
@@ -213,7 +210,7 @@ def run_probe(
         "exchangeable_units": design.exchange.units,
         "n_folds": len(folds),
         "seed": seed,
-        "training_seeds": [training_seed],
+        "training_seeds": [0],
         "controls": [name for name in controls if name not in left_out],
         "controls_left_out": left_out,
         "control_task": None
@@ -223,7 +220,7 @@ def run_probe(
         "stimuli": {"n": len(table), "digest": digest_labels(table, target)},
         "versions": _versions(),
     }
-    return ProbeReport.from_results(results, settings, seed=training_seed)
+    return ProbeReport.from_results(results, settings)
 
 
 @dataclass(frozen=True, eq=False)

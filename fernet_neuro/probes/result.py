@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.stats.multiple import compute_p_values
+from fernet_neuro.stats.resampling import bootstrap_mean_interval
 from fernet_neuro.typing import PathLike
 
 #: Columns of ``results.csv`` and their types; accuracies are shares, the penalty in squared activation units.
@@ -46,6 +48,24 @@ CONFUSION_COLUMNS: dict[str, type] = {
     "count": int,
     "seed": int,
 }
+#: Settings that must agree between training runs, or a mean over them means nothing.
+_SAME_SETTINGS = (
+    "target",
+    "holdout",
+    "layers",
+    "readouts",
+    "n_permutations",
+    "permute_within",
+    "n_folds",
+    "seed",
+)
+#: Numbers of a summary that are averaged over training runs.
+_MEAN_FIELDS = (
+    "balanced_accuracy",
+    "selectivity",
+    "selectivity_task_accuracy",
+    "selectivity_control_accuracy",
+)
 #: One test: source, layer, read-out.
 TestKey = tuple[str, str, str]
 _SEPARATOR = "|"
@@ -183,16 +203,12 @@ class ProbeReport:
     settings: dict[str, Any]
 
     @classmethod
-    def from_results(
-        cls, results: Sequence[ProbeResult], settings: dict[str, Any], *, seed: int = 0
-    ) -> "ProbeReport":
-        """Gather the results of one training seed and correct p values over the layers of each source."""
+    def from_results(cls, results: Sequence[ProbeResult], settings: dict[str, Any]) -> "ProbeReport":
+        """Gather the results of one network and correct p values over the layers of each source."""
         keys = [(item.source, item.layer, item.readout) for item in results]
-        rows = [_describe_folds(item, seed) for item in results]
+        rows = [_describe_folds(item) for item in results]
         counts = [
-            item.count_confusions().assign(
-                source=item.source, layer=item.layer, readout=item.readout, seed=seed
-            )
+            item.count_confusions().assign(source=item.source, layer=item.layer, readout=item.readout, seed=0)
             for item in results
             if len(item.predictions)
         ]
@@ -290,7 +306,102 @@ def correct_over_layers(
     return corrected
 
 
-def _describe_folds(item: ProbeResult, seed: int) -> pd.DataFrame:
+def summarise_seeds(reports: Sequence[ProbeReport], seeds: Sequence[int] | None = None) -> ProbeReport:
+    """Return one report over training runs that differ in their seed only.
+
+    Fold scores and confusions of all runs are kept, told apart by the column ``seed``. Accuracies are means
+    over runs with a 95 % interval over runs. All runs saw the same exchanges of labels, so the mean of their
+    null scores, exchange by exchange, is the null of the mean accuracy. A source that does not depend on the
+    run, such as the pixels, keeps its own row.
+
+    Parameters
+    ----------
+    reports : sequence of ProbeReport
+        One per run, of the same stimuli and settings.
+    seeds : sequence of int, default=None
+        Training seed of each run, for the record; None numbers them from 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no report, or `seeds` does not name each once.
+    AlignmentError
+        If reports are of other stimuli, settings or layers.
+    """
+    if not reports:
+        raise ValueError("reports must hold at least one probe report; got none.")
+    numbers = list(range(len(reports))) if seeds is None else [int(seed) for seed in seeds]
+    if len(set(numbers)) != len(reports) or len(numbers) != len(reports):
+        raise ValueError(f"seeds must name each of the {len(reports)} reports once; got {numbers}.")
+    _check_comparable(reports)
+    null_scores = {
+        key: np.mean([report.null_scores[key] for report in reports], axis=0)
+        for key in reports[0].null_scores
+    }
+    rows = [_average([report.layers[row] for report in reports]) for row in range(len(reports[0].layers))]
+    settings = {
+        **reports[0].settings,
+        "training_seeds": numbers,
+        "stores": {str(n): report.settings["stores"] for n, report in zip(numbers, reports, strict=True)},
+    }
+    return ProbeReport(
+        _stack([report.results for report in reports], numbers),
+        _stack([report.confusion for report in reports], numbers),
+        null_scores,
+        correct_over_layers(rows, null_scores),
+        settings,
+    )
+
+
+def _stack(frames: Sequence[pd.DataFrame], numbers: Sequence[int]) -> pd.DataFrame:
+    return pd.concat(
+        [frame.assign(seed=n) for frame, n in zip(frames, numbers, strict=True)], ignore_index=True
+    )
+
+
+def _check_comparable(reports: Sequence[ProbeReport]) -> None:
+    first = reports[0]
+    for other in reports[1:]:
+        if other.settings["stimuli"] != first.settings["stimuli"]:
+            raise AlignmentError(
+                "probe reports are of other stimuli, so no mean can be taken; probe one table."
+            )
+        for name in _SAME_SETTINGS:
+            if other.settings[name] != first.settings[name]:
+                raise AlignmentError(
+                    f"probe reports differ in {name!r} ({first.settings[name]!r} against "
+                    f"{other.settings[name]!r}), so no mean can be taken; run them alike."
+                )
+        if [_key(row) for row in other.layers] != [_key(row) for row in first.layers]:
+            raise AlignmentError(
+                "probe reports hold other sources or layers; run them with the same controls."
+            )
+
+
+def _key(row: dict[str, Any]) -> TestKey:
+    return row["source"], row["layer"], row["readout"]
+
+
+def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean of one layer's summaries over training seeds."""
+    scores = [row["balanced_accuracy"] for row in rows]
+    if len(rows) == 1 or rows[0]["source"] == "pixels":
+        return dict(rows[0])
+    merged = dict(rows[0], n_training_seeds=len(rows))
+    for name in _MEAN_FIELDS:
+        if name in merged:
+            merged[name] = float(np.mean([row[name] for row in rows]))
+    classes = merged["per_class_accuracy"]
+    merged["per_class_accuracy"] = {
+        label: float(np.mean([row["per_class_accuracy"][label] for row in rows])) for label in classes
+    }
+    low, high = bootstrap_mean_interval(np.array(scores), rng=make_rng(0, "probe", "training seeds"))
+    merged["balanced_accuracy_low"], merged["balanced_accuracy_high"] = max(low, 0.0), min(high, 1.0)
+    merged["interval"] = "training seeds"
+    return merged
+
+
+def _describe_folds(item: ProbeResult) -> pd.DataFrame:
     return item.folds.assign(
         source=item.source,
         layer=item.layer,
@@ -298,7 +409,7 @@ def _describe_folds(item: ProbeResult, seed: int) -> pd.DataFrame:
         readout=item.readout,
         target=item.target,
         holdout=item.holdout,
-        seed=seed,
+        seed=0,
     )
 
 
