@@ -33,6 +33,8 @@ _SUMMARY_COLUMNS = (
 )
 _FOLD_COLUMNS = ("source", "layer", "layer_index", "readout", "fold", "balanced_accuracy")
 _CONFUSION_COLUMNS = ("source", "layer", "readout", "true", "predicted", "count")
+_TEXT = dict.fromkeys(("source", "layer", "readout", "holdout", "fold", "true", "predicted"), str)
+_NUMBERS = {"balanced_accuracy": [""], "penalty": [""]}
 #: Numbers that a probe may leave out (null in JSON), as where no permutation or a single fold was run.
 _MAY_BE_ABSENT = ("p_value", "p_value_max", "balanced_accuracy_low", "balanced_accuracy_high")
 
@@ -131,8 +133,7 @@ def read_confusion(results: PathLike, network: str, target: str) -> pd.DataFrame
         If the file is missing, damaged, or lacks a column.
     """
     frame = _read_csv(results, probe_folder(results, network, target) / "confusion.csv", _CONFUSION_COLUMNS)
-    labels = {column: frame[column].astype(str) for column in ("true", "predicted")}
-    return frame.assign(network=network, target=target, **labels)
+    return frame.assign(network=network, target=target)
 
 
 def choose_readout(frame: pd.DataFrame) -> str:
@@ -207,7 +208,8 @@ def _read_summary_json(results: PathLike, network: str, target: str) -> dict:
 def _read_csv(results: PathLike, path: Path, columns: Iterable[str]) -> pd.DataFrame:
     require(path, results)
     try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], encoding="utf-8")
+        # Labels stay text: a class may be called "007" or "NA".
+        frame = pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values=_NUMBERS, encoding="utf-8")
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     _check_columns(frame, columns, path)
