@@ -251,7 +251,7 @@ def _leave_one_out(
     names = np.unique(groups)
     if len(names) < 2:
         raise StimulusError(
-            f"holdout {factor!r} needs at least two of them; the table has only {names[0]!r}."
+            f"holdout {factor!r} needs at least two of them; the table has only {str(names[0])!r}."
         )
     return [_fold_of_mask(f"{factor}={name}", groups == name) for name in names]
 

@@ -1,0 +1,87 @@
+"""Complete or absent: a failure leaves what was there before, and nothing beside it."""
+
+import errno
+
+import pytest
+
+from fernet_neuro._utils.atomic import atomic_file, atomic_folder, write_text
+
+
+def listing(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_whole_and_keeps_its_suffix(tmp_path):
+    target = tmp_path / "new" / "table.csv"
+    with atomic_file(target) as temporary:
+        assert temporary.suffix == ".csv"
+        temporary.write_text("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert listing(target.parent) == ["table.csv"]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path):
+    target = tmp_path / "table.csv"
+    target.write_text("old")
+    with pytest.raises(OSError, match="No space left"), atomic_file(target) as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert target.read_text() == "old"
+    assert listing(tmp_path) == ["table.csv"]
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path):
+    resource = pytest.importorskip("resource", reason="file size limits exist on POSIX only")
+    import signal
+
+    target = tmp_path / "big.txt"
+    target.write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OSError, match="File too large"):
+            write_text(target, "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert target.read_text() == "old"
+    assert listing(tmp_path) == ["big.txt"]
+
+
+def test_a_folder_replaces_the_old_one_whole(tmp_path):
+    target = tmp_path / "store"
+    for content in ("first", "second"):
+        with atomic_folder(target) as temporary:
+            (temporary / content).write_text(content)
+    assert listing(target) == ["second"]
+    assert listing(tmp_path) == ["store"]
+
+
+def test_a_failed_folder_keeps_the_old_one(tmp_path):
+    target = tmp_path / "store"
+    target.mkdir()
+    (target / "old").write_text("old")
+    with pytest.raises(RuntimeError, match="stopped"), atomic_folder(target) as temporary:
+        (temporary / "half").write_text("half")
+        raise RuntimeError("stopped")
+    assert listing(target) == ["old"]
+    assert listing(tmp_path) == ["store"]
+
+
+def test_a_folder_is_as_open_as_any_other(tmp_path):
+    (tmp_path / "plain").mkdir()
+    with atomic_folder(tmp_path / "store"):
+        pass
+    assert (tmp_path / "store").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_an_interrupt_is_a_failure_too(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(KeyboardInterrupt, match="stop"), atomic_file(target) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt("stop")
+    assert target.read_text() == "old"
+    assert listing(tmp_path) == ["a.txt"]

@@ -1,0 +1,79 @@
+"""Settings: wrong keys are refused with the nearest right one, and overrides win."""
+
+import pytest
+from pydantic import ValidationError
+
+from fernet_neuro._utils.config import Settings, read_settings, write_settings
+
+
+class Inner(Settings):
+    rate: float = 0.1
+    steps: tuple[int, ...] = (3, 7)
+
+
+class Outer(Settings):
+    epochs: int = 11
+    name: str | None = None
+    optimiser: Inner = Inner()
+
+
+def test_a_round_trip_gives_equal_settings(tmp_path):
+    settings = Outer(epochs=5, name="été", optimiser=Inner(rate=0.25, steps=(2,)))
+    write_settings(settings, tmp_path / "recipe.yaml")
+    assert read_settings(Outer, tmp_path / "recipe.yaml") == settings
+
+
+def test_defaults_come_from_nothing_and_from_an_empty_file(tmp_path):
+    (tmp_path / "empty.yaml").write_text("")
+    assert read_settings(Outer) == read_settings(Outer, tmp_path / "empty.yaml") == Outer()
+
+
+def test_set_wins_over_the_file_and_reaches_inside(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("epochs: 5\noptimiser: {rate: 0.5}\n")
+    overrides = ["epochs=9", "optimiser.rate=1.5", "optimiser.steps=[1, 2]", "name=a=b"]
+    settings = read_settings(Outer, tmp_path / "recipe.yaml", overrides)
+    assert settings == Outer(epochs=9, name="a=b", optimiser=Inner(rate=1.5, steps=(1, 2)))
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Outer().epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 5", r"recipe .*: unknown key 'epoch'\. Did you mean 'epochs'\?"),
+        ("optimiser: {rat: 1}", r"unknown key 'optimiser\.rat'\. Did you mean 'rate'\?"),
+        ("zzz: 5", r"unknown key 'zzz'\.$"),
+        ("epochs: many", r"'epochs': .*\(got 'many'\)"),
+        ("epoch: 5\nnam: x", r"'epoch'.*; unknown key 'nam'"),
+        ("- epochs", "must be a mapping of keys to values; got list"),
+        ("epochs: [", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_recipe_is_explained(text, message, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_settings(Outer, tmp_path / "recipe.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs", "must have the form key=value"),
+        ("=3", "must have the form key=value"),
+        ("epochs.more=3", "'epochs' is a single value"),
+        ("epochs=[", "is not valid YAML"),
+        ("epohcs=3", r"settings: unknown key 'epohcs'\. Did you mean 'epochs'"),
+    ],
+)
+def test_a_wrong_override_is_explained(override, message):
+    with pytest.raises(ValueError, match=message):
+        read_settings(Outer, None, ["epochs=2", override])
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.yaml does not exist; the shipped recipes are in configs/"):
+        read_settings(Outer, tmp_path / "none.yaml")

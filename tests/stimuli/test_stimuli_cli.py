@@ -1,0 +1,151 @@
+"""``fernet-neuro stimuli`` in the user's hands: what it writes, what it says, how it fails."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fernet_neuro.cli.app import main
+from fernet_neuro.stimuli.table import StimulusTable
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Return a function that runs the command line and gives (exit code, output, error output)."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "stimuli", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for number, name in enumerate(("ann_fear", "ann_anger", "bob_fear", "bob_anger", "cy_fear", "odd")):
+        path = tmp_path / "photos" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (24, 24), (100, 40 * number, 90)).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def table(run, photos, tmp_path):
+    run(
+        "import",
+        "folder",
+        photos,
+        "--pattern",
+        "{identity}_{expression}",
+        "--out",
+        tmp_path / "t.csv",
+        "--quiet",
+    )
+    return tmp_path / "t.csv"
+
+
+def test_import_writes_the_table_and_what_was_left_out(run, photos, tmp_path):
+    out = tmp_path / "faces.csv"
+    options = ("--pattern", "{identity}_{expression}", "--quiet", "--out", out)
+    code, output, _ = run("import", "folder", photos, *options)
+    assert code == 0
+    assert f"{out}: 5 stimuli, 3 identities, 2 expressions." in output
+    assert "1 entries left out" in output
+    assert "1  no match" in output
+    left_out = pd.read_csv(tmp_path / "faces.left_out.csv")
+    assert left_out["path"].tolist() == ["odd.png"]
+    assert len(StimulusTable.read(out)) == 5
+
+
+def test_import_of_a_csv_renames_columns(run, photos, tmp_path):
+    (tmp_path / "labels.csv").write_text("file,who\nann_fear.png,ann\n")
+    out = tmp_path / "faces.parquet"
+    options = ("--csv", tmp_path / "labels.csv", "--column", "identity=who", "--quiet", "--out", out)
+    assert run("import", "folder", photos, *options)[0] == 0
+    assert StimulusTable.read(out).factor("identity").tolist() == ["ann"]
+
+
+def test_import_reads_a_named_layout(run, tmp_path):
+    (tmp_path / "lfw" / "Zico").mkdir(parents=True)
+    Image.new("RGB", (250, 250), (90, 90, 90)).save(tmp_path / "lfw" / "Zico" / "Zico_0001.jpg")
+    code, output, _ = run("import", "lfw", tmp_path, "--out", tmp_path / "lfw.csv", "--quiet")
+    assert (code, output.strip()) == (0, f"{tmp_path / 'lfw.csv'}: 1 stimuli, 1 identity.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("kdeff", "photos", "--out", "t.csv"), "Did you mean 'kdef'?"),
+        (("folder", "none", "--out", "t.csv"), "source folder none does not exist"),
+        (("folder", "photos", "--out", "t.txt"), "must end in .csv or .parquet"),
+        (("kdef", "photos", "--pattern", "{identity}_", "--out", "t.csv"), "belong to the layout 'folder'"),
+        (("folder", "photos", "--csv", "l.csv", "--column", "identity", "--out", "t.csv"), "form name=value"),
+    ],
+)
+def test_a_mistake_is_one_line_and_keeps_what_was_there(
+    arguments, message, run, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("precious")
+    code, _, error = run("import", *arguments)
+    assert code == 2
+    assert error.startswith("Error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert (tmp_path / "t.csv").read_text() == "precious"
+
+
+def test_show_counts_each_factor(run, table):
+    code, output, _ = run("show", table)
+    assert code == 0
+    assert "anger 2, fear 3" in output
+    assert "session        (empty)" in output
+    counts = json.loads(run("show", table, "--json")[1])
+    assert counts["n_stimuli"] == 5
+    assert counts["factors"]["identity"] == {"ann": 2, "bob": 2, "cy": 1}
+
+
+def test_check_is_quiet_about_sound_pictures_and_fails_on_faults(run, table, photos, tmp_path):
+    code, output, _ = run("check", table, "--quiet")
+    assert (code, output.strip()) == (0, f"{table}: all 5 pictures are sound.")
+    (photos / "bob_fear.png").unlink()
+    code, output, _ = run("check", table, "--quiet", "--out", tmp_path / "faults.csv")
+    assert code == 2
+    assert "1 of 5 stimuli have a fault" in output
+    assert pd.read_csv(tmp_path / "faults.csv")["fault"].tolist() == ["missing"]
+
+
+def test_sheet_is_written_and_narrowed(run, table, tmp_path):
+    whole, part = tmp_path / "whole.png", tmp_path / "part.png"
+    assert run("sheet", table, "--out", whole, "--size", 40)[0] == 0
+    assert run("sheet", table, "--out", part, "--size", 40, "--where", "identity=ann")[0] == 0
+    with Image.open(whole) as image, Image.open(part) as other:
+        assert image.height - other.height == 2 * 44
+    code, _, error = run("sheet", table, "--out", whole, "--where", "identity=anne")
+    assert code == 2
+    assert "Did you mean 'ann'?" in error
+    assert "must end in .png" in run("sheet", table, "--out", tmp_path / "sheet.pdf")[2]
+
+
+def test_split_writes_two_tables_that_share_no_identity(run, table, tmp_path):
+    parts = [tmp_path / "train.csv", tmp_path / "test.csv"]
+    options = ("--test-share", 0.34, "--seed", 4, "--out-train", parts[0], "--out-test", parts[1])
+    assert run("split", table, *options)[0] == 0
+    train, test = map(StimulusTable.read, parts)
+    assert len(train) + len(test) == 5
+    assert not set(train.factor("identity")) & set(test.factor("identity"))
+    code, _, error = run("split", table, "--out-train", parts[0], "--out-test", parts[0])
+    assert code == 2
+    assert "three different files" in error
+
+
+@pytest.mark.parametrize("command", ["import", "show", "check", "sheet", "split"])
+def test_each_help_has_an_example(command, run):
+    code, output, _ = run(command, "--help")
+    assert code == 0
+    assert f"fernet-neuro stimuli {command} " in output.partition("example")[2]
