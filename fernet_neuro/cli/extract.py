@@ -55,7 +55,7 @@ def extract(
     --------
         fernet-neuro extract runs/identity --stimuli probe/table.csv --all-layers --out stores/identity
 
-        fernet-neuro extract resnet18 --size 112 --stimuli faces/table.csv --layer layer4.0 --layer fc --out s18
+        fernet-neuro extract resnet18 --size 112 --stimuli faces/table.csv --layer layer4 --layer fc --out s18
 
         fernet-neuro extract vit_b_16 --stimuli faces/table.csv --all-layers --pool mean-last --out vit
     """

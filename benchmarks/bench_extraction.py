@@ -1,0 +1,124 @@
+"""Extraction to disk against the bare forward loop, and peak memory against the number of stimuli.
+
+Run ``python benchmarks/bench_extraction.py``: eight ResNet-18 blocks at 112 px. Speeds are measured in turns
+within one process, each turn of the extraction between two of the bare loop over images decoded before; the
+target is a ratio of at least 0.8. Memory is that of fresh processes with one and four times the stimuli.
+Prints one JSON object.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, ImageFilter
+
+from fernet_neuro.extraction.extract import extract_activations
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import build_model
+from fernet_neuro.stimuli.images import load_image
+from fernet_neuro.stimuli.table import StimulusTable
+
+BLOCKS = [f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
+SIZE = 112
+BATCH_SIZE = 64
+
+
+def write_noise_faces(folder: Path, n_stimuli: int) -> StimulusTable:
+    """Write smooth noise, which as PNG is about as large as a photograph, and its table."""
+    rng = np.random.default_rng(0)
+    for row in range(n_stimuli):
+        noise = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8))
+        noise.filter(ImageFilter.GaussianBlur(2)).save(folder / f"{row:05d}.png")
+    names = [f"{row:05d}" for row in range(n_stimuli)]
+    frame = pd.DataFrame({"stimulus_id": names, "path": [f"{name}.png" for name in names]})
+    return StimulusTable.from_frame(frame, root=folder)
+
+
+def time_bare_loop(model: LayeredModel, batches: list[torch.Tensor]) -> float:
+    """Return seconds of the forward passes alone."""
+    model.module.eval()
+    start = time.perf_counter()
+    with torch.inference_mode():
+        for batch in batches:
+            model.module(model.card.preprocessing.normalise(batch))
+    return time.perf_counter() - start
+
+
+def time_extraction(model: LayeredModel, table: StimulusTable, out: Path) -> float:
+    """Return seconds of a whole extraction: digests, decoding, forward passes, writing, flushing to disk."""
+    start = time.perf_counter()
+    extract_activations(model, table, BLOCKS, out, batch_size=BATCH_SIZE)
+    seconds = time.perf_counter() - start
+    shutil.rmtree(out)
+    return seconds
+
+
+def compare_speed(folder: Path, n_stimuli: int, n_turns: int) -> dict[str, float]:
+    """Return images/s of both and the median of the turns' ratios."""
+    table, model = write_noise_faces(folder, n_stimuli), build_model("resnet18", size=SIZE)
+    images = [model.card.preprocessing.resize_and_crop(load_image(path)) for path in table.paths()]
+    batches = [torch.stack(images[row : row + BATCH_SIZE]) for row in range(0, n_stimuli, BATCH_SIZE)]
+    time_bare_loop(model, batches[:2])
+    time_extraction(model, table.select(np.arange(2 * BATCH_SIZE)), folder / "warm")
+    bare, ours = [time_bare_loop(model, batches)], []
+    for _ in range(n_turns):
+        ours.append(time_extraction(model, table, folder / "store"))
+        bare.append(time_bare_loop(model, batches))
+    ratios = [(bare[turn] + bare[turn + 1]) / 2 / ours[turn] for turn in range(n_turns)]
+    return {
+        "n_stimuli": n_stimuli,
+        "bare_images_per_second": n_stimuli / statistics.median(bare),
+        "extraction_images_per_second": n_stimuli / statistics.median(ours),
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+    }
+
+
+def measure_memory(n_stimuli: int) -> float:
+    """Return the peak resident memory of a fresh process that extracts `n_stimuli`, in MB."""
+    command = [sys.executable, __file__, "--memory-of", str(n_stimuli)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def extract_and_report(n_stimuli: int) -> None:
+    """Extract in this process and print its peak resident memory in MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = write_noise_faces(Path(folder), n_stimuli)
+        extract_activations(
+            build_model("resnet18", size=SIZE), table, BLOCKS, Path(folder) / "store", batch_size=16
+        )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak / (1e6 if sys.platform == "darwin" else 1e3))
+
+
+def main() -> None:
+    """Parse the arguments and print the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stimuli", type=int, default=512, help="images per turn")
+    parser.add_argument("--turns", type=int, default=3, help="turns of the extraction")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        extract_and_report(arguments.memory_of)
+        return
+    # Memory first: a child's peak starts at its parent's, which must still be small.
+    once, four_times = measure_memory(128), measure_memory(512)
+    with tempfile.TemporaryDirectory() as folder:
+        speed = compare_speed(Path(folder), arguments.stimuli, arguments.turns)
+    memory = {"128_stimuli": once, "512_stimuli": four_times, "growth": four_times / once}
+    print(json.dumps({"benchmark": "extraction", "speed": speed, "peak_memory_mb": memory}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
