@@ -38,11 +38,11 @@ def compute_cost(model: LayeredModel, size: int | None = None) -> dict[str, str 
     Returns
     -------
     dict
-        ``model`` and ``variant`` (names); ``params``, all trainable values, frozen or not; ``macs``,
-        multiply-adds of convolutions and linear layers; ``flops``, 2 per multiply-add; ``flops_torchstat``, the
-        convention of many published tables: multiply-adds of 2-D convolutions and linear layers, 1 per output
-        of a convolution with a bias, 2 per input of a 2-D batch normalisation, 1 per input of ReLU, ReLU6 and
-        PReLU, nothing else.
+        ``model`` and ``variant`` (names); ``params``, all weights, frozen or not; ``macs``,
+        multiply-adds of convolutions and linear layers; ``flops``, 2 per multiply-add; ``flops_torchstat``,
+        the convention of many published tables: multiply-adds of 2-D convolutions and linear layers, 1 per
+        output of a convolution with a bias, 2 per input of a 2-D batch normalisation, 1 per input of ReLU,
+        ReLU6 and PReLU, nothing else.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _count(model: LayeredModel, example: torch.Tensor) -> tuple[int, _Extras]:
         torch.backends.mha.set_fastpath_enabled(False)
         with counter:
             model.module.eval()(example)
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError, ValueError) as error:  # how networks refuse a size varies
         first = str(error).splitlines()[0]
         raise ValueError(
             f"network {model.card.name!r} cannot take size={example.shape[-1]}: {first}"

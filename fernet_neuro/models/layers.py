@@ -51,7 +51,8 @@ class LayeredModel:
             if layer == "" or layer not in known:
                 raise LayerNotFoundError(
                     f"network {self.card.name!r} has no layer {layer!r}."
-                    f"{suggest(layer, [*self.layers, *known])} Layers in forward order: {format_options(self.layers, 30)}."
+                    f"{suggest(layer, [*self.layers, *known])} "
+                    f"Layers in forward order: {format_options(self.layers, 30)}."
                 )
         return tuple(layers)
 

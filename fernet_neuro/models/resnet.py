@@ -9,7 +9,6 @@ References
     faces across pose and age. IEEE FG.
 """
 
-import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
@@ -113,8 +112,6 @@ class SlimResNet(nn.Module):
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-        # A third faster on CPUs; convolutions pass the layout on, whatever that of the input.
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of shape (n, n_classes) for `x` of shape (n, n_channels, size, size)."""

@@ -1,0 +1,132 @@
+"""What every registered network promises, whatever its architecture."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from fernet_neuro.exceptions import LayerNotFoundError
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import (
+    MODELS,
+    build_model,
+    compute_layer_shapes,
+    make_example,
+    untrained_twin,
+)
+from fernet_neuro.models.weights import load_model, save_model
+
+# The large ones are looked at on small images; 40 px is no multiple of their strides, on purpose.
+SMALL = {"resnet18": 40, "resnet50": 40, "resnet50-vggface2": 40, "swin_t": 40}
+
+
+def build_small(name: str, seed: int = 0, **options: object) -> LayeredModel:
+    if name in SMALL:
+        options = {"size": SMALL[name], **options}
+    return build_model(name, seed=seed, **options)
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, LayeredModel]:
+    return {name: build_small(name) for name in MODELS}
+
+
+@pytest.fixture(params=list(MODELS))
+def model(request: pytest.FixtureRequest, networks: dict[str, LayeredModel]) -> LayeredModel:
+    return networks[request.param]
+
+
+def make_noise(model: LayeredModel, n: int = 3) -> Tensor:
+    example = make_example(model.card.preprocessing)
+    return torch.randn(n, *example.shape[1:], generator=torch.Generator().manual_seed(5))
+
+
+@torch.no_grad()
+def test_forward_gives_one_finite_row_per_image(model: LayeredModel) -> None:
+    output = model.module(make_noise(model))
+    assert output.ndim == 2
+    assert len(output) == 3
+    assert torch.isfinite(output).all()
+
+
+@torch.no_grad()
+def test_images_of_a_batch_do_not_influence_each_other(model: LayeredModel) -> None:
+    images = make_noise(model)
+    alone = torch.cat([model.module(image[None]) for image in images])
+    torch.testing.assert_close(model.module(images), alone, rtol=1e-3, atol=1e-4)
+
+
+def test_listed_layers_fire_exactly_once_in_the_listed_order(model: LayeredModel) -> None:
+    fired: list[str] = []
+    handles = [
+        model.module.get_submodule(layer).register_forward_hook(lambda *_, layer=layer: fired.append(layer))
+        for layer in model.layers
+    ]
+    with torch.no_grad():
+        model.module(make_noise(model, 1))
+    for handle in handles:
+        handle.remove()
+    assert tuple(fired) == model.layers
+
+
+def test_layer_shapes_agree_with_the_outputs(model: LayeredModel) -> None:
+    last = model.layers[-1]
+    caught: list[Tensor] = []
+    handle = model.module.get_submodule(last).register_forward_hook(
+        lambda _m, _i, output: caught.append(output)
+    )
+    with torch.no_grad():
+        model.module(make_noise(model, 1))
+    handle.remove()
+    shape, n_units = compute_layer_shapes(model)[last]
+    assert shape == tuple(caught[0].shape[1:])
+    assert n_units == caught[0].numel()
+
+
+def test_check_layers_suggests_the_nearest_name(model: LayeredModel) -> None:
+    assert model.check_layers(list(model.layers)) == model.layers
+    typo = model.layers[-1][:-1] + "q"
+    with pytest.raises(LayerNotFoundError, match=r"has no layer .* Did you mean"):
+        model.check_layers([typo])
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_weights_depend_on_the_seed_alone(name: str, networks: dict[str, LayeredModel]) -> None:
+    torch.manual_seed(1234)
+    before = torch.random.get_rng_state()
+    again = build_small(name)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert again.weight_digest() == networks[name].weight_digest()
+    assert build_small(name, seed=1).weight_digest() != again.weight_digest()
+
+
+@torch.no_grad()
+def test_saving_and_loading_keeps_everything(model: LayeredModel, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "net")
+    loaded = load_model(tmp_path / "net")
+    assert loaded.weight_digest() == model.weight_digest()
+    assert loaded.card == model.card
+    assert loaded.layers == model.layers
+    assert not loaded.module.training
+    images = make_noise(model, 2)
+    torch.testing.assert_close(loaded.module(images), model.module(images), rtol=0, atol=0)
+
+
+def test_untrained_twin_differs_in_its_weights_alone(model: LayeredModel) -> None:
+    twin = untrained_twin(model, seed=8)
+    assert twin.weight_digest() != model.weight_digest()
+    assert twin.layers == model.layers
+    assert twin.card.preprocessing == model.card.preprocessing
+    assert twin.card.options == model.card.options
+    assert twin.card.seed == 8
+    assert "untrained" in twin.card.training_data
+    shapes = {name: tensor.shape for name, tensor in twin.module.state_dict().items()}
+    assert shapes == {name: tensor.shape for name, tensor in model.module.state_dict().items()}
+
+
+def test_card_survives_plain_values(model: LayeredModel) -> None:
+    assert type(model.card).from_dict(model.card.to_dict()) == model.card
+    assert model.card.licence
+    assert model.card.source
+    assert model.card.paper

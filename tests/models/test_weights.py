@@ -1,0 +1,244 @@
+"""Weights on disk: round trips, strangers' files, and files that were tampered with or cut short."""
+
+import codecs
+import json
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import build_model
+from fernet_neuro.models.weights import load_model, load_weights, read_state_dict, save_model
+
+
+@pytest.fixture
+def model() -> LayeredModel:
+    return build_model("resnet10-slim", n_classes=5, seed=2)
+
+
+class Bomb:
+    """Unpickling it writes the file `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.path}",)
+
+
+class Net(nn.Module):
+    """A whole module, as some checkpoints are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+
+
+def as_arrays(model: LayeredModel) -> dict[str, np.ndarray]:
+    state = model.module.state_dict()
+    return {name: item.numpy() for name, item in state.items() if not name.endswith("num_batches_tracked")}
+
+
+def write_protocol_2_of_python_2(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write the names that NumPy 1 on Python 2 wrote."""
+    data = pickle.dumps(arrays, protocol=2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_vggface2_like_pickle_is_read(model: LayeredModel, tmp_path: Path, protocol: int) -> None:
+    arrays = as_arrays(model)
+    path = tmp_path / "weights.pkl"
+    if protocol == 2:
+        write_protocol_2_of_python_2(arrays, path)
+        assert b"numpy.core.multiarray" in path.read_bytes()
+    else:
+        path.write_bytes(pickle.dumps(OrderedDict(arrays), protocol=2))
+    state = read_state_dict(path)
+    assert state.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(state[name].numpy(), array)
+
+
+def test_pickle_of_python_2_is_read_byte_for_byte(tmp_path: Path) -> None:
+    # Protocol 0 of Python 2: names and data are text, every byte as one character.
+    values = np.array([1.5, -2.25, 3e-30], dtype="<f4")
+    text = codecs.escape_encode(values.tobytes())[0].decode("latin1")
+    data = (
+        "(dp0\nS'conv.weight'\np1\ncnumpy.core.multiarray\n_reconstruct\np2\n(cnumpy\nndarray\np3\n(I0\ntp4\n"
+        "S'b'\np5\ntp6\nRp7\n(I1\n(I3\ntp8\ncnumpy\ndtype\np9\n(S'f4'\np10\nI0\nI1\ntp11\nRp12\n(I3\nS'<'\np13\n"
+        f"NNNI-1\nI-1\nI0\ntp14\nbI00\nS'{text}'\np15\ntp16\nbs."
+    )
+    (tmp_path / "old.pkl").write_bytes(data.encode("latin1"))
+    np.testing.assert_array_equal(read_state_dict(tmp_path / "old.pkl")["conv.weight"].numpy(), values)
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".pth", ".pt"])
+def test_malicious_pickle_is_refused_and_not_run(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / "was_run"
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pt":
+        torch.save({"state_dict": Bomb(target)}, path)
+    else:
+        path.write_bytes(pickle.dumps({"fc.weight": np.zeros(3), "extra": Bomb(target)}, protocol=2))
+    with pytest.raises(StoreError, match=r"torch.save\(net.state_dict\(\)"):
+        read_state_dict(path)
+    assert not target.exists()
+    pickle.loads(pickle.dumps(Bomb(target)))  # the twin: run without care, it does write
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(lambda: {"x": np.array([Net()], dtype=object)}, id="objects in an array"),
+        pytest.param(lambda: {"x": codecs.encode}, id="a function"),
+        pytest.param(lambda: {"x": slice(0, 3)}, id="a slice"),
+        pytest.param(lambda: {"x": "text"}, id="text"),
+        pytest.param(lambda: [np.zeros(3)], id="a list"),
+        pytest.param(lambda: {}, id="nothing"),
+    ],
+)
+def test_pickles_of_anything_but_arrays_are_refused(content: object, tmp_path: Path) -> None:
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps(content(), protocol=2))
+    with pytest.raises(StoreError, match=r"weight file .*weights.pkl"):
+        read_state_dict(tmp_path / "weights.pkl")
+
+
+def test_pickled_module_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    torch.save(Net(), tmp_path / "whole.pth")
+    with pytest.raises(StoreError, match=r"holds a pickled object \(.*Net\).*save the weights alone"):
+        read_state_dict(tmp_path / "whole.pth")
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "state_dict_backbone", "model", None])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_wrapped_torch_checkpoints_are_unwrapped(
+    model: LayeredModel, tmp_path: Path, wrapper: str | None, prefix: str
+) -> None:
+    state = {prefix + name: item for name, item in model.module.state_dict().items()}
+    torch.save({wrapper: state, "epoch": 3} if wrapper else state, tmp_path / "net.pth")
+    read = read_state_dict(tmp_path / "net.pth")
+    assert read.keys() == model.module.state_dict().keys()
+    assert torch.equal(read["fc.weight"], model.module.fc.weight)
+
+
+@pytest.mark.parametrize("name", ["net.safetensors", "net.pth", "net.pkl"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.6])
+def test_truncated_weights_say_so(model: LayeredModel, tmp_path: Path, name: str, share: float) -> None:
+    path = tmp_path / name
+    if name.endswith("safetensors"):
+        save_file(model.module.state_dict(), path)
+    elif name.endswith("pth"):
+        torch.save(model.module.state_dict(), path)
+    else:
+        path.write_bytes(pickle.dumps(as_arrays(model)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(StoreError, match="damaged"):
+        read_state_dict(path)
+
+
+def test_text_file_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "net.pth").write_text("hello, this is no checkpoint\n")
+    with pytest.raises(StoreError, match=r"net.pth is damaged"):
+        read_state_dict(tmp_path / "net.pth")
+
+
+def test_checkpoint_without_weights_says_what_it_holds(tmp_path: Path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "net.pth")
+    with pytest.raises(StoreError, match="epoch is no tensor"):
+        read_state_dict(tmp_path / "net.pth")
+    torch.save(torch.zeros(3), tmp_path / "net.pth")
+    with pytest.raises(StoreError, match="no dict of named weights; got Tensor"):
+        read_state_dict(tmp_path / "net.pth")
+
+
+def test_load_weights_reports_what_does_not_fit_and_changes_nothing(
+    model: LayeredModel, tmp_path: Path
+) -> None:
+    digest = model.weight_digest()
+    state = build_model("resnet10-slim", n_classes=5, seed=9).module.state_dict()
+    state["fc.weight"] = torch.zeros(3, 7)
+    state["stray"] = state.pop("fc.bias")
+    save_file(state, tmp_path / "net.safetensors")
+    pattern = r"fc.weight has shape \(3, 7\), not \(5, 128\), missing: fc.bias, unexpected: stray"
+    with pytest.raises(StoreError, match=pattern):
+        load_weights(model, tmp_path / "net.safetensors")
+    with pytest.raises(StoreError, match=r"fc.weight has shape"):
+        load_weights(model, tmp_path / "net.safetensors", strict=False)
+    assert model.weight_digest() == digest
+
+
+def test_load_weights_can_keep_the_networks_own_classifier(model: LayeredModel, tmp_path: Path) -> None:
+    other = build_model("resnet10-slim", n_classes=11, seed=9)
+    save_file(other.module.state_dict(), tmp_path / "net.safetensors")
+    with pytest.raises(StoreError, match="head='replace' keeps"):
+        load_weights(model, tmp_path / "net.safetensors")
+    own = model.module.fc.weight.clone()
+    loaded = load_weights(model, tmp_path / "net.safetensors", head="replace", training_data="rendered faces")
+    assert torch.equal(loaded.module.fc.weight, own)
+    assert torch.equal(loaded.module.layer4.conv1.weight, other.module.layer4.conv1.weight)
+    assert (loaded.card.seed, loaded.card.training_data) == (None, "rendered faces")
+
+
+def test_load_weights_of_another_network_is_refused_even_when_lenient(
+    model: LayeredModel, tmp_path: Path
+) -> None:
+    save_file({"a.weight": torch.zeros(2)}, tmp_path / "net.safetensors")
+    with pytest.raises(StoreError, match="no name in common"):
+        load_weights(model, tmp_path / "net.safetensors", strict=False)
+    with pytest.raises(ValueError, match="head='drop' is not known"):
+        load_weights(model, tmp_path / "net.safetensors", head="drop")
+
+
+def test_saving_replaces_an_older_network_whole(model: LayeredModel, tmp_path: Path) -> None:
+    save_model(build_model("densenet"), tmp_path / "net")
+    save_model(model, tmp_path / "net")
+    assert sorted(path.name for path in (tmp_path / "net").iterdir()) == ["model.json", "model.safetensors"]
+    assert load_model(tmp_path / "net").card == model.card
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+def test_load_model_checks_what_it_finds(model: LayeredModel, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"folder .*absent does not exist"):
+        load_model(tmp_path / "absent")
+    with pytest.raises(StoreError, match=r"model.json is missing"):
+        load_model(tmp_path)
+    save_model(model, tmp_path / "net")
+    weights, record = tmp_path / "net" / "model.safetensors", tmp_path / "net" / "model.json"
+    good_weights, good_record = weights.read_bytes(), record.read_text()
+
+    weights.write_bytes(good_weights[:-8])
+    with pytest.raises(StoreError, match="damaged or cut short"):
+        load_model(tmp_path / "net")
+    weights.write_bytes(good_weights[:-1] + bytes([good_weights[-1] ^ 1]))
+    with pytest.raises(StoreError, match="digest differs"):
+        load_model(tmp_path / "net")
+    save_file(build_model("resnet10-slim", n_classes=4).module.state_dict(), weights)
+    with pytest.raises(StoreError, match="do not fit the network: fc"):
+        load_model(tmp_path / "net")
+    weights.unlink()
+    with pytest.raises(StoreError, match="does not exist"):
+        load_model(tmp_path / "net")
+
+    weights.write_bytes(good_weights)
+    for text, message in [
+        (good_record[:40], "no valid JSON"),
+        ("[]", "does not describe a network"),
+        (json.dumps({**json.loads(good_record), "format": 99}), "has format 99"),
+        (json.dumps({**json.loads(good_record), "card": {"name": "resnet18"}}), "holds no valid card"),
+    ]:
+        record.write_text(text)
+        with pytest.raises(StoreError, match=message):
+            load_model(tmp_path / "net")
+    record.write_text(good_record)
+    assert load_model(tmp_path / "net").weight_digest() == model.weight_digest()
