@@ -124,7 +124,7 @@ class StoreWriter:
             self._lock()
             self._is_owner = True
             for entry in self._entries:
-                self._files[entry["name"]] = self._open_layer(entry)
+                self._open_layer(entry)
             self._recover()
         except OSError as error:
             self._close()
@@ -192,13 +192,14 @@ class StoreWriter:
         for leftover in partial_folders(self.target):
             shutil.rmtree(leftover, ignore_errors=True)
 
-    def _open_layer(self, entry: Mapping[str, Any]) -> BinaryIO:
+    def _open_layer(self, entry: Mapping[str, Any]) -> None:
         """Open a layer's file, reserving its whole size on disk if it is new."""
         path = self.folder / entry["file"]
         if path.is_file() and path.stat().st_size == entry["n_bytes"]:
-            return path.open("r+b")
+            self._files[entry["name"]] = path.open("r+b")
+            return
         # Not a memory map: a full disk is then an error that can be explained, not a bus error.
-        handle = path.open("w+b")
+        handle = self._files[entry["name"]] = path.open("w+b")
         shape = (len(self.table), math.prod(entry["unit_shape"]))
         handle.write(npy_header(self.dtype, shape))
         handle.flush()
@@ -206,7 +207,6 @@ class StoreWriter:
             os.posix_fallocate(handle.fileno(), 0, entry["n_bytes"])
         else:
             handle.truncate(entry["n_bytes"])
-        return handle
 
     def _recover(self) -> None:
         """Take up the batches whose values still fit the journal, and forget the rest."""
@@ -273,7 +273,7 @@ class StoreWriter:
         row = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[0])
         hint = " (float16 ends at 65504: use dtype float32)" if self.dtype == np.float16 else ""
         raise ValueError(
-            f"layer {layer!r} answers stimulus {self.table.stimulus_ids[self.n_done + row]!r} with values "
+            f"layer {layer!r} answers stimulus {str(self.table.stimulus_ids[self.n_done + row])!r} with values "
             f"that are not finite{hint}."
         )
 
