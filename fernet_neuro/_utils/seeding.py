@@ -18,4 +18,5 @@ def make_rng(seed: int, *names: str | int) -> np.random.Generator:
     False
     """
     keys = [name if isinstance(name, int) else zlib.crc32(name.encode()) for name in names]
-    return np.random.default_rng(np.random.SeedSequence([seed, *keys]))
+    # The count ends the key: NumPy pads keys with zeros, so ("pose",) and ("pose", 0) would be one stream.
+    return np.random.default_rng(np.random.SeedSequence([seed, *keys, len(keys)]))
