@@ -48,8 +48,8 @@ def build_builtin() -> FaceModel:
         shade=_grid(_occlusion(head, vertices, triangles) * _hollows(territory) * head.tint),
         landmarks=_landmarks(head),
         globes=_globes(head),
-        centre=np.array([0.0, -0.7, 1.0], dtype=np.float32),
-        height=26.5,
+        centre=np.array([0.0, -0.4, 1.0], dtype=np.float32),
+        height=23.5,
         n_drawn_modes=len(modes),
         licence="CC0-1.0",
     )

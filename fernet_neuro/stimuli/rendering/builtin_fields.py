@@ -334,7 +334,7 @@ def _skull_modes(t: Territory) -> dict[str, np.ndarray]:
     return {
         "face_width": t.move(0.045 * t.x * throat),
         "face_length": t.move(0, -0.62 * below * throat),
-        "jaw_width": t.move(0.085 * t.x * low * throat),
+        "jaw_width": t.move(0.06 * t.x * low * throat),
         "jaw_angle": t.move(0.42 * angle, -0.25 * angle, 0.1 * angle),
         "chin_length": t.move(0, -0.48 * chin - 0.12 * below * throat),
         "chin_depth": t.move(0, 0, 0.48 * chin),

@@ -132,7 +132,7 @@ def _add_lid_rims(build: _Builder, half: mesh.Skin) -> None:
 
 
 def _add_eyeball(build: _Builder) -> None:
-    angles = np.array([0.0, 0.075, 0.15, 0.15, 0.27, 0.39, 0.39, 0.55, 0.75, 1.0, 1.35, 1.75])
+    angles = np.array([0.0, 0.08, 0.16, 0.16, 0.26, 0.37, 0.37, 0.55, 0.75, 1.0, 1.35, 1.75])
     turn = np.arange(20) * 2 * np.pi / 20
     # The gaze is a little inwards, since the ball is larger and lies further out than a real one.
     sine, cosine = np.sin(angles)[:, None], np.cos(angles)[:, None]
@@ -175,7 +175,7 @@ def _add_teeth(build: _Builder) -> None:
     starts = np.concatenate([[0], np.cumsum(widths)])
     x = np.unique(np.concatenate([starts, starts[:-1] + 0.12 * widths, starts[1:] - 0.12 * widths]))
     gap = np.isin(x, starts)
-    curve = 7.75 - 0.21 * x**2
+    curve = 7.5 - 0.2 * x**2
     for kind, low, high, shift in ((UPPER_TEETH, -6.66, -5.3, 0.0), (LOWER_TEETH, -7.7, -6.56, -0.2)):
         heights = np.linspace(low, high, 3)
         sheet = np.stack(

@@ -86,6 +86,17 @@ def compute_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
+def turn(vertices: np.ndarray, matrix: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return vertices (n_vertices, 3) turned by a rotation matrix about `centre`."""
+    turned = np.empty_like(vertices)
+    for v in range(vertices.shape[0]):
+        x, y, z = vertices[v, 0] - centre[0], vertices[v, 1] - centre[1], vertices[v, 2] - centre[2]
+        for k in range(3):
+            turned[v, k] = x * matrix[k, 0] + y * matrix[k, 1] + z * matrix[k, 2] + centre[k]
+    return turned
+
+
+@njit(cache=True, nogil=True)
 def project(
     vertices: np.ndarray, centre: np.ndarray, distance: float, scale: float, middle: float
 ) -> np.ndarray:

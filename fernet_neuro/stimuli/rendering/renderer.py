@@ -1,22 +1,26 @@
 """One picture: a posed face, its colours, a light and a camera.
 
-What belongs here: `Appearance` (colours of a person), `Scene` (what one picture adds) and `render_face`.
+What belongs here: `Posed` (a face with an expression), `Scene` (what one picture adds) and `render_face`.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from fernet_neuro.stimuli.rendering import rasterizer
-from fernet_neuro.stimuli.rendering.face_model import MATERIALS, PIGMENTS, FaceModel
+from fernet_neuro.stimuli.rendering.appearance import Appearance
+from fernet_neuro.stimuli.rendering.face_model import MATERIALS, FaceModel
 
 #: Distance of the camera in centimetres: a portrait taken from about a metre.
 CAMERA_DISTANCE = 110.0
 #: Samples per pixel and direction.
 SAMPLES = 2
+#: How far light bleeds past the edge of shadow in skin.
+WRAP = 0.18
 #: Materials seen from behind too: thin sheets and the insides of the mouth.
 TWO_SIDED = np.isin(MATERIALS, ("teeth", "cavity", "tongue", "lip", "lash", "gum", "occluder", "lens"))
-_GLOSS = {"painted": 0.05, "skin": 0.05, "lip": 0.10, "sclera": 0.3, "iris": 0.5, "pupil": 0.5, "teeth": 0.10,
+_GLOSS = {"painted": 0.05, "skin": 0.05, "lip": 0.10, "sclera": 0.06, "iris": 0.05, "pupil": 0.06, "teeth": 0.08,
           "hair": 0.02, "occluder": 0.03, "lens": 0.25}  # fmt: skip
 GLOSS = np.array([_GLOSS.get(name, 0.0) for name in MATERIALS], dtype=np.float32)
 #: Materials that the drawn style separates by a line: 0 is empty, equal numbers have no line between them.
@@ -27,32 +31,6 @@ LINE_GROUPS[: len(MATERIALS)] = [_LINE_GROUP[name] for name in MATERIALS]
 #: Drawn lines run where depth jumps by more than this, in centimetres.
 LINE_DEPTH = 1.1
 _SRGB = rasterizer.srgb_table()
-
-
-@dataclass(frozen=True)
-class Appearance:
-    """Colours of one person, sRGB in [0, 1]; shape is not in here."""
-
-    skin: tuple[float, float, float] = (0.80, 0.62, 0.52)
-    lip: tuple[float, float, float] = (0.68, 0.38, 0.36)
-    brow: tuple[float, float, float] = (0.24, 0.17, 0.13)
-    hair: tuple[float, float, float] = (0.20, 0.15, 0.12)
-    iris: tuple[float, float, float] = (0.33, 0.42, 0.42)
-
-    def albedo(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return linear albedo of `MATERIALS` (n_materials, 3; -1 for painted) and `PIGMENTS` (n_pigments, 3)."""
-        skin = np.array(self.skin)
-        named = {
-            "skin": skin, "lip": self.lip, "brow": self.brow, "hair": self.hair, "iris": self.iris,
-            "blush": np.clip(skin * [1.04, 0.86, 0.84], 0, 1), "dark": skin * 0.3, "sclera": (0.93, 0.92, 0.91),
-            "pupil": (0.03, 0.03, 0.03), "teeth": (0.95, 0.93, 0.88), "gum": (0.62, 0.32, 0.32),
-            "tongue": (0.66, 0.33, 0.33), "cavity": (0.20, 0.08, 0.08), "lash": np.array(self.brow) * 0.55,
-            "cloth": (0.25, 0.27, 0.30), "occluder": (0.15, 0.15, 0.17), "lens": (0.10, 0.10, 0.12),
-        }  # fmt: skip
-        materials = np.array([named.get(name, (0, 0, 0)) for name in MATERIALS], dtype=float)
-        materials = rasterizer.to_linear(materials)
-        materials[MATERIALS.index("painted")] = -1
-        return materials, rasterizer.to_linear(np.array([named[name] for name in PIGMENTS], dtype=float))
 
 
 @dataclass(frozen=True)
@@ -69,7 +47,6 @@ class Scene:
     style: str = "shaded"
     size: int = 112
     shift: tuple[float, float] = (0.0, 0.0)
-    extras: tuple = field(default=())
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -86,45 +63,89 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     return np.round(tilt @ nod @ turn, 6).astype(np.float32)
 
 
-def turn_about(vertices: np.ndarray, matrix: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Return vertices turned about `centre`."""
-    offset = vertices - centre
-    # Written out: a matrix product may add in another order on another machine.
-    x, y, z = offset[:, :1], offset[:, 1:2], offset[:, 2:]
-    return x * matrix[:, 0] + y * matrix[:, 1] + z * matrix[:, 2] + centre
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """A face with an expression, ready to be looked at from any side.
+
+    Parameters
+    ----------
+    vertices, normals : ndarray of shape (n_vertices, 3), float32
+    lit_share : ndarray of shape (n_vertices,), float32
+        Share of the light that reaches each vertex.
+    albedo : ndarray of shape (n_vertices, 3), float32
+    triangles : ndarray of shape (n_triangles, 3), int32
+    materials : ndarray of shape (n_triangles,), uint8
+    palette : ndarray of shape (n_materials, 3), float32
+    """
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    lit_share: np.ndarray
+    albedo: np.ndarray
+    triangles: np.ndarray
+    materials: np.ndarray
+    palette: np.ndarray
 
 
-def render_face(
-    model: FaceModel, vertices: np.ndarray, shade: np.ndarray, appearance: Appearance, scene: Scene
-) -> np.ndarray:
-    """Return the picture of a face, uint8 RGB of shape (size, size, 3).
+@dataclass(frozen=True, eq=False)
+class Extra:
+    """A thing worn or held: its own vertices (n, 3), triangles (m, 3) and materials (m,)."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    materials: np.ndarray
+
+
+def pose_face(
+    model: FaceModel,
+    relaxed: np.ndarray,
+    action_units: Mapping[str, float],
+    appearance: Appearance,
+    make_extra: Callable[[np.ndarray], Extra] | None = None,
+) -> Posed:
+    """Return a face with an expression, normals and colours; all views of it share this work.
 
     Parameters
     ----------
     model : FaceModel
-    vertices : ndarray of shape (n_vertices, 3)
-    shade : ndarray of shape (n_vertices,)
-        As `FaceModel.express` returns them.
+    relaxed : ndarray of shape (n_vertices, 3)
+        From `FaceModel.blend_identity`.
+    action_units : mapping of str to float
     appearance : Appearance
-    scene : Scene
+    make_extra : callable, optional
+        Returns a thing worn, fitted to the vertices that it is given.
     """
-    triangles, materials = model.triangles, model.materials
+    vertices, shade = model.express(relaxed, action_units)
     palette, pigment_colours = appearance.albedo()
-    normals = rasterizer.compute_normals(vertices, triangles)
     albedo = _mix(model.pigments, pigment_colours)
+    triangles, materials = model.triangles, model.materials
+    if make_extra is not None:
+        extra = make_extra(vertices)
+        triangles = np.concatenate([triangles, (extra.triangles + len(vertices)).astype(np.int32)])
+        materials = np.concatenate([materials, extra.materials])
+        vertices = np.concatenate([vertices, extra.vertices.astype(np.float32)])
+        shade = np.concatenate([shade, np.ones(len(extra.vertices), dtype=np.float32)])
+        albedo = np.concatenate([albedo, np.zeros((len(extra.vertices), 3), dtype=np.float32)])
+    normals = rasterizer.compute_normals(vertices, triangles)
+    return Posed(vertices, normals, shade, albedo, triangles, materials, palette)
+
+
+def render_face(model: FaceModel, posed: Posed, scene: Scene) -> np.ndarray:
+    """Return the picture of a face, uint8 RGB of shape (size, size, 3)."""
     matrix = rotation(scene.yaw, scene.pitch, scene.roll)
-    turned = turn_about(vertices, matrix, model.centre)
-    facing = turn_about(normals, matrix, np.zeros(3, dtype=np.float32))
     light = np.array(scene.light, dtype=np.float32)
     light = (light / np.sqrt((light**2).sum())).astype(np.float32)
-    lit = rasterizer.light_vertices(facing, shade, light, 0.18)
-    side = scene.size * SAMPLES
+    samples = scene.size * SAMPLES
     centre = model.centre + np.array([*scene.shift, 0.0], dtype=np.float32)
-    screen = rasterizer.project(turned, centre, CAMERA_DISTANCE, side / model.height, side / 2)
+    turned = rasterizer.turn(posed.vertices, matrix, model.centre)
+    facing = rasterizer.turn(posed.normals, matrix, np.zeros(3, dtype=np.float32))
+    lit = rasterizer.light_vertices(facing, posed.lit_share, light, WRAP)
+    screen = rasterizer.project(turned, centre, CAMERA_DISTANCE, samples / model.height, samples / 2)
+    attributes = np.concatenate([posed.albedo, lit], axis=1)
     values, depth, material = rasterizer.rasterise(
-        screen, triangles, materials, TWO_SIDED, np.concatenate([albedo, lit], axis=1), side
+        screen, posed.triangles, posed.materials, TWO_SIDED, attributes, samples
     )
-    return _develop(values, depth, material, palette, scene)
+    return _develop(values, depth, material, posed.palette, scene)
 
 
 def _develop(

@@ -1,0 +1,146 @@
+"""Short clips from the neutral face to the apex of an expression, as folders of frames.
+
+What belongs here: `ClipSettings`, the course of an expression in time, and `render_clips`.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro._utils.config import write_settings
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.stimuli.rendering import action_units as au
+from fernet_neuro.stimuli.rendering.design import FacePlan, Person, RenderSettings, draw_person, plan_person
+from fernet_neuro.stimuli.rendering.face_model import FaceModel
+from fernet_neuro.stimuli.rendering.factorial import (
+    check_target,
+    encode_png,
+    in_order,
+    load_face_model,
+    make_row,
+    make_scene,
+    pose_plan,
+)
+from fernet_neuro.stimuli.rendering.renderer import render_face
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import PathLike
+
+
+class ClipSettings(RenderSettings):
+    """Recipe of a set of clips: that of a rendered set, and its course in time.
+
+    Parameters
+    ----------
+    frames : int
+        Pictures of each clip.
+    apex : float
+        Share of the clip at which the apex is reached; it is held from there.
+    sway : float
+        Slow movement of the head, in degrees.
+    """
+
+    identities: int = Field(default=10, ge=1)
+    views: int | list[str] = 1
+    sessions: int = Field(default=1, ge=1, le=26)
+    frames: int = Field(default=16, ge=2, le=1000)
+    apex: float = Field(default=0.7, gt=0, le=1)
+    sway: float = Field(default=1.5, ge=0, le=20)
+
+
+@dataclass(frozen=True)
+class _Job:
+    settings: ClipSettings
+    model: FaceModel
+    folder: Path
+    number: int
+
+
+def render_clips(
+    settings: ClipSettings, out: PathLike, *, n_jobs: int = 1, verbose: bool = False, overwrite: bool = False
+) -> StimulusTable:
+    """Render clips into the folder `out`, complete or not at all.
+
+    Each clip is a folder ``clips/<clip>/`` of frames; the table has a row per frame, with the columns ``clip``,
+    ``frame`` (from 0) and ``phase`` (0 neutral to 1 apex) besides those of `render_faces`.
+
+    Parameters
+    ----------
+    settings : ClipSettings
+    out : path
+    n_jobs : int
+        Threads; the pictures do not depend on it.
+    verbose : bool
+        Show a progress bar.
+    overwrite : bool
+        Replace a folder that is there and not empty.
+
+    Returns
+    -------
+    StimulusTable
+
+    Raises
+    ------
+    StimulusError
+        If `out` exists, is not empty and `overwrite` is off, or the face model cannot be read.
+    """
+    check_range("n_jobs", n_jobs, 1)
+    check_target(out, overwrite)
+    model = load_face_model(settings.face_model)
+    numbers = range(settings.first_identity, settings.first_identity + settings.identities)
+    with atomic_folder(out) as folder:
+        jobs = [_Job(settings, model, folder, number) for number in numbers]
+        rows = [row for part in in_order(_render_person, jobs, n_jobs, verbose) for row in part]
+        if not rows:
+            raise ValueError("expression_weights leaves no clip; raise them or render more identities.")
+        write_settings(settings, folder / "settings.yaml")
+        StimulusTable.from_frame(pd.DataFrame(rows), root=folder).write(folder / "table.csv")
+    return StimulusTable.read(Path(out) / "table.csv")
+
+
+def compute_phases(frames: int, apex: float) -> np.ndarray:
+    """Return the course of an expression, shape (frames,): smoothly from 0 to 1 at share `apex`, then held."""
+    share = np.clip(np.arange(frames) / max(apex * (frames - 1), 1e-9), 0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _render_person(job: _Job) -> list[dict]:
+    person = draw_person(job.settings, job.number, job.model.n_drawn_modes)
+    relaxed = job.model.blend_identity(person.weights)
+    return [
+        row for plan in plan_person(job.settings, person) for row in _render_clip(job, person, relaxed, plan)
+    ]
+
+
+def _render_clip(job: _Job, person: Person, relaxed: np.ndarray, plan: FacePlan) -> list[dict]:
+    settings, clip = job.settings, plan.stimulus_id
+    folder = job.folder / "clips" / clip
+    folder.mkdir(parents=True)
+    rng = make_rng(settings.seed, "clip", clip)
+    rest = au.draw_activations("neutral", rng, variation=settings.variation)
+    apex = au.parse_activations(plan.action_units)
+    sway = settings.sway * np.sin(
+        np.outer(np.arange(settings.frames) / settings.frames, [5.0, 7.0]) + rng.uniform(0, 6, 2)
+    )
+    rows = []
+    for frame, phase in enumerate(compute_phases(settings.frames, settings.apex)):
+        units = au.format_activations(au.mix_activations(rest, apex, float(phase)))
+        now = replace(
+            plan,
+            stimulus_id=f"{clip}_f{frame:03d}",
+            action_units=units,
+            intensity=round(plan.intensity * float(phase), 4),
+            yaw=round(plan.yaw + float(sway[frame, 0]), 2),
+            pitch=round(plan.pitch + float(sway[frame, 1]) / 2, 2),
+        )
+        picture = render_face(job.model, pose_plan(job.model, relaxed, now), make_scene(settings, now))
+        data = encode_png(picture, settings.palette)
+        path = f"clips/{clip}/{frame:03d}.png"
+        (job.folder / path).write_bytes(data)
+        place = {"clip": clip, "frame": frame, "phase": round(float(phase), 4)}
+        rows.append({**make_row(settings, job.model, now, path, data), **place})
+    return rows

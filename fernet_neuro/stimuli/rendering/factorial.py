@@ -1,0 +1,227 @@
+"""Rendered sets on disk: `render_faces` draws what a recipe plans and writes pictures and table.
+
+What belongs here: the loop over people, the files and the table; the draws are in `design`, the pictures in `renderer`.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro._utils.config import write_settings
+from fernet_neuro._utils.hashing import hash_bytes
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.rendering.action_units import parse_activations
+from fernet_neuro.stimuli.rendering.builtin import build_builtin
+from fernet_neuro.stimuli.rendering.design import FacePlan, RenderSettings, draw_person, plan_person
+from fernet_neuro.stimuli.rendering.face_model import FaceModel
+from fernet_neuro.stimuli.rendering.ict import is_npz, read_ict
+from fernet_neuro.stimuli.rendering.occluders import build_occluder
+from fernet_neuro.stimuli.rendering.renderer import Posed, Scene, pose_face, render_face
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import PathLike
+
+__all__ = ["RenderSettings", "load_face_model", "render_faces"]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All pictures of one person."""
+
+    settings: RenderSettings
+    model: FaceModel
+    folder: Path
+    number: int
+
+
+def load_face_model(source: str) -> FaceModel:
+    """Return the face model called ``"builtin"`` or stored in an ``.npz`` file.
+
+    Raises
+    ------
+    ValueError
+        If `source` is neither.
+    StimulusError
+        If the file is missing or damaged.
+    """
+    if source == "builtin":
+        return build_builtin()
+    if is_npz(source):
+        return read_ict(str(Path(source).resolve()))
+    raise ValueError(f"face_model={source!r} must be 'builtin' or the path of an .npz file.")
+
+
+def render_faces(
+    settings: RenderSettings,
+    out: PathLike,
+    *,
+    n_jobs: int = 1,
+    verbose: bool = False,
+    overwrite: bool = False,
+) -> StimulusTable:
+    """Render a set of faces into the folder `out`, complete or not at all.
+
+    The folder holds ``images/``, ``table.csv`` (every factor and weight) and ``settings.yaml``.
+
+    Parameters
+    ----------
+    settings : RenderSettings
+    out : path
+    n_jobs : int
+        Threads; the pictures do not depend on it.
+    verbose : bool
+        Show a progress bar.
+    overwrite : bool
+        Replace a folder that is there and not empty.
+
+    Returns
+    -------
+    StimulusTable
+
+    Raises
+    ------
+    StimulusError
+        If `out` exists, is not empty and `overwrite` is off, or the face model cannot be read.
+    """
+    check_range("n_jobs", n_jobs, 1)
+    check_target(out, overwrite)
+    model = load_face_model(settings.face_model)
+    numbers = range(settings.first_identity, settings.first_identity + settings.identities)
+    with atomic_folder(out) as folder:
+        (folder / "images").mkdir()
+        jobs = [_Job(settings, model, folder, number) for number in numbers]
+        rows = [row for part in in_order(_render_person, jobs, n_jobs, verbose) for row in part]
+        if not rows:
+            raise ValueError("expression_weights leaves no picture; raise them or render more identities.")
+        write_settings(settings, folder / "settings.yaml")
+        StimulusTable.from_frame(pd.DataFrame(rows), root=folder).write(folder / "table.csv")
+    return StimulusTable.read(Path(out) / "table.csv")
+
+
+def check_target(out: PathLike, overwrite: bool) -> None:
+    """Raise unless the folder `out` may be written.
+
+    Raises
+    ------
+    StimulusError
+        If it is a file, or a folder that is not empty and `overwrite` is off.
+    """
+    target = Path(out)
+    if target.is_file():
+        raise StimulusError(f"out={str(target)!r} is a file; give the name of a folder.")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise StimulusError(f"out={str(target)!r} is not empty; choose another folder or pass --overwrite.")
+
+
+def in_order(work: Callable, jobs: list, n_jobs: int, verbose: bool) -> Iterator:
+    """Yield the results of `work` in the order of `jobs`; the kernels let go of Python's lock."""
+    if n_jobs == 1:
+        yield from track(map(work, jobs), "people", total=len(jobs), verbose=verbose)
+        return
+    with ThreadPoolExecutor(n_jobs) as pool:
+        yield from track(pool.map(work, jobs), "people", total=len(jobs), verbose=verbose)
+
+
+def _render_person(job: _Job) -> list[dict]:
+    person = draw_person(job.settings, job.number, job.model.n_drawn_modes)
+    relaxed = job.model.blend_identity(person.weights)
+    rows = []
+    plans = plan_person(job.settings, person)
+    # Views of one moment come one after another and share the posed face.
+    for _, moment in groupby(plans, key=lambda plan: (plan.action_units, plan.session, plan.occluder)):
+        posed = None
+        for plan in moment:
+            posed = posed if posed is not None else pose_plan(job.model, relaxed, plan)
+            picture = render_face(job.model, posed, make_scene(job.settings, plan))
+            data = encode_png(picture, job.settings.palette)
+            path = f"images/{plan.stimulus_id}.png"
+            (job.folder / path).write_bytes(data)
+            rows.append(make_row(job.settings, job.model, plan, path, data))
+    return rows
+
+
+def pose_plan(model: FaceModel, relaxed: np.ndarray, plan: FacePlan) -> Posed:
+    """Return the face of a plan with its expression and what it wears."""
+    wear = partial(build_occluder, plan.occluder, model) if plan.occluder else None
+    return pose_face(model, relaxed, parse_activations(plan.action_units), plan.person.appearance, wear)
+
+
+def make_scene(settings: RenderSettings, plan: FacePlan) -> Scene:
+    """Return camera, light and style of a plan."""
+    return Scene(
+        yaw=plan.yaw,
+        pitch=plan.pitch,
+        roll=plan.roll,
+        light=plan.light,
+        key=plan.key,
+        ambient=plan.ambient,
+        background=(plan.background,) * 3,
+        style=settings.style,
+        size=settings.size,
+    )
+
+
+def encode_png(picture: np.ndarray, palette: int = 0) -> bytes:
+    """Return a picture as PNG; `palette` colours instead of 24 bits if it is not 0."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    buffer = io.BytesIO()
+    if palette:
+        image = image.quantize(palette, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        image.save(buffer, "png", optimize=True)
+    else:
+        image.save(buffer, "png", compress_level=1)
+    return buffer.getvalue()
+
+
+def make_row(settings: RenderSettings, model: FaceModel, plan: FacePlan, path: str, data: bytes) -> dict:
+    """Return the table's row of a picture."""
+    names = ("expression_true", "yaw", "pitch", "roll")
+    look = plan.person.appearance
+    weights = dict(zip(model.identity_names, plan.person.weights.tolist(), strict=False))
+    return {
+        "stimulus_id": plan.stimulus_id,
+        "path": path,
+        "identity": plan.person.name,
+        "expression": plan.expression,
+        "view": plan.view,
+        "session": plan.session,
+        **{name: getattr(plan, name) for name in names},
+        **dict(zip(("light_x", "light_y", "light_z"), plan.light, strict=True)),
+        "light_key": plan.key,
+        "light_ambient": plan.ambient,
+        "background": plan.background,
+        "skin_tone": look.tone,
+        "intensity_level": plan.intensity_level,
+        "intensity": plan.intensity,
+        "action_units": plan.action_units,
+        "mixture": plan.mixture,
+        "mixture_share": plan.mixture_share,
+        "occluder": plan.occluder,
+        "style": settings.style,
+        "face_model": model.name,
+        "seed": settings.seed,
+        "identity_weights": json.dumps(weights, separators=(",", ":")),
+        "licence": model.licence,
+        "digest": hash_bytes(data),
+    }
+
+
+def render_plans(settings: RenderSettings, model: FaceModel, plans: Iterable[FacePlan]) -> np.ndarray:
+    """Return pictures of plans as one array, uint8 (n_pictures, size, size, 3), without touching the disk."""
+    pictures = []
+    for plan in plans:
+        posed = pose_plan(model, model.blend_identity(plan.person.weights), plan)
+        pictures.append(render_face(model, posed, make_scene(settings, plan)))
+    return np.stack(pictures)
