@@ -71,6 +71,12 @@ class LabDenseNet(nn.Module):
         script's ``avg_pool2d(x, 8)`` does to its 12 x 12 map.
     """
 
+    dense1: nn.Sequential
+    trans1: nn.Sequential
+    dense2: nn.Sequential
+    trans2: nn.Sequential
+    dense3: nn.Sequential
+
     def __init__(self, n_classes: int, n_channels: int, kernel: int, dropout: float, pooling: str) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(n_channels, N_STEM, kernel, padding=kernel // 2)

@@ -63,4 +63,7 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
         """Return the preprocessing that `to_dict` wrote."""
-        return cls(**{key: tuple(item) if isinstance(item, list) else item for key, item in values.items()})
+        plain: dict[str, Any] = {
+            key: tuple(item) if isinstance(item, list) else item for key, item in values.items()
+        }
+        return cls(**plain)

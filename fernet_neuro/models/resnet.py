@@ -97,6 +97,11 @@ class SlimResNet(nn.Module):
         Channels of the stem and of the four stages.
     """
 
+    layer1: BasicBlock
+    layer2: BasicBlock
+    layer3: BasicBlock
+    layer4: BasicBlock
+
     def __init__(self, n_classes: int, n_channels: int, widths: tuple[int, ...] = SLIM_WIDTHS) -> None:
         super().__init__()
         self.stem = nn.Sequential(

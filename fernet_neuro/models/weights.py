@@ -55,7 +55,7 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
     folder : path
         A saved network or a run.
     code : str, optional
-        The architecture's name, needed where it is your own ``file.py:function``: a file on disk must not
+        The architecture's name (of a twin network: its trunk's), needed where it is your own ``file.py:function``: a file on disk must not
         decide which code is run.
 
     Raises
@@ -92,10 +92,10 @@ def _name_code(card: ModelCard, code: str | None, folder: PathLike) -> ModelCard
     as_trunk = isinstance(card.options.get("trunk"), str) and card.name == "siamese"
     name = str(card.options["trunk"]) if as_trunk else card.name
     if ":" not in name or name.startswith(TIMM_PREFIX):
-        if code not in (None, card.name):
+        if code not in (None, card.name, name):
             raise ValueError(f"{folder} holds the network {card.name!r}, not {code!r}.")
         return card
-    if code is None:
+    if code is None or (as_trunk and code == card.name):
         raise StoreError(
             f"{folder} was built by your own code {name!r}, which is run only if you name it: "
             f"use {name}@{folder}, or load_model(folder, code={name!r})."

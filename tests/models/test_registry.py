@@ -8,7 +8,7 @@ import torch
 
 from fernet_neuro.exceptions import MissingDependencyError, StoreError
 from fernet_neuro.models.registry import build_model, make_example, resolve_model, untrained_twin
-from fernet_neuro.models.weights import save_model
+from fernet_neuro.models.weights import load_model, save_model
 
 NET = """
 from torch import nn
@@ -121,8 +121,8 @@ def test_own_layered_model_keeps_its_layers(net_file: str) -> None:
 
 
 def test_own_function_is_checked(net_file: str) -> None:
-    with pytest.raises(ValueError, match=r"takes no option 'widht'.* Did you mean 'width'"):
-        build_model(f"{net_file}:make", widht=3)
+    with pytest.raises(ValueError, match=r"takes no option 'widthh'.* Did you mean 'width'"):
+        build_model(f"{net_file}:make", widthh=3)
     with pytest.raises(ValueError, match=r"must return an nn.Module or LayeredModel; got int"):
         build_model(f"{net_file}:make_number")
     with pytest.raises(ValueError, match="has no function 'not_callable'"):
@@ -160,7 +160,18 @@ def test_saved_code_as_trunk_is_run_only_when_named(net_file: str, tmp_path: Pat
     save_model(model, tmp_path / "net")
     with pytest.raises(StoreError, match="is run only if you name it"):
         resolve_model(str(tmp_path / "net"))
+    with pytest.raises(StoreError, match="is run only if you name it"):
+        load_model(tmp_path / "net", code="siamese")
     assert resolve_model(f"{source}@{tmp_path / 'net'}").weight_digest() == model.weight_digest()
+
+
+def test_registered_trunk_may_be_named_too(tmp_path: Path) -> None:
+    model = build_model("siamese", trunk="resnet10-slim")
+    save_model(model, tmp_path / "net")
+    for code in (None, "siamese", "resnet10-slim"):
+        assert load_model(tmp_path / "net", code=code).card == model.card
+    with pytest.raises(ValueError, match="holds the network 'siamese', not 'densenet'"):
+        load_model(tmp_path / "net", code="densenet")
 
 
 def test_weights_of_a_file_are_put_into_a_named_architecture(tmp_path: Path) -> None:
