@@ -1,7 +1,266 @@
-"""``fernet-neuro probe``."""
+"""``fernet-neuro probe``: what a linear read-out finds in each layer, with permutation tests and controls."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from fernet_neuro.activations.store import ActivationStore
+    from fernet_neuro.stimuli.table import StimulusTable
+
+#: What a folder with a network in it, finished or not, holds; any other folder is taken for a store.
+_NETWORK_FILES = ("model", "model.json", "recipe.yaml", "checkpoints")
+#: The untrained twin's seed is this much above the network's, so that it is not its own starting point.
+_TWIN_SEED_OFFSET = 1000
+_REPORT_FILES = ("summary.json", "results.csv", "confusion.csv", "null.npz")
+_CONTROLS = ("pixels", "untrained", "random-labels")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
+    app.command("probe")(probe)
+
+
+def probe(
+    sources: list[str] = typer.Argument(
+        ...,
+        metavar="SOURCE...",
+        help="An activation store, a run folder, or a network by name; several are seeds of one network.",
+    ),
+    out: Path = typer.Option(..., help="Folder for results.csv, confusion.csv, null.npz and summary.json."),
+    stimuli: Path | None = typer.Option(
+        None, help="Stimulus table (.csv or .parquet); needed unless SOURCE is a store."
+    ),
+    layer: list[str] = typer.Option([], help="A layer to probe; repeat for more."),
+    all_layers: bool = typer.Option(False, "--all-layers", help="Probe every layer."),
+    target: str = typer.Option("expression", help="Factor to read out: a column of the stimulus table."),
+    holdout: str = typer.Option(
+        "identity",
+        help="What test and training stimuli do not share: identity, view, expression, session, random, kdef10.",
+    ),
+    readout: list[str] = typer.Option(["ridge"], help="ridge, logistic or sgd; repeat for more."),
+    permutations: int = typer.Option(1000, min=0, help="Exchanges of labels for the p values of ridge."),
+    permutations_iterative: int = typer.Option(
+        0, min=0, help="The same for logistic and sgd, which are fitted anew for each (slow)."
+    ),
+    permute_within: str = typer.Option(
+        "auto", help="Factor inside which labels are exchanged; none: freely; auto: by target and hold-out."
+    ),
+    penalty: float | None = typer.Option(
+        None, help="Absolute penalty; otherwise chosen inside each training fold."
+    ),
+    n_folds: int = typer.Option(10, min=2, help="Folds of the hold-outs identity and random."),
+    seed: int = typer.Option(0, help="Seed of folds, exchanges and batches."),
+    untrained: list[Path] = typer.Option(
+        [], help="Store of the untrained twin, one per SOURCE that is a store; networks get theirs made."
+    ),
+    no_controls: bool = typer.Option(
+        False, "--no-controls", help="Leave out pixels, untrained twin and random labels."
+    ),
+    size: int | None = typer.Option(None, min=1, help="Input side in pixels, for a newly built network."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:0, for networks."),
+    n_jobs: int = typer.Option(1, help="Threads; -1 for one per core. They do not change the result."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace a report that is already in OUT."),
+    as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+) -> None:
+    """Read a factor out of frozen layers, on stimuli whose hold-out the read-out never saw in training.
+
+    Activations of networks are kept in OUT/stores, so that the same command goes on where it was interrupted.
+
+    Examples
+    --------
+        fernet-neuro probe stores/identity --all-layers --target expression --holdout identity --out results
+
+        fernet-neuro probe runs/identity/seed0 --stimuli faces.csv --layer layer4 --layer fc --out results
+
+        fernet-neuro probe runs/identity/seed* --stimuli faces.csv --all-layers --out over_seeds
+
+        fernet-neuro probe stores/identity --layer fc --target identity --holdout expression --out back --json
+    """
+    import json
+
+    from fernet_neuro.probes.evaluate import check_probe, run_probe
+    from fernet_neuro.probes.result import summarise_seeds
+    from fernet_neuro.stimuli.table import StimulusTable
+
+    if bool(layer) == all_layers:
+        raise ValueError("name layers with --layer NAME (repeat for more), or take all with --all-layers.")
+    _check_out(out, overwrite)
+    table = None if stimuli is None else StimulusTable.read(stimuli)
+    within = None if permute_within == "none" else permute_within
+    if table is not None:
+        # Before networks run over all stimuli; a store's own table is checked when it is opened.
+        check_probe(
+            table,
+            target=target,
+            holdout=holdout,  # type: ignore[arg-type]  # checked there
+            readouts=readout,
+            n_permutations=max(permutations, permutations_iterative),
+            permute_within=within,
+            penalty=penalty,
+            n_folds=n_folds,
+            seed=seed,
+        )
+    opener = _Opener(out, table, layer, size, device, not as_json, with_twin=not no_controls)
+    pairs = opener.open_all(sources, untrained)
+    reports = []
+    for number, (store, twin) in enumerate(pairs):
+        if len(pairs) > 1:
+            typer.echo(f"{sources[number]} (seed {number + 1} of {len(pairs)})", err=True)
+        reports.append(
+            run_probe(
+                store,
+                table=table,
+                layers=layer or None,
+                target=target,
+                holdout=holdout,  # type: ignore[arg-type]  # checked there
+                readouts=readout,
+                n_permutations=permutations,
+                n_permutations_iterative=permutations_iterative,
+                permute_within=within,
+                controls=() if no_controls else _CONTROLS,
+                untrained_store=twin,
+                penalty=penalty,
+                n_folds=n_folds,
+                seed=seed,
+                n_jobs=n_jobs,
+                verbose=not as_json,
+            )
+        )
+    report = reports[0] if len(reports) == 1 else summarise_seeds(reports)
+    report.save(out)
+    if as_json:
+        typer.echo(json.dumps({"settings": report.settings, "layers": report.layers}))
+        return
+    for line in _describe(report.settings, report.layers):
+        typer.echo(line)
+    typer.echo(f"Written to {out}")
+
+
+class _Opener:
+    """Turn sources into stores; those of networks are made under OUT/stores."""
+
+    def __init__(
+        self,
+        out: Path,
+        table: "StimulusTable | None",
+        layers: list[str],
+        size: int | None,
+        device: str,
+        verbose: bool,
+        *,
+        with_twin: bool,
+    ) -> None:
+        self._folder = out / "stores"
+        self._table = table
+        self._layers = layers or None
+        self._options = {} if size is None else {"size": size}
+        self._extraction: dict[str, Any] = {"device": device, "verbose": verbose, "overwrite": True}
+        self._with_twin = with_twin
+
+    def open_all(
+        self, sources: list[str], untrained: list[Path]
+    ) -> "list[tuple[ActivationStore, ActivationStore | None]]":
+        """Return each source's store with that of its twin, if there is one."""
+        from fernet_neuro.activations.store import ActivationStore
+
+        are_stores = [_is_store(source) for source in sources]
+        if untrained and len(untrained) != len(sources):
+            raise ValueError(
+                f"give one --untrained store per SOURCE; got {len(untrained)} for {len(sources)}."
+            )
+        pairs = []
+        for number, (source, is_store) in enumerate(zip(sources, are_stores, strict=True)):
+            twin = ActivationStore.open(untrained[number]) if untrained and self._with_twin else None
+            if is_store:
+                pairs.append((ActivationStore.open(source), twin))
+                continue
+            store, made = self._extract(source, number, make_twin=self._with_twin and twin is None)
+            pairs.append((store, twin or made))
+        return pairs
+
+    def _extract(
+        self, source: str, number: int, *, make_twin: bool
+    ) -> "tuple[ActivationStore, ActivationStore | None]":
+        from fernet_neuro.extraction.extract import extract_activations
+        from fernet_neuro.models.registry import resolve_model, untrained_twin
+
+        if self._table is None:
+            raise ValueError(f"SOURCE {source!r} is a network, so --stimuli TABLE is needed.")
+        model = resolve_model(source, **self._options)
+        place = self._folder / f"seed{number}"
+        store = extract_activations(
+            model, self._table, self._layers, place, source=source, **self._extraction
+        )
+        if not make_twin:
+            return store, None
+        twin = untrained_twin(model, (model.card.seed or 0) + _TWIN_SEED_OFFSET)
+        place = self._folder / f"seed{number}-untrained"
+        name = f"untrained twin of {source}"
+        return store, extract_activations(
+            twin, self._table, self._layers, place, source=name, **self._extraction
+        )
+
+
+def _is_store(source: str) -> bool:
+    """Return whether `source` is a folder that holds, or should hold, activations rather than a network."""
+    folder = Path(source)
+    return folder.is_dir() and not any((folder / name).exists() for name in _NETWORK_FILES)
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    from fernet_neuro.exceptions import StoreError
+
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"--out {out} is a file; name a folder.")
+    found = [name for name in _REPORT_FILES if (out / name).exists()]
+    if found and not overwrite:
+        raise StoreError(f"--out {out} already holds {found[0]}; add --overwrite, or name another folder.")
+
+
+def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[str]:
+    """Return the report as lines of text."""
+    lines = [
+        f"{settings['target']} read out, {settings['holdout']} held out, {settings['n_folds']} folds; chance "
+        f"{100 * layers[0]['chance_level']:.1f} %. Labels exchanged between units of "
+        f"{settings['exchangeable_units']}, {_where(settings['permute_within'])}.",
+        "",
+        f"{'source':<13}{'layer':<22}{'readout':<10}{'accuracy %':>10}  {'95 % interval':<16}"
+        f"{'p':>8}{'p (max)':>9}{'selectivity':>13}",
+    ]
+    lines += [_describe_row(row) for row in layers]
+    over = {row["interval"] for row in layers if row["interval"]}
+    lines += [
+        "",
+        f"Intervals are over {' or '.join(sorted(over))}; p (max) is corrected over the layers of a source.",
+    ]
+    control = settings["control_task"]
+    if control is not None and control["holdout"] != settings["holdout"]:
+        lines.append(
+            f"The control task and the selectivity hold out {control['holdout']}: with {settings['holdout']} "
+            f"held out, arbitrary labels cannot be learnt."
+        )
+    lines += [f"Left out: {name} ({reason})." for name, reason in settings["controls_left_out"].items()]
+    for name, count in settings["n_permutations"].items():
+        if count == 0:
+            lines.append(f"No p values for {name}: 0 permutations.")
+    return lines
+
+
+def _describe_row(row: dict[str, Any]) -> str:
+    low, high = row["balanced_accuracy_low"], row["balanced_accuracy_high"]
+    interval = "" if low is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return (
+        f"{row['source']:<13}{row['layer']:<22}{row['readout']:<10}{100 * row['balanced_accuracy']:>10.1f}  "
+        f"{interval:<16}{_number(row['p_value'], 4):>8}{_number(row['p_value_max'], 4):>9}"
+        f"{_number(row.get('selectivity'), 3):>13}"
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _where(within: str | None) -> str:
+    return "freely" if within is None else f"within {within}"

@@ -113,6 +113,7 @@ def evaluate_probe(
 def run_probe(
     store: ActivationStore,
     *,
+    table: StimulusTable | None = None,
     layers: Sequence[str] | None = None,
     target: str = "expression",
     holdout: Holdout = "identity",
@@ -137,6 +138,8 @@ def run_probe(
     ----------
     store : ActivationStore
         Activations of the network.
+    table : StimulusTable, default=None
+        Labels to read out, of the store's stimuli in its order; None for the store's own.
     layers : sequence of str, default=None
         Layers to probe; None for all of the store.
     target : str, default="expression"
@@ -171,7 +174,7 @@ def run_probe(
     LayerNotFoundError
         If a store lacks a layer.
     AlignmentError
-        If the twin's store is of other stimuli.
+        If `table` or the twin's store is of other stimuli.
     StimulusError
         If the table lacks a factor, has one class only, or the labels cannot be exchanged.
     ValueError
@@ -188,7 +191,8 @@ def run_probe(
     }
     grid = tuple(penalties) if penalties else None
     fits = [ReadoutSettings(name, penalty, grid, seed=seed) for name in readouts]
-    table = store.stimuli
+    table = store.stimuli if table is None else table
+    check_same_stimuli(table.stimulus_ids, store.stimuli.stimulus_ids, ("the stimulus table", "the store"))
     folds = make_folds(table, holdout, target=target, n_folds=n_folds, seed=seed)
     design = plan_design(
         table, target, holdout, folds, permute_within, seed, max(n_draws.values(), default=0)
@@ -221,6 +225,33 @@ def run_probe(
         "versions": _versions(),
     }
     return ProbeReport.from_results(results, settings)
+
+
+def check_probe(
+    table: StimulusTable,
+    *,
+    target: str,
+    holdout: Holdout,
+    readouts: Sequence[str] = ("ridge",),
+    n_permutations: int = 1000,
+    permute_within: str | None = "auto",
+    penalty: float | None = None,
+    n_folds: int = 10,
+    seed: int = 0,
+) -> None:
+    """Raise what `run_probe` would raise about labels, folds and read-outs, without any activations.
+
+    Raises
+    ------
+    StimulusError
+        If the table lacks a factor, has one class only, or the labels cannot be exchanged.
+    ValueError
+        If an argument is not known or out of range.
+    """
+    for name in readouts:
+        ReadoutSettings(name, penalty)
+    folds = make_folds(table, holdout, target=target, n_folds=n_folds, seed=seed)
+    plan_design(table, target, holdout, folds, permute_within, seed, n_permutations)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,163 @@
+"""Are the probe's p values honest, and do they find what is there?
+
+Simulates activations of 10 people x 7 expressions x 2 near-duplicate sessions (x 2 views), without any expression
+signal that people share, and with one. Each person has a pattern, and so has each person's version of an
+expression: the two photographs of it are nearly the same picture. Prints, for each hold-out, the rate of false
+positives at .05 over the data sets, its exact 99 % interval, the largest rate that chance allows a calibrated test,
+and the same for a null that exchanges single photographs, which other toolkits use. Then the power.
+
+    python benchmarks/calibrate_probes.py --datasets 200
+"""
+
+import argparse
+import json
+import time
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.probes._dual import compute_gram
+from fernet_neuro.probes.evaluate import evaluate_probe
+from fernet_neuro.probes.exchange import plan_strata
+from fernet_neuro.probes.readout import Labels, ReadoutSettings, score_folds
+from fernet_neuro.stats.calibration import false_positive_rate
+from fernet_neuro.stats.resampling import permute_within
+from fernet_neuro.stimuli.splits import make_folds
+from fernet_neuro.stimuli.table import StimulusTable
+
+EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+#: Read-outs that are calibrated: target, hold-out, views.
+DESIGNS = (
+    ("expression", "identity", 1),
+    ("expression", "session", 1),
+    ("expression", "random", 2),
+    ("expression", "view", 2),
+    ("identity", "expression", 1),
+    ("identity", "session", 1),
+    ("identity", "view", 2),
+)
+N_PEOPLE, N_UNITS = 10, 60
+
+
+def make_table(n_views: int) -> StimulusTable:
+    """Return the design, sessions varying fastest."""
+    rows = [
+        {"identity": f"id{i:02d}", "expression": e, "view": f"view{v}", "session": s}
+        for i in range(N_PEOPLE)
+        for e in EXPRESSIONS
+        for v in range(n_views)
+        for s in "AB"
+    ]
+    frame = pd.DataFrame(rows)
+    frame["stimulus_id"] = frame.agg("_".join, axis=1)
+    frame["path"] = frame["stimulus_id"] + ".png"
+    return StimulusTable.from_frame(frame)
+
+
+def simulate(
+    table: StimulusTable, target: str, holdout: str, effect: float, rng: np.random.Generator
+) -> Activations:
+    """Return activations whose only signal of the target, besides `effect`, is in what cannot generalise."""
+
+    def effects(*factors: str) -> np.ndarray:
+        """Return one random pattern per combination of factors, in row order."""
+        keys = table.frame[list(factors)].agg("|".join, axis=1)
+        codes = np.unique(keys, return_inverse=True)[1]
+        return rng.standard_normal((codes.max() + 1, N_UNITS))[codes]
+
+    values = 0.3 * effects("identity", "expression", "view", "session") + effects("view")
+    if (target, holdout) == ("identity", "view"):
+        values += effects("identity", "view") + effects("expression")
+    else:
+        values += effects("identity", "expression") + 0.5 * effects("identity", "expression", "view")
+        values += 2 * effects("identity" if target == "expression" else "expression")
+    values += effect * effects(target)
+    return Activations(values, table.stimulus_ids, "simulated")
+
+
+def naive_p_value(
+    activations: Activations, table: StimulusTable, target: str, folds: list, seed: int, n: int
+) -> float:
+    """Return the p value of a null that exchanges single photographs within people (expression) or freely."""
+    classes, codes = np.unique(table.factor(target), return_inverse=True)
+    groups = table.factor("identity") if target == "expression" else None
+    draws = permute_within(codes, groups, np.random.default_rng(seed), n).astype(np.int16)
+    labels = Labels(codes, len(classes), np.arange(len(codes)), draws)
+    gram = compute_gram(activations.values)
+    scores = score_folds(gram, labels, folds, plan_strata(table, target), ReadoutSettings())
+    null = np.mean([score.null_scores for score in scores], axis=0)
+    return (1 + int((null >= np.mean([s.balanced_accuracy for s in scores]) - 1e-12).sum())) / (1 + n)
+
+
+def calibrate(
+    target: str, holdout: str, n_views: int, n_datasets: int, n_permutations: int, effect: float
+) -> dict:
+    """Return rates over data sets for one design."""
+    table = make_table(n_views)
+    folds = make_folds(table, holdout, target=target, n_folds=5)
+    p_values, naive, accuracies = [], [], []
+    for dataset in range(n_datasets):
+        activations = simulate(table, target, holdout, effect, np.random.default_rng([7, dataset]))
+        result = evaluate_probe(
+            activations,
+            table,
+            target=target,
+            folds=folds,
+            holdout=holdout,
+            n_permutations=n_permutations,
+            seed=dataset,
+        )
+        p_values.append(result.p_value)
+        accuracies.append(result.balanced_accuracy)
+        if effect == 0:
+            naive.append(naive_p_value(activations, table, target, folds, dataset, n_permutations))
+    rate = false_positive_rate(np.array(p_values))
+    report = {
+        "target": target,
+        "holdout": holdout,
+        "n_views": n_views,
+        "effect": effect,
+        "mean_accuracy": float(np.mean(accuracies)),
+        "chance_level": result.chance_level,
+        "rate_of_p_below_05": rate.rate,
+        "interval_99": [rate.low, rate.high],
+        "n_datasets": n_datasets,
+    }
+    if effect == 0:
+        report |= {
+            "limit": rate.limit,
+            "is_calibrated": rate.is_calibrated,
+            "rate_if_single_photographs_are_exchanged": false_positive_rate(np.array(naive)).rate,
+        }
+    return report
+
+
+def main() -> None:
+    """Print one JSON object with all designs."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--datasets", type=int, default=200)
+    parser.add_argument("--permutations", type=int, default=199)
+    parser.add_argument("--effect", type=float, default=0.6, help="size of the planted effect")
+    parser.add_argument("--quick", action="store_true", help="20 data sets, first design only")
+    options = parser.parse_args()
+    n_datasets = 20 if options.quick else options.datasets
+    designs = DESIGNS[:1] if options.quick else DESIGNS
+    start = time.perf_counter()
+    null = [calibrate(*design, n_datasets, options.permutations, 0.0) for design in designs]
+    planted = [
+        calibrate(*design, max(10, n_datasets // 10), options.permutations, options.effect)
+        for design in designs
+    ]
+    report = {
+        "benchmark": "calibrate_probes",
+        "null": null,
+        "planted": planted,
+        "all_calibrated": all(item["is_calibrated"] for item in null),
+        "seconds": time.perf_counter() - start,
+    }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()
