@@ -135,7 +135,7 @@ def test_kdef_sets_need_seventy_identities():
         ({"holdout": "kdef10", "target": "identity"}, "cannot be read out while it is held out"),
         ({"holdout": "identity", "n_folds": 8}, r"table has 7. Use n_folds=7 or fewer"),
         ({"holdout": "identity", "n_folds": 1}, "n_folds must be >= 2"),
-        ({"holdout": "identiy"}, "Did you mean 'identity'"),
+        ({"holdout": "identty"}, "Did you mean 'identity'"),
         ({"holdout": "identity", "target": "emotion"}, "no factor 'emotion'"),
     ],
 )

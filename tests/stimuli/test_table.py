@@ -205,8 +205,8 @@ def test_a_parquet_file_cut_short_is_refused(noise_table, tmp_path):
 
 
 def test_factor_suggests_the_nearest_name_and_names_the_gap(noise_table):
-    with pytest.raises(StimulusError, match=r"no factor 'expresion'.*Did you mean 'expression'"):
-        noise_table.factor("expresion")
+    with pytest.raises(StimulusError, match=r"no factor 'exprssion'.*Did you mean 'expression'"):
+        noise_table.factor("exprssion")
     gap = make_table(identity=["a", "", "c"])
     with pytest.raises(StimulusError, match=r"1 of 3 stimuli have no 'identity' \(first: 's1'\)"):
         gap.factor("identity")
