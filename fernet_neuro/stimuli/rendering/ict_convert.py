@@ -163,12 +163,9 @@ def _read_landmarks(path: Path, kept: np.ndarray) -> np.ndarray:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StimulusError(f"{path} cannot be read: {error}") from error
-    lists = (
-        [value for key, value in content.items() if "68" in key or "multi" in key.lower()]
-        if isinstance(content, dict)
-        else []
-    )
-    if not lists or len(lists[0]) != 68:
+    values = content.values() if isinstance(content, dict) else ()
+    lists = [value for value in values if isinstance(value, list) and len(value) == 68]
+    if not lists:
         raise StimulusError(f"{path} has no list of the 68 Multi-PIE landmarks.")
     position = {int(vertex): row for row, vertex in enumerate(kept)}
     absent = [vertex for vertex in lists[0] if vertex not in position]
