@@ -55,8 +55,8 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
     folder : path
         A saved network or a run.
     code : str, optional
-        The architecture's name (of a twin network: its trunk's), needed where it is your own ``file.py:function``: a file on disk must not
-        decide which code is run.
+        The architecture's name (of a twin network: its trunk's), needed where it is your own
+        ``file.py:function``: a file on disk must not decide which code is run.
 
     Raises
     ------
