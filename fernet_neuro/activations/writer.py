@@ -272,10 +272,8 @@ class StoreWriter:
             return
         row = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[0])
         hint = " (float16 ends at 65504: use dtype float32)" if self.dtype == np.float16 else ""
-        raise ValueError(
-            f"layer {layer!r} answers stimulus {str(self.table.stimulus_ids[self.n_done + row])!r} with values "
-            f"that are not finite{hint}."
-        )
+        name = str(self.table.stimulus_ids[self.n_done + row])
+        raise ValueError(f"layer {layer!r} answers stimulus {name!r} with values that are not finite{hint}.")
 
     def _lock(self) -> None:
         if fcntl is None:
@@ -292,7 +290,7 @@ class StoreWriter:
             # A full disk was reported by the write itself; what is still buffered is not in the journal.
             with contextlib.suppress(OSError):
                 handle.close()
-        if self.n_done == 0 and self._is_owner:
+        if self._is_owner and (self.folder / _JOURNAL_NAME).stat().st_size == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _explain(self, error: OSError) -> StoreError:

@@ -1,0 +1,288 @@
+import logging
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.exceptions import LayerNotFoundError, StimulusError, StoreError
+from fernet_neuro.extraction.extract import estimate_extraction, extract_activations
+from fernet_neuro.stimuli.images import load_image
+from fernet_neuro.stimuli.table import StimulusTable
+
+
+@pytest.fixture
+def store_path(tmp_path):
+    return tmp_path / "store"
+
+
+def _forward(model, table):
+    """Return conv, fc of all stimuli, one at a time and with no hook."""
+    module = model.module.eval()
+    rows = []
+    with torch.inference_mode():
+        for path in table.paths():
+            image = model.card.preprocessing.resize_and_crop(load_image(path))
+            images = model.card.preprocessing.normalise(image[None])
+            rows.append((module.conv(images).flatten().numpy(), module(images).flatten().numpy()))
+    return [np.stack(items) for items in zip(*rows, strict=True)]
+
+
+@pytest.mark.parametrize("options", [{}, {"n_jobs": 3, "batch_size": 5}, {"batch_size": 1}])
+def test_values_equal_a_loop_without_hooks(tiny, noise_table, store_path, options):
+    store = extract_activations(tiny, noise_table, ["conv", "fc"], store_path, **options)
+    conv, fc = _forward(tiny, noise_table)
+    np.testing.assert_allclose(store.load("conv").values, conv, atol=1e-5)
+    np.testing.assert_allclose(store.load("fc").values, fc, atol=1e-5)
+    assert store.unit_shapes == {"conv": (5, 5, 5), "fc": (11,)}
+    assert store.stimuli == noise_table
+    store.verify()
+
+
+def test_stored_layers_are_not_overwritten_in_place(tiny, noise_table, store_path):
+    store = extract_activations(tiny, noise_table, None, store_path)
+    assert store.layers == tiny.layers
+    norm, relu = store.load("norm").values, store.load("relu").values
+    assert norm.min() < -0.5
+    np.testing.assert_array_equal(np.maximum(norm, 0), relu)
+
+
+def test_rows_follow_the_table(tiny, noise_table, tmp_path):
+    order = np.random.default_rng(1).permutation(24)
+    first = extract_activations(tiny, noise_table, ["fc"], tmp_path / "first", batch_size=7)
+    second = extract_activations(tiny, noise_table.select(order), ["fc"], tmp_path / "second", batch_size=7)
+    assert first.key != second.key
+    assert second.load("fc").stimulus_ids.tolist() == noise_table.stimulus_ids[order].tolist()
+    np.testing.assert_allclose(second.load("fc").values, first.load("fc").values[order], atol=1e-5)
+
+
+def test_layers_are_stored_in_the_order_in_which_they_run(tiny, noise_table, store_path):
+    store = extract_activations(tiny, noise_table, ["fc", "conv"], store_path)
+    assert store.layers == ("conv", "fc")
+    again = extract_activations(tiny, noise_table, ["conv", "fc"], store_path)
+    assert again.manifest == store.manifest
+
+
+def test_network_is_left_as_it_was(tiny, noise_table, store_path):
+    tiny.module.train()
+    before = tiny.weight_digest()
+    extract_activations(tiny, noise_table, ["fc"], store_path)
+    assert tiny.module.training
+    assert tiny.weight_digest() == before  # batch norm has not learned from the stimuli
+    assert not any(part._forward_hooks for part in tiny.module.modules())
+
+
+def test_finished_store_is_returned_at_once(tiny, noise_table, store_path, monkeypatch, caplog):
+    first = extract_activations(tiny, noise_table, ["fc"], store_path)
+    monkeypatch.setattr("fernet_neuro.extraction.extract._fill", None)
+    with caplog.at_level(logging.INFO, logger="fernet_neuro"):
+        again = extract_activations(tiny, noise_table, ["fc"], store_path, overwrite=True)
+    assert again.manifest == first.manifest
+    assert "already holds exactly these activations" in caplog.text
+
+
+def _change_pixel(model, table):
+    path = table.paths()[9]
+    pixels = load_image(path)
+    pixels[3, 4, 1] ^= 128
+    stat = path.stat()
+    Image.fromarray(pixels).save(path)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as after a copy that keeps time stamps
+    return model, table
+
+
+def _change_weight(model, table):
+    with torch.no_grad():
+        model.module.fc.bias[2] += 1e-3
+    return model, table
+
+
+def _change_batch_norm(model, table):
+    model.module.norm.running_mean[1] += 1e-3
+    return model, table
+
+
+def _change_label(model, table):
+    frame = table.frame.copy()
+    frame.loc[5, "expression"] = "surprise"
+    return model, StimulusTable.from_frame(frame, table.root)
+
+
+def _change_preprocessing(model, table):
+    preprocessing = {**model.card.preprocessing.to_dict(), "mean": (0.5, 0.5, 0.5)}
+    return model.with_card(preprocessing=type(model.card.preprocessing).from_dict(preprocessing)), table
+
+
+def _change_code(model, table):
+    model.module.relu = torch.nn.LeakyReLU(inplace=True)
+    return model, table
+
+
+CHANGES = {
+    "stimuli": (_change_pixel, _change_label),
+    "weights": (_change_weight, _change_batch_norm),
+    "preprocessing": (_change_preprocessing,),
+    "network": (_change_code,),
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "change"), [(part, item) for part, items in CHANGES.items() for item in items]
+)
+def test_changed_input_is_never_served_stale(tiny, noise_table, store_path, part, change):
+    old = extract_activations(tiny, noise_table, ["fc"], store_path)
+    old_values = np.array(old.load("fc").values)
+    model, table = change(tiny, noise_table)
+    with pytest.raises(StoreError, match=rf"another extraction \(different: {part}\)"):
+        extract_activations(model, table, ["fc"], store_path)
+    assert ActivationStore.open(store_path).manifest == old.manifest
+    new = extract_activations(model, table, ["fc"], store_path, overwrite=True)
+    assert new.key != old.key
+    assert change is _change_label or not np.array_equal(new.load("fc").values, old_values)
+
+
+@pytest.mark.parametrize(
+    "options", [{"pool": "mean"}, {"dtype": "float16"}, {"layers": ["fc", "deep"]}, {"pool": "mean-last"}]
+)
+def test_other_settings_are_other_stores(tiny, noise_table, store_path, options):
+    old = extract_activations(tiny, noise_table, ["deep"], store_path)
+    settings = {"layers": ["deep"], **options}
+    with pytest.raises(StoreError, match="another extraction"):
+        extract_activations(tiny, noise_table, out=store_path, **settings)
+    assert extract_activations(tiny, noise_table, out=store_path, overwrite=True, **settings).key != old.key
+
+
+def test_failed_run_is_taken_up_with_equal_values(tiny, noise_table, tmp_path, caplog):
+    whole = extract_activations(tiny, noise_table, None, tmp_path / "whole", batch_size=5)
+    late = noise_table.paths()[17]
+    shutil.copy(late, tmp_path / "kept.png")
+    late.write_bytes(late.read_bytes()[:200])
+    with pytest.raises(StimulusError, match=rf"stimulus '{noise_table.stimulus_ids[17]}'.*{late.name}"):
+        extract_activations(tiny, noise_table, None, tmp_path / "store", batch_size=5)
+    assert not (tmp_path / "store").exists()
+    # The mended picture is another content, so nothing of the first try may be used.
+    shutil.copy(tmp_path / "kept.png", late)
+    with caplog.at_level(logging.INFO, logger="fernet_neuro"):
+        mended = extract_activations(tiny, noise_table, None, tmp_path / "store", batch_size=5)
+    assert "going on after" not in caplog.text
+    assert all(mended.load(layer) == whole.load(layer) for layer in whole.layers)
+    assert not list(tmp_path.glob(".store*"))
+
+
+def test_interrupted_run_goes_on_where_it_was(tiny, noise_table, tmp_path, caplog, monkeypatch):
+    whole = extract_activations(tiny, noise_table, None, tmp_path / "whole", batch_size=5)
+    calls = []
+
+    def interrupt(module, inputs):
+        calls.append(len(inputs[0]))
+        if len(calls) == 4:  # one for the trace, then the third batch
+            raise KeyboardInterrupt
+
+    handle = tiny.module.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        extract_activations(tiny, noise_table, None, tmp_path / "store", batch_size=5)
+    assert not (tmp_path / "store").exists()
+    with caplog.at_level(logging.INFO, logger="fernet_neuro"):
+        resumed = extract_activations(tiny, noise_table, None, tmp_path / "store", batch_size=5)
+    handle.remove()
+    assert "going on after" in caplog.text
+    assert sum(calls[5:]) < 24  # less than everything was run again
+    assert all(resumed.load(layer) == whole.load(layer) for layer in whole.layers)
+
+
+def test_float16_rounds_the_same_values(tiny, noise_table, tmp_path):
+    full = extract_activations(tiny, noise_table, ["deep"], tmp_path / "full").load("deep")
+    half = extract_activations(tiny, noise_table, ["deep"], tmp_path / "half", dtype="float16").load("deep")
+    assert half.values.dtype == np.float16
+    np.testing.assert_array_equal(half.values, full.values.astype(np.float16))
+
+
+def test_manifest_says_where_values_come_from(tiny, noise_table, store_path):
+    manifest = extract_activations(tiny, noise_table, ["fc"], store_path, source="runs/a").manifest
+    assert manifest["source"] == "runs/a"
+    assert manifest["seed"] == 0
+    assert manifest["model"] == tiny.card.to_dict()
+    assert manifest["identity"]["weights"] == tiny.weight_digest()
+    assert manifest["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_estimate_is_what_is_written(tiny, noise_table, store_path):
+    estimate = estimate_extraction(tiny, noise_table, ["conv", "fc"])
+    store = extract_activations(tiny, noise_table, ["conv", "fc"], store_path)
+    assert estimate["disk_bytes"] == store.n_bytes == sum(p.stat().st_size for p in store_path.glob("*.npy"))
+    assert [item["n_units"] for item in estimate["layers"]] == [125, 11]
+    half = estimate_extraction(tiny, noise_table.select(np.arange(12)), ["conv", "fc"], batch_size=4)
+    whole = estimate_extraction(tiny, noise_table, ["conv", "fc"], batch_size=4)
+    assert half["memory_bytes"] == whole["memory_bytes"]
+    assert half["disk_bytes"] < whole["disk_bytes"]
+
+
+def test_small_disk_is_refused_before_any_work(tiny, noise_table, store_path, monkeypatch):
+    usage = shutil.disk_usage(store_path.parent)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(StoreError, match=r"needs 0.00 GB and .* has 0.00 GB free; free space, or take fewer"):
+        extract_activations(tiny, noise_table, ["conv"], store_path)
+    assert not list(store_path.parent.glob("*store*"))
+
+
+def test_missing_image_is_named_before_any_work(tiny, noise_table, store_path):
+    path = noise_table.paths()[20]
+    path.unlink()
+    with pytest.raises(
+        StimulusError, match=f"stimulus '{noise_table.stimulus_ids[20]}' does not exist: {path}"
+    ):
+        extract_activations(tiny, noise_table, ["conv"], store_path)
+    assert not list(store_path.parent.glob(".store*"))
+
+
+def test_damaged_store_is_made_again_only_when_asked(tiny, noise_table, store_path):
+    whole = extract_activations(tiny, noise_table, ["fc"], store_path)
+    values = np.array(whole.load("fc").values)
+    (store_path / "00_fc.npy").unlink()
+    with pytest.raises(StoreError, match=r"incomplete: 00_fc\.npy"):
+        extract_activations(tiny, noise_table, ["fc"], store_path)
+    mended = extract_activations(tiny, noise_table, ["fc"], store_path, overwrite=True)
+    np.testing.assert_array_equal(mended.load("fc").values, values)
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "error", "message"),
+    [
+        (["cnov"], {}, LayerNotFoundError, "no layer 'cnov'. Did you mean 'conv'"),
+        (["fc", "fc"], {}, ValueError, "each once"),
+        ([], {}, ValueError, "one or more layers"),
+        (["fc"], {"dtype": "int8"}, ValueError, "dtype='int8' is not known"),
+        (["fc"], {"pool": "max"}, ValueError, "pool='max' is not known"),
+        (["fc"], {"batch_size": 0}, ValueError, "batch_size must be >= 1"),
+        (["fc"], {"n_jobs": -1}, ValueError, "n_jobs must be >= 0"),
+    ],
+)
+def test_wrong_requests_are_refused(tiny, noise_table, store_path, layers, options, error, message):
+    with pytest.raises(error, match=message):
+        extract_activations(tiny, noise_table, layers, store_path, **options)
+
+
+def test_empty_table_is_refused(tiny, noise_table, store_path):
+    with pytest.raises(StimulusError, match="nothing to extract"):
+        extract_activations(tiny, noise_table.select([]), ["fc"], store_path)
+
+
+def test_network_that_gives_nan_names_layer_and_stimulus(tiny, noise_table, store_path):
+    with torch.no_grad():
+        tiny.module.fc.bias[0] = torch.nan
+    with pytest.raises(ValueError, match=f"layer 'fc' answers stimulus '{noise_table.stimulus_ids[0]}'"):
+        extract_activations(tiny, noise_table, ["conv", "fc"], store_path)
+
+
+def test_pictures_of_any_shape_are_read(tiny, tmp_path, rng):
+    shapes = [(30, 18), (13, 29), (12, 12), (9, 40)]
+    for row, shape in enumerate(shapes):
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / f"{row}.png")
+    frame = pd.DataFrame({"stimulus_id": list("abcd"), "path": [f"{row}.png" for row in range(4)]})
+    table = StimulusTable.from_frame(frame, root=tmp_path)
+    store = extract_activations(tiny, table, ["conv", "fc"], tmp_path / "store", verbose=True)
+    np.testing.assert_allclose(store.load("fc").values, _forward(tiny, table)[1], atol=1e-5)
