@@ -158,7 +158,7 @@ def _probe_networks(settings: TransferSettings, folder: Path, n_jobs: int, verbo
             reports = [
                 _probe_once(settings, probe, folder, name, seed, n_jobs, verbose) for seed in settings.seeds
             ]
-            (reports[0] if len(reports) == 1 else summarise_seeds(reports)).save(place)
+            (reports[0] if len(reports) == 1 else summarise_seeds(reports, settings.seeds)).save(place)
 
 
 def _probe_once(

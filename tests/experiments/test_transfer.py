@@ -1,0 +1,106 @@
+"""The whole experiment, small: every stage leaves its files, and a second run adds nothing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fernet_neuro._utils.config import read_settings
+from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.experiments.config import TransferSettings
+from fernet_neuro.experiments.transfer import run_transfer
+from fernet_neuro.stimuli.table import StimulusTable
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    "stimuli.identities=10",
+    "stimuli.expressions=[anger,happiness,neutral]",
+    "stimuli.views=1",
+    "stimuli.size=32",
+    "probe_share=0.4",
+    "networks.identity.epochs=2",
+    "networks.verification.epochs=2",
+    "networks.expression.epochs=2",
+    "probes=[{target: expression, holdout: identity, permutations: 19, n_folds: 2},"
+    " {target: identity, holdout: expression, permutations: 19}]",
+)
+
+
+def _settings(*more: str) -> TransferSettings:
+    return read_settings(TransferSettings, ROOT / "configs" / "demo.yaml", [*SMALL, *more])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("transfer") / "results"
+    run_transfer(_settings(), folder)
+    return folder
+
+
+def test_every_stage_leaves_its_files(finished):
+    for name in ("identity", "verification", "expression"):
+        assert (finished / "runs" / name / "seed0" / "model" / "model.safetensors").is_file()
+        for target in ("expression", "identity"):
+            assert (finished / "probes" / name / target / "summary.json").is_file()
+    assert (finished / "figures" / "transfer-bars.pdf").is_file()
+    assert (finished / "index.html").stat().st_size > 10_000
+
+
+def test_no_identity_is_both_trained_and_probed(finished):
+    train = StimulusTable.read(finished / "stimuli" / "train.csv")
+    probe = StimulusTable.read(finished / "stimuli" / "probe.csv")
+    assert len(set(probe.factor("identity"))) == 4
+    assert not set(train.factor("identity")) & set(probe.factor("identity"))
+
+
+def test_the_results_speak_of_the_network_and_its_controls(finished):
+    results = pd.read_csv(finished / "probes" / "identity" / "expression" / "results.csv")
+    assert {"network", "untrained", "pixels", "control-task"} <= set(results["source"])
+    assert set(results.loc[results["source"] == "network", "layer"]) >= {"stem", "layer4", "avgpool"}
+
+
+def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    summary = copy / "probes" / "expression" / "identity" / "summary.json"
+    before = summary.read_text()
+    weights = copy / "runs" / "identity" / "seed0" / "model" / "model.safetensors"
+    stamp = weights.stat().st_mtime_ns
+    summary.unlink()
+    run_transfer(_settings(), copy, resume=True)
+    assert summary.read_text() == before
+    assert weights.stat().st_mtime_ns == stamp
+
+
+def test_a_folder_in_use_is_refused(finished, tmp_path):
+    with pytest.raises(StoreError, match="--resume"):
+        run_transfer(_settings(), finished)
+    with pytest.raises(StoreError, match=r"another recipe \(different: probe_share\)"):
+        run_transfer(_settings("probe_share=0.5"), finished, resume=True)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match="not made by an experiment"):
+        run_transfer(_settings(), tmp_path, resume=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_an_identity_on_both_sides_is_refused(finished, tmp_path):
+    table = finished / "stimuli" / "probe.csv"
+    settings = _settings(f"probe_stimuli={finished / 'stimuli' / 'faces' / 'table.csv'}", f"stimuli={table}")
+    with pytest.raises(StimulusError, match="identity"):
+        run_transfer(settings, tmp_path / "both")
+
+
+def test_the_command_names_an_unknown_key_and_its_neighbour(tmp_path):
+    command = [str(Path(sys.executable).with_name("fernet-neuro")), "run", str(ROOT / "configs" / "demo.yaml")]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "new"), "--set", "probe_shares=0.2"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "unknown key 'probe_shares'" in done.stderr
+    assert "'probe_share'" in done.stderr
+    assert not (tmp_path / "new").exists()
