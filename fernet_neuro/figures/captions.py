@@ -40,12 +40,18 @@ def describe_intervals(source: pd.DataFrame) -> str:
     rows = source.dropna(subset=["interval"])
     if rows.empty:
         return "nothing (none was computed)"
-    words = rows.groupby("panel")["interval"].agg(
-        lambda column: " or ".join(dict.fromkeys(column.astype(str)))
-    )
+    words = pd.Series({panel: _name_intervals(part) for panel, part in rows.groupby("panel")})
     if len(set(words)) == 1:
         return str(words.iloc[0])
     return ", ".join(f"{text} ({panel})" for panel, text in words.items())
+
+
+def _name_intervals(rows: pd.DataFrame) -> str:
+    """Return what most intervals of a panel are over, and who is an exception."""
+    usual = str(rows["interval"].mode().iloc[0])
+    others = rows[rows["interval"] != usual].drop_duplicates("network")
+    named = [f"{label_of(row.network).lower()}: {row.interval}" for row in others.itertuples()]
+    return f"{usual} ({', '.join(named)})" if named else usual
 
 
 def describe_readouts(source: pd.DataFrame) -> str:

@@ -107,6 +107,8 @@ def _measured(results: Path, network: str, target: str, source: str, name: str) 
 def _dots(folds: pd.DataFrame, mean: pd.DataFrame) -> pd.DataFrame:
     """Return one row per training seed where there are several, else one per fold."""
     by = "seed" if "seed" in folds and len(folds["seed"].unique()) > 1 else "fold"
+    if by == "seed" and folds["source"].iloc[0] == "pixels":
+        folds = folds.iloc[:0]  # Pixels know no training: every seed's row is the same.
     scores = folds.groupby(by, sort=False)["balanced_accuracy"].mean()
     same = {name: mean[name].iloc[0] for name in ("target", "holdout", "network", "layer", "readout")}
     dots = pd.DataFrame({"accuracy_percent": 100 * scores.to_numpy(), "kind": by}).assign(

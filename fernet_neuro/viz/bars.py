@@ -74,10 +74,37 @@ def _draw_bar(ax: Axes, row: object, at: int) -> None:
 
 
 def _draw_dots(ax: Axes, values: np.ndarray, at: int) -> None:
-    # Neighbours in rank alternate between three columns: no overlap and no random numbers.
-    order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    x = at + _DOTS_AT + 0.07 * (order % 3 - 1)
+    x = at + _DOTS_AT + spread_dots(values)
     ax.scatter(x, values, s=5, facecolor="white", edgecolor="#333333", linewidth=0.5, zorder=4)
+
+
+def spread_dots(values: np.ndarray, step: float = 0.07, reach: float = 0.24) -> np.ndarray:
+    """Return offsets that put values of about one height side by side, without random numbers.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_dots,)
+        Heights in %; those in one bin of 2.5 % share a row.
+    step, reach : float
+        Distance between neighbours, and the widest row (in bars; a crowded row gets a smaller step).
+
+    Returns
+    -------
+    ndarray of shape (n_dots,)
+        Offsets around zero, in bars.
+
+    Examples
+    --------
+    >>> spread_dots(np.array([50.0, 100.0, 100.0])).round(3).tolist()
+    [0.0, -0.035, 0.035]
+    """
+    rows = np.round(np.asarray(values) / 2.5)
+    offsets = np.zeros(len(rows))
+    for row in np.unique(rows):
+        members = np.flatnonzero(rows == row)
+        width = min(step * (len(members) - 1), reach)
+        offsets[members] = np.linspace(-width / 2, width / 2, len(members)) if len(members) > 1 else 0.0
+    return offsets
 
 
 def _draw_published(ax: Axes, value: float, at: int) -> None:

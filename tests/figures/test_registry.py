@@ -108,6 +108,23 @@ def test_several_training_seeds_become_the_dots(copy):
     assert "training seeds" in transfer_bars.caption_transfer(source)
 
 
+def test_pixels_get_no_dots_where_dots_are_training_seeds(copy):
+    path = copy / "probes" / "identity" / "expression" / "results.csv"
+    frame = pd.read_csv(path)
+    pd.concat([frame, frame.assign(seed=1)]).to_csv(path, index=False)
+    source = transfer_bars.read_transfer(copy).query("target == 'expression' and network == 'pixels'")
+    assert list(source["kind"]) == ["mean"]
+
+
+def test_caption_names_the_exception_among_intervals(results):
+    source = transfer_bars.read_transfer(results)
+    means = source["kind"] == "mean"
+    source.loc[means, "interval"] = "training seeds"
+    source.loc[means & (source["network"] == "pixels"), "interval"] = "identities"
+    caption = transfer_bars.caption_transfer(source)
+    assert "95 % interval over training seeds (pixels: identities);" in caption
+
+
 def test_caption_says_layer_interval_and_what_is_not_there(copy):
     full = transfer_bars.caption_transfer(transfer_bars.read_transfer(copy))
     assert "avgpool" in full

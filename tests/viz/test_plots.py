@@ -4,6 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from fernet_neuro import viz
+from fernet_neuro.viz.bars import spread_dots
 
 
 @pytest.fixture
@@ -85,6 +86,13 @@ def test_published_values_are_hollow_and_beside_the_interval(ax):
     assert marker.get_ydata()[0] == 62.6
     assert 0 < marker.get_xdata()[0] < 0.5
     assert "62.6" in texts(ax)
+
+
+def test_equal_dots_stand_side_by_side():
+    offsets = spread_dots(np.array([100.0] * 10 + [50.0]))
+    assert len(np.unique(offsets[:10])) == 10
+    assert np.ptp(offsets) <= 0.24
+    assert offsets[10] == 0
 
 
 def test_a_bar_without_an_interval_is_drawn(ax):
