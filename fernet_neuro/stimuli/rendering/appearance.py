@@ -43,7 +43,7 @@ class Appearance:
         skin = np.array(self.skin)
         named = {
             "skin": skin, "lip": self.lip, "brow": self.brow, "hair": self.hair, "iris": self.iris,
-            "blush": np.clip(skin * [1.03, 0.87, 0.85], 0, 1), "dark": skin * 0.3, "sclera": (0.93, 0.92, 0.91),
+            "blush": np.clip(skin * [1.03, 0.87, 0.85], 0, 1), "dark": skin * 0.3, "sclera": (0.89, 0.88, 0.87),
             "pupil": (0.03, 0.03, 0.03), "teeth": (0.95, 0.93, 0.88), "gum": (0.62, 0.32, 0.32),
             "tongue": (0.66, 0.33, 0.33), "cavity": (0.20, 0.08, 0.08), "lash": np.array(self.brow) * 0.5,
             "cloth": (0.25, 0.27, 0.30), "occluder": self.occluder, "lens": (0.08, 0.08, 0.10),

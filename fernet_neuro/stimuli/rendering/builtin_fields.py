@@ -86,7 +86,7 @@ class Territory:
     @cached_property
     def corner(self) -> np.ndarray:
         """1 at the corners of the mouth, fading around them."""
-        return self.bump(2.45, -6.4, 1.15, 1.15)
+        return self.bump(2.5, -6.4, 0.92, 1.05)
 
     @cached_property
     def jaw(self) -> np.ndarray:
@@ -143,13 +143,13 @@ Field = Callable[[Territory], tuple[np.ndarray, np.ndarray]]
 
 def _brow_raise_inner(t: Territory) -> tuple[np.ndarray, np.ndarray]:
     lift = t.bump(1.0, 2.1, 1.5, 1.5)
-    lines = t.crease([(0, 3.9), (2.2, 4.1)], 0.16) + t.crease([(0, 5.0), (2.2, 5.1)], 0.16)
+    lines = t.crease([(0, 3.7), (2.9, 3.9)], 0.15) + t.crease([(0, 4.8), (2.6, 4.9)], 0.15)
     return t.move(0.1 * lift, 0.95 * lift, 0.1 * lift), -0.3 * lines
 
 
 def _brow_raise_outer(t: Territory) -> tuple[np.ndarray, np.ndarray]:
     lift = t.bump(4.2, 2.2, 1.6, 1.5)
-    lines = t.crease([(2.2, 4.1), (4.8, 3.8)], 0.16) + t.crease([(2.2, 5.1), (4.4, 4.8)], 0.16)
+    lines = t.crease([(2.6, 3.9), (4.9, 3.5)], 0.15) + t.crease([(2.4, 4.9), (4.4, 4.6)], 0.15)
     return t.move(0.0, 0.95 * lift, 0.05 * lift), -0.22 * lines
 
 
@@ -183,7 +183,7 @@ def _nose_wrinkle(t: Territory) -> tuple[np.ndarray, np.ndarray]:
     up = 0.42 * wing + 0.42 * lip - 0.5 * brow + 0.3 * cheek + 0.2 * t.lower_lid * t.aperture
     lines = sum(t.crease([(0, y), (0.95, y + 0.35)], 0.11) for y in (0.5, -0.05, -0.6, -1.15))
     fold = t.crease([(1.5, -3.0), (2.2, -4.4), (2.7, -5.4)], 0.2) + t.crease([(0.5, 1.0), (0.42, 2.4)], 0.16)
-    return t.move(0.12 * wing - 0.15 * brow, up, 0.2 * wing + 0.25 * cheek), -0.42 * lines - 0.45 * fold
+    return t.move(0.12 * wing - 0.15 * brow, up, 0.2 * wing + 0.25 * cheek), -0.36 * lines - 0.3 * fold
 
 
 def _upper_lip_raise(t: Territory) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +193,7 @@ def _upper_lip_raise(t: Territory) -> tuple[np.ndarray, np.ndarray]:
     cheek = t.bump(2.4, -3.6, 1.0, 1.0)
     return (
         t.move(0.1 * lip, 0.55 * lip * (0.65 + 0.35 * flank) + 0.2 * wing, 0.15 * lip + 0.25 * cheek),
-        -0.5 * fold,
+        -0.28 * fold,
     )
 
 
@@ -202,8 +202,8 @@ def _corner_pull(t: Territory) -> tuple[np.ndarray, np.ndarray]:
     lips = t.upper_lip + t.lower_lip
     stretch = lips * np.minimum(t.x / 2.45, 1)
     fold = t.crease([(1.55, -3.9), (2.5, -4.6), (3.25, -5.6), (3.4, -6.6)], 0.22)
-    dx = 0.62 * pull + 0.25 * stretch
-    dy = 0.80 * pull + 0.28 * cheek + 0.12 * lips * (t.x < 2.45) - 0.1 * t.lower_lip
+    dx = 0.72 * pull + 0.30 * stretch
+    dy = 0.95 * pull + 0.28 * cheek + 0.05 * lips - 0.14 * t.lower_lip
     return t.move(dx, dy, -0.50 * pull + 0.50 * cheek - 0.15 * lips), -0.42 * fold
 
 
@@ -332,9 +332,9 @@ def _skull_modes(t: Territory) -> dict[str, np.ndarray]:
     below = 1 - smoothstep(t.y, -11.0, -1.0)
     front = smoothstep(t.z, 3.0, 7.0)
     return {
-        "face_width": t.move(0.045 * t.x * throat),
+        "face_width": t.move(0.042 * t.x * throat),
         "face_length": t.move(0, -0.62 * below * throat),
-        "jaw_width": t.move(0.06 * t.x * low * throat),
+        "jaw_width": t.move(0.05 * t.x * low * throat),
         "jaw_angle": t.move(0.42 * angle, -0.25 * angle, 0.1 * angle),
         "chin_length": t.move(0, -0.48 * chin - 0.12 * below * throat),
         "chin_depth": t.move(0, 0, 0.48 * chin),

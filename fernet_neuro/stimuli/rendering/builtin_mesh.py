@@ -87,7 +87,7 @@ def _add_eye(points: Points) -> dict[str, np.ndarray]:
     second = points.add_frontal(lower)
     ring = np.concatenate([upper, lower[::-1]])
     lines = {"upper_lid": first, "lower_lid": np.concatenate([first[:1], second, first[-1:]])}
-    for number, offset in enumerate((0.11, 0.28, 0.5, 0.78)):
+    for number, offset in enumerate((0.075, 0.22, 0.45, 0.75)):
         moved = points.add_frontal(_grow(ring, offset))
         if number == 0:
             lines["lash"] = moved[: len(upper)]
@@ -157,7 +157,7 @@ def _fineness(uv: np.ndarray) -> np.ndarray:
     """Return 3 at nose and mouth, 2 on the face, 1 around it and 0 elsewhere."""
     radius = np.sqrt((uv**2).sum(axis=1))
     x, y = uv[:, 0], uv[:, 1]
-    face = ((x / 0.72) ** 2 + ((y + 0.2) / 0.68) ** 2) < 1
+    face = ((x / 0.72) ** 2 + ((y + 0.12) / 0.76) ** 2) < 1
     nose = (x < 0.24) & (y > -0.52) & (y < -0.1)
     near = ((x / 1.15) ** 2 + ((y + 0.2) / 1.05) ** 2) < 1
     level = np.where(nose, 3, np.where(face, 2, np.where(near, 1, 0)))

@@ -159,7 +159,7 @@ def _add_inner_lips(build: _Builder, half: mesh.Skin) -> None:
         contact = half.lines[f"{name}_contact"]
         outer = half.vertices[contact]
         rows = [contact]
-        for back, rise, tint in ((0.28, 0.16, 0.55), (0.9, 0.7, 0.25), (2.2, 1.5, 0.1)):
+        for back, rise, tint in ((0.22, -0.09, 0.55), (0.9, 0.55, 0.25), (2.2, 1.5, 0.1)):
             inner = outer - [0, 0, back] + np.array([0, side * rise, 0])
             rows.append(build.add(inner, INNER_LIP, side, tint))
         triangles = _grid(np.stack(rows))
@@ -175,8 +175,8 @@ def _add_teeth(build: _Builder) -> None:
     starts = np.concatenate([[0], np.cumsum(widths)])
     x = np.unique(np.concatenate([starts, starts[:-1] + 0.12 * widths, starts[1:] - 0.12 * widths]))
     gap = np.isin(x, starts)
-    curve = 7.5 - 0.2 * x**2
-    for kind, low, high, shift in ((UPPER_TEETH, -6.66, -5.3, 0.0), (LOWER_TEETH, -7.7, -6.56, -0.2)):
+    curve = 7.0 - 0.19 * x**2
+    for kind, low, high, shift in ((UPPER_TEETH, -6.66, -5.3, 0.0), (LOWER_TEETH, -7.8, -6.8, -0.2)):
         heights = np.linspace(low, high, 3)
         sheet = np.stack(
             np.broadcast_arrays(x[None], heights[:, None], curve[None] + shift), axis=-1
@@ -208,8 +208,8 @@ def _add_mouth_floor(build: _Builder) -> None:
 
 def _add_ear(build: _Builder) -> None:
     radii = np.array([0.0, 0.3, 0.55, 0.78, 0.92, 1.0])
-    relief = np.array([0.35, 0.3, 0.42, 0.95, 0.95, 0.35])
-    tint = np.array([0.5, 0.55, 0.72, 1.0, 1.0, 0.75])
+    relief = np.array([0.75, 0.7, 0.72, 1.05, 1.05, 0.3])
+    tint = np.array([0.4, 0.5, 0.7, 1.0, 1.0, 0.75])
     turn = np.arange(18) * 2 * np.pi / 18
     r, angle = radii[:, None], turn[None]
     # Narrower at the lobe, leaning back, standing away from the head at its rear edge.

@@ -57,7 +57,7 @@ def _skull(x: float, y: float, z: float) -> float:
     d = _join(d, _ellipsoid(x, y, z, (0.0, 3.6, 3.2), (6.2, 5.4, 5.6)), 2.0)
     d = _join(d, _ellipsoid(x, y, z, (0.0, -2.6, 2.4), (6.3, 7.2, 6.2)), 2.5)
     d = _join(d, _ellipsoid(x, y, z, (0.0, -6.6, 3.0), (4.9, 4.0, 5.0)), 2.5)
-    d = _join(d, _ellipsoid(x, y, z, (4.1, -5.6, 1.2), (1.5, 2.2, 2.8)), 3.0)
+    d = _join(d, _ellipsoid(x, y, z, (3.85, -5.5, 1.2), (1.5, 2.2, 2.8)), 3.0)
     d = _join(d, _ellipsoid(x, y, z, (0.0, -9.4, 6.4), (2.0, 1.5, 1.9)), 2.0)
     d = _join(d, _ellipsoid(x, y, z, (4.2, -2.1, 4.6), (2.2, 1.7, 2.4)), 2.5)
     return _join(d, _ellipsoid(x, y, z, (2.5, 2.2, 6.6), (3.0, 0.9, 1.5)), 1.6)
@@ -66,6 +66,8 @@ def _skull(x: float, y: float, z: float) -> float:
 @njit(cache=True)
 def _sockets(x: float, y: float, z: float, d: float) -> float:
     d = _carve(d, _ellipsoid(x, y, z, (2.9, 0.15, 9.9), (2.2, 1.5, 1.9)), 1.3)
+    # The outer rim of the socket lies well behind the inner one, so that the eye shows in profile.
+    d = _carve(d, _ellipsoid(x, y, z, (6.1, 0.1, 8.2), (1.8, 1.0, 2.5)), 1.5)
     ball = _capsule(x, y, z, _EYE, (_EYE[0], _EYE[1], _EYE[2] - 1e-3), (_LID_RADIUS, _LID_RADIUS))
     return _join(d, ball, 0.6)
 

@@ -77,19 +77,16 @@ def _glasses(model: FaceModel, vertices: np.ndarray, dark: bool) -> Extra:
             [middle[0] + width * square * np.cos(angle), middle[1] - 0.15 + height * square * np.sin(angle),
              plane - 0.06 * (width * np.cos(angle) * sign + 1)]
         )  # fmt: skip
-        meshes.append((*_tube(rim, 0.14), "occluder"))
+        meshes.append((*_tube(rim, 0.17), "occluder"))
         if dark:
             fan = np.concatenate([[rim.mean(axis=0)], rim])
             spokes = np.column_stack([np.zeros(28), np.arange(1, 29), np.arange(2, 30)]).astype(int)
             meshes.append((fan, spokes, "lens"))
         temple = np.array([middle[0] + sign * width, middle[1] + 0.5, plane - 0.2])
-        edge = np.abs(
-            vertices[:, 0][(vertices[:, 1] > middle[1] - 1) & (vertices[:, 1] < middle[1] + 2)]
-        ).max()
-        hinge, ear = (
-            np.array([sign * (edge + 0.1), temple[1], plane - 2.5]),
-            [sign * (edge + 0.2), temple[1], -1.0],
-        )
+        around = (np.abs(vertices[:, 1] - middle[1]) < 1.5) & (np.abs(vertices[:, 2] - middle[2] + 4.5) < 1.5)
+        edge = np.abs(vertices[around, 0]).max()
+        hinge = np.array([sign * (edge + 0.1), temple[1], plane - 4.0])
+        ear = [sign * (edge + 0.5), temple[1], plane - 8.0]
         meshes.append((*_tube(np.array([temple, hinge, ear]), 0.13), "occluder"))
         bridge.append(np.array([middle[0] - sign * width, middle[1] + 0.2, plane]))
     top = (bridge[0] + bridge[1]) / 2 + [0, 0.25, 0.4]
@@ -106,10 +103,11 @@ def _draped(vertices: np.ndarray, rows: np.ndarray, half_widths: np.ndarray, off
         band = front[np.abs(front[:, 1] - height) < 0.8]
         azimuth = np.arctan2(band[:, 0], band[:, 2])
         reach = np.sqrt(band[:, 0] ** 2 + band[:, 2] ** 2)
+        radius = float(np.median(reach)) + offset
         for j, share in enumerate(turn):
             angle = share * half
             near = np.abs(azimuth - angle) < 0.22
-            radius = (reach[near].max() if near.any() else reach.max()) + offset
+            radius = reach[near].max() + offset if near.any() else radius
             points[i, j] = [radius * np.sin(angle), height, radius * np.cos(angle)]
     for _ in range(2):
         # Cloth spans hollows.
@@ -127,7 +125,7 @@ def _mask(model: FaceModel, vertices: np.ndarray) -> Extra:
 def _scarf(model: FaceModel, vertices: np.ndarray) -> Extra:
     chin, lip = model.landmark(vertices, "chin"), model.landmark(vertices, "lip_lower")
     rows = np.linspace(chin[1] - 4.5, lip[1] - 0.2, 12)
-    return _draped(vertices, rows, np.full(12, 1.75), 0.6 + 0.0 * rows.mean())
+    return _draped(vertices, rows, np.full(12, 1.5), 0.6)
 
 
 def _hand(model: FaceModel, vertices: np.ndarray) -> Extra:
