@@ -20,8 +20,10 @@ from fernet_neuro._utils.validation import check_option
 
 def _average_all_but(axis: int) -> Callable[[Tensor], Tensor]:
     def average(output: Tensor) -> Tensor:
-        kept = output.movedim(axis, 1)
-        return kept.flatten(2).mean(dim=2) if kept.ndim > 2 else kept
+        # One axis alone is the channels wherever it stands, as in a transformer's (n, n_channels, 1, 1) pooling.
+        if sum(side > 1 for side in output.shape[1:]) <= 1:
+            return output.flatten(1)
+        return output.movedim(axis, 1).flatten(2).mean(dim=2)
 
     return average
 

@@ -60,6 +60,16 @@ def test_pooling_means_over_all_axes_but_the_channels(tiny, batch, pool, axes):
     torch.testing.assert_close(pooled["fc"], whole["fc"])  # no space to average over
 
 
+@pytest.mark.parametrize("pool", ["mean", "mean-last"])
+@pytest.mark.parametrize("shape", [(7,), (7, 1, 1), (1, 1, 7)])
+def test_pooling_keeps_all_channels_where_there_is_no_space(pool, shape):
+    module = nn.Sequential(nn.Unflatten(1, shape))
+    vectors = torch.arange(21.0).reshape(3, 7)
+    with LayerRecorder(module, ["0"], pool=pool) as recorder:
+        module(vectors)
+        torch.testing.assert_close(recorder.take()["0"], vectors)
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
