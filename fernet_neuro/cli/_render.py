@@ -45,15 +45,15 @@ def render(
 ) -> None:
     """Render faces whose every factor is known: who, what they feel, from where, in which light.
 
-    Examples:
+    For example:
 
-      fernet-neuro stimuli render --identities 70 --expressions all --views 5 --sessions 2 --size 112 --out faces
+      fernet-neuro stimuli render --identities 70 --views 5 --sessions 2 --size 112 --seed 0 --out faces
 
       fernet-neuro stimuli render --identities 20 --views 1 --style drawn --out drawn
 
       fernet-neuro stimuli render --face-model ict_face_light.npz --views half_left,straight --out ict
 
-      fernet-neuro stimuli render --views 1 --intensity 0.25,0.5,1 --mixtures 0.3 --label-noise 0.1 --out graded
+      fernet-neuro stimuli render --views 1 --intensity 0.25,0.5,1 --mixtures 0.3 --out graded
     """
     import time
 
@@ -63,8 +63,8 @@ def render(
 
     values = {
         "identities": identities, "first_identity": first_identity, "sessions": sessions, "size": size,
-        "seed": seed, "face_model": face_model, "style": style, "mixtures": mixtures, "label_noise": label_noise,
-        "continuous_pose": continuous_pose, "palette": palette, "expressions": _words(expressions, "all"),
+        "seed": seed, "face_model": face_model, "style": style, "mixtures": mixtures,
+        "label_noise": label_noise, "continuous_pose": continuous_pose, "palette": palette, "expressions": _words(expressions, "all"),
         "views": int(views) if views.isdigit() else _words(views), "occluders": _words(occluders),
         "intensity": _numbers(intensity),
     }  # fmt: skip
@@ -92,7 +92,7 @@ def clips(
 ) -> None:
     """Render short clips from the neutral face to the apex of an expression: a folder of frames each.
 
-    Example:
+    For example:
 
       fernet-neuro stimuli clips --identities 10 --expressions happiness,sadness --frames 16 --out clips
     """
@@ -102,9 +102,9 @@ def clips(
     from fernet_neuro.stimuli.rendering.clips import ClipSettings, render_clips
 
     values = {
-        "identities": identities, "expressions": _words(expressions, "all"), "sessions": sessions, "size": size,
-        "views": int(views) if views.isdigit() else _words(views), "frames": frames, "apex": apex, "seed": seed,
-        "face_model": face_model, "style": style,
+        "identities": identities, "expressions": _words(expressions, "all"), "sessions": sessions,
+        "size": size, "views": int(views) if views.isdigit() else _words(views), "frames": frames,
+        "apex": apex, "seed": seed, "face_model": face_model, "style": style,
     }  # fmt: skip
     recipe = read_settings(ClipSettings, None, [*_as_overrides(values), *settings])
     start = time.perf_counter()
@@ -118,7 +118,7 @@ def convert_ict(
 ) -> None:
     """Convert the ICT FaceKit's .obj release to one .npz file for --face-model.
 
-    Example:
+    For example:
 
       fernet-neuro stimuli convert-ict ICT-FaceKit/FaceXModel --out ict_face_light.npz
     """

@@ -1,4 +1,4 @@
-"""Expressions as action units of the Facial Action Coding System, and how they vary from one time to the next.
+"""Expressions as action units (Facial Action Coding System), and how they vary from one time to the next.
 
 What belongs here: prototypes, mixtures and their random variation, as plain dictionaries from action unit to
 activation; face models know how units move a face.
@@ -59,7 +59,8 @@ class Prototype:
 
 
 #: Prototypes of the six basic emotions and the relaxed face, in alphabetical order: the combinations that
-#: Ekman, Friesen and Hager (2002, p. 174) and Matsumoto et al. (2008) name; the activations are ours, set by eye.
+#: Ekman, Friesen and Hager (2002, p. 174) and Matsumoto et al. (2008) name; the
+#: activations are ours, set by eye.
 EXPRESSIONS: dict[str, Prototype] = {
     "anger": Prototype(
         {"AU04": 1.0, "AU05": 0.45, "AU07": 0.8, "AU23": 0.7, "AU24": 0.55},
@@ -75,7 +76,11 @@ EXPRESSIONS: dict[str, Prototype] = {
     ),
     "happiness": Prototype(
         {"AU06": 0.85, "AU12": 1.0},
-        ((0.75, {"AU25": 0.8, "AU10": 0.15}), (0.3, {"AU26": 0.35, "AU25": 0.2}), (0.25, {"AU02": 0.2, "AU01": 0.2})),
+        (
+            (0.75, {"AU25": 0.8, "AU10": 0.15}),
+            (0.3, {"AU26": 0.35, "AU25": 0.2}),
+            (0.25, {"AU02": 0.2, "AU01": 0.2}),
+        ),
     ),
     "neutral": Prototype({}),
     "sadness": Prototype(
@@ -145,7 +150,7 @@ def mix_activations(one: Mapping[str, float], other: Mapping[str, float], share:
 
 
 def format_activations(units: Mapping[str, float]) -> str:
-    """Return activations as text such as ``"AU06=0.850;AU12=1.000"``; those that round to zero are left out."""
+    """Return activations as text such as ``"AU06=0.850;AU12=1.000"``; zeros are left out."""
     return ";".join(
         f"{name}={value:.3f}" for name, value in sorted(units.items()) if f"{value:.3f}" != "0.000"
     )

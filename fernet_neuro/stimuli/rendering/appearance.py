@@ -1,7 +1,7 @@
 """Colours of people, drawn apart from their shape.
 
-What belongs here: `Appearance` and its random draw; skin runs on one axis from light to dark, and brows, lips, hair
-and eyes vary a little around what goes with it.
+What belongs here: `Appearance` and its random draw; skin runs on one axis from light to dark, and brows, lips,
+hair and eyes vary a little around what goes with it.
 """
 
 from dataclasses import dataclass
@@ -39,11 +39,12 @@ class Appearance:
     tone: float = 0.3
 
     def albedo(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return linear albedo of `MATERIALS` (n_materials, 3; -1 if painted) and `PIGMENTS` (n_pigments, 3)."""
+        """Return linear albedo of `MATERIALS` (-1 where painted) and of `PIGMENTS`, each (n, 3)."""
         skin = np.array(self.skin)
         named = {
             "skin": skin, "lip": self.lip, "brow": self.brow, "hair": self.hair, "iris": self.iris,
-            "blush": np.clip(skin * [1.03, 0.87, 0.85], 0, 1), "dark": skin * 0.3, "sclera": (0.89, 0.88, 0.87),
+            "blush": np.clip(skin * [1.03, 0.87, 0.85], 0, 1), "dark": skin * 0.3,
+            "sclera": (0.89, 0.88, 0.87),
             "pupil": (0.03, 0.03, 0.03), "teeth": (0.95, 0.93, 0.88), "gum": (0.62, 0.32, 0.32),
             "tongue": (0.66, 0.33, 0.33), "cavity": (0.20, 0.08, 0.08), "lash": np.array(self.brow) * 0.5,
             "cloth": (0.25, 0.27, 0.30), "occluder": self.occluder, "lens": (0.08, 0.08, 0.10),

@@ -83,7 +83,7 @@ def _occlusion(head: parts.Head, vertices: np.ndarray, triangles: np.ndarray) ->
 
 
 def _hollows(t: Territory) -> np.ndarray:
-    """Return the shade of what is finer than the mesh: nostrils, the fold of the lid, the line of the lips."""
+    """Return the shade of what is finer than the mesh: nostrils, folds of the lids, the mouth's line."""
     nostril = np.exp(-0.5 * (((t.x - 0.58) / 0.27) ** 2 + ((t.y + 4.5) / 0.2) ** 2)) * (t.z > 8.6)
     upper, _ = contours.lid_heights(t.x)
     lid = smoothstep(t.x, 1.6, 2.3) * (1 - smoothstep(t.x, 4.4, 5.0)) * t.muscle

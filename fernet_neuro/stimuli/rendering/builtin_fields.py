@@ -1,11 +1,12 @@
 """How the built-in head moves: action units and identity modes as smooth displacement fields.
 
-What belongs here: analytic fields, evaluated once on the relaxed average head; amplitudes are in centimetres at
-full activation or one standard deviation.
+What belongs here: analytic fields, evaluated once on the relaxed average head; amplitudes are in centimetres
+at full activation or one standard deviation.
 """
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Territory:
 
     @cached_property
     def above(self) -> np.ndarray:
-        """1 on the upper lip and above, 0 on the lower lip and below, between them at the corners and beyond."""
+        """1 on the upper lip and above, 0 on the lower lip and below, between at the corners."""
         side = np.where(self.head.side != 0, self.head.side, np.where(self.y >= self.line, 1, -1))
         sharp = (side > 0).astype(float)
         soft = smoothstep(self.y - self.line, -1.7, 1.9)
@@ -130,7 +131,7 @@ class Territory:
         """Return 1 along a polyline in the frontal plane, fading over `width`."""
         place = np.column_stack([self.x, self.y])
         nearest = np.full(len(place), np.inf)
-        for start, end in zip(points[:-1], points[1:], strict=True):
+        for start, end in pairwise(points):
             axis = np.subtract(end, start)
             along = np.clip((place - start) @ axis / (axis @ axis), 0, 1)
             gap = ((place - start - along[:, None] * axis) ** 2).sum(axis=1)
@@ -373,7 +374,7 @@ def _eye_modes(t: Territory) -> dict[str, np.ndarray]:
 
 def _eye_gap(t: Territory) -> np.ndarray:
     """Return the distance to the middle of the eye."""
-    place = np.column_stack([t.x, t.y, t.z]) - (EYE_CENTRE + [0, 0, 1.4])
+    place = np.column_stack([t.x, t.y, t.z]) - EYE_CENTRE - np.array([0, 0, 1.4])
     return np.sqrt((place**2).sum(axis=1))
 
 

@@ -1,9 +1,11 @@
 """What fills and surrounds the built-in head's skin: eyeballs, lid rims, inner lips, teeth, tongue, ears.
 
-What belongs here: small parametric surfaces, and `build_head`, which mirrors the half skin and joins all parts.
+What belongs here: small parametric surfaces, and `build_head`, which mirrors the half skin and joins
+all parts.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -79,7 +81,7 @@ def _strip(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _grid(indices: np.ndarray) -> np.ndarray:
-    return np.concatenate([_strip(one, other) for one, other in zip(indices[:-1], indices[1:], strict=True)])
+    return np.concatenate([_strip(one, other) for one, other in pairwise(indices)])
 
 
 def build_head() -> Head:

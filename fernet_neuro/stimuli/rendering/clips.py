@@ -15,7 +15,7 @@ from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.stimuli.rendering import action_units as au
-from fernet_neuro.stimuli.rendering.design import FacePlan, Person, RenderSettings, draw_person, plan_person
+from fernet_neuro.stimuli.rendering.design import FacePlan, RenderSettings, draw_person, plan_person
 from fernet_neuro.stimuli.rendering.face_model import FaceModel
 from fernet_neuro.stimuli.rendering.factorial import (
     check_target,
@@ -26,7 +26,7 @@ from fernet_neuro.stimuli.rendering.factorial import (
     make_scene,
     pose_plan,
 )
-from fernet_neuro.stimuli.rendering.renderer import render_face
+from fernet_neuro.stimuli.rendering.renderer import Paint, mix_paint, render_face
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -65,8 +65,8 @@ def render_clips(
 ) -> StimulusTable:
     """Render clips into the folder `out`, complete or not at all.
 
-    Each clip is a folder ``clips/<clip>/`` of frames; the table has a row per frame, with the columns ``clip``,
-    ``frame`` (from 0) and ``phase`` (0 neutral to 1 apex) besides those of `render_faces`.
+    Each clip is a folder ``clips/<clip>/`` of frames; the table has a row per frame, with the columns
+    ``clip``, ``frame`` (from 0) and ``phase`` (0 neutral to 1 apex) besides those of `render_faces`.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def render_clips(
 
 
 def compute_phases(frames: int, apex: float) -> np.ndarray:
-    """Return the course of an expression, shape (frames,): smoothly from 0 to 1 at share `apex`, then held."""
+    """Return the course of an expression, shape (frames,): 0 to 1 at share `apex`, then held."""
     share = np.clip(np.arange(frames) / max(apex * (frames - 1), 1e-9), 0, 1)
     return share * share * (3 - 2 * share)
 
@@ -111,21 +111,20 @@ def compute_phases(frames: int, apex: float) -> np.ndarray:
 def _render_person(job: _Job) -> list[dict]:
     person = draw_person(job.settings, job.number, job.model.n_drawn_modes)
     relaxed = job.model.blend_identity(person.weights)
-    return [
-        row for plan in plan_person(job.settings, person) for row in _render_clip(job, person, relaxed, plan)
-    ]
+    paint = mix_paint(job.model, person.appearance)
+    plans = plan_person(job.settings, person)
+    return [row for plan in plans for row in _render_clip(job, relaxed, paint, plan)]
 
 
-def _render_clip(job: _Job, person: Person, relaxed: np.ndarray, plan: FacePlan) -> list[dict]:
+def _render_clip(job: _Job, relaxed: np.ndarray, paint: Paint, plan: FacePlan) -> list[dict]:
     settings, clip = job.settings, plan.stimulus_id
     folder = job.folder / "clips" / clip
     folder.mkdir(parents=True)
     rng = make_rng(settings.seed, "clip", clip)
     rest = au.draw_activations("neutral", rng, variation=settings.variation)
     apex = au.parse_activations(plan.action_units)
-    sway = settings.sway * np.sin(
-        np.outer(np.arange(settings.frames) / settings.frames, [5.0, 7.0]) + rng.uniform(0, 6, 2)
-    )
+    time = np.arange(settings.frames) / settings.frames
+    sway = settings.sway * np.sin(np.outer(time, [5.0, 7.0]) + rng.uniform(0, 6, 2))
     rows = []
     for frame, phase in enumerate(compute_phases(settings.frames, settings.apex)):
         units = au.format_activations(au.mix_activations(rest, apex, float(phase)))
@@ -137,7 +136,7 @@ def _render_clip(job: _Job, person: Person, relaxed: np.ndarray, plan: FacePlan)
             yaw=round(plan.yaw + float(sway[frame, 0]), 2),
             pitch=round(plan.pitch + float(sway[frame, 1]) / 2, 2),
         )
-        picture = render_face(job.model, pose_plan(job.model, relaxed, now), make_scene(settings, now))
+        picture = render_face(job.model, pose_plan(job.model, relaxed, paint, now), make_scene(settings, now))
         data = encode_png(picture, settings.palette)
         path = f"clips/{clip}/{frame:03d}.png"
         (job.folder / path).write_bytes(data)

@@ -1,8 +1,7 @@
 """Which pictures a set has: settings, factors and the random draws of each picture.
 
-What belongs here: `RenderSettings` and `plan_faces`, which turn a recipe into one `FacePlan` per picture without
-drawing anything. Every draw has its own stream, named by what it is for: adding people, views or sessions never
-changes the pictures of others.
+What belongs here: `RenderSettings`, and `plan_person`, which turns a recipe into one `FacePlan` per picture.
+Every draw has its own stream, named by what it is for: adding people, views or sessions never changes others.
 """
 
 from collections.abc import Iterator
@@ -305,7 +304,7 @@ def _draw_picture(
 def _draw_pose(settings: RenderSettings, view: str, rng: np.random.Generator) -> tuple[float, float, float]:
     jitter = np.clip(rng.normal(0, (2.0, 1.6, 1.0)), -5, 5)
     wide = rng.uniform((-70, -18, -12), (70, 18, 12))
-    pose = wide if settings.continuous_pose else jitter + [VIEWS[view], 0, 0]
+    pose = wide if settings.continuous_pose else jitter + np.array([VIEWS[view], 0, 0])
     yaw, pitch, roll = (round(float(angle), 2) for angle in pose)
     return yaw, pitch, roll
 

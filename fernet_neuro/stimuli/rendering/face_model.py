@@ -1,7 +1,7 @@
 """The one interface of face models: identity weights and action units in, a painted mesh out.
 
-What belongs here: the `FaceModel` noun and the materials that its triangles may have; the models themselves are
-in `builtin` and `ict`.
+What belongs here: the `FaceModel` noun and the materials that its triangles may have; the models themselves
+are in `builtin` and `ict`.
 """
 
 from collections.abc import Mapping
@@ -143,7 +143,7 @@ class FaceModel:
 
 
 def _push_out(vertices: np.ndarray, ball: np.ndarray, lid: np.ndarray, gap: float) -> None:
-    """Lift lid vertices that cut through the eyeball onto it, in place: lids slide, they do not cut chords."""
+    """Lift lid vertices that cut through the eyeball onto it, in place: lids slide, they cut no chords."""
     corners = vertices[ball]
     # Bounding box, not mean: the ball's vertices are denser at the iris.
     low, high = corners.min(axis=0), corners.max(axis=0)

@@ -1,6 +1,7 @@
 """Rendered sets on disk: `render_faces` draws what a recipe plans and writes pictures and table.
 
-What belongs here: the loop over people, the files and the table; the draws are in `design`, the pictures in `renderer`.
+What belongs here: the loop over people, the files and the table; the draws are in `design`, the pictures in
+`renderer`.
 """
 
 import io
@@ -27,7 +28,7 @@ from fernet_neuro.stimuli.rendering.design import FacePlan, RenderSettings, draw
 from fernet_neuro.stimuli.rendering.face_model import FaceModel
 from fernet_neuro.stimuli.rendering.ict import is_npz, read_ict
 from fernet_neuro.stimuli.rendering.occluders import build_occluder
-from fernet_neuro.stimuli.rendering.renderer import Posed, Scene, pose_face, render_face
+from fernet_neuro.stimuli.rendering.renderer import Paint, Posed, Scene, mix_paint, pose_face, render_face
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -135,13 +136,14 @@ def in_order(work: Callable, jobs: list, n_jobs: int, verbose: bool) -> Iterator
 def _render_person(job: _Job) -> list[dict]:
     person = draw_person(job.settings, job.number, job.model.n_drawn_modes)
     relaxed = job.model.blend_identity(person.weights)
+    paint = mix_paint(job.model, person.appearance)
     rows = []
     plans = plan_person(job.settings, person)
     # Views of one moment come one after another and share the posed face.
     for _, moment in groupby(plans, key=lambda plan: (plan.action_units, plan.session, plan.occluder)):
         posed = None
         for plan in moment:
-            posed = posed if posed is not None else pose_plan(job.model, relaxed, plan)
+            posed = posed if posed is not None else pose_plan(job.model, relaxed, paint, plan)
             picture = render_face(job.model, posed, make_scene(job.settings, plan))
             data = encode_png(picture, job.settings.palette)
             path = f"images/{plan.stimulus_id}.png"
@@ -150,10 +152,10 @@ def _render_person(job: _Job) -> list[dict]:
     return rows
 
 
-def pose_plan(model: FaceModel, relaxed: np.ndarray, plan: FacePlan) -> Posed:
+def pose_plan(model: FaceModel, relaxed: np.ndarray, paint: Paint, plan: FacePlan) -> Posed:
     """Return the face of a plan with its expression and what it wears."""
     wear = partial(build_occluder, plan.occluder, model) if plan.occluder else None
-    return pose_face(model, relaxed, parse_activations(plan.action_units), plan.person.appearance, wear)
+    return pose_face(model, relaxed, parse_activations(plan.action_units), paint, wear)
 
 
 def make_scene(settings: RenderSettings, plan: FacePlan) -> Scene:
@@ -222,6 +224,7 @@ def render_plans(settings: RenderSettings, model: FaceModel, plans: Iterable[Fac
     """Return pictures of plans as one array, uint8 (n_pictures, size, size, 3), without touching the disk."""
     pictures = []
     for plan in plans:
-        posed = pose_plan(model, model.blend_identity(plan.person.weights), plan)
+        relaxed = model.blend_identity(plan.person.weights)
+        posed = pose_plan(model, relaxed, mix_paint(model, plan.person.appearance), plan)
         pictures.append(render_face(model, posed, make_scene(settings, plan)))
     return np.stack(pictures)

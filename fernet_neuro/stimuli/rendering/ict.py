@@ -1,6 +1,7 @@
 """The ICT face model (Li et al. 2020) as a `FaceModel`, and the converter from its ``.obj`` release.
 
-What belongs here: the ``.npz`` format, the map from action units to its shapes, and the paint that the scans lack.
+What belongs here: the ``.npz`` format, the map from action units to its shapes, and the paint that scans
+lack.
 
 References
 ----------
@@ -8,6 +9,7 @@ References
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -25,7 +27,7 @@ from fernet_neuro.typing import PathLike
 SHAPES: dict[str, dict[str, float]] = {
     "AU01": {"browInnerUp": 1.0},
     "AU02": {"browOuterUp": 1.0},
-    "AU04": {"browDown": 1.0},
+    "AU04": {"browDown": 1.5},
     "AU05": {"eyeWide": 1.0},
     "AU06": {"cheekSquint": 1.0, "cheekRaiser": 0.6},
     "AU07": {"eyeSquint": 0.9},
@@ -64,8 +66,8 @@ _SIDED = (
     "AU20",
     "AU43",
 )
-_ARRAYS = ("mean", "identity", "expression", "expression_names", "triangles", "triangle_material", "material_names",
-           "part", "part_names", "landmarks68")  # fmt: skip
+_ARRAYS = ("mean", "identity", "expression", "expression_names", "triangles", "triangle_material",
+           "material_names", "part", "part_names", "landmarks68")  # fmt: skip
 #: Identity modes that random people draw: the first 30 hold 97 % of the shape's variance.
 N_DRAWN_MODES = 30
 _LICENCE = "MIT (ICT Face Model Light, (c) 2020 USC Institute for Creative Technologies)"
@@ -149,8 +151,8 @@ def _landmarks(points: np.ndarray) -> dict[str, int]:
     number = {
         "brow_inner_R": 21, "brow_inner_L": 22, "brow_middle_R": 19, "brow_middle_L": 24, "brow_outer_R": 17,
         "brow_outer_L": 26, "eye_outer_R": 36, "eye_inner_R": 39, "eye_inner_L": 42, "eye_outer_L": 45,
-        "lid_upper_R": 38, "lid_lower_R": 40, "lid_upper_L": 43, "lid_lower_L": 47, "nose_tip": 30, "nasion": 27,
-        "nose_wing_R": 31, "nose_wing_L": 35, "mouth_corner_R": 48, "mouth_corner_L": 54, "lip_top": 51,
+        "lid_upper_R": 38, "lid_lower_R": 40, "lid_upper_L": 43, "lid_lower_L": 47, "nose_tip": 30,
+        "nasion": 27, "nose_wing_R": 31, "nose_wing_L": 35, "mouth_corner_R": 48, "mouth_corner_L": 54, "lip_top": 51,
         "lip_bottom": 57, "lip_upper": 62, "lip_lower": 66, "chin": 8, "jaw_R": 4, "jaw_L": 12,
     }  # fmt: skip
     return {name: int(points[row]) for name, row in number.items()}
@@ -177,13 +179,13 @@ def _materials(mean: np.ndarray, triangles: np.ndarray, names: np.ndarray, part:
 def _paint(
     mean: np.ndarray, triangles: np.ndarray, part: np.ndarray, points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return pigments and shade: lips, brows and close-cropped hair, which the scans' geometry does not have."""
+    """Return pigments and shade: lips, brows and close-cropped hair, which scans do not have."""
     skin = np.isin(part, ("face", "head_neck"))
     lip = _near_lips(mean, points) * (part == "face")
     brow = np.maximum(_near_brow(mean, points[17:22]), _near_brow(mean, points[22:27])) * (part == "face")
     hair = _hair(mean) * skin
     blush = 0.5 * np.exp(-0.5 * (((np.abs(mean[:, 0]) - 4.2) / 1.7) ** 2 + ((mean[:, 1] - 0.6) / 1.5) ** 2))
-    shares = {"lip": lip, "brow": brow * 0.9, "hair": hair, "blush": blush * (mean[:, 2] > 3)}
+    shares = {"lip": lip, "brow": brow, "hair": hair, "blush": blush * (mean[:, 2] > 3)}
     pigments = np.zeros((len(mean), len(PIGMENTS)), dtype=np.float32)
     left = np.ones(len(mean))
     for name, share in shares.items():
@@ -216,7 +218,7 @@ def _near_brow(mean: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def _distance_to_line(place: np.ndarray, line: np.ndarray) -> np.ndarray:
     nearest = np.full(len(place), np.inf)
-    for start, end in zip(line[:-1], line[1:], strict=True):
+    for start, end in pairwise(line):
         axis = end - start
         along = np.clip((place - start) @ axis / (axis @ axis), 0, 1)
         nearest = np.minimum(nearest, ((place - start - along[:, None] * axis) ** 2).sum(axis=1))
@@ -224,7 +226,7 @@ def _distance_to_line(place: np.ndarray, line: np.ndarray) -> np.ndarray:
 
 
 def _hair(mean: np.ndarray) -> np.ndarray:
-    """Return the share of hair at each vertex, from the built-in head's hairline, which has the same scale."""
+    """Return the share of hair at each vertex, from the built-in head's hairline."""
     azimuth = np.arctan2(np.abs(mean[:, 0]), mean[:, 2] - 2.0)
     above = mean[:, 1] - 3.6 - hairline(azimuth)
     ear = (np.abs(mean[:, 0]) > 7.1) & (mean[:, 1] < 6.5)

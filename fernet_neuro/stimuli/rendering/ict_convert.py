@@ -5,6 +5,7 @@ What belongs here: reading Wavefront files, and leaving out the parts that a sma
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def read_obj(path: PathLike) -> ObjMesh:
                 material = words[1]
             elif words[:1] == ["f"]:
                 corners = [int(word.split("/")[0]) - 1 for word in words[1:]]
-                fan = [[corners[0], b, c] for b, c in zip(corners[1:-1], corners[2:], strict=True)]
+                fan = [[corners[0], b, c] for b, c in pairwise(corners[1:])]
                 triangles += fan
                 materials += [material] * len(fan)
         except (ValueError, IndexError):

@@ -95,7 +95,7 @@ def _glasses(model: FaceModel, vertices: np.ndarray, dark: bool) -> Extra:
 
 
 def _draped(vertices: np.ndarray, rows: np.ndarray, half_widths: np.ndarray, offset: float) -> Extra:
-    """Return a cloth hung over the face between heights `rows`, `half_widths` wide, `offset` before the skin."""
+    """Return a cloth hung over the face at heights `rows`, `half_widths` (radians) wide."""
     turn = np.linspace(-1, 1, 25)
     front = vertices[vertices[:, 2] > -2.0]
     points = np.empty((len(rows), len(turn), 3))

@@ -283,22 +283,17 @@ def shade_samples(
 
 
 @njit(cache=True, nogil=True)
-def draw_outlines(
-    colours: np.ndarray, depth: np.ndarray, material: np.ndarray, groups: np.ndarray, radius: int, step: float
-) -> None:
-    """Blacken, in place, the samples within `radius` of a border between material groups or a jump in depth.
+def find_edges(depth: np.ndarray, material: np.ndarray, groups: np.ndarray, step: float) -> np.ndarray:
+    """Return where a border between material groups or a jump in depth runs, bool (size, size).
 
     Parameters
     ----------
-    colours : ndarray of shape (size, size, 3), float32
     depth : ndarray of shape (size, size), float32
     material : ndarray of shape (size, size), uint8
     groups : ndarray of shape (256,), uint8
-        Materials of one group have no outline between them.
-    radius : int
-        Half the width of a line, in samples.
+        Materials of one group have no border between them.
     step : float
-        Smallest jump in depth that gets a line, in the unit of the vertices.
+        Smallest jump in depth that counts, in the unit of the vertices.
     """
     size = depth.shape[0]
     edge = np.zeros((size, size), np.bool_)
@@ -310,14 +305,20 @@ def draw_outlines(
                 jump = depth[row, column] - depth[row + down, column + right]
                 if here != there or jump > step or -jump > step:
                     edge[row, column] = True
-    for row in range(size):
-        for column in range(size):
-            if edge[row, column]:
-                for r in range(max(row - radius, 0), min(row + radius + 1, size)):
-                    for c in range(max(column - radius, 0), min(column + radius + 1, size)):
-                        if (r - row) * (r - row) + (c - column) * (c - column) <= radius * radius:
-                            for k in range(3):
-                                colours[r, c, k] = min(colours[r, c, k], np.float32(0.012))
+    return edge
+
+
+@njit(cache=True, nogil=True)
+def draw_lines(colours: np.ndarray, edge: np.ndarray, radius: int) -> None:
+    """Blacken, in place, the linear colours (size, size, 3) within `radius` samples of an edge."""
+    size = edge.shape[0]
+    ink = np.float32(0.012)
+    for row, column in np.argwhere(edge):
+        for r in range(max(row - radius, 0), min(row + radius + 1, size)):
+            for c in range(max(column - radius, 0), min(column + radius + 1, size)):
+                if (r - row) * (r - row) + (c - column) * (c - column) <= radius * radius:
+                    for k in range(3):
+                        colours[r, c, k] = min(colours[r, c, k], ink)
 
 
 @njit(cache=True, nogil=True)

@@ -20,12 +20,13 @@ SAMPLES = 2
 WRAP = 0.18
 #: Materials seen from behind too: thin sheets and the insides of the mouth.
 TWO_SIDED = np.isin(MATERIALS, ("teeth", "cavity", "tongue", "lip", "lash", "gum", "occluder", "lens"))
-_GLOSS = {"painted": 0.05, "skin": 0.05, "lip": 0.10, "sclera": 0.06, "iris": 0.05, "pupil": 0.06, "teeth": 0.08,
-          "hair": 0.02, "occluder": 0.03, "lens": 0.25}  # fmt: skip
+_GLOSS = {"painted": 0.05, "skin": 0.05, "lip": 0.10, "sclera": 0.06, "iris": 0.05, "pupil": 0.06,
+          "teeth": 0.08, "hair": 0.02, "occluder": 0.03, "lens": 0.25}  # fmt: skip
 GLOSS = np.array([_GLOSS.get(name, 0.0) for name in MATERIALS], dtype=np.float32)
 #: Materials that the drawn style separates by a line: 0 is empty, equal numbers have no line between them.
-_LINE_GROUP = {"painted": 1, "skin": 1, "lip": 2, "brow": 3, "hair": 4, "sclera": 5, "iris": 6, "pupil": 6, "teeth": 7,
-               "gum": 8, "tongue": 8, "cavity": 8, "lash": 9, "cloth": 10, "occluder": 11, "lens": 12}  # fmt: skip
+_LINE_GROUP = {"painted": 1, "skin": 1, "lip": 2, "brow": 3, "hair": 4, "sclera": 5, "iris": 6,
+               "pupil": 6, "teeth": 7, "gum": 8, "tongue": 8, "cavity": 8, "lash": 9, "cloth": 10, "occluder": 11,
+               "lens": 12}  # fmt: skip
 LINE_GROUPS = np.zeros(256, dtype=np.uint8)
 LINE_GROUPS[: len(MATERIALS)] = [_LINE_GROUP[name] for name in MATERIALS]
 #: Drawn lines run where depth jumps by more than this, in centimetres.
@@ -61,6 +62,24 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     return np.round(tilt @ nod @ turn, 6).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Paint:
+    """A person's colours: linear albedo of vertices (n_vertices, 3) and of materials (n_materials, 3)."""
+
+    albedo: np.ndarray
+    palette: np.ndarray
+
+
+def mix_paint(model: FaceModel, appearance: Appearance) -> Paint:
+    """Return a person's colours on a face model; all pictures of the person share this work."""
+    palette, colours = appearance.albedo()
+    shares = model.pigments.T[:, :, None] * colours[:, None, :]
+    nothing = np.zeros(shares[0].size, dtype=np.float32)
+    ones = np.ones(len(colours), dtype=np.float32)
+    albedo = rasterizer.blend(nothing, shares.reshape(len(colours), -1), ones)
+    return Paint(albedo.reshape(-1, 3), palette)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +119,7 @@ def pose_face(
     model: FaceModel,
     relaxed: np.ndarray,
     action_units: Mapping[str, float],
-    appearance: Appearance,
+    paint: Paint,
     make_extra: Callable[[np.ndarray], Extra] | None = None,
 ) -> Posed:
     """Return a face with an expression, normals and colours; all views of it share this work.
@@ -111,13 +130,13 @@ def pose_face(
     relaxed : ndarray of shape (n_vertices, 3)
         From `FaceModel.blend_identity`.
     action_units : mapping of str to float
-    appearance : Appearance
+    paint : Paint
+        From `mix_paint`.
     make_extra : callable, optional
         Returns a thing worn, fitted to the vertices that it is given.
     """
     vertices, shade = model.express(relaxed, action_units)
-    palette, pigment_colours = appearance.albedo()
-    albedo = _mix(model.pigments, pigment_colours)
+    albedo = paint.albedo
     triangles, materials = model.triangles, model.materials
     if make_extra is not None:
         extra = make_extra(vertices)
@@ -127,7 +146,7 @@ def pose_face(
         shade = np.concatenate([shade, np.ones(len(extra.vertices), dtype=np.float32)])
         albedo = np.concatenate([albedo, np.zeros((len(extra.vertices), 3), dtype=np.float32)])
     normals = rasterizer.compute_normals(vertices, triangles)
-    return Posed(vertices, normals, shade, albedo, triangles, materials, palette)
+    return Posed(vertices, normals, shade, albedo, triangles, materials, paint.palette)
 
 
 def render_face(model: FaceModel, posed: Posed, scene: Scene) -> np.ndarray:
@@ -164,14 +183,6 @@ def _develop(
     colours = rasterizer.shade_samples(values, material, palette, GLOSS, lamps, background, drawn)
     if drawn:
         radius = max(round(scene.size * SAMPLES / 160), 1)
-        rasterizer.draw_outlines(colours, depth, material, LINE_GROUPS, radius, LINE_DEPTH)
+        edge = rasterizer.find_edges(depth, material, LINE_GROUPS, LINE_DEPTH)
+        rasterizer.draw_lines(colours, edge, radius)
     return rasterizer.develop(colours, SAMPLES, _SRGB)
-
-
-def _mix(pigments: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return albedo (n_vertices, 3): the pigments' colours in their shares."""
-    return rasterizer.blend(
-        np.zeros(len(pigments) * 3, dtype=np.float32),
-        (pigments.T[:, :, None] * colours[:, None, :]).reshape(len(colours), -1),
-        np.ones(len(colours), dtype=np.float32),
-    ).reshape(-1, 3)
