@@ -1,10 +1,10 @@
 """Are the probe's p values honest, and do they find what is there?
 
-Simulates activations of 10 people x 7 expressions x 2 near-duplicate sessions (x 2 views), without any expression
-signal that people share, and with one. Each person has a pattern, and so has each person's version of an
+Simulates activations of 10 people x 7 expressions x 2 near-duplicate sessions (x 2 views), without any signal of
+the target that generalises, and with one. Each person has a pattern, and so has each person's version of an
 expression: the two photographs of it are nearly the same picture. Prints, for each hold-out, the rate of false
-positives at .05 over the data sets, its exact 99 % interval, the largest rate that chance allows a calibrated test,
-and the same for a null that exchanges single photographs, which other toolkits use. Then the power.
+positives at .05 over the data sets, its exact 99 % interval, the largest rate that chance allows a calibrated
+test, and the same for a null that exchanges single photographs. Then the power.
 
     python benchmarks/calibrate_probes.py --datasets 200
 """

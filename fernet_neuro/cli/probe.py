@@ -37,7 +37,7 @@ def probe(
     target: str = typer.Option("expression", help="Factor to read out: a column of the stimulus table."),
     holdout: str = typer.Option(
         "identity",
-        help="What test and training stimuli do not share: identity, view, expression, session, random, kdef10.",
+        help="What folds hold out: identity, view, expression, session, random or kdef10 (the lab's sets).",
     ),
     readout: list[str] = typer.Option(["ridge"], help="ridge, logistic or sgd; repeat for more."),
     permutations: int = typer.Option(1000, min=0, help="Exchanges of labels for the p values of ridge."),

@@ -53,7 +53,7 @@ def plan_design(
     classes, codes = np.unique(table.factor(target).astype(str), return_inverse=True)
     if len(classes) < 2:
         raise StimulusError(
-            f"target {target!r} needs at least two classes; the table has only {classes[0]!r}."
+            f"target {target!r} needs at least two classes; the table has only {str(classes[0])!r}."
         )
     if not folds:
         raise ValueError("folds must hold at least one fold; make them with make_folds.")
@@ -76,12 +76,16 @@ def _check_fold(fold: Fold, table: StimulusTable, classes: np.ndarray, codes: np
     both = np.intersect1d(fold.train, fold.test)
     if len(both):
         raise StimulusError(
-            f"stimulus {table.stimulus_ids[both[0]]!r} is in both the training and the test part of fold "
-            f"{fold.name!r}."
+            f"stimulus {str(table.stimulus_ids[both[0]])!r} is in both the training and the test part of "
+            f"fold {fold.name!r}."
         )
     unseen = np.setdiff1d(codes[fold.test], codes[fold.train])
     if len(unseen) or len(fold.test) == 0:
-        what = f"no training stimulus of class {classes[unseen[0]]!r}" if len(unseen) else "no test stimulus"
+        what = (
+            f"no training stimulus of class {str(classes[unseen[0]])!r}"
+            if len(unseen)
+            else "no test stimulus"
+        )
         raise StimulusError(f"fold {fold.name!r} has {what}; use fewer folds or hold out another factor.")
 
 

@@ -33,7 +33,8 @@ class _LinearProbe(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least two classes; y holds 1 class ({self.classes_[0]!r})."
+                f"{type(self).__name__} needs at least two classes; y holds 1 class "
+                f"({str(self.classes_[0])!r})."
             )
         return X, codes
 

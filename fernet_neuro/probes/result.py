@@ -282,7 +282,7 @@ class ProbeReport:
             content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
             results = _read_frame(folder / "results.csv", RESULT_COLUMNS)
             confusion = _read_frame(folder / "confusion.csv", CONFUSION_COLUMNS)
-            with np.load(folder / "null.npz", allow_pickle=False) as arrays:
+            with (folder / "null.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 null_scores = {_split_key(name): arrays[name] for name in arrays.files}
             return cls(results, confusion, null_scores, content["layers"], content["settings"])
         except (ValueError, KeyError, BadZipFile, EOFError, FileNotFoundError) as error:
@@ -418,11 +418,13 @@ def _typed(frame: pd.DataFrame, columns: dict[str, type]) -> pd.DataFrame:
 
 
 def _read_frame(path: Path, columns: dict[str, type]) -> pd.DataFrame:
-    # Text stays text: a class may be called "NA" or "007"; only numbers may be empty.
-    numbers = {name: [""] for name, kind in columns.items() if kind is float}
-    frame = pd.read_csv(
-        path, dtype=columns, keep_default_na=False, na_values=numbers, float_precision="round_trip"
-    )
+    # Text stays text: a class may be called "NA" or "007". Only numbers may be empty, and Python reads them
+    # back to the last bit.
+    as_text = {name: str if kind is float else kind for name, kind in columns.items()}
+    frame = pd.read_csv(path, dtype=as_text, keep_default_na=False)
+    for name, kind in columns.items():
+        if kind is float:
+            frame[name] = [float(text) if text else np.nan for text in frame[name]]
     return _typed(frame, columns)
 
 

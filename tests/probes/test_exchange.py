@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.probes.exchange import (
+    check_permute_within,
+    plan_control_task,
+    plan_exchange,
+    plan_strata,
+)
+from fernet_neuro.stimuli.table import StimulusTable
+
+
+def test_expression_labels_move_within_people_and_stay_on_near_duplicates(table_of, rng):
+    table = table_of(n_views=3)
+    plan = plan_exchange(table, "expression", "identity")
+    assert (plan.within, plan.units) == ("identity", "identity x expression")
+    labels = plan.draw(50, rng)[:, plan.unit_of]
+    frame = table.frame
+    for draw in labels:
+        by_item = frame.assign(label=draw).groupby(["identity", "expression"])["label"]
+        assert (by_item.nunique() == 1).all()
+        by_person = frame.assign(label=draw).groupby("identity")["label"]
+        assert (by_person.nunique() == 4).all()
+    assert len(np.unique(labels, axis=0)) == 50
+
+
+@pytest.mark.parametrize(
+    ("target", "holdout", "within"),
+    [
+        ("expression", "identity", "identity"),
+        ("expression", "kdef10", "identity"),
+        ("expression", "session", "identity"),
+        ("expression", "view", "identity"),
+        ("identity", "expression", "expression"),
+        ("identity", "session", "expression"),
+        ("identity", "random", "expression"),
+        ("identity", "view", "view"),
+        ("view", "identity", "identity"),
+    ],
+)
+def test_labels_are_exchanged_within(table_of, target, holdout, within):
+    assert plan_exchange(table_of(n_views=3), target, holdout).within == within
+
+
+def test_people_who_show_one_expression_each_are_exchanged_whole(table_of, rng):
+    frame = table_of().frame
+    one_each = (
+        frame["expression"]
+        == np.array(["anger", "fear", "happiness", "neutral"])[frame["identity"].str[2:].astype(int) % 4]
+    )
+    table = StimulusTable.from_frame(frame[one_each])
+    plan = plan_exchange(table, "expression", "random")
+    assert (plan.within, plan.units) == (None, "identity x expression")
+    labels = plan.draw(20, rng)[:, plan.unit_of]
+    assert all(
+        table.frame.assign(label=draw).groupby("identity")["label"].nunique().max() == 1 for draw in labels
+    )
+
+
+def test_identity_without_expressions_falls_to_sessions_then_to_single_stimuli(table_of):
+    frame = table_of(n_expressions=1).frame
+    table = StimulusTable.from_frame(frame)
+    assert plan_exchange(table, "identity", "session").within == "session"
+    plan = plan_exchange(StimulusTable.from_frame(frame.assign(session="")), "identity", "random")
+    assert (plan.within, plan.units) == (None, "single stimuli")
+
+
+def test_order_of_stimuli_does_not_change_the_units(table_of, rng):
+    table = table_of()
+    shuffled = table.align_to(rng.permutation(table.stimulus_ids))
+    first, other = (plan_exchange(item, "expression", "identity") for item in (table, shuffled))
+    np.testing.assert_array_equal(first.unit_labels, other.unit_labels)
+    by_id = dict(zip(shuffled.stimulus_ids, other.unit_of, strict=True))
+    assert [by_id[name] for name in table.stimulus_ids] == first.unit_of.tolist()
+
+
+def test_exchanges_that_change_nothing_are_refused(table_of):
+    with pytest.raises(StimulusError, match="only renames the classes"):
+        plan_exchange(table_of(n_expressions=1), "identity", "session", permute_within="expression").check()
+    with pytest.raises(StimulusError, match="each group has one label"):
+        plan_exchange(
+            table_of().select(session="A"), "identity", "random", permute_within="stimulus_id"
+        ).check()
+
+
+def test_exchange_within_the_target_is_refused(table_of):
+    with pytest.raises(StimulusError, match="permute_within='expression' is the target itself"):
+        plan_exchange(table_of(), "expression", "identity", permute_within="expression")
+
+
+def test_unknown_factor_is_refused_with_a_suggestion(table_of):
+    with pytest.raises(ValueError, match=r"permute_within='identiy' is not known.*Did you mean 'identity'"):
+        check_permute_within(table_of(), "identiy")
+    assert check_permute_within(table_of(), None) is None
+
+
+def test_control_task_needs_items(table_of):
+    plan = plan_control_task(table_of(), "identity")
+    assert plan.within == "expression"
+    frame = table_of().frame.assign(identity="")
+    assert plan_control_task(StimulusTable.from_frame(frame), "expression") is None
+    assert plan_control_task(table_of(n_expressions=1), "identity") is None
+
+
+def test_strata_are_people_for_expressions_and_single_stimuli_without_people(table_of):
+    table = table_of()
+    assert len(np.unique(plan_strata(table, "expression"))) == 7
+    assert len(np.unique(plan_strata(table, "identity"))) == 4
+    nameless = StimulusTable.from_frame(table.frame.assign(identity=""))
+    assert len(np.unique(plan_strata(nameless, "expression"))) == len(table)

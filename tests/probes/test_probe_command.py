@@ -1,0 +1,155 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from fernet_neuro.activations.store import write_store
+from fernet_neuro.cli.app import main
+from fernet_neuro.probes.result import ProbeReport
+from fernet_neuro.stimuli.table import StimulusTable
+
+NETWORK = """
+from torch import nn
+
+def build():
+    pool = nn.AdaptiveAvgPool2d(2)
+    return nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), pool, nn.Flatten(), nn.Linear(20, 7))
+"""
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "probe", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        output = capsys.readouterr()
+        return exit_info.value.code or 0, output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def store(noise_table, simulated, rng, tmp_path):
+    activations = simulated(noise_table, rng, expression=1.5, identity=1.0)
+    return write_store(tmp_path / "store", noise_table, [activations])
+
+
+OPTIONS = ("--layer", "layer4", "--n-folds", 4, "--permutations", 39)
+
+
+def test_store_is_probed_with_a_table_of_the_layers(run, store, tmp_path):
+    code, out, err = run(store.path, *OPTIONS, "--out", tmp_path / "out")
+    assert code == 0, err
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[:3] for line in lines if "ridge" in line] == [
+        ["network", "layer4", "ridge"],
+        ["control-task", "layer4", "ridge"],
+        ["pixels", "pixels", "ridge"],
+    ]
+    assert "within identity" in out
+    assert "untrained" in out
+    report = ProbeReport.load(tmp_path / "out")
+    assert report.layers[0]["p_value"] == pytest.approx(1 / 40)
+
+
+def test_json_is_the_summary_and_nothing_else(run, store, tmp_path):
+    code, out, err = run(store.path, *OPTIONS, "--out", tmp_path / "out", "--no-controls", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads((tmp_path / "out" / "summary.json").read_text())
+
+
+def test_network_is_extracted_with_its_untrained_twin_and_only_once(run, noise_table, tmp_path):
+    (tmp_path / "net.py").write_text(NETWORK)
+    arguments = [f"{tmp_path / 'net.py'}:build", "--stimuli", tmp_path / "table.csv", "--layer", "0"]
+    arguments += [
+        "--layer",
+        "4",
+        "--size",
+        16,
+        "--n-folds",
+        2,
+        "--permutations",
+        9,
+        "--out",
+        tmp_path / "out",
+    ]
+    code, _, err = run(*arguments)
+    assert code == 0, err
+    report = ProbeReport.load(tmp_path / "out")
+    assert {(row["source"], row["layer"]) for row in report.layers} == {
+        *((source, layer) for source in ("network", "untrained", "control-task") for layer in "04"),
+        ("pixels", "pixels"),
+    }
+    manifest = tmp_path / "out" / "stores" / "seed0" / "manifest.json"
+    before = manifest.stat().st_mtime_ns
+    assert run(*arguments, "--overwrite")[0] == 0
+    assert manifest.stat().st_mtime_ns == before
+    assert ProbeReport.load(tmp_path / "out") == report
+
+
+def test_several_sources_are_training_seeds(run, noise_table, simulated, tmp_path):
+    for seed in range(3):
+        activations = simulated(noise_table, np.random.default_rng(seed), expression=0.3)
+        write_store(tmp_path / f"store{seed}", noise_table, [activations])
+    sources = [tmp_path / f"store{seed}" for seed in range(3)]
+    code, out, err = run(*sources, *OPTIONS, "--out", tmp_path / "out", "--no-controls")
+    assert code == 0, err
+    assert "training seeds" in out
+    assert ProbeReport.load(tmp_path / "out").layers[0]["n_training_seeds"] == 3
+
+
+def test_a_finished_report_is_not_overwritten_unasked(run, store, tmp_path):
+    arguments = (store.path, *OPTIONS, "--out", tmp_path / "out", "--no-controls")
+    assert run(*arguments)[0] == 0
+    before = (tmp_path / "out" / "summary.json").read_bytes()
+    code, _, err = run(*arguments, "--seed", 3)
+    assert code == 2
+    assert "already holds summary.json; add --overwrite" in err
+    assert (tmp_path / "out" / "summary.json").read_bytes() == before
+    assert run(*arguments, "--seed", 3, "--overwrite")[0] == 0
+    assert (tmp_path / "out" / "summary.json").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--layer", "layr4"), "no layer 'layr4'. Did you mean 'layer4'?"),
+        ((), "name layers with --layer NAME"),
+        (("--layer", "layer4", "--target", "expresion"), "Did you mean 'expression'?"),
+        (("--layer", "layer4", "--target", "view"), "at least two classes"),
+        (("--layer", "layer4", "--holdout", "sessions"), "Did you mean 'session'?"),
+        (("--layer", "layer4", "--readout", "rige"), "Did you mean 'ridge'?"),
+        (("--layer", "layer4", "--holdout", "expression"), "cannot be read out while it is held out"),
+        (("--layer", "layer4", "--permute-within", "people"), "permute_within='people' is not known"),
+        (("--layer", "layer4", "--untrained", "a", "--untrained", "b"), "one --untrained store per SOURCE"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(run, store, tmp_path, arguments, message):
+    code, out, err = run(store.path, "--n-folds", 4, *arguments, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_store_cut_short_is_one_line(run, store, tmp_path):
+    layer = max(store.path.glob("*.npy"), key=lambda path: path.stat().st_size)
+    layer.write_bytes(layer.read_bytes()[:100])
+    code, _, err = run(store.path, *OPTIONS, "--out", tmp_path / "out")
+    assert code == 2
+    assert layer.name in err
+
+
+def test_labels_are_checked_before_a_network_runs(run, noise_table, tmp_path):
+    frame = noise_table.frame.drop(columns="identity")
+    StimulusTable.from_frame(frame, root=tmp_path).write(tmp_path / "nameless.csv")
+    code, _, err = run(
+        "no-such-network", "--stimuli", tmp_path / "nameless.csv", *OPTIONS, "--out", tmp_path / "out"
+    )
+    assert code == 2
+    assert "24 of 24 stimuli have no 'identity'" in err
+    code, _, err = run("no-such-network", *OPTIONS, "--out", tmp_path / "out")
+    assert code == 2
+    assert "--stimuli TABLE is needed" in err
