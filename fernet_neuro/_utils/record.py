@@ -1,7 +1,7 @@
 """Where a result comes from: package versions, commit and platform, as plain values for JSON.
 
-What belongs here: facts about the surroundings that may explain different numbers; never names of hosts, users
-or folders.
+What belongs here: facts about the surroundings that may explain different numbers; never names of hosts,
+users or folders.
 """
 
 import os

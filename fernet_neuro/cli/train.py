@@ -34,11 +34,12 @@ def train(
 
     The run folder gets recipe.yaml, record.json, log.csv, checkpoints/ and, when complete, model/.
 
-    Examples:
-
+    Examples
+    --------
         fernet-neuro train configs/train/identification.yaml --stimuli faces/table.csv --out runs/identity
 
-        fernet-neuro train configs/train/expression.yaml --stimuli faces/table.csv --out runs/e1 --set seed=1 --resume
+        fernet-neuro train configs/train/expression.yaml --stimuli faces/table.csv --out runs/e1 --set seed=1
+        --resume
 
         torchrun --nproc_per_node 4 -m fernet_neuro train RECIPE --out runs/big --device cuda
     """
@@ -91,8 +92,8 @@ def verify(
 
     Each fold is tested at the threshold chosen on all others; the equal-error rate is over all pairs.
 
-    Examples:
-
+    Examples
+    --------
         fernet-neuro verify runs/verification --pairs pairs.csv --make --stimuli faces/table.csv --json
 
         fernet-neuro verify runs/lfw --pairs lfw/pairs.txt --stimuli lfw/table.csv

@@ -1,4 +1,4 @@
-"""Random changes to a batch of training images, each a function of seed, epoch and position in the epoch alone.
+"""Random changes to training images, each a function of seed, epoch and the image's place in the table alone.
 
 What belongs here: augmentation on tensors, a whole batch at a time, so that neither the number of workers nor
 of processes nor a resumed run changes a pixel.

@@ -1,6 +1,7 @@
 """Cross-entropy over the values of one factor: the part that identification and expression training share.
 
-What belongs here: labels, class weights and accuracy; which factor and what is held out is in their own files.
+What belongs here: labels, class weights and accuracy; which factor and what is held out is in their own
+files.
 """
 
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ class ClassificationTask(TrainingTask):
         self._weights: Tensor | None = None
         if self.class_weights == "balanced":
             counts = np.bincount(self._train.targets, minlength=len(self.classes))
-            # Mean 1 over the training stimuli. Differs from torch's weighted mean, which divides by the weights
-            # that happen to be in the batch and so depends on how a batch is shared out.
+            # Mean 1 over the training stimuli. Differs from torch's weighted mean, which divides by the
+            # weights that happen to be in the batch and so depends on how a batch is shared out.
             self._weights = torch.from_numpy(counts.sum() / (len(counts) * counts)).float()
 
     def plan_epoch(self, epoch: int) -> Items:  # noqa: ARG002 - each epoch shows all images

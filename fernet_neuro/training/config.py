@@ -33,8 +33,8 @@ class TrainSettings(Settings):
     val_share : float
         Share held out for validation, in [0, 1); 0 for none.
     val_by : {"auto", "identity", "session", "view", "random"}
-        What is held out as a whole. "random" holds out rows within each identity, keeping pictures that differ
-        in session alone on one side; "auto" is "random" for identification and "identity" otherwise.
+        What is held out as a whole. "random" holds out rows within each identity, keeping pictures that
+        differ in session alone on one side; "auto" is "random" for identification and "identity" otherwise.
     pairs, val_pairs : str or None
         Pair files (LFW's format or CSV) for verification; without them pairs are drawn by seed.
     pairs_per_epoch : int or None
@@ -48,7 +48,7 @@ class TrainSettings(Settings):
     optimiser, lr, momentum, betas, weight_decay
         `momentum` belongs to sgd, `betas` to adam and adamw.
     schedule : {"cosine", "step", "constant"}
-        "step" multiplies by `step_factor` every `step_epochs`; all follow a linear warm-up of `warmup_epochs`.
+        "step" multiplies by `step_factor` each `step_epochs`; a linear warm-up of `warmup_epochs` comes first.
     augment : list of {"hflip", "crop", "colour", "erase"}
         Random changes to training images.
     crop_padding : float

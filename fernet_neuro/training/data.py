@@ -1,4 +1,4 @@
-"""Images on their way to the network: decoded once and kept, or decoded by workers, in an order set by the seed.
+"""Images on their way to the network: decoded once and kept, or decoded by workers, in a seeded order.
 
 What belongs here: held-out shares, the order of an epoch, its global batches and each process's part of them.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
@@ -69,11 +69,23 @@ class ImageSource:
         n_sharing: int = 1,
         verbose: bool = False,
     ) -> None:
-        self._images = _DecodedImages(table, preprocessing)
-        self._n_jobs = n_jobs
+        self._plan = _Plan()
+        # One loader for the whole run: its workers outlive an epoch, since starting them takes seconds.
+        self._loader: DataLoader | None = DataLoader(
+            _DecodedImages(table, preprocessing),
+            sampler=self._plan,
+            batch_size=None,
+            num_workers=n_jobs,
+            persistent_workers=n_jobs > 0,
+            # Its own generator: the loader seeds its workers from torch's at each pass, which would shift
+            # dropout.
+            generator=torch.Generator(),
+        )
         needed = n_sharing * self.estimate_memory(len(table), preprocessing.size)
-        in_memory = cache == "memory" or (cache == "auto" and needed <= MEMORY_SHARE * _machine_memory())
-        self._cached = self._decode_all(verbose) if in_memory else None
+        self._cached: Tensor | None = None
+        if cache == "memory" or (cache == "auto" and needed <= MEMORY_SHARE * _machine_memory()):
+            self._cached = self._decode_all(len(table), preprocessing.size, verbose)
+            self._loader = None
 
     @staticmethod
     def estimate_memory(n_images: int, size: int) -> int:
@@ -96,41 +108,43 @@ class ImageSource:
         if self._cached is not None:
             yield from (self._cached[torch.from_numpy(rows)] for rows in batches)
             return
-        # Workers hand errors over as values: raised there, they would arrive with the worker's traceback as text.
-        loader = DataLoader(
-            self._images,
-            sampler=batches,
-            batch_size=None,
-            num_workers=self._n_jobs,
-            multiprocessing_context="spawn" if self._n_jobs else None,
-        )
-        for loaded in loader:
+        self._plan.batches = batches
+        for loaded in self._loader or ():
+            # Workers hand errors over as values: raised there, they would arrive with a traceback as their
+            # text.
             if isinstance(loaded, StimulusError):
                 raise loaded
             yield loaded
 
-    def _decode_all(self, verbose: bool) -> Tensor:
-        self._cached = None
-        n_images, size = len(self._images), self._images.size
+    def _decode_all(self, n_images: int, size: int, verbose: bool) -> Tensor:
         decoded = torch.empty((n_images, 3, size, size), dtype=torch.uint8)
-        chunks = [
-            np.arange(first, min(first + DECODE_CHUNK, n_images))
-            for first in range(0, n_images, DECODE_CHUNK)
-        ]
+        firsts = range(0, n_images, DECODE_CHUNK)
+        chunks = [np.arange(first, min(first + DECODE_CHUNK, n_images)) for first in firsts]
         parts = track(self.iterate(chunks), "Decoding images", total=len(chunks), verbose=verbose)
         for rows, part in zip(chunks, parts, strict=True):
             decoded[rows[0] : rows[-1] + 1] = part
         return decoded
 
 
+class _Plan(Sampler):
+    """Hands out the arrays of row numbers that were last put in `batches`."""
+
+    batches: Sequence[np.ndarray] = ()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
 class _DecodedImages(Dataset):
-    """Decodes the pictures of an array of row numbers; an undecodable one makes the result a `StimulusError`."""
+    """Decodes the pictures of an array of row numbers; a bad one makes the result a `StimulusError`."""
 
     def __init__(self, table: StimulusTable, preprocessing: Preprocessing) -> None:
         self._ids = table.stimulus_ids
         self._paths = [str(path) for path in table.paths()]
         self._preprocessing = preprocessing
-        self.size = preprocessing.size
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -166,7 +180,7 @@ def split_batches(order: np.ndarray, batch_size: int, n_processes: int = 1) -> l
     """
     if batch_size % n_processes:
         raise ValueError(
-            f"batch_size={batch_size} cannot be shared evenly by {n_processes} processes; use a multiple of it."
+            f"batch_size={batch_size} cannot be shared evenly by {n_processes} processes; use a multiple."
         )
     size = min(batch_size, len(order) // n_processes * n_processes)
     if size < max(2, n_processes):
@@ -198,8 +212,8 @@ def iterate_batches(
 def hold_out_within_identity(table: StimulusTable, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return training and held-out row numbers, the latter about `share` of each identity's pictures.
 
-    Pictures of one identity that differ in nothing but the session are near copies of each other, so they stay
-    on one side. An identity with a single such group stays in training.
+    Pictures of one identity that differ in nothing but the session are near copies of each other, so they
+    stay on one side. An identity with a single such group stays in training.
     """
     identities = table.factor("identity")
     groups = _near_copies(table)
@@ -230,7 +244,7 @@ def hold_out_groups(
     names = np.unique(values)
     if len(names) < 2:
         raise StimulusError(
-            f"a validation share held out by {by!r} needs two or more values of it; the table has {len(names)}. "
+            f"a validation share held out by {by!r} needs two or more values; the table has {len(names)}. "
             f"Set val_by or val_share: 0."
         )
     n_held = min(max(least, round(share * len(names))), len(names) - 1)
@@ -261,7 +275,7 @@ def split_validation(
         train, val = hold_out_groups(table, by, settings.val_share, settings.seed, least)
     if len(val) == 0:
         raise StimulusError(
-            f"val_share={settings.val_share} by {by!r} holds no stimulus out of {len(table)}; raise it, or set it to 0."
+            f"val_share={settings.val_share} by {by!r} holds no stimulus out of {len(table)}; raise it, or set 0."
         )
     return table.select(train), table.select(val)
 
@@ -277,13 +291,13 @@ def check_people_apart(train: StimulusTable, val: StimulusTable) -> None:
     both = sorted(set(train.factor("identity")) & set(val.factor("identity")))
     if both:
         raise StimulusError(
-            f"{len(both)} identities are in both training and validation stimuli (first: {both[0]!r}); leave them out "
-            f"of one, or set val_by: random to validate on known people."
+            f"{len(both)} identities are in both training and validation stimuli (first: {both[0]!r}); leave "
+            f"them out of one, or set val_by: random to validate on known people."
         )
 
 
 def _near_copies(table: StimulusTable) -> np.ndarray:
-    """Return a group number per row: equal where expression and view are, or one per row where both are empty."""
+    """Return a group number per row: equal where expression and view are, or a row."""
     labels = [table.factor(name, complete=False) for name in ("expression", "view")]
     names = np.array(["\x1f".join(pair) for pair in zip(*labels, strict=True)])
     names = np.where(names == "\x1f", table.stimulus_ids, names)

@@ -77,9 +77,10 @@ def fit(
 ) -> LayeredModel:
     """Train a network by a recipe and return it, on the CPU and in eval mode.
 
-    `out` becomes a run folder: ``recipe.yaml``, ``record.json``, ``log.csv``, ``checkpoints/`` and, once complete,
-    ``model/``. On the CPU the same recipe gives the same bits, also after a kill at any moment and a resume, as
-    long as the number of threads and processes, the machine's kind and the package versions stay the same.
+    `out` becomes a run folder: ``recipe.yaml``, ``record.json``, ``log.csv``, ``checkpoints/`` and, once
+    complete, ``model/``. On the CPU the same recipe gives the same bits, also after a kill at any moment and
+    a resume, as long as the number of threads and processes, the machine's kind and the package versions stay
+    the same.
 
     Parameters
     ----------
@@ -99,19 +100,22 @@ def fit(
     Raises
     ------
     StoreError
-        If `out` holds something and `resume` is not asked for, or a checkpoint is damaged or cannot be written.
+        If `out` holds something and `resume` is not asked for, or a checkpoint is damaged or cannot be
+        written.
     StimulusError
         If images or labels are missing or unfit for the task.
     ValueError
-        If the recipe does not fit table, model or device, or differs from the one that the run was started with.
+        If the recipe does not fit table, model or device, or differs from the one that the run was started
+        with.
     NonFiniteLossError
         If the loss is no longer finite.
 
     Notes
     -----
-    Several processes (``torchrun`` or ``accelerate launch``) share each batch, and average gradients, so that their
-    losses are those of one process. Batch normalisation sees its own process's share alone, except on CUDA,
-    where it is synchronised; on several CPU processes set ``freeze_batchnorm`` or expect small differences.
+    Several processes (``torchrun`` or ``accelerate launch``) share each batch, and average gradients, so that
+    their losses are those of one process. Batch normalisation sees its own process's share alone, except on
+    CUDA, where it is synchronised; on several CPU processes set ``freeze_batchnorm`` or expect small
+    differences.
     """
     check_range("n_jobs", n_jobs, 0)
     folder = RunFolder(Path(out))
@@ -188,8 +192,8 @@ def _check_outputs(settings: TrainSettings, model: LayeredModel, n_classes: int)
         shape = tuple(model.module(make_example(model.card.preprocessing)).shape)
     if isinstance(model.module, SiameseNet) or shape != (1, n_classes):
         raise ValueError(
-            f"task {settings.task} needs one output per class, shape (1, {n_classes}); model {settings.model!r} "
-            f"gives {shape} for one image."
+            f"task {settings.task} needs one output per class, shape (1, {n_classes}); model "
+            f"{settings.model!r} gives {shape} for one image."
         )
 
 
@@ -197,6 +201,8 @@ def _check_outputs(settings: TrainSettings, model: LayeredModel, n_classes: int)
 def _start_accelerator(settings: TrainSettings, device: str) -> Iterator[Accelerator]:
     """Yield an Accelerator, and leave no trace of it: its state is global and would bind the next run."""
     kind = pick_device(device)
+    if settings.precision == "fp16" and kind == "cpu":
+        raise ValueError("precision='fp16' needs an accelerator; on the CPU use 'bf16' or 'no'.")
     accelerator = Accelerator(mixed_precision=settings.precision, cpu=kind == "cpu")
     try:
         yield accelerator
@@ -263,8 +269,8 @@ def _read_last(folder: RunFolder, accelerator: Accelerator) -> Checkpoint | None
     checkpoint = read_checkpoint(found[-1])
     if len(checkpoint.rng) != accelerator.num_processes:
         raise ValueError(
-            f"{folder.path} was trained by {len(checkpoint.rng)} processes and can be resumed by as many alone; "
-            f"got {accelerator.num_processes}."
+            f"{folder.path} was trained by {len(checkpoint.rng)} processes and can be resumed by as many "
+            f"alone; got {accelerator.num_processes}."
         )
     return checkpoint
 

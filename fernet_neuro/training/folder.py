@@ -1,6 +1,7 @@
-"""The run folder: what may be started, resumed or must be left alone, and the record of where a run comes from.
+"""The run folder: what may be started, resumed or must be left alone, and where a run comes from.
 
-What belongs here: ``recipe.yaml``, ``record.json`` and the rules that keep a finished or foreign folder unharmed.
+What belongs here: ``recipe.yaml``, ``record.json`` and the rules that keep a finished or foreign folder
+unharmed.
 """
 
 import json
@@ -16,6 +17,7 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.training.config import LOCATION_KEYS, TrainSettings, explain_changes
 
 FORMAT = 1
+_STATES = {"complete": "finished", "started": "started"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class RunFolder:
             )
         if state in ("started", "complete") and not resume:
             raise StoreError(
-                f"{self.path} holds a {'finished' if state == 'complete' else 'started'} run; nothing was changed. "
+                f"{self.path} holds a {_STATES[state]} run; nothing was changed. "
                 f"Go on with --resume, or choose another --out."
             )
         return state
@@ -123,7 +125,7 @@ class RunFolder:
         self.write_record(settings, {**record, "status": "running"})
 
     def write_record(self, settings: TrainSettings, record: dict[str, Any]) -> None:
-        """Write the record; files outside the run appear by digest alone, since their places mean nothing elsewhere."""
+        """Write the record; files outside the run appear by digest alone, as paths mean nothing elsewhere."""
         values = settings.model_dump(mode="json", exclude=set(LOCATION_KEYS))
         text = json.dumps({"format": FORMAT, "settings": values, "seed": settings.seed, **record}, indent=2)
         write_text(self.record, text + "\n")

@@ -23,7 +23,8 @@ def make_identification(
     """
     if settings.val_by == "identity":
         raise ValueError(
-            "val_by='identity' cannot validate identification: nobody held out has a class. Use random or session."
+            "val_by='identity' cannot validate identification: nobody held out has a class; "
+            "use random or session."
         )
     train, val = split_validation(settings, table, val_table, default="random")
     return ClassificationTask(

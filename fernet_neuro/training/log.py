@@ -16,9 +16,11 @@ from fernet_neuro._utils.progress import make_progress
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.training.state import Progress
 
-#: Columns of log.csv. `step` counts optimiser steps, `seconds` time spent on the run, `images_per_s` training alone.
+#: Columns of log.csv: `step` counts optimiser steps, `seconds` the time spent on the run, and `images_per_s`
+#: is of training alone, without validation.
 LOG_COLUMNS = (
-    "epoch", "step", "split", "loss", "accuracy", "balanced_accuracy", "eer", "auc", "lr", "images_per_s", "seconds",
+    "epoch", "step", "split", "loss", "accuracy", "balanced_accuracy", "eer", "auc",
+    "lr", "images_per_s", "seconds",
 )  # fmt: skip
 
 

@@ -175,7 +175,7 @@ def _check_loss(run: Run, loss: float, rows: np.ndarray) -> None:
     if not np.isfinite(loss):
         ids = run.task.train_table.stimulus_ids[rows.reshape(-1)]
         raise NonFiniteLossError(
-            f"the loss became {loss} at step {run.progress.step + 1} (epoch {run.progress.epoch + 1}); stimuli of "
-            f"that batch: {format_options(ids, 512)}. Look at these images, or lower lr ({run.settings.lr}); the last "
-            f"checkpoint is kept."
+            f"the loss became {loss} at step {run.progress.step + 1} (epoch {run.progress.epoch + 1}); "
+            f"stimuli of that batch: {format_options(ids, 512)}. Look at these images, or lower lr "
+            f"({run.settings.lr}); the last checkpoint is kept."
         )

@@ -1,12 +1,13 @@
 """Pairs of faces, same or different, and how well scores tell them apart.
 
-What belongs here: making and reading pairs, and verification measures in NumPy alone; networks are not known here.
+What belongs here: making and reading pairs, and verification measures in NumPy alone; networks are not known
+here.
 
 References
 ----------
 [1] Huang, G. B., Ramesh, M., Berg, T., & Learned-Miller, E. (2007). Labeled Faces in the Wild. University of
-    Massachusetts, Amherst, Technical Report 07-49. Its "View 2" chooses a threshold on nine folds and tests it on
-    the tenth.
+    Massachusetts, Amherst, Technical Report 07-49. Its "View 2" chooses a threshold on nine folds and tests
+    it on the tenth.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class VerificationResult:
     folds : DataFrame
         One row per fold: ``fold, n_pairs, threshold, accuracy``.
     accuracy, accuracy_se : float
-        Mean over folds, and its standard error (shares, 0 to 1; chance level .5). The error is NaN for one fold.
+        Mean over folds, and its standard error (shares, 0 to 1; chance level .5). The error is NaN for one
+        fold.
     eer, auc : float
         Equal-error rate and area under the ROC curve over all pairs (shares, 0 to 1).
     scores : DataFrame
@@ -93,7 +95,7 @@ def compute_eer(scores: np.ndarray, same: np.ndarray) -> float:
 
 
 def compute_auc(scores: np.ndarray, same: np.ndarray) -> float:
-    """Return the area under the ROC curve: how often a same pair scores above a different one (ties count half).
+    """Return the area under the ROC curve: how often a same pair scores above a different one, ties half.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def choose_threshold(scores: np.ndarray, same: np.ndarray) -> float:
 
 
 def evaluate_scores(pairs: pd.DataFrame, scores: np.ndarray) -> VerificationResult:
-    """Return accuracy over folds, each at the threshold chosen on all others [1], with EER and AUC over all pairs.
+    """Return accuracy over folds, each at the threshold chosen on all others [1], with overall EER and AUC.
 
     Parameters
     ----------
@@ -229,7 +231,8 @@ def make_pairs(
     names = np.unique(identities)
     if len(names) < 2 * n_folds:
         raise StimulusError(
-            f"{n_folds} folds with different people need {2 * n_folds} identities or more; the table has {len(names)}."
+            f"{n_folds} folds with different people need {2 * n_folds} identities or more; "
+            f"the table has {len(names)}."
         )
     rng = make_rng(seed, "verification pairs")
     parts = []
@@ -242,7 +245,7 @@ def make_pairs(
 
 
 def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
-    """Read pairs of stimuli of `table` from a ``.csv`` with the columns `PAIR_COLUMNS`, or LFW's ``.txt`` files.
+    """Read pairs of stimuli of `table` from a ``.csv`` with columns `PAIR_COLUMNS`, or LFW's ``.txt`` files.
 
     Raises
     ------
@@ -260,7 +263,8 @@ def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
     missing = [name for name in PAIR_COLUMNS if name not in pairs]
     if missing:
         raise StimulusError(
-            f"pairs file {source} lacks the columns {format_options(missing)}; it needs {format_options(PAIR_COLUMNS)}."
+            f"pairs file {source} lacks the columns {format_options(missing)}; "
+            f"it needs {format_options(PAIR_COLUMNS)}."
         )
     find_pair_rows(pairs, table)
     return pairs

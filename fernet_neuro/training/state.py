@@ -6,6 +6,7 @@ What belongs here: what a killed run needs to go on to the same bits, and nothin
 import contextlib
 import io
 import json
+import pickle
 import random
 import re
 import shutil
@@ -27,6 +28,8 @@ from fernet_neuro.exceptions import FernetError, StoreError
 
 #: Checkpoints that stay; the second is there for a first that proves damaged.
 N_KEPT = 2
+#: What reading a file that was cut, removed or tampered with can raise.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError)
 _NAME = re.compile(r"step-(\d{8})")
 
 
@@ -89,7 +92,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `read_checkpoint` found: state dicts on the CPU, one random state per process, and the progress."""
+    """What `read_checkpoint` found: state dicts on the CPU, a random state per process, and the progress."""
 
     weights: dict[str, torch.Tensor]
     optimiser: dict[str, Any]
@@ -174,10 +177,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         state = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
         progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
         return Checkpoint(weights, state["optimiser"], state["scaler"], state["rng"], progress)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*_DAMAGE, SafetensorError) as error:
         raise StoreError(
-            f"checkpoint {path} is damaged ({type(error).__name__}); remove that folder and resume from the one "
-            f"before it."
+            f"checkpoint {path} is damaged ({type(error).__name__}); remove that folder and resume from the "
+            f"one before it."
         ) from error
 
 
@@ -188,7 +191,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def capture_rng() -> dict[str, Any]:
-    """Return the global random states of torch, NumPy and Python, as values that load without unpickling code."""
+    """Return the global random states of torch, NumPy and Python, as values that run no code."""
     legacy = np.random.get_state(legacy=False)  # noqa: NPY002 - a user's module may draw from it
     inner = legacy["state"]
     return {

@@ -1,4 +1,4 @@
-"""What the loop needs to know of a task: which images an epoch shows, what they should give, how well they did.
+"""What the loop needs to know of a task: what an epoch shows, what that should give, how well it did.
 
 What belongs here: the interface that the tasks of this package share; each task has its own file.
 """
@@ -56,7 +56,7 @@ class TrainingTask(ABC):
 
     @abstractmethod
     def forward(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Return logits (n_items, n_classes) for images (n_items * n_images_per_item, channels, size, size)."""
+        """Return logits (n_items, n_classes); the images of one item follow each other in `images`."""
 
     @abstractmethod
     def compute_losses(self, logits: Tensor, targets: Tensor) -> Tensor:

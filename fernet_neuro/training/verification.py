@@ -129,8 +129,8 @@ def make_verification(
 ) -> VerificationTask:
     """Return the task of telling same from different; people held out are, by default, not trained on.
 
-    With `pairs` in the recipe the pairs are fixed, as in LFW's development set; `val_pairs` then index `val_table`,
-    or the training table where there is none.
+    With `pairs` in the recipe the pairs are fixed, as in LFW's development set; `val_pairs` then index
+    `val_table`, or the training table where there is none.
 
     Raises
     ------
@@ -174,11 +174,12 @@ def evaluate_verification(
     Parameters
     ----------
     model : LayeredModel
-        A Siamese network scores by its own logits (same minus different), any other by the cosine similarity of
-        two outputs.
+        A Siamese network scores by its own logits (same minus different), any other by the cosine similarity
+        of two outputs.
     table : StimulusTable
     pairs : DataFrame
-        With columns ``fold, stimulus_id_1, stimulus_id_2, same``; see `pairs.make_pairs` and `pairs.read_pairs`.
+        With columns ``fold, stimulus_id_1, stimulus_id_2, same``; see `pairs.make_pairs` and
+        `pairs.read_pairs`.
     layer : str or None
         For networks that are not Siamese, the layer whose output is compared; None compares the last.
     n_jobs : int

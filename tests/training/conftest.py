@@ -1,0 +1,108 @@
+"""Small faces that can be learnt, and a network without and with what makes resuming hard."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.config import TrainSettings
+
+NETWORK = '''
+"""A network with dropout and batch statistics that kills its process when the file `kill` beside it says so."""
+
+import os
+import signal
+from pathlib import Path
+
+from torch import nn
+
+PLAN = Path(__file__).with_name("kill")
+
+
+class Net(nn.Sequential):
+    counts = {"step": 0, "write": 0}
+
+    def _count(self, event):
+        self.counts[event] += 1
+        if PLAN.exists() and PLAN.read_text().split() == [event, str(self.counts[event])]:
+            PLAN.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def forward(self, x):
+        if self.training:
+            self._count("step")
+        return super().forward(x)
+
+    def state_dict(self, *args, **kwargs):
+        # Once training has begun, asked for while a checkpoint is being written.
+        if self.counts["step"]:
+            self._count("write")
+        return super().state_dict(*args, **kwargs)
+
+
+def make(n_classes=5, size=16):
+    return Net(
+        nn.Conv2d(3, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.2),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, n_classes),
+    )
+
+
+def make_plain(n_classes=5, size=16):
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, 1), nn.GroupNorm(2, 6), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, n_classes),
+    )
+'''
+
+
+def make_faces(folder: Path, n_people: int = 6, seed: int = 0) -> StimulusTable:
+    """People differ in their lower half's pattern, expressions in their upper half's, with noise on both."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    expressions = {name: rng.integers(0, 256, (9, 18, 3)) for name in ("anger", "happiness", "neutral")}
+    rows = []
+    for person in range(n_people):
+        face = rng.integers(0, 256, (9, 18, 3))
+        for expression, pattern in expressions.items():
+            for session in "AB":
+                pixels = np.vstack([pattern, face]) + rng.normal(0, 15, (18, 18, 3))
+                name = f"p{person}_{expression}_{session}"
+                Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / f"{name}.png")
+                rows.append((name, f"{name}.png", f"p{person}", expression, "straight", session))
+    columns = ["stimulus_id", "path", "identity", "expression", "view", "session"]
+    table = StimulusTable.from_frame(pd.DataFrame(rows, columns=columns), root=folder)
+    table.write(folder / "table.csv")
+    return table
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> StimulusTable:
+    """36 learnable pictures of 6 people; never change the files."""
+    return make_faces(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """File of a network that can be told to kill its process."""
+    path = tmp_path / "net.py"
+    path.write_text(NETWORK)
+    return path
+
+
+@pytest.fixture
+def settings(network: Path) -> TrainSettings:
+    """Nine steps in three epochs, with everything on that holds a random state."""
+    return TrainSettings(
+        task="expression",
+        model=f"{network}:make",
+        model_options={"size": 16},
+        epochs=3,
+        batch_size=10,
+        lr=0.05,
+        augment=("hflip", "crop", "colour", "erase"),
+        val_share=0.17,
+        checkpoint_every=2,
+    )

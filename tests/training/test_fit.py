@@ -1,0 +1,305 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.models.registry import build_model
+from fernet_neuro.models.weights import load_model
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.fit import fit
+from fernet_neuro.training.pairs import make_pairs, write_pairs
+from fernet_neuro.training.state import NonFiniteLossError
+from fernet_neuro.training.verification import evaluate_verification
+
+
+def _read_log(out):
+    return pd.read_csv(out / "log.csv")
+
+
+def _listing(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_folder_holds_recipe_record_log_checkpoints_and_model(tmp_path, faces, settings):
+    out = tmp_path / "run"
+    model = fit(settings, out, table=faces)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoints", "log.csv", "model", "recipe.yaml", "record.json",
+    ]  # fmt: skip
+    record = json.loads((out / "record.json").read_text())
+    assert record["status"] == "complete"
+    assert record["digests"]["stimuli"] == faces.digest()
+    assert record["digests"]["weights"] == model.weight_digest()
+    assert record["task"]["classes"] == ["anger", "happiness", "neutral"]
+    assert record["last"]["epoch"] == 3
+    assert record["best"]["chosen_by"] == "val_balanced_accuracy"
+    assert record["steps"] == 9
+    assert str(faces.root) not in (out / "record.json").read_text()
+    assert not model.module.training
+    assert "expression on 30 stimuli of 5 identities" in model.card.training_data
+
+
+def test_the_log_has_a_row_per_epoch_and_split(tmp_path, faces, settings):
+    fit(settings.model_copy(update={"log_every": 3}), tmp_path / "run", table=faces)
+    log = _read_log(tmp_path / "run")
+    assert log.query("split != 'batch'")[["epoch", "step", "split"]].to_numpy().tolist() == [
+        [epoch, 3 * epoch, split] for epoch in (1, 2, 3) for split in ("train", "val")
+    ]
+    assert log.query("split == 'batch'")["step"].tolist() == [3, 6, 9]
+    assert log.query("split == 'val'")[["loss", "accuracy", "balanced_accuracy"]].notna().all(axis=None)
+    assert log.query("split == 'train'")[["loss", "lr", "images_per_s"]].notna().all(axis=None)
+
+
+def test_the_same_recipe_gives_the_same_bits_and_another_seed_does_not(tmp_path, faces, settings):
+    digests = [
+        fit(settings.model_copy(update={"seed": seed}), tmp_path / name, table=faces).weight_digest()
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_cache_and_workers_change_nothing(tmp_path, faces, settings):
+    kept = fit(settings, tmp_path / "kept", table=faces)
+    fresh = fit(settings.model_copy(update={"cache": "none"}), tmp_path / "fresh", table=faces, n_jobs=2)
+    assert kept.weight_digest() == fresh.weight_digest()
+
+
+def test_the_callers_random_states_are_left_alone(tmp_path, faces, settings):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    fit(settings, tmp_path / "run", table=faces)
+    assert torch.equal(torch.rand(2), expected)
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "options"),
+    [
+        ("identification", "resnet10-slim", {}),
+        ("expression", "resnet10-slim", {}),
+        ("verification", "siamese", {"trunk": "resnet10-slim"}),
+    ],
+)
+def test_each_task_learns_what_is_there(tmp_path, faces, task, model, options):
+    settings = TrainSettings(
+        task=task, model=model, model_options={**options, "size": 16}, epochs=12, batch_size=12, lr=0.003,
+        optimiser="adamw", val_stimuli=str(faces.root / "table.csv"), val_by="random",
+    )  # fmt: skip
+    fit(settings, tmp_path / "run", table=faces)
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    log = _read_log(tmp_path / "run").query("split == 'train'")
+    assert log["loss"].iloc[-1] < 0.7 * log["loss"].iloc[0]
+    assert record["last"]["val_accuracy"] > 0.8
+
+
+def test_kept_best_weights_are_those_of_the_best_epoch(tmp_path, faces, settings):
+    best = fit(settings.model_copy(update={"keep": "best"}), tmp_path / "best", table=faces)
+    record = json.loads((tmp_path / "best" / "record.json").read_text())
+    assert record["kept"] == "best"
+    # The checkpoint that ended the best epoch is gone or holds the very same weights.
+    shorter = settings.model_copy(update={"schedule": "constant", "keep": "best"})
+    fit(shorter, tmp_path / "long", table=faces)
+    n_best = json.loads((tmp_path / "long" / "record.json").read_text())["best"]["epoch"]
+    again = fit(
+        shorter.model_copy(update={"epochs": n_best, "keep": "last"}), tmp_path / "short", table=faces
+    )
+    kept = load_model(tmp_path / "long", code=settings.model)
+    assert kept.weight_digest() == again.weight_digest()
+    assert best.weight_digest() == load_model(tmp_path / "best", code=settings.model).weight_digest()
+
+
+def test_a_folder_with_anything_in_it_is_left_alone(tmp_path, faces, settings):
+    foreign = tmp_path / "thesis"
+    foreign.mkdir()
+    (foreign / "chapter1.txt").write_text("years of work")
+    for resume in (False, True):
+        with pytest.raises(StoreError, match=r"thesis exists and is no training run; nothing was changed"):
+            fit(settings, foreign, table=faces, resume=resume)
+    assert [path.name for path in foreign.iterdir()] == ["chapter1.txt"]
+
+
+def test_a_finished_run_is_refused_or_with_resume_returned_as_it_is(tmp_path, faces, settings):
+    out = tmp_path / "run"
+    model = fit(settings, out, table=faces)
+    before = _listing(out)
+    with pytest.raises(StoreError, match=r"holds a finished run; nothing was changed\. Go on with --resume"):
+        fit(settings, out, table=faces)
+    again = fit(settings, out, table=faces, resume=True)
+    assert again.weight_digest() == model.weight_digest()
+    assert _listing(out) == before
+
+
+def test_resume_names_what_was_changed(tmp_path, faces, settings):
+    out = tmp_path / "run"
+    fit(settings, out, table=faces)
+    changed = settings.model_copy(update={"lr": 0.06, "epochs": 4})
+    with pytest.raises(ValueError, match=r"changed: epochs: 3 -> 4; lr: 0\.05 -> 0\.06\."):
+        fit(changed, out, table=faces, resume=True)
+    fewer = faces.select(session="A")
+    with pytest.raises(ValueError, match="changed: the content of stimuli"):
+        fit(settings, out, table=fewer, resume=True)
+
+
+def test_resume_without_a_run_starts_one(tmp_path, faces, settings):
+    assert fit(settings, tmp_path / "run", table=faces, resume=True)
+
+
+def test_a_loss_that_is_not_finite_names_the_stimuli_and_keeps_the_checkpoint(tmp_path, faces, settings):
+    wild = settings.model_copy(update={"lr": 1e30, "checkpoint_every": 1, "augment": ()})
+    with pytest.raises(NonFiniteLossError, match=r"the loss became (nan|inf) at step \d+") as caught:
+        fit(wild, tmp_path / "run", table=faces)
+    named = [name for name in faces.stimulus_ids if name in str(caught.value)]
+    assert len(named) == 10
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_starting_from_saved_weights_keeps_all_but_the_classifier(tmp_path, faces):
+    first = TrainSettings(task="identification", model_options={"size": 16}, epochs=1, batch_size=12, lr=1e-3)
+    model = fit(first, tmp_path / "identity", table=faces)
+    second = first.model_copy(
+        update={"task": "expression", "weights": str(tmp_path / "identity"), "lr": 1e-12, "optimiser": "sgd",
+                "weight_decay": 0.0, "freeze_batchnorm": True}
+    )  # fmt: skip
+    tuned = fit(second, tmp_path / "expression", table=faces)
+    before, after = model.module.state_dict(), tuned.module.state_dict()
+    assert after["fc.weight"].shape[0] == 3
+    same = [name for name in before if not name.startswith("fc.")]
+    assert all(torch.allclose(before[name].float(), after[name].float(), atol=1e-9) for name in same)
+    assert "from weights identity" in tuned.card.training_data
+
+
+def test_batch_statistics_move_unless_frozen(tmp_path, faces, settings):
+    for frozen in (True, False):
+        changed = settings.model_copy(update={"freeze_batchnorm": frozen})
+        module = fit(changed, tmp_path / f"run{frozen}", table=faces).module
+        assert torch.equal(module[1].running_mean, torch.zeros(6)) is frozen
+
+
+def test_bf16_trains_and_resumes_to_float32_weights(tmp_path, faces, settings):
+    model = fit(settings.model_copy(update={"precision": "bf16"}), tmp_path / "run", table=faces)
+    full = fit(settings, tmp_path / "full", table=faces)
+    assert {value.dtype for value in model.module.parameters()} == {torch.float32}
+    assert model.weight_digest() != full.weight_digest()
+
+
+def test_channels_last_is_the_same_network(tmp_path, faces, settings):
+    logs = []
+    # Without dropout, whose mask is drawn in the order that values lie in memory.
+    settings = settings.model_copy(update={"model": settings.model + "_plain"})
+    for last in (False, True):
+        fit(settings.model_copy(update={"channels_last": last}), tmp_path / f"run{last}", table=faces)
+        logs.append(_read_log(tmp_path / f"run{last}")["loss"])
+    np.testing.assert_allclose(logs[0], logs[1], rtol=1e-4)
+
+
+def test_verification_by_fixed_pairs(tmp_path, faces):
+    pairs = make_pairs(faces, n_folds=3, n_per_fold=8)
+    write_pairs(pairs, tmp_path / "train.csv")
+    write_pairs(pairs.query("fold == 1"), tmp_path / "val.csv")
+    settings = TrainSettings(
+        task="verification", model="siamese", model_options={"size": 16}, epochs=2, batch_size=8, lr=0.01,
+        pairs=str(tmp_path / "train.csv"), val_pairs=str(tmp_path / "val.csv"),
+    )  # fmt: skip
+    model = fit(settings, tmp_path / "run", table=faces)
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["task"]["n_pairs_per_epoch"] == 24
+    assert record["task"]["n_val_pairs"] == 8
+    result = evaluate_verification(model, faces, pairs, device="cpu")
+    first = result.scores.query("fold == 1")
+    assert np.mean((first["score"] > 0) == first["same"]) == pytest.approx(record["last"]["val_accuracy"])
+
+
+def test_evaluation_agrees_with_a_pair_by_pair_forward_pass(faces):
+    pairs = make_pairs(faces, n_folds=3, n_per_fold=6)
+    twin = build_model("siamese", size=16, seed=4)
+    scores = evaluate_verification(twin, faces, pairs, batch_size=5, device="cpu").scores["score"]
+    prepare = twin.card.preprocessing
+    images = dict(zip(faces.stimulus_ids, faces.paths(), strict=True))
+    for row, score in zip(pairs.itertuples(), scores, strict=True):
+        one, other = (
+            prepare.normalise(prepare.resize_and_crop(np.array(Image.open(images[name])))[None])
+            for name in (row.stimulus_id_1, row.stimulus_id_2)
+        )
+        with torch.no_grad():
+            logits = twin.module(one, other)[0]
+        assert score == pytest.approx((logits[1] - logits[0]).item(), abs=1e-5)
+
+
+def test_other_networks_are_compared_by_cosine_at_any_layer(faces):
+    pairs = make_pairs(faces, n_folds=3, n_per_fold=6)
+    model = build_model("resnet10-slim", size=16, n_classes=6)
+    whole = evaluate_verification(model, faces, pairs, device="cpu")
+    last = evaluate_verification(model, faces, pairs, layer="fc", device="cpu")
+    pooled = evaluate_verification(model, faces, pairs, layer="avgpool", device="cpu")
+    np.testing.assert_allclose(whole.scores["score"], last.scores["score"], atol=1e-6)
+    assert whole.scores["score"].between(-1 - 1e-6, 1 + 1e-6).all()
+    assert not np.allclose(whole.scores["score"], pooled.scores["score"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "identification", "val_by": "identity"}, "cannot validate identification"),
+        ({"task": "verification"}, "needs a Siamese network"),
+        ({"model": "siamese"}, "task expression needs one output per class|has no option 'n_classes'"),
+        ({"model": "resnet10-slim", "model_options": {"n_classes": 5}}, "but the stimuli have 3"),
+        ({"model": "resnet10slim"}, "Did you mean 'resnet10-slim'"),
+        ({"precision": "fp16"}, "fp16"),
+    ],
+)
+def test_recipes_that_do_not_fit_are_refused(tmp_path, faces, settings, changes, message):
+    with pytest.raises(ValueError, match=message):
+        fit(settings.model_copy(update=changes), tmp_path / "run", table=faces, device="cpu")
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_unfit_arguments_are_refused(tmp_path, faces, settings):
+    with pytest.raises(ValueError, match="there is nothing to train on"):
+        fit(settings, tmp_path / "run")
+    with pytest.raises(ValueError, match="n_jobs must be >= 0"):
+        fit(settings, tmp_path / "run", table=faces, n_jobs=-1)
+    with pytest.raises(ValueError, match="device='tpu' is not available here"):
+        fit(settings, tmp_path / "run", table=faces, device="tpu")
+
+
+def test_one_class_only_is_refused(tmp_path, faces, settings):
+    with pytest.raises(StimulusError, match=r"needs two or more classes.*neutral"):
+        fit(settings, tmp_path / "run", table=faces.select(expression="neutral"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_people_in_both_tables_are_refused_unless_meant(tmp_path, faces, settings):
+    changed = settings.model_copy(update={"val_stimuli": str(faces.root / "table.csv")})
+    with pytest.raises(StimulusError, match="6 identities are in both training and validation"):
+        fit(changed, tmp_path / "run", table=faces)
+    fit(changed.model_copy(update={"val_by": "random"}), tmp_path / "run", table=faces)
+
+
+def test_unknown_labels_in_validation_are_named(tmp_path, faces, settings):
+    path = tmp_path / "val.csv"
+    StimulusTable.from_frame(
+        faces.frame.assign(path=[str(item) for item in faces.paths()], identity="other", expression="awe")
+    ).write(path)
+    with pytest.raises(StimulusError, match=r"1 values of 'expression' that training lacks.*'awe'"):
+        fit(settings.model_copy(update={"val_stimuli": str(path)}), tmp_path / "run", table=faces)
+
+
+def test_balanced_weights_make_a_rare_class_count_as_much(tmp_path, faces, settings):
+    rare = faces.select(~((faces.factor("expression") == "anger") & (faces.factor("session") == "B")))
+    losses = {}
+    for weights in ("none", "balanced"):
+        changed = settings.model_copy(
+            update={"class_weights": weights, "lr": 1e-12, "augment": (), "val_share": 0.0, "batch_size": 30,
+                    "epochs": 1, "freeze_batchnorm": True}
+        )  # fmt: skip
+        fit(changed, tmp_path / weights, table=rare)
+        losses[weights] = _read_log(tmp_path / weights)["loss"].iloc[0]
+    assert losses["none"] != losses["balanced"]
+    assert all(math.isfinite(value) for value in losses.values())

@@ -1,0 +1,99 @@
+"""A killed run goes on to the very same bits: killed in a step, in a write, and at random moments."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fernet_neuro.models.weights import load_model
+from fernet_neuro.training.fit import fit
+from fernet_neuro.training.state import find_checkpoints
+
+# One server imports torch; each run is a fresh process forked from it, which is quick and can be killed.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["fernet_neuro.training.fit"])
+
+
+def _start(settings, out, table):
+    process = _CONTEXT.Process(
+        target=fit, args=(settings, out), kwargs={"table": table, "resume": True, "device": "cpu"}
+    )
+    process.start()
+    return process
+
+
+def _run_to_end(settings, out, table):
+    process = _start(settings, out, table)
+    process.join(60)
+    return process.exitcode
+
+
+def _check_same(settings, out, expected):
+    """Same weights and, but for time, the same log."""
+    model, reference = (load_model(folder, code=settings.model) for folder in (out, expected))
+    assert model.weight_digest() == reference.weight_digest()
+    logs = [pd.read_csv(folder / "log.csv") for folder in (out, expected)]
+    steady = [column for column in logs[0] if column not in ("images_per_s", "seconds")]
+    pd.testing.assert_frame_equal(logs[0][steady], logs[1][steady], check_exact=True)
+    assert not [path for path in (out / "checkpoints").iterdir() if path.name.startswith(".")]
+
+
+@pytest.fixture
+def uninterrupted(tmp_path, settings, faces) -> Path:
+    out = tmp_path / "uninterrupted"
+    assert _run_to_end(settings, out, faces) == 0
+    return out
+
+
+# Nine steps, checkpoints after 2, 3, 4, 6, 8 and 9: a kill in an epoch's first, middle and last step,
+# before any checkpoint, and in the writing of a checkpoint within and at the end of an epoch.
+@pytest.mark.parametrize(
+    "plan", ["step 1", "step 3", "step 4", "step 6", "step 9", "write 1", "write 2", "write 4"]
+)
+def test_a_run_killed_at_any_step_or_write_resumes_to_the_same_bits(
+    tmp_path, settings, faces, network, uninterrupted, plan
+):
+    settings = settings.model_copy(update={"cache": "none"} if plan == "step 4" else {})
+    if plan == "step 4":
+        uninterrupted = tmp_path / "uncached"
+        assert _run_to_end(settings, uninterrupted, faces) == 0
+    out = tmp_path / "run"
+    (network.parent / "kill").write_text(plan)
+    assert _run_to_end(settings, out, faces) == -signal.SIGKILL
+    assert not (out / "model").exists()
+    assert _run_to_end(settings, out, faces) == 0
+    _check_same(settings, out, uninterrupted)
+
+
+def test_a_run_killed_again_and_again_at_random_resumes_to_the_same_bits(tmp_path, settings, faces, rng):
+    settings = settings.model_copy(update={"epochs": 20, "checkpoint_every": 1})
+    expected, out = tmp_path / "uninterrupted", tmp_path / "run"
+    started = time.monotonic()
+    assert _run_to_end(settings, expected, faces) == 0
+    duration = time.monotonic() - started
+    n_kills = 0
+    for _ in range(6):
+        process = _start(settings, out, faces)
+        process.join(rng.uniform(0.2, 0.6) * duration)
+        if process.exitcode is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        n_kills += 1
+    assert n_kills > 0
+    assert _run_to_end(settings, out, faces) == 0
+    _check_same(settings, out, expected)
+
+
+def test_a_run_killed_after_its_last_checkpoint_still_finishes(tmp_path, settings, faces, uninterrupted):
+    out = tmp_path / "run"
+    assert _run_to_end(settings, out, faces) == 0
+    record = out / "record.json"
+    record.write_text(record.read_text().replace('"complete"', '"running"'))
+    assert find_checkpoints(out / "checkpoints")
+    assert _run_to_end(settings, out, faces) == 0
+    _check_same(settings, out, uninterrupted)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+from torch import nn, optim
+
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.schedules import build_optimiser, compute_rate, set_rate
+
+STEPS = 7  # per epoch
+
+
+def _follow(scheduler_of, n_steps):
+    """Rates that one of torch's own schedulers gives."""
+    optimiser = optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
+    scheduler = scheduler_of(optimiser)
+    rates = []
+    for _ in range(n_steps):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    return rates
+
+
+def test_cosine_is_torchs():
+    settings = TrainSettings(epochs=5, lr=0.3, schedule="cosine")
+    expected = _follow(lambda o: optim.lr_scheduler.CosineAnnealingLR(o, 5 * STEPS), 5 * STEPS)
+    assert [compute_rate(settings, step, STEPS) for step in range(5 * STEPS)] == pytest.approx(expected)
+
+
+def test_step_is_torchs():
+    settings = TrainSettings(epochs=5, lr=0.3, schedule="step", step_epochs=2, step_factor=0.5)
+    expected = _follow(lambda o: optim.lr_scheduler.StepLR(o, 2 * STEPS, 0.5), 5 * STEPS)
+    assert [compute_rate(settings, step, STEPS) for step in range(5 * STEPS)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant", "step"])
+def test_warm_up_rises_linearly_to_the_full_rate(schedule):
+    settings = TrainSettings(epochs=5, lr=0.3, schedule=schedule, warmup_epochs=2)
+    rates = [compute_rate(settings, step, STEPS) for step in range(2 * STEPS + 1)]
+    assert rates[:-1] == pytest.approx([0.3 * (step + 1) / (2 * STEPS) for step in range(2 * STEPS)])
+    assert rates[-1] == pytest.approx(0.3)
+
+
+def test_constant_stays():
+    settings = TrainSettings(epochs=5, lr=0.3, schedule="constant")
+    assert {compute_rate(settings, step, STEPS) for step in range(5 * STEPS)} == {0.3}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", optim.SGD), ("adam", optim.Adam), ("adamw", optim.AdamW)])
+def test_optimisers_take_their_settings_and_leave_frozen_parameters_out(name, kind):
+    module = nn.Linear(3, 2)
+    module.bias.requires_grad_(False)
+    optimiser = build_optimiser(TrainSettings(optimiser=name, lr=0.3, weight_decay=0.01), module)
+    assert type(optimiser) is kind
+    assert optimiser.param_groups[0]["params"] == [module.weight]
+    assert optimiser.param_groups[0]["weight_decay"] == 0.01
+    set_rate(optimiser, 0.125)
+    assert optimiser.param_groups[0]["lr"] == 0.125
+
+
+def test_a_frozen_network_cannot_be_trained():
+    module = nn.Linear(3, 2).requires_grad_(False)
+    with pytest.raises(ValueError, match="no trainable parameter"):
+        build_optimiser(TrainSettings(), module)

@@ -1,0 +1,71 @@
+"""Two processes that share each batch give the losses of one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fernet_neuro._utils.config import write_settings
+from fernet_neuro.models.weights import load_model
+
+# Accelerate's launcher for tests forks, so that one start-up serves all three processes.
+SCRIPT = """
+import sys
+from accelerate import debug_launcher
+from fernet_neuro._utils.config import read_settings
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.fit import fit
+
+folder = sys.argv[1]
+settings = read_settings(TrainSettings, folder + "/recipe.yaml")
+debug_launcher(fit, (settings, folder + "/two"), num_processes=2)
+fit(settings, folder + "/one", device="cpu")
+"""
+
+
+@pytest.fixture
+def plain(tmp_path, faces, settings):
+    """Without batch normalisation, whose statistics are each process's own on the CPU, and without dropout."""
+    changes = {"model": settings.model + "_plain", "class_weights": "balanced", "epochs": 2}
+    plain = settings.model_copy(update={**changes, "log_every": 1, "stimuli": str(faces.root / "table.csv")})
+    write_settings(plain, tmp_path / "recipe.yaml")
+    return plain
+
+
+def _run(command, folder):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _check_same(folder, code):
+    logs = [pd.read_csv(folder / name / "log.csv") for name in ("one", "two")]
+    assert logs[0][["step", "split"]].equals(logs[1][["step", "split"]])
+    assert (logs[0]["split"] == "batch").sum() == 6
+    for column in ("loss", "accuracy", "balanced_accuracy", "lr"):
+        np.testing.assert_allclose(logs[0][column], logs[1][column], rtol=1e-5)
+    one, two = (load_model(folder / name, code=code).module.state_dict() for name in ("one", "two"))
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], atol=1e-5)
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path, plain):
+    _run([sys.executable, "-c", SCRIPT, str(tmp_path)], tmp_path)
+    assert '"n_processes": 2' in (tmp_path / "two" / "record.json").read_text()
+    _check_same(tmp_path, plain.model)
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_losses_of_one_process(tmp_path, plain):
+    command = ["-m", "fernet_neuro", "train", "recipe.yaml", "--quiet", "--out"]
+    _run([sys.executable, "-W", "error", *command, "one"], tmp_path)
+    torchrun = Path(sys.executable).with_name("torchrun")
+    said = _run([torchrun, "--nproc_per_node", "2", *command, "two"], tmp_path)
+    assert said.count("two is complete.") == 1
+    assert '"n_processes": 2' in (tmp_path / "two" / "record.json").read_text()
+    _check_same(tmp_path, plain.model)
