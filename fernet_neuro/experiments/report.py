@@ -70,7 +70,7 @@ def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
     page = _template().substitute(
         title=escape(title),
         lead=_lead(place),
-        navigation="".join(f'<a href="#{item.anchor}">{escape(item.heading)}</a>' for item in sections),
+        navigation=" ".join(f'<a href="#{item.anchor}">{escape(item.heading)}</a>' for item in sections),
         sections="\n".join(
             f'<section id="{item.anchor}">\n<h2>{escape(item.heading)}</h2>\n{item.body}\n</section>'
             for item in sections

@@ -64,6 +64,17 @@ def list_networks(source: pd.DataFrame) -> list[str]:
     return [name for name in dict.fromkeys(source["network"]) if name not in ("untrained", "pixels")]
 
 
+def describe_baselines(source: pd.DataFrame) -> str:
+    """Return ``", from the untrained twin of the ... and from pixels"``, of those that are drawn.
+
+    Both baselines are those of the first network's probe.
+    """
+    first = label_of(list_networks(source)[0]).lower()
+    phrases = {"untrained": f"from the untrained twin of the {first}", "pixels": "from pixels"}
+    drawn = [phrase for name, phrase in phrases.items() if (source["network"] == name).any()]
+    return f", {' and '.join(drawn)}" if drawn else ""
+
+
 def describe_layers(source: pd.DataFrame) -> str:
     """Return ``"layer (networks)"`` for the layers that were fixed beforehand, without the pixels' own."""
     layered = source[source["network"] != "pixels"]

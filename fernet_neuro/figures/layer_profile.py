@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fernet_neuro.figures.captions import (
+    describe_baselines,
     describe_holdout,
     describe_intervals,
     describe_panels,
     describe_readouts,
-    list_networks,
 )
 from fernet_neuro.figures.results import (
     HOLDOUTS,
@@ -24,7 +24,7 @@ from fernet_neuro.figures.results import (
 )
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
-from fernet_neuro.viz.style import figure_size, label_of
+from fernet_neuro.viz.style import figure_size
 
 _COLUMNS = (
     "panel",
@@ -134,13 +134,12 @@ def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
 
 def caption_profile(source: pd.DataFrame) -> str:
     """Say what is shown, what the bands are over and what the marks mean."""
-    first = label_of(list_networks(source)[0]).lower()
     return (
         f"Linear read-out ({describe_readouts(source)}) of {describe_panels(source)}, over the layers in "
-        f"forward order. Lines: balanced accuracy; bands: 95 % interval over "
+        f"forward order{describe_baselines(source)}. Lines: balanced accuracy; bands: 95 % interval over "
         f"{describe_intervals(source)}. Marks above the panels: p < .05 for that network and layer, "
-        f"permutation test corrected for the number of layers by the maximum statistic. The untrained twin "
-        f"is that of the {first}; pixels have no layers. Dashed: chance; dotted: the limit of 100 %."
+        f"permutation test corrected for the number of layers by the maximum statistic. Dashed: chance; "
+        f"dotted: the limit of 100 %."
     )
 
 

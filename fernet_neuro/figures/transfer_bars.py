@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fernet_neuro.figures.captions import (
+    describe_baselines,
     describe_holdout,
     describe_intervals,
     describe_layers,
@@ -148,6 +149,8 @@ def draw_transfer(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         if panel != "a":
             ax.set_ylabel("")
     handles = transfer_legend(_describe_dots(source), f"published ({REFERENCE})")
+    if not (source["kind"] == "published").any():
+        handles = handles[:-1]
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
@@ -159,21 +162,26 @@ def _describe_dots(source: pd.DataFrame) -> str:
 def caption_transfer(source: pd.DataFrame) -> str:
     """Say what is shown, which layer was fixed, and what the intervals are over."""
     means = source[source["kind"] == "mean"]
-    networks = list_networks(means)
-    absent = [label_of(name).lower() for name in NETWORKS if name not in networks]
-    return (
-        f"Linear read-out ({describe_readouts(means)}) of {describe_panels(means)}, from frozen networks "
-        f"named by what they were trained on, from the untrained twin of the "
-        f"{label_of(networks[0]).lower()} and from pixels. "
-        f"Layer fixed beforehand, not chosen by its score: {describe_layers(means)}. "
+    absent = [label_of(name).lower() for name in NETWORKS if name not in list_networks(means)]
+    sentences = [
+        f"Linear read-out ({describe_readouts(means)}) of {describe_panels(means)}, from frozen networks named "
+        f"by what they were trained on{describe_baselines(means)}.",
+        f"Layer fixed beforehand, not chosen by its score: {describe_layers(means)}.",
         f"Bars: balanced accuracy, mean over test folds; error bars: 95 % interval over "
-        f"{describe_intervals(means)}; dots: {_describe_dots(source)}. Asterisks: p < .05, permutation test. "
-        f"Dashed: chance; dotted: the limit of 100 %. Hollow diamonds: accuracies in % "
-        f"published for other networks and photographs ({REFERENCE}): expression from a face verification "
-        f"network (15) and from a ResNet-50 trained on identity (62.6), identity of 70 people from the same "
-        f"ResNet-50 (98.6); how these were split into training and test is not stated, so they are "
-        f"landmarks, not a test of the bars."
-    ) + (f" Not in these results: {', '.join(absent)}." if absent else "")
+        f"{describe_intervals(means)}; dots: {_describe_dots(source)}.",
+        "Asterisks: p < .05, permutation test. Dashed: chance; dotted: the limit of 100 %.",
+        _PUBLISHED_NOTE if (source["kind"] == "published").any() else "",
+        f"Not in these results: {', '.join(absent)}." if absent else "",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+_PUBLISHED_NOTE = (
+    f"Hollow diamonds: accuracies in % published for other networks and photographs ({REFERENCE}): expression "
+    f"from a face verification network (15) and from a ResNet-50 trained on identity (62.6), identity of 70 "
+    f"people from the same ResNet-50 (98.6); how these were split into training and test is not stated, so "
+    f"they are landmarks, not a test of the bars."
+)
 
 
 SPEC = FigureSpec(

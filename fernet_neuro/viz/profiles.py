@@ -37,6 +37,8 @@ def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
         _draw_network(ax, str(network), rows.sort_values("position"), colour_of(str(network), networks), end)
     for rank, network in enumerate(trained):
         marked = layered[(layered["network"] == network) & layered["significant"].astype(bool)]
+        if marked.empty:
+            continue  # An empty line that is not clipped stands at the page's corner and ruins the layout.
         height = _FIRST_MARK + _MARK_STEP * rank
         ax.plot(
             marked["position"],

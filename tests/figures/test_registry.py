@@ -136,6 +136,29 @@ def test_caption_says_layer_interval_and_what_is_not_there(copy):
     assert "verification" not in set(source["network"])
 
 
+def test_captions_and_legend_speak_only_of_what_is_drawn(copy):
+    shutil.move(copy / "probes" / "identity", copy / "probes" / "mine")
+    for network in ("verification", "expression"):
+        shutil.rmtree(copy / "probes" / network)
+    for target in ("expression", "identity"):
+        path = copy / "probes" / "mine" / target / "summary.json"
+        content = json.loads(path.read_text())
+        content["layers"] = [row for row in content["layers"] if row["source"] != "untrained"]
+        path.write_text(json.dumps(content))
+    source = transfer_bars.read_transfer(copy)
+    caption = transfer_bars.caption_transfer(source)
+    assert "diamonds" not in caption
+    assert "untrained" not in caption
+    with style():
+        figure = transfer_bars.draw_transfer(source)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "95 % interval",
+        "test folds",
+        "p < .05 against chance",
+    ]
+    assert "untrained" not in layer_profile.caption_profile(layer_profile.read_profile(copy))
+
+
 def test_one_readout_gives_one_panel(copy, tmp_path):
     for network in ("identity", "verification", "expression"):
         shutil.rmtree(copy / "probes" / network / "identity")
@@ -162,6 +185,14 @@ def test_profile_marks_follow_the_corrected_p_value(results, built):
     assert csv["significant"].equals(csv["p_value_max"] < 0.05)
     assert csv["significant"].any()
     assert not csv["significant"].all()
+
+
+def test_a_profile_without_any_significant_layer_is_laid_out(results):
+    source = layer_profile.read_profile(results).assign(significant=False)
+    with style():
+        figure = layer_profile.draw_profile(source)
+        figure.draw_without_rendering()
+    assert all(ax.get_position().width > 0.3 for ax in figure.axes)
 
 
 def test_layer_orders_are_merged_and_contradictions_refused():
