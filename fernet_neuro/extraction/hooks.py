@@ -20,7 +20,7 @@ from fernet_neuro._utils.validation import check_option
 
 def _average_all_but(axis: int) -> Callable[[Tensor], Tensor]:
     def average(output: Tensor) -> Tensor:
-        # One axis alone is the channels wherever it stands, as in a transformer's (n, n_channels, 1, 1) pooling.
+        # One axis alone is the channels wherever it stands, as in Swin's pooled (n, n_channels, 1, 1).
         if sum(side > 1 for side in output.shape[1:]) <= 1:
             return output.flatten(1)
         return output.movedim(axis, 1).flatten(2).mean(dim=2)
