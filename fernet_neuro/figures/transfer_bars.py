@@ -164,8 +164,8 @@ def caption_transfer(source: pd.DataFrame) -> str:
     means = source[source["kind"] == "mean"]
     absent = [label_of(name).lower() for name in NETWORKS if name not in list_networks(means)]
     sentences = [
-        f"Linear read-out ({describe_readouts(means)}) of {describe_panels(means)}, from frozen networks named "
-        f"by what they were trained on{describe_baselines(means)}.",
+        f"Linear read-out ({describe_readouts(means)}) of {describe_panels(means)}, from frozen networks "
+        f"named by what they were trained on{describe_baselines(means)}.",
         f"Layer fixed beforehand, not chosen by its score: {describe_layers(means)}.",
         f"Bars: balanced accuracy, mean over test folds; error bars: 95 % interval over "
         f"{describe_intervals(means)}; dots: {_describe_dots(source)}.",
@@ -177,8 +177,8 @@ def caption_transfer(source: pd.DataFrame) -> str:
 
 
 _PUBLISHED_NOTE = (
-    f"Hollow diamonds: accuracies in % published for other networks and photographs ({REFERENCE}): expression "
-    f"from a face verification network (15) and from a ResNet-50 trained on identity (62.6), identity of 70 "
+    f"Hollow diamonds: accuracies in % published for other networks and photographs ({REFERENCE}): "
+    f"expression from a face verification network (15) and from a ResNet-50 trained on identity (62.6), identity of 70 "
     f"people from the same ResNet-50 (98.6); how these were split into training and test is not stated, so "
     f"they are landmarks, not a test of the bars."
 )

@@ -16,7 +16,7 @@ HOLDOUTS = {"expression": "identity", "identity": "expression"}
 
 @pytest.fixture
 def probed(noise_table, rng, tmp_path):
-    """Both read-outs of two layers of noise, with pixels and the control task, as the probes save them."""
+    """Both read-outs of three layers of noise, with pixels and the control task, as the probes save them."""
     layers = [
         Activations(
             values=rng.normal(size=(len(noise_table), 9)).astype(np.float32),
@@ -33,19 +33,16 @@ def probed(noise_table, rng, tmp_path):
     return tmp_path / "demo"
 
 
-@pytest.mark.parametrize("target", HOLDOUTS)
-def test_tables_are_those_of_the_report(probed, target):
-    report = ProbeReport.load(probed / "probes" / "identity" / target)
-    summary = read_summary(probed, "identity", target)
-    assert summary["balanced_accuracy"].tolist() == [row["balanced_accuracy"] for row in report.layers]
-    folds = read_folds(probed, "identity", target)
-    np.testing.assert_allclose(folds["balanced_accuracy"], report.results["balanced_accuracy"])
-    counts = read_confusion(probed, "identity", target)
-    assert counts["true"].tolist() == report.confusion["true"].tolist()
-    assert counts["count"].tolist() == report.confusion["count"].tolist()
-
-
-@pytest.mark.parametrize("name", ["transfer-bars", "layer-profile", "confusion"])
-def test_figures_are_built_from_a_real_probe(probed, tmp_path, name):
-    source = pd.read_csv(build_figure(name, probed, tmp_path / "out")[2])
-    assert "avgpool" in set(source["layer"])
+def test_figures_read_and_draw_a_real_probe(probed, tmp_path):
+    for target in HOLDOUTS:
+        report = ProbeReport.load(probed / "probes" / "identity" / target)
+        summary = read_summary(probed, "identity", target)
+        assert summary["balanced_accuracy"].tolist() == [row["balanced_accuracy"] for row in report.layers]
+        folds = read_folds(probed, "identity", target)
+        np.testing.assert_allclose(folds["balanced_accuracy"], report.results["balanced_accuracy"])
+        counts = read_confusion(probed, "identity", target)
+        assert counts["true"].tolist() == report.confusion["true"].tolist()
+        assert counts["count"].tolist() == report.confusion["count"].tolist()
+    for name in ("transfer-bars", "layer-profile", "confusion"):
+        source = pd.read_csv(build_figure(name, probed, tmp_path / "out")[2])
+        assert "avgpool" in set(source["layer"])
