@@ -178,9 +178,9 @@ def caption_transfer(source: pd.DataFrame) -> str:
 
 _PUBLISHED_NOTE = (
     f"Hollow diamonds: accuracies in % published for other networks and photographs ({REFERENCE}): "
-    f"expression from a face verification network (15) and from a ResNet-50 trained on identity (62.6), identity of 70 "
-    f"people from the same ResNet-50 (98.6); how these were split into training and test is not stated, so "
-    f"they are landmarks, not a test of the bars."
+    "expression from a face verification network (15) and from a ResNet-50 trained on identity (62.6), "
+    "identity of 70 people from the same ResNet-50 (98.6); how these were split into training and test is "
+    "not stated, so they are landmarks, not a test of the bars."
 )
 
 
