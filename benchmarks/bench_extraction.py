@@ -54,7 +54,7 @@ def time_bare_loop(model: LayeredModel, batches: list[torch.Tensor]) -> tuple[fl
 
 
 def time_extraction(model: LayeredModel, table: StimulusTable, out: Path) -> tuple[float, float]:
-    """Return wall and processor seconds of digests, decoding, forward passes, writing and flushing to disk."""
+    """Return wall and processor seconds of all: digests, decoding, forward passes, writing, flushing."""
     start, start_cpu = time.perf_counter(), time.process_time()
     extract_activations(model, table, BLOCKS, out, batch_size=BATCH_SIZE)
     seconds = time.perf_counter() - start, time.process_time() - start_cpu
