@@ -76,7 +76,7 @@ def test_figure_size_is_the_column_in_inches():
 
 def test_figure_size_suggests_a_width():
     with pytest.raises(ValueError, match="Did you mean 'double'"):
-        figure_size("doubel", 60)
+        figure_size("double-col", 60)
 
 
 def test_unknown_networks_get_colours_of_their_own():
