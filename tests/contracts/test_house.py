@@ -11,12 +11,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = {"torch", "matplotlib", "numba", "nilearn", "pandas", "sklearn", "scipy", "accelerate", "umap", "rsatoolbox"}
+HEAVY = {
+    "torch",
+    "matplotlib",
+    "numba",
+    "nilearn",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "accelerate",
+    "umap",
+    "rsatoolbox",
+}
 
 
 def _loaded_packages(statement: str) -> set[str]:
-    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    code = (
+        f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     return set(json.loads(done.stdout))
 
 
@@ -38,7 +53,14 @@ def test_loaded_packages_sees_a_heavy_import():
 
 @pytest.mark.parametrize(
     "package",
-    ["stimuli.table", "stimuli.splits", "activations.store", "probes.evaluate", "stats.multiple", "figures.registry"],
+    [
+        "stimuli.table",
+        "stimuli.splits",
+        "activations.store",
+        "probes.evaluate",
+        "stats.multiple",
+        "figures.registry",
+    ],
 )
 def test_everything_after_the_activations_imports_without_torch(package):
     assert "torch" not in _loaded_packages(f"import fernet_neuro.{package}")
@@ -50,7 +72,9 @@ def test_help_is_printed_in_half_a_second():
     durations = []
     for _ in range(5):
         start = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=environment, timeout=60
+        )
         durations.append(time.perf_counter() - start)
     for verb in ("stimuli", "models", "cost", "train", "extract", "probe", "figures", "run"):
         assert verb in done.stdout
