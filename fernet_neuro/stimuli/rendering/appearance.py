@@ -1,6 +1,6 @@
 """Colours of people, drawn apart from their shape.
 
-What belongs here: `Appearance` and its random draw; skin runs on one axis from light to dark, and brows, lips,
+What belongs here: `Appearance` and its random draw; skin runs on one axis from light to dark; brows, lips,
 hair and eyes vary a little around what goes with it.
 """
 

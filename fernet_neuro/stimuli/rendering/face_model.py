@@ -97,7 +97,7 @@ class FaceModel:
                 f"weights must be at most {len(self.identity)} numbers for the face model {self.name!r}; "
                 f"got shape {weights.shape}."
             )
-        modes = self.identity[: len(weights)].reshape(len(weights), -1)
+        modes = self.identity[: len(weights)].reshape(len(weights), self.mean.size)
         return blend(self.mean.reshape(-1), modes, weights).reshape(-1, 3)
 
     def activation_vector(self, action_units: Mapping[str, float]) -> np.ndarray:

@@ -152,7 +152,8 @@ def _landmarks(points: np.ndarray) -> dict[str, int]:
         "brow_inner_R": 21, "brow_inner_L": 22, "brow_middle_R": 19, "brow_middle_L": 24, "brow_outer_R": 17,
         "brow_outer_L": 26, "eye_outer_R": 36, "eye_inner_R": 39, "eye_inner_L": 42, "eye_outer_L": 45,
         "lid_upper_R": 38, "lid_lower_R": 40, "lid_upper_L": 43, "lid_lower_L": 47, "nose_tip": 30,
-        "nasion": 27, "nose_wing_R": 31, "nose_wing_L": 35, "mouth_corner_R": 48, "mouth_corner_L": 54, "lip_top": 51,
+        "nasion": 27, "nose_wing_R": 31, "nose_wing_L": 35, "mouth_corner_R": 48, "mouth_corner_L": 54,
+        "lip_top": 51,
         "lip_bottom": 57, "lip_upper": 62, "lip_lower": 66, "chin": 8, "jaw_R": 4, "jaw_L": 12,
     }  # fmt: skip
     return {name: int(points[row]) for name, row in number.items()}

@@ -218,7 +218,7 @@ def rasterise(
                 x = column + 0.5
                 wa = ((bx - x) * (cy - y) - (cx - x) * (by - y)) / area
                 wb = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) / area
-                wc = 1 - wa - wb
+                wc = ((ax - x) * (by - y) - (bx - x) * (ay - y)) / area
                 if wa < 0 or wb < 0 or wc < 0:
                     continue
                 z = wa * screen[a, 2] + wb * screen[b, 2] + wc * screen[c, 2]

@@ -25,7 +25,8 @@ _GLOSS = {"painted": 0.05, "skin": 0.05, "lip": 0.10, "sclera": 0.06, "iris": 0.
 GLOSS = np.array([_GLOSS.get(name, 0.0) for name in MATERIALS], dtype=np.float32)
 #: Materials that the drawn style separates by a line: 0 is empty, equal numbers have no line between them.
 _LINE_GROUP = {"painted": 1, "skin": 1, "lip": 2, "brow": 3, "hair": 4, "sclera": 5, "iris": 6,
-               "pupil": 6, "teeth": 7, "gum": 8, "tongue": 8, "cavity": 8, "lash": 9, "cloth": 10, "occluder": 11,
+               "pupil": 6, "teeth": 7, "gum": 8, "tongue": 8, "cavity": 8, "lash": 9, "cloth": 10,
+               "occluder": 11,
                "lens": 12}  # fmt: skip
 LINE_GROUPS = np.zeros(256, dtype=np.uint8)
 LINE_GROUPS[: len(MATERIALS)] = [_LINE_GROUP[name] for name in MATERIALS]
