@@ -120,7 +120,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             f"fernet-neuro stimuli convert-ict makes one from the ICT FaceKit's .obj files."
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, since NumPy leaves a file that is no archive open.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             absent = [name for name in _ARRAYS if name not in archive.files]
             if not absent:
                 return {name: archive[name] for name in _ARRAYS}

@@ -22,7 +22,9 @@ def draw(model, units=None, weights=(), scene=FRONTAL):
 
 def moved(model, unit, landmark, value=1.0):
     relaxed = model.blend_identity(np.zeros(0))
-    return model.landmark(model.express(relaxed, {unit: value})[0], landmark) - model.landmark(relaxed, landmark)
+    return model.landmark(model.express(relaxed, {unit: value})[0], landmark) - model.landmark(
+        relaxed, landmark
+    )
 
 
 def test_the_relaxed_head_is_mirror_symmetric(head):
@@ -52,7 +54,19 @@ def test_turning_left_mirrors_turning_right(head):
 
 def test_all_materials_of_a_face_are_there(head):
     used = {MATERIALS[kind] for kind in np.unique(head.materials)}
-    assert used >= {"painted", "lip", "brow", "hair", "sclera", "iris", "pupil", "teeth", "tongue", "cavity", "lash"}
+    assert used >= {
+        "painted",
+        "lip",
+        "brow",
+        "hair",
+        "sclera",
+        "iris",
+        "pupil",
+        "teeth",
+        "tongue",
+        "cavity",
+        "lash",
+    }
 
 
 @pytest.mark.parametrize(

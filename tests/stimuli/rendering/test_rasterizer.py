@@ -159,7 +159,14 @@ def test_edges_run_between_groups_and_depth_jumps_only():
     material[3:] = 1
     together, apart = np.zeros(256, np.uint8), np.arange(256).astype(np.uint8)
     assert raster.find_edges(depth, material, together, 5.0).sum() == 0
-    assert raster.find_edges(depth, material, together, 1.0)[0].tolist() == [False, False, True, False, False, False]
+    assert raster.find_edges(depth, material, together, 1.0)[0].tolist() == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
     assert raster.find_edges(depth, material, apart, 5.0)[2, :5].all()
     colours = np.ones((6, 6, 3), np.float32)
     raster.draw_lines(colours, raster.find_edges(depth, material, together, 1.0), 0)
