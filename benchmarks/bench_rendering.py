@@ -1,7 +1,7 @@
 """Faces per second, from recipe to PNG files on disk: the built-in head at 64 px and the ICT model at 112 px.
 
-Run with ``python benchmarks/bench_rendering.py [--ict PATH.npz] [--n-jobs 2] [--identities 12]``. Asked for on two
-cores: at least 300 faces/s of the built-in head at 64 px and 60 faces/s of the ICT model at 112 px. The ICT model
+Run with ``python benchmarks/bench_rendering.py [--ict PATH.npz] [--n-jobs 2] [--identities 12]``. Wanted
+on two cores: at least 300 faces/s of the built-in head at 64 px and 60 of the ICT model at 112 px. It
 is left out unless its file is named, or ``FERNET_NEURO_DATA`` holds ``ict_facekit/ict_face_light.npz``.
 """
 

@@ -62,7 +62,7 @@ def lip_borders(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def brow_outline(n: int = 12) -> tuple[np.ndarray, np.ndarray]:
     """Return the upper and the lower edge of the brow, from the nose outwards, each (n, 2)."""
     x = np.linspace(1.0, 4.95, n)
-    middle = _polyline(x, [(1.0, 1.50), (2.2, 1.82), (3.6, 2.12), (4.2, 2.02), (4.95, 1.6)])
+    middle = _polyline(x, [(1.0, 1.72), (2.2, 1.94), (3.4, 2.12), (4.2, 2.0), (4.95, 1.52)])
     half = _polyline(x, [(1.0, 0.13), (1.35, 0.30), (3.0, 0.30), (4.2, 0.2), (4.95, 0.1)])
     return np.column_stack([x, middle + half]), np.column_stack([x, middle - half])
 

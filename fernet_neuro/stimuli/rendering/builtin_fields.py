@@ -203,8 +203,8 @@ def _corner_pull(t: Territory) -> tuple[np.ndarray, np.ndarray]:
     lips = t.upper_lip + t.lower_lip
     stretch = lips * np.minimum(t.x / 2.45, 1)
     fold = t.crease([(1.55, -3.9), (2.5, -4.6), (3.25, -5.6), (3.4, -6.6)], 0.22)
-    dx = 0.72 * pull + 0.30 * stretch
-    dy = 0.95 * pull + 0.28 * cheek + 0.05 * lips - 0.14 * t.lower_lip
+    dx = 0.85 * pull + 0.30 * stretch
+    dy = 1.12 * pull + 0.28 * cheek + 0.05 * lips - 0.14 * t.lower_lip
     return t.move(dx, dy, -0.50 * pull + 0.50 * cheek - 0.15 * lips), -0.42 * fold
 
 
@@ -263,7 +263,7 @@ def _lip_press(t: Territory) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lips_part(t: Territory) -> tuple[np.ndarray, np.ndarray]:
-    return t.move(0.0, 0.16 * t.upper_lip - 0.30 * t.lower_lip), np.zeros_like(t.x)
+    return t.move(0.0, 0.20 * t.upper_lip - 0.32 * t.lower_lip), np.zeros_like(t.x)
 
 
 def _jaw_turn(t: Territory, angle: float, narrow: float) -> tuple[np.ndarray, np.ndarray]:

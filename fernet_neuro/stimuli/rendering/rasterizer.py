@@ -212,13 +212,15 @@ def rasterise(
         right = min(int(np.floor(max(ax, bx, cx) - 0.5)), size - 1)
         top = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0)
         bottom = min(int(np.floor(max(ay, by, cy) - 0.5)), size - 1)
+        scale = 1.0 / area
         for row in range(top, bottom + 1):
             y = row + 0.5
             for column in range(left, right + 1):
                 x = column + 0.5
-                wa = ((bx - x) * (cy - y) - (cx - x) * (by - y)) / area
-                wb = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) / area
-                wc = ((ax - x) * (by - y) - (bx - x) * (ay - y)) / area
+                # Each weight from its own edge: two triangles that share an edge leave no gap between them.
+                wa = ((bx - x) * (cy - y) - (cx - x) * (by - y)) * scale
+                wb = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) * scale
+                wc = ((ax - x) * (by - y) - (bx - x) * (ay - y)) * scale
                 if wa < 0 or wb < 0 or wc < 0:
                     continue
                 z = wa * screen[a, 2] + wb * screen[b, 2] + wc * screen[c, 2]
