@@ -1,8 +1,8 @@
 """Probing against scikit-learn: 20 layers of 980 x 25,088 activations, 10 folds, 1,000 permutations.
 
 Both fit ``RidgeClassifier(alpha)`` in the same folds. scikit-learn's `permutation_test_score` is timed over a
-few of its permutations on one layer and extrapolated; ours runs all layers, and some once more with the nested
-choice of the penalty repeated in every permutation. Checks that the unpermuted predictions are identical.
+few of its permutations on one layer and extrapolated; ours runs all layers, and some once more with the
+nested choice of the penalty repeated in every permutation. Checks that the unpermuted predictions are identical.
 Prints one JSON object.
 
     python benchmarks/bench_probes.py            # --quick for a small version
