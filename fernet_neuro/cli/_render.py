@@ -64,7 +64,8 @@ def render(
     values = {
         "identities": identities, "first_identity": first_identity, "sessions": sessions, "size": size,
         "seed": seed, "face_model": face_model, "style": style, "mixtures": mixtures,
-        "label_noise": label_noise, "continuous_pose": continuous_pose, "palette": palette, "expressions": _words(expressions, "all"),
+        "label_noise": label_noise, "continuous_pose": continuous_pose, "palette": palette,
+        "expressions": _words(expressions, "all"),
         "views": int(views) if views.isdigit() else _words(views), "occluders": _words(occluders),
         "intensity": _numbers(intensity),
     }  # fmt: skip

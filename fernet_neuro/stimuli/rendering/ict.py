@@ -231,7 +231,8 @@ def _hair(mean: np.ndarray) -> np.ndarray:
     """Return the share of hair at each vertex, from the built-in head's hairline."""
     azimuth = np.arctan2(np.abs(mean[:, 0]), mean[:, 2] - 2.0)
     above = mean[:, 1] - 3.6 - hairline(azimuth)
-    ear = (np.abs(mean[:, 0]) > 7.1) & (mean[:, 1] < 6.5)
+    # The ears stand out from the side of the head, which is nowhere wider than this.
+    ear = (np.abs(mean[:, 0]) > 7.85) & (mean[:, 1] < 4.6) & (mean[:, 2] < 2.2)
     return np.where(ear, 0.0, smoothstep(above, -0.25, 0.35))
 
 
