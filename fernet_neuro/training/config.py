@@ -48,7 +48,7 @@ class TrainSettings(Settings):
     optimiser, lr, momentum, betas, weight_decay
         `momentum` belongs to sgd, `betas` to adam and adamw.
     schedule : {"cosine", "step", "constant"}
-        "step" multiplies by `step_factor` each `step_epochs`; a linear warm-up of `warmup_epochs` comes first.
+        "step" multiplies by `step_factor` each `step_epochs`; `warmup_epochs` of linear warm-up come first.
     augment : list of {"hflip", "crop", "colour", "erase"}
         Random changes to training images.
     crop_padding : float

@@ -275,7 +275,8 @@ def split_validation(
         train, val = hold_out_groups(table, by, settings.val_share, settings.seed, least)
     if len(val) == 0:
         raise StimulusError(
-            f"val_share={settings.val_share} by {by!r} holds no stimulus out of {len(table)}; raise it, or set 0."
+            f"val_share={settings.val_share} by {by!r} holds out none of {len(table)} stimuli; "
+            f"raise it, or set it to 0."
         )
     return table.select(train), table.select(val)
 

@@ -65,7 +65,7 @@ class VerificationTask(TrainingTask):
         self._val: Items | None = None
         if self.val_table is not None:
             fixed = _make_items(self.val_pairs, self.val_table)
-            self._val = fixed or self._draw(self.val_table, 2 * len(self.val_table), "validation")
+            self._val = fixed or self._draw(self.val_table, len(self.val_table), "validation")
 
     def plan_epoch(self, epoch: int) -> Items:
         """Return the fixed pairs, or those that seed and epoch draw."""

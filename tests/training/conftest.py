@@ -11,7 +11,7 @@ from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 
 NETWORK = '''
-"""A network with dropout and batch statistics that kills its process when the file `kill` beside it says so."""
+"""A network with dropout and batch statistics that kills its process when the file `kill` says so."""
 
 import os
 import signal

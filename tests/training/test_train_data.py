@@ -115,7 +115,7 @@ def test_a_factor_with_one_value_cannot_be_held_out(noise_table):
 
 def test_a_share_too_small_for_any_stimulus_is_refused(noise_table):
     settings = TrainSettings(val_share=1e-9)
-    with pytest.raises(StimulusError, match="holds no stimulus out of 24"):
+    with pytest.raises(StimulusError, match="holds out none of 24 stimuli"):
         split_validation(settings, noise_table, None, default="random")
 
 

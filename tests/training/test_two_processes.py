@@ -29,9 +29,10 @@ fit(settings, folder + "/one", device="cpu")
 
 @pytest.fixture
 def plain(tmp_path, faces, settings):
-    """Without batch normalisation, whose statistics are each process's own on the CPU, and without dropout."""
+    """No dropout, and no batch normalisation: on the CPU its statistics are each process's own."""
     changes = {"model": settings.model + "_plain", "class_weights": "balanced", "epochs": 2}
-    plain = settings.model_copy(update={**changes, "log_every": 1, "stimuli": str(faces.root / "table.csv")})
+    changes |= {"log_every": 1, "stimuli": str(faces.root / "table.csv")}
+    plain = settings.model_copy(update=changes)
     write_settings(plain, tmp_path / "recipe.yaml")
     return plain
 
