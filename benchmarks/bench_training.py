@@ -1,7 +1,7 @@
 """Our training loop against a bare torch loop: images per second of the same steps.
 
-Run ``python benchmarks/bench_training.py``: the same network, batches, optimiser and decoded pictures, in turns
-within one process, each turn of ours between two of the bare loop. Ours is `fit` as users call it, with
+Run ``python benchmarks/bench_training.py``: the same network, batches, optimiser and decoded pictures, in
+turns within one process, each turn of ours between two of the bare loop. Ours is `fit` as users call it, with
 seeded order, finite-loss check, log and a checkpoint at the end; its steps are timed as log.csv has them. The
 target is a ratio of at least 0.9 without augmentation, which the bare loop does not have. Prints one line of
 JSON.

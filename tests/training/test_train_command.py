@@ -1,0 +1,92 @@
+import json
+import sys
+
+import pytest
+
+from fernet_neuro._utils.config import write_settings
+from fernet_neuro.cli.app import main
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Call ``fernet-neuro`` with arguments and return exit code, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fernet-neuro", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return left.value.code or 0, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def twin_recipe(tmp_path, settings):
+    twin = {"task": "verification", "model": "siamese", "model_options": {"size": 16}, "val_share": 0.4}
+    write_settings(settings.model_copy(update=twin), tmp_path / "twin.yaml")
+    return tmp_path / "twin.yaml"
+
+
+def test_train_then_verify(tmp_path, run, faces, twin_recipe):
+    table, out, pairs = faces.root / "table.csv", tmp_path / "run", tmp_path / "pairs.csv"
+    train = ("train", twin_recipe, "--stimuli", table, "--out", out, "--set", "epochs=1")
+    code, said, _ = run(*train, "--quiet")
+    assert code == 0
+    assert "run is complete." in said
+    assert "last epoch 1: train loss" in said
+    code, said, _ = run(*train, "--resume")
+    assert (code, "was complete already; nothing was trained" in said) == (0, True)
+    verify = ("verify", out, "--stimuli", table, "--pairs", pairs, "--json")
+    code, said, _ = run(*verify, "--make", "--folds", 3, "--per-fold", 10)
+    result = json.loads(said)
+    assert (code, result["n_pairs"], result["n_folds"]) == (0, 30, 3)
+    assert json.loads(run(*verify)[1]) == result
+    code, _, error = run(*verify, "--make")
+    assert (code, "exists already" in error) == (2, True)
+
+
+def test_the_progress_bar_names_loss_rate_and_validation(tmp_path, run, faces, twin_recipe):
+    code, _, said = run(
+        "train",
+        twin_recipe,
+        "--stimuli",
+        faces.root / "table.csv",
+        "--out",
+        tmp_path / "run",
+        "--set",
+        "epochs=1",
+    )
+    assert code == 0
+    assert "Training" in said
+    assert "loss" in said
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (("--set", "epocs=1"), "unknown key 'epocs'. Did you mean 'epochs'"),
+        (("--set", "epochs"), "must have the form key=value"),
+        (("--device", "tpu"), "device='tpu' is not available here"),
+        (("--stimuli", "nowhere.csv"), "nowhere.csv does not exist"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(tmp_path, run, faces, twin_recipe, extra, message):
+    code, _, error = run(
+        "train",
+        twin_recipe,
+        "--out",
+        tmp_path / "run",
+        "--stimuli",
+        faces.root / "table.csv",
+        "--quiet",
+        *extra,
+    )
+    assert code == 2
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_missing_recipe_is_one_line(tmp_path, run):
+    code, _, error = run("train", tmp_path / "absent.yaml", "--out", tmp_path / "run")
+    assert (code, "absent.yaml does not exist" in error) == (2, True)
