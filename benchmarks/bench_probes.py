@@ -2,8 +2,8 @@
 
 Both fit ``RidgeClassifier(alpha)`` in the same folds. scikit-learn's `permutation_test_score` is timed over a
 few of its permutations on one layer and extrapolated; ours runs all layers, and some once more with the
-nested choice of the penalty repeated in every permutation. Checks that the unpermuted predictions are identical.
-Prints one JSON object.
+nested choice of the penalty repeated in every permutation. Checks that the unpermuted predictions are
+identical. Prints one JSON object.
 
     python benchmarks/bench_probes.py            # --quick for a small version
 """

@@ -259,7 +259,7 @@ def test_bad_labels_and_folds_are_refused(faces):
         with pytest.raises(error, match=match):
             evaluate_probe(activations, table, **{"target": "expression", "folds": folds, **options})
 
-    probe(r"no factor 'expresion'.*Did you mean 'expression'", target="expresion")
+    probe(r"no factor 'expressions'.*Did you mean 'expression'", target="expressions")
     probe("folds must hold at least one fold", ValueError, folds=[])
     probe("is in both the training and the test part", folds=[Fold("x", first.train, first.train[:5])])
     probe(
@@ -273,7 +273,7 @@ def test_bad_labels_and_folds_are_refused(faces):
     probe("no test stimulus", folds=[Fold("x", calm, angry[:0])])
     probe("readout='rigde' is not known.*Did you mean 'ridge'", ValueError, readout="rigde")
     probe("n_permutations must be >= 0", ValueError, n_permutations=-1)
-    probe("permute_within='idntity' is not known", ValueError, permute_within="idntity")
+    probe("permute_within='identities' is not known", ValueError, permute_within="identities")
     probe("penalty must be a finite number above 0", ValueError, penalty=-1.0)
     probe("n_jobs must be >= 1", ValueError, n_jobs=0)
     one_class = table.select(expression="anger")

@@ -90,8 +90,10 @@ def test_exchange_within_the_target_is_refused(table_of):
 
 
 def test_unknown_factor_is_refused_with_a_suggestion(table_of):
-    with pytest.raises(ValueError, match=r"permute_within='identiy' is not known.*Did you mean 'identity'"):
-        check_permute_within(table_of(), "identiy")
+    with pytest.raises(
+        ValueError, match=r"permute_within='identities' is not known.*Did you mean 'identity'"
+    ):
+        check_permute_within(table_of(), "identities")
     assert check_permute_within(table_of(), None) is None
 
 

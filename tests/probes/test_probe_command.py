@@ -117,10 +117,10 @@ def test_a_finished_report_is_not_overwritten_unasked(run, store, tmp_path):
     [
         (("--layer", "layr4"), "no layer 'layr4'. Did you mean 'layer4'?"),
         ((), "name layers with --layer NAME"),
-        (("--layer", "layer4", "--target", "expresion"), "Did you mean 'expression'?"),
+        (("--layer", "layer4", "--target", "expressions"), "Did you mean 'expression'?"),
         (("--layer", "layer4", "--target", "view"), "at least two classes"),
         (("--layer", "layer4", "--holdout", "sessions"), "Did you mean 'session'?"),
-        (("--layer", "layer4", "--readout", "rige"), "Did you mean 'ridge'?"),
+        (("--layer", "layer4", "--readout", "ridg"), "Did you mean 'ridge'?"),
         (("--layer", "layer4", "--holdout", "expression"), "cannot be read out while it is held out"),
         (("--layer", "layer4", "--permute-within", "people"), "permute_within='people' is not known"),
         (("--layer", "layer4", "--untrained", "a", "--untrained", "b"), "one --untrained store per SOURCE"),
