@@ -101,10 +101,22 @@ class FoldKernel:
         """Mean squared length of a centred training row; 1 where all rows are equal."""
         return float(np.trace(self.train)) / len(self.train) or 1.0
 
-    def weights(self, penalty: float) -> np.ndarray:
-        """Return the transposed ridge hat matrix (n_train, n_test): decisions are ``weights.T @ Y``.
+    def weigh(self, penalty: float, columns: np.ndarray) -> np.ndarray:
+        """Return ``columns.T @ H`` with H the transposed ridge hat matrix (n_train, n_test).
 
-        The intercept is not penalised, as in `sklearn.linear_model.RidgeClassifier`.
+        With indicator columns these are the sums of weights over the training rows that each column marks:
+        decisions for one-hot labels, or what any labelling of units can be scored from. The intercept is not
+        penalised, as in `sklearn.linear_model.RidgeClassifier`.
+
+        Parameters
+        ----------
+        penalty : float
+            Absolute penalty.
+        columns : ndarray of shape (n_train, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_columns, n_test)
 
         Raises
         ------
@@ -120,8 +132,12 @@ class FoldKernel:
                 f"penalty {penalty:g} is too small for features of mean squared length {self.scale:g}; "
                 f"use a larger one or a relative grid."
             ) from None
+        if columns.shape[1] < len(self.test):
+            sums = (self.test @ linalg.cho_solve(factor, columns, check_finite=False)).T
+        else:
+            sums = columns.T @ linalg.cho_solve(factor, self.test.T, check_finite=False)
         # Rows of `test` are orthogonal to the constant vector, so Y need not be centred: its mean is added.
-        return linalg.cho_solve(factor, self.test.T, check_finite=False) + 1.0 / len(self.train)
+        return sums + columns.mean(axis=0)[:, None]
 
 
 def fold_kernel(gram: Gram, train: np.ndarray, test: np.ndarray) -> FoldKernel:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from joblib import Parallel, delayed
+
 from fernet_neuro import __version__
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_option, check_range
@@ -27,7 +29,7 @@ from fernet_neuro.probes.controls import (
 )
 from fernet_neuro.probes.design import ProbeDesign, digest_labels, plan_design
 from fernet_neuro.probes.gather import gather_control, gather_result
-from fernet_neuro.probes.readout import ReadoutSettings, score_folds
+from fernet_neuro.probes.readout import FoldScore, ReadoutSettings, score_folds
 from fernet_neuro.probes.result import ProbeReport, ProbeResult
 from fernet_neuro.stimuli.splits import Fold, make_folds
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
@@ -165,7 +167,7 @@ def run_probe(
     seed : int, default=0
         Seed of folds, exchanges, arbitrary labels and batches.
     n_jobs : int, default=1
-        Threads for the null; -1 for one per core. The result does not depend on it.
+        Layers probed at once, each in a process; -1 for one per core. The result does not depend on it.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -199,11 +201,14 @@ def run_probe(
     )
     task, left_out = _plan_controls(design, controls, untrained_store)
     sources = _list_sources(store, layers, controls, untrained_store)
+    outer = min(n_jobs, len(sources))
+    # Layers side by side in processes scale better than threads inside one; a lone layer gets the threads.
+    work = Parallel(n_jobs=outer, return_as="generator")(
+        delayed(_probe_source)(design, source, fits, n_draws, task, n_jobs // outer) for source in sources
+    )
     results = []
-    for source in track(sources, "probe", total=len(sources), verbose=verbose):
-        gram = _gram_of(source.load(table))
-        for fit in fits:
-            results += _probe_source(design, source, gram, fit, n_draws[fit.name], task, n_jobs)
+    for found in track(work, "probe", total=len(sources), verbose=verbose):
+        results += found
     settings = {
         "target": target,
         "holdout": holdout,
@@ -327,22 +332,32 @@ def _list_sources(
 def _probe_source(
     design: ProbeDesign,
     source: _Source,
-    gram: Gram,
-    fit: ReadoutSettings,
-    n_draws: int,
+    fits: Sequence[ReadoutSettings],
+    n_draws: dict[str, int],
     task: ControlTask | None,
     n_jobs: int,
 ) -> list[ProbeResult]:
-    """Return the result of one read-out of one layer and, for the network, that of its control task."""
-    scores = score_folds(gram, design.labels(n_draws), design.folds, design.strata, fit, n_jobs=n_jobs)
-    result = gather_result(design, scores, fit, source.name, source.layer, source.index)
-    if task is None or source.name != "network":
-        return [result]
-    arbitrary = score_control(
+    """Return the results of all read-outs of one layer and, for the network, those of its control task."""
+    gram = _gram_of(source.load(design.table))
+    results = []
+    for fit in fits:
+        labels = design.labels(n_draws[fit.name])
+        scores = score_folds(gram, labels, design.folds, design.strata, fit, n_jobs=n_jobs)
+        result = gather_result(design, scores, fit, source.name, source.layer, source.index)
+        results.append(result)
+        if task is not None and source.name == "network":
+            arbitrary = _score_control(design, task, gram, fit, n_jobs)
+            result.control.update(compare_control(task, arbitrary, result.balanced_accuracy))
+            results.append(gather_control(design, task, arbitrary, fit, source.layer, source.index))
+    return results
+
+
+def _score_control(
+    design: ProbeDesign, task: ControlTask, gram: Gram, fit: ReadoutSettings, n_jobs: int
+) -> list[FoldScore]:
+    return score_control(
         task, gram, design.codes, len(design.classes), design.strata, fit, seed=design.seed, n_jobs=n_jobs
     )
-    result.control.update(compare_control(task, arbitrary, result.balanced_accuracy))
-    return [result, gather_control(design, task, arbitrary, fit, source.layer, source.index)]
 
 
 def _gram_of(activations: Activations) -> Gram:

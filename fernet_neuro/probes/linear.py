@@ -111,7 +111,7 @@ class RidgeProbe(_LinearProbe):
         scores = []
         for train, test in _inner_splits(codes, groups, self.n_inner_folds):
             kernel = fold_kernel(gram, train, test)
-            guesses = [(kernel.weights(r * kernel.scale).T @ onehot[train]).argmax(axis=1) for r in grid]
+            guesses = [kernel.weigh(r * kernel.scale, onehot[train]).argmax(axis=0) for r in grid]
             scores.append([balanced_accuracy(codes[test], guess, len(self.classes_)) for guess in guesses])
         everything = np.arange(len(X))
         best = int(pick_penalty(np.mean(scores, axis=0), grid))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import ClassifierMixin
+from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.probes._dual import FoldKernel, Gram, fold_kernel, inner_folds, pick_penalty
@@ -155,10 +155,12 @@ def score_folds(
     """
     groups = [inner_groups(folds, k, strata, settings.n_inner_folds) for k in range(len(folds))]
     if settings.name == "ridge":
-        return [
-            _score_ridge(features, labels, fold, inner, settings, n_jobs)
-            for fold, inner in zip(folds, groups, strict=True)
-        ]
+        # Hundreds of small factorisations: BLAS threads cost more than they bring, and change the last bits.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return [
+                _score_ridge(features, labels, fold, inner, settings, n_jobs)
+                for fold, inner in zip(folds, groups, strict=True)
+            ]
     # SGD takes the features as they are, so their common offset counts; the other fits are free of it.
     rows = features.rotate(centre=settings.name != "sgd")
     return [
@@ -197,13 +199,14 @@ def _score_ridge(
     else:
         penalties = [relative * kernel.scale for relative in grid]
         best, null_best = _choose(gram, labels, fold.train, inner, grid, n_jobs)
+    marks = _mark_training(labels, fold.train)
     null_scores = np.empty(len(labels.draws))
     for index in np.union1d(null_best, [best]):
-        weights = kernel.weights(penalties[index])
+        weights = kernel.weigh(penalties[index], marks.columns)
         rows = null_best == index
-        null_scores[rows] = _score_draws(weights, labels, fold.train, fold.test, rows, n_jobs)
+        null_scores[rows] = _score_draws(weights, marks, labels, fold.test, rows, n_jobs)
         if index == best:
-            predicted = _predict(weights, labels, fold.train)
+            predicted = _predict(weights, marks)
     score = balanced_accuracy(labels.codes[fold.test], predicted, labels.n_classes)
     return FoldScore(predicted, score, penalties[best], null_scores)
 
@@ -221,31 +224,49 @@ def _choose(
     every = np.ones(len(labels.draws), dtype=bool)
     for fit, check in inner_folds(inner):
         kernel: FoldKernel = fold_kernel(gram, train[fit], train[check])
+        marks = _mark_training(labels, train[fit])
         for index, relative in enumerate(grid):
-            weights = kernel.weights(relative * kernel.scale)
-            guess = _predict(weights, labels, train[fit])
+            weights = kernel.weigh(relative * kernel.scale, marks.columns)
+            guess = _predict(weights, marks)
             scores[index] += balanced_accuracy(labels.codes[train[check]], guess, labels.n_classes)
-            null_scores[:, index] += _score_draws(weights, labels, train[fit], train[check], every, n_jobs)
+            null_scores[:, index] += _score_draws(weights, marks, labels, train[check], every, n_jobs)
     return int(pick_penalty(scores, grid)), pick_penalty(null_scores, grid)
 
 
-def _predict(weights: np.ndarray, labels: Labels, train: np.ndarray) -> np.ndarray:
-    return (weights.T @ np.eye(labels.n_classes)[labels.codes[train]]).argmax(axis=1)
+@dataclass(frozen=True, eq=False)
+class _Marks:
+    """Which training rows share a unit, and which a class: all that labellings need of the training side.
+
+    `units` has shape (n_units,); `columns` (n_train, n_units + n_classes) holds one indicator each.
+    """
+
+    units: np.ndarray
+    columns: np.ndarray
+
+
+def _mark_training(labels: Labels, train: np.ndarray) -> _Marks:
+    classes = np.eye(labels.n_classes)[labels.codes[train]]
+    if len(labels.draws) == 0:
+        return _Marks(np.empty(0, dtype=int), classes)
+    # Stimuli of one unit always share a label, so their weights are summed once, before any labelling.
+    units, member = np.unique(labels.unit_of[train], return_inverse=True)
+    return _Marks(units, np.hstack([np.eye(len(units))[member], classes]))
+
+
+def _predict(weights: np.ndarray, marks: _Marks) -> np.ndarray:
+    return weights[len(marks.units) :].argmax(axis=0)
 
 
 def _score_draws(
-    weights: np.ndarray, labels: Labels, train: np.ndarray, test: np.ndarray, rows: np.ndarray, n_jobs: int
+    weights: np.ndarray, marks: _Marks, labels: Labels, test: np.ndarray, rows: np.ndarray, n_jobs: int
 ) -> np.ndarray:
     """Return the balanced accuracy of the labellings `rows` (a mask), from one hat matrix."""
     if not rows.any():
         return np.empty(0)
-    units, member = np.unique(labels.unit_of[train], return_inverse=True)
-    # Stimuli of one unit always share a label, so their weights are summed once, before any labelling.
-    sums = sparse.csr_array((np.ones(len(train)), (member, np.arange(len(train)))), (len(units), len(train)))
-    summed = np.ascontiguousarray((sums @ weights).astype(np.float32))
+    summed = np.ascontiguousarray(weights[: len(marks.units)], dtype=np.float32)
     draws = labels.draws[rows]
     shown = draws[:, labels.unit_of[test]]
-    return score_labellings(summed, draws[:, units], shown, labels.n_classes, n_jobs=n_jobs)
+    return score_labellings(summed, draws[:, marks.units], shown, labels.n_classes, n_jobs=n_jobs)
 
 
 def _score_iterative(

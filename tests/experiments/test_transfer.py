@@ -93,7 +93,11 @@ def test_an_identity_on_both_sides_is_refused(finished, tmp_path):
 
 
 def test_the_command_names_an_unknown_key_and_its_neighbour(tmp_path):
-    command = [str(Path(sys.executable).with_name("fernet-neuro")), "run", str(ROOT / "configs" / "demo.yaml")]
+    command = [
+        str(Path(sys.executable).with_name("fernet-neuro")),
+        "run",
+        str(ROOT / "configs" / "demo.yaml"),
+    ]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "new"), "--set", "probe_shares=0.2"],
         capture_output=True,
