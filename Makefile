@@ -12,8 +12,9 @@ install: $(STAMP)
 
 # A failed or interrupted installation leaves no stamp, so the next `make` goes on.
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 ..."; exit 2; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || \
+		{ echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 ..."; exit 2; }
+	$(BIN)/python -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $(STAMP)
 
@@ -24,7 +25,7 @@ test: $(STAMP)  ## all tests that take less than twenty seconds each, and the no
 	$(BIN)/python -m pytest -q
 	$(MAKE) --no-print-directory notebooks
 
-test-slow: $(STAMP)  ## the long ones: calibration, kill and resume, two processes
+test-slow: $(STAMP)  ## the long ones: more calibration, real torchrun
 	$(BIN)/python -m pytest -q -m slow
 
 lint: $(STAMP)

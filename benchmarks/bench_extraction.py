@@ -119,7 +119,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         speed = compare_speed(Path(folder), arguments.stimuli, arguments.turns)
     memory = {"128_stimuli": once, "512_stimuli": four_times, "growth": four_times / once}
-    print(json.dumps({"benchmark": "extraction", "speed": speed, "peak_memory_mb": memory}, indent=1))
+    passed = speed["median_ratio"] >= 0.8 and memory["growth"] <= 1.1
+    print(
+        json.dumps(
+            {
+                "benchmark": "extraction",
+                "target": 0.8,
+                "passed": passed,
+                "speed": speed,
+                "peak_memory_mb": memory,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

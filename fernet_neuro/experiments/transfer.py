@@ -1,7 +1,7 @@
 """The transfer experiment, stage by stage: faces, networks, activations, read-outs, figures, page.
 
-What belongs here: the order of the stages and where each leaves its files; every stage is a call into its package,
-and each goes on where it was interrupted.
+What belongs here: the order of the stages and where each leaves its files. Every stage is a call into its
+package, and each goes on where it was interrupted.
 """
 
 import logging

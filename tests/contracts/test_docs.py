@@ -1,4 +1,4 @@
-"""The documentation speaks of what is there: links lead somewhere, and every command in it is one that exists."""
+"""The documentation speaks of what is there: links lead somewhere, and every command in it exists."""
 
 import re
 import shlex
