@@ -20,7 +20,7 @@ def track(
         yield from progress.track(items, description=description, total=total)
 
 
-def make_progress(*columns: str):  # noqa: ANN201 - rich is imported late, so its type cannot be named here
+def make_progress(*columns: str):
     """Return a `rich.progress.Progress` for standard error with bar, count, time spent and time left.
 
     Parameters

@@ -27,7 +27,7 @@ class ProbeSettings(Settings):
     permutations : int
         Number of label permutations for the null of the ridge read-out.
     n_folds : int
-        Most folds where the hold-out has more values than that.
+        Folds of the hold-outs "identity" and "random"; no more than there are identities.
     """
 
     target: str

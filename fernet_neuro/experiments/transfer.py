@@ -8,7 +8,9 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from fernet_neuro._utils.config import read_settings, write_settings
+import yaml
+
+from fernet_neuro._utils.config import write_settings
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.config import ProbeSettings, TransferSettings
@@ -82,16 +84,14 @@ def _claim(folder: Path, settings: TransferSettings, resume: bool) -> None:
     if not recipe.is_file():
         raise StoreError(f"{folder} is not empty and was not made by an experiment; choose another --out.")
     if not resume:
-        raise StoreError(
-            f"{folder} already holds an experiment; go on with --resume, or choose another --out."
-        )
-    before, now = (
-        item.model_dump(mode="json") for item in (read_settings(TransferSettings, recipe), settings)
-    )
-    changed = [key for key in now if before[key] != now[key]]
+        raise StoreError(f"{folder} holds an experiment; go on with --resume, or choose another --out.")
+    before = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    now = settings.model_dump(mode="json")
+    changed = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     if changed:
         raise StoreError(
-            f"{folder} was begun with another recipe (different: {', '.join(changed)}); choose another --out."
+            f"{folder} was begun with another recipe (different: {', '.join(changed)}); "
+            f"choose another --out, or delete it (make clean deletes demo/)."
         )
 
 
