@@ -2,9 +2,9 @@
 
     make bench
 
-Each ``bench_*.py`` prints one JSON object on its last line, with ``passed`` where there is a target; it is
-written to ``benchmarks/results/NAME.json``. A benchmark that fails or misses its target is named, and the exit
-code is then 1.
+Each ``bench_*.py`` prints one JSON object on its last line, with ``passed`` where there is a target. It is
+written to ``benchmarks/results/NAME.json``. A benchmark that fails or misses its target is named, and the
+exit code is then 1.
 """
 
 import json
