@@ -35,7 +35,9 @@ def read_settings(kind: type[S], path: PathLike | None = None, overrides: Iterab
         return kind.model_validate(values)
     except ValidationError as error:
         source = f"recipe {path}" if path is not None else "settings"
-        raise ValueError(f"{source}: " + "; ".join(_explain(kind, item) for item in error.errors())) from None
+        # Unknown keys first: a misspelt key is often why another one is missing.
+        faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+        raise ValueError(f"{source}: " + "; ".join(_explain(kind, item) for item in faults)) from None
 
 
 def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
@@ -93,6 +95,10 @@ def _explain(kind: type[Settings], item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r}.{suggest(str(item['loc'][-1]), _all_keys(kind))}"
+    if item["type"] == "missing":
+        return f"{key!r} is missing."
+    if not key:  # a rule about several keys; its input is the whole recipe
+        return item["msg"]
     return f"{key!r}: {item['msg']} (got {item.get('input')!r})"
 
 

@@ -1,4 +1,7 @@
-"""The ``fernet-neuro`` command: registers one file per verb and turns errors into one line and exit code 2."""
+"""The ``fernet-neuro`` command: registers one file per verb.
+
+What belongs here: the options before any verb, and what errors become: one line and exit code 2.
+"""
 
 import os
 import sys
@@ -39,7 +42,8 @@ def _root(
 def main() -> None:
     """Run the command line; set ``FERNET_NEURO_TRACEBACK=1`` to see where an error came from.
 
-    Exit codes: 0 done, 2 a mistake in what was asked for or found (one line on standard error), 130 interrupted.
+    Exit codes: 0 done, 2 a mistake in what was asked for or found (one line on standard error), 130
+    interrupted.
     """
     try:
         app()
@@ -50,6 +54,7 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write(
-            "Interrupted; what was finished is kept. Run the same command with --resume to go on.\n"
+            "Interrupted; what was finished is kept. Run the same command again to go on "
+            "(train and run: with --resume).\n"
         )
         sys.exit(130)

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 #: Factors with more values than this are summed up instead of listed.
 MOST_LISTED = 12
+#: Values are cut to LONGEST characters; columns with more than MOST_LONG longer ones are named only.
+LONGEST, MOST_LONG = 32, 30
+#: Factors that are listed before any other column.
+LABELS = ("identity", "expression", "view", "session")
 #: Lines of a listing before it refers to the file.
 MOST_SHOWN = 5
 
 Table = Annotated[Path, typer.Argument(help="A stimulus table, .csv or .parquet.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace tables that exist already.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -65,6 +70,7 @@ def import_stimuli(
         ),
     ] = None,
     n_jobs: Annotated[int, typer.Option(help="Threads that decode pictures.")] = 2,
+    overwrite: Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Write a stimulus table from photographs in their owner's layout.
@@ -94,6 +100,7 @@ def import_stimuli(
         own["folders_are"] = folders_are
     elif pattern or csv or column:
         raise ValueError("--pattern, --csv and --column belong to the layout 'folder'.")
+    _check_outputs([out, _left_out_path(out)], [] if csv is None else [csv], overwrite)
     report = entry.read(
         src, **own, verify=entry.verify if verify is None else verify, n_jobs=n_jobs, verbose=not quiet
     )
@@ -120,17 +127,22 @@ def show(
 
     stimuli = StimulusTable.read(table)
     hidden = ("stimulus_id", "path", "digest")
+    names = [name for name in LABELS if name in stimuli.frame]
+    names += [name for name in stimuli.frame if name not in (*hidden, *LABELS)]
     counts = {
         name: stimuli.frame[name].astype(str).value_counts(sort=False).sort_index().to_dict()
-        for name in stimuli.frame
-        if name not in hidden
+        for name in names
     }
     if as_json:
         typer.echo(json.dumps({"n_stimuli": len(stimuli), "factors": counts}, ensure_ascii=False))
         return
     typer.echo(f"{table}: {len(stimuli)} stimuli")
-    for name, values in counts.items():
-        typer.echo(f"  {name:<14} {_describe_values(values)}")
+    wordy = [name for name in names if sum(len(value) > LONGEST for value in counts[name]) > MOST_LONG]
+    for name in names:
+        if name not in wordy:
+            typer.echo(f"  {name:<14} {_describe_values(counts[name])}")
+    if wordy:
+        typer.echo(f"  not listed, as their values are long and many: {', '.join(wordy)}")
 
 
 def check(
@@ -152,7 +164,11 @@ def check(
     from fernet_neuro.stimuli.images import check_images
     from fernet_neuro.stimuli.table import StimulusTable
 
+    if out is not None:
+        _check_outputs([out], [table], overwrite=True)
     stimuli = StimulusTable.read(table)
+    if len(stimuli) == 0:
+        raise ValueError(f"{table} has no stimuli; there is nothing to check.")
     faults = check_images(stimuli, n_jobs=n_jobs, verbose=not quiet)
     if out is not None:
         _write_frame(faults, out)
@@ -209,6 +225,7 @@ def split(
     by: Annotated[str, typer.Option(help="Factor whose values go to one side whole.")] = "identity",
     test_share: Annotated[float, typer.Option(help="Share of the values that go to the test part.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Split a table into two that share no identity (or no value of another factor).
 
@@ -225,6 +242,7 @@ def split(
         check_table_suffix(path)
     if len({path.resolve() for path in (table, out_train, out_test)}) < 3:
         raise ValueError("the table, --out-train and --out-test must be three different files.")
+    _check_outputs([out_train, out_test], [table], overwrite)
     train, test = split_table(StimulusTable.read(table), by=by, test_share=test_share, seed=seed)
     for part, path in ((train, out_train), (test, out_test)):
         part.write(path)
@@ -259,8 +277,32 @@ def _write_frame(frame: pd.DataFrame, path: Path) -> None:
         frame.to_csv(temporary, index=False)
 
 
+def _check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> None:
+    """Raise if writing would destroy what is read, or, without `overwrite`, anything at all.
+
+    Raises
+    ------
+    StoreError
+        Naming the file.
+    """
+    from fernet_neuro.exceptions import StoreError
+
+    read = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in read:
+            raise StoreError(
+                f"{path} is read by this command and would be overwritten; choose another --out."
+            )
+        if path.exists() and not overwrite:
+            raise StoreError(f"{path} exists already; choose another name, or replace it with --overwrite.")
+
+
+def _left_out_path(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.left_out.csv")
+
+
 def _write_left_out(report: ImportReport, out: Path) -> None:
-    path = out.with_name(f"{out.stem}.left_out.csv")
+    path = _left_out_path(out)
     _write_frame(report.left_out, path)
     if report.left_out.empty:
         return
@@ -290,4 +332,8 @@ def _describe_values(counts: dict[str, int]) -> str:
         low, high = min(counts.values()), max(counts.values())
         each = f"{low}" if low == high else f"{low} to {high}"
         return f"{len(counts)} values, {each} stimuli each"
-    return ", ".join(f"{value or '(empty)'} {count}" for value, count in counts.items())
+    return ", ".join(f"{_cut(value) or '(empty)'} {count}" for value, count in counts.items())
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= LONGEST else f"{value[: LONGEST - 3]}..."

@@ -42,7 +42,7 @@ class Fold:
     name : str
         Such as ``"identity-03"`` or ``"view=straight"``.
     train, test : ndarray of int
-        Row numbers, ascending; no row is in both, and every class is in both.
+        Row numbers, ascending; no row is in both, and every class of the test part is in the training part.
     """
 
     name: str
@@ -94,8 +94,8 @@ def make_folds(
     Raises
     ------
     StimulusError
-        If there is one class only, the target is itself held out, there are too few values to hold out, or a
-        class is missing from the training or the test part of a fold.
+        If there is one class only, in the table or in a part of a fold, the target is itself held out, there
+        are too few values to hold out, or the test part of a fold has a class that its training part lacks.
 
     Examples
     --------
@@ -301,12 +301,21 @@ def _fold_of_mask(name: str, in_test: np.ndarray) -> Fold:
 
 
 def _check_classes(fold: Fold, classes: np.ndarray, target: str) -> None:
-    every = set(classes.tolist())
-    for part, rows in (("training", fold.train), ("test", fold.test)):
-        absent = sorted(every - set(classes[rows].tolist()))
-        if absent:
-            raise StimulusError(
-                f"{len(absent)} of {len(every)} classes of {target!r} have no stimulus in the {part} part of "
-                f"fold {fold.name!r} (first: {absent[0]!r}); use fewer folds, leave that class out, or "
-                f"hold out another factor."
-            )
+    """Raise unless the test part has two classes or more, all of them in the training part.
+
+    Classes that only training has are allowed: one missing photograph must not make a design impossible.
+    """
+    train, test = (set(classes[rows].tolist()) for rows in (fold.train, fold.test))
+    advice = "use fewer folds, leave that class out, or hold out another factor."
+    unseen = sorted(test - train)
+    if unseen:
+        raise StimulusError(
+            f"{len(unseen)} of {len(test)} classes of {target!r} in the test part of fold {fold.name!r} "
+            f"have no stimulus in its training part (first: {unseen[0]!r}); {advice}"
+        )
+    if len(test) < 2:
+        raise StimulusError(
+            f"the test part of fold {fold.name!r} shows one class of {target!r} only "
+            f"({format_options(sorted(test)) or 'none'}), so telling classes apart cannot be tested on it; "
+            f"use fewer folds, or hold out another factor."
+        )

@@ -1,7 +1,7 @@
 """Settings: wrong keys are refused with the nearest right one, and overrides win."""
 
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from fernet_neuro._utils.config import Settings, read_settings, write_settings
 
@@ -72,6 +72,24 @@ def test_a_wrong_recipe_is_explained(text, message, tmp_path):
 def test_a_wrong_override_is_explained(override, message):
     with pytest.raises(ValueError, match=message):
         read_settings(Outer, None, ["epochs=2", override])
+
+
+class Strict(Settings):
+    task: str
+    epochs: int = 11
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.epochs == 13:
+            raise ValueError("13 epochs bring bad luck")
+        return self
+
+
+def test_unknown_keys_come_before_missing_ones_and_the_recipe_is_not_printed():
+    with pytest.raises(ValueError, match=r"^settings: unknown key 'taks'\. .*'task'\?; 'task' is missing\.$"):
+        read_settings(Strict, None, ["taks=expression", "epochs=5"])
+    with pytest.raises(ValueError, match=r"^settings: Value error, 13 epochs bring bad luck$"):
+        read_settings(Strict, None, ["task=expression", "epochs=13"])
 
 
 def test_a_missing_recipe_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Folds keep apart what they promise, hold every class on both sides, and depend on the seed alone."""
+"""Folds keep apart what they promise, train on every class they test, and depend on the seed alone."""
 
 from itertools import product
 
@@ -153,16 +153,37 @@ def test_one_class_or_one_value_is_refused():
         make_folds(make_table().select([]), "identity")
 
 
-def test_a_class_missing_on_a_side_is_named():
+def test_a_missing_photograph_leaves_its_class_out_of_that_test_part_alone():
+    table = make_table(sessions=("A",), views=("straight",))
+    kept = table.select((table.factor("expression") != "fear") | (table.factor("identity") != "id002"))
+    folds = {fold.name: fold for fold in make_folds(kept, "expression", target="identity")}
+    people = values(table, "identity", slice(None))
+    assert values(kept, "identity", folds["expression=fear"].test) == people - {"id002"}
+    assert values(kept, "identity", folds["expression=anger"].test) == people
+    for fold in folds.values():
+        assert values(kept, "identity", fold.test) <= values(kept, "identity", fold.train)
+        assert sorted([*fold.train, *fold.test]) == list(range(len(kept)))
+
+
+def test_a_class_that_training_lacks_is_named():
     table = make_table()
     one_person = (table.factor("expression") != "fear") | (table.factor("identity") == "id002")
     with pytest.raises(
-        StimulusError, match=r"classes of 'expression' have no stimulus .*'fear'.*fewer folds"
+        StimulusError,
+        match=r"1 of 3 classes of 'expression' in the test part .* no stimulus in its training .*'fear'",
     ):
         make_folds(table.select(one_person), "identity", n_folds=3)
     one_view = (table.factor("expression") != "fear") | (table.factor("view") == "straight")
-    with pytest.raises(StimulusError, match=r"test part of fold 'view=half_left' \(first: 'fear'\)"):
+    with pytest.raises(StimulusError, match=r"fold 'view=straight' have no stimulus .*\(first: 'fear'\)"):
         make_folds(table.select(one_view), "view")
+
+
+def test_a_test_part_of_one_class_is_refused():
+    table = make_table(views=("half_left", "half_right", "straight"))
+    rest = table.select((table.factor("view") != "half_left") | (table.factor("expression") == "anger"))
+    message = r"fold 'view=half_left' shows one class of 'expression' only \(anger\)"
+    with pytest.raises(StimulusError, match=message):
+        make_folds(rest, "view")
 
 
 def test_a_person_with_one_photograph_cannot_be_on_both_sides():
@@ -172,7 +193,7 @@ def test_a_person_with_one_photograph_cannot_be_on_both_sides():
         for n in range(count)
     ]
     table = StimulusTable.from_frame(pd.DataFrame(rows, columns=["stimulus_id", "path", "identity"]))
-    with pytest.raises(StimulusError, match=r"no stimulus in the training part .*'bob'"):
+    with pytest.raises(StimulusError, match=r"no stimulus in its training part .*'bob'"):
         make_folds(table, "random", target="identity")
 
 

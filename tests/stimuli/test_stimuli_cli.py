@@ -92,12 +92,47 @@ def test_a_mistake_is_one_line_and_keeps_what_was_there(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text("precious")
-    code, _, error = run("import", *arguments)
+    code, _, error = run("import", *arguments, "--overwrite")
     assert code == 2
     assert error.startswith("Error: ")
     assert message in error
     assert error.count("\n") == 1
     assert (tmp_path / "t.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize("taken", ["t.csv", "t.left_out.csv"])
+def test_import_replaces_a_file_only_when_told(taken, run, photos, tmp_path):
+    (tmp_path / taken).write_text("precious")
+    arguments = ("import", "folder", photos, "--quiet", "--pattern", "{identity}_{expression}")
+    arguments += ("--out", tmp_path / "t.csv")
+    code, _, error = run(*arguments)
+    assert (code, error.count("\n")) == (2, 1)
+    assert f"{taken} exists already; choose another name, or replace it with --overwrite" in error
+    assert [path.name for path in tmp_path.glob("t.*")] == [taken]
+    assert (tmp_path / taken).read_text() == "precious"
+    assert run(*arguments, "--overwrite")[0] == 0
+    assert len(StimulusTable.read(tmp_path / "t.csv")) == 5
+
+
+@pytest.mark.parametrize("labels", ["t.csv", "t.left_out.csv"])
+def test_import_never_replaces_the_labels_it_reads(labels, run, photos, tmp_path):
+    (tmp_path / labels).write_text("file,identity\nann_fear.png,ann\n")
+    arguments = ("--csv", tmp_path / labels, "--out", tmp_path / "t.csv", "--overwrite")
+    code, _, error = run("import", "folder", photos, *arguments)
+    assert code == 2
+    assert "is read by this command and would be overwritten" in error
+    assert (tmp_path / labels).read_text().startswith("file,identity")
+
+
+def test_show_puts_labels_first_and_cuts_what_is_long(run, tmp_path):
+    rows = [(str(k), f"{k}.png", str([k] * 20), "x" * 90, f"id{k}") for k in range(40)]
+    frame = pd.DataFrame(rows, columns=["stimulus_id", "path", "identity_weights", "licence", "identity"])
+    StimulusTable.from_frame(frame).write(tmp_path / "t.csv")
+    lines = run("show", tmp_path / "t.csv")[1].splitlines()
+    assert lines[1].split()[0] == "identity"
+    assert f"  licence        {'x' * 29}... 40" in lines
+    assert lines[-1].endswith("long and many: identity_weights")
+    assert len(json.loads(run("show", tmp_path / "t.csv", "--json")[1])["factors"]["identity_weights"]) == 40
 
 
 def test_show_counts_each_factor(run, table):
@@ -120,6 +155,15 @@ def test_check_is_quiet_about_sound_pictures_and_fails_on_faults(run, table, pho
     assert pd.read_csv(tmp_path / "faults.csv")["fault"].tolist() == ["missing"]
 
 
+def test_check_refuses_an_empty_table_and_to_replace_the_table(run, table, tmp_path):
+    before = table.read_text()
+    assert "is read by this command" in run("check", table, "--out", table)[2]
+    assert table.read_text() == before
+    table.write_text(before.splitlines()[0] + "\n")
+    code, _, error = run("check", table)
+    assert (code, "t.csv has no stimuli; there is nothing to check" in error) == (2, True)
+
+
 def test_sheet_is_written_and_narrowed(run, table, tmp_path):
     whole, part = tmp_path / "whole.png", tmp_path / "part.png"
     assert run("sheet", table, "--out", whole, "--size", 40)[0] == 0
@@ -139,6 +183,12 @@ def test_split_writes_two_tables_that_share_no_identity(run, table, tmp_path):
     train, test = map(StimulusTable.read, parts)
     assert len(train) + len(test) == 5
     assert not set(train.factor("identity")) & set(test.factor("identity"))
+    before = parts[1].read_text()
+    parts[0].unlink()
+    code, _, error = run("split", table, *options, "--seed", 5)
+    assert (code, "test.csv exists already" in error, parts[0].exists()) == (2, True, False)
+    assert parts[1].read_text() == before
+    assert run("split", table, *options, "--overwrite")[0] == 0
     code, _, error = run("split", table, "--out-train", parts[0], "--out-test", parts[0])
     assert code == 2
     assert "three different files" in error
