@@ -63,6 +63,7 @@ def extract(
     import time
 
     from fernet_neuro._utils.config import read_overrides
+    from fernet_neuro.activations.writer import check_target
     from fernet_neuro.extraction.extract import find_finished, run_extraction
     from fernet_neuro.extraction.plan import plan_extraction
     from fernet_neuro.models.registry import resolve_model
@@ -82,9 +83,11 @@ def extract(
         dtype=dtype,
         pool=pool,
     )
+    is_reused = find_finished(plan, out, overwrite=overwrite) is not None
+    if not is_reused:  # before anything is promised
+        check_target(out.absolute(), plan.key, plan.identity, overwrite=overwrite)
     estimate = plan.estimate()
     typer.echo(_describe_estimate(estimate), err=True)
-    is_reused = find_finished(plan, out, overwrite=overwrite) is not None
     start = time.perf_counter()
     try:
         store = run_extraction(

@@ -84,6 +84,9 @@ def verify(
     layer: str | None = typer.Option(
         None, "--layer", help="Layer to compare by cosine, for networks that are not Siamese."
     ),
+    allow_trained: bool = typer.Option(
+        False, "--allow-trained", help="Go on if the run was trained on people of the pairs."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda or mps."),
     n_jobs: int = typer.Option(0, "--n-jobs", help="Worker processes that decode images."),
@@ -91,19 +94,20 @@ def verify(
     """Test a network on pairs of faces, same or different, as on LFW.
 
     Each fold is tested at the threshold chosen on all others; the equal-error rate is over all pairs.
+    Pairs of people that the run was trained on are refused, by their labels in the two tables.
 
     Examples
     --------
         fernet-neuro verify runs/verification --pairs pairs.csv --make --stimuli faces/table.csv --json
 
-        fernet-neuro verify runs/lfw --pairs lfw/pairs.txt --stimuli lfw/table.csv
+        fernet-neuro verify runs/lfw --pairs lfw/pairsDevTest.txt --stimuli lfw/table.csv
     """
     import json
 
     from fernet_neuro.exceptions import StoreError
     from fernet_neuro.models.registry import resolve_model
     from fernet_neuro.stimuli.table import StimulusTable
-    from fernet_neuro.training.pairs import make_pairs, read_pairs, write_pairs
+    from fernet_neuro.training.pairs import find_pair_identities, make_pairs, read_pairs, write_pairs
     from fernet_neuro.training.verification import evaluate_verification
 
     table = StimulusTable.read(stimuli)
@@ -112,6 +116,8 @@ def verify(
             raise StoreError(f"{pairs} exists already; leave out --make to use it.")
         write_pairs(make_pairs(table, n_folds=n_folds, n_per_fold=n_per_fold, seed=seed), pairs)
     frame = read_pairs(pairs, table)
+    if not allow_trained:
+        _check_untrained(run, find_pair_identities(frame, table))
     result = evaluate_verification(
         resolve_model(run), table, frame, layer=layer, n_jobs=n_jobs, verbose=not as_json, device=device
     )
@@ -123,6 +129,27 @@ def verify(
         f"accuracy {100 * result.accuracy:.1f} %{error} over {len(result.folds)} folds (chance 50 %); "
         f"equal-error rate {100 * result.eer:.1f} %; ROC area {result.auc:.3f}; {len(result.scores)} pairs"
     )
+
+
+def _check_untrained(source: str, people: set[str]) -> None:
+    """Raise if the run that `source` names was trained on any of `people`."""
+    from fernet_neuro.exceptions import StimulusError
+    from fernet_neuro.training.folder import find_run
+
+    run = find_run(source)
+    if run is None:
+        return
+    trained = run.read_train_identities()
+    if trained is None:
+        typer.echo(f"{run.path} does not record whom it was trained on, so that was not checked.", err=True)
+        return
+    both = sorted(trained & people)
+    if both:
+        raise StimulusError(
+            f"{len(both)} of {len(people)} identities of the pairs were trained on in {run.path} (first: "
+            f"{both[0]!r}); test on other people, or pass --allow-trained, as where equal labels mean "
+            f"different people."
+        )
 
 
 def _summarise(name: str, values: dict[str, object], *, kept: bool) -> str:

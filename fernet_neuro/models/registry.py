@@ -187,9 +187,10 @@ def _build(
     else:
         blueprint = _build_from_outside(name, options)
     if blueprint.layers is None:
-        blueprint = replace(
-            blueprint, layers=find_layers(blueprint.module, make_example(blueprint.preprocessing))
-        )
+        example = make_example(blueprint.preprocessing)
+        blueprint = replace(blueprint, layers=find_layers(blueprint.module, example, name))
+    elif entry is None:  # it lists its own layers, and has not run yet
+        trace_modules(blueprint.module, make_example(blueprint.preprocessing), name)
     return blueprint, options, entry
 
 
@@ -226,7 +227,7 @@ def make_example(preprocessing: Preprocessing) -> torch.Tensor:
 
 def compute_layer_shapes(model: LayeredModel) -> dict[str, tuple[tuple[int, ...], int]]:
     """Return shape (without the batch axis) and number of units of each listed layer, in forward order."""
-    shapes = trace_modules(model.module, make_example(model.card.preprocessing))
+    shapes = trace_modules(model.module, make_example(model.card.preprocessing), model.card.name)
     return {layer: (shapes[layer], prod(shapes[layer])) for layer in model.layers}
 
 

@@ -24,6 +24,7 @@ from fernet_neuro.models.blueprint import (
 )
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
+from fernet_neuro.models.trace import FAILURES
 
 TIMM_PREFIX = "timm:"
 # Without these, torchvision warns that its default will change; auxiliary classifiers serve training only.
@@ -95,7 +96,7 @@ def build_from_function(source: str, **options: Any) -> Blueprint:
     Raises
     ------
     ValueError
-        If the function cannot be found, takes no such option, or returns something else.
+        If the function cannot be found, takes no such option, fails, or returns something else.
     """
     function = find_function(source)
     parameters = inspect.signature(function).parameters
@@ -107,7 +108,13 @@ def build_from_function(source: str, **options: Any) -> Blueprint:
                 f"network {source!r} takes no option {key!r}; its function has: "
                 f"{format_options(parameters) or 'no parameters'}.{suggest(key, parameters)}"
             )
-    result = function(**passed)
+    try:
+        result = function(**passed)
+    except FAILURES as error:
+        given = f" with {passed}" if passed else ""
+        raise ValueError(
+            f"network {source!r} could not be built{given}: {type(error).__name__}: {error}"
+        ) from error
     if isinstance(result, LayeredModel):
         return Blueprint(result.module, result.card.preprocessing, result.layers)
     if not isinstance(result, nn.Module):

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 SKIPPED = (nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten)
+#: What torch and a network's own code raise where input or options do not fit it.
+FAILURES = (RuntimeError, TypeError, AssertionError)
 FEWEST_BLOCKS = 3  # a part with a shorter sequence inside is one block, such as a branching one
 
 
 @torch.no_grad()
-def trace_modules(module: nn.Module, example: Tensor) -> dict[str, tuple[int, ...]]:
+def trace_modules(module: nn.Module, example: Tensor, name: str = "") -> dict[str, tuple[int, ...]]:
     """Return the output shape, without the batch axis, of each named module that fires exactly once.
 
     Parameters
@@ -24,48 +26,61 @@ def trace_modules(module: nn.Module, example: Tensor) -> dict[str, tuple[int, ..
         Run in eval mode, then put back as it was.
     example : Tensor of shape (n, n_channels, size, size)
         One input.
+    name : str
+        Of the network, for messages.
 
     Returns
     -------
     dict
         Names in the order in which the modules finish. Modules that fire more than once, or whose output is
         not one tensor, are left out.
+
+    Raises
+    ------
+    ValueError
+        If the network fails on the input.
     """
     counts: Counter[str] = Counter()
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def note(name: str) -> object:
+    def note(layer: str) -> object:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-            counts[name] += 1
+            counts[layer] += 1
             if isinstance(output, Tensor):
-                shapes[name] = tuple(output.shape[1:])
+                shapes[layer] = tuple(output.shape[1:])
 
         return hook
 
     modes = [(part, part.training) for part in module.modules()]
-    handles = [part.register_forward_hook(note(name)) for name, part in module.named_modules() if name]  # type: ignore[arg-type]
+    handles = [part.register_forward_hook(note(layer)) for layer, part in module.named_modules() if layer]  # type: ignore[arg-type]
     try:
         module.eval()(example)
+    except FAILURES as error:
+        raise ValueError(
+            f"network {(name or type(module).__name__)!r} fails on an input of shape {tuple(example.shape)}: "
+            f"{type(error).__name__}: {error} (give the size and channels that it expects, such as --size 64 "
+            f"or --set channels=grey)"
+        ) from error
     finally:
         for handle in handles:
             handle.remove()
         for part, training in modes:
             part.training = training
-    return {name: shape for name, shape in shapes.items() if counts[name] == 1}
+    return {layer: shape for layer, shape in shapes.items() if counts[layer] == 1}
 
 
-def find_layers(module: nn.Module, example: Tensor) -> tuple[str, ...]:
+def find_layers(module: nn.Module, example: Tensor, name: str = "") -> tuple[str, ...]:
     """Return the layers of `module` that are worth reading, in forward order.
 
     Plain containers are opened, and so is a top-level part that holds a container of blocks, such as a
     transformer's encoder; blocks are not. Drop-out, identity and flattening are left out.
     """
-    fired = trace_modules(module, example)
+    fired = trace_modules(module, example, name)
     chosen = set(_choose(module, "", fired, depth=0))
     if len(chosen) == 1:  # a wrapper around one network
         inner = next(iter(chosen))
         chosen |= set(_choose(module.get_submodule(inner), f"{inner}.", fired, depth=0))
-    return tuple(name for name in fired if name in chosen)
+    return tuple(layer for layer in fired if layer in chosen)
 
 
 def _choose(parent: nn.Module, prefix: str, fired: dict[str, tuple[int, ...]], depth: int) -> Iterator[str]:

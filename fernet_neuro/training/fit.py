@@ -29,7 +29,7 @@ from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.data import ImageSource, split_batches
 from fernet_neuro.training.devices import pick_device
 from fernet_neuro.training.expression import make_expression
-from fernet_neuro.training.folder import RunFolder
+from fernet_neuro.training.folder import RunFolder, find_run
 from fernet_neuro.training.identification import make_identification
 from fernet_neuro.training.log import RunLog, show_steps
 from fernet_neuro.training.loop import Run, train
@@ -128,7 +128,7 @@ def fit(
         return load_model(folder.model, code=settings.model)
     with _start_accelerator(settings, device) as accelerator:
         if accelerator.is_main_process and state == "absent":
-            folder.write_start(settings, _describe(inputs, accelerator))
+            folder.write_start(settings, _describe(settings, inputs, accelerator))
         accelerator.wait_for_everyone()
         with seeded_rng(settings.seed, accelerator.process_index):
             progress = _train(settings, inputs, folder, accelerator, n_jobs, verbose)
@@ -326,7 +326,7 @@ def _finish(
             f"Free some space and go on with --resume."
         ) from error
     record = {
-        **_describe(inputs, accelerator),
+        **_describe(settings, inputs, accelerator),
         "status": "complete",
         "steps": progress.step,
         "duration_s": round(progress.seconds, 2),
@@ -338,10 +338,14 @@ def _finish(
     folder.write_record(settings, record)
 
 
-def _describe(inputs: _Inputs, accelerator: Accelerator) -> dict[str, Any]:
+def _describe(settings: TrainSettings, inputs: _Inputs, accelerator: Accelerator) -> dict[str, Any]:
     parameters = inputs.model.module.parameters()
+    before = find_run(settings.weights) if settings.weights else None
+    known = (before.read_train_identities() if before else None) or set()
     return {
         "task": inputs.task.describe(),
+        # With those of the run that the weights came from: a test on any of them would be on known people.
+        "train_identities": sorted(inputs.task.train_identities() | known),
         "digests": inputs.digests,
         "n_parameters": sum(parameter.numel() for parameter in parameters),
         "n_processes": accelerator.num_processes,
@@ -353,7 +357,7 @@ def _describe(inputs: _Inputs, accelerator: Accelerator) -> dict[str, Any]:
 
 def _describe_training(settings: TrainSettings, inputs: _Inputs, chosen: dict[str, Any]) -> str:
     table = inputs.task.train_table
-    n_people = len(set(table.factor("identity", complete=False)) - {""})
+    n_people = len(inputs.task.train_identities())
     start = "random weights" if settings.weights is None else f"weights {Path(settings.weights).name}"
     return (
         f"{settings.task} on {len(table)} stimuli of {n_people} identities (table sha256 "

@@ -17,7 +17,19 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.training.config import LOCATION_KEYS, TrainSettings, explain_changes
 
 FORMAT = 1
+MODEL_FOLDER = "model"
 _STATES = {"complete": "finished", "started": "started"}
+
+
+def find_run(source: str) -> "RunFolder | None":
+    """Return the run whose network `source` names: a run folder, its ``model``, or ``NAME@`` either."""
+    _, at, place = source.partition("@")
+    path = Path(place if at and not Path(source).exists() else source)
+    places = (path, path.parent, path.parent.parent)
+    for folder in places if MODEL_FOLDER in path.parts[-2:] else places[:1]:
+        if (folder / "record.json").is_file():
+            return RunFolder(folder)
+    return None
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ class RunFolder:
     @property
     def model(self) -> Path:
         """Folder of the trained network; there when the run is complete."""
-        return self.path / "model"
+        return self.path / MODEL_FOLDER
 
     def find_state(self) -> Literal["absent", "started", "complete", "foreign"]:
         """Return what lies at the path."""
@@ -117,6 +129,13 @@ class RunFolder:
             return json.loads(self.record.read_text(encoding="utf-8"))
         except ValueError as error:
             raise StoreError(f"{self.record} is damaged; choose another --out.") from error
+
+    def read_train_identities(self) -> set[str] | None:
+        """Return the people that the run trained on, or None where its record does not say."""
+        if not self.record.is_file():
+            return None
+        names = self.read_record().get("train_identities")
+        return None if names is None else set(names)
 
     def write_start(self, settings: TrainSettings, record: dict[str, Any]) -> None:
         """Write the recipe, and the record as it is known at the start."""

@@ -259,13 +259,18 @@ def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
         raise StimulusError(f"pairs file {source} does not exist.")
     if source.suffix.lower() != ".csv":
         return read_lfw_pairs(source, table)
-    pairs = pd.read_csv(source, dtype={"stimulus_id_1": str, "stimulus_id_2": str})
+    try:
+        pairs = pd.read_csv(source, dtype={"stimulus_id_1": str, "stimulus_id_2": str})
+    except pd.errors.EmptyDataError:
+        raise StimulusError(f"pairs file {source} is empty.") from None
     missing = [name for name in PAIR_COLUMNS if name not in pairs]
     if missing:
         raise StimulusError(
             f"pairs file {source} lacks the columns {format_options(missing)}; "
             f"it needs {format_options(PAIR_COLUMNS)}."
         )
+    if pairs.empty:
+        raise StimulusError(f"pairs file {source} has a header and no pairs.")
     find_pair_rows(pairs, table)
     return pairs
 
@@ -292,6 +297,18 @@ def find_pair_rows(pairs: pd.DataFrame, table: StimulusTable) -> np.ndarray:
             f"{len(absent)} stimuli of the pairs are not in the stimulus table (first: {absent[0]!r})."
         )
     return np.array([[position[first], position[second]] for first, second in ids], dtype=int).reshape(-1, 2)
+
+
+def find_pair_identities(pairs: pd.DataFrame, table: StimulusTable) -> set[str]:
+    """Return the people that the pairs show, as far as `table` labels them.
+
+    Raises
+    ------
+    AlignmentError
+        If a pair names a stimulus that the table lacks.
+    """
+    identities = table.factor("identity", complete=False)
+    return set(identities[find_pair_rows(pairs, table).ravel()].tolist()) - {""}
 
 
 def _compute_roc(scores: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

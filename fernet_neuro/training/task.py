@@ -70,6 +70,10 @@ class TrainingTask(ABC):
     def describe(self) -> dict[str, Any]:
         """Return plain values for the record: classes, numbers of stimuli, what was held out."""
 
+    def train_identities(self) -> set[str]:
+        """Return the people that training shows, as far as they are labelled."""
+        return set(self.train_table.factor("identity", complete=False).tolist()) - {""}
+
     @abstractmethod
     def model_options(self) -> dict[str, Any]:
         """Return the options that the task sets on the network, such as ``n_classes``."""

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.siamese import SiameseNet
 from fernet_neuro.stimuli.table import StimulusTable
@@ -27,6 +28,7 @@ from fernet_neuro.training.pairs import (
     compute_eer,
     draw_pairs,
     evaluate_scores,
+    find_pair_identities,
     find_pair_rows,
     read_pairs,
 )
@@ -110,10 +112,16 @@ class VerificationTask(TrainingTask):
         return {
             "classes": ["different", "same"],
             "n_train": len(self.train_table),
-            "n_train_identities": len(np.unique(self.train_table.factor("identity"))),
+            "n_train_identities": len(self.train_identities()),
             "n_pairs_per_epoch": len(self.plan_epoch(0)),
             "n_val_pairs": 0 if self._val is None else len(self._val),
         }
+
+    def train_identities(self) -> set[str]:
+        """Return the people of the fixed pairs, or all of the training table."""
+        if self.train_pairs is None:
+            return super().train_identities()
+        return find_pair_identities(self.train_pairs, self.train_table)
 
     def model_options(self) -> dict[str, Any]:
         """Return nothing: a Siamese network always has two outputs."""
@@ -129,20 +137,27 @@ def make_verification(
 ) -> VerificationTask:
     """Return the task of telling same from different; people held out are, by default, not trained on.
 
-    With `pairs` in the recipe the pairs are fixed, as in LFW's development set; `val_pairs` then index
-    `val_table`, or the training table where there is none.
+    With `pairs` in the recipe the pairs are fixed, as in LFW's development set. `val_pairs` index
+    `val_table`, or the training table where there is none; then, without `pairs`, their people are left out
+    of training.
 
     Raises
     ------
     StimulusError
-        If `val_table` shows someone who is in `table`, unless ``val_by`` is not about identity.
+        If validation shows someone who is trained on, unless ``val_by`` is not about identity.
     """
     train_pairs = read_pairs(settings.pairs, table) if settings.pairs else None
     val_pairs = read_pairs(settings.val_pairs, val_table or table) if settings.val_pairs else None
-    if settings.val_by in ("auto", "identity") and val_table is not None:
+    keeps_people_apart = settings.val_by in ("auto", "identity")
+    if keeps_people_apart and val_table is not None:
         check_people_apart(table, val_table)
     if val_pairs is not None and val_table is None:
         train, val = table, table
+        if keeps_people_apart and train_pairs is not None:
+            _check_pairs_apart(train_pairs, val_pairs, table)
+        elif keeps_people_apart:
+            held_out = sorted(find_pair_identities(val_pairs, table))
+            train = table.select(~np.isin(table.factor("identity"), held_out))
     elif train_pairs is not None and val_table is None:
         train, val = table, None  # a share of the people cannot be held out of fixed pairs
     else:
@@ -233,6 +248,16 @@ def _make_embedder(model: LayeredModel, layer: str | None) -> Callable[[Tensor],
         return seen[-1].flatten(1)
 
     return embed
+
+
+def _check_pairs_apart(train: pd.DataFrame, val: pd.DataFrame, table: StimulusTable) -> None:
+    """Raise if somebody is in both lists of pairs."""
+    both = sorted(find_pair_identities(train, table) & find_pair_identities(val, table))
+    if both:
+        raise StimulusError(
+            f"{len(both)} identities are in both `pairs` and `val_pairs` (first: {both[0]!r}); use lists of "
+            f"different people, or set val_by: random to validate on known people."
+        )
 
 
 def _make_items(pairs: pd.DataFrame | None, table: StimulusTable) -> Items | None:

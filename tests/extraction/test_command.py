@@ -103,6 +103,32 @@ def test_mistakes_are_one_line_and_exit_code_two(run, arguments, tmp_path, extra
     assert not (tmp_path / "store").exists()
 
 
+def test_a_bad_target_is_refused_before_the_estimate(run, arguments, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "notes.txt").write_text("precious")
+    code, out, err = run(*arguments, "--out", tmp_path / "store")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "exists and is not an activation store" in err
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise RuntimeError('no\\nluck')", "could not be built: RuntimeError: no luck"),
+        ("return nn.Linear()", "could not be built: TypeError: "),
+        (
+            "return nn.Sequential(nn.Flatten(), nn.Linear(5, 7))",
+            "fails on an input of shape (1, 3, 16, 16): RuntimeError: ",
+        ),
+    ],
+)
+def test_an_own_network_that_fails_is_one_line(run, arguments, tmp_path, body, message):
+    (tmp_path / "network.py").write_text(f"from torch import nn\n\ndef build():\n    {body}\n")
+    code, out, err = run(*arguments, "--out", tmp_path / "store")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"Error: network '{tmp_path / 'network.py'}:build' {message}")
+
+
 def _wait_for_batches(folder, process, n_batches):
     for _ in range(1200):
         lines = [path.read_text().count("\n") for path in folder.glob(".store.*.partial/journal.jsonl")]

@@ -13,9 +13,9 @@ from fernet_neuro.models.weights import load_model
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.pairs import make_pairs, write_pairs
+from fernet_neuro.training.pairs import find_pair_rows, make_pairs, write_pairs
 from fernet_neuro.training.state import NonFiniteLossError
-from fernet_neuro.training.verification import evaluate_verification
+from fernet_neuro.training.verification import evaluate_verification, make_verification
 
 
 def _read_log(out):
@@ -201,7 +201,7 @@ def test_channels_last_is_the_same_network(tmp_path, faces, settings):
 
 def test_verification_by_fixed_pairs(tmp_path, faces):
     pairs = make_pairs(faces, n_folds=3, n_per_fold=8)
-    write_pairs(pairs, tmp_path / "train.csv")
+    write_pairs(pairs.query("fold != 1"), tmp_path / "train.csv")
     write_pairs(pairs.query("fold == 1"), tmp_path / "val.csv")
     settings = TrainSettings(
         task="verification", model="siamese", model_options={"size": 16}, epochs=2, batch_size=8, lr=0.01,
@@ -209,11 +209,32 @@ def test_verification_by_fixed_pairs(tmp_path, faces):
     )  # fmt: skip
     model = fit(settings, tmp_path / "run", table=faces)
     record = json.loads((tmp_path / "run" / "record.json").read_text())
-    assert record["task"]["n_pairs_per_epoch"] == 24
+    assert record["task"]["n_pairs_per_epoch"] == 16
+    trained = faces.factor("identity")[find_pair_rows(pairs.query("fold != 1"), faces)]
+    assert record["train_identities"] == sorted(set(trained.ravel()))
+    assert record["task"]["n_train_identities"] == len(record["train_identities"]) == 4
     assert record["task"]["n_val_pairs"] == 8
     result = evaluate_verification(model, faces, pairs, device="cpu")
     first = result.scores.query("fold == 1")
     assert np.mean((first["score"] > 0) == first["same"]) == pytest.approx(record["last"]["val_accuracy"])
+
+
+def test_fixed_pairs_share_nobody_with_validation_pairs(tmp_path, faces):
+    pairs = make_pairs(faces, n_folds=3, n_per_fold=8)
+    write_pairs(pairs, tmp_path / "train.csv")
+    write_pairs(pairs.query("fold == 1"), tmp_path / "val.csv")
+    settings = TrainSettings(
+        task="verification", model="siamese", model_options={"size": 16},
+        pairs=str(tmp_path / "train.csv"), val_pairs=str(tmp_path / "val.csv"),
+    )  # fmt: skip
+    with pytest.raises(StimulusError, match="2 identities are in both `pairs` and `val_pairs`"):
+        make_verification(settings, faces)
+    known = make_verification(settings.model_copy(update={"val_by": "random"}), faces)
+    assert len(known.train_identities()) == 6
+    drawn = make_verification(settings.model_copy(update={"pairs": None}), faces)
+    held_out = set(faces.factor("identity")[find_pair_rows(pairs.query("fold == 1"), faces)].ravel())
+    assert drawn.train_identities() == set(faces.factor("identity")) - held_out
+    assert set(drawn.train_table.factor("identity")) == drawn.train_identities()
 
 
 def test_evaluation_agrees_with_a_pair_by_pair_forward_pass(faces):

@@ -176,6 +176,10 @@ def test_unusable_pair_files_say_why(tmp_path):
     (tmp_path / "wrong.csv").write_text("fold,first\n1,a\n")
     with pytest.raises(StimulusError, match="lacks the columns stimulus_id_1, stimulus_id_2, same"):
         read_pairs(tmp_path / "wrong.csv", table)
+    for text, message in (("", r"pairs\.csv is empty"), (",".join(PAIR_COLUMNS), "a header and no pairs")):
+        (tmp_path / "pairs.csv").write_text(text)
+        with pytest.raises(StimulusError, match=message):
+            read_pairs(tmp_path / "pairs.csv", table)
     (tmp_path / "foreign.csv").write_text("fold,stimulus_id_1,stimulus_id_2,same\n1,p00_0000,nobody,True\n")
     with pytest.raises(AlignmentError, match=r"1 stimuli of the pairs .*'nobody'"):
         read_pairs(tmp_path / "foreign.csv", table)

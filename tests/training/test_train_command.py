@@ -1,10 +1,12 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro.cli.app import main
+from fernet_neuro.training.pairs import make_pairs, write_pairs
 
 
 @pytest.fixture
@@ -38,7 +40,13 @@ def test_train_then_verify(tmp_path, run, faces, twin_recipe):
     code, said, _ = run(*train, "--resume")
     assert (code, "was complete already; nothing was trained" in said) == (0, True)
     verify = ("verify", out, "--stimuli", table, "--pairs", pairs, "--json")
-    code, said, _ = run(*verify, "--make", "--folds", 3, "--per-fold", 10)
+    code, _, error = run(*verify, "--make", "--folds", 3, "--per-fold", 10)
+    trained = json.loads((out / "record.json").read_text())["train_identities"]
+    assert (code, error.count("\n"), len(trained)) == (2, 1, 4)
+    assert f"4 of 6 identities of the pairs were trained on in {out} (first: {trained[0]!r})" in error
+    assert "4 of 6 identities" in run("verify", out / "model", *verify[2:])[2]
+    verify += ("--allow-trained",)
+    code, said, _ = run(*verify)
     result = json.loads(said)
     assert (code, result["n_pairs"], result["n_folds"]) == (0, 30, 3)
     assert json.loads(run(*verify)[1]) == result
@@ -60,6 +68,16 @@ def test_the_progress_bar_names_loss_rate_and_validation(tmp_path, run, faces, t
     assert code == 0
     assert "Training" in said
     assert "loss" in said
+
+
+def test_verify_takes_people_that_were_not_trained_on(tmp_path, run, faces, twin_recipe):
+    table, out = faces.root / "table.csv", tmp_path / "run"
+    run("train", twin_recipe, "--stimuli", table, "--out", out, "--set", "epochs=1", "--quiet")
+    trained = json.loads((out / "record.json").read_text())["train_identities"]
+    others = faces.select(~np.isin(faces.factor("identity"), trained))
+    write_pairs(make_pairs(others, n_folds=1, n_per_fold=8), tmp_path / "pairs.csv")
+    code, said, _ = run("verify", out, "--stimuli", table, "--pairs", tmp_path / "pairs.csv", "--json")
+    assert (code, json.loads(said)["n_pairs"]) == (0, 8)
 
 
 @pytest.mark.parametrize(
