@@ -110,8 +110,8 @@ _SOURCE_ORDER = {name: rank for rank, name in enumerate(_SOURCE_NAMES)}
 
 def _cell(row: object) -> str:
     mark = "*" if row.p_value_max < 0.05 else ""
-    low, high = 100 * row.balanced_accuracy_low, 100 * row.balanced_accuracy_high
-    interval = "" if math.isnan(low) else f" [{low:.1f}, {high:.1f}]"
+    low, high = row.balanced_accuracy_low, row.balanced_accuracy_high
+    interval = "" if pd.isna(low) else f" [{100 * low:.1f}, {100 * high:.1f}]"
     return f"{100 * row.balanced_accuracy:.1f}{interval}{mark}"
 
 

@@ -171,7 +171,8 @@ def _table_section(folder: Path) -> _Section:
     parts.append(
         '<p class="soft">* p &lt; .05, corrected for the number of layers (maximum statistic). '
         "Untrained: the twin of the network with random weights. Control task: labels drawn at random, so "
-        "that a read-out succeeds only by learning them by heart.</p>"
+        "that a read-out succeeds only by learning them by heart. Where folds hold out whole items it has no "
+        "answer, so its folds hold out sessions or views; selectivity_holdout in summary.json names which.</p>"
     )
     links = [
         f'<a href="probes/{escape(network)}/{target}/{name}">{escape(network)}, {target}: {name}</a>'
