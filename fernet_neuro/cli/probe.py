@@ -1,11 +1,15 @@
 """``fernet-neuro probe``: what a linear read-out finds in each layer, with permutation tests and controls."""
 
+import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fernet_neuro.activations.store import ActivationStore
     from fernet_neuro.stimuli.table import StimulusTable
 
@@ -87,47 +91,51 @@ def probe(
     if bool(layer) == all_layers:
         raise ValueError("name layers with --layer NAME (repeat for more), or take all with --all-layers.")
     _check_out(out, overwrite)
+    for source in sources:
+        _check_exists(source)
     table = None if stimuli is None else StimulusTable.read(stimuli)
     within = None if permute_within == "none" else permute_within
     if table is not None:
         # Before networks run over all stimuli; a store's own table is checked when it is opened.
-        check_probe(
-            table,
-            target=target,
-            holdout=holdout,  # type: ignore[arg-type]  # checked there
-            readouts=readout,
-            n_permutations=max(permutations, permutations_iterative),
-            permute_within=within,
-            penalty=penalty,
-            n_folds=n_folds,
-            seed=seed,
-        )
+        with _in_options():
+            check_probe(
+                table,
+                target=target,
+                holdout=holdout,  # type: ignore[arg-type]  # checked there
+                readouts=readout,
+                n_permutations=max(permutations, permutations_iterative),
+                permute_within=within,
+                penalty=penalty,
+                n_folds=n_folds,
+                seed=seed,
+            )
     opener = _Opener(out, table, layer, size, device, not as_json, with_twin=not no_controls)
     pairs = opener.open_all(sources, untrained)
     reports = []
     for number, (store, twin) in enumerate(pairs):
         if len(pairs) > 1:
             typer.echo(f"{sources[number]} (seed {number + 1} of {len(pairs)})", err=True)
-        reports.append(
-            run_probe(
-                store,
-                table=table,
-                layers=layer or None,
-                target=target,
-                holdout=holdout,  # type: ignore[arg-type]  # checked there
-                readouts=readout,
-                n_permutations=permutations,
-                n_permutations_iterative=permutations_iterative,
-                permute_within=within,
-                controls=() if no_controls else _CONTROLS,
-                untrained_store=twin,
-                penalty=penalty,
-                n_folds=n_folds,
-                seed=seed,
-                n_jobs=n_jobs,
-                verbose=not as_json,
+        with _in_options():
+            reports.append(
+                run_probe(
+                    store,
+                    table=table,
+                    layers=layer or None,
+                    target=target,
+                    holdout=holdout,  # type: ignore[arg-type]  # checked there
+                    readouts=readout,
+                    n_permutations=permutations,
+                    n_permutations_iterative=permutations_iterative,
+                    permute_within=within,
+                    controls=() if no_controls else _CONTROLS,
+                    untrained_store=twin,
+                    penalty=penalty,
+                    n_folds=n_folds,
+                    seed=seed,
+                    n_jobs=n_jobs,
+                    verbose=not as_json,
+                )
             )
-        )
     report = reports[0] if len(reports) == 1 else summarise_seeds(reports)
     report.save(out)
     if as_json:
@@ -209,6 +217,26 @@ def _is_store(source: str) -> bool:
     return folder.is_dir() and not any((folder / name).exists() for name in _NETWORK_FILES)
 
 
+@contextmanager
+def _in_options() -> "Iterator[None]":
+    """Let what is wrong with labels and folds be said in the words of the command line."""
+    from fernet_neuro.exceptions import StimulusError
+
+    try:
+        yield
+    except StimulusError as error:
+        raise StimulusError(re.sub(r"\bn_folds=", "--n-folds ", str(error))) from error
+
+
+def _check_exists(source: str) -> None:
+    """Refuse a mistyped path here, or the search for a network of that name blames the wrong thing."""
+    names_function = ":" in Path(source).name or "@" in source
+    if "/" in source and not names_function and not Path(source).exists():
+        raise FileNotFoundError(
+            f"SOURCE {source!r}: no such folder. Name an activation store, a run folder or a known network."
+        )
+
+
 def _check_out(out: Path, overwrite: bool) -> None:
     from fernet_neuro.exceptions import StoreError
 
@@ -227,7 +255,7 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
         f"{settings['exchangeable_units']}, {_where(settings['permute_within'])}.",
         "",
         f"{'source':<13}{'layer':<22}{'readout':<10}{'accuracy %':>10}  {'95 % interval':<16}"
-        f"{'p':>8}{'p (max)':>9}{'selectivity':>13}",
+        f"{'p':>8}{'p (max)':>9}{'selectivity':>13}{'vs twin %':>11}{'p':>8}",
     ]
     lines += [_describe_row(row) for row in layers]
     over = {row["interval"] for row in layers if row["interval"]}
@@ -235,13 +263,19 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
         "",
         f"Intervals are over {' or '.join(sorted(over))}; p (max) is corrected over the layers of a source.",
     ]
+    if any("difference_untrained" in row for row in layers):
+        lines.append("vs twin: accuracy minus that of the untrained twin, paired over the same stimuli.")
     control = settings["control_task"]
     if control is not None and control["holdout"] != settings["holdout"]:
         lines.append(
             f"The control task and the selectivity hold out {control['holdout']}: with {settings['holdout']} "
             f"held out, arbitrary labels cannot be learnt."
         )
-    lines += [f"Left out: {name} ({reason})." for name, reason in settings["controls_left_out"].items()]
+    hints = {"untrained": "; give one with --untrained STORE"}
+    lines += [
+        f"Left out: {name} ({reason}{hints.get(name, '')})."
+        for name, reason in settings["controls_left_out"].items()
+    ]
     for name, count in settings["n_permutations"].items():
         if count == 0:
             lines.append(f"No p values for {name}: 0 permutations.")
@@ -251,11 +285,14 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
 def _describe_row(row: dict[str, Any]) -> str:
     low, high = row["balanced_accuracy_low"], row["balanced_accuracy_high"]
     interval = "" if low is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+    difference = row.get("difference_untrained")
+    twin_p = _number(row.get("difference_untrained_p"), 4)
+    twin = "" if difference is None else f"{100 * difference:+.1f}"
     return (
         f"{row['source']:<13}{row['layer']:<22}{row['readout']:<10}{100 * row['balanced_accuracy']:>10.1f}  "
         f"{interval:<16}{_number(row['p_value'], 4):>8}{_number(row['p_value_max'], 4):>9}"
-        f"{_number(row.get('selectivity'), 3):>13}"
-    )
+        f"{_number(row.get('selectivity'), 3):>13}{twin:>11}{twin_p:>8}"
+    ).rstrip()
 
 
 def _number(value: float | None, digits: int) -> str:

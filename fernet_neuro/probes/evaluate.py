@@ -31,6 +31,7 @@ from fernet_neuro.probes.design import ProbeDesign, digest_labels, plan_design
 from fernet_neuro.probes.gather import gather_control, gather_result
 from fernet_neuro.probes.readout import FoldScore, ReadoutSettings, score_folds
 from fernet_neuro.probes.result import ProbeReport, ProbeResult
+from fernet_neuro.probes.uncertainty import compare_sources
 from fernet_neuro.stimuli.splits import Fold, make_folds
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
 from fernet_neuro.typing import Holdout
@@ -209,6 +210,7 @@ def run_probe(
     results = []
     for found in track(work, "probe", total=len(sources), verbose=verbose):
         results += found
+    compare_sources(design, results)
     settings = {
         "target": target,
         "holdout": holdout,

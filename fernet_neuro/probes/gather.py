@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.probes.controls import ControlTask
 from fernet_neuro.probes.design import ProbeDesign
 from fernet_neuro.probes.readout import FoldScore, ReadoutSettings
 from fernet_neuro.probes.result import ProbeResult
-from fernet_neuro.stats.resampling import bootstrap_mean_interval
+from fernet_neuro.probes.uncertainty import interval_of
 from fernet_neuro.stimuli.splits import Fold
 
 
@@ -26,6 +25,9 @@ def gather_result(
     layer_index: int,
 ) -> ProbeResult:
     """Return fold scores as a labelled result."""
+    true = np.concatenate([design.codes[fold.test] for fold in design.folds])
+    frame = _fold_frame(design.folds, design.codes, scores, [score.balanced_accuracy for score in scores])
+    right = np.concatenate([score.predicted for score in scores]) == true
     predictions = pd.concat(
         [
             pd.DataFrame(
@@ -48,10 +50,10 @@ def gather_result(
         design.target,
         design.holdout,
         tuple(str(name) for name in design.classes),
-        _fold_frame(design.folds, design.codes, scores, [score.balanced_accuracy for score in scores]),
+        frame,
         predictions,
         np.mean([score.null_scores for score in scores], axis=0),
-        _interval(design, scores),
+        interval_of(design, right.astype(float), float(frame["balanced_accuracy"].mean())),
         fit.describe(),
     )
 
@@ -99,19 +101,3 @@ def _fold_frame(
             "penalty": [score.penalty for score in scores],
         }
     )
-
-
-def _interval(design: ProbeDesign, scores: Sequence[FoldScore]) -> tuple[float, float, str] | None:
-    """Return the 95 % interval over identities of their mean recall, or over stimuli without identities."""
-    rows = np.concatenate([fold.test for fold in design.folds])
-    right = np.concatenate([score.predicted for score in scores]) == design.codes[rows]
-    names = design.table.factor("identity", complete=False).astype(str)[rows]
-    over, groups = "identities", names
-    if (names == "").any() or len(np.unique(names)) < 2:
-        over, groups = "stimuli", rows.astype(str)
-    recalls = pd.Series(right.astype(float)).groupby([groups, design.codes[rows]]).mean()
-    values = recalls.groupby(level=0).mean().to_numpy()
-    if len(values) < 2:
-        return None
-    low, high = bootstrap_mean_interval(values, rng=make_rng(design.seed, "probe", "interval"))
-    return max(low, 0.0), min(high, 1.0), over

@@ -18,7 +18,7 @@ from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.stats.multiple import compute_p_values
-from fernet_neuro.stats.resampling import bootstrap_mean_interval
+from fernet_neuro.stats.resampling import bootstrap_mean_interval, one_sample_p_value
 from fernet_neuro.typing import PathLike
 
 #: Columns of ``results.csv`` and their types; accuracies are shares, the penalty in squared activation units.
@@ -66,6 +66,8 @@ _MEAN_FIELDS = (
     "selectivity_task_accuracy",
     "selectivity_control_accuracy",
 )
+#: The network's accuracy minus that of a control.
+_DIFFERENCES = ("difference_untrained", "difference_pixels")
 #: One test: source, layer, read-out.
 TestKey = tuple[str, str, str]
 _SEPARATOR = "|"
@@ -97,6 +99,9 @@ class ProbeResult:
         How it was made: exchangeable units, penalties, seed.
     control : dict
         What the control task gave: ``selectivity`` and its parts; empty where none was run.
+    differences : dict
+        The network's accuracy minus that of a control on the same stimuli, with its interval and p value:
+        ``difference_untrained``, ``difference_pixels``; empty where none was run.
     """
 
     source: str
@@ -112,6 +117,7 @@ class ProbeResult:
     interval: tuple[float, float, str] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     control: dict[str, Any] = field(default_factory=dict)
+    differences: dict[str, Any] = field(default_factory=dict)
 
     @property
     def balanced_accuracy(self) -> float:
@@ -175,6 +181,7 @@ class ProbeResult:
             "n_permutations": len(self.null_scores),
             **self.settings,
             **self.control,
+            **self.differences,
         }
 
 
@@ -398,7 +405,23 @@ def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     low, high = bootstrap_mean_interval(np.array(scores), rng=make_rng(0, "probe", "training seeds"))
     merged["balanced_accuracy_low"], merged["balanced_accuracy_high"] = max(low, 0.0), min(high, 1.0)
     merged["interval"] = "training seeds"
+    for name in _DIFFERENCES:
+        if name in merged:
+            merged.update(_average_difference(name, [row[name] for row in rows]))
     return merged
+
+
+def _average_difference(name: str, differences: Sequence[float]) -> dict[str, Any]:
+    """Return the mean over training seeds of a difference to a control, with its interval and p value."""
+    values = np.array(differences)
+    low, high = bootstrap_mean_interval(values, rng=make_rng(0, "probe", "training seeds"))
+    return {
+        name: float(values.mean()),
+        f"{name}_low": max(low, -1.0),
+        f"{name}_high": min(high, 1.0),
+        f"{name}_p": one_sample_p_value(values),
+        "difference_interval": "training seeds",
+    }
 
 
 def _describe_folds(item: ProbeResult) -> pd.DataFrame:

@@ -1,6 +1,6 @@
-"""Permutations that respect groups, and intervals for proportions and means.
+"""Permutations that respect groups, and intervals and paired tests over units.
 
-What belongs here: drawing null labels and resampled units; turning null scores into p values is `multiple`.
+What belongs here: drawing null labels, signs and resampled units; p values of many tests are in `multiple`.
 """
 
 import numpy as np
@@ -10,6 +10,8 @@ from fernet_neuro._utils.validation import check_range
 
 #: Below this many units a bootstrap has too few distinct resamples to find its tails; Student's t is used.
 FEWEST_FOR_BOOTSTRAP = 10
+#: Random signs that are held in memory at once.
+_SIGNS_AT_ONCE = 2**22
 
 
 def permute_within(
@@ -145,6 +147,112 @@ def bootstrap_mean_interval(
     return low, high
 
 
+def stratified_t_interval(
+    total: float, deviations: np.ndarray, strata: np.ndarray, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Return a confidence interval of a sum over units that were sampled stratum by stratum.
+
+    Student's t with Satterthwaite's degrees of freedom [1]_, so that a small stratum that carries most of the
+    variance widens the interval.
+
+    Parameters
+    ----------
+    total : float
+        The sum.
+    deviations : ndarray of shape (n_units,)
+        How far each unit moves the sum from what its stratum's mean unit would give, in the unit of `total`.
+    strata : ndarray of shape (n_units,)
+        Stratum of each unit.
+    level : float, default=0.95
+        Probability that the interval covers.
+
+    Raises
+    ------
+    ValueError
+        If a stratum has one unit only, or shapes or values are not as said.
+
+    References
+    ----------
+    .. [1] Satterthwaite, F. E. (1946). An approximate distribution of estimates of variance components.
+       Biometrics Bulletin, 2(6), 110-114.
+    """
+    deviations = _check_units("deviations", deviations)
+    codes = np.unique(_check_codes("strata", strata, deviations), return_inverse=True)[1]
+    counts = np.bincount(codes)
+    if counts.min() < 2:
+        raise ValueError("each stratum needs at least two units.")
+    variances = np.bincount(codes, deviations**2) * counts / (counts - 1)
+    if variances.sum() == 0:
+        return float(total), float(total)
+    freedom = variances.sum() ** 2 / (variances**2 / (counts - 1)).sum()
+    tail = (1 - _check_level(level)) / 2
+    margin = stats.t.ppf(1 - tail, freedom) * np.sqrt(variances.sum())
+    return float(total - margin), float(total + margin)
+
+
+def sign_flip_p_value(values: np.ndarray, *, n_permutations: int = 9999, rng: np.random.Generator) -> float:
+    """Return the two-sided p value of the sum of paired differences under random flips of their signs.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_units,)
+        One difference per independent unit. Without an effect each is as likely as its negative.
+    n_permutations : int, default=9999
+        Random flips.
+    rng : numpy.random.Generator
+        Source of the signs.
+
+    Returns
+    -------
+    float
+        ``(1 + flips with a sum at least as far from 0) / (1 + n_permutations)``.
+
+    Raises
+    ------
+    ValueError
+        If there is no value, or one is not finite.
+    """
+    values = _check_units("values", values)
+    check_range("n_permutations", n_permutations, minimum=1)
+    # Flips that give the same sum must count although it is added up in another order.
+    threshold = abs(values.sum()) - 1e-12 * np.abs(values).sum()
+    step = max(1, _SIGNS_AT_ONCE // len(values))
+    count = 0
+    for start in range(0, n_permutations, step):
+        signs = rng.integers(0, 2, (min(step, n_permutations - start), len(values)), dtype=np.int8)
+        count += int((np.abs((2.0 * signs - 1.0) @ values) >= threshold).sum())
+    return (1 + count) / (1 + n_permutations)
+
+
+def one_sample_p_value(values: np.ndarray) -> float | None:
+    """Return the two-sided p value of Student's t that the mean of `values` is 0.
+
+    For a handful of units, such as training seeds, of which too few sign flips exist.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_units,)
+        One value per independent unit.
+
+    Returns
+    -------
+    float or None
+        None with fewer than two units, or where all are equal but not 0: nothing then tells their spread.
+
+    Raises
+    ------
+    ValueError
+        If there is no value, or one is not finite.
+    """
+    values = _check_units("values", values)
+    if not values.any():
+        return 1.0
+    # Means of equal shares may differ in their last bits.
+    if len(values) < 2 or np.ptp(values) <= 1e-12 * np.abs(values).max():
+        return None
+    return float(stats.ttest_1samp(values, 0.0).pvalue)
+
+
 def _permute_each_group(
     labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator, n: int
 ) -> np.ndarray:
@@ -173,6 +281,13 @@ def _check_constant(what: str, values: np.ndarray, first: np.ndarray, block_of: 
     mixed = np.flatnonzero(values != values[first][block_of])
     if len(mixed):
         raise ValueError(f"each block must have one {what}; sample {int(mixed[0])} differs from its block.")
+
+
+def _check_units(argument: str, values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
+        raise ValueError(f"{argument} must be finite, of shape (n_units,); got shape {values.shape}.")
+    return values
 
 
 def _check_level(level: float) -> float:

@@ -49,7 +49,7 @@ def test_store_is_probed_with_a_table_of_the_layers(run, store, tmp_path):
         ["pixels", "pixels", "ridge"],
     ]
     assert "within identity" in out
-    assert "untrained" in out
+    assert "untrained twin were given; give one with --untrained STORE" in out
     report = ProbeReport.load(tmp_path / "out")
     assert report.layers[0]["p_value"] == pytest.approx(1 / 40)
 
@@ -132,6 +132,35 @@ def test_mistakes_are_one_line_and_exit_code_2(run, store, tmp_path, arguments, 
     assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_mistyped_path_is_no_network(run, noise_table, tmp_path):
+    options = ("--stimuli", tmp_path / "table.csv", *OPTIONS, "--out", tmp_path / "out")
+    for source in (tmp_path / "stor", "demoo/store"):
+        code, _, err = run(source, *options)
+        assert code == 2
+        assert "no such folder" in err
+        assert "network, so" not in err
+    # What may name code or weights is left to the search for networks.
+    assert "no such folder. Name" not in run("resnet@gone/w.pt", *options)[2]
+
+
+def test_too_many_folds_are_told_as_an_option(run, store, noise_table, tmp_path):
+    for extra in ((), ("--stimuli", tmp_path / "table.csv")):
+        arguments = ("--layer", "layer4", "--n-folds", 9, *extra, "--out", tmp_path / "out")
+        code, _, err = run(store.path, *arguments)
+        assert code == 2
+        assert "Use --n-folds 4 or fewer" in err
+
+
+def test_twin_is_compared_in_the_table(run, store, noise_table, simulated, tmp_path):
+    twin = simulated(noise_table, np.random.default_rng(8), identity=1.0)
+    write_store(tmp_path / "twin", noise_table, [twin])
+    code, out, err = run(store.path, *OPTIONS, "--untrained", tmp_path / "twin", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "vs twin" in out
+    row = ProbeReport.load(tmp_path / "out").layers[0]
+    assert f"{100 * row['difference_untrained']:+.1f}" in out.split("network")[1].splitlines()[0]
 
 
 def test_store_cut_short_is_one_line(run, store, tmp_path):

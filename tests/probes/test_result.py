@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
@@ -80,6 +81,11 @@ def test_summary_says_what_was_done(report):
     assert rows["network", "layer1", "sgd"]["p_value"] is None
     assert rows["network", "layer1", "sgd"]["n_permutations"] == 0
     assert rows["control-task", "layer1", "ridge"]["n_draws"] == 20
+    for source, layer in (("untrained", "layer1"), ("pixels", "pixels")):
+        name, other = f"difference_{source}", rows[source, layer, "ridge"]
+        assert row[name] == pytest.approx(row["balanced_accuracy"] - other["balanced_accuracy"])
+        assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+        assert name not in other
     settings = report.settings
     assert settings["n_permutations"] == {"ridge": 29, "sgd": 0}
     assert settings["exchangeable_units"] == "identity x expression"
@@ -208,6 +214,12 @@ def test_seeds_are_averaged_with_an_interval_over_them(make_store):
     assert sorted(mean.results["seed"].unique()) == [4, 5, 8]
     assert len(mean.results) == 3 * len(reports[0].results)
     assert [item["interval"] for item in mean.layers if item["source"] == "pixels"] == ["identities"]
+    differences = [report.layers[0]["difference_pixels"] for report in reports]
+    assert row["difference_pixels"] == pytest.approx(np.mean(differences))
+    assert row["difference_interval"] == "training seeds"
+    oracle = None if np.ptp(differences) < 1e-9 else stats.ttest_1samp(differences, 0).pvalue
+    assert row["difference_pixels_p"] == (None if oracle is None else pytest.approx(oracle))
+    assert row["difference_pixels_low"] <= row["difference_pixels"] <= row["difference_pixels_high"]
     assert row["selectivity"] == pytest.approx(np.mean([item.layers[0]["selectivity"] for item in reports]))
 
 

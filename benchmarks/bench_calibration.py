@@ -7,7 +7,7 @@ false positives at .05 over the data sets, its exact 99 % interval, the largest 
 calibrated test, and the same for a null that exchanges single photographs (over at most 40 data sets). Then
 the power.
 
-    python benchmarks/calibrate_probes.py --datasets 200
+    python benchmarks/bench_calibration.py --datasets 200
 """
 
 import argparse
@@ -156,10 +156,10 @@ def main() -> None:
         for design in designs
     ]
     report = {
-        "benchmark": "calibrate_probes",
+        "benchmark": "bench_calibration",
         "null": null,
         "planted": planted,
-        "all_calibrated": all(item["is_calibrated"] for item in null),
+        "passed": all(item["is_calibrated"] for item in null),
         "seconds": time.perf_counter() - start,
     }
     print(json.dumps(report))
