@@ -128,11 +128,11 @@ def show(
     stimuli = StimulusTable.read(table)
     hidden = ("stimulus_id", "path", "digest")
     names = [name for name in LABELS if name in stimuli.frame]
-    names += [name for name in stimuli.frame if name not in (*hidden, *LABELS)]
-    counts = {
-        name: stimuli.frame[name].astype(str).value_counts(sort=False).sort_index().to_dict()
-        for name in names
-    }
+    names += [name for name in map(str, stimuli.frame) if name not in (*hidden, *LABELS)]
+    counts: dict[str, dict[str, int]] = {}
+    for name in names:
+        counted = stimuli.frame[name].astype(str).value_counts(sort=False).sort_index()
+        counts[name] = {str(value): int(count) for value, count in counted.items()}
     if as_json:
         typer.echo(json.dumps({"n_stimuli": len(stimuli), "factors": counts}, ensure_ascii=False))
         return

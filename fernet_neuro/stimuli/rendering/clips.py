@@ -3,28 +3,22 @@
 What belongs here: `ClipSettings`, the course of an expression in time, and `render_clips`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
-from fernet_neuro._utils.atomic import atomic_folder
-from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.validation import check_range
 from fernet_neuro.stimuli.rendering import action_units as au
 from fernet_neuro.stimuli.rendering.design import FacePlan, RenderSettings, draw_person, plan_person
-from fernet_neuro.stimuli.rendering.face_model import FaceModel
 from fernet_neuro.stimuli.rendering.factorial import (
-    check_target,
+    Job,
     encode_png,
-    in_order,
-    load_face_model,
     make_row,
     make_scene,
     pose_plan,
+    write_set,
 )
 from fernet_neuro.stimuli.rendering.renderer import Paint, mix_paint, render_face
 from fernet_neuro.stimuli.table import StimulusTable
@@ -50,14 +44,6 @@ class ClipSettings(RenderSettings):
     frames: int = Field(default=16, ge=2, le=1000)
     apex: float = Field(default=0.7, gt=0, le=1)
     sway: float = Field(default=1.5, ge=0, le=20)
-
-
-@dataclass(frozen=True)
-class _Job:
-    settings: ClipSettings
-    model: FaceModel
-    folder: Path
-    number: int
 
 
 def render_clips(
@@ -88,17 +74,7 @@ def render_clips(
     StimulusError
         If `out` exists, is not empty and `overwrite` is off, or the face model cannot be read.
     """
-    check_range("n_jobs", n_jobs, 1)
-    check_target(out, overwrite)
-    model = load_face_model(settings.face_model)
-    numbers = range(settings.first_identity, settings.first_identity + settings.identities)
-    with atomic_folder(out) as folder:
-        jobs = [_Job(settings, model, folder, number) for number in numbers]
-        rows = [row for part in in_order(_render_person, jobs, n_jobs, verbose) for row in part]
-        if not rows:
-            raise ValueError("expression_weights leaves no clip; raise them or render more identities.")
-        write_settings(settings, folder / "settings.yaml")
-        StimulusTable.from_frame(pd.DataFrame(rows), root=folder).write(folder / "table.csv")
+    write_set(settings, out, _render_person, n_jobs=n_jobs, verbose=verbose, overwrite=overwrite)
     return StimulusTable.read(Path(out) / "table.csv")
 
 
@@ -108,7 +84,7 @@ def compute_phases(frames: int, apex: float) -> np.ndarray:
     return share * share * (3 - 2 * share)
 
 
-def _render_person(job: _Job) -> list[dict]:
+def _render_person(job: Job[ClipSettings]) -> list[dict]:
     person = draw_person(job.settings, job.number, job.model.n_drawn_modes)
     relaxed = job.model.blend_identity(person.weights)
     paint = mix_paint(job.model, person.appearance)
@@ -116,7 +92,7 @@ def _render_person(job: _Job) -> list[dict]:
     return [row for plan in plans for row in _render_clip(job, relaxed, paint, plan)]
 
 
-def _render_clip(job: _Job, relaxed: np.ndarray, paint: Paint, plan: FacePlan) -> list[dict]:
+def _render_clip(job: Job[ClipSettings], relaxed: np.ndarray, paint: Paint, plan: FacePlan) -> list[dict]:
     settings, clip = job.settings, plan.stimulus_id
     folder = job.folder / "clips" / clip
     folder.mkdir(parents=True)

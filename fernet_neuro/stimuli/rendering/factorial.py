@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -33,13 +34,14 @@ from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
 __all__ = ["RenderSettings", "load_face_model", "render_faces"]
+S = TypeVar("S", bound=RenderSettings)
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job(Generic[S]):
     """All pictures of one person."""
 
-    settings: RenderSettings
+    settings: S
     model: FaceModel
     folder: Path
     number: int
@@ -94,19 +96,31 @@ def render_faces(
     StimulusError
         If `out` exists, is not empty and `overwrite` is off, or the face model cannot be read.
     """
+    write_set(settings, out, _render_person, n_jobs=n_jobs, verbose=verbose, overwrite=overwrite)
+    return StimulusTable.read(Path(out) / "table.csv")
+
+
+def write_set(
+    settings: S,
+    out: PathLike,
+    render_person: Callable[[Job[S]], list[dict]],
+    *,
+    n_jobs: int,
+    verbose: bool,
+    overwrite: bool,
+) -> None:
+    """Write pictures, table and settings of all people into `out`; `render_person` gives one's rows."""
     check_range("n_jobs", n_jobs, 1)
     check_target(out, overwrite)
     model = load_face_model(settings.face_model)
     numbers = range(settings.first_identity, settings.first_identity + settings.identities)
     with atomic_folder(out) as folder:
-        (folder / "images").mkdir()
-        jobs = [_Job(settings, model, folder, number) for number in numbers]
-        rows = [row for part in in_order(_render_person, jobs, n_jobs, verbose) for row in part]
+        jobs = [Job(settings, model, folder, number) for number in numbers]
+        rows = [row for part in in_order(render_person, jobs, n_jobs, verbose) for row in part]
         if not rows:
             raise ValueError("expression_weights leaves no picture; raise them or render more identities.")
         write_settings(settings, folder / "settings.yaml")
         StimulusTable.from_frame(pd.DataFrame(rows), root=folder).write(folder / "table.csv")
-    return StimulusTable.read(Path(out) / "table.csv")
 
 
 def check_target(out: PathLike, overwrite: bool) -> None:
@@ -133,7 +147,8 @@ def in_order(work: Callable, jobs: list, n_jobs: int, verbose: bool) -> Iterator
         yield from track(pool.map(work, jobs), "people", total=len(jobs), verbose=verbose)
 
 
-def _render_person(job: _Job) -> list[dict]:
+def _render_person(job: Job[RenderSettings]) -> list[dict]:
+    (job.folder / "images").mkdir(exist_ok=True)
     person = draw_person(job.settings, job.number, job.model.n_drawn_modes)
     relaxed = job.model.blend_identity(person.weights)
     paint = mix_paint(job.model, person.appearance)
