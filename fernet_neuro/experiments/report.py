@@ -172,7 +172,7 @@ def _table_section(folder: Path) -> _Section:
         '<p class="soft">* p &lt; .05, corrected for the number of layers (maximum statistic). '
         "Untrained: the twin of the network with random weights. Control task: labels drawn at random, so "
         "that a read-out succeeds only by learning them by heart. Where folds hold out whole items it has no "
-        "answer, so its folds hold out sessions or views; selectivity_holdout in summary.json names which.</p>"
+        "answer, so its folds hold out sessions or views; selectivity_holdout in summary.json names it.</p>"
     )
     links = [
         f'<a href="probes/{escape(network)}/{target}/{name}">{escape(network)}, {target}: {name}</a>'
