@@ -51,7 +51,7 @@ class _Units:
     def soften(self, bounds: tuple[float, float]) -> "_Units":
         """Return the units with one more of each extreme in every class, all shares scaled back.
 
-        Eight people who are all told wrongly do not prove that the ninth will be; see Agresti and Caffo (2000).
+        Eight people all told wrongly do not prove that the ninth will be; see Agresti and Caffo (2000).
         """
         counts = (self.shares > 0).sum(axis=0)
         mean = np.diag(self.shares.sum(axis=0) / counts)

@@ -130,7 +130,7 @@ def test_equal_read_outs_differ_at_the_nominal_rate(table_of):
 
 
 def test_a_better_network_is_told_from_its_twin_and_from_pixels(table_of):
-    for row in compare(table_of, 5, 0.65, 0.35):
+    for row in compare(table_of, 5, 0.7, 0.25):
         for name in ("difference_untrained", "difference_pixels"):
             assert 0 < row[f"{name}_low"] < row[name] < row[f"{name}_high"]
             assert row[f"{name}_p"] < 0.05
