@@ -89,7 +89,8 @@ def gather_control(
 def _fold_frame(
     folds: Sequence[Fold], codes: np.ndarray, scores: Sequence[FoldScore], accuracies: Sequence[float]
 ) -> pd.DataFrame:
-    n_classes = [len(np.unique(codes[fold.test])) for fold in folds]
+    # A guess is one of the classes trained on, whichever of them the test part shows.
+    n_classes = [len(np.unique(codes[fold.train])) for fold in folds]
     return pd.DataFrame(
         {
             "fold": [fold.name for fold in folds],

@@ -126,7 +126,7 @@ class ProbeResult:
 
     @property
     def chance_level(self) -> float:
-        """Mean over folds of one over the number of classes in the test part (share)."""
+        """Mean over folds of one over the number of classes that a read-out chooses from (share)."""
         return float(self.folds["chance_level"].mean())
 
     @property
