@@ -54,6 +54,11 @@ def probe(
     penalty: float | None = typer.Option(
         None, help="Absolute penalty; otherwise chosen inside each training fold."
     ),
+    relative_penalty: float | None = typer.Option(
+        None,
+        help="Penalty as a multiple of a training row's mean squared length; needed where training folds "
+        "hold one photograph per class, too few to choose from.",
+    ),
     n_folds: int = typer.Option(10, min=2, help="Folds of the hold-outs identity and random."),
     seed: int = typer.Option(0, help="Seed of folds, exchanges and batches."),
     untrained: list[Path] = typer.Option(
@@ -64,7 +69,7 @@ def probe(
     ),
     size: int | None = typer.Option(None, min=1, help="Input side in pixels, for a newly built network."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:0, for networks."),
-    n_jobs: int = typer.Option(1, help="Threads; -1 for one per core. They do not change the result."),
+    n_jobs: int = typer.Option(1, help="Layers at once; -1 for one per core. The result does not change."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace a report that is already in OUT."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
@@ -81,6 +86,9 @@ def probe(
         fernet-neuro probe runs/identity/seed* --stimuli faces.csv --all-layers --out over_seeds
 
         fernet-neuro probe stores/identity --layer fc --target identity --holdout expression --out back --json
+
+        fernet-neuro probe stores/two --layer fc --target identity --holdout expression
+        --relative-penalty 0.01 --out two
     """
     import json
 
@@ -93,6 +101,9 @@ def probe(
     _check_out(out, overwrite)
     for source in sources:
         _check_exists(source)
+    if penalty is not None and relative_penalty is not None:
+        raise ValueError("give --penalty or --relative-penalty, not both.")
+    penalties = None if relative_penalty is None else (relative_penalty,)
     table = None if stimuli is None else StimulusTable.read(stimuli)
     within = None if permute_within == "none" else permute_within
     if table is not None:
@@ -130,6 +141,7 @@ def probe(
                     controls=() if no_controls else _CONTROLS,
                     untrained_store=twin,
                     penalty=penalty,
+                    penalties=penalties,
                     n_folds=n_folds,
                     seed=seed,
                     n_jobs=n_jobs,

@@ -218,7 +218,10 @@ def _choose(
     if len(grid) == 1:
         return 0, np.zeros(len(labels.draws), dtype=int)
     if len(np.unique(inner)) < 2:
-        raise ValueError("choosing among penalties needs two groups of training stimuli; give one penalty.")
+        raise ValueError(
+            "the training folds hold one group of stimuli, so no penalty can be chosen inside them; "
+            "give one, such as --relative-penalty 0.01 (penalties=(0.01,) in Python)."
+        )
     scores = np.zeros(len(grid))
     null_scores = np.zeros((len(labels.draws), len(grid)))
     every = np.ones(len(labels.draws), dtype=bool)

@@ -182,3 +182,19 @@ def test_labels_are_checked_before_a_network_runs(run, noise_table, tmp_path):
     code, _, err = run("no-such-network", *OPTIONS, "--out", tmp_path / "out")
     assert code == 2
     assert "--stimuli TABLE is needed" in err
+
+
+def test_one_photograph_per_class_and_fold_needs_a_penalty(run, noise_table, simulated, rng, tmp_path):
+    pairs = noise_table.select(expression=["anger", "neutral"], session="A")
+    store = write_store(tmp_path / "pairs", pairs, [simulated(pairs, rng, identity=2.0)])
+    options = ("--layer", "layer4", "--target", "identity", "--holdout", "expression", "--permutations", 19)
+    code, _, err = run(store.path, *options, "--out", tmp_path / "out")
+    assert code == 2
+    assert "--relative-penalty 0.01" in err.splitlines()[-1]  # after the progress bar
+    code, _, err = run(
+        store.path, *options, "--out", tmp_path / "out", "--relative-penalty", "0.01", "--no-controls"
+    )
+    assert code == 0, err
+    report = ProbeReport.load(tmp_path / "out")
+    assert report.layers[0]["balanced_accuracy"] == 1.0
+    assert report.layers[0]["chance_level"] == 0.25
