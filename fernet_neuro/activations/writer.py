@@ -11,6 +11,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -155,19 +156,25 @@ class StoreWriter:
             raise ValueError(f"a batch needs all layers with as many rows each; got {sorted(values)}, {n}.")
         with np.errstate(over="ignore"):  # an overflow becomes infinite, and is reported below
             arrays = {layer: np.ascontiguousarray(item, dtype=self.dtype) for layer, item in values.items()}
-        for layer, array in arrays.items():
-            self._check_finite(layer, array)
+        # Checks, copies and checksums release the interpreter, so two layers go at a time.
+        with ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
+            list(pool.map(self._check_finite, arrays, arrays.values()))
+            try:
+                self._crcs.update(pool.map(self._append, arrays, arrays.values()))
+            except OSError as error:
+                raise self._explain(error) from error
         try:
-            for layer, array in arrays.items():
-                data = array.reshape(-1).view(np.uint8)
-                self._files[layer].write(data)
-                self._files[layer].flush()
-                self._crcs[layer] = zlib.crc32(data, self._crcs[layer])
             self.n_done += n.pop()
             self._note_progress()
             self._has_failed = False
         except OSError as error:
             raise self._explain(error) from error
+
+    def _append(self, layer: str, array: np.ndarray) -> tuple[str, int]:
+        data = array.reshape(-1).view(np.uint8)
+        self._files[layer].write(data)
+        self._files[layer].flush()
+        return layer, zlib.crc32(data, self._crcs[layer])
 
     def finish(self) -> None:
         """Write table and manifest, and put the complete folder at the target.

@@ -57,6 +57,11 @@ class WriteBehind(Generic[T]):
             self._pending.popleft().result()
         self._pending.append(self._pool.submit(self._function, item))
 
+    def drain(self) -> None:
+        """Wait until all that is queued is done."""
+        while self._pending:
+            self._pending.popleft().result()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
