@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -174,7 +175,9 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
     """Run the batches that `writer` does not have yet."""
     module, preprocessing = plan.model.module, plan.model.card.preprocessing
     starts = range(writer.n_done, len(plan.table), plan.batch_size)
-    decode, overlaps = _Decoder(plan), _has_spare_cores(plan.device)
+    overlaps = _has_spare_cores(plan.device)
+    # Between forward passes all of torch's cores are free; beside them, each batch has one thread.
+    decode = _Decoder(plan, 1 if overlaps else torch.get_num_threads())
 
     def write(outputs: dict[str, Tensor]) -> None:
         arrays = {layer: output.flatten(1).cpu().numpy() for layer, output in outputs.items()}
@@ -228,7 +231,8 @@ def _check_shapes(outputs: dict[str, Tensor], plan: ExtractionPlan, n_stimuli: i
 class _Decoder:
     """Decode one batch by the row it starts at; called from several threads."""
 
-    def __init__(self, plan: ExtractionPlan) -> None:
+    def __init__(self, plan: ExtractionPlan, n_threads: int) -> None:
+        self._n_threads = n_threads
         self._ids = plan.table.stimulus_ids
         self._paths = plan.table.paths()
         self._digests = plan.image_digests
@@ -238,7 +242,8 @@ class _Decoder:
     def __call__(self, start: int) -> Tensor:
         """Return the batch, uint8 of shape (n, 3, size, size)."""
         rows = range(start, min(start + self._batch_size, len(self._ids)))
-        return torch.stack([self._decode(row) for row in rows])
+        with ThreadPoolExecutor(self._n_threads, thread_name_prefix="image") as pool:
+            return torch.stack(list(pool.map(self._decode, rows)))
 
     def _decode(self, row: int) -> Tensor:
         path, stimulus_id = self._paths[row], str(self._ids[row])
