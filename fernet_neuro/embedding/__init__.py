@@ -1,0 +1,1 @@
+"""Two-dimensional maps of activations, and how far to trust them."""

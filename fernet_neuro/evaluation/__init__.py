@@ -1,0 +1,1 @@
+"""How well a network names what it is shown, with intervals."""
