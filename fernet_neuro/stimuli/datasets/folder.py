@@ -142,7 +142,7 @@ def _read_class_folders(root: Path, factor: str) -> tuple[list[str], list[tuple]
         if len(folders) != 1:
             left_out.append((name, f"not in a class folder: expected <{factor}>/<picture>"))
             continue
-        rows.append((_strip_suffix(name), name, folders[0]))
+        rows.append((strip_suffix(name), name, folders[0]))
     return ["stimulus_id", "path", factor], rows, left_out
 
 
@@ -152,7 +152,7 @@ def _read_pattern(root: Path, pattern: str) -> tuple[list[str], list[tuple], lis
     names, left_out = sort_out(root, list_files(root))
     rows = []
     for name in names:
-        plain = _strip_suffix(name)
+        plain = strip_suffix(name)
         match = compiled.fullmatch(plain if "/" in pattern else plain.rpartition("/")[2])
         if match is None:
             left_out.append((name, "no match: the name does not fit the pattern"))
@@ -164,17 +164,17 @@ def _read_pattern(root: Path, pattern: str) -> tuple[list[str], list[tuple], lis
 def _read_csv(
     root: Path, path: Path, columns: dict[str, str]
 ) -> tuple[list[str], list[tuple], list[LeftOut]]:
-    frame = _load_csv(path, columns)
+    frame = load_csv(path, columns)
     left_out: list[LeftOut] = []
     rows = []
     labels = [column for column in frame if column not in ("stimulus_id", "path")]
     for record in frame.to_dict("records"):
         name = str(record["path"]).replace("\\", "/")
-        reason = _find_fault(root, name)
+        reason = find_path_fault(root, name)
         if reason:
             left_out.append((name, reason))
             continue
-        stimulus_id = record.get("stimulus_id") or _strip_suffix(name)
+        stimulus_id = record.get("stimulus_id") or strip_suffix(name)
         rows.append((stimulus_id, name, *(record[label] for label in labels)))
     listed = {Path(row[1]).as_posix() for row in rows} | {name for name, _ in left_out}
     pictures, _ = sort_out(root, (name for name in list_files(root) if name not in listed))
@@ -182,7 +182,14 @@ def _read_csv(
     return ["stimulus_id", "path", *labels], rows, left_out
 
 
-def _load_csv(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+def load_csv(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    """Return a CSV of labels as text, its file names under ``path``; `columns` are ours and their names.
+
+    Raises
+    ------
+    StimulusError
+        If it is missing, cannot be read, or lacks a column.
+    """
     if not path.is_file():
         raise StimulusError(f"CSV {path} does not exist.")
     try:
@@ -207,7 +214,8 @@ def _load_csv(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     return frame.rename(columns={found: "path"})
 
 
-def _find_fault(root: Path, name: str) -> str:
+def find_path_fault(root: Path, name: str) -> str:
+    """Return why the file `name` below `root` cannot be taken, or an empty string."""
     if not name:
         return "no file name"
     if Path(name).is_absolute() or not lies_inside(root, name):
@@ -219,5 +227,6 @@ def _find_fault(root: Path, name: str) -> str:
     return ""
 
 
-def _strip_suffix(name: str) -> str:
+def strip_suffix(name: str) -> str:
+    """Return a path without its suffix, with forward slashes."""
     return Path(name).with_suffix("").as_posix()
