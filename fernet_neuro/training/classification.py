@@ -14,6 +14,9 @@ from torch.nn import functional
 
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import make_example
+from fernet_neuro.models.siamese import SiameseNet
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.task import Items, TrainingTask
 
@@ -75,20 +78,19 @@ class ClassificationTask(TrainingTask):
         """Return logits (n_images, n_classes)."""
         return network(images)
 
-    def compute_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the weighted cross-entropy of each image, in nats."""
+    def compute_loss(self, outputs: Tensor, targets: Tensor, extras: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return the mean over images of the weighted cross-entropy, in nats, from logits `outputs`."""
         losses = functional.cross_entropy(
-            logits, targets, reduction="none", label_smoothing=self.label_smoothing
+            outputs, targets, reduction="none", label_smoothing=self.label_smoothing
         )
         if self._weights is not None:
             losses = losses * self._weights.to(losses.device)[targets]
-        return losses
+        return {"loss": losses.mean()}
 
-    def compute_metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return accuracy, and balanced accuracy over the classes that occur."""
-        correct = logits.argmax(1) == targets
-        per_class = [correct[targets == value].mean() for value in np.unique(targets)]
-        return {"accuracy": float(correct.mean()), "balanced_accuracy": float(np.mean(per_class))}
+    def compute_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the loss, accuracy, and balanced accuracy over the classes that occur."""
+        loss = self.compute_loss(logits, targets, {})["loss"].item()
+        return {"loss": loss, **compute_accuracies(logits.numpy(), targets.numpy())}
 
     def describe(self) -> dict[str, Any]:
         """Return classes and numbers of stimuli."""
@@ -103,6 +105,18 @@ class ClassificationTask(TrainingTask):
         """Return the number of classes."""
         return {"n_classes": len(self.classes)}
 
+    def prepare_model(self, model: LayeredModel) -> LayeredModel:
+        """Return `model` unchanged, if it has one output per class."""
+        n_classes, card = len(self.classes), model.card
+        with torch.no_grad():
+            shape = tuple(model.module(make_example(card.preprocessing)).shape)
+        if isinstance(model.module, SiameseNet) or shape != (1, n_classes):
+            raise ValueError(
+                f"a task over {self.factor!r} needs one output per class, shape (1, {n_classes}); model "
+                f"{card.name!r} gives {shape} for one image."
+            )
+        return model
+
     def _make_items(self, table: StimulusTable) -> Items:
         labels = table.factor(self.factor)
         unknown = sorted(set(labels) - set(self.classes))
@@ -112,3 +126,10 @@ class ClassificationTask(TrainingTask):
                 f"(first: {unknown[0]!r}); leave them out or train on them."
             )
         return Items(np.arange(len(table))[:, None], np.searchsorted(np.array(self.classes), labels))
+
+
+def compute_accuracies(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Return accuracy, and balanced accuracy over the classes that occur, from logits (n, n_classes)."""
+    correct = logits.argmax(1) == targets
+    per_class = [correct[targets == value].mean() for value in np.unique(targets)]
+    return {"accuracy": float(correct.mean()), "balanced_accuracy": float(np.mean(per_class))}

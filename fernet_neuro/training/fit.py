@@ -21,8 +21,7 @@ from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.registry import build_model, make_example
-from fernet_neuro.models.siamese import SiameseNet
+from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, load_weights, save_model
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
@@ -152,6 +151,7 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
         "pairs": hash_file(settings.pairs) if settings.pairs else None,
         "val_pairs": hash_file(settings.val_pairs) if settings.val_pairs else None,
         "initial_weights": model.weight_digest(),
+        **task.input_digests(),
     }
     return _Inputs(task, model, digests)
 
@@ -172,29 +172,12 @@ def _build_model(settings: TrainSettings, task: TrainingTask) -> LayeredModel:
             )
     options = {**settings.model_options, **wanted}
     model = build_model(settings.model, seed=settings.seed, variant=settings.variant, **options)
-    if settings.task == "verification":
-        if not isinstance(model.module, SiameseNet):
-            raise ValueError(
-                f"task verification needs a Siamese network, and model {settings.model!r} is none; use "
-                f"model: siamese with model_options: {{trunk: {settings.model}}}."
-            )
-    else:
-        _check_outputs(settings, model, wanted["n_classes"])
+    model = task.prepare_model(model)
     if settings.weights is None:
         return model
     saved = [Path(settings.weights, *parts, "model.safetensors") for parts in ((), ("model",))]
     place = next((path for path in saved if path.is_file()), Path(settings.weights))
     return load_weights(model, place, head="replace")
-
-
-def _check_outputs(settings: TrainSettings, model: LayeredModel, n_classes: int) -> None:
-    with torch.no_grad():
-        shape = tuple(model.module(make_example(model.card.preprocessing)).shape)
-    if isinstance(model.module, SiameseNet) or shape != (1, n_classes):
-        raise ValueError(
-            f"task {settings.task} needs one output per class, shape (1, {n_classes}); model "
-            f"{settings.model!r} gives {shape} for one image."
-        )
 
 
 @contextmanager
@@ -232,7 +215,7 @@ def _train(
     module = _prepare_module(model.module, settings, accelerator, checkpoint)
     optimiser = build_optimiser(settings, module)
     wrapped, optimiser = accelerator.prepare(module, optimiser)
-    log = RunLog(folder.log if is_main else None, settings.log_every)
+    log = RunLog(folder.log if is_main else None, settings.log_every, task.loss_parts)
     log.open(progress)
     n_steps = len(split_batches(task.plan_epoch(0).targets, settings.batch_size, accelerator.num_processes))
     with show_steps(

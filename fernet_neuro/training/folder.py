@@ -13,8 +13,13 @@ import yaml
 
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.config import write_settings
+from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StoreError
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.weights import load_model
 from fernet_neuro.training.config import LOCATION_KEYS, TrainSettings, explain_changes
+from fernet_neuro.training.state import find_checkpoints, read_best, read_weights
+from fernet_neuro.typing import PathLike
 
 FORMAT = 1
 MODEL_FOLDER = "model"
@@ -148,3 +153,44 @@ class RunFolder:
         values = settings.model_dump(mode="json", exclude=set(LOCATION_KEYS))
         text = json.dumps({"format": FORMAT, "settings": values, "seed": settings.seed, **record}, indent=2)
         write_text(self.record, text + "\n")
+
+
+def load_run(path: PathLike, epoch: str = "kept", *, code: str | None = None) -> LayeredModel:
+    """Return the network of a complete run as it was after a named epoch, in eval mode.
+
+    Parameters
+    ----------
+    path : path
+        Run folder.
+    epoch : {"kept", "last", "best"}
+        What the recipe's `keep` chose, the last epoch, or the best on the validation share.
+    code : str, optional
+        See `models.weights.load_model`.
+
+    Raises
+    ------
+    StoreError
+        If there is no complete run, or its weights are missing or damaged.
+    ValueError
+        If the run had no validation, so that no epoch was best.
+    """
+    check_option("epoch", epoch, ("kept", "last", "best"))
+    folder = RunFolder(Path(path))
+    if folder.find_state() != "complete":
+        raise StoreError(f"{folder.path} is no complete training run; finish it with --resume.")
+    model, record = load_model(folder.path, code=code), folder.read_record()
+    if epoch == "best" and record["best"] is None:
+        raise ValueError(
+            f"{folder.path} was trained without validation, so no epoch is best; use epoch='last'."
+        )
+    if epoch in ("kept", record["kept"]):
+        return model
+    checkpoints = find_checkpoints(folder.checkpoints)
+    if epoch == "last" and not checkpoints:
+        raise StoreError(
+            f"{folder.checkpoints} holds no checkpoint of the last epoch; only {record['kept']!r} is left."
+        )
+    weights = read_best(folder.checkpoints) if epoch == "best" else read_weights(checkpoints[-1])
+    model.module.load_state_dict(weights)
+    n_epoch = record[epoch]["epoch"]
+    return model.with_card(training_data=f"{model.card.training_data} (here the {epoch} epoch, {n_epoch})")

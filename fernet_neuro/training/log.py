@@ -17,7 +17,7 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.training.state import Progress
 
 #: Columns of log.csv: `step` counts optimiser steps, `seconds` the time spent on the run, and `images_per_s`
-#: is of training alone, without validation.
+#: is of training alone, without validation. The terms of a loss that has several stand after `loss`.
 LOG_COLUMNS = (
     "epoch", "step", "split", "loss", "accuracy", "balanced_accuracy", "eer", "auc",
     "lr", "images_per_s", "seconds",
@@ -33,10 +33,14 @@ class RunLog:
         None writes nothing, as in all processes but the main one.
     log_every : int
         Steps between rows of the split "batch"; 0 for none.
+    loss_parts : tuple of str
+        Columns for the terms of the loss.
     """
 
-    def __init__(self, path: Path | None, log_every: int = 0) -> None:
+    def __init__(self, path: Path | None, log_every: int = 0, loss_parts: tuple[str, ...] = ()) -> None:
         self._path = path
+        after = LOG_COLUMNS.index("loss") + 1
+        self._columns = (*LOG_COLUMNS[:after], *loss_parts, *LOG_COLUMNS[after:])
         self._log_every = log_every
         self._seconds_before = 0.0
         self._started = time.monotonic()
@@ -49,7 +53,7 @@ class RunLog:
             return
         rows = read_log(self._path) if self._path.exists() else []
         text = io.StringIO()
-        writer = csv.DictWriter(text, LOG_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(row for row in rows if int(row["step"]) <= progress.step)
         write_text(self._path, text.getvalue())
@@ -80,12 +84,17 @@ class RunLog:
             self._append([row])
 
     def write_epoch(
-        self, progress: Progress, loss: float, metrics: dict[str, float], lr: float, rate: float
+        self,
+        progress: Progress,
+        losses: dict[str, float],
+        metrics: dict[str, float],
+        lr: float,
+        rate: float,
     ) -> None:
         """Write the rows of the epoch just finished."""
         common = {"epoch": progress.epoch, "step": progress.step, "seconds": round(self.count_seconds(), 3)}
         rows: list[dict[str, Any]] = [
-            {**common, "split": "train", "loss": loss, "lr": lr, "images_per_s": round(rate, 1)}
+            {**common, "split": "train", **losses, "lr": lr, "images_per_s": round(rate, 1)}
         ]
         if metrics:
             rows.append({**common, "split": "val", **metrics})
@@ -95,7 +104,7 @@ class RunLog:
         if self._path is None:
             return
         text = io.StringIO()
-        csv.DictWriter(text, LOG_COLUMNS, lineterminator="\n").writerows(rows)
+        csv.DictWriter(text, self._columns, lineterminator="\n").writerows(rows)
         try:
             with self._path.open("a", encoding="utf-8") as handle:
                 handle.write(text.getvalue())
@@ -109,7 +118,7 @@ class RunLog:
 def read_log(path: Path) -> list[dict[str, str]]:
     """Return the whole rows of a log; a last line that was cut short is left out."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n") and line.count(",") == len(LOG_COLUMNS) - 1]
+    whole = [line for line in lines if line.endswith("\n") and line.count(",") == lines[0].count(",")]
     return list(csv.DictReader(whole))
 
 

@@ -66,20 +66,24 @@ def train(run: Run) -> None:
         batches = split_batches(order, settings.batch_size, n_processes)
         draws = draw_augmentation(settings.seed, epoch, items.rows.size).reshape(*items.rows.shape, -1)
         targets = torch.from_numpy(items.targets).to(accelerator.device)
+        extras = {name: torch.from_numpy(v).to(accelerator.device) for name, v in items.extras.items()}
         set_train_mode(run.model, settings)
         run.log.start_epoch()
         remaining = batches[progress.step_in_epoch :]
         for batch in iterate_batches(run.train_images, items.rows, remaining, rank, n_processes):
             rate = compute_rate(settings, progress.step, len(batches))
             set_rate(run.optimiser, rate)
-            logits = task.forward(run.model, prepare_images(run, batch, draws))
-            loss = task.compute_losses(logits, targets[torch.from_numpy(batch.local)]).mean()
-            mean_loss = accelerator.reduce(loss.detach(), reduction="mean").item()
+            pixels = prepare_pixels(run, batch, draws)
+            local = torch.from_numpy(batch.local).to(accelerator.device)
+            known = {name: values[local] for name, values in extras.items()} | task.observe(pixels)
+            losses = task.compute_loss(task.forward(run.model, normalise(run, pixels)), targets[local], known)
+            means = reduce_losses(accelerator, losses)
+            mean_loss = means["loss"]
             _check_loss(run, mean_loss, items.rows[batch.items])
-            accelerator.backward(loss)
+            accelerator.backward(losses["loss"])
             run.optimiser.step()
             run.optimiser.zero_grad()
-            progress.count_step(mean_loss, len(batch.items))
+            progress.count_step(means, len(batch.items))
             run.log.count_batch(progress, mean_loss, items.rows[batch.items].size, rate)
             run.bar.advance(mean_loss, items.rows[batch.items].size)
             if _is_checkpoint_due(settings, progress, len(batches)):
@@ -90,11 +94,11 @@ def train(run: Run) -> None:
 def finish_epoch(run: Run) -> None:
     """Validate, log, note the best epoch, and write the checkpoint that ends an epoch."""
     progress, best_metric = run.progress, run.task.best_metric
-    loss, images_per_s = progress.finish_epoch(), run.log.measure_rate()
+    losses, images_per_s = progress.finish_epoch(), run.log.measure_rate()
     metrics = validate(run)
-    run.log.write_epoch(progress, loss, metrics, run.optimiser.param_groups[0]["lr"], images_per_s)
-    is_best = progress.note_epoch(loss, metrics, best_metric)
-    if is_best and run.settings.keep == "best" and run.accelerator.is_main_process:
+    run.log.write_epoch(progress, losses, metrics, run.optimiser.param_groups[0]["lr"], images_per_s)
+    is_best = progress.note_epoch(losses["loss"], metrics, best_metric)
+    if is_best and run.accelerator.is_main_process:
         write_best(run.checkpoints, run.accelerator.unwrap_model(run.model))
     run.bar.show_validation(metrics.get(best_metric))
     save_checkpoint(run)
@@ -118,25 +122,36 @@ def validate(run: Run) -> dict[str, float]:
         for first in range(0, len(mine), run.settings.batch_size)
     ]
     parts = [
-        task.forward(network, prepare_images(run, batch)).float()
+        task.predict(network, normalise(run, prepare_pixels(run, batch))).float()
         for batch in iterate_batches(run.val_images, items.rows, chunks)
     ]
     logits = torch.cat(parts) if parts else torch.empty(0)
     shares = gather_object([(mine, logits.cpu())])
     order = np.argsort(np.concatenate([rows for rows, _ in shares]))
     everything = torch.cat([part for _, part in shares])[torch.from_numpy(order)]
-    losses = task.compute_losses(everything, torch.from_numpy(items.targets))
-    return {"loss": losses.mean().item(), **task.compute_metrics(everything.numpy(), items.targets)}
+    return task.compute_metrics(everything, torch.from_numpy(items.targets))
 
 
-def prepare_images(run: Run, batch: Batch, draws: np.ndarray | None = None) -> Tensor:
-    """Return the network's input: augmented where there are `draws`, and normalised, on the run's device."""
+def prepare_pixels(run: Run, batch: Batch, draws: np.ndarray | None = None) -> Tensor:
+    """Return the batch's pixels (0..255) on the run's device, augmented where there are `draws`."""
     images = batch.images.to(run.accelerator.device, non_blocking=True)
-    if draws is not None and run.settings.augment:
-        local = torch.from_numpy(draws[batch.local].reshape(len(images), -1)).to(images.device)
-        images = augment(images, local, run.settings.augment, run.settings.crop_padding)
-    values = run.preprocessing.normalise(images)
+    if draws is None or not run.settings.augment:
+        return images
+    local = torch.from_numpy(draws[batch.local].reshape(len(images), -1)).to(images.device)
+    return augment(images, local, run.settings.augment, run.settings.crop_padding)
+
+
+def normalise(run: Run, pixels: Tensor) -> Tensor:
+    """Return the network's input."""
+    values = run.preprocessing.normalise(pixels)
     return values.contiguous(memory_format=torch.channels_last) if run.settings.channels_last else values
+
+
+def reduce_losses(accelerator: Accelerator, losses: dict[str, Tensor]) -> dict[str, float]:
+    """Return each named loss as its mean over the processes."""
+    together = torch.stack([value.detach().float() for value in losses.values()])
+    means = accelerator.reduce(together, reduction="mean").tolist()
+    return dict(zip(losses, means, strict=True))
 
 
 def set_train_mode(model: nn.Module, settings: TrainSettings) -> None:

@@ -11,7 +11,7 @@ import random
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,10 @@ class Progress:
         Epochs finished.
     step_in_epoch : int
         Steps taken in the running epoch.
-    loss_sum, n_items : float, int
-        Sum of losses over the items of the running epoch, and their number.
+    loss_sums : dict of str to float
+        Sums over the items of the running epoch of the loss and its parts.
+    n_items : int
+        Number of these items.
     last, best : dict or None
         Epoch number and metrics of the last finished epoch, and of the best on the validation share.
     seconds : float
@@ -60,24 +62,25 @@ class Progress:
     step: int = 0
     epoch: int = 0
     step_in_epoch: int = 0
-    loss_sum: float = 0.0
+    loss_sums: dict[str, float] = field(default_factory=dict)
     n_items: int = 0
     last: dict[str, Any] | None = None
     best: dict[str, Any] | None = None
     seconds: float = 0.0
 
-    def count_step(self, mean_loss: float, n_items: int) -> None:
-        """Count one optimiser step on `n_items` items."""
+    def count_step(self, means: dict[str, float], n_items: int) -> None:
+        """Count one optimiser step on `n_items` items with these mean losses."""
         self.step += 1
         self.step_in_epoch += 1
-        self.loss_sum += mean_loss * n_items
+        for name, mean in means.items():
+            self.loss_sums[name] = self.loss_sums.get(name, 0.0) + mean * n_items
         self.n_items += n_items
 
-    def finish_epoch(self) -> float:
-        """Count the epoch as finished and return its mean training loss."""
-        loss = self.loss_sum / self.n_items
-        self.epoch, self.step_in_epoch, self.loss_sum, self.n_items = self.epoch + 1, 0, 0.0, 0
-        return loss
+    def finish_epoch(self) -> dict[str, float]:
+        """Count the epoch as finished and return its mean training losses by name."""
+        losses = {name: total / self.n_items for name, total in self.loss_sums.items()}
+        self.epoch, self.step_in_epoch, self.loss_sums, self.n_items = self.epoch + 1, 0, {}, 0
+        return losses
 
     def note_epoch(self, loss: float, metrics: dict[str, float], best_metric: str) -> bool:
         """Note the epoch just finished; return whether it is the best so far on the validation share."""
@@ -148,8 +151,22 @@ def write_best(folder: Path, module: nn.Module) -> None:
 
 
 def read_best(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights that `write_best` wrote."""
-    return load_tensors((folder / "best" / "model.safetensors").read_bytes())
+    """Return the weights that `write_best` wrote; see `read_weights`."""
+    return read_weights(folder / "best")
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the weights in the checkpoint, or best epoch, at `path`.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
+    try:
+        return load_tensors((path / "model.safetensors").read_bytes())
+    except (*_DAMAGE, SafetensorError) as error:
+        raise StoreError(f"the weights in {path} are missing or damaged ({type(error).__name__}).") from error
 
 
 def dump_weights(module: nn.Module) -> bytes:

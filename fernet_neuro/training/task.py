@@ -4,12 +4,13 @@ What belongs here: the interface that the tasks of this package share; each task
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
+from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
 
 
@@ -22,10 +23,13 @@ class Items:
     rows : ndarray of int of shape (n_items, n_images_per_item)
         Rows of a table: one image per item, or two for pairs.
     targets : ndarray of int of shape (n_items,)
+    extras : dict of str to ndarray of shape (n_items, ...)
+        What else the loss needs to know of each item, such as the features that a teacher gave it.
     """
 
     rows: np.ndarray
     targets: np.ndarray
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -40,11 +44,14 @@ class TrainingTask(ABC):
         What `Items.rows` count in; the second is None without validation.
     best_metric : str
         The validation metric, larger is better, that names the best epoch.
+    loss_parts : tuple of str
+        Names of the terms of the loss, which the log shows beside it; empty for a loss of one term.
     """
 
     train_table: StimulusTable
     val_table: StimulusTable | None
     best_metric: str
+    loss_parts: tuple[str, ...] = ()
 
     @abstractmethod
     def plan_epoch(self, epoch: int) -> Items:
@@ -54,17 +61,40 @@ class TrainingTask(ABC):
     def plan_validation(self) -> Items:
         """Return what validation shows."""
 
-    @abstractmethod
-    def forward(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Return logits (n_items, n_classes); the images of one item follow each other in `images`."""
+    def observe(self, pixels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002 - most tasks need nothing
+        """Return what the loss needs to know of the pixels shown, such as what a live teacher makes of them.
+
+        Parameters
+        ----------
+        pixels : Tensor of shape (n_items * n_images_per_item, 3, size, size)
+            After augmentation and before normalisation, in 0..255.
+        """
+        return {}
 
     @abstractmethod
-    def compute_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return one loss per item, shape (n_items,)."""
+    def forward(self, network: nn.Module, images: Tensor) -> Any:
+        """Return what `compute_loss` takes; the images of one item follow each other in `images`."""
 
     @abstractmethod
-    def compute_metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return validation metrics by name from logits (n_items, n_classes)."""
+    def compute_loss(self, outputs: Any, targets: Tensor, extras: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return scalars by name: ``loss``, which is minimised, and each of `loss_parts`.
+
+        Parameters
+        ----------
+        outputs
+            From `forward`.
+        targets : int Tensor of shape (n_items,)
+        extras : dict of str to Tensor of shape (n_items, ...)
+            The items' extras, and what `observe` returned.
+        """
+
+    def predict(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Return logits (n_items, n_classes) for validation, where `forward` returns more than these."""
+        return self.forward(network, images)
+
+    @abstractmethod
+    def compute_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return validation metrics by name, ``loss`` among them, from logits (n_items, n_classes)."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -74,6 +104,20 @@ class TrainingTask(ABC):
         """Return the people that training shows, as far as they are labelled."""
         return set(self.train_table.factor("identity", complete=False).tolist()) - {""}
 
+    def input_digests(self) -> dict[str, str | None]:
+        """Return digests of what the task reads beside tables and weights, which a resumed run must find."""
+        return {}
+
     @abstractmethod
     def model_options(self) -> dict[str, Any]:
         """Return the options that the task sets on the network, such as ``n_classes``."""
+
+    @abstractmethod
+    def prepare_model(self, model: LayeredModel) -> LayeredModel:
+        """Return `model` as training starts from it, such as with pre-trained parts in their places.
+
+        Raises
+        ------
+        ValueError
+            If its outputs are not those of the task.
+        """

@@ -85,26 +85,19 @@ class VerificationTask(TrainingTask):
         """Return logits (n_pairs, 2) from images of which each two make a pair."""
         return network(images[0::2], images[1::2])
 
-    def compute_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the cross-entropy of each pair, in nats."""
-        return functional.cross_entropy(
-            logits, targets, reduction="none", label_smoothing=self.label_smoothing
-        )
+    def compute_loss(self, outputs: Tensor, targets: Tensor, extras: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return the mean over pairs of the cross-entropy, in nats, from logits `outputs`."""
+        return {"loss": functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)}
 
-    def compute_metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return accuracy at the network's own decision, equal-error rate and area under the ROC curve."""
-        scores = logits[:, 1] - logits[:, 0]
-        same = targets == 1
-        if not np.isfinite(scores).all() or same.all() or not same.any():
-            return {
-                "accuracy": float(np.mean((scores > 0) == same)),
-                "eer": float("nan"),
-                "auc": float("nan"),
-            }
+    def compute_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return loss, accuracy at the network's own decision, equal-error rate, area under the ROC curve."""
+        scores, same = (logits[:, 1] - logits[:, 0]).numpy(), (targets == 1).numpy()
+        usable = np.isfinite(scores).all() and same.any() and not same.all()
         return {
+            "loss": self.compute_loss(logits, targets, {})["loss"].item(),
             "accuracy": float(np.mean((scores > 0) == same)),
-            "eer": compute_eer(scores, same),
-            "auc": compute_auc(scores, same),
+            "eer": compute_eer(scores, same) if usable else float("nan"),
+            "auc": compute_auc(scores, same) if usable else float("nan"),
         }
 
     def describe(self) -> dict[str, Any]:
@@ -126,6 +119,16 @@ class VerificationTask(TrainingTask):
     def model_options(self) -> dict[str, Any]:
         """Return nothing: a Siamese network always has two outputs."""
         return {}
+
+    def prepare_model(self, model: LayeredModel) -> LayeredModel:
+        """Return `model` unchanged, if it is a twin network."""
+        if not isinstance(model.module, SiameseNet):
+            name = model.card.name
+            raise ValueError(
+                f"task verification needs a Siamese network, and model {name!r} is none; use "
+                f"model: siamese with model_options: {{trunk: {name}}}."
+            )
+        return model
 
     def _draw(self, table: StimulusTable, n_pairs: int, name: str | int) -> Items:
         rows, same = draw_pairs(table.factor("identity"), n_pairs, make_rng(self.seed, "pairs", name))

@@ -13,6 +13,7 @@ from fernet_neuro.models.weights import load_model
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
+from fernet_neuro.training.folder import load_run
 from fernet_neuro.training.pairs import find_pair_rows, make_pairs, write_pairs
 from fernet_neuro.training.state import NonFiniteLossError
 from fernet_neuro.training.verification import evaluate_verification, make_verification
@@ -112,6 +113,30 @@ def test_kept_best_weights_are_those_of_the_best_epoch(tmp_path, faces, settings
     kept = load_model(tmp_path / "long", code=settings.model)
     assert kept.weight_digest() == again.weight_digest()
     assert best.weight_digest() == load_model(tmp_path / "best", code=settings.model).weight_digest()
+
+
+def test_both_epochs_can_be_loaded_whichever_was_kept(tmp_path, faces, settings):
+    settings = settings.model_copy(update={"lr": 0.5, "epochs": 6, "schedule": "constant"})
+    fit(settings, tmp_path / "last", table=faces)
+    fit(settings.model_copy(update={"keep": "best"}), tmp_path / "best", table=faces)
+    record = json.loads((tmp_path / "last" / "record.json").read_text())
+    assert record["best"]["epoch"] < record["last"]["epoch"]  # else the two epochs are one
+    digests = {
+        (kept, epoch): load_run(tmp_path / kept, epoch, code=settings.model).weight_digest()
+        for kept in ("last", "best")
+        for epoch in ("kept", "last", "best")
+    }
+    assert digests["last", "kept"] == digests["last", "last"] == digests["best", "last"]
+    assert digests["best", "kept"] == digests["best", "best"] == digests["last", "best"]
+    assert digests["last", "last"] != digests["last", "best"]
+
+
+def test_an_epoch_that_is_not_there_is_refused(tmp_path, faces, settings):
+    fit(settings.model_copy(update={"val_share": 0.0}), tmp_path / "run", table=faces)
+    with pytest.raises(ValueError, match=r"trained without validation, so no epoch is best"):
+        load_run(tmp_path / "run", "best", code=settings.model)
+    with pytest.raises(StoreError, match=r"is no complete training run"):
+        load_run(tmp_path / "nothing", "last")
 
 
 def test_a_folder_with_anything_in_it_is_left_alone(tmp_path, faces, settings):
@@ -269,7 +294,10 @@ def test_other_networks_are_compared_by_cosine_at_any_layer(faces):
     [
         ({"task": "identification", "val_by": "identity"}, "cannot validate identification"),
         ({"task": "verification"}, "needs a Siamese network"),
-        ({"model": "siamese"}, "task expression needs one output per class|has no option 'n_classes'"),
+        (
+            {"model": "siamese"},
+            "a task over 'expression' needs one output per class|has no option 'n_classes'",
+        ),
         ({"model": "resnet10-slim", "model_options": {"n_classes": 5}}, "but the stimuli have 3"),
         ({"model": "resnet10slim"}, "Did you mean 'resnet10-slim'"),
         ({"precision": "fp16"}, "fp16"),

@@ -37,7 +37,9 @@ def trained():
 
 
 def _write(folder, module, optimiser, step):
-    progress = Progress(step, epoch=2, step_in_epoch=1, loss_sum=0.1 + 0.2, n_items=64, best={"epoch": 1})
+    progress = Progress(
+        step, epoch=2, step_in_epoch=1, loss_sums={"loss": 0.1 + 0.2}, n_items=64, best={"epoch": 1}
+    )
     return write_checkpoint(folder, module, optimiser.state_dict(), progress, [capture_rng()])
 
 
@@ -61,7 +63,7 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path, trained):
         assert torch.equal(found.weights[name], value)
     momentum = optimiser.state_dict()["state"][0]["momentum_buffer"]
     assert torch.equal(found.optimiser["state"][0]["momentum_buffer"], momentum)
-    assert found.progress == Progress(9, 2, 1, 0.1 + 0.2, 64, best={"epoch": 1})
+    assert found.progress == Progress(9, 2, 1, {"loss": 0.1 + 0.2}, 64, best={"epoch": 1})
 
 
 def _draw():
@@ -164,9 +166,9 @@ def test_the_best_epoch_is_the_first_of_the_highest():
 
 def test_the_mean_loss_of_an_epoch_is_over_items():
     progress = Progress()
-    progress.count_step(1.0, 3)
-    progress.count_step(2.0, 1)
-    assert progress.finish_epoch() == pytest.approx(1.25)
+    progress.count_step({"loss": 1.0, "part": 0.5}, 3)
+    progress.count_step({"loss": 2.0, "part": 0.1}, 1)
+    assert progress.finish_epoch() == pytest.approx({"loss": 1.25, "part": 0.4})
     assert (progress.step, progress.epoch, progress.step_in_epoch, progress.n_items) == (2, 1, 0, 0)
 
 
