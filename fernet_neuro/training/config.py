@@ -8,12 +8,17 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from fernet_neuro._utils.config import Settings
+from fernet_neuro.training.pathways_config import ConceptSettings, PerceptionSettings, ReadoutSettings
 
-Task = Literal["identification", "verification", "expression"]
+Task = Literal["identification", "verification", "expression", "concepts", "perception", "identity-readout"]
 Augmentation = Literal["hflip", "crop", "colour", "erase"]
 
 #: Keys that name files: a run is tied to what these hold (by digest), not to where they lie.
 LOCATION_KEYS = ("stimuli", "val_stimuli", "pairs", "val_pairs", "weights")
+#: Those inside the sections of the dual-pathway tasks.
+SECTION_LOCATION_KEYS = ("emotion_weights", "non_emotion_weights", "trunk_weights", "conceptual", "bank")
+#: The section of each task that has one.
+SECTIONS = {"concepts": "concepts", "perception": "perception", "identity-readout": "readout"}
 
 
 class TrainSettings(Settings):
@@ -21,8 +26,11 @@ class TrainSettings(Settings):
 
     Parameters
     ----------
-    task : {"identification", "verification", "expression"}
-        Cross-entropy over identities, over same/different of a Siamese network, or over expressions.
+    task : {"identification", "verification", "expression", "concepts", "perception", "identity-readout"}
+        Cross-entropy over identities, over same/different of a Siamese network, or over expressions; the two
+        stages of the dual-pathway network, and the identity read-out from its non-emotion features.
+    concepts, perception, readout : settings or None
+        What these last three tasks add, see `pathways_config`; None where the task is another.
     model, model_options, variant
         What `models.registry.build_model` builds; options such as ``{size: 64}``. The number of classes is
         filled in from the table.
@@ -47,8 +55,10 @@ class TrainSettings(Settings):
         `batch_size` counts images (pairs, for verification) over all processes together.
     optimiser, lr, momentum, betas, weight_decay
         `momentum` belongs to sgd, `betas` to adam and adamw.
-    schedule : {"cosine", "step", "constant"}
-        "step" multiplies by `step_factor` each `step_epochs`; `warmup_epochs` of linear warm-up come first.
+    schedule : {"cosine", "cosine-cycle", "step", "constant"}
+        "step" multiplies by `step_factor` each `step_epochs`; "cosine-cycle" swings between `lr` and 0, down
+        in `cycle_length` and up in as much, counted in `cycle_unit`; `warmup_epochs` of linear warm-up come
+        first.
     augment : list of {"hflip", "crop", "colour", "erase"}
         Random changes to training images.
     crop_padding : float
@@ -72,6 +82,9 @@ class TrainSettings(Settings):
     """
 
     task: Task = "identification"
+    concepts: ConceptSettings | None = None
+    perception: PerceptionSettings | None = None
+    readout: ReadoutSettings | None = None
     model: str = "resnet10-slim"
     model_options: dict[str, Any] = Field(default_factory=dict)
     variant: str = "recommended"
@@ -92,7 +105,9 @@ class TrainSettings(Settings):
     momentum: float = Field(0.9, ge=0, lt=1)
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    schedule: Literal["cosine", "cosine-cycle", "step", "constant"] = "cosine"
+    cycle_length: float = Field(5.0, gt=0)
+    cycle_unit: Literal["epoch", "step"] = "epoch"
     warmup_epochs: float = Field(0.0, ge=0)
     step_epochs: float = Field(30.0, gt=0)
     step_factor: float = Field(0.1, gt=0, le=1)
@@ -107,6 +122,13 @@ class TrainSettings(Settings):
     cache: Literal["auto", "memory", "none"] = "auto"
     channels_last: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_section(cls, values: Any) -> Any:
+        """Give a dual-pathway task its section with default values."""
+        section = SECTIONS.get(values.get("task", "")) if isinstance(values, dict) else None
+        return {**values, section: values.get(section) or {}} if section else values
+
     @model_validator(mode="after")
     def _check_together(self) -> "TrainSettings":
         if self.warmup_epochs >= self.epochs:
@@ -115,6 +137,9 @@ class TrainSettings(Settings):
             )
         if self.task != "verification" and (self.pairs or self.val_pairs or self.pairs_per_epoch):
             raise ValueError(f"pairs belong to task verification, and task is {self.task!r}.")
+        for section in SECTIONS.values():
+            if getattr(self, section) is not None and section != SECTIONS.get(self.task):
+                raise ValueError(f"the section {section!r} belongs to another task than {self.task!r}.")
         if self.keep == "best" and self.val_share == 0 and not (self.val_stimuli or self.val_pairs):
             raise ValueError("keep='best' needs validation: give val_share above 0, or val_stimuli.")
         return self
@@ -122,10 +147,34 @@ class TrainSettings(Settings):
 
 def explain_changes(before: dict[str, Any], now: TrainSettings) -> list[str]:
     """Return one ``key: old -> new`` per recipe key that differs; places of files do not count."""
-    current = now.model_dump(mode="json")
-    keys = [key for key in [*current, *(set(before) - set(current))] if key not in LOCATION_KEYS]
+    current, before = (
+        _flatten(leave_out_places(now.model_dump(mode="json"))),
+        _flatten(leave_out_places(before)),
+    )
     return [
         f"{key}: {before.get(key)!r} -> {current.get(key)!r}"
-        for key in keys
+        for key in [*current, *(set(before) - set(current))]
         if before.get(key) != current.get(key)
     ]
+
+
+def leave_out_places(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's plain values without those that name files, which mean nothing elsewhere."""
+    return {
+        name: {key: item for key, item in value.items() if key not in SECTION_LOCATION_KEYS}
+        if name in SECTIONS.values() and isinstance(value, dict)
+        else value
+        for name, value in values.items()
+        if name not in LOCATION_KEYS
+    }
+
+
+def _flatten(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of sections as ``section.key``; a section that is absent has none."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in SECTIONS.values():
+            flat[name] = value
+        elif value is not None:
+            flat |= {f"{name}.{key}": item for key, item in value.items()}
+    return flat

@@ -17,7 +17,7 @@ from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.weights import load_model
-from fernet_neuro.training.config import LOCATION_KEYS, TrainSettings, explain_changes
+from fernet_neuro.training.config import TrainSettings, explain_changes, leave_out_places
 from fernet_neuro.training.state import find_checkpoints, read_best, read_weights
 from fernet_neuro.typing import PathLike
 
@@ -150,7 +150,7 @@ class RunFolder:
 
     def write_record(self, settings: TrainSettings, record: dict[str, Any]) -> None:
         """Write the record; files outside the run appear by digest alone, as paths mean nothing elsewhere."""
-        values = settings.model_dump(mode="json", exclude=set(LOCATION_KEYS))
+        values = leave_out_places(settings.model_dump(mode="json"))
         text = json.dumps({"format": FORMAT, "settings": values, "seed": settings.seed, **record}, indent=2)
         write_text(self.record, text + "\n")
 
