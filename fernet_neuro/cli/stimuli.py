@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fernet_neuro.cli._render import register_render
+from fernet_neuro.cli._stimuli_common import check_outputs, describe_table, parse_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,17 +97,17 @@ def import_stimuli(
     entry = DATASETS[check_option("dataset", dataset, DATASETS)]
     own: dict[str, object] = {}
     if dataset == "folder":
-        own = {"pattern": pattern, "csv": csv, "columns": _parse_columns(column or [])}
+        own = {"pattern": pattern, "csv": csv, "columns": parse_pairs("--column", column or [])}
         own["folders_are"] = folders_are
     elif pattern or csv or column:
         raise ValueError("--pattern, --csv and --column belong to the layout 'folder'.")
-    _check_outputs([out, _left_out_path(out)], [] if csv is None else [csv], overwrite)
+    check_outputs([out, _left_out_path(out)], [] if csv is None else [csv], overwrite)
     report = entry.read(
         src, **own, verify=entry.verify if verify is None else verify, n_jobs=n_jobs, verbose=not quiet
     )
     report.table.write(out)
     _write_left_out(report, out)
-    typer.echo(f"{out}: {_describe_table(report.table)}.")
+    typer.echo(f"{out}: {describe_table(report.table)}.")
 
 
 def show(
@@ -165,7 +166,7 @@ def check(
     from fernet_neuro.stimuli.table import StimulusTable
 
     if out is not None:
-        _check_outputs([out], [table], overwrite=True)
+        check_outputs([out], [table], overwrite=True)
     stimuli = StimulusTable.read(table)
     if len(stimuli) == 0:
         raise ValueError(f"{table} has no stimuli; there is nothing to check.")
@@ -208,7 +209,7 @@ def sheet(
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"--out {out} must end in .png, .jpg or .webp.")
     stimuli = StimulusTable.read(table)
-    for name, value in _parse_pairs("--where", where or []).items():
+    for name, value in parse_pairs("--where", where or []).items():
         stimuli = _narrow(stimuli, name, value)
     picture = make_sheet(
         stimuli, rows=rows, columns=columns, size=size, max_rows=max_rows, max_columns=max_columns
@@ -242,25 +243,11 @@ def split(
         check_table_suffix(path)
     if len({path.resolve() for path in (table, out_train, out_test)}) < 3:
         raise ValueError("the table, --out-train and --out-test must be three different files.")
-    _check_outputs([out_train, out_test], [table], overwrite)
+    check_outputs([out_train, out_test], [table], overwrite)
     train, test = split_table(StimulusTable.read(table), by=by, test_share=test_share, seed=seed)
     for part, path in ((train, out_train), (test, out_test)):
         part.write(path)
-        typer.echo(f"{path}: {_describe_table(part)}.")
-
-
-def _parse_pairs(option: str, texts: list[str]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise ValueError(f"{option} {text!r} must have the form name=value.")
-        pairs[name] = value
-    return pairs
-
-
-def _parse_columns(texts: list[str]) -> dict[str, str]:
-    return _parse_pairs("--column", texts)
+        typer.echo(f"{path}: {describe_table(part)}.")
 
 
 def _narrow(stimuli: StimulusTable, name: str, value: str) -> StimulusTable:
@@ -275,26 +262,6 @@ def _write_frame(frame: pd.DataFrame, path: Path) -> None:
 
     with atomic_file(path) as temporary:
         frame.to_csv(temporary, index=False)
-
-
-def _check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> None:
-    """Raise if writing would destroy what is read, or, without `overwrite`, anything at all.
-
-    Raises
-    ------
-    StoreError
-        Naming the file.
-    """
-    from fernet_neuro.exceptions import StoreError
-
-    read = {path.resolve() for path in inputs}
-    for path in outputs:
-        if path.resolve() in read:
-            raise StoreError(
-                f"{path} is read by this command and would be overwritten; choose another --out."
-            )
-        if path.exists() and not overwrite:
-            raise StoreError(f"{path} exists already; choose another name, or replace it with --overwrite.")
 
 
 def _left_out_path(out: Path) -> Path:
@@ -313,16 +280,6 @@ def _write_left_out(report: ImportReport, out: Path) -> None:
         typer.echo(f"  {row.path}: {row.reason}")
     if len(report.left_out) > MOST_SHOWN:
         typer.echo("  ...")
-
-
-def _describe_table(table: StimulusTable) -> str:
-    parts = [f"{len(table)} stimuli"]
-    words = {"identity": "identities", "expression": "expressions", "view": "views", "session": "sessions"}
-    for name, plural in words.items():
-        values = set(table.factor(name, complete=False).tolist()) - {""}
-        if values:
-            parts.append(f"{len(values)} {plural if len(values) > 1 else name}")
-    return ", ".join(parts)
 
 
 def _describe_values(counts: dict[str, int]) -> str:
