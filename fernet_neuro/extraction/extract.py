@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fernet_neuro._utils.hashing import hash_file
+from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.progress import make_progress
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
@@ -185,6 +186,7 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
         advance(len(next(iter(arrays.values()))))
 
     with (
+        keeping_memory(),
         evaluating(module, plan.device),
         LayerRecorder(
             module, list(plan.unit_shapes), pool=plan.identity["pool"], dtype=DTYPES[plan.dtype]

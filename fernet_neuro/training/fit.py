@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from fernet_neuro._utils.hashing import hash_file
+from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StoreError
@@ -231,7 +232,8 @@ def _train(
         )  # fmt: skip
         if checkpoint is not None:
             _restore(run, checkpoint)
-        train(run)
+        with keeping_memory():
+            train(run)
     module = accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
     inputs.model.module.load_state_dict(module.state_dict())
     progress.seconds = log.count_seconds()
