@@ -1,0 +1,139 @@
+"""What a trained classifier says about stimuli, with the names of its classes.
+
+What belongs here: from a run folder and a table to class probabilities; rules that use them are elsewhere.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from fernet_neuro._utils.validation import format_options
+from fernet_neuro.extraction.extract import extract_activations
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import resolve_model
+from fernet_neuro.models.trace import find_head
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.folder import find_run
+
+#: Layer that holds the logits wherever a network has one of this name.
+LOGITS = "logits"
+
+
+@dataclass(frozen=True)
+class ClassProbabilities:
+    """Probabilities of classes for stimuli.
+
+    Parameters
+    ----------
+    stimulus_ids : ndarray of str of shape (n_stimuli,)
+    classes : tuple of str
+        Names of the columns.
+    values : ndarray of shape (n_stimuli, n_classes)
+        Softmax of the logits, in float64; rows sum to 1.
+    """
+
+    stimulus_ids: np.ndarray
+    classes: tuple[str, ...]
+    values: np.ndarray
+
+
+def compute_class_probabilities(
+    run: str,
+    table: StimulusTable,
+    *,
+    factor: str = "expression",
+    device: str = "auto",
+    batch_size: int = 64,
+    n_jobs: int = 0,
+    verbose: bool = False,
+) -> ClassProbabilities:
+    """Run every stimulus through the network of a run and return the probability of each class.
+
+    Parameters
+    ----------
+    run : str
+        A complete run folder of a task that names `factor`.
+    table : StimulusTable
+    factor : str
+        What the classes must be values of.
+    device, batch_size, n_jobs, verbose
+        As in `extract_activations`.
+
+    Raises
+    ------
+    ValueError
+        If `run` is no run, names another factor, or its network does not give one logit per class.
+    StoreError
+        If the run is not complete or damaged.
+    StimulusError
+        If a picture cannot be read.
+    """
+    classes = read_classes(run, factor)
+    model = resolve_model(run)
+    layer = find_logits(model)
+    with tempfile.TemporaryDirectory(prefix="fernet-neuro-") as folder:
+        store = extract_activations(
+            model,
+            table,
+            [layer],
+            Path(folder) / "store",
+            device=device,
+            batch_size=batch_size,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            source=run,
+        )
+        logits = np.array(store.load(layer).values, dtype=float)
+    if logits.shape[1] != len(classes):
+        raise ValueError(
+            f"layer {layer!r} of {run} has {logits.shape[1]} outputs for {len(classes)} classes "
+            f"({format_options(classes)}); which output is which class is unknown."
+        )
+    return ClassProbabilities(table.stimulus_ids, classes, softmax(logits, axis=1))
+
+
+def read_classes(run: str, factor: str = "expression") -> tuple[str, ...]:
+    """Return the names of a run's classes in the order of its network's outputs.
+
+    Raises
+    ------
+    ValueError
+        If `run` is no run folder, or its network was trained to name something other than `factor`.
+    """
+    folder = find_run(run)
+    if folder is None:
+        raise ValueError(
+            f"{run} is no run folder of `fernet-neuro train` (record.json is missing), so which output is "
+            f"which class is unknown."
+        )
+    record = folder.read_record()
+    task = record.get("task", {})
+    kind = record.get("settings", {}).get("task", "")
+    # A twin network has classes of pairs, and its task no factor.
+    named = task.get("factor", "pairs" if kind == "verification" else factor)
+    classes = task.get("classes", ())
+    if not classes or named != factor:
+        raise ValueError(
+            f"{run} (task {kind!r}) was not trained to name {factor!r}; give a run of a task that was, such "
+            f"as 'expression'."
+        )
+    return tuple(str(name) for name in classes)
+
+
+def find_logits(model: LayeredModel) -> str:
+    """Return the name of the layer that gives a classifier's logits.
+
+    Raises
+    ------
+    ValueError
+        If the network has no linear layer.
+    """
+    if LOGITS in dict(model.module.named_modules()):
+        return LOGITS
+    head = find_head(model.module)
+    if head is None:
+        raise ValueError(f"network {model.card.name!r} has no linear layer that could name classes.")
+    return head

@@ -1,0 +1,128 @@
+"""Faces found in pictures by YuNet, a small detector that OpenCV runs.
+
+What belongs here: the detector and what it finds; no weights come with this package.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fernet_neuro._utils.optional import import_optional
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.typing import PathLike
+
+#: Pictures are searched at most this large (longer side): YuNet knows faces of about 10 to 300 pixels.
+SEARCH_SIDE = 640
+#: Boxes that overlap by more than this share show one face.
+OVERLAP = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedFace:
+    """One face.
+
+    Parameters
+    ----------
+    box : ndarray of shape (4,)
+        Left, top, width and height in pixels.
+    points : ndarray of shape (5, 2)
+        Eyes, nose and corners of the mouth in pixels, in the order of `landmarks.POINTS`.
+    score : float
+        How sure the detector is, 0 to 1.
+    """
+
+    box: np.ndarray
+    points: np.ndarray
+    score: float
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        return float(self.box[2] * self.box[3])
+
+
+class FaceDetector:
+    """YuNet from a model file; may be used by several threads.
+
+    Parameters
+    ----------
+    model : path
+        An ONNX file of YuNet, as in OpenCV's model zoo (``face_detection_yunet_2023mar.onnx``).
+    min_score : float
+        Least score of a face, 0 to 1.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or is no YuNet that OpenCV can run.
+    MissingDependencyError
+        If OpenCV is not installed.
+    ValueError
+        If `min_score` is out of range.
+
+    References
+    ----------
+    Wu, Peng & Yu (2023), YuNet: A tiny millisecond-level face detector, Machine Intelligence Research 20.
+    """
+
+    def __init__(self, model: PathLike, *, min_score: float = 0.9) -> None:
+        check_range("min_score", min_score, 0.0, 1.0)
+        self._cv2 = import_optional("cv2", "detecting faces", "video")
+        path = Path(model)
+        if not path.is_file():
+            raise StoreError(
+                f"detector {path} does not exist; give an ONNX file of YuNet, as in OpenCV's model zoo "
+                f"(face_detection_yunet), or landmarks of your own."
+            )
+        self._lock = threading.Lock()
+        try:
+            self._net = self._cv2.FaceDetectorYN.create(str(path), "", (64, 64), min_score, OVERLAP)
+            # A network of another kind is read without complaint and fails when it is run.
+            self.detect(np.zeros((64, 64, 3), dtype=np.uint8))
+        except self._cv2.error as error:
+            reason = str(error).strip().rpartition("error: ")[2].partition(" in function")[0]
+            raise StoreError(
+                f"detector {path} is no ONNX file of YuNet that OpenCV can run: {reason}."
+            ) from None
+
+    def detect(self, picture: np.ndarray) -> list[DetectedFace]:
+        """Return the faces in an RGB picture (height, width, 3), uint8, the largest first."""
+        height, width = picture.shape[:2]
+        scale = min(SEARCH_SIDE / max(height, width), 1.0)
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        small = picture if scale == 1 else self._cv2.resize(picture, size, interpolation=self._cv2.INTER_AREA)
+        with self._lock:
+            self._net.setInputSize(size)
+            # YuNet expects blue first, as OpenCV reads pictures.
+            _, found = self._net.detect(np.ascontiguousarray(small[:, :, ::-1]))
+        rows = np.zeros((0, 15)) if found is None else np.asarray(found, dtype=float)
+        stretch = np.array([width / size[0], height / size[1]])
+        faces = [_read_face(row, stretch) for row in rows]
+        return sorted(faces, key=lambda face: (-face.area, *face.box.tolist()))
+
+    def locate(self, picture: np.ndarray, *, largest: bool = False) -> np.ndarray | str:
+        """Return the five points (5, 2) of the one face in a picture, or why there are none.
+
+        Parameters
+        ----------
+        picture : ndarray of uint8 of shape (height, width, 3)
+            RGB.
+        largest : bool
+            Whether to take the largest of several faces instead of none.
+        """
+        faces = self.detect(picture)
+        if not faces:
+            return "no face: the detector found none"
+        if len(faces) > 1 and not largest:
+            return f"several faces: the detector found {len(faces)}"
+        return faces[0].points
+
+
+def _read_face(row: np.ndarray, stretch: np.ndarray) -> DetectedFace:
+    """Return one row of YuNet's answer: box, five points (the person's right eye first), score."""
+    # The person's right is the viewer's left, so the order is ours. Points count from a pixel's centre.
+    points = (row[4:14].reshape(5, 2) + 0.5) * stretch - 0.5
+    return DetectedFace(row[:4] * np.tile(stretch, 2), points, float(row[14]))
