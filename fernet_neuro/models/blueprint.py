@@ -1,4 +1,4 @@
-"""What a builder hands to the registry: the `Blueprint` of one network, and what several architectures share.
+"""What builders and the registry hand to each other, `Blueprint` and `Trunk`, and what architectures share.
 
 What belongs here: nothing that knows a particular architecture.
 """
@@ -33,6 +33,28 @@ class Blueprint:
     module: nn.Module
     preprocessing: Preprocessing
     layers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A network less its classifier, to build a larger one on.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Maps (n, n_channels, size, size) to features; trailing axes may be left to flatten.
+    preprocessing : Preprocessing
+        What its input is.
+    layers : tuple of str
+        Layers worth reading, in forward order, without the classifier.
+    n_features : int
+        Values per image, flattened.
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing
+    layers: tuple[str, ...]
+    n_features: int
 
 
 def check_common_options(n_classes: int, size: int, channels: str, smallest: int = 16) -> int:

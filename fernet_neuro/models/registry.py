@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from fernet_neuro._utils.validation import check_option, format_options, suggest
-from fernet_neuro.models import densenet, resnet, siamese, sources, swin
-from fernet_neuro.models.blueprint import Blueprint, centred_preprocessing, check_common_options
+from fernet_neuro._utils.validation import check_option, check_type, format_options, suggest
+from fernet_neuro.models import densenet, dual_pathway, resnet, siamese, sources, swin
+from fernet_neuro.models.blueprint import Blueprint, Trunk, centred_preprocessing, check_common_options
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
@@ -60,13 +60,64 @@ def _build_siamese(*, trunk: str, size: int | None, channels: str | None) -> Blu
     if trunk == "siamese":
         raise ValueError("trunk='siamese' is itself a twin network; use another, such as 'resnet10-slim'.")
     wanted = {key: item for key, item in (("size", size), ("channels", channels)) if item is not None}
-    blueprint, _, _ = _build(trunk, "recommended", wanted)
+    base = _build_trunk(trunk, wanted)
+    twin = siamese.SiameseNet(base.module, base.n_features)
+    return Blueprint(twin, base.preprocessing, tuple(f"trunk.{name}" for name in base.layers))
+
+
+def _build_trunk(name: str, options: dict[str, Any]) -> Trunk:
+    """Return the network `name` less its classifier."""
+    blueprint, _, _ = _build(name, "recommended", options)
     head = find_head(blueprint.module)
-    names = [layer for layer in blueprint.layers or () if layer != head]
-    twin = siamese.SiameseNet(blueprint.module, siamese.remove_head(blueprint.module))
-    return Blueprint(twin, blueprint.preprocessing, tuple(f"trunk.{name}" for name in names))
+    layers = tuple(layer for layer in blueprint.layers or () if layer != head)
+    n_features = siamese.remove_head(blueprint.module)
+    return Trunk(blueprint.module, blueprint.preprocessing, layers, n_features)
 
 
+def _build_pathway_trunk(argument: str, name: str, size: int) -> Trunk:
+    """Return the trunk of a pathway; none of one's own code, so that loading a pathway never runs a file."""
+    check_type(argument, name, str)
+    if name.startswith("crpn-") or (":" in name and not name.startswith(sources.TIMM_PREFIX)):
+        raise ValueError(
+            f"{argument}={name!r} cannot be the trunk of a pathway; use a registered network that is no "
+            f"pathway itself, a torchvision name or timm:NAME."
+        )
+    return _build_trunk(name, {"size": size})
+
+
+# The variants of the two pathways differ in losses and training, not in the network.
+def _build_conceptual(
+    *,
+    variant: str,  # noqa: ARG001
+    emotion_trunk: str,
+    non_emotion_trunk: str,
+    size: int,
+    **options: Any,
+) -> Blueprint:
+    """Return the conceptual pathway; ``non_emotion_trunk="none"`` leaves that encoder out."""
+    emotion = _build_pathway_trunk("emotion_trunk", emotion_trunk, size)
+    non_emotion = None
+    if non_emotion_trunk != "none":
+        non_emotion = _build_pathway_trunk("non_emotion_trunk", non_emotion_trunk, size)
+    return dual_pathway.build_conceptual(emotion, non_emotion, **options)
+
+
+def _build_perceptual(
+    *,
+    variant: str,  # noqa: ARG001
+    trunk: str,
+    size: int,
+    **options: Any,
+) -> Blueprint:
+    """Return the perceptual pathway."""
+    return dual_pathway.build_perceptual(_build_pathway_trunk("trunk", trunk, size), **options)
+
+
+_CRPN_VARIANTS = ("recommended", "paper", "released")
+_CRPN_PAPER = (
+    "Lu, Zhuang & Luo (2024), A brain-inspired way of reducing the network complexity via "
+    "concept-regularized coding for emotion recognition, AAAI"
+)
 _RESNET_PAPER = "He et al. (2016), Deep residual learning for image recognition, CVPR"
 
 MODELS: dict[str, ModelEntry] = {
@@ -123,6 +174,30 @@ MODELS: dict[str, ModelEntry] = {
         {"n_classes": 70, "size": 64, "channels": "rgb"},
         source="own code on torchvision's basic block",
         paper=_RESNET_PAPER,
+    ),
+    "crpn-conceptual": ModelEntry(
+        _build_conceptual,
+        "CRPN's conceptual pathway: emotion encoder, frozen non-emotion encoder, confidence",
+        {
+            "n_classes": 7,
+            "emotion_trunk": "resnet50-vggface2",
+            "non_emotion_trunk": "resnet50-vggface2",
+            "size": 224,
+            "n_features": 256,
+            "dropout": 0.4,
+            "n_identities": 0,
+        },
+        variants=_CRPN_VARIANTS,
+        source="own code from the published description",
+        paper=_CRPN_PAPER,
+    ),
+    "crpn-perceptual": ModelEntry(
+        _build_perceptual,
+        "CRPN's perceptual pathway: one small encoder that concepts can teach",
+        {"n_classes": 7, "trunk": "resnet18", "size": 224, "n_features": 256, "dropout": 0.4},
+        variants=_CRPN_VARIANTS,
+        source="own code from the published description",
+        paper=_CRPN_PAPER,
     ),
 }
 

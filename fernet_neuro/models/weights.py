@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 import zipfile
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
     card = _name_code(_read_card(record, place), code, folder)
     model = build_model(card.name, variant=card.variant, **card.options)
     state = read_state_dict(place / "model.safetensors")
-    _check_keys(model.module, state, str(place), set())
+    check_state(model.module, state, str(place))
     model.module.load_state_dict(state)
     loaded = LayeredModel(model.module, tuple(record["layers"]), card)
     if loaded.weight_digest() != record["weight_digest"]:
@@ -222,15 +223,39 @@ def load_weights(
         name = find_head(model.module)
         left_out = {f"{name}.weight", f"{name}.bias"} if name else set()
     state = {name: tensor for name, tensor in state.items() if name not in left_out}
-    _check_keys(model.module, state, str(path), left_out, strict=strict)
+    check_state(model.module, state, str(path), left_out, strict=strict)
     model.module.load_state_dict(state, strict=False)
     return model.with_card(seed=None, source=Path(path).name, training_data=training_data or "see source")
 
 
-def _check_keys(
-    module: nn.Module, state: dict[str, Tensor], source: str, left_out: set[str], *, strict: bool = True
+def check_state(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    source: str,
+    left_out: Collection[str] = (),
+    *,
+    strict: bool = True,
 ) -> None:
-    """Raise unless `state` fits `module`; counters of batches seen may be missing, as in old checkpoints."""
+    """Check that `state`, the weights in `source`, fits `module`; counters of batches seen may be missing.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Takes the weights; not changed.
+    state : dict
+        Weights by name.
+    source : str
+        Where they are from, for the message.
+    left_out : collection of str
+        Names of `module` that may be missing.
+    strict : bool
+        Whether names that are missing or left over are an error; a wrong shape always is.
+
+    Raises
+    ------
+    StoreError
+        Naming the first that do not fit.
+    """
     own = module.state_dict()
     problems = [
         f"{name} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}"

@@ -18,13 +18,18 @@ from fernet_neuro.models.registry import (
 from fernet_neuro.models.weights import load_model, save_model
 
 # The large ones are looked at on small images; 40 px is no multiple of their strides, on purpose.
-SMALL = {"resnet18": 40, "resnet50": 40, "resnet50-vggface2": 40, "swin_t": 40}
+SMALL: dict[str, dict[str, object]] = {
+    "resnet18": {"size": 40},
+    "resnet50": {"size": 40},
+    "resnet50-vggface2": {"size": 40},
+    "swin_t": {"size": 40},
+    "crpn-conceptual": {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 40},
+    "crpn-perceptual": {"trunk": "resnet10-slim", "size": 40},
+}
 
 
 def build_small(name: str, seed: int = 0, **options: object) -> LayeredModel:
-    if name in SMALL:
-        options = {"size": SMALL[name], **options}
-    return build_model(name, seed=seed, **options)
+    return build_model(name, seed=seed, **{**SMALL.get(name, {}), **options})
 
 
 @pytest.fixture(scope="module")
