@@ -9,7 +9,19 @@ import sys
 import typer
 
 from fernet_neuro import __version__
-from fernet_neuro.cli import cost, extract, figures, models, probe, run, stimuli, train
+from fernet_neuro.cli import (
+    audit,
+    cost,
+    embed,
+    evaluate,
+    extract,
+    figures,
+    models,
+    probe,
+    run,
+    stimuli,
+    train,
+)
 from fernet_neuro.exceptions import FernetError
 
 app = typer.Typer(
@@ -20,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for module in (stimuli, models, cost, train, extract, probe, figures, run):
+for module in (stimuli, models, cost, train, extract, probe, evaluate, audit, embed, figures, run):
     module.register(app)
 
 

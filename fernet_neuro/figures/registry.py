@@ -10,14 +10,21 @@ from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_file, write_text
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures import architecture, confusion, layer_profile, stimulus_sheet, transfer_bars
+from fernet_neuro.figures import (
+    architecture,
+    confusion,
+    embedding_maps,
+    layer_profile,
+    stimulus_sheet,
+    transfer_bars,
+)
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.typing import PathLike
 from fernet_neuro.viz.style import style
 
 FIGURES: dict[str, FigureSpec] = {
     module.SPEC.name: module.SPEC
-    for module in (transfer_bars, layer_profile, confusion, stimulus_sheet, architecture)
+    for module in (transfer_bars, layer_profile, confusion, stimulus_sheet, architecture, embedding_maps)
 }
 
 

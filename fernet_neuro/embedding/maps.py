@@ -1,0 +1,253 @@
+"""Two-dimensional maps by t-SNE and UMAP: principal components first, started from the first two of them.
+
+What belongs here: from features to coordinates, the same numbers with the same seed; how far to trust them is
+in `quality`. openTSNE and umap-learn are imported here alone, and late.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro.activations.reduce import build_reducer
+
+#: Default perplexity; t-SNE looks at three times as many neighbours, UMAP at as many.
+PERPLEXITY = 30.0
+_NEIGHBOURS_PER_PERPLEXITY = {"tsne": 3, "umap": 1}
+#: A perplexity below this would leave a stimulus without a second neighbour.
+_SMALLEST = 2
+#: Standard deviation of the first axis of the start: small, so that the optimisation decides (openTSNE).
+_START_SD = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class MapResult:
+    """Where each stimulus lies in a map.
+
+    Parameters
+    ----------
+    stimulus_ids : ndarray of str of shape (n_stimuli,)
+        In row order.
+    coordinates : ndarray of shape (n_stimuli, 2)
+        Unitless; only who is near whom means anything.
+    settings : dict
+        Method, perplexity, components, seed and versions, as plain values.
+    """
+
+    stimulus_ids: np.ndarray
+    coordinates: np.ndarray
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per stimulus: ``stimulus_id, x, y``."""
+        x, y = self.coordinates.T
+        return pd.DataFrame({"stimulus_id": self.stimulus_ids, "x": x, "y": y})
+
+
+def compute_map(
+    X: np.ndarray,
+    stimulus_ids: Iterable[str],
+    *,
+    method: str = "tsne",
+    perplexity: float = PERPLEXITY,
+    n_pca: int = 50,
+    seed: int = 0,
+) -> MapResult:
+    """Return a map of features, by t-SNE [1]_ or UMAP [2]_.
+
+    Features are reduced to principal components, and the map starts from the first two of them, so that its
+    global arrangement is that of the data rather than of the seed [3]_. t-SNE learns at the rate
+    n / exaggeration [4]_. Both run on one thread, for threads would change the last bits and those the map.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_stimuli, n_units)
+        Features.
+    stimulus_ids : iterable of str
+        One unique id per row.
+    method : {"tsne", "umap"}, default="tsne"
+        How.
+    perplexity : float, default=30
+        How many neighbours a stimulus has, about; UMAP takes it, rounded, as its ``n_neighbors``.
+    n_pca : int, default=50
+        Principal components to keep; fewer where the data have fewer.
+    seed : int, default=0
+        Seed of the optimisation.
+
+    Returns
+    -------
+    MapResult
+        Coordinates of shape (n_stimuli, 2). The same seed gives the same numbers on one machine.
+
+    Raises
+    ------
+    ValueError
+        If shapes, ids or values are not as said, all rows are equal, or the perplexity is too large for the
+        number of stimuli; the message names the largest that fits.
+
+    References
+    ----------
+    .. [1] van der Maaten, L. and Hinton, G. (2008). Visualizing data using t-SNE. Journal of Machine Learning
+       Research, 9, 2579-2605.
+    .. [2] McInnes, L., Healy, J. and Melville, J. (2018). UMAP: Uniform manifold approximation and projection
+       for dimension reduction. arXiv:1802.03426.
+    .. [3] Kobak, D. and Linderman, G. C. (2021). Initialization is critical for preserving global data
+       structure in both t-SNE and UMAP. Nature Biotechnology, 39, 156-157.
+    .. [4] Belkina, A. C. et al. (2019). Automated optimized parameters for t-SNE improve visualization and
+       analysis of large datasets. Nature Communications, 10, 5415.
+    """
+    check_option("method", method, METHODS)
+    check_range("n_pca", n_pca, minimum=2)
+    X, ids = _check_features(X, stimulus_ids)
+    check_perplexities([perplexity], len(X), method)
+    with threadpool_limits(limits=1):
+        components = _reduce(X, n_pca, seed)
+        coordinates, details = METHODS[method](components, float(perplexity), seed)
+    settings = {
+        "method": method,
+        "perplexity": float(perplexity),
+        "n_pca": components.shape[1],
+        "explained_variance": float(components.var(axis=0).sum() / X.var(axis=0).sum()),
+        "initialisation": "first two principal components",
+        "seed": seed,
+        **details,
+    }
+    return MapResult(ids, coordinates, settings)
+
+
+def default_perplexity(n_stimuli: int, method: str = "tsne") -> float:
+    """Return 30, or the largest perplexity that so few stimuli allow.
+
+    Examples
+    --------
+    >>> default_perplexity(1000), default_perplexity(25)
+    (30.0, 8.0)
+    """
+    check_option("method", method, METHODS)
+    return min(PERPLEXITY, float(_largest_perplexity(n_stimuli, method)))
+
+
+def check_perplexities(perplexities: Sequence[float], n_stimuli: int, method: str = "tsne") -> None:
+    """Raise unless each perplexity fits the number of stimuli and none is asked for twice.
+
+    Raises
+    ------
+    ValueError
+        Naming the first that is not, and the largest that is.
+    """
+    check_option("method", method, METHODS)
+    largest = _largest_perplexity(n_stimuli, method)
+    if largest < _SMALLEST:
+        fewest = _SMALLEST * _NEIGHBOURS_PER_PERPLEXITY[method] + 1
+        raise ValueError(
+            f"{n_stimuli} stimuli are too few for a map by {method}; it needs at least {fewest}."
+        )
+    for value in perplexities:
+        if not _SMALLEST <= value <= largest:
+            raise ValueError(
+                f"perplexity={value:g} does not fit {n_stimuli} stimuli: "
+                f"{method} takes {_SMALLEST} to {largest} here."
+            )
+    repeated = [value for number, value in enumerate(perplexities) if value in perplexities[:number]]
+    if repeated:
+        raise ValueError(f"perplexity={repeated[0]:g} is given twice; a sweep names each once.")
+
+
+def _largest_perplexity(n_stimuli: int, method: str) -> int:
+    return (n_stimuli - 1) // _NEIGHBOURS_PER_PERPLEXITY[method]
+
+
+def _check_features(X: np.ndarray, stimulus_ids: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+    X, ids = np.asarray(X, dtype=float), np.array([str(name) for name in stimulus_ids], dtype=str)
+    if X.ndim != 2 or ids.shape != X.shape[:1]:
+        raise ValueError(
+            f"X must be (n_stimuli, n_units) with one stimulus id per row; got {X.shape} and {ids.shape}."
+        )
+    if len(np.unique(ids)) != len(ids):
+        raise ValueError("stimulus_ids must be unique.")
+    if not np.isfinite(X).all():
+        row = int(np.flatnonzero(~np.isfinite(X).all(axis=1))[0])
+        raise ValueError(f"X must be finite; stimulus {str(ids[row])!r} has a value that is not.")
+    if X.shape[1] < 2 or len(X) < 2 or np.ptp(X, axis=0).max() == 0:
+        what = "all rows are equal" if min(X.shape) >= 2 else f"got the shape {X.shape}"
+        raise ValueError(f"a map needs at least two stimuli and two units that differ; {what}.")
+    return X, ids
+
+
+def _reduce(X: np.ndarray, n_pca: int, seed: int) -> np.ndarray:
+    """Return principal components that carry variance, at least two columns."""
+    n_components = min(n_pca, len(X) - 1, X.shape[1])
+    components = build_reducer("pca", n_components, seed).fit_transform(X)
+    spread = components.std(axis=0)
+    n_real = int((spread > 1e-9 * spread[0]).sum())
+    return components[:, : max(2, n_real)]
+
+
+def _start(components: np.ndarray, seed: int) -> np.ndarray:
+    """Return the first two components, scaled; data on a line get a second axis of tiny noise."""
+    start = components[:, :2] / components[:, 0].std() * _START_SD
+    flat = start[:, 1].std() < 1e-3 * _START_SD
+    noise = make_rng(seed, "embedding", "start").standard_normal(len(start)) * _START_SD / 100
+    return np.column_stack([start[:, 0], start[:, 1] + noise]) if flat else start
+
+
+def _run_tsne(components: np.ndarray, perplexity: float, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+    with _silent():
+        from openTSNE import TSNE
+
+        estimator = TSNE(
+            perplexity=perplexity,
+            initialization=_start(components, seed),
+            learning_rate="auto",
+            # Approximate neighbours differ between builds; exact ones are quick enough up to here.
+            neighbors="exact" if len(components) <= 10_000 else "auto",
+            n_jobs=1,
+            random_state=seed,
+        )
+        fitted = estimator.fit(components)
+    # The fitted object is an array that its own first `transform` shifts in place: take a copy.
+    coordinates = np.array(fitted, dtype=float, copy=True)
+    return coordinates, {"learning_rate": "n / exaggeration", "versions": {"openTSNE": version("openTSNE")}}
+
+
+def _run_umap(components: np.ndarray, perplexity: float, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+    n_neighbors, min_dist = round(perplexity), 0.1
+    with _silent():
+        from umap import UMAP
+
+        estimator = UMAP(
+            n_neighbors=n_neighbors,
+            min_dist=min_dist,
+            init=_start(components, seed).astype(np.float32),
+            random_state=seed,
+            n_jobs=1,
+        )
+        coordinates = np.array(estimator.fit_transform(components), dtype=float)
+    details = {
+        "n_neighbors": n_neighbors,
+        "min_dist": min_dist,
+        "versions": {"umap-learn": version("umap-learn")},
+    }
+    return coordinates, details
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep the warnings of the two packages (missing TensorFlow, compiler notes) from the caller."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+METHODS: dict[str, Callable[[np.ndarray, float, int], tuple[np.ndarray, dict[str, Any]]]] = {
+    "tsne": _run_tsne,
+    "umap": _run_umap,
+}

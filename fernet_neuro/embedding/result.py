@@ -1,0 +1,182 @@
+"""Maps with their quality: the `EmbeddingResult` and its files.
+
+What belongs here: labelled tables, reading and writing; nothing is computed and nothing drawn.
+"""
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.validation import format_options
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.typing import PathLike
+
+#: First columns of ``coordinates.csv`` and their types; factors follow as text.
+COORDINATE_COLUMNS: dict[str, type] = {
+    "stimulus_id": str,
+    "layer": str,
+    "method": str,
+    "perplexity": float,
+    "x": float,
+    "y": float,
+}
+#: Columns of ``quality.csv`` and their types. Scores are shares; a row about features has no perplexity, and
+#: one about trustworthiness no factor, chance level or null.
+QUALITY_COLUMNS: dict[str, type] = {
+    "layer": str,
+    "space": str,
+    "method": str,
+    "perplexity": float,
+    "factor": str,
+    "across": str,
+    "measure": str,
+    "n_neighbours": int,
+    "n_stimuli": int,
+    "n_classes": int,
+    "value": float,
+    "chance_level": float,
+    "chance_corrected": float,
+    "low": float,
+    "high": float,
+    "interval": str,
+    "null_mean": float,
+    "null_q95": float,
+    "p_value": float,
+    "p_value_max": float,
+    "n_permutations": int,
+    "seed": int,
+}
+_FILES = ("coordinates.csv", "quality.csv", "settings.json")
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingResult:
+    """Maps of several layers, and how far each may be trusted.
+
+    Parameters
+    ----------
+    coordinates : DataFrame
+        One row per layer, perplexity and stimulus: see `COORDINATE_COLUMNS`, then the factors as text.
+    quality : DataFrame
+        One row per layer, space (``features`` or ``map``), perplexity, factor and measure: see
+        `QUALITY_COLUMNS`.
+    settings : dict
+        What was asked for, how each factor is judged, and versions; plain values.
+    """
+
+    coordinates: pd.DataFrame
+    quality: pd.DataFrame
+    settings: dict[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both tables and the settings are equal."""
+        if not isinstance(other, EmbeddingResult):
+            return NotImplemented
+        return (
+            self.coordinates.equals(other.coordinates)
+            and self.quality.equals(other.quality)
+            and self.settings == other.settings
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds DataFrames
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers, in the order asked for."""
+        return list(dict.fromkeys(self.coordinates["layer"]))
+
+    @property
+    def factors(self) -> list[str]:
+        """The factors that were judged, in the order asked for."""
+        return list(self.settings["factors"])
+
+    def select_map(self, layer: str, perplexity: float | None = None) -> pd.DataFrame:
+        """Return the coordinates of one map; by default of the first perplexity asked for.
+
+        Raises
+        ------
+        ValueError
+            If there is no such map; the message lists those there are.
+        """
+        wanted = self.settings["perplexities"][0] if perplexity is None else perplexity
+        frame = self.coordinates
+        found = frame[(frame["layer"] == layer) & (frame["perplexity"] == wanted)]
+        if found.empty:
+            raise ValueError(
+                f"there is no map of layer {layer!r} with perplexity {wanted:g}; layers: "
+                f"{format_options(self.layers)}; perplexities: "
+                f"{format_options(f'{value:g}' for value in self.settings['perplexities'])}."
+            )
+        return found.reset_index(drop=True)
+
+    def save(self, out: PathLike) -> Path:
+        """Write ``coordinates.csv``, ``quality.csv`` and ``settings.json`` into the folder `out`.
+
+        All are written beside their names first and then renamed, the settings last: where they lie, the
+        tables are whole. Other files in the folder stay.
+        """
+        folder = Path(out)
+        text = json.dumps(self.settings, indent=2, allow_nan=False)
+        with ExitStack() as stack:
+            # Renamed in reverse order of entering.
+            files = {name: stack.enter_context(atomic_file(folder / name)) for name in reversed(_FILES)}
+            files["settings.json"].write_text(text + "\n", encoding="utf-8")
+            self.quality.to_csv(files["quality.csv"], index=False, lineterminator="\n")
+            self.coordinates.to_csv(files["coordinates.csv"], index=False, lineterminator="\n")
+            (folder / "settings.json").unlink(missing_ok=True)
+        return folder
+
+    @classmethod
+    def load(cls, out: PathLike) -> "EmbeddingResult":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            If a file is missing or damaged.
+        """
+        folder = Path(out)
+        for name in reversed(_FILES):
+            if not (folder / name).is_file():
+                raise StoreError(
+                    f"{folder / name} does not exist; make it with: "
+                    f"fernet-neuro embed STORE --layer LAYER --out {folder}"
+                )
+        try:
+            settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+            coordinates = _read(folder / "coordinates.csv", COORDINATE_COLUMNS)
+            quality = _read(folder / "quality.csv", QUALITY_COLUMNS)
+        except (ValueError, KeyError) as error:
+            raise StoreError(
+                f"the maps in {folder} are damaged ({' '.join(str(error).split())}); make them again."
+            ) from None
+        return cls(coordinates, quality, settings)
+
+
+def as_typed(frame: pd.DataFrame, columns: dict[str, type]) -> pd.DataFrame:
+    """Return `frame` with `columns` first and of their types, and all others as text."""
+    others = [name for name in frame if name not in columns]
+    frame = frame[[*columns, *others]].reset_index(drop=True)
+    kinds = {**columns, **dict.fromkeys(others, str)}
+    for name, kind in kinds.items():
+        # Text stays Python strings: the file cannot tell other kinds of text apart.
+        frame[name] = frame[name].astype(kind).astype(object if kind is str else kind)
+    return frame
+
+
+def _read(path: Path, columns: dict[str, type]) -> pd.DataFrame:
+    numbers = [name for name, kind in columns.items() if kind is not str]
+    # Labels stay text: a class may be called "007" or "NA".
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    absent = [name for name in columns if name not in frame]
+    if absent or frame.empty:
+        what = f"has no column {format_options(absent)}" if absent else "has no rows"
+        raise ValueError(f"{path.name} {what}")
+    for name in numbers:
+        frame[name] = frame[name].replace("", "nan").astype(float)
+    return as_typed(frame, columns)
