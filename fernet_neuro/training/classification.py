@@ -33,6 +33,8 @@ class ClassificationTask(TrainingTask):
     class_weights : {"none", "balanced"}
     label_smoothing : float
     best_metric : str
+    held_out : str
+        What validation holds out, for the record; empty where the task does not say.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class ClassificationTask(TrainingTask):
     class_weights: str = "none"
     label_smoothing: float = 0.0
     best_metric: str = "accuracy"
+    held_out: str = ""
 
     def __post_init__(self) -> None:
         labels = self.train_table.factor(self.factor)
@@ -93,12 +96,13 @@ class ClassificationTask(TrainingTask):
         return {"loss": loss, **compute_accuracies(logits.numpy(), targets.numpy())}
 
     def describe(self) -> dict[str, Any]:
-        """Return classes and numbers of stimuli."""
+        """Return classes, numbers of stimuli and what was held out."""
         return {
             "factor": self.factor,
             "classes": list(self.classes),
             "n_train": len(self._train),
             "n_val": 0 if self._val is None else len(self._val),
+            "held_out": self.held_out,
         }
 
     def model_options(self) -> dict[str, Any]:

@@ -15,8 +15,9 @@ Augmentation = Literal["hflip", "crop", "colour", "erase"]
 
 #: Keys that name files: a run is tied to what these hold (by digest), not to where they lie.
 LOCATION_KEYS = ("stimuli", "val_stimuli", "pairs", "val_pairs", "weights")
-#: Those inside the sections of the dual-pathway tasks.
-SECTION_LOCATION_KEYS = ("emotion_weights", "non_emotion_weights", "trunk_weights", "conceptual", "bank")
+#: Those inside the sections of the dual-pathway tasks; all but the last name networks.
+SECTION_WEIGHT_KEYS = ("emotion_weights", "non_emotion_weights", "trunk_weights", "conceptual")
+SECTION_LOCATION_KEYS = (*SECTION_WEIGHT_KEYS, "bank")
 #: The section of each task that has one.
 SECTIONS = {"concepts": "concepts", "perception": "perception", "identity-readout": "readout"}
 
@@ -140,9 +141,31 @@ class TrainSettings(Settings):
         for section in SECTIONS.values():
             if getattr(self, section) is not None and section != SECTIONS.get(self.task):
                 raise ValueError(f"the section {section!r} belongs to another task than {self.task!r}.")
+        self._check_section_task()
         if self.keep == "best" and self.val_share == 0 and not (self.val_stimuli or self.val_pairs):
             raise ValueError("keep='best' needs validation: give val_share above 0, or val_stimuli.")
         return self
+
+    def _check_section_task(self) -> None:
+        """Refuse what the dual-pathway tasks have a key of their own for, or no use."""
+        if self.task not in SECTIONS:
+            return
+        if self.class_weights != "none" or self.label_smoothing:
+            raise ValueError(f"task {self.task!r} takes neither class_weights nor label_smoothing.")
+        if self.weights is not None:
+            section = SECTIONS[self.task]
+            keys = [
+                f"{section}.{key}"
+                for key in SECTION_WEIGHT_KEYS
+                if key in type(getattr(self, section)).model_fields
+            ]
+            raise ValueError(f"task {self.task!r} does not take `weights`; give {' or '.join(keys)}.")
+
+    def list_weight_sources(self) -> list[str]:
+        """Return the places of networks that training starts from, or learns from."""
+        section = getattr(self, SECTIONS.get(self.task, ""), None)
+        own = [getattr(section, key, None) for key in SECTION_WEIGHT_KEYS]
+        return [source for source in (self.weights, *own) if source is not None]
 
 
 def explain_changes(before: dict[str, Any], now: TrainSettings) -> list[str]:

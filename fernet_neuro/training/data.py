@@ -215,19 +215,34 @@ def hold_out_within_identity(table: StimulusTable, share: float, seed: int) -> t
     Pictures of one identity that differ in nothing but the session are near copies of each other, so they
     stay on one side. An identity with a single such group stays in training.
     """
-    identities = table.factor("identity")
-    groups = _near_copies(table)
-    rng = make_rng(seed, "hold out")
+    return _hold_out_within(table.factor("identity"), _near_copies(table), share, make_rng(seed, "hold out"))
+
+
+def hold_out_within_classes(
+    table: StimulusTable, factor: str, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return training and held-out row numbers, the latter about `share` of each class's pictures, at random.
+
+    For tables that name nobody, where near copies cannot be told. A class of one picture stays in training.
+    """
+    rng = make_rng(seed, "hold out within", factor)
+    return _hold_out_within(table.factor(factor), np.arange(len(table)), share, rng)
+
+
+def _hold_out_within(
+    values: np.ndarray, groups: np.ndarray, share: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hold out about `share` of the groups of rows that have each value, and leave it at least one."""
     held: list[np.ndarray] = []
-    for identity in np.unique(identities):
-        rows = np.flatnonzero(identities == identity)
+    for value in np.unique(values):
+        rows = np.flatnonzero(values == value)
         names = np.unique(groups[rows])
         # The fraction left over is held out by chance, so that the share is right on average.
         n_held = min(int(share * len(names) + rng.random()), len(names) - 1)
         chosen = rng.permutation(names)[:n_held]
         held.append(rows[np.isin(groups[rows], chosen)])
     test = np.sort(np.concatenate(held)) if held else np.array([], dtype=int)
-    return np.setdiff1d(np.arange(len(table)), test), test
+    return np.setdiff1d(np.arange(len(values)), test), test
 
 
 def hold_out_groups(
@@ -253,24 +268,60 @@ def hold_out_groups(
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
+def name_held_out(
+    settings: TrainSettings, table: StimulusTable, val_table: StimulusTable | None, default: str
+) -> str:
+    """Return what `split_validation` holds out, as the record tells it.
+
+    Returns
+    -------
+    str
+        "none"; "val_stimuli", a table of its own; the factor of which whole values are held out, such as
+        "identity"; "random", some pictures of each identity; or "random within class" where the table names
+        nobody and the recipe does not ask for a factor by name.
+    """
+    if val_table is not None:
+        return "val_stimuli"
+    if settings.val_share == 0:
+        return "none"
+    by = default if settings.val_by == "auto" else settings.val_by
+    is_named = settings.val_by not in ("auto", "random")
+    return by if is_named or names_people(table) else "random within class"
+
+
 def split_validation(
     settings: TrainSettings,
     table: StimulusTable,
     val_table: StimulusTable | None,
     default: str,
     least: int = 1,
+    classes: str = "identity",
 ) -> tuple[StimulusTable, StimulusTable | None]:
     """Return training and validation tables as the recipe wants them.
 
-    `default` is what "auto" means, and `least` the smallest number of groups to hold out.
+    Parameters
+    ----------
+    settings : TrainSettings
+    table, val_table : StimulusTable
+    default : str
+        What "auto" means.
+    least : int
+        The smallest number of groups to hold out.
+    classes : str
+        The factor that the task's classes are values of, for a table that names nobody.
+
+    Raises
+    ------
+    StimulusError
+        If the factor to hold out by is not labelled or has one value, or nothing would be held out.
     """
-    if val_table is not None:
+    by = name_held_out(settings, table, val_table, default)
+    if by in ("val_stimuli", "none"):
         return table, val_table
-    if settings.val_share == 0:
-        return table, None
-    by = default if settings.val_by == "auto" else settings.val_by
     if by == "random":
         train, val = hold_out_within_identity(table, settings.val_share, settings.seed)
+    elif by == "random within class":
+        train, val = hold_out_within_classes(table, classes, settings.val_share, settings.seed)
     else:
         train, val = hold_out_groups(table, by, settings.val_share, settings.seed, least)
     if len(val) == 0:
@@ -279,6 +330,11 @@ def split_validation(
             f"raise it, or set it to 0."
         )
     return table.select(train), table.select(val)
+
+
+def names_people(table: StimulusTable) -> bool:
+    """Return whether any stimulus has an identity."""
+    return bool((table.factor("identity", complete=False) != "").any())
 
 
 def check_people_apart(train: StimulusTable, val: StimulusTable) -> None:

@@ -25,6 +25,7 @@ from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, load_weights, save_model
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.concepts import make_concepts
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.data import ImageSource, split_batches
 from fernet_neuro.training.devices import pick_device
@@ -33,6 +34,7 @@ from fernet_neuro.training.folder import RunFolder, find_run
 from fernet_neuro.training.identification import make_identification
 from fernet_neuro.training.log import RunLog, show_steps
 from fernet_neuro.training.loop import Run, train
+from fernet_neuro.training.readout import make_identity_readout
 from fernet_neuro.training.schedules import build_optimiser
 from fernet_neuro.training.state import (
     Checkpoint,
@@ -52,6 +54,8 @@ TASKS = {
     "identification": make_identification,
     "verification": make_verification,
     "expression": make_expression,
+    "concepts": make_concepts,
+    "identity-readout": make_identity_readout,
 }
 _logger = logging.getLogger(__name__)
 
@@ -325,12 +329,12 @@ def _finish(
 
 def _describe(settings: TrainSettings, inputs: _Inputs, accelerator: Accelerator) -> dict[str, Any]:
     parameters = inputs.model.module.parameters()
-    before = find_run(settings.weights) if settings.weights else None
-    known = (before.read_train_identities() if before else None) or set()
+    runs = [find_run(source) for source in settings.list_weight_sources()]
+    known = [(run.read_train_identities() if run else None) or set() for run in runs]
     return {
         "task": inputs.task.describe(),
-        # With those of the run that the weights came from: a test on any of them would be on known people.
-        "train_identities": sorted(inputs.task.train_identities() | known),
+        # With those of the runs that weights came from: a test on any of them would be on known people.
+        "train_identities": sorted(inputs.task.train_identities().union(*known)),
         "digests": inputs.digests,
         "n_parameters": sum(parameter.numel() for parameter in parameters),
         "n_processes": accelerator.num_processes,
@@ -343,9 +347,11 @@ def _describe(settings: TrainSettings, inputs: _Inputs, accelerator: Accelerator
 def _describe_training(settings: TrainSettings, inputs: _Inputs, chosen: dict[str, Any]) -> str:
     table = inputs.task.train_table
     n_people = len(inputs.task.train_identities())
-    start = "random weights" if settings.weights is None else f"weights {Path(settings.weights).name}"
+    people = f"of {n_people} identities" if n_people else "without identities"
+    names = [Path(source).name for source in settings.list_weight_sources()]
+    start = f"weights {', '.join(names)}" if names else "random weights"
     return (
-        f"{settings.task} on {len(table)} stimuli of {n_people} identities (table sha256 "
+        f"{settings.task} on {len(table)} stimuli {people} (table sha256 "
         f"{(inputs.digests['stimuli'] or '')[:12]}), {chosen.get('epoch')} of {settings.epochs} epochs "
         f"from {start}, seed {settings.seed}"
     )

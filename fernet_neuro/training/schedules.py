@@ -14,7 +14,10 @@ def compute_rate(settings: TrainSettings, step: int, steps_per_epoch: int) -> fl
     """Return the learning rate of step `step`, counted from 0.
 
     Warm-up rises linearly to `lr` over `warmup_epochs`. The cosine then falls from `lr` to 0 at the last step
-    [1]_; "step" multiplies by `step_factor` after each `step_epochs` epochs, counted from the start.
+    [1]_; "cosine-cycle" falls from `lr` to 0 within `cycle_length` and rises again in as much, over and over,
+    counted in whole epochs or in steps after the warm-up, as torch's CosineAnnealingLR does (so that with
+    "epoch" one epoch in twice `cycle_length` learns nothing: its rate is 0). "step" multiplies by
+    `step_factor` after each `step_epochs` epochs, counted from the start.
 
     References
     ----------
@@ -26,6 +29,11 @@ def compute_rate(settings: TrainSettings, step: int, steps_per_epoch: int) -> fl
     if settings.schedule == "cosine":
         share = (epoch - settings.warmup_epochs) / (settings.epochs - settings.warmup_epochs)
         return settings.lr * 0.5 * (1 + math.cos(math.pi * share))
+    if settings.schedule == "cosine-cycle":
+        done = epoch - settings.warmup_epochs
+        # Rounded, as a step after a warm-up of part of an epoch is a whole number but for the last bits.
+        count = math.floor(done) if settings.cycle_unit == "epoch" else round(done * steps_per_epoch)
+        return settings.lr * 0.5 * (1 + math.cos(math.pi * count / settings.cycle_length))
     if settings.schedule == "step":
         return settings.lr * settings.step_factor ** math.floor(epoch / settings.step_epochs)
     return settings.lr

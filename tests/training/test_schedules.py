@@ -26,13 +26,42 @@ def test_cosine_is_torchs():
     assert [compute_rate(settings, step, STEPS) for step in range(5 * STEPS)] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("length", [3, 5])
+def test_a_cosine_cycle_over_steps_is_torchs(length):
+    settings = TrainSettings(
+        epochs=5, lr=0.3, schedule="cosine-cycle", cycle_length=length, cycle_unit="step"
+    )
+    expected = _follow(lambda o: optim.lr_scheduler.CosineAnnealingLR(o, length), 5 * STEPS)
+    rates = [compute_rate(settings, step, STEPS) for step in range(5 * STEPS)]
+    assert rates == pytest.approx(expected, abs=1e-12)
+    assert rates[length] == pytest.approx(0, abs=1e-12)
+    assert rates[2 * length] == pytest.approx(0.3)
+
+
+def test_a_cosine_cycle_over_epochs_is_torchs_and_constant_within_an_epoch():
+    settings = TrainSettings(epochs=23, lr=0.3, schedule="cosine-cycle", cycle_length=5)
+    expected = _follow(lambda o: optim.lr_scheduler.CosineAnnealingLR(o, 5), 23)
+    rates = [compute_rate(settings, step, STEPS) for step in range(23 * STEPS)]
+    assert rates[::STEPS] == pytest.approx(expected, abs=1e-12)
+    assert rates == [rate for rate in rates[::STEPS] for _ in range(STEPS)]
+
+
+@pytest.mark.parametrize(("unit", "low"), [("epoch", 4 * STEPS), ("step", 2 * STEPS + 2)])
+def test_a_cosine_cycle_is_counted_from_the_end_of_the_warm_up(unit, low):
+    settings = TrainSettings(
+        epochs=9, lr=0.3, schedule="cosine-cycle", cycle_length=2, cycle_unit=unit, warmup_epochs=2
+    )
+    assert compute_rate(settings, 2 * STEPS, STEPS) == pytest.approx(0.3)
+    assert compute_rate(settings, low, STEPS) == pytest.approx(0, abs=1e-12)
+
+
 def test_step_is_torchs():
     settings = TrainSettings(epochs=5, lr=0.3, schedule="step", step_epochs=2, step_factor=0.5)
     expected = _follow(lambda o: optim.lr_scheduler.StepLR(o, 2 * STEPS, 0.5), 5 * STEPS)
     assert [compute_rate(settings, step, STEPS) for step in range(5 * STEPS)] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "constant", "step"])
+@pytest.mark.parametrize("schedule", ["cosine", "cosine-cycle", "constant", "step"])
 def test_warm_up_rises_linearly_to_the_full_rate(schedule):
     settings = TrainSettings(epochs=5, lr=0.3, schedule=schedule, warmup_epochs=2)
     rates = [compute_rate(settings, step, STEPS) for step in range(2 * STEPS + 1)]
