@@ -5,6 +5,7 @@ What belongs here: options and messages; the work is in `fernet_neuro.stimuli`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ import typer
 
 from fernet_neuro.cli._render import register_render
 from fernet_neuro.cli._stimuli_common import check_outputs, describe_table, parse_pairs
+from fernet_neuro.cli._stimuli_faces import register_faces
+from fernet_neuro.cli._stimuli_join import register_join
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,13 +43,18 @@ def register(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("sheet")(sheet)
     group.command("split")(split)
+    register_join(group)
     register_render(group)
+    register_faces(group)
     app.add_typer(group, name="stimuli")
 
 
 def import_stimuli(
     dataset: Annotated[
-        str, typer.Argument(help="Layout: folder, kdef, lfw, vggface2 or celeba.", show_default=False)
+        str,
+        typer.Argument(
+            help="Layout: folder, kdef, lfw, vggface2, celeba, rafdb, affectnet or fedro.", show_default=False
+        ),
     ],
     src: Annotated[Path, typer.Argument(help="Folder as its owners distribute it.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Table to write, .csv or .parquet.", show_default=False)],
@@ -60,13 +68,26 @@ def import_stimuli(
         list[str] | None, typer.Option(help="folder: OURS=THEIRS renames a column of --csv; repeatable.")
     ] = None,
     folders_are: Annotated[
-        str, typer.Option(help="folder: the factor that class folders stand for.")
-    ] = "expression",
+        str | None,
+        typer.Option(help="folder: the factor that class folders stand for; by default expression."),
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="rafdb: 'aligned' or 'original' pictures; by default aligned.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="affectnet: 8, or 7 without contempt; by default 8.")
+    ] = None,
+    list_file: Annotated[
+        Path | None, typer.Option("--list", help="fedro: lines of a path and a label, instead of folders.")
+    ] = None,
+    code: Annotated[
+        list[str] | None, typer.Option(help="fedro: CODE=NAME says what a number means; repeatable.")
+    ] = None,
     verify: Annotated[
         bool | None,
         typer.Option(
             "--verify/--no-verify",
-            help="Decode every picture and leave faulty ones out; by default not for vggface2 and celeba.",
+            help="Decode all pictures, leave faulty ones out (by default not of the largest sets).",
             show_default=False,
         ),
     ] = None,
@@ -88,6 +109,10 @@ def import_stimuli(
         fernet-neuro stimuli import folder photos --pattern '{identity}_{expression}' --out faces.csv
 
         fernet-neuro stimuli import folder photos --csv labels.csv --column identity=person --out faces.csv
+
+        fernet-neuro stimuli import rafdb RAF-DB/basic --out rafdb.csv
+
+        fernet-neuro stimuli import affectnet AffectNet --classes 7 --out affectnet.csv
     """
     from fernet_neuro._utils.validation import check_option
     from fernet_neuro.stimuli.datasets.registry import DATASETS
@@ -95,18 +120,21 @@ def import_stimuli(
 
     check_table_suffix(out)
     entry = DATASETS[check_option("dataset", dataset, DATASETS)]
-    own: dict[str, object] = {}
-    if dataset == "folder":
-        own = {"pattern": pattern, "csv": csv, "columns": parse_pairs("--column", column or [])}
-        own["folders_are"] = folders_are
-    elif pattern or csv or column:
-        raise ValueError("--pattern, --csv and --column belong to the layout 'folder'.")
-    check_outputs([out, _left_out_path(out)], [] if csv is None else [csv], overwrite)
+    given = {
+        "pattern": pattern, "csv": csv, "folders_are": folders_are, "images": images, "classes": classes,
+        "columns": parse_pairs("--column", column) if column else None, "list_file": list_file,
+        "codes": parse_pairs("--code", code) if code else None,
+    }  # fmt: skip
+    own = {name: value for name, value in given.items() if value is not None}
+    _check_own_options(dataset, own)
+    check_outputs([out, _left_out_path(out)], [path for path in (csv, list_file) if path], overwrite)
     report = entry.read(
         src, **own, verify=entry.verify if verify is None else verify, n_jobs=n_jobs, verbose=not quiet
     )
     report.table.write(out)
     _write_left_out(report, out)
+    for note in report.notes:
+        typer.echo(note)
     typer.echo(f"{out}: {describe_table(report.table)}.")
 
 
@@ -248,6 +276,25 @@ def split(
     for part, path in ((train, out_train), (test, out_test)):
         part.write(path)
         typer.echo(f"{path}: {describe_table(part)}.")
+
+
+def _check_own_options(dataset: str, given: Iterable[str]) -> None:
+    """Raise if an option is given that belongs to other layouts.
+
+    Raises
+    ------
+    ValueError
+        Naming the option and its layout.
+    """
+    from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+    flags = {"columns": "column", "list_file": "list", "codes": "code", "folders_are": "folders-are"}
+    for name in given:
+        if name not in DATASETS[dataset].options:
+            owners = ", ".join(repr(key) for key, entry in DATASETS.items() if name in entry.options)
+            raise ValueError(
+                f"--{flags.get(name, name)} belongs to the layout {owners}; {dataset!r} has no such option."
+            )
 
 
 def _narrow(stimuli: StimulusTable, name: str, value: str) -> StimulusTable:

@@ -83,7 +83,10 @@ def test_import_reads_a_named_layout(run, tmp_path):
         (("kdeff", "photos", "--out", "t.csv"), "Did you mean 'kdef'?"),
         (("folder", "none", "--out", "t.csv"), "source folder none does not exist"),
         (("folder", "photos", "--out", "t.txt"), "must end in .csv or .parquet"),
-        (("kdef", "photos", "--pattern", "{identity}_", "--out", "t.csv"), "belong to the layout 'folder'"),
+        (
+            ("kdef", "photos", "--pattern", "{identity}_", "--out", "t.csv"),
+            "--pattern belongs to the layout 'folder'; 'kdef' has no such option",
+        ),
         (("folder", "photos", "--csv", "l.csv", "--column", "identity", "--out", "t.csv"), "form name=value"),
     ],
 )

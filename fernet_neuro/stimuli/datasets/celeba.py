@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.datasets.labels import read_label_list
 from fernet_neuro.stimuli.datasets.report import (
     Demands,
     ImportReport,
@@ -76,7 +77,8 @@ def read_celeba(
     images = find_one(source, _IMAGES, "folder img_align_celeba")
     if (images / "img_align_celeba").is_dir():
         images = images / "img_align_celeba"
-    identities = _read_list(find_one(source, _IDENTITIES, "file identity_CelebA.txt"))
+    people = read_label_list(find_one(source, _IDENTITIES, "file identity_CelebA.txt"))
+    identities = people.labels
     partitions = _read_partitions(source)
     names, left_out = sort_out(images, list_files(images))
     rows = []
@@ -94,7 +96,7 @@ def read_celeba(
         (name, "missing: in identity_CelebA.txt but not on disk") for name in identities.keys() - set(names)
     ]
     return make_report(
-        images, _COLUMNS, rows, left_out + missing,
+        images, _COLUMNS, rows, left_out + missing + people.repeats,
         verify=verify, demands=Demands(size=SIZE), n_jobs=n_jobs, verbose=verbose,
     )  # fmt: skip
 
@@ -103,21 +105,8 @@ def _read_partitions(source: Path) -> dict[str, str]:
     if not any((source / name).is_file() for name in _PARTITIONS):
         return {}
     path = find_one(source, _PARTITIONS, "file list_eval_partition.txt")
-    partitions = _read_list(path)
+    partitions = read_label_list(path).labels
     wrong = next((f"{name} {code}" for name, code in partitions.items() if code not in PARTS), None)
     if wrong is not None:
         raise StimulusError(f"{path}: a part must be 0, 1 or 2; got {wrong!r}.")
     return partitions
-
-
-def _read_list(path: Path) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        if len(fields) != 2 or not fields[1].isdigit():
-            raise StimulusError(f"{path}, line {number}: expected a file name and a number; got {line!r}.")
-        if values.setdefault(fields[0], fields[1]) != fields[1]:
-            raise StimulusError(f"{path}, line {number}: {fields[0]!r} has two values.")
-    return values

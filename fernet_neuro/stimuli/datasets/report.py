@@ -35,10 +35,13 @@ class ImportReport:
     left_out : DataFrame of shape (n_left_out, 2)
         Columns ``path`` (relative to the source folder) and ``reason``, which reads ``kind`` or
         ``kind: detail``.
+    notes : tuple of str
+        What else is worth knowing, a line each, such as how many stimuli the owners published.
     """
 
     table: StimulusTable
     left_out: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def count_reasons(self) -> dict[str, int]:
         """Return the number of files left out by kind of reason, most frequent first."""
