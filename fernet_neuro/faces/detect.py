@@ -78,6 +78,10 @@ class FaceDetector:
                 f"(face_detection_yunet), or landmarks of your own."
             )
         self._lock = threading.Lock()
+        # OpenCV 5 warns of a setting that we do not make.
+        messages = self._cv2.utils.logging
+        level = messages.getLogLevel()
+        messages.setLogLevel(messages.LOG_LEVEL_ERROR)
         try:
             self._net = self._cv2.FaceDetectorYN.create(str(path), "", (64, 64), min_score, OVERLAP)
             # A network of another kind is read without complaint and fails when it is run.
@@ -87,6 +91,8 @@ class FaceDetector:
             raise StoreError(
                 f"detector {path} is no ONNX file of YuNet that OpenCV can run: {reason}."
             ) from None
+        finally:
+            messages.setLogLevel(level)
 
     def detect(self, picture: np.ndarray) -> list[DetectedFace]:
         """Return the faces in an RGB picture (height, width, 3), uint8, the largest first."""

@@ -123,12 +123,13 @@ def find_face_fault(points: np.ndarray) -> str:
 
 
 def _check_columns(source: Path, found: Sequence[str]) -> None:
+    others = [name for name in found if name not in LANDMARK_COLUMNS]
     for column in ("stimulus_id", *LANDMARK_COLUMNS):
         if found.count(column) != 1:
             what = "has no column" if column not in found else "has more than one column"
             raise StimulusError(
                 f"table of landmarks {source} {what} {column!r}; it needs stimulus_id, "
-                f"{', '.join(LANDMARK_COLUMNS)}; it has: {format_options(found)}.{suggest(column, found)}"
+                f"{', '.join(LANDMARK_COLUMNS)}; it has: {format_options(found)}.{suggest(column, others)}"
             )
 
 
