@@ -14,6 +14,7 @@ from fernet_neuro.figures import (
     architecture,
     confusion,
     embedding_maps,
+    evaluation,
     layer_profile,
     stimulus_sheet,
     transfer_bars,
@@ -24,7 +25,15 @@ from fernet_neuro.viz.style import style
 
 FIGURES: dict[str, FigureSpec] = {
     module.SPEC.name: module.SPEC
-    for module in (transfer_bars, layer_profile, confusion, stimulus_sheet, architecture, embedding_maps)
+    for module in (
+        transfer_bars,
+        layer_profile,
+        confusion,
+        stimulus_sheet,
+        architecture,
+        embedding_maps,
+        evaluation,
+    )
 }
 
 

@@ -143,8 +143,52 @@ def bootstrap_mean_interval(
         margin = stats.t.ppf(1 - tail, len(units) - 1) * units.std(ddof=1) / np.sqrt(len(units))
         return float(units.mean() - margin), float(units.mean() + margin)
     draws = rng.integers(0, len(units), (n_bootstraps, len(units)))
-    low, high = _bca_ends(units, units[draws].mean(axis=1), tail)
-    return low, high
+    return bca_interval(units.mean(), units[draws].mean(axis=1), units - units.mean(), level=level)
+
+
+def bca_interval(
+    estimate: float, draws: np.ndarray, influences: np.ndarray, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the interval of a bootstrapped statistic that bias, skewness and the number of units ask for.
+
+    The bias-corrected and accelerated bootstrap [1]_, its tails widened for the number of units [2]_.
+
+    Parameters
+    ----------
+    estimate : float
+        The statistic of the data.
+    draws : ndarray of shape (n_bootstraps,)
+        The statistic of each resample.
+    influences : ndarray of shape (n_units,)
+        How far each unit moves the statistic, in any common scale; they sum to 0.
+    level : float, default=0.95
+        Probability that the interval covers.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two units, or no unit moves the statistic.
+
+    References
+    ----------
+    .. [1] Efron, B. (1987). Better bootstrap confidence intervals. Journal of the American Statistical
+       Association, 82(397), 171-185.
+    .. [2] Hesterberg, T. C. (2015). What teachers should know about the bootstrap. The American Statistician,
+       69(4), 371-386.
+    """
+    n = len(_check_units("influences", influences))
+    if n < 2 or not np.any(influences):
+        raise ValueError(f"a bootstrap interval needs two or more units that differ; got {n}.")
+    tail = (1 - _check_level(level)) / 2
+    # The bootstrap's spread is too small by sqrt((n - 1) / n), and its tails are normal, not Student's [2].
+    wide = stats.t.ppf(1 - tail, n - 1) * np.sqrt(n / (n - 1))
+    below = np.mean(draws < estimate) + np.mean(draws == estimate) / 2
+    bias = stats.norm.ppf(np.clip(below, 1 / len(draws), 1 - 1 / len(draws)))
+    acceleration = (influences**3).sum() / (6 * (influences**2).sum() ** 1.5)
+    shifted = bias + np.array([-wide, wide])
+    quantiles = stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    low, high = np.quantile(draws, quantiles)
+    return float(low), float(high)
 
 
 def stratified_t_interval(
@@ -305,18 +349,3 @@ def _unit_means(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     if len(values) < 2:
         raise ValueError(f"an interval of a mean needs at least two units; got {len(values)}.")
     return values
-
-
-def _bca_ends(units: np.ndarray, means: np.ndarray, tail: float) -> tuple[float, float]:
-    """Return the percentiles of bootstrapped `means` that bias, skewness and the number of units ask for."""
-    n = len(units)
-    # The bootstrap's spread is too small by sqrt((n - 1) / n), and its tails are normal, not Student's [2].
-    wide = stats.t.ppf(1 - tail, n - 1) * np.sqrt(n / (n - 1))
-    below = np.mean(means < units.mean()) + np.mean(means == units.mean()) / 2
-    bias = stats.norm.ppf(np.clip(below, 1 / len(means), 1 - 1 / len(means)))
-    deviations = units - units.mean()
-    acceleration = (deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5)
-    shifted = bias + np.array([-wide, wide])
-    quantiles = stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
-    low, high = np.quantile(means, quantiles)
-    return float(low), float(high)

@@ -1,0 +1,109 @@
+"""``fernet-neuro audit-accuracy``: whether a printed accuracy can be a share of N test images."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fernet_neuro.evaluation.grid import GridAudit
+
+_WORDS = {"half_up": "half up", "half_even": "half even", "half_down": "half down", "truncated": "truncated"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("audit-accuracy")(audit_accuracy)
+
+
+def audit_accuracy(
+    percents: list[str] = typer.Argument(..., metavar="PERCENT...", help="Accuracies in %, as printed."),
+    n: list[int] = typer.Option(..., "--n", min=1, help="Number of test images; repeat for more."),
+    decimals: int | None = typer.Option(
+        None, min=0, max=9, help="Digits after the point.  [default: as printed]"
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Say whether printed accuracies are attainable at N: which count of right answers gives them.
+
+    An accuracy that is not may be a mean over runs, a mean over classes, or of another number of images.
+    By chance a number is attainable about as often as N is of all printable numbers; with several numbers,
+    the probability that so many would be is given too.
+
+    Examples
+    --------
+        fernet-neuro audit-accuracy 90.33 --n 3068
+
+        fernet-neuro audit-accuracy 63.12 --n 3999 --n 4000
+
+        fernet-neuro audit-accuracy 90.48 90.22 90.61 90.35 --n 3068 --json
+    """
+    import json
+
+    from fernet_neuro.evaluation import grid
+
+    digits = max(grid.count_decimals(text) for text in percents) if decimals is None else decimals
+    audits = {size: [grid.audit_accuracy(text, size, digits) for text in percents] for size in n}
+    tests = {size: _summarise(found, grid.compute_hit_probability(found)) for size, found in audits.items()}
+    if as_json:
+        values = [_as_dict(audit) for found in audits.values() for audit in found]
+        typer.echo(json.dumps({"values": values, "summary": list(tests.values())}))
+        return
+    for size, found in audits.items():
+        for audit in found:
+            typer.echo(_describe(audit))
+        typer.echo(_describe_summary(tests[size]))
+
+
+def _as_dict(audit: "GridAudit") -> dict[str, Any]:
+    return {
+        "percent": audit.percent,
+        "n": audit.n,
+        "is_attainable": audit.is_attainable,
+        "conventions": list(audit.conventions),
+        "counts": {name: list(counts) for name, counts in audit.counts.items()},
+        "below": audit.below,
+        "above": audit.above,
+        "chance_rate": audit.chance_rate,
+    }
+
+
+def _summarise(audits: "list[GridAudit]", probability: float) -> dict[str, Any]:
+    return {
+        "n": audits[0].n,
+        "decimals": audits[0].decimals,
+        "n_values": len(audits),
+        "n_attainable": sum(bool(audit.counts["half_up"]) for audit in audits),
+        "chance_rate": audits[0].chance_rate,
+        "p_value": probability if len(audits) > 1 else None,
+    }
+
+
+def _describe(audit: "GridAudit") -> str:
+    """Return one line: the verdict, the counts, and the neighbours where there is no count."""
+    head = f"{audit.percent} % of {audit.n}: "
+    rounded = {name: audit.counts[name] for name in audit.conventions if name != "truncated"}
+    if len(rounded) == len(_WORDS) - 1:
+        return f"{head}attainable, {_list_counts(rounded['half_up'])} right"
+    near = " and ".join(f"{text} ({count} right)" for count, text in filter(None, (audit.below, audit.above)))
+    found = [f"{_WORDS[name]}: {_list_counts(audit.counts[name])} right" for name in audit.conventions]
+    if rounded:
+        return f"{head}depends on how halves are rounded: {'; '.join(found)}; nearest half up: {near}"
+    cut = f"; only if digits were cut off ({found[0].partition(': ')[2]})" if found else ""
+    return f"{head}NOT attainable by rounding{cut}; nearest: {near}"
+
+
+def _list_counts(counts: tuple[int, ...]) -> str:
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def _describe_summary(summary: dict[str, Any]) -> str:
+    text = (
+        f"n = {summary['n']}: {100 * summary['chance_rate']:.1f} % of all numbers with "
+        f"{summary['decimals']} decimals are attainable"
+    )
+    if summary["p_value"] is None:
+        return text
+    return (
+        f"{text}; {summary['n_attainable']} of {summary['n_values']} values are (rounded half up), "
+        f"probability of so many or more by chance {summary['p_value']:.2g}"
+    )

@@ -1,0 +1,267 @@
+"""What an evaluation found: one network's `EvaluationResult`, and the `EvaluationReport` of many.
+
+What belongs here: scores as labelled tables, reading and writing; nothing is computed but ends of intervals.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro.evaluation.intervals import Spread
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.typing import PathLike
+
+#: Columns of ``metrics.csv`` behind ``epoch`` and ``seed``, and their types; shares are from 0 to 1.
+METRIC_COLUMNS: dict[str, type] = {
+    "metric": str,
+    "class": str,
+    "value": float,
+    "low": float,
+    "high": float,
+    "interval": str,
+    "n": int,
+    "n_units": int,
+    "chance_level": float,
+}
+#: What tells the rows of one network from those of others in every file.
+KEY_COLUMNS = ("epoch", "seed")
+_FILES = ("metrics", "confusion", "calibration", "predictions")
+_TEXT = ("epoch", "seed", "metric", "class", "interval", "true", "predicted", "stimulus_id", "identity")
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One score of one network.
+
+    Parameters
+    ----------
+    metric, label : str
+        Name of the score, and of the class that it is of (empty for all).
+    spread : Spread
+        Its value and what resampling says of it.
+    n : int
+        Images that it is over.
+    chance_level : float
+        What an answer that ignores the image reaches: accuracy, by the most frequent class; mean class
+        accuracy, F1, recall and precision, by naming classes as often as they occur (1 over the number of
+        classes shown, for the means); log-likelihood and Brier score, by the classes' frequencies as
+        probabilities; calibration error, what true probabilities show through noise alone.
+    """
+
+    metric: str
+    label: str
+    spread: Spread
+    n: int
+    chance_level: float
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationResult:
+    """How well one network names the labels of images.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Names of the network's classes, in the order of its logits.
+    scores : tuple of Score
+        Overall scores, then recall, precision and F1 of each class that the labels show.
+    predictions : DataFrame
+        One row per image: ``stimulus_id, identity, true, predicted, confidence`` and a probability per class.
+    calibration : DataFrame
+        One row per bin of confidence: its ends, ``n``, mean ``confidence``, ``accuracy`` and its ends.
+    settings : dict
+        Level, bootstrap samples, bins, seed, and what the intervals are over.
+    notes : list of str
+        What a reader must know, in sentences.
+    """
+
+    classes: tuple[str, ...]
+    scores: tuple[Score, ...]
+    predictions: pd.DataFrame
+    calibration: pd.DataFrame
+    settings: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Counts of images by true (rows) and predicted class, shape (n_classes, n_classes)."""
+        codes = [
+            pd.Categorical(self.predictions[column], self.classes).codes for column in ("true", "predicted")
+        ]
+        counts = np.zeros((len(self.classes),) * 2, dtype=int)
+        np.add.at(counts, tuple(codes), 1)
+        return counts
+
+    def __getitem__(self, metric: str) -> float:
+        """Return the value of an overall metric, such as ``result["accuracy"]``."""
+        return next(
+            score.spread.value for score in self.scores if (score.metric, score.label) == (metric, "")
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per score: see `METRIC_COLUMNS`; ``class`` is empty for overall scores."""
+        return build_rows(self.scores, self.settings)
+
+    def count_confusions(self) -> pd.DataFrame:
+        """Return counts of all pairs of true and predicted class in long form."""
+        n_classes = len(self.classes)
+        return pd.DataFrame(
+            {
+                "true": np.repeat(self.classes, n_classes),
+                "predicted": np.tile(self.classes, n_classes),
+                "count": self.confusion.ravel(),
+            }
+        )
+
+    def save(self, out: PathLike) -> Path:
+        """Write the files of an `EvaluationReport` of this network alone."""
+        return EvaluationReport.from_results({("", ""): self}).save(out)
+
+
+def build_rows(scores: "tuple[Score, ...] | list[Score]", settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Return scores with their intervals over images or identities, one row each."""
+    rows = []
+    for score in scores:
+        ends = score.spread.interval(settings["level"])
+        rows.append(
+            {
+                "metric": score.metric,
+                "class": score.label,
+                "value": score.spread.value,
+                "low": np.nan if ends is None else min(ends[0], score.spread.value),
+                "high": np.nan if ends is None else max(ends[1], score.spread.value),
+                "interval": "" if ends is None else settings["units"],
+                "n": score.n,
+                "n_units": settings["n_units"],
+                "chance_level": score.chance_level,
+            }
+        )
+    return pd.DataFrame(rows, columns=list(METRIC_COLUMNS)).astype(METRIC_COLUMNS)
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """Evaluations of one recipe: several epochs by name, several training seeds.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        `KEY_COLUMNS` and `METRIC_COLUMNS`. Rows of the seed "mean" are means over training runs, once with
+        their interval over images (or identities) and once over training seeds.
+    confusion : DataFrame
+        `KEY_COLUMNS`, ``true, predicted, count``.
+    calibration, predictions : DataFrame
+        `KEY_COLUMNS` and the columns of `EvaluationResult`.
+    settings : dict
+        What was asked for, of what, and with which versions.
+    notes : list of str
+        What a reader must know, in sentences.
+    """
+
+    metrics: pd.DataFrame
+    confusion: pd.DataFrame
+    calibration: pd.DataFrame
+    predictions: pd.DataFrame
+    settings: dict[str, Any]
+    notes: list[str]
+
+    @classmethod
+    def from_results(
+        cls,
+        results: Mapping[tuple[str, str], EvaluationResult],
+        *,
+        means: Mapping[str, pd.DataFrame] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        notes: "list[str] | tuple[str, ...]" = (),
+    ) -> "EvaluationReport":
+        """Gather results by epoch and seed, and means over seeds by epoch (see `seeds.summarise_runs`)."""
+        first = next(iter(results.values()))
+        metrics = {key: result.to_frame() for key, result in results.items()}
+        metrics.update({(epoch, "mean"): frame for epoch, frame in (means or {}).items()})
+        said = dict.fromkeys([*notes, *(note for result in results.values() for note in result.notes)])
+        return cls(
+            _stack(metrics),
+            _stack({key: result.count_confusions() for key, result in results.items()}),
+            _stack({key: result.calibration for key, result in results.items()}),
+            _stack({key: result.predictions for key, result in results.items()}),
+            {**(settings or {}), **first.settings, "classes": list(first.classes)},
+            list(said),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``summary.json``: settings, notes and all metrics, null where there is no number."""
+        rows = [
+            {name: None if value != value else value for name, value in row.items()}  # NaN is not itself
+            for row in self.metrics.to_dict("records")
+        ]
+        return {"settings": self.settings, "notes": self.notes, "metrics": rows}
+
+    def save(self, out: PathLike) -> Path:
+        """Write ``metrics, confusion, calibration, predictions`` (.csv) and ``summary.json`` to `out`.
+
+        All are written beside their names first and then renamed, the summary last: where it lies, the others
+        are whole. Other files in the folder stay.
+        """
+        folder = Path(out)
+        summary = json.dumps(self.to_dict(), indent=2, allow_nan=False)
+        with ExitStack() as stack:
+            # Renamed in reverse order of entering.
+            names = ("summary.json", *(f"{name}.csv" for name in _FILES))
+            files = {name: stack.enter_context(atomic_file(folder / name)) for name in names}
+            files["summary.json"].write_text(summary + "\n", encoding="utf-8")
+            for name in _FILES:
+                getattr(self, name).to_csv(files[f"{name}.csv"], index=False)
+            (folder / "summary.json").unlink(missing_ok=True)
+        return folder
+
+    @classmethod
+    def load(cls, out: PathLike) -> "EvaluationReport":
+        """Read a report that `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            If a file is missing or damaged.
+        """
+        folder = Path(out)
+        if not (folder / "summary.json").is_file():
+            raise StoreError(
+                f"{folder / 'summary.json'} does not exist; make it with: "
+                f"fernet-neuro evaluate RUN --stimuli TABLE --out {folder}"
+            )
+        try:
+            content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+            frames = [_read_frame(folder / f"{name}.csv") for name in _FILES]
+            return cls(*frames, content["settings"], content["notes"])
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            raise StoreError(f"evaluation {folder} is damaged ({error}); evaluate again.") from error
+
+
+def _stack(frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    parts = []
+    for key, frame in frames.items():
+        part = frame.copy()
+        for place, (name, value) in enumerate(zip(KEY_COLUMNS, key, strict=True)):
+            part.insert(place, name, value)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    # Text stays text: a class may be called "NA" or "007". Only numbers may be empty.
+    frame = pd.read_csv(
+        path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, float_precision="round_trip",
+        na_values={name: [""] for name in ("value", "low", "high", "chance_level")},
+    )  # fmt: skip
+    absent = [name for name in KEY_COLUMNS if name not in frame]
+    if absent:
+        raise KeyError(f"{path.name} lacks the column {absent[0]!r}")
+    return frame
