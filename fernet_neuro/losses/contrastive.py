@@ -105,7 +105,7 @@ def _contrast(similarities: Tensor, targets: Tensor, form: str) -> Tensor:
     positive = (targets[:, None] == targets[None]) & ~itself
     compared = similarities
     if form != "sum_positives_self":
-        # Finite, so that a batch of one, which has nobody else, gives 0 instead of infinity minus infinity.
+        # Finite: an image alone in its batch has nobody to be compared with, and the log of nothing is not.
         compared = similarities.masked_fill(itself, torch.finfo(similarities.dtype).min)
     log_p = similarities - compared.logsumexp(dim=1, keepdim=True)
     sums = -log_p.masked_fill(~positive, 0.0).sum(dim=1)
