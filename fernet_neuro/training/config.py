@@ -39,6 +39,9 @@ class TrainSettings(Settings):
         A weight file or saved network to start from, less its classifier; None starts from random weights.
     stimuli, val_stimuli : str or None
         Tables to train on and to validate on. Without the second, `val_share` of the first is held out.
+    select, val_select : dict
+        Values of factors that training and validation are limited to, such as ``{split: train}`` and
+        ``{split: [test]}`` where one table holds both parts, as a data set's own does.
     val_share : float
         Share held out for validation, in [0, 1); 0 for none.
     val_by : {"auto", "identity", "session", "view", "random"}
@@ -92,6 +95,8 @@ class TrainSettings(Settings):
     weights: str | None = None
     stimuli: str | None = None
     val_stimuli: str | None = None
+    select: dict[str, Any] = Field(default_factory=dict)
+    val_select: dict[str, Any] = Field(default_factory=dict)
     val_share: float = Field(0.1, ge=0, lt=1)
     val_by: Literal["auto", "identity", "session", "view", "random"] = "auto"
     pairs: str | None = None
@@ -142,7 +147,8 @@ class TrainSettings(Settings):
             if getattr(self, section) is not None and section != SECTIONS.get(self.task):
                 raise ValueError(f"the section {section!r} belongs to another task than {self.task!r}.")
         self._check_section_task()
-        if self.keep == "best" and self.val_share == 0 and not (self.val_stimuli or self.val_pairs):
+        has_table = self.val_stimuli or self.val_select or self.val_pairs
+        if self.keep == "best" and self.val_share == 0 and not has_table:
             raise ValueError("keep='best' needs validation: give val_share above 0, or val_stimuli.")
         return self
 

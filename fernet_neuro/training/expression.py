@@ -9,7 +9,7 @@ import logging
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.config import TrainSettings
-from fernet_neuro.training.data import check_people_apart, name_held_out, names_people, split_validation
+from fernet_neuro.training.held_out import check_people_apart, name_held_out, names_people, split_validation
 
 _logger = logging.getLogger(__name__)
 

@@ -31,6 +31,7 @@ from fernet_neuro.training.data import ImageSource, split_batches
 from fernet_neuro.training.devices import pick_device
 from fernet_neuro.training.expression import make_expression
 from fernet_neuro.training.folder import RunFolder, find_run
+from fernet_neuro.training.held_out import select_tables
 from fernet_neuro.training.identification import make_identification
 from fernet_neuro.training.log import RunLog, show_steps
 from fernet_neuro.training.loop import Run, train
@@ -148,6 +149,7 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
             raise ValueError("there is nothing to train on: give the recipe `stimuli`, or --stimuli TABLE.")
         table = StimulusTable.read(settings.stimuli)
     val_table = StimulusTable.read(settings.val_stimuli) if settings.val_stimuli else None
+    table, val_table = select_tables(settings, table, val_table)
     task = TASKS[settings.task](settings, table, val_table)
     model = _build_model(settings, task)
     digests = {

@@ -6,7 +6,7 @@ What belongs here: how an identification task is made from a recipe and its tabl
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.config import TrainSettings
-from fernet_neuro.training.data import name_held_out, split_validation
+from fernet_neuro.training.held_out import name_held_out, split_validation
 
 
 def make_identification(

@@ -20,8 +20,9 @@ from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.siamese import SiameseNet
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
-from fernet_neuro.training.data import ImageSource, check_people_apart, split_validation
+from fernet_neuro.training.data import ImageSource
 from fernet_neuro.training.devices import pick_device
+from fernet_neuro.training.held_out import check_people_apart, split_validation
 from fernet_neuro.training.pairs import (
     VerificationResult,
     compute_auc,
