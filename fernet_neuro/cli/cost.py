@@ -19,6 +19,9 @@ def show_cost(
     ),
     variant: str | None = typer.Option(None, help="A published form, where there are several."),
     n_classes: int | None = typer.Option(None, "--classes", min=1, help="Number of outputs."),
+    changes: list[str] = typer.Option(
+        [], "--set", metavar="KEY=VALUE", help="Another option of the network; may be given again."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Count what one image costs in a network.
@@ -31,16 +34,19 @@ def show_cost(
 
         fernet-neuro cost densenet --classes 1503
 
+        fernet-neuro cost crpn-conceptual --set non_emotion_trunk=none
+
     macs: multiply-adds of convolutions and linear layers; flops: two per multiply-add; flops_torchstat: the
     convention of many published tables, which also counts biases, batch normalisation and ReLU.
     """
     import json
     from pathlib import Path
 
+    from fernet_neuro._utils.config import read_overrides
     from fernet_neuro.models.cost import compute_cost
     from fernet_neuro.models.registry import resolve_model
 
-    given = {"size": size, "variant": variant, "n_classes": n_classes}
+    given = {"size": size, "variant": variant, "n_classes": n_classes, **read_overrides(changes)}
     if Path(name).is_dir():  # a saved network is measured at any size, and has its own options
         del given["size"]
     model = resolve_model(name, **{key: value for key, value in given.items() if value is not None})

@@ -132,6 +132,13 @@ def test_cost_command_prints_exactly_its_keys() -> None:
     assert cost["macs"] == 485_359_616
 
 
+def test_cost_command_takes_any_option_of_the_network() -> None:
+    small = json.loads(run("cost", "siamese", "--json"))
+    given = json.loads(run("cost", "siamese", "--set", "trunk=resnet10-slim", "--set", "size=32", "--json"))
+    slim = compute_cost(build_model("siamese", trunk="resnet10-slim", size=32))
+    assert given["macs"] == slim["macs"] != small["macs"]
+
+
 def test_cost_command_shows_a_table_and_measures_saved_networks_at_any_size(tmp_path: Path) -> None:
     from fernet_neuro.models.weights import save_model
 
