@@ -11,6 +11,7 @@ import typer
 from fernet_neuro import __version__
 from fernet_neuro.cli import (
     audit,
+    concepts,
     cost,
     embed,
     evaluate,
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for module in (stimuli, models, cost, train, extract, probe, evaluate, audit, embed, figures, run):
+for module in (stimuli, models, cost, train, concepts, extract, probe, evaluate, audit, embed, figures, run):
     module.register(app)
 
 

@@ -35,6 +35,7 @@ from fernet_neuro.training.held_out import select_tables
 from fernet_neuro.training.identification import make_identification
 from fernet_neuro.training.log import RunLog, show_steps
 from fernet_neuro.training.loop import Run, train
+from fernet_neuro.training.perception import make_perception
 from fernet_neuro.training.readout import make_identity_readout
 from fernet_neuro.training.schedules import build_optimiser
 from fernet_neuro.training.state import (
@@ -56,6 +57,7 @@ TASKS = {
     "verification": make_verification,
     "expression": make_expression,
     "concepts": make_concepts,
+    "perception": make_perception,
     "identity-readout": make_identity_readout,
 }
 _logger = logging.getLogger(__name__)
@@ -135,6 +137,9 @@ def fit(
         if accelerator.is_main_process and state == "absent":
             folder.write_start(settings, _describe(settings, inputs, accelerator))
         accelerator.wait_for_everyone()
+        with accelerator.main_process_first():
+            is_shown = verbose and accelerator.is_main_process
+            inputs.task.prepare_run(folder.path, accelerator.device, n_jobs=n_jobs, verbose=is_shown)
         with seeded_rng(settings.seed, accelerator.process_index):
             progress = _train(settings, inputs, folder, accelerator, n_jobs, verbose)
         if accelerator.is_main_process:

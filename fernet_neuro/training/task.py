@@ -5,9 +5,11 @@ What belongs here: the interface that the tasks of this package share; each task
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from fernet_neuro.models.layers import LayeredModel
@@ -52,6 +54,25 @@ class TrainingTask(ABC):
     val_table: StimulusTable | None
     best_metric: str
     loss_parts: tuple[str, ...] = ()
+
+    def prepare_run(  # noqa: B027 - most tasks need nothing
+        self, folder: Path, device: torch.device, *, n_jobs: int = 0, verbose: bool = False
+    ) -> None:
+        """Make what the loss needs beside the items, or find it where a killed run left it complete.
+
+        Called before the first step of each attempt, in the main process first.
+
+        Parameters
+        ----------
+        folder : Path
+            The run folder, which has its record.
+        device : torch.device
+            Of the run.
+        n_jobs : int
+            Worker processes that decode.
+        verbose : bool
+            Show progress bars.
+        """
 
     @abstractmethod
     def plan_epoch(self, epoch: int) -> Items:
