@@ -122,7 +122,8 @@ def select_frames(
     expression and clip the 10 frames of highest probability. MODEL must be trained on the training set (the
     paper's: RAF-DB and AffectNet), never on these clips, or it chooses what it has learnt. Equal
     probabilities go to the earlier frame. What was chosen of each clip is written beside OUT, as
-    test.clips.csv beside test.csv.
+    test.clips.csv beside test.csv. Frames of one clip are near copies: a network that is trained on --rest
+    must be tested on other actors.
 
     For example:
 
@@ -150,6 +151,7 @@ def select_frames(
         model, stimuli, device=device, batch_size=batch_size, n_jobs=n_jobs, verbose=not quiet
     )
     selection = select_top_frames(stimuli, found.values, found.classes, top=top)
+    _show_trained(model, stimuli)
     selection.chosen.write(out)
     _write_frame(selection.clips, beside)
     if rest is not None and len(selection.rest):
@@ -270,6 +272,21 @@ def _show_strays(stimuli: StimulusTable, points: LandmarkTable, source: str) -> 
     n_strays = sum(name not in known for name in points.stimulus_ids.tolist())
     if n_strays:
         typer.echo(f"{source}: {n_strays} rows belong to no stimulus of the table.")
+
+
+def _show_trained(model: str, stimuli: StimulusTable) -> None:
+    """Say so if the network was trained on people of the clips' names."""
+    from fernet_neuro.training.folder import find_run
+
+    folder = find_run(model)
+    trained = (folder.read_train_identities() if folder else None) or set()
+    actors = set(stimuli.factor("identity").tolist())
+    if actors & trained:
+        typer.echo(
+            f"{len(actors & trained)} of {len(actors)} actors have names of people that {model} was trained "
+            f"on (first: {min(actors & trained)!r}); if they are the same people, choose another network.",
+            err=True,
+        )
 
 
 def _show_selection(selection: FrameSelection, top: int) -> None:

@@ -59,7 +59,7 @@ def test_each_bad_row_is_named_with_its_reason_and_takes_no_other_with_it(write)
         (row("point", np.full((5, 2), 7.0)), "no face: eyes and mouth are at one place"),
         (row("line", np.arange(5.0)[:, None] * [1, 2]), "no face: all points lie on one line"),
         (row("quote").replace("30", '"30'), "no row: unexpected end of data"),
-        (b"caf\xe9" + row("")[0:].encode(), "no text: the row is not UTF-8"),
+        (b"n\xe9" + row("")[0:].encode(), "no text: the row is not UTF-8"),
         (row("twice"), "id occurs twice: which row is right is unknown"),
         (row("twice", FACE + 1), "id occurs twice: which row is right is unknown"),
     ]

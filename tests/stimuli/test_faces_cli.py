@@ -230,6 +230,17 @@ def test_a_mistake_in_aligning_is_one_line(options, message, run, drawn, tmp_pat
     assert not (tmp_path / "aligned").exists()
 
 
+def test_people_that_the_network_was_trained_on_are_pointed_out(run, frames, expression_run, tmp_path):
+    table = StimulusTable.read(frames)
+    frame = table.frame.replace({"identity": {"id000": "id050"}})
+    StimulusTable.from_frame(frame, root=table.root).write(tmp_path / "frames" / "known.csv")
+    options = ("--model", expression_run, "--quiet", "--out")
+    _, _, error = run("select-frames", tmp_path / "frames" / "known.csv", *options, tmp_path / "a.csv")
+    assert "1 of 2 actors have names of people" in error
+    assert "(first: 'id050'); if they are the same people, choose another network." in error
+    assert run("select-frames", frames, *options, tmp_path / "b.csv")[2] == ""
+
+
 @pytest.mark.parametrize("command", ["frames", "select-frames", "landmarks", "align"])
 def test_help_has_examples(command, run):
     code, said, _ = run(command, "--help")
