@@ -28,9 +28,7 @@ def read_settings(kind: type[S], path: PathLike | None = None, overrides: Iterab
     ValueError
         If the file is missing or no YAML mapping, or a key or value is wrong; the message names the key.
     """
-    values = _read_yaml(Path(path)) if path is not None else {}
-    for override in overrides:
-        _apply_override(values, override)
+    values = read_recipe(path, overrides)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -38,6 +36,23 @@ def read_settings(kind: type[S], path: PathLike | None = None, overrides: Iterab
         # Unknown keys first: a misspelt key is often why another one is missing.
         faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         raise ValueError(f"{source}: " + "; ".join(_explain(kind, item) for item in faults)) from None
+
+
+def read_recipe(path: PathLike | None, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the plain values of a YAML recipe, with its bases filled in and ``a.b=value`` overrides on top.
+
+    Any mapping in a recipe may name another file, relative to its own, as its ``base``: it then has all that
+    the file has, and its own keys, which win, key by key in mappings and as a whole in all else.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, is no YAML mapping or is its own base, or an override is not of that form.
+    """
+    values = _read_yaml(Path(path)) if path is not None else {}
+    for override in overrides:
+        _apply_override(values, override)
+    return values
 
 
 def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
@@ -48,10 +63,7 @@ def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
     ValueError
         If one is not of that form.
     """
-    values: dict[str, Any] = {}
-    for override in overrides:
-        _apply_override(values, override)
-    return values
+    return read_recipe(None, overrides)
 
 
 def write_settings(settings: Settings, path: PathLike) -> None:
@@ -61,7 +73,9 @@ def write_settings(settings: Settings, path: PathLike) -> None:
     write_text(path, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ValueError(f"recipe {path} is its own base; take the key `base` out of one of the files.")
     if not path.is_file():
         raise ValueError(f"recipe {path} does not exist; the shipped recipes are in configs/.")
     try:
@@ -72,7 +86,38 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ValueError(f"recipe {path} must be a mapping of keys to values; got {type(values).__name__}.")
-    return values
+    return _fill_bases(values, path, (*above, path.resolve()))
+
+
+def _fill_bases(values: dict[str, Any], path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Return `values` with what the file that a mapping names as its ``base`` has and the mapping lacks."""
+    filled = {
+        key: _fill_bases(value, path, above) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if key != "base"
+    }
+    if "base" not in values:
+        return filled
+    if not isinstance(values["base"], str):
+        raise ValueError(f"recipe {path}: base must be the name of a file; got {values['base']!r}.")
+    return merge_values(_read_yaml(path.parent / values["base"], above), filled)
+
+
+def merge_values(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return nested values with the keys of both; those of `above` win.
+
+    Examples
+    --------
+    >>> merge_values({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
+    both = {
+        key: merge_values(below[key], value)
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+        else value
+        for key, value in above.items()
+    }
+    return {**below, **both}
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

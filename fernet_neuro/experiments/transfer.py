@@ -8,24 +8,23 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
-from fernet_neuro._utils.config import write_settings
 from fernet_neuro.activations.store import ActivationStore
-from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.config import ProbeSettings, TransferSettings
 from fernet_neuro.experiments.report import write_report
+from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
 from fernet_neuro.extraction.extract import extract_activations
-from fernet_neuro.figures.registry import FIGURES, build_figure
+from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.models.registry import untrained_twin
 from fernet_neuro.models.weights import load_model
 from fernet_neuro.probes.evaluate import run_probe
 from fernet_neuro.probes.result import ProbeReport, summarise_seeds
-from fernet_neuro.stimuli.rendering.factorial import render_faces
 from fernet_neuro.stimuli.splits import check_disjoint, split_table
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.fit import fit
 from fernet_neuro.typing import PathLike
+
+#: What the results of this experiment can show.
+_FIGURES = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ def run_transfer(
         If an identity is in both the training and the probe stimuli.
     """
     folder = Path(out)
-    _claim(folder, settings, resume)
+    claim_folder(folder, settings, resume)
     logger.info("1/6 stimuli")
     train, probe = _prepare_stimuli(settings, folder, n_jobs, verbose)
     logger.info("2/6 training: %s", ", ".join(settings.networks))
@@ -68,43 +67,17 @@ def run_transfer(
     logger.info("4/6 read-outs")
     _probe_networks(settings, folder, n_jobs, verbose)
     logger.info("5/6 figures")
-    for name in FIGURES:
+    for name in _FIGURES:
         build_figure(name, folder, folder / "figures")
     logger.info("6/6 page")
     return write_report(folder)
-
-
-def _claim(folder: Path, settings: TransferSettings, resume: bool) -> None:
-    """Take `folder` for this recipe, or refuse: results of two recipes must not mix."""
-    recipe = folder / "recipe.yaml"
-    if not folder.exists() or not any(folder.iterdir()):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_settings(settings, recipe)
-        return
-    if not recipe.is_file():
-        raise StoreError(f"{folder} is not empty and was not made by an experiment; choose another --out.")
-    if not resume:
-        raise StoreError(f"{folder} holds an experiment; go on with --resume, or choose another --out.")
-    before = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    now = settings.model_dump(mode="json")
-    changed = [key for key in {**now, **before} if before.get(key) != now.get(key)]
-    if changed:
-        raise StoreError(
-            f"{folder} was begun with another recipe (different: {', '.join(changed)}); "
-            f"choose another --out, or delete it (make clean deletes demo/)."
-        )
 
 
 def _prepare_stimuli(
     settings: TransferSettings, folder: Path, n_jobs: int, verbose: bool
 ) -> tuple[StimulusTable, StimulusTable]:
     place = folder / "stimuli"
-    if isinstance(settings.stimuli, str):
-        table = StimulusTable.read(settings.stimuli)
-    elif (place / "faces" / "table.csv").is_file():
-        table = StimulusTable.read(place / "faces" / "table.csv")
-    else:
-        table = render_faces(settings.stimuli, place / "faces", n_jobs=n_jobs, verbose=verbose)
+    table = open_stimuli(settings.stimuli, place / "faces", n_jobs, verbose)
     if settings.probe_stimuli is None:
         train, probe = split_table(
             table, by="identity", test_share=settings.probe_share, seed=settings.split_seed

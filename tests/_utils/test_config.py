@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError, model_validator
 
-from fernet_neuro._utils.config import Settings, read_settings, write_settings
+from fernet_neuro._utils.config import Settings, read_recipe, read_settings, write_settings
 
 
 class Inner(Settings):
@@ -95,3 +95,32 @@ def test_unknown_keys_come_before_missing_ones_and_the_recipe_is_not_printed():
 def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"none\.yaml does not exist; the shipped recipes are in configs/"):
         read_settings(Outer, tmp_path / "none.yaml")
+
+
+def _write(folder, **files):
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+def test_a_recipe_has_what_its_base_has_and_its_own_keys_win(tmp_path):
+    _write(
+        tmp_path,
+        faces="size: 48\nviews: [left, right]\nweights: {anger: 3, fear: 5}\n",
+        common="name: common\nstimuli: {base: faces.yaml, seed: 7}\n",
+        mine="base: common.yaml\nname: mine\nstimuli: {views: [front], weights: {fear: 9}}\n",
+    )
+    assert read_recipe(tmp_path / "mine.yaml", ["stimuli.size=96"]) == {
+        "name": "mine",
+        "stimuli": {"size": 96, "views": ["front"], "weights": {"anger": 3, "fear": 9}, "seed": 7},
+    }
+
+
+def test_a_base_that_is_missing_no_name_or_the_recipe_itself_is_refused(tmp_path):
+    _write(tmp_path, a="base: b.yaml\n", b="base: a.yaml\n", c="base: nowhere.yaml\n", d="x: {base: 5}\n")
+    with pytest.raises(ValueError, match=r"a\.yaml is its own base"):
+        read_recipe(tmp_path / "a.yaml")
+    with pytest.raises(ValueError, match=r"nowhere\.yaml does not exist"):
+        read_recipe(tmp_path / "c.yaml")
+    with pytest.raises(ValueError, match="base must be the name of a file; got 5"):
+        read_recipe(tmp_path / "d.yaml")
