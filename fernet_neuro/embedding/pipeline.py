@@ -28,7 +28,6 @@ from fernet_neuro.embedding.quality import (
     compute_trustworthiness,
 )
 from fernet_neuro.embedding.result import (
-    COORDINATE_COLUMNS,
     QUALITY_COLUMNS,
     EmbeddingResult,
     as_typed,
@@ -300,4 +299,4 @@ def _gather(
         )
         for layer, one in maps
     ]
-    return as_typed(pd.concat(frames, ignore_index=True), COORDINATE_COLUMNS)
+    return pd.concat(frames, ignore_index=True)

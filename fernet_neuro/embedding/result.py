@@ -67,11 +67,20 @@ class EmbeddingResult:
         `QUALITY_COLUMNS`.
     settings : dict
         What was asked for, how each factor is judged, and versions; plain values.
+
+    Raises
+    ------
+    ValueError
+        If a table lacks a column or has no rows.
     """
 
     coordinates: pd.DataFrame
     quality: pd.DataFrame
     settings: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, columns in (("coordinates", COORDINATE_COLUMNS), ("quality", QUALITY_COLUMNS)):
+            object.__setattr__(self, name, as_typed(getattr(self, name), columns))
 
     def __eq__(self, other: object) -> bool:
         """Return whether both tables and the settings are equal."""
@@ -159,7 +168,16 @@ class EmbeddingResult:
 
 
 def as_typed(frame: pd.DataFrame, columns: dict[str, type]) -> pd.DataFrame:
-    """Return `frame` with `columns` first and of their types, and all others as text."""
+    """Return `frame` with `columns` first and of their types, and all others as text.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or there are no rows.
+    """
+    absent = [name for name in columns if name not in frame]
+    if absent or frame.empty:
+        raise ValueError(f"the table has no {f'column {format_options(absent)}' if absent else 'rows'}")
     others = [name for name in frame if name not in columns]
     frame = frame[[*columns, *others]].reset_index(drop=True)
     kinds = {**columns, **dict.fromkeys(others, str)}
@@ -170,13 +188,12 @@ def as_typed(frame: pd.DataFrame, columns: dict[str, type]) -> pd.DataFrame:
 
 
 def _read(path: Path, columns: dict[str, type]) -> pd.DataFrame:
-    numbers = [name for name, kind in columns.items() if kind is not str]
     # Labels stay text: a class may be called "007" or "NA".
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    absent = [name for name in columns if name not in frame]
-    if absent or frame.empty:
-        what = f"has no column {format_options(absent)}" if absent else "has no rows"
-        raise ValueError(f"{path.name} {what}")
-    for name in numbers:
-        frame[name] = frame[name].replace("", "nan").astype(float)
-    return as_typed(frame, columns)
+    for name, kind in columns.items():
+        if kind is not str and name in frame:
+            frame[name] = frame[name].replace("", "nan").astype(float)
+    try:
+        return as_typed(frame, columns)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None

@@ -28,10 +28,10 @@ from fernet_neuro.viz.maps import (
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, figure_size
 
 #: As many maps as stay readable on one page: layers are rows, factors columns.
-MOST_LAYERS, MOST_FACTORS = 4, 4
-#: Page, and bands of it, in mm: left margin, title, numbers below a map, a line of a legend, quality panel.
+MOST_LAYERS, MOST_FACTORS = 4, 3
+#: Page, and bands of it, in mm: left margin, title, a line of a legend, quality panel, its tick labels.
 _WIDTH, _TALLEST = COLUMN_WIDTHS_MM["double"], 218.0
-_LEFT, _TITLE, _NUMBERS, _LINE, _QUALITY, _FOOT = 9.0, 5.5, 8.0, 3.4, 33.0, 6.0
+_LEFT, _TITLE, _LINE, _QUALITY, _FOOT = 9.0, 5.5, 3.4, 33.0, 6.0
 #: In mm: widest map, gap between columns, widths of a letter and of the rest of a legend's entry, and room
 #: for the tick labels of a quality panel.
 _WIDEST, _GAP, _LETTER, _HANDLE, _TICKS = 78.0, 5.0, 1.3, 5.5, 3.0
@@ -92,8 +92,8 @@ def find_maps(results: Path) -> Path:
 def read_maps(results: Path) -> pd.DataFrame:
     """Return points and scores as one tidy frame; ``kind`` tells them apart.
 
-    Maps are those of the first perplexity asked for, of the first four layers and factors; scores are those
-    of all layers and perplexities.
+    Maps are those of the first perplexity asked for, of the first four layers and three factors; scores
+    are those of all layers and perplexities.
     """
     result = EmbeddingResult.load(find_maps(results))
     factors = result.factors[:MOST_FACTORS]
@@ -125,7 +125,7 @@ def draw_maps(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         if factor == factors[0]:
             ax.set_ylabel(f"{METHOD_NAMES[rows['method'].iloc[0]]}, no unit", fontsize=6)
         numbers = scores[(scores["layer"] == layer) & (scores["factor"] == factor)]
-        _write_numbers(ax, numbers, rows["perplexity"].iloc[0])
+        _write_numbers(ax, numbers, rows["perplexity"].iloc[0], n_lines=page.n_numbers)
     for column, factor in enumerate(factors):
         labels = points.loc[points["factor"] == factor, "label"]
         page.add_legend(figure, column, labels)
@@ -145,11 +145,14 @@ class _Page:
 
     def __init__(self, n_rows: int, n_columns: int, n_lines: int) -> None:
         self._n_lines = n_lines
+        # In three columns the chance level has a line of its own.
+        self.n_numbers = 2 if n_columns < 3 else 3
+        numbers = 2.0 + 3.0 * self.n_numbers
         self._slot = (_WIDTH - _LEFT) / n_columns
         below = n_lines * _LINE + 2 + _TITLE + _QUALITY + _FOOT + 2 * _LINE + 5
-        room = (_TALLEST - below) / n_rows - _TITLE - _NUMBERS
+        room = (_TALLEST - below) / n_rows - _TITLE - numbers
         self._side = min(self._slot - _GAP, room, _WIDEST)
-        self._row = self._side + _TITLE + _NUMBERS
+        self._row = self._side + _TITLE + numbers
         self._maps = n_rows * self._row
         self.height = self._maps + below
 
@@ -224,7 +227,7 @@ def _count_lines(points: pd.DataFrame, factors: list[str]) -> int:
     return max(lines)
 
 
-def _write_numbers(ax: Axes, scores: pd.DataFrame, perplexity: float) -> None:
+def _write_numbers(ax: Axes, scores: pd.DataFrame, perplexity: float, n_lines: int) -> None:
     """Write purity and accuracy below a map; an asterisk marks p < .05, corrected."""
     lines = []
     for space in ("map", "features"):
@@ -234,7 +237,8 @@ def _write_numbers(ax: Axes, scores: pd.DataFrame, perplexity: float) -> None:
         )
         lines.append(f"{space}: purity {purity}, held-out {rows['n_neighbours'].iloc[0]:.0f}-NN {accuracy}")
     chances = dict.fromkeys(f"{value:.0f}" for value in rows["chance_percent"])
-    lines[-1] += f"; chance {' and '.join(chances)} %"
+    chance = f"chance {' and '.join(chances)} %"
+    lines = [*lines, chance] if n_lines > len(lines) else [lines[0], f"{lines[1]}; {chance}"]
     ax.annotate(
         "\n".join(lines),
         (0, 0),

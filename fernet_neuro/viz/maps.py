@@ -39,6 +39,8 @@ OTHERS = Look("#BDBDBD", "o")
 _RELATIVE_SIZE = {"*": 1.7, "D": 0.75, "s": 0.85}
 #: Grey dots are this much smaller.
 _OTHERS_SIZE = 0.5
+#: Points are drawn in so many turns of all labels.
+_N_TURNS = 6
 #: Above so many points, those in a PDF become a picture of 300 dpi.
 _MOST_VECTOR = 5000
 
@@ -85,7 +87,8 @@ def plot_map(
     Parameters
     ----------
     ax : Axes
-        Where to draw. The points of a label carry its name (``get_gid``): ``label:<name>``, ``others``.
+        Where to draw. The points of a label carry its name (``get_gid``): ``label:<name>``, ``others``;
+        they are drawn in turns, so that no label covers all others.
     frame : DataFrame
         One row per stimulus with the columns ``x``, ``y`` (unitless) and `color_by`.
     color_by : str
@@ -103,10 +106,14 @@ def plot_map(
     labels = frame[color_by].astype(str).to_numpy()
     looks = choose_looks(labels) if looks is None else looks
     area = float(np.clip(8000 / len(frame), 4.0, 18.0)) if size is None else size
-    for name, look in looks.items():
-        _scatter(ax, frame[labels == name], look, area, f"label:{name}", zorder=3)
     hidden = frame[~np.isin(labels, list(looks))]
     _scatter(ax, hidden, OTHERS, _OTHERS_SIZE * area, "others", zorder=2)
+    # A share of each label at a time, or the last label would cover all others where they meet.
+    turns = np.random.default_rng(0).permutation(len(frame)) % _N_TURNS
+    for turn in range(_N_TURNS):
+        for name, look in looks.items():
+            part = frame[(labels == name) & (turns == turn)]
+            _scatter(ax, part, look, area, f"label:{name}", zorder=3)
     ax.set(xticks=[], yticks=[])
     ax.set_aspect("equal", adjustable="datalim")
     ax.margins(0.05)
@@ -217,7 +224,7 @@ def _scatter(ax: Axes, frame: pd.DataFrame, look: Look, area: float, gid: str, z
         linewidth=0.2 if area > 8 else 0.05,
         zorder=zorder,
         gid=gid,
-        rasterized=len(frame) > _MOST_VECTOR,
+        rasterized=len(frame) * _N_TURNS > _MOST_VECTOR,
     )
 
 

@@ -8,6 +8,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fernet_neuro.embedding.result import EmbeddingResult
+from fernet_neuro.evaluation.metrics import evaluate_predictions
+from fernet_neuro.evaluation.result import EvaluationReport
+from fernet_neuro.evaluation.seeds import summarise_runs
+
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 VIEWS = ("full_left", "half_left", "straight", "half_right", "full_right")
 LAYERS = ("stem", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
@@ -121,12 +126,84 @@ def write_stimuli(folder: Path, rng: np.random.Generator, n_identities: int = 6)
     pd.DataFrame(rows, columns=columns).to_csv(folder / "table.csv", index=False)
 
 
+def write_evaluation(folder: Path, n_seeds: int = 2, n_images: int = 210) -> Path:
+    """Two epochs of made-up networks that know the expressions of 30 people well, and fear not at all."""
+    rng = np.random.default_rng(1855)
+    shown = np.array([name for name in EXPRESSIONS if name != "fear"])
+    targets = rng.integers(0, len(shown), n_images)
+    people = np.char.add("p", (np.arange(n_images) % 30).astype(str))
+    results = {}
+    for epoch in ("last", "best"):
+        for seed in range(n_seeds):
+            logits = rng.normal(size=(n_images, len(EXPRESSIONS)))
+            codes = np.searchsorted(np.array(EXPRESSIONS), shown[targets])
+            logits[np.arange(n_images), codes] += 2.0
+            results[epoch, str(seed)] = evaluate_predictions(
+                logits, shown[targets], EXPRESSIONS, groups=people, n_boot=200
+            )
+    epochs = {epoch: [results[epoch, str(seed)] for seed in range(n_seeds)] for epoch in ("last", "best")}
+    means = {epoch: summarise_runs(runs) for epoch, runs in epochs.items()} if n_seeds > 1 else None
+    return EvaluationReport.from_results(results, means=means).save(folder)
+
+
+def write_maps(folder: Path, rng: np.random.Generator, n_identities: int = 15) -> None:
+    """Write made-up maps of two layers at two perplexities."""
+    people = np.repeat([f"id{number:02d}" for number in range(n_identities)], 2 * len(EXPRESSIONS))
+    expressions = np.tile(np.repeat(EXPRESSIONS, 2), n_identities)
+    ids = [f"s{number:03d}" for number in range(len(people))]
+    points, scores = [], []
+    for layer in ("emotion", "non_emotion"):
+        scores += [("features", np.nan, layer, *row) for row in _made_up_scores(layer, rng)]
+        for perplexity in (30.0, 10.0):
+            x, y = rng.normal(0, 20, (2, len(people)))
+            labels = {"identity": people, "expression": expressions, "view": "straight", "session": "A"}
+            frame = pd.DataFrame({"stimulus_id": ids, "layer": layer, "method": "tsne", "x": x, "y": y})
+            points.append(frame.assign(perplexity=perplexity, **labels))
+            scores += [("map", perplexity, layer, *row) for row in _made_up_scores(layer, rng)]
+            scores.append(("map", perplexity, layer, "", "trustworthiness", 0.97, np.nan))
+    columns = ["space", "perplexity", "layer", "factor", "measure", "value", "chance_level"]
+    quality = pd.DataFrame(scores, columns=columns)
+    judged = quality["factor"] != ""
+    quality = quality.assign(
+        method=np.where(quality["space"] == "map", "tsne", ""),
+        across=quality["factor"].map({"expression": "identity", "identity": "expression", "": ""}),
+        n_neighbours=10, n_stimuli=len(people), n_classes=7, seed=0, chance_corrected=0.1,
+        low=quality["value"] - 0.05, high=quality["value"] + 0.02, null_mean=quality["chance_level"],
+        null_q95=quality["chance_level"] + 0.03, p_value=0.02, p_value_max=quality["value"].lt(0.3) * 0.2,
+        interval=np.where(judged, f"{n_identities} identities", ""), n_permutations=1000 * judged,
+    )  # fmt: skip
+    settings = {
+        "factors": {name: {"permute_within": within} for name, within in HELD_OUT.items()},
+        "perplexities": [30.0, 10.0],
+        "maps": [{"n_pca": 50}],
+        "seed": 0,
+    }
+    EmbeddingResult(pd.concat(points, ignore_index=True), quality, settings).save(folder)
+
+
+HELD_OUT = {"expression": "identity", "identity": "expression"}
+
+
+def _made_up_scores(layer: str, rng: np.random.Generator) -> list[tuple]:
+    """Return factor, measure, value and chance level; the emotion layer carries expression."""
+    rows = []
+    for factor, chance in (("expression", 1 / 7), ("identity", 1 / 15)):
+        carried = (layer == "emotion") == (factor == "expression")
+        rows += [
+            (factor, measure, float(chance + 0.6 * carried + rng.uniform(0, 0.05)), chance)
+            for measure in ("neighbour_purity", "knn_balanced_accuracy")
+        ]
+    return rows
+
+
 def write_results(folder: Path) -> Path:
     rng = np.random.default_rng(1602)
     for network in ("identity", "verification", "expression"):
         for target in ("expression", "identity"):
             write_probe(folder / "probes" / network / target, network, target, rng)
     write_stimuli(folder / "stimuli" / "probe", rng)
+    write_evaluation(folder / "evaluation")
+    write_maps(folder / "maps", np.random.default_rng(2602))
     return folder
 
 
