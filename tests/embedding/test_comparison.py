@@ -82,7 +82,7 @@ def test_a_factor_constant_in_each_person_is_exchanged_freely_between_people(fac
     [
         ({"expression": "fear"}, "expression", "the table has only 'fear'"),
         ({"identity": "id00"}, "expression", "no value of 'expression' occurs with two values of 'identity'"),
-        ({}, "expresion", "Did you mean 'expression'"),
+        ({}, "expressions", "Did you mean 'expression'"),
     ],
 )
 def test_what_cannot_be_judged_is_said(faces_of, columns, factor, message):

@@ -98,7 +98,7 @@ def test_finished_maps_are_not_overwritten_unasked(run, store, tmp_path):
         (("--layer", "emotion", "--perplexity", "19"), "tsne takes 2 to 18 here"),
         (("--layer", "emotion", "--perplexity", "5", "--perplexity", "5"), "perplexity=5 is given twice"),
         (("--layer", "emotion", "--method", "umapp"), "Did you mean 'umap'?"),
-        (("--layer", "emotion", "--color-by", "expresion"), "Did you mean 'expression'?"),
+        (("--layer", "emotion", "--color-by", "expressions"), "Did you mean 'expression'?"),
         (("--layer", "emotion", "--color-by", "view"), "the table has only 'view0'"),
     ],
 )
