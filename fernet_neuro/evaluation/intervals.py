@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from fernet_neuro.stats.resampling import FEWEST_FOR_BOOTSTRAP, bca_interval, clopper_pearson
 
@@ -40,7 +40,8 @@ def widen(level: float, n_units: int) -> float:
     Student's t for the normal quantile, and the bootstrap's missing ``sqrt(n / (n - 1))``.
     """
     tail = (1 - level) / 2
-    return float(stats.t.isf(tail, n_units - 1) / stats.norm.isf(tail) * np.sqrt(n_units / (n_units - 1)))
+    student, normal = special.stdtrit(n_units - 1, 1 - tail), special.ndtri(1 - tail)
+    return float(student / normal * np.sqrt(n_units / (n_units - 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +114,8 @@ class Share:
 def _binomial_ends(share: float, n: float, level: float) -> Ends:
     """Return the Clopper-Pearson ends for a number of images that need not be whole."""
     tail, right = (1 - level) / 2, share * n
-    low = stats.beta.ppf(tail, right, n - right + 1) if share > 0 else 0.0
-    high = stats.beta.isf(tail, right + 1, n - right) if share < 1 else 1.0
+    low = special.betaincinv(right, n - right + 1, tail) if share > 0 else 0.0
+    high = special.betaincinv(right + 1, n - right, 1 - tail) if share < 1 else 1.0
     return float(low), float(high)
 
 
@@ -145,7 +146,7 @@ class Mean:
             return self.value, self.value
         if n_units >= FEWEST_FOR_BOOTSTRAP:
             return bca_interval(self.value, self.draws, self.influences, level=level)
-        margin = stats.norm.isf((1 - level) / 2) * widen(level, n_units) * float(self.draws.std())
+        margin = special.ndtri((1 + level) / 2) * widen(level, n_units) * float(self.draws.std())
         return self.value - margin, self.value + margin
 
     @classmethod
@@ -196,7 +197,7 @@ class Folded:
         if n_units > 1:
             changes = changes * widen(level, n_units)
         # All terms together are called away from 0 wrongly in at most 1 - level of cases.
-        limit = stats.norm.isf((1 - level) / (2 * len(terms))) * changes.std(axis=0)
+        limit = special.ndtri(1 - (1 - level) / (2 * len(terms))) * changes.std(axis=0)
         signed = np.sign(terms) * changes
         largest = np.where(np.abs(terms) > limit, signed, np.abs(changes))
         return cls(

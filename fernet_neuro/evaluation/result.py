@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.validation import format_options
 from fernet_neuro.evaluation.intervals import Spread
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
@@ -35,6 +36,7 @@ METRIC_COLUMNS: dict[str, type] = {
 KEY_COLUMNS = ("epoch", "seed")
 _FILES = ("metrics", "confusion", "calibration", "predictions")
 _TEXT = ("epoch", "seed", "metric", "class", "interval", "true", "predicted", "stimulus_id", "identity")
+_WHOLE = ("n", "n_units", "count", "bin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +104,10 @@ class EvaluationResult:
 
     def __getitem__(self, metric: str) -> float:
         """Return the value of an overall metric, such as ``result["accuracy"]``."""
-        return next(
-            score.spread.value for score in self.scores if (score.metric, score.label) == (metric, "")
-        )
+        values = {score.metric: score.spread.value for score in self.scores if not score.label}
+        if metric not in values:
+            raise KeyError(f"there is no overall metric {metric!r}; there are: {format_options(values)}.")
+        return values[metric]
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per score: see `METRIC_COLUMNS`; ``class`` is empty for overall scores."""
@@ -256,12 +259,15 @@ def _stack(frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    # Text stays text: a class may be called "NA" or "007". Only numbers may be empty.
-    frame = pd.read_csv(
-        path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, float_precision="round_trip",
-        na_values={name: [""] for name in ("value", "low", "high", "chance_level")},
-    )  # fmt: skip
+    # Text stays text: a class may be called "NA" or "007". Only numbers may be empty, and Python reads them
+    # back to the last bit.
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     absent = [name for name in KEY_COLUMNS if name not in frame]
     if absent:
         raise KeyError(f"{path.name} lacks the column {absent[0]!r}")
+    for name in frame.columns.difference(_TEXT):
+        if name in _WHOLE:
+            frame[name] = frame[name].astype(int)
+        else:
+            frame[name] = [float(text) if text else np.nan for text in frame[name]]
     return frame

@@ -69,7 +69,7 @@ def draw_evaluation(source: pd.DataFrame, _results: Path | None = None) -> Figur
         head = f"  {epoch} epoch" if epoch else ""
         error = _describe_error(rows[rows["panel"] == "score"])
         left.set_title(f"$\\bf{{{'ac'[row]}}}${head}")
-        right.set_title(f"$\\bf{{{'bd'[row]}}}${head}{',' if head else ''}  {error}")
+        right.set_title(f"$\\bf{{{'bd'[row]}}}${head}\n{error}")
         bar = figure.colorbar(left.images[0], ax=left, shrink=0.8, aspect=25)
         bar.set_label("Share of true label (%)")
         bar.outline.set_linewidth(0.5)
