@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fernet_neuro.cli.probe import _check_exists, _is_store
+from fernet_neuro.cli._sources import check_source_exists, is_store
 
 if TYPE_CHECKING:
     from fernet_neuro.activations.store import ActivationStore
@@ -77,13 +77,13 @@ def embed(
     if not layer:
         raise ValueError("name layers with --layer NAME; repeat for more.")
     _check_out(out, overwrite)
-    _check_exists(source)
+    check_source_exists(source)
     table = None if stimuli is None else StimulusTable.read(stimuli)
     options: dict[str, Any] = {
         "method": method, "perplexities": perplexity, "factors": color_by, "n_neighbours": neighbours,
         "n_pca": n_pca,
     }  # fmt: skip
-    if _is_store(source):
+    if is_store(source):
         from fernet_neuro.activations.store import ActivationStore
 
         store = ActivationStore.open(source)

@@ -36,7 +36,8 @@ def build(
 ) -> None:
     """Build figures: PDF, PNG (300 dpi), source data as CSV, and the caption as TXT.
 
-    The captions are printed too. The same results give the same files, byte for byte.
+    The captions are printed too. The same results give the same files, byte for byte. `all` builds those that
+    the folder has results for.
 
     Examples
     --------
@@ -47,9 +48,9 @@ def build(
     `fernet-neuro figures build all --results demo`
     """
     from fernet_neuro._utils.validation import check_option
-    from fernet_neuro.figures.registry import FIGURES, build_figure
+    from fernet_neuro.figures.registry import FIGURES, build_figure, find_buildable
 
-    chosen = list(FIGURES) if names == ["all"] else names
+    chosen = find_buildable(results) if names == ["all"] else names
     for name in chosen:
         check_option("figure", name, [*FIGURES, "all"])
     for name in chosen:

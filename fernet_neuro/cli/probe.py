@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro.cli._sources import check_source_exists, is_store
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fernet_neuro.activations.store import ActivationStore
     from fernet_neuro.stimuli.table import StimulusTable
 
-#: What a folder with a network in it, finished or not, holds; any other folder is taken for a store.
-_NETWORK_FILES = ("model", "model.json", "recipe.yaml", "checkpoints")
 #: The untrained twin's seed is this much above the network's, so that it is not its own starting point.
 _TWIN_SEED_OFFSET = 1000
 _REPORT_FILES = ("summary.json", "results.csv", "confusion.csv", "null.npz")
@@ -100,7 +100,7 @@ def probe(
         raise ValueError("name layers with --layer NAME (repeat for more), or take all with --all-layers.")
     _check_out(out, overwrite)
     for source in sources:
-        _check_exists(source)
+        check_source_exists(source)
     if penalty is not None and relative_penalty is not None:
         raise ValueError("give --penalty or --relative-penalty, not both.")
     penalties = None if relative_penalty is None else (relative_penalty,)
@@ -185,15 +185,15 @@ class _Opener:
         """Return each source's store with that of its twin, if there is one."""
         from fernet_neuro.activations.store import ActivationStore
 
-        are_stores = [_is_store(source) for source in sources]
+        are_stores = [is_store(source) for source in sources]
         if untrained and len(untrained) != len(sources):
             raise ValueError(
                 f"give one --untrained store per SOURCE; got {len(untrained)} for {len(sources)}."
             )
         pairs = []
-        for number, (source, is_store) in enumerate(zip(sources, are_stores, strict=True)):
+        for number, (source, as_store) in enumerate(zip(sources, are_stores, strict=True)):
             twin = ActivationStore.open(untrained[number]) if untrained and self._with_twin else None
-            if is_store:
+            if as_store:
                 pairs.append((ActivationStore.open(source), twin))
                 continue
             store, made = self._extract(source, number, make_twin=self._with_twin and twin is None)
@@ -223,12 +223,6 @@ class _Opener:
         )
 
 
-def _is_store(source: str) -> bool:
-    """Return whether `source` is a folder that holds, or should hold, activations rather than a network."""
-    folder = Path(source)
-    return folder.is_dir() and not any((folder / name).exists() for name in _NETWORK_FILES)
-
-
 @contextmanager
 def _in_options() -> "Iterator[None]":
     """Let what is wrong with labels and folds be said in the words of the command line."""
@@ -238,15 +232,6 @@ def _in_options() -> "Iterator[None]":
         yield
     except StimulusError as error:
         raise StimulusError(re.sub(r"\bn_folds=", "--n-folds ", str(error))) from error
-
-
-def _check_exists(source: str) -> None:
-    """Refuse a mistyped path here, or the search for a network of that name blames the wrong thing."""
-    names_function = ":" in Path(source).name or "@" in source
-    if "/" in source and not names_function and not Path(source).exists():
-        raise FileNotFoundError(
-            f"SOURCE {source!r}: no such folder. Name an activation store, a run folder or a known network."
-        )
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

@@ -13,6 +13,7 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures import (
     architecture,
     confusion,
+    crpn_tables,
     embedding_maps,
     evaluation,
     layer_profile,
@@ -33,6 +34,7 @@ FIGURES: dict[str, FigureSpec] = {
         architecture,
         embedding_maps,
         evaluation,
+        crpn_tables,
     )
 }
 
@@ -66,6 +68,16 @@ def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
     source = spec.read(folder)
     with style():
         return _write(spec, source, spec.draw(source, folder), Path(out))
+
+
+def find_buildable(results: PathLike) -> list[str]:
+    """Return the figures that need no results, or of whose results something is in the folder."""
+    folder = Path(results)
+    return [
+        name
+        for name, spec in FIGURES.items()
+        if not spec.needs or any(next(folder.glob(need), None) is not None for need in spec.needs)
+    ]
 
 
 def _write(spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path) -> list[Path]:

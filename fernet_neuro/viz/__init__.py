@@ -2,6 +2,7 @@
 
 from fernet_neuro.viz.bars import plot_transfer_bars
 from fernet_neuro.viz.diagrams import plot_diagram
+from fernet_neuro.viz.maps import plot_map, plot_map_quality
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.profiles import plot_layer_profile
 from fernet_neuro.viz.sheets import plot_stimulus_sheet
@@ -15,6 +16,8 @@ __all__ = [
     "plot_confusion",
     "plot_diagram",
     "plot_layer_profile",
+    "plot_map",
+    "plot_map_quality",
     "plot_stimulus_sheet",
     "plot_transfer_bars",
     "style",
