@@ -135,7 +135,7 @@ class Teacher:
             If an image has no label, or one that is none of the classes.
         """
         labels = table.factor("expression")
-        unknown = sorted(set(labels) - set(self.classes))
+        unknown = sorted(set(labels.tolist()) - set(self.classes))
         if unknown:
             raise StimulusError(
                 f"{len(unknown)} expressions of the stimuli are no class of the conceptual pathway (first: "
