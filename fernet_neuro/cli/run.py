@@ -24,7 +24,9 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
-    """Run a whole experiment: stimuli, training, activations, read-outs, figures and a page that shows them.
+    """Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
+
+    The recipe's key `experiment` says which one: identity-to-expression or dual-pathway.
 
     Examples
     --------
@@ -33,22 +35,23 @@ def run(
     - `fernet-neuro run configs/demo.yaml --out demo --resume` goes on after an interruption
 
     - `fernet-neuro run configs/demo.yaml --out mine --set stimuli=faces.csv --set "seeds=[0,1,2,3,4]"`
+
+    - `fernet-neuro run configs/crpn/table3.yaml --out table3 --set shared=crpn` shares faces and runs
     """
     import logging
 
     from rich.console import Console
     from rich.logging import RichHandler
 
-    from fernet_neuro._utils.config import read_settings
-    from fernet_neuro.experiments.config import TransferSettings
-    from fernet_neuro.experiments.transfer import run_transfer
+    from fernet_neuro.experiments.recipes import run_recipe
 
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("fernet_neuro").setLevel(logging.WARNING if quiet else logging.INFO)
-    page = run_transfer(
-        read_settings(TransferSettings, recipe, settings or ()),
+    page = run_recipe(
+        recipe,
         out,
+        settings or (),
         resume=resume,
         n_jobs=n_jobs,
         verbose=not quiet,

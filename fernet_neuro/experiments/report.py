@@ -33,7 +33,9 @@ _WIDE_PX = 1800
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
+    """One section of a page; its body is HTML."""
+
     anchor: str
     heading: str
     body: str
@@ -61,24 +63,29 @@ def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
     place = Path(folder)
     sections = [
         _headline_section(place),
-        _figure_section(place),
+        show_figures(place),
         _table_section(place),
-        _material_section(place),
-        _reproduce_section(place),
+        show_material(place),
+        show_settings(place),
     ]
-    sections = [section for section in sections if section.body]
+    return write_sections(place, title, _lead(place), sections)
+
+
+def write_sections(folder: Path, title: str, lead: str, sections: list["Section"]) -> Path:
+    """Write ``index.html`` into `folder`: a heading, a sentence (HTML), the sections that say anything."""
+    shown = [section for section in sections if section.body]
     page = _template().substitute(
         title=escape(title),
-        lead=_lead(place),
-        navigation=" ".join(f'<a href="#{item.anchor}">{escape(item.heading)}</a>' for item in sections),
+        lead=lead,
+        navigation=" ".join(f'<a href="#{item.anchor}">{escape(item.heading)}</a>' for item in shown),
         sections="\n".join(
             f'<section id="{item.anchor}">\n<h2>{escape(item.heading)}</h2>\n{item.body}\n</section>'
-            for item in sections
+            for item in shown
         ),
         footer=f"Made with fernet-neuro {escape(__version__)}; all numbers are from files in this folder.",
     )
-    write_text(place / "index.html", page)
-    return place / "index.html"
+    write_text(folder / "index.html", page)
+    return folder / "index.html"
 
 
 def _template() -> Template:
@@ -104,7 +111,7 @@ def _lead(folder: Path) -> str:
 _CONTROL_WORDS = {"untrained": "its untrained twin reaches", "pixels": "pixels reach"}
 
 
-def _headline_section(folder: Path) -> _Section:
+def _headline_section(folder: Path) -> Section:
     parts, layers, intervals = [], [], []
     for target in find_targets(folder):
         rows = headline_rows(folder, target)
@@ -125,14 +132,15 @@ def _headline_section(folder: Path) -> _Section:
         f"{escape(', '.join(dict.fromkeys(layers)))}), not chosen by its score. 95 % intervals are over "
         f"{escape(', '.join(intervals))}; p-values come from label permutations.</p>"
     )
-    return _Section("numbers", "Headline numbers", "\n".join(parts))
+    return Section("numbers", "Headline numbers", "\n".join(parts))
 
 
-def _figure_section(folder: Path) -> _Section:
+def show_figures(folder: Path) -> Section:
+    """Return the section with all figures of a results folder."""
     found = {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
     names = [name for name in _FIGURE_ORDER if name in found]
     names += [name for name in found if name not in names]
-    return _Section("figures", "Figures", "\n".join(_figure(found[name]) for name in names))
+    return Section("figures", "Figures", "\n".join(_figure(found[name]) for name in names))
 
 
 def _figure(path: Path) -> str:
@@ -161,7 +169,7 @@ def _figure(path: Path) -> str:
 _NARROW = ' class="narrow"'
 
 
-def _table_section(folder: Path) -> _Section:
+def _table_section(folder: Path) -> Section:
     parts = [
         f"<details open><summary>{target.capitalize()} read-out by layer</summary>"
         + format_table(layer_table(folder, target), "Balanced accuracy (%) [95 % interval]")
@@ -183,23 +191,25 @@ def _table_section(folder: Path) -> _Section:
     ]
     listed = "".join(f"<li>{link}</li>" for link in links)
     parts.append(f"<details><summary>All result files</summary><ul>{listed}</ul></details>")
-    return _Section("tables", "Tables", "\n".join(parts))
+    return Section("tables", "Tables", "\n".join(parts))
 
 
-def _material_section(folder: Path) -> _Section:
+def show_material(folder: Path) -> Section:
+    """Return the section on the stimuli and the training runs of a results folder."""
     tables: list[tuple[pd.DataFrame, str]] = [
         (describe_stimuli(folder), "Stimuli"),
         (training_table(folder), "Training, last epoch"),
     ]
     parts = [format_table(frame, caption) for frame, caption in tables if len(frame)]
-    return _Section("material", "Stimuli and training", "\n".join(parts))
+    return Section("material", "Stimuli and training", "\n".join(parts))
 
 
-def _reproduce_section(folder: Path) -> _Section:
+def show_settings(folder: Path, figures: str = "all") -> Section:
+    """Return the section with the recipe of a results folder and how to run it, or its `figures`, again."""
     name, recipe = escape(folder.name or "demo"), folder / "recipe.yaml"
     commands = [
         f"fernet-neuro run {name}/recipe.yaml --out {name}-again     # everything, from the settings below",
-        f"fernet-neuro figures build all --results {name}            # the figures alone",
+        f"fernet-neuro figures build {figures} --results {name}            # the figures alone",
     ]
     body = (
         f"<pre><code>{chr(10).join(commands if recipe.is_file() else commands[1:])}</code></pre>"
@@ -209,4 +219,4 @@ def _reproduce_section(folder: Path) -> _Section:
     if recipe.is_file():
         text = escape(recipe.read_text(encoding="utf-8").strip())
         body += f"<details><summary>Settings (recipe.yaml)</summary><pre><code>{text}</code></pre></details>"
-    return _Section("reproduce", "Settings and how to reproduce", body)
+    return Section("reproduce", "Settings and how to reproduce", body)

@@ -196,6 +196,34 @@ def _made_up_scores(layer: str, rng: np.random.Generator) -> list[tuple]:
     return rows
 
 
+def write_grid(folder: Path, n_seeds: int = 3) -> None:
+    """Write the tables of a made-up grid of three arms on two tests, and printed values of two of them."""
+    rng = np.random.default_rng(3602)
+    summary, results = [], []
+    for test, chance in (("people", 0.35), ("drawn", 0.4)):
+        for place, arm in enumerate(("alone", "distilled", "concept")):
+            values = np.clip(0.6 + 0.05 * place + rng.normal(0, 0.02, n_seeds), 0, 1)
+            case = {"arm": arm, "test": test, "epoch": "last", "metric": "accuracy"}
+            case |= {"stage": "concepts" if arm == "concept" else "perception", "variant": "recommended"}
+            case |= {"class": "", "chance_level": chance}
+            results += [{**case, "seed": seed, "value": value} for seed, value in enumerate(values)]
+            mean = {"value": values.mean(), "low": values.mean() - 0.03, "high": values.mean() + 0.03}
+            row = {**case, **mean, "label": arm.capitalize(), "test_label": f"{test} faces", "n": 210}
+            row |= {"headline": True, "interval": "training seeds", "n_seeds": n_seeds}
+            summary += [row, {**row, "epoch": "best", "headline": False}]
+    printed = [
+        ("alone", "Alone", "RAF-DB", 86.28),
+        ("concept", "Concept", "RAF-DB", 90.33),
+        ("concept", "Concept", "Parameters", "24M"),
+        ("other", "Other", "RAF-DB", 87.03),
+    ]
+    columns = ["arm", "label", "column", "value"]
+    pd.DataFrame(summary).to_csv(folder / "summary.csv", index=False)
+    pd.DataFrame(results).to_csv(folder / "results.csv", index=False)
+    published = pd.DataFrame(printed, columns=columns).assign(chance="", source="Somebody (2024)")
+    published.to_csv(folder / "published.csv", index=False)
+
+
 def write_results(folder: Path) -> Path:
     rng = np.random.default_rng(1602)
     for network in ("identity", "verification", "expression"):
@@ -204,6 +232,7 @@ def write_results(folder: Path) -> Path:
     write_stimuli(folder / "stimuli" / "probe", rng)
     write_evaluation(folder / "evaluation")
     write_maps(folder / "maps", np.random.default_rng(2602))
+    write_grid(folder)
     return folder
 
 

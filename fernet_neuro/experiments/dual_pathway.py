@@ -1,0 +1,249 @@
+"""Dual-pathway experiments, stage by stage: stimuli, training of all arms, tests, tables, figure, page.
+
+What belongs here: the order of the stages and where each leaves its files. Every stage is a call into its
+package, and each goes on where it was interrupted.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro.evaluation.labels import match_labels
+from fernet_neuro.evaluation.result import EvaluationReport
+from fernet_neuro.exceptions import FernetError, StimulusError
+from fernet_neuro.experiments.dual_pathway_config import TRAINING_SET, DualPathwaySettings
+from fernet_neuro.experiments.dual_pathway_cost import build_network, write_costs
+from fernet_neuro.experiments.dual_pathway_page import write_page
+from fernet_neuro.experiments.dual_pathway_plan import KEY_LENGTH, PlannedRun, list_runs, plan_grid
+from fernet_neuro.experiments.dual_pathway_results import write_results
+from fernet_neuro.experiments.dual_pathway_tables import write_tables
+from fernet_neuro.experiments.evaluation import evaluate_runs
+from fernet_neuro.experiments.predictions import read_classes
+from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.figures.registry import build_figure
+from fernet_neuro.stimuli.splits import check_disjoint
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.concept_bank import ConceptBank, build_concept_bank
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.fit import fit
+from fernet_neuro.training.folder import load_run
+from fernet_neuro.typing import PathLike
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One run of the engine: what, where, with which stimuli and how."""
+
+    settings: DualPathwaySettings
+    folder: Path
+    n_jobs: int
+    verbose: bool
+    device: str
+    train: StimulusTable
+    tests: dict[str, StimulusTable]
+
+    @property
+    def store(self) -> Path:
+        """Where rendered faces, runs and banks lie."""
+        return find_store(self.settings, self.folder)
+
+    @property
+    def classes(self) -> list[str]:
+        return [str(name) for name in np.unique(self.train.factor("expression"))]
+
+
+def find_store(settings: DualPathwaySettings, folder: Path) -> Path:
+    """Return where rendered faces, runs and banks lie: shared, or with the results."""
+    return Path(settings.shared) if settings.shared else folder
+
+
+def run_dual_pathway(
+    settings: DualPathwaySettings,
+    out: PathLike,
+    *,
+    resume: bool = False,
+    n_jobs: int = 1,
+    verbose: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Run all stages into the folder `out` and return the path of its ``index.html``.
+
+    Parameters
+    ----------
+    settings : DualPathwaySettings
+        The recipe; kept as ``recipe.yaml``.
+    out : path
+        Results folder: ``stimuli/ runs/ banks/ evaluation/``, ``runs.csv``, ``results.csv`` (every score of
+        every run), ``summary.csv`` (over seeds), ``differences.csv`` (arms compared seed by seed),
+        ``table.csv``, ``table.md``, ``table.tex``, ``published.csv``, ``figures/``, ``index.html``.
+    resume : bool
+        Go on in a folder that the same recipe began; finished stages are not run again.
+
+    Raises
+    ------
+    StoreError
+        If `out` holds something and `resume` is off, or was begun with another recipe.
+    StimulusError
+        If a test shows people of the training stimuli, or labels that are none of theirs.
+    ValueError
+        If a network of the grid cannot be built.
+    """
+    folder = Path(out)
+    claim_folder(folder, settings, resume)
+    logger.info("1/6 stimuli")
+    job = _prepare(settings, folder, n_jobs, verbose, device)
+    grid = plan_grid(settings, job.train.digest())
+    runs = list_runs(grid, job.store)
+    logger.info("2/6 training: %d arms, %d runs", len(settings.arms), len(runs))
+    _train_all(job, runs)
+    logger.info("3/6 tests: %s", ", ".join(job.tests))
+    reports = _evaluate_all(job, grid)
+    logger.info("4/6 cost" if settings.cost or settings.costed else "4/6 cost: not asked for")
+    write_costs(settings, folder, n_classes=len(job.classes))
+    logger.info("5/6 tables and figure")
+    _list_runs(job, grid).to_csv(folder / "runs.csv", index=False)
+    write_results(settings, folder, reports)
+    write_tables(settings, folder)
+    build_figure("crpn-table", folder, folder / "figures")
+    logger.info("6/6 page")
+    return write_page(settings, folder)
+
+
+def _prepare(settings: DualPathwaySettings, folder: Path, n_jobs: int, verbose: bool, device: str) -> _Job:
+    """Return the job with its stimuli, after every check that needs them: training may take hours."""
+    store = find_store(settings, folder)
+    tables = {}
+    for name in (TRAINING_SET, *settings.tests):
+        source = settings.find_stimuli(name)
+        key = "" if isinstance(source, str) else hash_json(source.model_dump(mode="json"))[:KEY_LENGTH]
+        table = open_stimuli(source, store / "rendered" / key, n_jobs, verbose)
+        place = folder / "stimuli" / f"{'train' if name == TRAINING_SET else name}.csv"
+        table.write(place)
+        tables[name] = StimulusTable.read(place)
+    train = tables.pop(TRAINING_SET)
+    job = _Job(settings, folder, n_jobs, verbose, device, train, tables)
+    for name, table in tables.items():
+        _check_test(job, name, table)
+    _check_networks(job)
+    return job
+
+
+def _check_test(job: _Job, name: str, table: StimulusTable) -> None:
+    test = job.settings.tests[name]
+    labels = table.factor("expression", complete=not test.only_known).astype(str)
+    people = [set(part.factor("identity", complete=False).tolist()) - {""} for part in (job.train, table)]
+    try:
+        match_labels(labels, job.classes, mapping=test.map, only_known=test.only_known)
+        if not test.allow_trained:
+            check_disjoint(*people, "identity")
+    except (FernetError, ValueError) as error:
+        raise StimulusError(f"tests.{name}: {error}") from error
+
+
+def _check_networks(job: _Job) -> None:
+    """Build the network of each stage of each arm once."""
+    built: set[str] = set()
+    for name, arm in job.settings.arms.items():
+        for recipe in _list_recipes(job.settings, name):
+            key = hash_json([recipe.model, recipe.model_options, recipe.variant])
+            if key in built:
+                continue
+            try:
+                build_network(recipe, n_classes=len(job.classes))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"arm {name!r} ({arm.stage}): {error}") from error
+            built.add(key)
+
+
+def _list_recipes(settings: DualPathwaySettings, name: str) -> list[TrainSettings]:
+    arm = settings.resolve(name)
+    if settings.arms[name].stage == "concepts":
+        return [arm.concepts]
+    return (
+        [arm.perception]
+        if arm.perception.perception.regime == "perceptual"
+        else [arm.concepts, arm.perception]
+    )
+
+
+def _train_all(job: _Job, runs: dict[Path, PlannedRun]) -> None:
+    for number, (place, run) in enumerate(runs.items(), start=1):
+        logger.info("    %d of %d: %s, seed %d", number, len(runs), place.parent.name, run.settings.seed)
+        recipe = run.fill_places(job.store)
+        teacher = run.inputs.get("conceptual")
+        if run.stage == "perception" and teacher is not None:
+            bank = _make_bank(job, teacher)
+            section = recipe.perception.model_copy(update={"bank": str(bank)})
+            recipe = recipe.model_copy(update={"perception": section})
+        fit(recipe, place, table=job.train, resume=place.exists(), verbose=job.verbose, device=job.device)
+
+
+def _make_bank(job: _Job, teacher: PlannedRun) -> Path:
+    """Return the place of a teacher's concept bank over the training stimuli, which is made once."""
+    run = teacher.find_place(job.store)
+    place = job.store / "banks" / run.relative_to(job.store / "runs")
+    model = load_run(run)
+    if not place.exists():
+        bank = build_concept_bank(
+            model, job.train, classes=read_classes(str(run)), verbose=job.verbose, device=job.device
+        )
+        bank.save(place)
+    ConceptBank.load(place, teacher_digest=model.weight_digest(), stimuli_digests=[job.train.digest()])
+    return place
+
+
+def _evaluate_all(
+    job: _Job, grid: dict[tuple[str, int], PlannedRun]
+) -> dict[tuple[str, str], EvaluationReport]:
+    """Return the report of each test and arm; those that are complete are read."""
+    reports = {}
+    for test, table in job.tests.items():
+        for arm in job.settings.arms:
+            place = job.folder / "evaluation" / test / arm
+            if not (place / "summary.json").is_file():
+                logger.info("    %s: %s", test, arm)
+                runs = [str(grid[arm, seed].find_place(job.store)) for seed in job.settings.seeds]
+                _evaluate(job, test, table, runs, place).save(place)
+            reports[test, arm] = EvaluationReport.load(place)
+    return reports
+
+
+def _evaluate(job: _Job, test: str, table: StimulusTable, runs: list[str], place: Path) -> EvaluationReport:
+    asked = job.settings.tests[test]
+    report = evaluate_runs(
+        runs,
+        table,
+        place,
+        factor="expression",
+        mapping=asked.map,
+        only_known=asked.only_known,
+        allow_trained=asked.allow_trained,
+        device=job.device,
+    )
+    kept = {key: value for key, value in report.settings.items() if key != "runs"}
+    return replace(report, settings=kept)
+
+
+def _list_runs(job: _Job, grid: dict[tuple[str, int], PlannedRun]) -> pd.DataFrame:
+    """Return which run each arm and seed was tested with, and which it learnt from."""
+    rows = []
+    for (arm, seed), tested in grid.items():
+        for run in tested.list_all():
+            place = run.find_place(job.store)
+            rows.append(
+                {
+                    "arm": arm,
+                    "seed": seed,
+                    "stage": run.stage,
+                    "is_tested": run is tested,
+                    "run": place.relative_to(job.store).as_posix(),
+                    "variant": run.settings.variant,
+                }
+            )
+    return pd.DataFrame(rows)

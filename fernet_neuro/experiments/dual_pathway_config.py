@@ -1,0 +1,322 @@
+"""Recipes of dual-pathway experiments: a grid of named arms over seeds, and what they are tested on.
+
+What belongs here: the recipe's keys, and every check of the grid that needs no picture; how it is run is in
+`dual_pathway`.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from fernet_neuro._utils.config import Settings, merge_values
+from fernet_neuro._utils.validation import check_option, suggest
+from fernet_neuro.stimuli.rendering.design import RenderSettings
+from fernet_neuro.training.config import SECTIONS, TrainSettings
+
+Stage = Literal["concepts", "perception"]
+Pathway = Literal["emotion", "non_emotion", "perceptual"]
+Metric = Literal["accuracy", "mean_class_accuracy", "macro_f1"]
+#: How tests name the training stimuli in ``of``.
+TRAINING_SET = "stimuli"
+#: The network of each stage where a recipe names none.
+_NETWORKS = {"identity": "resnet10-slim", "concepts": "crpn-conceptual", "perception": "crpn-perceptual"}
+_TASKS = {"identity": "identification", "concepts": "concepts", "perception": "perception"}
+
+
+class HeldOutSet(Settings):
+    """Stimuli to test on.
+
+    Parameters
+    ----------
+    stimuli : RenderSettings or str or None
+        Faces to render, or the path of a stimulus table.
+    of : str or None
+        In place of `stimuli`: the faces of another test, or ``"stimuli"`` for those of training, rendered
+        with what `change` says.
+    change : dict
+        Keys of `RenderSettings` that differ from those of `of`.
+    label : str or None
+        How tables call it; its name by default.
+    map : dict of str to str
+        Names of the table's labels to names of the classes, such as ``{happy: happiness}``.
+    only_known : bool
+        Leave out rows whose label is no class; without it they are refused.
+    allow_trained : bool
+        Allow people of the training stimuli, as where equal names mean different people.
+    """
+
+    stimuli: RenderSettings | str | None = None
+    of: str | None = None
+    change: dict[str, Any] = Field(default_factory=dict)
+    label: str | None = None
+    map: dict[str, str] = Field(default_factory=dict)
+    only_known: bool = False
+    allow_trained: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_short_forms(cls, values: Any) -> Any:
+        """Take a path, or the settings of faces to render, for the whole."""
+        if isinstance(values, str):
+            return {"stimuli": values}
+        if isinstance(values, dict) and values and set(values) <= set(RenderSettings.model_fields):
+            return {"stimuli": values}
+        return values
+
+    @model_validator(mode="after")
+    def _check_source(self) -> "HeldOutSet":
+        if (self.stimuli is None) == (self.of is None):
+            raise ValueError("give either `stimuli` or `of`.")
+        if self.change and self.of is None:
+            raise ValueError("`change` belongs to `of`; change the keys of `stimuli` themselves.")
+        return self
+
+
+class ArmSettings(Settings):
+    """One row of the table.
+
+    Parameters
+    ----------
+    stage : {"concepts", "perception"}
+        Which pathway is tested.
+    label : str or None
+        How tables and figures call it; its name by default.
+    set : dict
+        What differs from the recipe, such as ``{concepts.concepts.orthogonality_weight: 0}``: keys of
+        `concepts`, `perception` and `identity_trunks`, with dots.
+    """
+
+    stage: Stage
+    label: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
+class CostedNetwork(Settings):
+    """A network whose cost a table shows, without training it.
+
+    Parameters
+    ----------
+    model, model_options
+        See `models.registry.build_model`.
+    """
+
+    model: str
+    model_options: dict[str, Any] = Field(default_factory=dict)
+
+
+class DualPathwaySettings(Settings):
+    """Arms of the dual-pathway network of Lu, Zhuang & Luo (AAAI 2024), each trained with every seed.
+
+    Parameters
+    ----------
+    title : str
+        Heading of tables and page.
+    stimuli : RenderSettings or str
+        Faces to render for training, or the path of a stimulus table.
+    tests : dict of str to HeldOutSet
+        What every arm is tested on; none shows a person of the training stimuli.
+    identity : TrainSettings or None
+        A network that names the people of the training stimuli; trunks start from it.
+    identity_seed : int or None
+        One identity network of this seed for all; None trains one per seed.
+    identity_trunks : tuple of {"emotion", "non_emotion", "perceptual"}
+        Which trunks start from the identity network; the non-emotion trunk stays like it.
+    concepts, perception : TrainSettings
+        The two stages.
+    arms : dict of str to ArmSettings
+        What is compared. Arms whose stage 1 is the same share its runs.
+    reference : str or None
+        The arm that others are compared with, seed by seed; the first by default.
+    seeds : tuple of int
+        Every arm has a run of each; intervals and tests are over them.
+    metrics : tuple of str
+        Scores of the tables; figures show the first.
+    epoch : {"last", "best"}
+        The epoch that the main table and the figure show, fixed beforehand; both are computed.
+    published : dict of str to dict of str to (float or str)
+        Printed values by arm and column, such as ``{crpn: {RAF-DB: 89.71}}``; they get columns of their own.
+    comparators : dict of str to dict of str to (float or str)
+        Printed values of other people's networks, as rows without a value of ours.
+    published_source : str
+        Where they are printed.
+    published_chance : dict of str to float
+        Chance of the published columns in %, where it is known.
+    cost : bool
+        Count parameters and multiply-adds of each arm's network and measure its time per image.
+    costed : dict of str to CostedNetwork
+        Further networks to cost, such as those of the paper at their size.
+    notes : tuple of str
+        Sentences that stand below the tables.
+    shared : str or None
+        Folder where experiments share rendered faces and training runs of equal content; None keeps them in
+        the results folder. One experiment at a time may write to it.
+    """
+
+    experiment: Literal["dual-pathway"] = "dual-pathway"
+    title: str = "Dual-pathway network"
+    stimuli: RenderSettings | str
+    tests: dict[str, HeldOutSet] = Field(min_length=1)
+    identity: TrainSettings | None = None
+    identity_seed: int | None = Field(None, ge=0)
+    identity_trunks: tuple[Pathway, ...] = ("non_emotion",)
+    concepts: TrainSettings = Field(
+        default_factory=lambda: TrainSettings(task="concepts", model="crpn-conceptual")
+    )
+    perception: TrainSettings = Field(
+        default_factory=lambda: TrainSettings(task="perception", model="crpn-perceptual")
+    )
+    arms: dict[str, ArmSettings] = Field(min_length=1)
+    reference: str | None = None
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    metrics: tuple[Metric, ...] = Field(("accuracy", "mean_class_accuracy"), min_length=1)
+    epoch: Literal["last", "best"] = "last"
+    published: dict[str, dict[str, float | str]] = Field(default_factory=dict)
+    comparators: dict[str, dict[str, float | str]] = Field(default_factory=dict)
+    published_source: str = "Lu, Zhuang & Luo (2024)"
+    published_chance: dict[str, float] = Field(default_factory=dict)
+    cost: bool = False
+    costed: dict[str, CostedNetwork] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    shared: str | None = None
+
+    @field_validator("identity", "concepts", "perception", mode="before")
+    @classmethod
+    def _fill_task(cls, values: Any, info: Any) -> Any:
+        """Give each stage its task, and its network where the recipe names none."""
+        if not isinstance(values, dict):
+            return values
+        stage = str(info.field_name)
+        return {"task": _TASKS[stage], "model": _NETWORKS[stage], **values}
+
+    @model_validator(mode="after")
+    def _check_grid(self) -> "DualPathwaySettings":
+        """Check everything that arms and tests refer to, before anything is rendered or trained."""
+        self._check_stages()
+        for name, arm in self.arms.items():
+            self._check_arm(name, arm)
+        for name in self.published:
+            check_option("published: arm", name, self.arms)
+        for name in self.comparators:
+            if name in self.arms:
+                raise ValueError(
+                    f"comparators: {name!r} is an arm; its printed values belong to `published`."
+                )
+        if self.reference is not None:
+            check_option("reference", self.reference, self.arms)
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ from each other; got {list(self.seeds)}.")
+        for name in self.tests:
+            self.find_stimuli(name)
+        return self
+
+    def _check_stages(self) -> None:
+        for stage, task in _TASKS.items():
+            recipe = getattr(self, stage)
+            if recipe is None:
+                continue
+            if recipe.task != task:
+                raise ValueError(f"{stage}: task must be {task!r}; got {recipe.task!r}.")
+            if recipe.stimuli is not None:
+                raise ValueError(f"{stage}: stimuli are given once, by the recipe's own key `stimuli`.")
+            if "seed" in recipe.model_fields_set and recipe.seed not in (0, *self.seeds):
+                raise ValueError(f"{stage}: seeds are given once, by the recipe's own key `seeds`.")
+        if self.identity is None and self.identity_seed is not None:
+            raise ValueError("identity_seed needs `identity`, the settings of the identity network.")
+
+    def _check_arm(self, name: str, arm: ArmSettings) -> None:
+        for key in arm.set:
+            if arm.stage == "concepts" and key.split(".")[0] == "perception":
+                raise ValueError(f"arm {name!r}: {key!r} belongs to stage 2, and the arm ends with stage 1.")
+        try:
+            self.resolve(name)
+        except ValidationError as error:
+            faults = (
+                f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg']} "
+                f"(got {item['input'] if item['loc'] else arm.set!r})"
+                for item in error.errors()
+            )
+            raise ValueError(f"arm {name!r}: {'; '.join(faults)}") from None
+        except ValueError as error:
+            raise ValueError(f"arm {name!r}: {error}") from None
+
+    def resolve(self, name: str) -> "ResolvedArm":
+        """Return the two stages of the arm `name`, with what it changes.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown or a value is not allowed.
+        """
+        values: dict[str, Any] = {
+            stage: getattr(self, stage).model_dump(mode="json") for stage in ("concepts", "perception")
+        }
+        values["identity_trunks"] = list(self.identity_trunks)
+        for key, value in self.arms[name].set.items():
+            _put(values, key, value)
+        return ResolvedArm.model_validate(values)
+
+    def find_stimuli(self, test: str, seen: tuple[str, ...] = ()) -> RenderSettings | str:
+        """Return what the test `test` shows, with what it takes from other sets.
+
+        Raises
+        ------
+        ValueError
+            If it refers to no set, to itself, or to a table; or a changed key or value is wrong.
+        """
+        if test == TRAINING_SET:
+            return self.stimuli
+        tested = self.tests[check_option("tests: of", test, [*self.tests, TRAINING_SET])]
+        if tested.of is None:
+            return tested.stimuli or ""
+        if tested.of in (test, *seen):
+            raise ValueError(
+                f"tests.{test}: `of` leads back to itself ({' -> '.join((*seen, test, tested.of))})."
+            )
+        source = self.find_stimuli(tested.of, (*seen, test))
+        if isinstance(source, str):
+            raise ValueError(f"tests.{test}: `of` must name rendered faces, and {tested.of!r} is a table.")
+        for key in tested.change:
+            check_option(f"tests.{test}.change: key", key, RenderSettings.model_fields)
+        try:
+            return RenderSettings.model_validate({**source.model_dump(), **tested.change})
+        except ValidationError as error:
+            faults = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
+            raise ValueError(f"tests.{test}.change: {faults}") from None
+
+    def label_of(self, arm: str) -> str:
+        """Return how tables call an arm."""
+        return self.arms[arm].label or arm
+
+    @property
+    def reference_arm(self) -> str:
+        """The arm that others are compared with."""
+        return self.reference or next(iter(self.arms))
+
+
+class ResolvedArm(Settings):
+    """The stages of one arm: the recipe's, with what the arm changes."""
+
+    concepts: TrainSettings
+    perception: TrainSettings
+    identity_trunks: tuple[Pathway, ...]
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key with dots that exists in nested `values`; a network's options may be new."""
+    *parents, last = key.split(".")
+    inside: Any = values
+    for depth, part in enumerate((*parents, last)):
+        if not isinstance(inside, dict):
+            raise ValueError(f"{'.'.join(parents[:depth])!r} is a single value and has no keys below it.")
+        free = depth > 0 and parents[depth - 1] == "model_options"
+        if part not in inside and not free:
+            raise ValueError(f"unknown key {key!r}.{suggest(part, inside)}")
+        if part == last and depth == len(parents):
+            break
+        inside = inside[part]
+    if last == "seed":
+        raise ValueError("seeds are given once, by the recipe's own key `seeds`.")
+    if last in (*SECTIONS, *SECTIONS.values(), "task"):
+        raise ValueError(f"{key!r} cannot be changed as a whole; name its keys.")
+    old = inside.get(last)
+    inside[last] = merge_values(old, value) if isinstance(old, dict) and isinstance(value, dict) else value

@@ -1,0 +1,136 @@
+"""Which training runs a grid of arms needs, each once: a run is known by what goes into it, not by its arm.
+
+What belongs here: from settings to runs and their places; training them is in `dual_pathway`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings, ResolvedArm
+from fernet_neuro.training.config import TrainSettings
+
+#: Letters of a content key in the names of folders.
+KEY_LENGTH = 12
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training run.
+
+    Parameters
+    ----------
+    stage : {"identity", "concepts", "perception"}
+    settings : TrainSettings
+        With its seed, and without the places of other runs.
+    stimuli : str
+        Digest of the training stimuli.
+    inputs : dict of str to PlannedRun
+        Runs that it starts from, by the key of the stage's section that names their place; all are
+        complete before it begins.
+    pinned : int or None
+        Its seed, where that is one for all runs that start from it.
+    """
+
+    stage: str
+    settings: TrainSettings
+    stimuli: str
+    inputs: dict[str, "PlannedRun"] = field(default_factory=dict)
+    pinned: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What goes into the run, less its seed, as a digest: runs of one key are seeds of one recipe."""
+        settings = self.settings.model_dump(mode="json", exclude={"seed"})
+        inputs = {name: [run.key, run.pinned] for name, run in self.inputs.items()}
+        content = {"stage": self.stage, "settings": settings, "stimuli": self.stimuli, "inputs": inputs}
+        return hash_json(content)[:KEY_LENGTH]
+
+    def find_place(self, store: Path) -> Path:
+        """Return its run folder below `store`."""
+        return store / "runs" / f"{self.stage}-{self.key}" / f"seed{self.settings.seed}"
+
+    def list_all(self) -> Iterator["PlannedRun"]:
+        """Yield the runs that it needs and then itself."""
+        for run in self.inputs.values():
+            yield from run.list_all()
+        yield self
+
+    def fill_places(self, store: Path) -> TrainSettings:
+        """Return its settings with the places of the runs that it starts from."""
+        if not self.inputs:
+            return self.settings
+        section = getattr(self.settings, self.stage)
+        places = {name: str(run.find_place(store)) for name, run in self.inputs.items()}
+        return self.settings.model_copy(update={self.stage: section.model_copy(update=places)})
+
+
+def plan_arm(settings: DualPathwaySettings, name: str, seed: int, stimuli: str) -> PlannedRun:
+    """Return the run that the arm `name` is tested with, and in it all that it needs.
+
+    Parameters
+    ----------
+    settings : DualPathwaySettings
+    name : str
+        A key of ``settings.arms``.
+    seed : int
+        Of every run of the arm; the identity network has its own where the recipe says so.
+    stimuli : str
+        Digest of the training stimuli.
+    """
+    arm = settings.resolve(name)
+    identity = _plan_identity(settings, seed, stimuli)
+    if settings.arms[name].stage == "concepts":
+        return _plan_concepts(arm, identity, seed, stimuli)
+    perception = arm.perception.model_copy(update={"seed": seed})
+    section = perception.perception
+    inputs = {}
+    if identity is not None and "perceptual" in arm.identity_trunks and section.trunk_weights is None:
+        inputs["trunk_weights"] = identity
+    if section.regime != "perceptual" and section.conceptual is None:
+        inputs["conceptual"] = _plan_concepts(arm, identity, seed, stimuli)
+    return PlannedRun("perception", perception, stimuli, inputs)
+
+
+def _plan_identity(settings: DualPathwaySettings, seed: int, stimuli: str) -> PlannedRun | None:
+    if settings.identity is None:
+        return None
+    own = seed if settings.identity_seed is None else settings.identity_seed
+    recipe = settings.identity.model_copy(update={"seed": own})
+    return PlannedRun("identity", recipe, stimuli, pinned=settings.identity_seed)
+
+
+def _plan_concepts(arm: ResolvedArm, identity: PlannedRun | None, seed: int, stimuli: str) -> PlannedRun:
+    recipe = arm.concepts.model_copy(update={"seed": seed})
+    has_trunk = {
+        "emotion": recipe.concepts.emotion_weights is None,
+        "non_emotion": recipe.concepts.non_emotion_weights is None
+        and recipe.model_options.get("non_emotion_trunk") != "none",
+    }
+    inputs = {
+        f"{part}_weights": identity
+        for part, is_open in has_trunk.items()
+        if identity is not None and is_open and part in arm.identity_trunks
+    }
+    return PlannedRun("concepts", recipe, stimuli, inputs)
+
+
+def plan_grid(settings: DualPathwaySettings, stimuli: str) -> dict[tuple[str, int], PlannedRun]:
+    """Return the tested run of each arm and seed."""
+    return {
+        (name, seed): plan_arm(settings, name, seed, stimuli)
+        for name in settings.arms
+        for seed in settings.seeds
+    }
+
+
+def list_runs(grid: dict[tuple[str, int], PlannedRun], store: Path) -> dict[Path, PlannedRun]:
+    """Return all runs of a grid by place, each once, those that others need first."""
+    places: dict[Path, PlannedRun] = {}
+    for stage in ("identity", "concepts", "perception"):
+        for tested in grid.values():
+            for run in tested.list_all():
+                if run.stage == stage:
+                    places.setdefault(run.find_place(store), run)
+    return places

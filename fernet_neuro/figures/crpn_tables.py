@@ -1,0 +1,182 @@
+"""A table of the dual-pathway network as a figure: our arms over seeds, the printed values in panels apart.
+
+References
+----------
+1. Lu, H., Zhuang, X. & Luo, Q. (2024). A brain-inspired way of reducing the network complexity via
+   concept-regularized coding for emotion recognition. AAAI.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.viz.dots import (
+    dots_legend,
+    list_arms,
+    pad_limits,
+    plot_arm_dots,
+    plot_printed_dots,
+)
+from fernet_neuro.viz.style import figure_size
+
+#: Height of a row, and of everything else, in mm; the tallest page.
+_ROW_MM, _REST_MM, _TALLEST_MM = 6.0, 30.0, 220.0
+#: Room between a panel and its title, in points: chance is named there.
+_TITLE_PAD = 10.0
+_METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
+_EPOCHS = {"last": "last epoch", "best": "best epoch on validation"}
+_COLUMNS = (
+    "panel", "panel_label", "kind", "row", "arm", "label", "stage", "variant", "seed", "value_percent",
+    "low_percent", "high_percent", "chance_percent", "interval", "n_seeds", "n", "metric", "epoch",
+    "reference",
+)  # fmt: skip
+_TEXT = dict.fromkeys(
+    ("arm", "label", "test", "test_label", "epoch", "seed", "metric", "column", "value"), str
+)
+
+
+def read_table(results: Path) -> pd.DataFrame:
+    """Return the source data: one row per arm and test, one per run, one per printed accuracy, in %.
+
+    Raises
+    ------
+    StoreError
+        If a file is missing or lacks what the figure shows.
+    """
+    summary = _read(results, "summary", {"value": float})
+    summary = summary[summary["headline"]]
+    if summary.empty:
+        raise StoreError(
+            f"{results / 'summary.csv'} has no headline row; run the recipe again with --resume."
+        )
+    printed = _read(results, "published")
+    printed = printed.assign(value_percent=pd.to_numeric(printed["value"], errors="coerce"))
+    printed = printed[printed["value_percent"].notna()]
+    labels = dict(zip(summary["arm"], summary["label"], strict=True))
+    labels |= {
+        arm: label for arm, label in zip(printed["arm"], printed["label"], strict=True) if arm not in labels
+    }
+    rows = {arm: row for row, arm in enumerate(labels)}
+    parts = [
+        _take_means(summary),
+        _take_seeds(_read(results, "results", {"value": float}), summary),
+        _take_printed(printed),
+    ]
+    source = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    source = source.assign(row=source["arm"].map(rows), label=source["arm"].map(labels))
+    panels = dict.fromkeys(zip(source["kind"] == "printed", source["panel_label"], strict=True))
+    letters = {panel: "abcdefghijklmnop"[place] for place, panel in enumerate(panels)}
+    keys = zip(source["kind"] == "printed", source["panel_label"], strict=True)
+    return source.assign(panel=[letters[key] for key in keys]).reindex(columns=list(_COLUMNS))
+
+
+def _read(results: Path, name: str, numbers: dict | None = None) -> pd.DataFrame:
+    path = results / f"{name}.csv"
+    if not path.is_file():
+        raise StoreError(
+            f"{path} does not exist; make it with: fernet-neuro run configs/crpn/table3.yaml --out {results}"
+        )
+    text = {key: kind for key, kind in _TEXT.items() if key not in (numbers or {})}
+    empty = {key: [""] for key in ("value", "low", "high", "chance", "chance_level") if key not in text}
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
+
+
+def _take_means(summary: pd.DataFrame) -> pd.DataFrame:
+    return summary.assign(
+        kind="mean",
+        panel_label=summary["test_label"],
+        value_percent=100 * summary["value"],
+        low_percent=100 * summary["low"],
+        high_percent=100 * summary["high"],
+        chance_percent=100 * summary["chance_level"],
+        seed="",
+        reference="",
+    )
+
+
+def _take_seeds(results: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per run of what `summary` shows; none where there is one seed."""
+    keys = ["arm", "test", "epoch", "metric"]
+    runs = results[(results["class"] == "") & (results["seed"] != "mean")]
+    runs = runs[[*keys, "seed", "value"]].merge(summary[[*keys, "test_label", "stage", "variant"]], on=keys)
+    if runs["seed"].nunique() < 2:
+        return runs.iloc[:0]
+    return runs.assign(
+        kind="seed", panel_label=runs["test_label"], value_percent=100 * runs["value"], reference=""
+    )
+
+
+def _take_printed(printed: pd.DataFrame) -> pd.DataFrame:
+    columns = printed[["arm", "value_percent"]]
+    return columns.assign(kind="printed", panel_label=printed["column"], reference=printed["source"])
+
+
+def draw_table(source: pd.DataFrame, _results: Path | None = None) -> Figure:
+    """Draw one panel per test, then one per printed column."""
+    labels = source.drop_duplicates("row").sort_values("row")["label"].astype(str).tolist()
+    panels = [rows for _, rows in source.groupby("panel", sort=True)]
+    height = min(_REST_MM + _ROW_MM * len(labels), _TALLEST_MM)
+    figure = Figure(figsize=figure_size("double", height), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    ours = source[source["kind"] != "printed"]
+    limits = pad_limits(ours[["value_percent", "low_percent", "high_percent", "chance_percent"]])
+    for place, (ax, rows) in enumerate(zip(axes, panels, strict=True)):
+        list_arms(ax, labels, named=place == 0)
+        title = f"$\\bf{{{rows['panel'].iloc[0]}}}$  {rows['panel_label'].iloc[0]}"
+        if rows["kind"].iloc[0] == "printed":
+            plot_printed_dots(rows, ax)
+            ax.set_title(f"{title}\npublished", pad=_TITLE_PAD)
+            ax.set_xlabel("Printed accuracy (%)")
+        else:
+            plot_arm_dots(rows, ax, limits=limits)
+            ax.set_title(f"{title}\nours", pad=_TITLE_PAD)
+            ax.set_xlabel(f"{_METRICS[str(rows['metric'].iloc[0])]} (%)")
+    figure.legend(handles=_make_legend(source), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _make_legend(source: pd.DataFrame) -> list:
+    means = source[source["kind"] == "mean"]
+    printed = source[source["kind"] == "printed"]
+    reference = f"published, on the paper's data ({printed['reference'].iloc[0]})" if len(printed) else None
+    interval = f"95 % interval over {means['interval'].iloc[0]}"
+    return dots_legend(
+        list(dict.fromkeys(means["stage"])), interval, int(means["n_seeds"].iloc[0]), reference
+    )
+
+
+def caption_table(source: pd.DataFrame) -> str:
+    """Say what is shown, what the intervals are over, and that printed values are no measure of ours."""
+    means, printed = source[source["kind"] == "mean"], source[source["kind"] == "printed"]
+    tests = ", ".join(dict.fromkeys(means["panel_label"]))
+    first = means.iloc[0]
+    sentences = [
+        f"{_METRICS[str(first['metric'])]} of {means['arm'].nunique()} arms on {tests}; "
+        f"{_EPOCHS[str(first['epoch'])]}, fixed beforehand.",
+        f"Dots and lines: mean of {int(first['n_seeds'])} training runs and 95 % interval over "
+        f"{first['interval']}; small dots: single runs.",
+        f"Variant: {', '.join(dict.fromkeys(means['variant'].astype(str)))}.",
+        "Dashed: the share of the most frequent class."
+        if first["metric"] == "accuracy"
+        else "Dashed: chance, 1 over the number of classes.",
+    ]
+    if len(printed):
+        sentences.append(
+            f"Hollow marks on a shaded ground: accuracies in % printed in {printed['reference'].iloc[0]}, "
+            f"published on the paper's data with other networks; their axes are their own, and only the "
+            f"order of the arms can be compared with ours."
+        )
+    return " ".join(sentences)
+
+
+SPEC = FigureSpec(
+    name="crpn-table",
+    title="Arms of the dual-pathway network over training seeds, and the published values apart",
+    needs=("published.csv", "summary.csv"),
+    read=read_table,
+    draw=draw_table,
+    caption=caption_table,
+)
