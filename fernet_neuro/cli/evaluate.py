@@ -64,10 +64,10 @@ def evaluate(
 ) -> None:
     """Test trained runs: accuracy, mean class accuracy, macro-F1, calibration and confusions.
 
-    Each score comes with its interval over images (over people, where the table names them) and, for several
-    runs, over training seeds. Labels are matched to classes by name. An interrupted command goes on where it
-    was. Any table will do: that of another data set, or one of occluded faces. OUT gets metrics.csv,
-    confusion.csv, calibration.csv, predictions.csv and summary.json.
+    Each score has its interval over images (people, where the table names them) and, for several runs, over
+    training seeds. Labels and classes are matched by name. An interrupted command goes on where it was. Any
+    table will do: another data set's, or one of occluded faces. OUT gets metrics.csv, confusion.csv,
+    calibration.csv, predictions.csv and summary.json.
 
     Examples
     --------
@@ -89,7 +89,6 @@ def evaluate(
     from fernet_neuro.experiments.evaluation import evaluate_runs
     from fernet_neuro.stimuli.table import StimulusTable
 
-    mapping = _read_mapping(map_)
     _check_out(out, overwrite)
     report = evaluate_runs(
         runs,
@@ -97,7 +96,7 @@ def evaluate(
         out,
         factor=factor,
         epoch=epoch,
-        mapping=mapping,
+        mapping=_read_mapping(map_),
         only_known=only_known,
         allow_trained=allow_trained,
         n_boot=n_boot,

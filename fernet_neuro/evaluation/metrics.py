@@ -1,11 +1,10 @@
 """How well logits name the labels: accuracies, F1, calibration and confusions, each with its interval.
 
-What belongs here: scores as functions of sums over images; units and draws are in `resampling`, ends of
-intervals in `intervals`, files in `result`.
+What belongs here: which scores there are, over what, and their chance levels; scores as functions of sums are
+in `sums`, units and draws in `resampling`, ends of intervals in `intervals`, files in `result`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,89 +12,14 @@ from scipy import sparse
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_range, format_options, suggest
-from fernet_neuro.evaluation.calibration import Certainty, bin_confidence, compute_certainty
+from fernet_neuro.evaluation.calibration import bin_confidence, compute_certainty
 from fernet_neuro.evaluation.intervals import Folded, Mean, Share
-from fernet_neuro.evaluation.resampling import Units, find_units, resample_sums, sum_units
+from fernet_neuro.evaluation.resampling import find_units, resample_sums, sum_units
 from fernet_neuro.evaluation.result import EvaluationResult, Score
+from fernet_neuro.evaluation.sums import Case, Sums, average_known, divide
 
 #: With fewer images per bin the calibration error is mostly noise.
 _LEAST_IN_BIN = 20
-
-
-@dataclass(frozen=True, eq=False)
-class _Case:
-    """One network's answers, and the columns of sums over images."""
-
-    classes: tuple[str, ...]
-    targets: np.ndarray
-    certainty: Certainty
-    bins: np.ndarray
-    units: Units
-
-    @property
-    def right(self) -> np.ndarray:
-        return self.targets == self.certainty.predicted
-
-    def features(self) -> sparse.csr_array:
-        """Return per image what is summed, (n_images, 3 n_classes + 3 n_bins + 3): see `_Sums`."""
-        n, k, b = len(self.targets), len(self.classes), int(self.bins.max()) + 1
-        rows, right, certain = np.arange(n), self.right.astype(float), self.certainty
-        starts = np.cumsum([0, k, k, k, b, b, b, 1, 1])
-        columns = [
-            self.targets,
-            certain.predicted,
-            self.targets,
-            *[self.bins] * 3,
-            *[np.zeros(n, dtype=int)] * 3,
-        ]
-        ones = np.ones(n)
-        values = [
-            ones,
-            ones,
-            right,
-            ones,
-            right,
-            right - certain.confidence,
-            ones,
-            certain.log_loss,
-            certain.brier,
-        ]
-        place = np.concatenate([start + column for start, column in zip(starts, columns, strict=True)])
-        return sparse.csr_array(
-            (np.concatenate(values), (np.tile(rows, len(values)), place)), shape=(n, starts[-1] + 1)
-        )
-
-
-class _Sums:
-    """Sums over images, named: of the data, shape (1, ...), or of all resamples, shape (n_boot, ...)."""
-
-    def __init__(self, sums: np.ndarray, n_classes: int, n_bins: int) -> None:
-        k, b = n_classes, n_bins
-        parts = np.split(sums, np.cumsum([k, k, k, b, b, b, 1, 1]), axis=1)
-        self.true, self.predicted, self.hits, self.in_bin, self.bin_hits, self.bin_gaps = parts[:6]
-        self.n, self.log_loss, self.brier = (part[:, 0] for part in parts[6:])
-
-    def accuracy(self) -> np.ndarray:
-        return self.hits.sum(axis=1) / self.n
-
-    def recall(self) -> np.ndarray:
-        return _divide(self.hits, self.true)
-
-    def precision(self) -> np.ndarray:
-        return _divide(self.hits, self.predicted)
-
-    def f1(self) -> np.ndarray:
-        return np.where(self.true > 0, _divide(2 * self.hits, self.true + self.predicted), np.nan)
-
-
-def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
-
-
-def _mean_known(values: np.ndarray) -> np.ndarray:
-    """Return the mean of each row over what is not NaN."""
-    known = ~np.isnan(values)
-    return np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
 
 
 def evaluate_predictions(
@@ -150,36 +74,46 @@ def evaluate_predictions(
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
     logits, targets = _check_answers(logits, labels, classes)
-    certainty = compute_certainty(logits, targets)
-    units = find_units(None if groups is None else np.asarray(groups), len(targets))
     most_bins = max(1, min(n_bins, len(targets) // _LEAST_IN_BIN))
-    bins = bin_confidence(certainty.confidence, most_bins)
-    case = _Case(tuple(classes), targets, certainty, bins, units)
-    sums = sum_units(case.features(), units)
-    draws = resample_sums(sums, n_boot, make_rng(seed, "evaluation", "bootstrap"))
-    whole = np.asarray(sums.sum(axis=0))[None]
-    shape = len(case.classes), int(case.bins.max()) + 1
-    point, resampled = _Sums(whole, *shape), _Sums(draws, *shape)
+    case = _build_case(logits, targets, classes, groups, most_bins)
     ids = np.arange(len(targets)) if stimulus_ids is None else np.asarray(stimulus_ids)
+    settings = {
+        "level": level,
+        "n_boot": n_boot,
+        "n_bins": most_bins,
+        "seed": seed,
+        "units": case.units.name,
+        "n_units": len(case.units),
+        "n_images": len(targets),
+    }
+    scores, calibration = _score(case, level, n_boot, seed)
+    predictions = _list_predictions(case, ids, groups)
     return EvaluationResult(
-        classes=case.classes,
-        scores=(
-            *_score_overall(case, point, resampled, sums, level),
-            *_score_classes(case, point, resampled),
-        ),
-        predictions=_list_predictions(case, ids, groups),
-        calibration=_describe_bins(case, point, resampled, level),
-        settings={
-            "level": level,
-            "n_boot": n_boot,
-            "n_bins": most_bins,
-            "seed": seed,
-            "units": units.name,
-            "n_units": len(units),
-            "n_images": len(targets),
-        },
-        notes=_list_notes(case, level),
+        case.classes, scores, predictions, calibration, settings, _list_notes(case, level)
     )
+
+
+def _build_case(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    classes: Sequence[str],
+    groups: Sequence[str] | np.ndarray | None,
+    n_bins: int,
+) -> Case:
+    certainty = compute_certainty(logits, targets)
+    bins = bin_confidence(certainty.confidence, n_bins)
+    units = find_units(None if groups is None else np.asarray(groups), len(targets))
+    return Case(tuple(classes), targets, certainty, bins, units)
+
+
+def _score(case: Case, level: float, n_boot: int, seed: int) -> tuple[tuple[Score, ...], pd.DataFrame]:
+    """Return all scores with their resamples, and the bins of confidence."""
+    sums = sum_units(case.features(), case.units)
+    draws = resample_sums(sums, n_boot, make_rng(seed, "evaluation", "bootstrap"))
+    shape = len(case.classes), int(case.bins.max()) + 1
+    point, resampled = Sums(np.asarray(sums.sum(axis=0))[None], *shape), Sums(draws, *shape)
+    scores = (*_score_overall(case, point, resampled, sums, level), *_score_classes(case, point, resampled))
+    return scores, _describe_bins(case, point, resampled, level)
 
 
 def _check_answers(
@@ -205,9 +139,7 @@ def _check_answers(
     return logits, np.array([codes[name] for name in names])
 
 
-def _score_overall(
-    case: _Case, point: _Sums, draws: _Sums, sums: sparse.csr_array, level: float
-) -> list[Score]:
+def _score_overall(case: Case, point: Sums, draws: Sums, sums: sparse.csr_array, level: float) -> list[Score]:
     shares = point.true[0] / point.n[0]
     present, n = shares > 0, int(point.n[0])
     chance = 1 / present.sum()
@@ -218,7 +150,7 @@ def _score_overall(
     grouped = case.units.is_grouped
 
     def macro(values: np.ndarray, resampled: np.ndarray) -> Share:
-        draws_of_mean = _mean_known(resampled[:, present])
+        draws_of_mean = average_known(resampled[:, present])
         return Share(float(values[present].mean()), draws_of_mean, n_units, n, False, grouped, least)
 
     accuracy = float(point.accuracy()[0])
@@ -242,14 +174,14 @@ def _score_overall(
 
 
 def _mean_of(
-    total: np.ndarray, resampled: np.ndarray, point: _Sums, draws: _Sums, sums: sparse.csr_array, column: int
+    total: np.ndarray, resampled: np.ndarray, point: Sums, draws: Sums, sums: sparse.csr_array, column: int
 ) -> Mean:
     value = float(total[0] / point.n[0])
     by_unit = sums[:, [column, -3]].toarray()
     return Mean(value, resampled / draws.n, by_unit[:, 0] - value * by_unit[:, 1])
 
 
-def _score_classes(case: _Case, point: _Sums, draws: _Sums) -> list[Score]:
+def _score_classes(case: Case, point: Sums, draws: Sums) -> list[Score]:
     """Return recall, precision and F1 of each class that the labels show."""
     shares = point.true[0] / point.n[0]
     showing = _count_units(case, case.targets)
@@ -271,14 +203,14 @@ def _score_classes(case: _Case, point: _Sums, draws: _Sums) -> list[Score]:
     return scores
 
 
-def _count_units(case: _Case, codes: np.ndarray) -> np.ndarray:
+def _count_units(case: Case, codes: np.ndarray) -> np.ndarray:
     """Return in how many units each class of `codes` (n_images,) occurs, shape (n_classes,)."""
     pairs = np.unique(np.stack([case.units.codes, codes]), axis=1)
     return np.bincount(pairs[1], minlength=len(case.classes))
 
 
 def _list_predictions(
-    case: _Case, stimulus_ids: np.ndarray, groups: Sequence[str] | np.ndarray | None
+    case: Case, stimulus_ids: np.ndarray, groups: Sequence[str] | np.ndarray | None
 ) -> pd.DataFrame:
     names, certain = np.array(case.classes), case.certainty
     frame = pd.DataFrame(
@@ -290,11 +222,11 @@ def _list_predictions(
             "confidence": certain.confidence,
         }
     )
-    columns = {f"probability_{name}": certain.probabilities[:, code] for code, name in enumerate(names)}
-    return frame.assign(**columns)
+    columns = [f"probability_{name}" for name in case.classes]
+    return pd.concat([frame, pd.DataFrame(certain.probabilities, columns=columns)], axis=1)
 
 
-def _describe_bins(case: _Case, point: _Sums, draws: _Sums, level: float) -> pd.DataFrame:
+def _describe_bins(case: Case, point: Sums, draws: Sums, level: float) -> pd.DataFrame:
     """Return one row per bin of confidence: where it lies, how sure and how often right the network is."""
     rows = []
     for code in range(point.in_bin.shape[1]):
@@ -302,7 +234,7 @@ def _describe_bins(case: _Case, point: _Sums, draws: _Sums, level: float) -> pd.
         confidence, n = case.certainty.confidence[inside], int(inside.sum())
         n_units = len(np.unique(case.units.codes[inside]))
         value = float(point.bin_hits[0, code] / n)
-        resampled = _divide(draws.bin_hits[:, code], draws.in_bin[:, code])
+        resampled = divide(draws.bin_hits[:, code], draws.in_bin[:, code])
         share = Share(value, resampled, n_units, n, True, case.units.is_grouped, n_units)
         low, high = share.interval(level) or (np.nan, np.nan)
         rows.append((code, confidence.min(), confidence.max(), n, confidence.mean(), value, low, high))
@@ -310,7 +242,7 @@ def _describe_bins(case: _Case, point: _Sums, draws: _Sums, level: float) -> pd.
     return pd.DataFrame(rows, columns=columns)
 
 
-def _list_notes(case: _Case, level: float) -> list[str]:
+def _list_notes(case: Case, level: float) -> list[str]:
     """Return what a reader must know of this evaluation, in sentences."""
     per_class = _count_units(case, case.targets)
     absent = [name for name, count in zip(case.classes, per_class, strict=True) if count == 0]

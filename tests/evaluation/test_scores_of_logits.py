@@ -233,3 +233,12 @@ def test_wrong_input_is_named(answers, change, message):
 def test_classes_must_differ(classes):
     with pytest.raises(ValueError, match="two or more different names"):
         evaluate_predictions(np.zeros((3, len(classes))), ["a"] * 3, classes)
+
+
+def test_hundreds_of_classes_are_no_trouble(rng):
+    targets = rng.integers(0, 211, 900)
+    logits = rng.normal(size=(900, 211)) + 3 * np.eye(211)[targets]
+    names = [f"person{code}" for code in range(211)]
+    result = evaluate_predictions(logits, np.array(names)[targets], names, n_boot=50)
+    assert result["accuracy"] == pytest.approx((logits.argmax(axis=1) == targets).mean())
+    assert len(result.to_frame()) == 6 + 3 * len(np.unique(targets))
