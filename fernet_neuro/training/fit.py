@@ -157,6 +157,7 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
     table, val_table = select_tables(settings, table, val_table)
     task = TASKS[settings.task](settings, table, val_table)
     model = _build_model(settings, task)
+    _warn_of_known_people(settings, task)
     digests = {
         "stimuli": table.digest(),
         "val_stimuli": val_table.digest() if val_table is not None else None,
@@ -166,6 +167,28 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
         **task.input_digests(),
     }
     return _Inputs(task, model, digests)
+
+
+def _find_known_people(settings: TrainSettings) -> set[str]:
+    """Return whom the runs that weights come from were trained on, as far as they say."""
+    runs = [find_run(source) for source in settings.list_weight_sources()]
+    return set().union(*((run.read_train_identities() if run else None) or set() for run in runs))
+
+
+def _warn_of_known_people(settings: TrainSettings, task: TrainingTask) -> None:
+    """Say if people are held out whom the weights that training starts from have seen."""
+    if task.val_table is None:
+        return
+    held_out = set(task.val_table.factor("identity", complete=False).tolist()) - {""}
+    known = held_out & _find_known_people(settings)
+    if known and not held_out & task.train_identities():
+        _logger.warning(
+            "%d of the %d people who validate were trained on in runs that weights come from (first: %r); "
+            "their validation is no test on new people. The same seed and val_share hold out the same ones.",
+            len(known),
+            len(held_out),
+            min(known),
+        )
 
 
 def _build_model(settings: TrainSettings, task: TrainingTask) -> LayeredModel:
@@ -336,12 +359,10 @@ def _finish(
 
 def _describe(settings: TrainSettings, inputs: _Inputs, accelerator: Accelerator) -> dict[str, Any]:
     parameters = inputs.model.module.parameters()
-    runs = [find_run(source) for source in settings.list_weight_sources()]
-    known = [(run.read_train_identities() if run else None) or set() for run in runs]
     return {
         "task": inputs.task.describe(),
         # With those of the runs that weights came from: a test on any of them would be on known people.
-        "train_identities": sorted(inputs.task.train_identities().union(*known)),
+        "train_identities": sorted(inputs.task.train_identities() | _find_known_people(settings)),
         "digests": inputs.digests,
         "n_parameters": sum(parameter.numel() for parameter in parameters),
         "n_processes": accelerator.num_processes,

@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+from fernet_neuro._utils.config import write_settings
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.models.dual_pathway import ConceptFeatures
 from fernet_neuro.models.weights import load_model
@@ -255,6 +258,16 @@ def test_a_frozen_trunk_with_random_weights_is_said(tmp_path, faces, recipe, cap
     assert "the frozen non-emotion trunk has random weights" in caplog.text
 
 
+def test_held_out_people_whom_a_trunk_knows_are_said(tmp_path, faces, recipe, caplog):
+    one = recipe({"epochs": 1, "val_share": 0.17})
+    fit(one, tmp_path / "run", table=faces.select(identity=["p0", "p1", "p2"]), device="cpu")
+    assert "1 of the 1 people who validate were trained on in runs that weights come from" in caplog.text
+    caplog.clear()
+    alone = recipe({"epochs": 1, "val_share": 0.17}, non_emotion_weights=None)
+    fit(alone, tmp_path / "alone", table=faces, device="cpu")
+    assert "people who validate" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("changes", "concepts", "message"),
     [
@@ -340,6 +353,30 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, faces, recipe):
     logs = [pd.read_csv(folder / "log.csv") for folder in (whole, out)]
     steady = [column for column in logs[0] if column not in ("images_per_s", "seconds")]
     pd.testing.assert_frame_equal(logs[0][steady], logs[1][steady], check_exact=True)
+
+
+LAUNCH = """
+import sys
+from accelerate import debug_launcher
+from fernet_neuro._utils.config import read_settings
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.fit import fit
+
+debug_launcher(fit, (read_settings(TrainSettings, sys.argv[1]), sys.argv[2]), num_processes=2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("concepts", [{}, {"orthogonality_weight": 0, "confidence": False}])
+def test_two_processes_train_it_together(tmp_path, faces, recipe, concepts):
+    settings = recipe({"stimuli": str(faces.root / "table.csv"), "epochs": 2}, **concepts)
+    write_settings(settings, tmp_path / "recipe.yaml")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    command = [sys.executable, "-c", LAUNCH, str(tmp_path / "recipe.yaml"), str(tmp_path / "run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert _read_record(tmp_path / "run")["n_processes"] == 2
+    assert pd.read_csv(tmp_path / "run" / "log.csv")["loss"].notna().all()
 
 
 def test_a_run_whose_trunk_changed_is_not_gone_on_with(tmp_path, faces, recipe):

@@ -5,12 +5,27 @@ import pytest
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.training.config import TrainSettings, explain_changes
 
-RECIPES = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"))
+CONFIGS = Path(__file__).parents[2] / "configs"
+RECIPES = sorted([*(CONFIGS / "train").glob("*.yaml"), *(CONFIGS / "crpn" / "train").glob("*.yaml")])
 
 
 def test_recipes_are_shipped():
     names = {path.stem for path in RECIPES}
     assert {"identification", "verification", "expression", "lfw_siamese", "lab_densenet"} <= names
+    stage_1 = {f"conceptual_{data}" for data in ("rafdb", "affectnet7", "ra", "imagen", "rendered")}
+    assert {*stage_1, "identity_readout"} <= names
+
+
+@pytest.mark.parametrize("data", ["rafdb", "affectnet7", "ra"])
+def test_stage_1_has_the_papers_settings(data):
+    settings = read_settings(TrainSettings, CONFIGS / "crpn" / "train" / f"conceptual_{data}.yaml")
+    concepts = settings.concepts
+    weights = (concepts.orthogonality_weight, concepts.confidence_weight, concepts.contrastive_weight)
+    assert weights == (0.1, 1, 0.01)
+    assert (settings.optimiser, settings.lr, settings.weight_decay) == ("adam", 1e-4, 1e-5)
+    assert (settings.betas, settings.batch_size, settings.epochs) == ((0.5, 0.999), 64, 100)
+    assert (settings.schedule, settings.cycle_length, settings.cycle_unit) == ("cosine-cycle", 5, "epoch")
+    assert settings.select == {"split": "train"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
