@@ -1,0 +1,426 @@
+"""Representational dissimilarity matrices, labelled by stimulus and by where they come from: `RDMSet`.
+
+What belongs here: the noun, its reordering and its averages; files are in `io`, distances in `distances`.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.validation import format_options, suggest
+from fernet_neuro.exceptions import AlignmentError, StoreError
+from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors, take_pairs, vectors_to_squares
+from fernet_neuro.stimuli import table as stimulus_table
+from fernet_neuro.stimuli._columns import to_canonical
+from fernet_neuro.typing import PathLike
+
+if TYPE_CHECKING:
+    import rsatoolbox
+
+FORMAT = "fernet-neuro rdms"
+FORMAT_VERSION = 1
+#: Columns that name an RDM alone, in order of preference; then those that name it together.
+_NAME_COLUMNS = ("name", "model", "layer")
+_NAME_PARTS = ("roi", "subject", "session")
+
+
+@dataclass(frozen=True, eq=False)
+class RDMSet:
+    """Several RDMs of the same stimuli, one row each.
+
+    Parameters
+    ----------
+    dissimilarities : ndarray of shape (n_rdms, n_pairs), float64
+        Pairs in the order of ``np.triu_indices(n_stimuli, 1)``; NaN where a pair is missing. Never edit it.
+    stimulus_ids : ndarray of str of shape (n_stimuli,)
+        Unique; their order is part of the value.
+    table : DataFrame of shape (n_rdms, n_columns), default=no columns
+        What each RDM is of: columns such as ``layer``, ``subject``, ``session``, ``roi``, ``model`` and
+        ``name``. A column is bool, int64 or float64 where all its values are, and text otherwise.
+    distance : str, default=""
+        Name as in ``distances.DISTANCES``, or of what else was measured; empty where unknown.
+    unit : str, default=""
+        Unit of the dissimilarities; empty where unknown.
+    n_channels : int or None
+        How many voxels or units the patterns had, where known.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit together, an id occurs twice or a value is infinite.
+
+    Examples
+    --------
+    >>> rdms = RDMSet(np.array([[0.1, 0.2, 0.3]]), np.array(["a", "b", "c"]))
+    >>> rdms.align_to(["c", "a"]).dissimilarities
+    array([[0.2]])
+    """
+
+    dissimilarities: np.ndarray
+    stimulus_ids: np.ndarray
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    distance: str = ""
+    unit: str = ""
+    n_channels: int | None = None
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.dissimilarities, dtype=np.float64)
+        ids = np.asarray(self.stimulus_ids, dtype=str)
+        if values.ndim != 2 or ids.ndim != 1 or count_stimuli(values.shape[-1]) != len(ids):
+            n_pairs = len(ids) * (len(ids) - 1) // 2
+            raise ValueError(
+                f"dissimilarities must be (n_rdms, n_pairs), {n_pairs} pairs for {len(ids)} stimulus ids; "
+                f"got {values.shape}. Use RDMSet.from_squares for square matrices."
+            )
+        _check_unique(ids)
+        table = _as_table(self.table, len(values))
+        for row, vector in enumerate(values):
+            if np.isinf(vector).any():
+                raise ValueError(
+                    f"dissimilarities of RDM {row} are infinite somewhere; a missing pair is NaN."
+                )
+        for name, value in (("dissimilarities", values), ("stimulus_ids", ids), ("table", table)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_squares(
+        cls,
+        squares: np.ndarray,
+        stimulus_ids: Iterable[str],
+        table: pd.DataFrame | None = None,
+        **labels: Any,
+    ) -> "RDMSet":
+        """Return the set of symmetric matrices of shape (n_rdms, n_stimuli, n_stimuli) or one of them.
+
+        The diagonal must be 0 or NaN. `labels` are ``distance``, ``unit`` and ``n_channels``.
+
+        Raises
+        ------
+        ValueError
+            If a matrix is not symmetric, or its diagonal holds anything else.
+        """
+        matrices = np.asarray(squares, dtype=np.float64)
+        vectors = squares_to_vectors(matrices[None] if matrices.ndim == 2 else matrices)
+        ids = np.array(list(stimulus_ids), dtype=str)
+        return cls(vectors, ids, pd.DataFrame() if table is None else table, **labels)
+
+    @property
+    def n_rdms(self) -> int:
+        """Number of RDMs."""
+        return self.dissimilarities.shape[0]
+
+    @property
+    def n_stimuli(self) -> int:
+        """Number of stimuli."""
+        return len(self.stimulus_ids)
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs of stimuli."""
+        return self.dissimilarities.shape[1]
+
+    @property
+    def names(self) -> list[str]:
+        """A name of each RDM, from the first of the columns that tell them apart, or its number.
+
+        Looked for are ``name``, ``model``, ``layer``; then ``roi``, ``subject`` and ``session`` together;
+        then all columns together.
+        """
+        parts = [column for column in _NAME_PARTS if column in self.table]
+        choices = [[column] for column in _NAME_COLUMNS if column in self.table]
+        for columns in [*choices, parts, list(self.table)]:
+            joined = [" | ".join(map(str, row)) for row in self.table[columns].itertuples(index=False)]
+            if columns and len(set(joined)) == len(joined):
+                return joined
+        return [f"RDM {row}" for row in range(self.n_rdms)]
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether stimuli, their order, tables, labels and all values are equal."""
+        if not isinstance(other, RDMSet):
+            return NotImplemented
+        return (
+            (self.distance, self.unit, self.n_channels) == (other.distance, other.unit, other.n_channels)
+            and np.array_equal(self.stimulus_ids, other.stimulus_ids)
+            and self.table.equals(other.table)
+            and np.array_equal(self.dissimilarities, other.dissimilarities, equal_nan=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
+
+    def to_squares(self) -> np.ndarray:
+        """Return the matrices (n_rdms, n_stimuli, n_stimuli), with 0 on the diagonal."""
+        return vectors_to_squares(self.dissimilarities, self.n_stimuli)
+
+    def take(self, rows: Sequence[int] | Sequence[bool] | np.ndarray) -> "RDMSet":
+        """Return the RDMs of a mask or of row numbers, in their order."""
+        index = np.arange(self.n_rdms)[np.asarray(rows)]
+        return self._with(self.dissimilarities[index], table=self.table.iloc[index])
+
+    def select(self, **columns: object) -> "RDMSet":
+        """Return the RDMs whose columns have one of the given values.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or no RDM is left; the message says which there are.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"layer": ["conv1", "fc"]})
+        >>> rdms = RDMSet(np.array([[1.0], [2.0]]), np.array(["a", "b"]), table)
+        >>> rdms.select(layer="fc").dissimilarities
+        array([[2.]])
+        """
+        keep = np.ones(self.n_rdms, dtype=bool)
+        for name, wanted in columns.items():
+            values = self._column(name)
+            single = isinstance(wanted, str) or not isinstance(wanted, Iterable)
+            options = [str(option) for option in ([wanted] if single else wanted)]  # type: ignore[union-attr]
+            found = values.astype(str).isin(options).to_numpy()
+            if not found.any():
+                have = list(dict.fromkeys(values.astype(str)))
+                raise ValueError(
+                    f"no RDM has {name}={options[0]!r}; there are: {format_options(have)}."
+                    f"{suggest(options[0], have)}"
+                )
+            keep &= found
+        if not keep.any():
+            raise ValueError(f"no RDM has all of {columns}.")
+        return self.take(keep)
+
+    def align_to(self, stimulus_ids: Iterable[str]) -> "RDMSet":
+        """Return the RDMs over `stimulus_ids`, in that order: the one explicit way to reorder or leave out.
+
+        Raises
+        ------
+        AlignmentError
+            If an id is not among the stimuli.
+        ValueError
+            If an id is named twice.
+        """
+        position = {name: row for row, name in enumerate(self.stimulus_ids.tolist())}
+        wanted = [str(name) for name in stimulus_ids]
+        absent = [name for name in wanted if name not in position]
+        if absent:
+            raise AlignmentError(
+                f"the RDMs have no {len(absent)} of the stimulus ids (first: {absent[0]!r})."
+                f"{suggest(absent[0], position)}"
+            )
+        if wanted == list(position):
+            return self
+        _check_unique(np.array(wanted, dtype=str))
+        order = np.array([position[name] for name in wanted], dtype=int)
+        vectors = take_pairs(self.dissimilarities, self.n_stimuli, order)
+        return self._with(vectors, stimulus_ids=self.stimulus_ids[order])
+
+    def mean(self, by: str | Sequence[str] | None = None) -> "RDMSet":
+        """Return the mean RDM, or with `by` that of each group with equal values in those columns.
+
+        A pair that is missing in some RDMs is the mean of those that have it; missing in all, it is missing.
+        Groups keep their order; columns that are constant inside every group are kept.
+
+        Raises
+        ------
+        ValueError
+            If a column of `by` does not exist.
+        """
+        columns = [by] if isinstance(by, str) else list(by or ())
+        keys = list(zip(*(self._column(name) for name in columns), strict=True)) or [()] * self.n_rdms
+        groups: dict[tuple, list[int]] = {}
+        for row, key in enumerate(keys):
+            groups.setdefault(key, []).append(row)
+        vectors = np.stack([_mean_of(self.dissimilarities[rows]) for rows in groups.values()])
+        kept = [name for name in self.table if _is_constant(self.table[name], groups.values())]
+        first = [rows[0] for rows in groups.values()]
+        return self._with(vectors, table=self.table[kept].iloc[first])
+
+    def save(self, path: PathLike) -> None:
+        """Write the set as one ``.npz`` file, complete or not at all; `load` gives an equal set."""
+        labels = {"distance": self.distance, "unit": self.unit, "n_channels": self.n_channels}
+        header = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            **labels,
+            "table": self.table.astype(object).to_dict(orient="list"),
+        }
+        with atomic_file(path) as temporary, temporary.open("wb") as handle:
+            np.savez(
+                handle,
+                header=np.array(json.dumps(header)),
+                stimulus_ids=self.stimulus_ids,
+                dissimilarities=self.dissimilarities,
+            )
+
+    @classmethod
+    def load(cls, path: PathLike) -> "RDMSet":
+        """Read a file that `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            If it is missing, damaged or of another format; ``io.read_rdms`` reads other formats.
+        """
+        try:
+            return from_archive(read_archive(path))
+        except (KeyError, ValueError) as error:
+            raise StoreError(f"RDM file {path} cannot be read: {error}") from error
+
+    def to_rsatoolbox(self) -> "rsatoolbox.rdm.RDMs":
+        """Return a copy as ``rsatoolbox.rdm.RDMs``, with ``stimulus_id`` as its pattern descriptor."""
+        from fernet_neuro.rsa import _rsatoolbox
+
+        return _rsatoolbox.to_rsatoolbox(self)
+
+    @classmethod
+    def from_rsatoolbox(cls, rdms: "rsatoolbox.rdm.RDMs", stimuli: str | None = None) -> "RDMSet":
+        """Return a copy of ``rsatoolbox.rdm.RDMs``; `stimuli` names the pattern descriptor with the ids."""
+        from fernet_neuro.rsa import _rsatoolbox
+
+        return _rsatoolbox.from_rsatoolbox(rdms, stimuli)
+
+    def _with(self, dissimilarities: np.ndarray, **changes: Any) -> "RDMSet":
+        fields = {"stimulus_ids": self.stimulus_ids, "table": self.table, **changes}
+        labels = {"distance": self.distance, "unit": self.unit, "n_channels": self.n_channels}
+        return RDMSet(dissimilarities, **{**labels, **fields})
+
+    def _column(self, name: str) -> pd.Series:
+        if name not in self.table:
+            raise ValueError(
+                f"the RDMs have no column {name!r}; they have: {format_options(self.table) or 'none'}."
+                f"{suggest(name, self.table)}"
+            )
+        return self.table[name]
+
+
+def concat_rdms(sets: Sequence[RDMSet]) -> RDMSet:
+    """Return one set with the RDMs of all, in order.
+
+    Where the sets differ in distance or unit, the result's is ``"mixed"``, and the distance goes to a column
+    ``distance``.
+
+    Raises
+    ------
+    AlignmentError
+        If two sets are of different stimuli, or of the same in another order.
+    ValueError
+        If there are none.
+    """
+    if not sets:
+        raise ValueError("concat_rdms needs at least one set of RDMs; got none.")
+    for number, (one, other) in enumerate(pairwise(sets)):
+        check_same_stimuli(one, other, (f"set {number}", f"set {number + 1}"))
+    frames = [rdms.table for rdms in sets]
+    distances, units = {rdms.distance for rdms in sets}, {rdms.unit for rdms in sets}
+    channels = {rdms.n_channels for rdms in sets}
+    if len(distances) > 1:
+        frames = [
+            rdms.table if "distance" in rdms.table else rdms.table.assign(distance=rdms.distance)
+            for rdms in sets
+        ]
+    return RDMSet(
+        np.concatenate([rdms.dissimilarities for rdms in sets]),
+        sets[0].stimulus_ids,
+        pd.concat([frame.astype(object) for frame in frames], ignore_index=True),
+        distance=distances.pop() if len(distances) == 1 else "mixed",
+        unit=units.pop() if len(units) == 1 else "mixed",
+        n_channels=channels.pop() if len(channels) == 1 else None,
+    )
+
+
+def check_same_stimuli(
+    first: RDMSet, second: RDMSet, names: tuple[str, str] = ("the first RDMs", "the second RDMs")
+) -> None:
+    """Raise unless two sets are of the same stimuli in the same order.
+
+    Raises
+    ------
+    AlignmentError
+        Naming the first stimulus that only one of them has, or the first place at which the order differs.
+    """
+    left, right = first.stimulus_ids, second.stimulus_ids
+    if np.array_equal(left, right):
+        return
+    for ids, others, (name, other) in ((left, right, names), (right, left, names[::-1])):
+        only = ids[~np.isin(ids, others)]
+        if len(only):
+            raise AlignmentError(
+                f"{name} and {other} are of different stimuli: {len(only)} of {len(ids)} in {name} are not "
+                f"in {other} (first: {str(only[0])!r}); use align_to(ids) to keep the common ones."
+            )
+    stimulus_table.check_same_stimuli(left, right, names)
+
+
+def read_archive(path: PathLike) -> dict[str, np.ndarray]:
+    """Return the arrays of an ``.npz`` file by name; pickled objects are never opened.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, damaged, of another kind, or holds objects.
+    """
+    if not Path(path).is_file():
+        raise StoreError(f"RDM file {path} does not exist.")
+    try:
+        with Path(path).open("rb") as handle, zipfile.ZipFile(handle) as archive:
+            return {
+                name.removesuffix(".npy"): np.lib.format.read_array(archive.open(name), allow_pickle=False)
+                for name in archive.namelist()
+            }
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+        raise StoreError(f"RDM file {path} cannot be read: {error}") from error
+
+
+def from_archive(archive: Mapping[str, np.ndarray]) -> RDMSet:
+    """Return the set whose arrays `RDMSet.save` put into an archive.
+
+    Raises
+    ------
+    ValueError
+        If the archive is of another format or version.
+    """
+    header = json.loads(str(archive["header"][()])) if "header" in archive else {}
+    if header.get("format") != FORMAT or header.get("version") != FORMAT_VERSION:
+        raise ValueError(f"it is not of the format {FORMAT!r}, version {FORMAT_VERSION}")
+    return RDMSet(
+        archive["dissimilarities"],
+        archive["stimulus_ids"],
+        pd.DataFrame(header["table"]),
+        distance=header["distance"],
+        unit=header["unit"],
+        n_channels=header["n_channels"],
+    )
+
+
+def _as_table(table: pd.DataFrame, n_rdms: int) -> pd.DataFrame:
+    frame = table.reset_index(drop=True)
+    if not len(frame.columns):
+        return pd.DataFrame(index=pd.RangeIndex(n_rdms))
+    if len(frame) != n_rdms:
+        raise ValueError(f"table must have one row per RDM, {n_rdms}; got {len(frame)}.")
+    frame.columns = pd.Index([str(column) for column in frame.columns], dtype=object)
+    return pd.DataFrame({column: to_canonical(frame[column]) for column in frame})
+
+
+def _check_unique(ids: np.ndarray) -> None:
+    names, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"stimulus_ids must be unique; {str(names[counts > 1][0])!r} occurs twice.")
+
+
+def _mean_of(vectors: np.ndarray) -> np.ndarray:
+    present = ~np.isnan(vectors)
+    counts = present.sum(axis=0)
+    sums = np.where(present, vectors, 0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _is_constant(column: pd.Series, groups: Iterable[list[int]]) -> bool:
+    return all(len(column.iloc[rows].drop_duplicates()) == 1 for rows in groups)
