@@ -13,6 +13,14 @@ from fernet_neuro._utils.validation import check_option
 from fernet_neuro.experiments.config import TransferSettings
 from fernet_neuro.experiments.dual_pathway import run_dual_pathway
 from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
+from fernet_neuro.experiments.dual_pathway_figures import run_feature_maps
+from fernet_neuro.experiments.dual_pathway_figures_config import (
+    FeatureMapsSettings,
+    IdentitySettings,
+    StylesSettings,
+)
+from fernet_neuro.experiments.dual_pathway_figures_identity import run_identity
+from fernet_neuro.experiments.dual_pathway_figures_styles import run_styles
 from fernet_neuro.experiments.transfer import run_transfer
 from fernet_neuro.typing import PathLike
 
@@ -29,6 +37,9 @@ class Experiment:
 EXPERIMENTS: dict[str, Experiment] = {
     "identity-to-expression": Experiment(TransferSettings, run_transfer),
     "dual-pathway": Experiment(DualPathwaySettings, run_dual_pathway),
+    "crpn-fig2": Experiment(FeatureMapsSettings, run_feature_maps),
+    "crpn-fig3": Experiment(StylesSettings, run_styles),
+    "crpn-fig4": Experiment(IdentitySettings, run_identity),
 }
 
 

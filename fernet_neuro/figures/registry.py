@@ -13,6 +13,10 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures import (
     architecture,
     confusion,
+    crpn_fig1,
+    crpn_fig2,
+    crpn_fig3,
+    crpn_fig4,
     crpn_tables,
     embedding_maps,
     evaluation,
@@ -35,6 +39,10 @@ FIGURES: dict[str, FigureSpec] = {
         embedding_maps,
         evaluation,
         crpn_tables,
+        crpn_fig1,
+        crpn_fig2,
+        crpn_fig3,
+        crpn_fig4,
     )
 }
 

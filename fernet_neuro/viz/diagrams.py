@@ -12,12 +12,24 @@ STATES: dict[str, tuple[str, str, str]] = {
     "value": ("#FFFFFF", "#4D4D4D", "-"),
     "removed": ("#FFFFFF", "#8A8A8A", "--"),
     "retrained": ("#F9DECB", "#D55E00", "-"),
+    "learnt": ("#F9DECB", "#D55E00", "-"),
+    "fixed": ("#CFE3F1", "#0072B2", "-"),
+    "memory": ("#D9F0E6", "#00785A", "-"),
+    "loss": ("#FFF6D6", "#7A5C00", "-"),
 }
+#: Hatches of those that must be told apart without colour.
+_HATCHES = {"fixed": "/////"}
 _STATE_LABELS = {
     "frozen": "trained on faces, then frozen",
     "removed": "used in training, then removed",
     "retrained": "new layer, trained for the read-out",
+    "learnt": "learns",
+    "fixed": "frozen",
+    "value": "feature or score",
+    "memory": "kept between the stages",
+    "loss": "term of the loss",
 }
+_READOUT_STATES = ("frozen", "removed", "retrained")
 
 
 def plot_diagram(blocks: pd.DataFrame, ax: Axes) -> Axes:
@@ -47,11 +59,17 @@ def plot_diagram(blocks: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def diagram_legend() -> list[Patch]:
-    """Return the legend's handles: what happens to the weights."""
+def diagram_legend(states: tuple[str, ...] = _READOUT_STATES) -> list[Patch]:
+    """Return the legend's handles of `states`: what happens to the weights."""
     return [
-        Patch(facecolor=STATES[state][0], edgecolor=STATES[state][1], ls=STATES[state][2], label=label)
-        for state, label in _STATE_LABELS.items()
+        Patch(
+            facecolor=STATES[state][0],
+            edgecolor=STATES[state][1],
+            ls=STATES[state][2],
+            hatch=_HATCHES.get(state),
+            label=_STATE_LABELS[state],
+        )
+        for state in states
     ]
 
 
@@ -68,14 +86,17 @@ def _draw_block(ax: Axes, block: object) -> None:
             edgecolor=edge,
             linestyle=dashes,
             linewidth=0.8,
+            hatch=_HATCHES.get(block.state),
             zorder=2,
             gid=f"block:{block.block}",
         )
     )
     colour = "#6B6B6B" if block.state == "removed" else "#111111"
-    ax.text(
+    name = ax.text(
         block.x, block.y, block.label, ha="center", va="center", fontsize=6.5, color=colour, linespacing=1.15
     )
+    if block.state in _HATCHES:
+        name.set_bbox({"boxstyle": "square,pad=0.2", "facecolor": face, "edgecolor": "none"})
     ax.text(
         block.x,
         bottom - 1.0,

@@ -146,54 +146,111 @@ def write_evaluation(folder: Path, n_seeds: int = 2, n_images: int = 210) -> Pat
     return EvaluationReport.from_results(results, means=means).save(folder)
 
 
-def write_maps(folder: Path, rng: np.random.Generator, n_identities: int = 15) -> None:
-    """Write made-up maps of two layers at two perplexities."""
+def write_maps(
+    folder: Path,
+    rng: np.random.Generator,
+    n_identities: int = 15,
+    layers: tuple[str, ...] = ("emotion", "non_emotion"),
+    second: str = "identity",
+    perplexities: tuple[float, ...] = (30.0, 10.0),
+    **said: object,
+) -> None:
+    """Write made-up maps of layers, judged by expression and a second factor; `said` is of the networks."""
     people = np.repeat([f"id{number:02d}" for number in range(n_identities)], 2 * len(EXPRESSIONS))
     expressions = np.tile(np.repeat(EXPRESSIONS, 2), n_identities)
     ids = [f"s{number:03d}" for number in range(len(people))]
     points, scores = [], []
-    for layer in ("emotion", "non_emotion"):
-        scores += [("features", np.nan, layer, *row) for row in _made_up_scores(layer, rng)]
-        for perplexity in (30.0, 10.0):
+    for layer in layers:
+        scores += [("features", np.nan, layer, *row) for row in _made_up_scores(layer, rng, second)]
+        for perplexity in perplexities:
             x, y = rng.normal(0, 20, (2, len(people)))
             labels = {"identity": people, "expression": expressions, "view": "straight", "session": "A"}
+            labels |= {second: np.resize(["shaded", "drawn"], len(ids))} if second == "style" else {}
             frame = pd.DataFrame({"stimulus_id": ids, "layer": layer, "method": "tsne", "x": x, "y": y})
             points.append(frame.assign(perplexity=perplexity, **labels))
-            scores += [("map", perplexity, layer, *row) for row in _made_up_scores(layer, rng)]
+            scores += [("map", perplexity, layer, *row) for row in _made_up_scores(layer, rng, second)]
             scores.append(("map", perplexity, layer, "", "trustworthiness", 0.97, np.nan))
     columns = ["space", "perplexity", "layer", "factor", "measure", "value", "chance_level"]
     quality = pd.DataFrame(scores, columns=columns)
     judged = quality["factor"] != ""
     quality = quality.assign(
         method=np.where(quality["space"] == "map", "tsne", ""),
-        across=quality["factor"].map({"expression": "identity", "identity": "expression", "": ""}),
+        across=quality["factor"].map(HELD_OUT | {"": ""}),
         n_neighbours=10, n_stimuli=len(people), n_classes=7, seed=0, chance_corrected=0.1,
         low=quality["value"] - 0.05, high=quality["value"] + 0.02, null_mean=quality["chance_level"],
         null_q95=quality["chance_level"] + 0.03, p_value=0.02, p_value_max=quality["value"].lt(0.3) * 0.2,
         interval=np.where(judged, f"{n_identities} identities", ""), n_permutations=1000 * judged,
     )  # fmt: skip
     settings = {
-        "factors": {name: {"permute_within": within} for name, within in HELD_OUT.items()},
-        "perplexities": [30.0, 10.0],
+        "factors": {name: {"permute_within": HELD_OUT[name]} for name in ("expression", second)},
+        "perplexities": list(perplexities),
         "maps": [{"n_pca": 50}],
         "seed": 0,
+        **said,
     }
     EmbeddingResult(pd.concat(points, ignore_index=True), quality, settings).save(folder)
 
 
-HELD_OUT = {"expression": "identity", "identity": "expression"}
+HELD_OUT = {"expression": "identity", "identity": "expression", "style": "identity"}
 
 
-def _made_up_scores(layer: str, rng: np.random.Generator) -> list[tuple]:
+def _made_up_scores(layer: str, rng: np.random.Generator, second: str) -> list[tuple]:
     """Return factor, measure, value and chance level; the emotion layer carries expression."""
     rows = []
-    for factor, chance in (("expression", 1 / 7), ("identity", 1 / 15)):
+    for factor, chance in (("expression", 1 / 7), (second, 1 / 15)):
         carried = (layer == "emotion") == (factor == "expression")
         rows += [
             (factor, measure, float(chance + 0.6 * carried + rng.uniform(0, 0.05)), chance)
             for measure in ("neighbour_purity", "knn_balanced_accuracy")
         ]
     return rows
+
+
+def write_network_maps(folder: Path, layers: tuple[str, ...], second: str, n_seeds: int = 3) -> None:
+    """Write maps of one layer of several networks, for each training seed."""
+    for seed in range(n_seeds):
+        networks = {
+            layer: {"variant": "recommended", "seed": seed, "n_train": 840 + place, "epoch": 20}
+            for place, layer in enumerate(layers)
+        }
+        rng = np.random.default_rng(4602 + seed)
+        said = {"networks": networks, "faces": "rendered faces"}
+        write_maps(folder / f"seed{seed}", rng, 12, layers, second, (30.0,), **said)
+
+
+def write_accuracies(path: Path, names: list[dict[str, str]], units: str, n_seeds: int = 3) -> None:
+    """Write made-up scores of networks: each seed, and their mean with both intervals."""
+    rng, rows = np.random.default_rng(5602), []
+    for name in names:
+        for metric in ("accuracy", "mean_class_accuracy"):
+            values = rng.uniform(0.6, 0.8, n_seeds)
+            case = {**name, "variant": "recommended", "metric": metric, "n": 168, "chance_level": 1 / 7}
+            seeds = [(str(seed), value, units, 0.05) for seed, value in enumerate(values)]
+            means = [("mean", values.mean(), units, 0.04), ("mean", values.mean(), "training seeds", 0.07)]
+            rows += [
+                {**case, "seed": seed, "value": value, "low": value - half, "high": value + half}
+                | {"interval": over, "n_units": 12}
+                for seed, value, over, half in [*seeds, *(means if n_seeds > 1 else [])]
+            ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
+def write_styles(folder: Path, n_seeds: int = 3) -> None:
+    """Write what a made-up experiment with two styles of faces leaves."""
+    styles = ("shaded", "drawn")
+    write_network_maps(folder / "maps", styles, "style", n_seeds)
+    names = [{"trained": trained, "tested": tested} for trained in styles for tested in styles]
+    write_accuracies(folder / "accuracies.csv", names, "identities", n_seeds)
+
+
+def write_identity(folder: Path, modes: tuple[str, ...] = ("non_emotion", "all"), n_seeds: int = 3) -> None:
+    """Write what a made-up identity read-out leaves."""
+    networks = ("before", *modes)
+    write_network_maps(folder / "maps", networks, "identity", n_seeds)
+    names = [{"network": name, "method": "nearest mean"} for name in networks]
+    names += [{"network": name, "method": "read-out"} for name in modes]
+    write_accuracies(folder / "accuracies.csv", names, "poses", n_seeds)
 
 
 def write_grid(folder: Path, n_seeds: int = 3) -> None:
@@ -233,6 +290,8 @@ def write_results(folder: Path) -> Path:
     write_evaluation(folder / "evaluation")
     write_maps(folder / "maps", np.random.default_rng(2602))
     write_grid(folder)
+    write_styles(folder / "styles")
+    write_identity(folder / "identity")
     return folder
 
 

@@ -1,0 +1,71 @@
+"""Figure 2 of the dual-pathway network, from faces to picture, and all of its figures by name.
+
+What belongs here: the order of the stages of Figure 2; those of Figures 3 and 4 are in
+`dual_pathway_figures_styles` and `dual_pathway_figures_identity`.
+"""
+
+import logging
+from pathlib import Path
+
+from fernet_neuro.experiments.dual_pathway_figures_config import FeatureMapsSettings
+from fernet_neuro.experiments.dual_pathway_figures_parts import (
+    FEATURE_LAYERS,
+    Work,
+    check_maps,
+    finish,
+    make_concept_maps,
+    train_pathway,
+)
+from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.stimuli.splits import check_disjoint
+from fernet_neuro.typing import PathLike
+
+logger = logging.getLogger(__name__)
+
+
+def run_feature_maps(
+    settings: FeatureMapsSettings,
+    out: PathLike,
+    *,
+    resume: bool = False,
+    n_jobs: int = 1,
+    verbose: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Make Figure 2 into the folder `out` and return the path of its ``index.html``.
+
+    Parameters
+    ----------
+    settings : FeatureMapsSettings
+        The recipe; kept as ``recipe.yaml``.
+    out : path
+        Results folder: ``stimuli/ runs/ maps/ figures/ index.html``; with several seeds the maps of all but
+        the lowest lie in ``maps/seed<k>``.
+    resume : bool
+        Go on in a folder that the same recipe began; finished stages are not run again.
+
+    Raises
+    ------
+    StoreError
+        If `out` holds something and `resume` is off, or was begun with another recipe.
+    StimulusError
+        If the test shows people of the training stimuli, or cannot be judged by expression and identity.
+    """
+    folder = Path(out)
+    claim_folder(folder, settings, resume)
+    work = Work(folder, n_jobs, verbose, device)
+    logger.info("1/4 stimuli")
+    train = open_stimuli(settings.stimuli, folder / "stimuli" / "train", n_jobs, verbose)
+    test = open_stimuli(settings.test, folder / "stimuli" / "test", n_jobs, verbose)
+    people = [set(table.factor("identity", complete=False).tolist()) - {""} for table in (train, test)]
+    check_disjoint(*people, "identity")
+    check_maps(test, FEATURE_LAYERS, (), settings.maps)
+    for number, seed in enumerate(sorted(settings.seeds)):
+        logger.info("2/4 training, seed %d", seed)
+        run = train_pathway(work, settings, train, seed)
+        logger.info("3/4 maps, seed %d", seed)
+        place = folder / "maps" / (f"seed{seed}" if number else "")
+        make_concept_maps(run, test, place, maps=settings.maps, verbose=verbose, device=device)
+    logger.info("4/4 figure and page")
+    lead = "Features of two encoders for faces of people whom neither has seen."
+    return finish(work, "crpn-fig2", "Emotion against non-emotion features", lead)
