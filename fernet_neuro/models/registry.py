@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fernet_neuro._utils.validation import check_option, check_type, format_options, suggest
+from fernet_neuro._utils.validation import check_option, check_range, check_type, format_options, suggest
 from fernet_neuro.models import densenet, dual_pathway, resnet, siamese, sources, swin
 from fernet_neuro.models.blueprint import Blueprint, Trunk, centred_preprocessing, check_common_options
 from fernet_neuro.models.card import ModelCard
@@ -107,10 +107,15 @@ def _build_perceptual(
     variant: str,  # noqa: ARG001
     trunk: str,
     size: int,
+    resize: int | None,
     **options: Any,
 ) -> Blueprint:
-    """Return the perceptual pathway."""
-    return dual_pathway.build_perceptual(_build_pathway_trunk("trunk", trunk, size), **options)
+    """Return the perceptual pathway; `resize` gives it another pathway's crop in place of its trunk's own."""
+    blueprint = dual_pathway.build_perceptual(_build_pathway_trunk("trunk", trunk, size), **options)
+    if resize is None:
+        return blueprint
+    check_range("resize", check_type("resize", resize, int), size)
+    return replace(blueprint, preprocessing=replace(blueprint.preprocessing, resize=resize))
 
 
 _CRPN_VARIANTS = ("recommended", "paper", "released")
@@ -194,7 +199,14 @@ MODELS: dict[str, ModelEntry] = {
     "crpn-perceptual": ModelEntry(
         _build_perceptual,
         "CRPN's perceptual pathway: one small encoder that concepts can teach",
-        {"n_classes": 7, "trunk": "resnet18", "size": 224, "n_features": 256, "dropout": 0.4},
+        {
+            "n_classes": 7,
+            "trunk": "resnet18",
+            "size": 224,
+            "resize": None,
+            "n_features": 256,
+            "dropout": 0.4,
+        },
         variants=_CRPN_VARIANTS,
         source="own code from the published description",
         paper=_CRPN_PAPER,

@@ -94,11 +94,12 @@ class Guidance:
                 f"the student has {n_features} features and its teacher {self.teacher.n_features}; set "
                 f"model_options.n_features: {self.teacher.n_features}."
             )
-        own, other = _describe_view(model.card.preprocessing), _describe_view(self.teacher.preprocessing)
+        own, other = (_find_view(item) for item in (model.card.preprocessing, self.teacher.preprocessing))
         if own != other and (self._is_live or self._shows_concepts):
             raise ValueError(
-                f"a live teacher sees the student's pixels; the student takes {own}, its teacher {other}; "
-                "give both one model_options.size, or use teacher: cached with concept_source: features."
+                f"a live teacher sees the student's pixels: the student crops {own[0]} px out of {own[1]}, "
+                f"its teacher {other[0]} out of {other[1]}. Set model_options.size: {other[0]} and .resize: "
+                f"{other[1]}, or use teacher: cached with concept_source: features."
             )
 
     def prepare(
@@ -197,6 +198,6 @@ class Guidance:
         return bank
 
 
-def _describe_view(preprocessing: Preprocessing) -> str:
-    size, side = preprocessing.size, preprocessing.resize or preprocessing.size
-    return f"{size} px" + (f" out of {side}" if side != size else "")
+def _find_view(preprocessing: Preprocessing) -> tuple[int, int]:
+    """Return the side of the crop that a network sees, and of the image it is cut out of, in pixels."""
+    return preprocessing.size, preprocessing.resize or preprocessing.size

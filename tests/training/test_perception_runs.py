@@ -7,6 +7,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,13 @@ import torch
 
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro.exceptions import StoreError
+from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model
 from fernet_neuro.training.concept_bank import ConceptBank
 from fernet_neuro.training.fit import fit
 from fernet_neuro.training.folder import RunFolder
 from fernet_neuro.training.perception import make_perception
+from fernet_neuro.training.teacher import Teacher
 
 OPTIONS = {"trunk": "resnet10-slim", "size": 16, "n_features": 11}
 LIVE = {"teacher": "live"}
@@ -118,10 +121,28 @@ def test_teacher_and_student_may_differ_in_size_where_the_teacher_is_cached(tmp_
     larger = recipe(epochs=1, model_options={**OPTIONS, "size": 24})
     fit(larger, tmp_path / "run", table=faces, device="cpu")
     assert np.isfinite(_read_losses(tmp_path / "run")[0]).all()
+    message = (
+        "student crops 24 px out of 24, its teacher 16 out of 16. Set model_options.size: 16 and .resize: 16"
+    )
     for section in (LIVE, IMAGES):
         settings = recipe(section, model_options={**OPTIONS, "size": 24})
-        with pytest.raises(ValueError, match="the student takes 24 px, its teacher 16 px; give both one"):
+        with pytest.raises(ValueError, match=message):
             fit(settings, tmp_path / "other", table=faces, device="cpu")
+
+
+def test_a_student_can_be_given_the_crop_of_its_teacher(faces, recipe):
+    made = make_perception(recipe(LIVE), faces)
+    teacher = made.guidance.teacher
+    cropped = replace(teacher.preprocessing, resize=20)
+    made.guidance.teacher = Teacher(teacher.model.with_card(preprocessing=cropped), teacher.classes)
+    with pytest.raises(ValueError, match="student crops 16 px out of 16, its teacher 16 out of 20"):
+        made.prepare_model(build_model("crpn-perceptual", n_classes=3, **OPTIONS))
+    student = made.prepare_model(build_model("crpn-perceptual", n_classes=3, **OPTIONS, resize=20))
+    image = np.random.default_rng(0).integers(0, 256, (30, 25, 3), dtype=np.uint8)
+    shown = [item.resize_and_crop(image) for item in (student.card.preprocessing, cropped)]
+    assert (shown[0] == shown[1]).all()
+    with pytest.raises(ValueError, match="resize must be >= 16"):
+        build_model("crpn-perceptual", n_classes=3, **OPTIONS, resize=12)
 
 
 # --- kill -9 ----------------------------------------------------------------------------------------------
