@@ -26,7 +26,7 @@ def run(
 ) -> None:
     """Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
 
-    The recipe's key `experiment` says which one: identity-to-expression or dual-pathway.
+    The recipe's key `experiment` says which one: identity-to-expression, dual-pathway, or crpn-fig2 to crpn-fig4.
 
     Examples
     --------

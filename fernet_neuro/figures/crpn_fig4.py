@@ -37,13 +37,13 @@ _NETWORKS = {
     "all": ("Everything tuned", "all\ntuned", "with everything tuned"),
 }
 _MARKS = {
-    "nearest mean": Mark("nearest mean training picture", "s", False),
+    "nearest mean": Mark("nearest training mean", "s", False),
     "read-out": Mark("trained read-out", "o", True),
 }
 #: Size and place of panels in mm.
-_MAP, _ROW, _PANEL = (52.0, 50.0), 70.0, (43.0, 36.0)
+_MAP, _ROW, _PANEL = (52.0, 50.0), 74.0, (43.0, 36.0)
 _LEFTS = (13.0, 72.0, 129.0)
-_HEIGHT = 129.0
+_HEIGHT = 133.0
 
 
 def read_identity(results: Path) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def draw_identity(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         if number == 0:
             ax.set_ylabel(f"{METHOD_NAMES[rows['method'].iloc[0]]}, no unit", fontsize=6)
     handles = map_legend(looks, points["label"].nunique() - len(looks))
-    page.add_legend(handles, _MAP[1] + 8, 13)
+    page.add_legend(handles, _MAP[1] + 7.5, -(-len(handles) // 2))
     for left, factor in zip(_LEFTS, ("identity", "expression"), strict=False):
         _draw_quality(page.add(left, _ROW, *_PANEL), scores[scores["factor"] == factor], networks)
     ax = page.add(_LEFTS[2], _ROW, *_PANEL)
@@ -123,7 +123,7 @@ def caption_identity(source: pd.DataFrame) -> str:
         f"none of them a near-copy of a test picture ({say_networks(points[points['layer'] == 'before'])}). "
         f"({', '.join(letters)}) One map per network: the conceptual pathway as trained; its non-emotion "
         f"encoder alone tuned with the read-out; everything tuned, with a new emotion classifier. The "
-        f"encoders share no weights, so both ways train this one alike and differ by chance (dropout) alone. "
+        f"encoders share no weights, so both ways train this one alike. "
         f"({accuracies['panel'].iloc[0]}) {say_scores(accuracies)}; by the read-out, and by the nearest mean "
         f"feature (cosine) of each person's training pictures. Neighbours ({judged}). {say_maps(first)}"
         f"{say_seeds(source, names)} The paper fine-tuned on videos of six actors (IMAGEN), which are not "

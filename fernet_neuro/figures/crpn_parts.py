@@ -243,8 +243,9 @@ def say_networks(source: pd.DataFrame) -> str:
 
 def say_maps(source: pd.DataFrame) -> str:
     """Return the caption of maps whose layers are networks, and which have no numbers below them."""
-    text = caption_maps(source)
-    return text.replace("Numbers and lower panels: purity", "Purity").replace("over layers", "over networks")
+    text = caption_maps(source).replace("Numbers and lower panels: purity", "Purity")
+    stars = "Asterisks: p < .05, corrected over layers"
+    return text.replace(stars, "P values in the source data are corrected over networks")
 
 
 def say_seeds(source: pd.DataFrame, names: Mapping[str, str]) -> str:
