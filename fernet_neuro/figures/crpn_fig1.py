@@ -38,8 +38,8 @@ _BLOCKS = (
     ("1", "wce", "$L_{WCE}$", "", "loss", "", 160, 110, 16, 7.5),
     ("1", "contrast", "$L_{CC}$", "", "loss", "", 109, 93, 20, 7.5),
     ("1", "orthogonality", "$L_{orth}$", "", "loss", "", 109, 82, 20, 7.5),
-    ("2", "bank", "concept bank", "", "memory", "threshold", 61, 55, 22, 9),
-    ("2", "threshold", "α ≥ δ ?", "δ: 20th percentile\nof the class", "memory", "fec", 86, 55, 16, 9),
+    ("2", "bank", "concept bank", "", "memory", "threshold", 55, 55, 22, 9),
+    ("2", "threshold", "α ≥ δ ?", "δ: 20th percentile\nof the class", "memory", "fec", 80, 55, 16, 9),
     ("2", "fec", "$f^{\\,ec}$", "yes: its own $f^{\\,e}$; no: mean of\nK = 8 confident $f^{\\,e}$", "value",
      "", 109, 55, 12, 9),
     ("3", "face2", "face", "3×224²", "picture", "perceptual", 11, 14, 13, 13),
@@ -60,8 +60,8 @@ _BANDS = {
 }
 #: What no level arrow can show, as points in mm; and what stands beside them.
 _PATHS = (
-    ((135, 104), (135, 70.75), (56, 70.75), (56, 59.9)),
-    ((66, 59.8), (66, 65.2), (160, 65.2), (160, 37.2)),
+    ((135, 104), (135, 70.75), (51, 70.75), (51, 59.9)),
+    ((60, 59.8), (60, 65.2), (160, 65.2), (160, 37.2)),
     ((109, 44.8), (109, 37.2)),
 )
 _NOTES = (

@@ -64,6 +64,18 @@ def test_the_diagram_holds_every_loss_and_no_block_overlaps_another():
             assert apart_x or apart_y, (one["block"], other["block"])
 
 
+def test_no_words_of_the_diagram_overlap():
+    figure = _draw(crpn_fig1, crpn_fig1.read_framework())
+    with style():
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw_without_rendering()
+        texts = [text for text in figure.axes[0].texts if text.get_text()]
+        boxes = [text.get_window_extent(renderer).shrunk(0.98, 0.9) for text in texts]
+    for place, box in enumerate(boxes):
+        for other, text in zip(boxes[:place], texts, strict=False):
+            assert not box.overlaps(other), (texts[place].get_text(), text.get_text())
+
+
 def test_arrows_of_the_diagram_lead_to_blocks_on_their_right():
     blocks = crpn_fig1.read_framework().set_index("block")
     for name, block in blocks.iterrows():
