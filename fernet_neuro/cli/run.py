@@ -26,8 +26,8 @@ def run(
 ) -> None:
     """Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
 
-    The recipe's key `experiment` says which one: identity-to-expression, dual-pathway, or crpn-fig2, crpn-fig3,
-    crpn-fig4.
+    The recipe's key `experiment` says which one: identity-to-expression, dual-pathway, crpn-fig2,
+    crpn-fig3 or crpn-fig4.
 
     Examples
     --------
