@@ -100,7 +100,9 @@ def _draped(vertices: np.ndarray, rows: np.ndarray, half_widths: np.ndarray, off
     front = vertices[vertices[:, 2] > -2.0]
     points = np.empty((len(rows), len(turn), 3))
     for i, (height, half) in enumerate(zip(rows, half_widths, strict=True)):
-        band = front[np.abs(front[:, 1] - height) < 0.8]
+        away = np.abs(front[:, 1] - height)
+        # Below the mesh, as under a long chin, the cloth hangs as at the mesh's edge.
+        band = front[away < (0.8 if away.min() < 0.8 else away.min() + 0.4)]
         azimuth = np.arctan2(band[:, 0], band[:, 2])
         reach = np.sqrt(band[:, 0] ** 2 + band[:, 2] ** 2)
         radius = float(np.median(reach)) + offset

@@ -7,7 +7,7 @@ from PIL import Image
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.rendering import factorial
+from fernet_neuro.stimuli.rendering import factorial, occluders
 from fernet_neuro.stimuli.rendering.builtin import build_builtin
 from fernet_neuro.stimuli.rendering.clips import ClipSettings, compute_phases, render_clips
 from fernet_neuro.stimuli.rendering.design import RenderSettings, draw_person, plan_person
@@ -121,6 +121,17 @@ def test_an_occluder_hides_its_part_of_the_face_and_no_other(name):
     }
     assert covers[name].mean() > (0.1 if name == "glasses" else 0.5)
     assert forehead.mean() < 0.05
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.5])
+def test_cloth_hangs_on_below_a_chin_that_the_mesh_ends_at(stretch):
+    model = build_builtin()
+    chin = model.landmark(model.mean, "chin")[1]
+    face = model.mean[model.mean[:, 1] > chin - 1.0] * [1.0, stretch, 1.0]
+    rows = np.linspace(face[:, 1].min() - 4.0, face[:, 1].min() + 2.0, 6)
+    cloth = occluders._draped(face, rows, np.full(6, 1.5), 0.6)
+    assert np.isfinite(cloth.vertices).all()
+    assert np.ptp(cloth.vertices[:, 1]) == pytest.approx(6.0)
 
 
 def test_random_backgrounds_differ_and_grey_ones_do_not():
