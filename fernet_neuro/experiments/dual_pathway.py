@@ -15,7 +15,7 @@ from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro.evaluation.labels import match_labels
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import FernetError, StimulusError
-from fernet_neuro.experiments.dual_pathway_config import TRAINING_SET, DualPathwaySettings
+from fernet_neuro.experiments.dual_pathway_config import IDENTITY_SET, TRAINING_SET, DualPathwaySettings
 from fernet_neuro.experiments.dual_pathway_cost import build_network, write_costs
 from fernet_neuro.experiments.dual_pathway_page import write_page
 from fernet_neuro.experiments.dual_pathway_plan import KEY_LENGTH, PlannedRun, list_runs, plan_grid
@@ -34,6 +34,8 @@ from fernet_neuro.training.folder import load_run
 from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
+#: Files of the training sets below ``stimuli/``; tests have their names.
+_FILES = {TRAINING_SET: "train", IDENTITY_SET: "identity"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _Job:
     verbose: bool
     device: str
     train: StimulusTable
+    people: StimulusTable
     tests: dict[str, StimulusTable]
 
     @property
@@ -98,7 +101,7 @@ def run_dual_pathway(
     claim_folder(folder, settings, resume)
     logger.info("1/6 stimuli")
     job = _prepare(settings, folder, n_jobs, verbose, device)
-    grid = plan_grid(settings, job.train.digest())
+    grid = plan_grid(settings, job.train.digest(), job.people.digest())
     runs = list_runs(grid, job.store)
     logger.info("2/6 training: %d arms, %d runs", len(settings.arms), len(runs))
     _train_all(job, runs)
@@ -119,15 +122,16 @@ def _prepare(settings: DualPathwaySettings, folder: Path, n_jobs: int, verbose: 
     """Return the job with its stimuli, after every check that needs them: training may take hours."""
     store = find_store(settings, folder)
     tables = {}
-    for name in (TRAINING_SET, *settings.tests):
+    for name in settings.list_sets():
         source = settings.find_stimuli(name)
         key = "" if isinstance(source, str) else hash_json(source.model_dump(mode="json"))[:KEY_LENGTH]
         table = open_stimuli(source, store / "rendered" / key, n_jobs, verbose)
-        place = folder / "stimuli" / f"{'train' if name == TRAINING_SET else name}.csv"
+        place = folder / "stimuli" / f"{_FILES.get(name, name)}.csv"
         table.write(place)
         tables[name] = StimulusTable.read(place)
     train = tables.pop(TRAINING_SET)
-    job = _Job(settings, folder, n_jobs, verbose, device, train, tables)
+    people = tables.pop(IDENTITY_SET, train)
+    job = _Job(settings, folder, n_jobs, verbose, device, train, people, tables)
     for name, table in tables.items():
         _check_test(job, name, table)
     _check_networks(job)
@@ -137,11 +141,14 @@ def _prepare(settings: DualPathwaySettings, folder: Path, n_jobs: int, verbose: 
 def _check_test(job: _Job, name: str, table: StimulusTable) -> None:
     test = job.settings.tests[name]
     labels = table.factor("expression", complete=not test.only_known).astype(str)
-    people = [set(part.factor("identity", complete=False).tolist()) - {""} for part in (job.train, table)]
+    trained, people, shown = (
+        set(part.factor("identity", complete=False).tolist()) - {""}
+        for part in (job.train, job.people, table)
+    )
     try:
         match_labels(labels, job.classes, mapping=test.map, only_known=test.only_known)
         if not test.allow_trained:
-            check_disjoint(*people, "identity")
+            check_disjoint(trained | people, shown, "identity")
     except (FernetError, ValueError) as error:
         raise StimulusError(f"tests.{name}: {error}") from error
 
@@ -181,7 +188,8 @@ def _train_all(job: _Job, runs: dict[Path, PlannedRun]) -> None:
             bank = _make_bank(job, teacher)
             section = recipe.perception.model_copy(update={"bank": str(bank)})
             recipe = recipe.model_copy(update={"perception": section})
-        fit(recipe, place, table=job.train, resume=place.exists(), verbose=job.verbose, device=job.device)
+        table = job.people if run.stage == "identity" else job.train
+        fit(recipe, place, table=table, resume=place.exists(), verbose=job.verbose, device=job.device)
 
 
 def _make_bank(job: _Job, teacher: PlannedRun) -> Path:

@@ -18,13 +18,24 @@ Pathway = Literal["emotion", "non_emotion", "perceptual"]
 Metric = Literal["accuracy", "mean_class_accuracy", "macro_f1"]
 #: How tests name the training stimuli in ``of``.
 TRAINING_SET = "stimuli"
+IDENTITY_SET = "identity_stimuli"
 #: The network of each stage where a recipe names none.
-_NETWORKS = {"identity": "resnet10-slim", "concepts": "crpn-conceptual", "perception": "crpn-perceptual"}
-_TASKS = {"identity": "identification", "concepts": "concepts", "perception": "perception"}
+_NETWORKS = {
+    "identity": "resnet10-slim",
+    "expression": "resnet10-slim",
+    "concepts": "crpn-conceptual",
+    "perception": "crpn-perceptual",
+}
+_TASKS = {
+    "identity": "identification",
+    "expression": "expression",
+    "concepts": "concepts",
+    "perception": "perception",
+}
 
 
 class HeldOutSet(Settings):
-    """Stimuli to test on.
+    """Stimuli beside those of training, such as to test on.
 
     Parameters
     ----------
@@ -83,7 +94,7 @@ class ArmSettings(Settings):
         How tables and figures call it; its name by default.
     set : dict
         What differs from the recipe, such as ``{concepts.concepts.orthogonality_weight: 0}``: keys of
-        `concepts`, `perception` and `identity_trunks`, with dots.
+        `concepts`, `perception`, `identity_trunks` and `expression_trunks`, with dots.
     """
 
     stage: Stage
@@ -116,11 +127,18 @@ class DualPathwaySettings(Settings):
     tests : dict of str to HeldOutSet
         What every arm is tested on; none shows a person of the training stimuli.
     identity : TrainSettings or None
-        A network that names the people of the training stimuli; trunks start from it.
+        A network that names people; trunks start from it.
+    identity_stimuli : HeldOutSet or None
+        The people it learns to name, such as others, as VGGFace2's were; those of `stimuli` by default.
     identity_seed : int or None
         One identity network of this seed for all; None trains one per seed.
-    identity_trunks : tuple of {"emotion", "non_emotion", "perceptual"}
-        Which trunks start from the identity network; the non-emotion trunk stays like it.
+    expression : TrainSettings or None
+        A network that names the expressions of the training stimuli, of each seed: small emotion trunks that
+        are not trained before do not get off the ground. It should hold out the same share of people as the
+        stages that start from it.
+    identity_trunks, expression_trunks : tuple of {"emotion", "non_emotion", "perceptual"}
+        Which trunks start from the identity and from the expression network; the non-emotion trunk stays
+        like it.
     concepts, perception : TrainSettings
         The two stages.
     arms : dict of str to ArmSettings
@@ -157,8 +175,11 @@ class DualPathwaySettings(Settings):
     stimuli: RenderSettings | str
     tests: dict[str, HeldOutSet] = Field(min_length=1)
     identity: TrainSettings | None = None
+    identity_stimuli: HeldOutSet | None = None
     identity_seed: int | None = Field(None, ge=0)
+    expression: TrainSettings | None = None
     identity_trunks: tuple[Pathway, ...] = ("non_emotion",)
+    expression_trunks: tuple[Pathway, ...] = ("emotion",)
     concepts: TrainSettings = Field(
         default_factory=lambda: TrainSettings(task="concepts", model="crpn-conceptual")
     )
@@ -179,7 +200,7 @@ class DualPathwaySettings(Settings):
     notes: tuple[str, ...] = ()
     shared: str | None = None
 
-    @field_validator("identity", "concepts", "perception", mode="before")
+    @field_validator("identity", "expression", "concepts", "perception", mode="before")
     @classmethod
     def _fill_task(cls, values: Any, info: Any) -> Any:
         """Give each stage its task, and its network where the recipe names none."""
@@ -205,7 +226,9 @@ class DualPathwaySettings(Settings):
             check_option("reference", self.reference, self.arms)
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ from each other; got {list(self.seeds)}.")
-        for name in self.tests:
+        if reserved := {TRAINING_SET, IDENTITY_SET} & set(self.tests):
+            raise ValueError(f"tests: {sorted(reserved)[0]!r} is the name of another set; choose another.")
+        for name in self.list_sets():
             self.find_stimuli(name)
         return self
 
@@ -220,8 +243,9 @@ class DualPathwaySettings(Settings):
                 raise ValueError(f"{stage}: stimuli are given once, by the recipe's own key `stimuli`.")
             if "seed" in recipe.model_fields_set and recipe.seed not in (0, *self.seeds):
                 raise ValueError(f"{stage}: seeds are given once, by the recipe's own key `seeds`.")
-        if self.identity is None and self.identity_seed is not None:
-            raise ValueError("identity_seed needs `identity`, the settings of the identity network.")
+        for key in ("identity_seed", "identity_stimuli"):
+            if self.identity is None and getattr(self, key) is not None:
+                raise ValueError(f"{key} needs `identity`, the settings of the identity network.")
 
     def _check_arm(self, name: str, arm: ArmSettings) -> None:
         for key in arm.set:
@@ -230,11 +254,7 @@ class DualPathwaySettings(Settings):
         try:
             self.resolve(name)
         except ValidationError as error:
-            faults = (
-                f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg']} "
-                f"(got {item['input'] if item['loc'] else arm.set!r})"
-                for item in error.errors()
-            )
+            faults = [_explain(item) for item in error.errors()]
             raise ValueError(f"arm {name!r}: {'; '.join(faults)}") from None
         except ValueError as error:
             raise ValueError(f"arm {name!r}: {error}") from None
@@ -250,38 +270,37 @@ class DualPathwaySettings(Settings):
         values: dict[str, Any] = {
             stage: getattr(self, stage).model_dump(mode="json") for stage in ("concepts", "perception")
         }
-        values["identity_trunks"] = list(self.identity_trunks)
+        values["identity_trunks"] = list(self.identity_trunks if self.identity else ())
+        values["expression_trunks"] = list(self.expression_trunks if self.expression else ())
         for key, value in self.arms[name].set.items():
             _put(values, key, value)
         return ResolvedArm.model_validate(values)
 
-    def find_stimuli(self, test: str, seen: tuple[str, ...] = ()) -> RenderSettings | str:
-        """Return what the test `test` shows, with what it takes from other sets.
+    def list_sets(self) -> tuple[str, ...]:
+        """Return the names of all sets of stimuli: those of training first, then the tests."""
+        own = (IDENTITY_SET,) if self.identity_stimuli is not None else ()
+        return (TRAINING_SET, *own, *self.tests)
+
+    def find_stimuli(self, name: str, seen: tuple[str, ...] = ()) -> RenderSettings | str:
+        """Return what the set `name` shows, with what it takes from other sets.
 
         Raises
         ------
         ValueError
             If it refers to no set, to itself, or to a table; or a changed key or value is wrong.
         """
-        if test == TRAINING_SET:
+        if check_option("of", name, self.list_sets()) == TRAINING_SET:
             return self.stimuli
-        tested = self.tests[check_option("tests: of", test, [*self.tests, TRAINING_SET])]
-        if tested.of is None:
-            return tested.stimuli or ""
-        if tested.of in (test, *seen):
-            raise ValueError(
-                f"tests.{test}: `of` leads back to itself ({' -> '.join((*seen, test, tested.of))})."
-            )
-        source = self.find_stimuli(tested.of, (*seen, test))
+        shown = self.tests.get(name) or self.identity_stimuli or HeldOutSet(stimuli="")
+        if shown.of is None:
+            return shown.stimuli or ""
+        place = name if name == IDENTITY_SET else f"tests.{name}"
+        if shown.of in (name, *seen):
+            raise ValueError(f"{place}: `of` leads back to itself ({' -> '.join((*seen, name, shown.of))}).")
+        source = self.find_stimuli(shown.of, (*seen, name))
         if isinstance(source, str):
-            raise ValueError(f"tests.{test}: `of` must name rendered faces, and {tested.of!r} is a table.")
-        for key in tested.change:
-            check_option(f"tests.{test}.change: key", key, RenderSettings.model_fields)
-        try:
-            return RenderSettings.model_validate({**source.model_dump(), **tested.change})
-        except ValidationError as error:
-            faults = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-            raise ValueError(f"tests.{test}.change: {faults}") from None
+            raise ValueError(f"{place}: `of` must name rendered faces, and {shown.of!r} is a table.")
+        return _change_faces(source, shown.change, f"{place}.change")
 
     def label_of(self, arm: str) -> str:
         """Return how tables call an arm."""
@@ -299,6 +318,34 @@ class ResolvedArm(Settings):
     concepts: TrainSettings
     perception: TrainSettings
     identity_trunks: tuple[Pathway, ...]
+    expression_trunks: tuple[Pathway, ...]
+
+    @model_validator(mode="after")
+    def _check_trunks(self) -> "ResolvedArm":
+        both = sorted(set(self.identity_trunks) & set(self.expression_trunks))
+        if both:
+            raise ValueError(
+                f"{both[0]!r} is in both identity_trunks and expression_trunks; it has one start."
+            )
+        return self
+
+
+def _change_faces(source: RenderSettings, change: dict[str, Any], place: str) -> RenderSettings:
+    for key in change:
+        check_option(f"{place}: key", key, RenderSettings.model_fields)
+    try:
+        return RenderSettings.model_validate({**source.model_dump(), **change})
+    except ValidationError as error:
+        raise ValueError(f"{place}: {'; '.join(_explain(item) for item in error.errors())}") from None
+
+
+def _explain(item: Any) -> str:
+    """Return one validation error as a sentence; a rule about several keys speaks for itself."""
+    key = ".".join(str(part) for part in item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
+    if not key or isinstance(item["input"], dict):
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message} (got {item['input']!r})"
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -21,11 +21,11 @@ class PlannedRun:
 
     Parameters
     ----------
-    stage : {"identity", "concepts", "perception"}
+    stage : {"identity", "expression", "concepts", "perception"}
     settings : TrainSettings
         With its seed, and without the places of other runs.
     stimuli : str
-        Digest of the training stimuli.
+        Digest of what it learns from.
     inputs : dict of str to PlannedRun
         Runs that it starts from, by the key of the stage's section that names their place; all are
         complete before it begins.
@@ -66,7 +66,9 @@ class PlannedRun:
         return self.settings.model_copy(update={self.stage: section.model_copy(update=places)})
 
 
-def plan_arm(settings: DualPathwaySettings, name: str, seed: int, stimuli: str) -> PlannedRun:
+def plan_arm(
+    settings: DualPathwaySettings, name: str, seed: int, stimuli: str, people: str | None = None
+) -> PlannedRun:
     """Return the run that the arm `name` is tested with, and in it all that it needs.
 
     Parameters
@@ -78,48 +80,55 @@ def plan_arm(settings: DualPathwaySettings, name: str, seed: int, stimuli: str) 
         Of every run of the arm; the identity network has its own where the recipe says so.
     stimuli : str
         Digest of the training stimuli.
+    people : str or None
+        Digest of what the identity network learns from; None where it is the training stimuli.
     """
     arm = settings.resolve(name)
-    identity = _plan_identity(settings, seed, stimuli)
+    starts = _plan_starts(settings, arm, seed, stimuli, people or stimuli)
     if settings.arms[name].stage == "concepts":
-        return _plan_concepts(arm, identity, seed, stimuli)
+        return _plan_concepts(arm, starts, seed, stimuli)
     perception = arm.perception.model_copy(update={"seed": seed})
     section = perception.perception
     inputs = {}
-    if identity is not None and "perceptual" in arm.identity_trunks and section.trunk_weights is None:
-        inputs["trunk_weights"] = identity
+    if "perceptual" in starts and section.trunk_weights is None:
+        inputs["trunk_weights"] = starts["perceptual"]
     if section.regime != "perceptual" and section.conceptual is None:
-        inputs["conceptual"] = _plan_concepts(arm, identity, seed, stimuli)
+        inputs["conceptual"] = _plan_concepts(arm, starts, seed, stimuli)
     return PlannedRun("perception", perception, stimuli, inputs)
 
 
-def _plan_identity(settings: DualPathwaySettings, seed: int, stimuli: str) -> PlannedRun | None:
-    if settings.identity is None:
-        return None
-    own = seed if settings.identity_seed is None else settings.identity_seed
-    recipe = settings.identity.model_copy(update={"seed": own})
-    return PlannedRun("identity", recipe, stimuli, pinned=settings.identity_seed)
+def _plan_starts(
+    settings: DualPathwaySettings, arm: ResolvedArm, seed: int, stimuli: str, people: str
+) -> dict[str, PlannedRun]:
+    """Return the run that each trunk of an arm starts from, where it starts from one."""
+    starts = {}
+    if settings.identity is not None:
+        pinned = settings.identity_seed
+        recipe = settings.identity.model_copy(update={"seed": seed if pinned is None else pinned})
+        starts |= dict.fromkeys(arm.identity_trunks, PlannedRun("identity", recipe, people, pinned=pinned))
+    if settings.expression is not None:
+        recipe = settings.expression.model_copy(update={"seed": seed})
+        starts |= dict.fromkeys(arm.expression_trunks, PlannedRun("expression", recipe, stimuli))
+    return starts
 
 
-def _plan_concepts(arm: ResolvedArm, identity: PlannedRun | None, seed: int, stimuli: str) -> PlannedRun:
+def _plan_concepts(arm: ResolvedArm, starts: dict[str, PlannedRun], seed: int, stimuli: str) -> PlannedRun:
     recipe = arm.concepts.model_copy(update={"seed": seed})
-    has_trunk = {
+    is_open = {
         "emotion": recipe.concepts.emotion_weights is None,
         "non_emotion": recipe.concepts.non_emotion_weights is None
         and recipe.model_options.get("non_emotion_trunk") != "none",
     }
-    inputs = {
-        f"{part}_weights": identity
-        for part, is_open in has_trunk.items()
-        if identity is not None and is_open and part in arm.identity_trunks
-    }
+    inputs = {f"{part}_weights": starts[part] for part in is_open if is_open[part] and part in starts}
     return PlannedRun("concepts", recipe, stimuli, inputs)
 
 
-def plan_grid(settings: DualPathwaySettings, stimuli: str) -> dict[tuple[str, int], PlannedRun]:
-    """Return the tested run of each arm and seed."""
+def plan_grid(
+    settings: DualPathwaySettings, stimuli: str, people: str | None = None
+) -> dict[tuple[str, int], PlannedRun]:
+    """Return the tested run of each arm and seed; see `plan_arm`."""
     return {
-        (name, seed): plan_arm(settings, name, seed, stimuli)
+        (name, seed): plan_arm(settings, name, seed, stimuli, people)
         for name in settings.arms
         for seed in settings.seeds
     }
@@ -128,7 +137,7 @@ def plan_grid(settings: DualPathwaySettings, stimuli: str) -> dict[tuple[str, in
 def list_runs(grid: dict[tuple[str, int], PlannedRun], store: Path) -> dict[Path, PlannedRun]:
     """Return all runs of a grid by place, each once, those that others need first."""
     places: dict[Path, PlannedRun] = {}
-    for stage in ("identity", "concepts", "perception"):
+    for stage in ("identity", "expression", "concepts", "perception"):
         for tested in grid.values():
             for run in tested.list_all():
                 if run.stage == stage:

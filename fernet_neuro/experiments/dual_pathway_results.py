@@ -127,11 +127,12 @@ def build_published(settings: DualPathwaySettings) -> pd.DataFrame:
 
     Numbers are accuracies in %; whatever else is printed is text.
     """
-    rows = [
-        (name, settings.label_of(name) if name in settings.arms else name, column, value,
-         settings.published_chance.get(column), settings.published_source)
-        for entries in (settings.published, settings.comparators)
-        for name, values in entries.items()
-        for column, value in values.items()
-    ]  # fmt: skip
+    rows = []
+    for entries in (settings.published, settings.comparators):
+        for name, values in entries.items():
+            label = settings.label_of(name) if name in settings.arms else name
+            for column, value in values.items():
+                text = value if isinstance(value, str) else f"{value:.2f}"
+                chance = settings.published_chance.get(column)
+                rows.append((name, label, column, text, chance, settings.published_source))
     return pd.DataFrame(rows, columns=["arm", "label", "column", "value", "chance", "source"])

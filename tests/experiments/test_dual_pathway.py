@@ -1,0 +1,271 @@
+"""The whole grid, small: every stage leaves its files, teachers are shared, printed numbers stay apart."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy import stats
+
+from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.experiments.dual_pathway import run_dual_pathway
+from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
+from fernet_neuro.experiments.dual_pathway_tables import escape_latex
+from fernet_neuro.stimuli.table import StimulusTable
+
+STAGE = {"epochs": 1, "val_share": 0.34, "batch_size": 12, "optimiser": "adam", "lr": 1e-3}
+TRUNKS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim"}
+RECIPE = {
+    "title": "A small grid",
+    "stimuli": {
+        "identities": 6, "expressions": ["anger", "happiness", "neutral"], "views": 1, "sessions": 2,
+        "size": 24, "seed": 3, "label_noise": 0.2,
+    },
+    "tests": {
+        "people": {"of": "stimuli", "label": "new people",
+                   "change": {"identities": 5, "first_identity": 100, "label_noise": 0.0}},
+        "drawn": {"of": "people", "change": {"style": "drawn"}},
+    },
+    "identity": {"epochs": 1, "batch_size": 12, "model_options": {"size": 24}},
+    "identity_seed": 4,
+    "concepts": {**STAGE, "model_options": {**TRUNKS, "size": 24, "n_features": 20}},
+    "perception": {
+        **STAGE,
+        "model_options": {"trunk": "resnet10-slim", "size": 24, "n_features": 20},
+        "perception": {"n_concepts": 2},
+    },
+    "arms": {
+        "alone": {"stage": "perception", "set": {"perception.perception.regime": "perceptual"}},
+        "concept": {"stage": "concepts", "label": "Concept & co"},
+        "crpn": {"stage": "perception"},
+    },
+    "seeds": [0, 1],
+    "published": {"crpn": {"RAF-DB": 89.71, "Parameters": "11M"}},
+    "comparators": {"SCN": {"RAF-DB": 87.03}},
+    "cost": True,
+}  # fmt: skip
+
+
+def settings(**changes) -> DualPathwaySettings:
+    return DualPathwaySettings.model_validate({**RECIPE, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("grid") / "results"
+    run_dual_pathway(settings(), folder)
+    return folder
+
+
+def list_weights(folder: Path) -> dict[str, int]:
+    files = sorted((folder / "runs").glob("*/*/model/model.safetensors"))
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in files}
+
+
+def test_every_stage_leaves_its_files(finished):
+    for name in ("runs", "results", "summary", "differences", "published", "cost", "table"):
+        assert len(pd.read_csv(finished / f"{name}.csv")) > 0, name
+    assert (finished / "table.md").is_file()
+    assert (finished / "table.tex").is_file()
+    assert (finished / "figures" / "crpn-table.pdf").is_file()
+    page = (finished / "index.html").read_text()
+    assert "A small grid" in page
+    assert "Concept &amp; co" in page
+
+
+def test_arms_with_equal_stage_one_share_its_runs_and_bank(finished):
+    runs = pd.read_csv(finished / "runs.csv")
+    teachers = runs[(runs["arm"] == "crpn") & (runs["stage"] == "concepts")].set_index("seed")["run"]
+    tested = runs[(runs["arm"] == "concept") & runs["is_tested"]].set_index("seed")["run"]
+    assert teachers.equals(tested)
+    assert len(teachers.unique()) == 2
+    # One identity network for all; two stage-1 runs; two students of each regime.
+    stages = pd.Series([path.split("/")[1].split("-")[0] for path in list_weights(finished)])
+    assert stages.value_counts().to_dict() == {"perception": 4, "concepts": 2, "identity": 1}
+    assert len(list((finished / "banks").glob("*/*/manifest.json"))) == 2
+
+
+def test_trunks_start_from_the_identity_network_and_pupils_from_their_own_seeds_teacher(finished):
+    runs = pd.read_csv(finished / "runs.csv")
+    crpn = runs[(runs["arm"] == "crpn") & (runs["seed"] == 1)].set_index("stage")["run"]
+    record = json.loads((finished / crpn["concepts"] / "record.json").read_text())
+    assert crpn["identity"].endswith("seed4")
+    assert set(record["train_identities"]) == {f"id{number:03d}" for number in range(6)}
+    student = yaml.safe_load((finished / crpn["perception"] / "recipe.yaml").read_text())
+    assert student["perception"]["conceptual"] == str(finished / crpn["concepts"])
+    assert student["seed"] == 1
+    teacher = yaml.safe_load((finished / crpn["concepts"] / "recipe.yaml").read_text())
+    assert teacher["concepts"]["non_emotion_weights"] == str(finished / crpn["identity"])
+    assert teacher["concepts"]["emotion_weights"] is None
+
+
+def test_labels_are_wrong_in_training_alone(finished):
+    share = {}
+    for name in ("train", "people", "drawn"):
+        frame = StimulusTable.read(finished / "stimuli" / f"{name}.csv").frame
+        share[name] = (frame["expression"] != frame["expression_true"]).mean()
+    assert share["train"] > 0
+    assert share["people"] == share["drawn"] == 0
+
+
+def test_the_summary_is_the_mean_over_runs_with_students_t(finished):
+    summary = pd.read_csv(finished / "summary.csv").set_index(["arm", "test", "epoch", "metric"])
+    for arm in RECIPE["arms"]:
+        predictions = pd.read_csv(finished / "evaluation" / "drawn" / arm / "predictions.csv", dtype=str)
+        predictions = predictions[predictions["epoch"] == "last"]
+        right = (predictions["true"] == predictions["predicted"]).groupby(predictions["seed"]).mean()
+        row = summary.loc[arm, "drawn", "last", "accuracy"]
+        assert row["value"] == pytest.approx(right.mean())
+        assert row["n_seeds"] == 2
+        if np.ptp(right) > 0:
+            low, high = stats.t.interval(0.95, 1, right.mean(), stats.sem(right))
+            assert (row["low"], row["high"]) == pytest.approx((max(low, 0), min(high, 1)))
+
+
+def test_differences_are_paired_by_seed(finished):
+    results = pd.read_csv(finished / "results.csv", keep_default_na=False)
+    differences = pd.read_csv(finished / "differences.csv")
+    assert set(differences["arm"]) == {"concept", "crpn"}
+    assert set(differences["reference"]) == {"alone"}
+    chosen = results[(results["class"] == "") & (results["metric"] == "nll") & (results["test"] == "people")]
+    chosen = chosen[(chosen["epoch"] == "last") & chosen["seed"].isin(("0", "1"))]
+    values = {arm: rows.sort_values("seed")["value"].astype(float) for arm, rows in chosen.groupby("arm")}
+    rows = differences.set_index(["test", "epoch", "metric", "arm"])
+    row = rows.loc["people", "last", "nll", "crpn"]
+    test = stats.ttest_rel(values["crpn"].to_numpy(), values["alone"].to_numpy())
+    assert row["p_value"] == pytest.approx(test.pvalue)
+    assert row["p_bonferroni"] == pytest.approx(min(1, 2 * test.pvalue))
+    interval = test.confidence_interval(0.95)
+    assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+
+
+def test_printed_numbers_are_never_in_our_columns(finished):
+    table = pd.read_csv(finished / "table.csv")
+    ours = [name for name in table if name.startswith("ours_")]
+    printed = [name for name in table if name.startswith("published_")]
+    assert len(ours) > 10
+    assert set(printed) == {"published_RAF-DB", "published_Parameters"}
+    numbers = table[ours].to_numpy(dtype=float)
+    assert not np.isclose(numbers, 89.71).any()
+    assert not np.isclose(numbers, 87.03).any()
+    scn = table[table["arm"] == "SCN"].iloc[0]
+    assert scn["published_RAF-DB"] == 87.03
+    assert scn[ours].isna().all()
+    assert table[table["arm"] == "alone"][printed].isna().all(axis=None)
+    head, _, *rows = [line for line in (finished / "table.md").read_text().splitlines() if line[:1] == "|"]
+    named = [cell.strip() for cell in head.split("|")]
+    cells = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")] for row in rows[:4]}
+    column = cells["crpn"].index("89.71")
+    assert named[column] == "RAF-DB (published, on the paper's data)"
+    assert cells["crpn"].count("89.71") == 1
+    assert not {"87.03"} & set(cells["SCN"][: column - 1])
+
+
+def test_the_latex_table_has_as_many_columns_in_every_row(finished):
+    text = (finished / "table.tex").read_text()
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 1 + 3 + 1
+    assert len({row.replace(r"\&", "").count("&") for row in rows}) == 1
+    assert r"Concept \& co" in text
+
+
+def test_latex_takes_every_special_letter():
+    assert escape_latex("a_b & 5 % {x} ~ ^ # $ \\") == (
+        r"a\_b \& 5 \% \{x\} \textasciitilde{} \textasciicircum{} \# \$ \textbackslash{}"
+    )
+
+
+def test_cost_is_of_the_network_in_use_and_shared_by_arms_of_one_network(finished):
+    cost = pd.read_csv(finished / "cost.csv").set_index("name")
+    assert cost.loc["alone", "params"] == cost.loc["crpn", "params"]
+    assert cost.loc["alone", "time_ratio"] == 1
+    # Without the second encoder: the confidence's 20 weights and its bias are all that is more.
+    assert cost.loc["concept", "params"] == cost.loc["alone", "params"] + 21
+    assert (cost["time_ratio_low"] <= cost["time_ratio_high"]).all()
+
+
+def test_going_on_after_an_interruption_gives_the_same_results(finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    shutil.rmtree(copy / "evaluation" / "drawn")
+    (copy / "summary.csv").unlink()
+    before = list_weights(copy)
+    run_dual_pathway(settings(), copy, resume=True)
+    assert list_weights(copy) == before
+    for name in ("results", "summary", "differences"):
+        assert (copy / f"{name}.csv").read_bytes() == (finished / f"{name}.csv").read_bytes()
+
+
+def test_experiments_that_share_a_folder_train_nothing_twice(finished, tmp_path):
+    shared = tmp_path / "shared"
+    for name in ("runs", "banks", "rendered"):
+        shutil.copytree(finished / name, shared / name)
+    before = list_weights(shared)
+    # The copies lie elsewhere: what a run is known by is what went into it.
+    other = settings(shared=str(shared), arms={"crpn": {"stage": "perception"}}, published={}, cost=False)
+    run_dual_pathway(other, tmp_path / "other")
+    assert list_weights(shared) == before
+    assert not (tmp_path / "other" / "runs").exists()
+    ours, theirs = (pd.read_csv(place / "summary.csv") for place in (tmp_path / "other", finished))
+    theirs = theirs[theirs["arm"] == "crpn"].reset_index(drop=True)
+    assert ours["value"].tolist() == theirs["value"].tolist()
+
+
+def test_people_of_training_are_refused_before_anything_is_trained(tmp_path):
+    tests = {"same": {"of": "stimuli", "change": {"label_noise": 0.0}}}
+    with pytest.raises(StimulusError, match=r"tests\.same: 6 values of identity are in both"):
+        run_dual_pathway(settings(tests=tests), tmp_path / "out")
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_labels_of_a_users_table_are_mapped_by_name_or_refused(finished, tmp_path):
+    frame = StimulusTable.read(finished / "stimuli" / "people.csv").frame
+    names = {"anger": "angry", "happiness": "happiness", "neutral": "neutral"}
+    renamed = frame.assign(expression=frame["expression"].map(names))
+    path = StimulusTable.from_frame(renamed, root=finished / "stimuli").write(tmp_path / "theirs.csv")
+    with pytest.raises(StimulusError, match=r"tests\.theirs: .*--map angry=anger"):
+        run_dual_pathway(settings(tests={"theirs": str(path)}), tmp_path / "refused")
+    theirs = {"theirs": {"stimuli": str(path), "map": {"angry": "anger"}}}
+    arms = {"alone": RECIPE["arms"]["alone"]}
+    mine = settings(tests=theirs, arms=arms, shared=str(finished), published={}, cost=False)
+    run_dual_pathway(mine, tmp_path / "out")
+    ours, same = (pd.read_csv(place / "summary.csv") for place in (tmp_path / "out", finished))
+    same = same[(same["arm"] == "alone") & (same["test"] == "people")]
+    assert ours["value"].tolist() == pytest.approx(same["value"].tolist())
+
+
+def test_a_network_that_cannot_be_built_is_refused_before_training(tmp_path):
+    arms = {"odd": {"stage": "concepts", "set": {"concepts.model_options.emotion_trunk": "resnet10-slimm"}}}
+    with pytest.raises(ValueError, match=r"arm 'odd' \(concepts\): .*resnet10-slim"):
+        run_dual_pathway(settings(arms=arms, published={}), tmp_path / "out")
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_a_folder_of_another_recipe_is_refused(finished):
+    with pytest.raises(StoreError, match="--resume"):
+        run_dual_pathway(settings(), finished)
+    with pytest.raises(StoreError, match=r"another recipe \(different: seeds\)"):
+        run_dual_pathway(settings(seeds=[0]), finished, resume=True)
+
+
+@pytest.mark.slow
+def test_a_kill_in_stage_two_changes_nothing(finished, tmp_path):
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    recipe.write_text(yaml.safe_dump({"experiment": "dual-pathway", **RECIPE}))
+    command = [str(Path(sys.executable).with_name("fernet-neuro")), "run", str(recipe), "--out", str(out)]
+    process = subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("runs/perception-*/*/record.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "results.csv").exists()
+    done = subprocess.run([*command, "--resume", "--quiet"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (out / "summary.csv").read_bytes() == (finished / "summary.csv").read_bytes()
