@@ -19,6 +19,7 @@ from fernet_neuro.cli import (
     figures,
     models,
     probe,
+    rdm,
     run,
     stimuli,
     train,
@@ -33,7 +34,21 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for module in (stimuli, models, cost, train, concepts, extract, probe, evaluate, audit, embed, figures, run):
+for module in (
+    stimuli,
+    models,
+    cost,
+    train,
+    concepts,
+    extract,
+    probe,
+    evaluate,
+    audit,
+    embed,
+    rdm,
+    figures,
+    run,
+):
     module.register(app)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fernet_neuro.rsa._rsatoolbox import compare_with_rsatoolbox
-from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
+from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.io import read_rdms
 
 pytestmark = pytest.mark.realdata
