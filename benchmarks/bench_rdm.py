@@ -2,7 +2,8 @@
 
 Both get the same float64 patterns, turn by turn; the best of each counts. Checks that the dissimilarities
 differ by at most 1e-10. Then fresh processes compute RDM sets of 5,000 stimuli from activations on disk, and
-report by how much the memory that they hold grew at most, against the size of the set. Prints one JSON object.
+report by how much the memory that they hold grew at most, against the size of the set. Prints one JSON
+object.
 
     python benchmarks/bench_rdm.py            # --quick for a small version
 """
@@ -21,8 +22,8 @@ import numpy as np
 from fernet_neuro.rsa._rsatoolbox import import_rsatoolbox
 from fernet_neuro.rsa.distances import compute_rdms
 
-#: Prints the largest growth of held (anonymous) memory, that of all resident memory, and the size of the RDMs,
-#: in bytes. The second counts pages of the memory-mapped activations too, which the system may drop at any time.
+#: Prints the largest growth of held (anonymous) memory, that of all resident memory, and the size of the
+#: RDMs, in bytes. The second counts pages of the memory-mapped activations too, which the system may drop.
 MEASURE = """
 import sys, threading, numpy as np
 from fernet_neuro.rsa.distances import compute_rdms

@@ -65,8 +65,8 @@ def test_numbers_differ_by_their_difference_unless_they_are_labels(rated):
 
 
 def test_factors_that_make_no_model_are_refused(rated):
-    with pytest.raises(StimulusError, match=r"no factor 'identiy'.*'identity'"):
-        build_factor_rdm(rated, "identiy")
+    with pytest.raises(StimulusError, match=r"no factor 'ident'.*'identity'"):
+        build_factor_rdm(rated, "ident")
     with pytest.raises(StimulusError, match=r"1 of 5 stimuli have no 'valence' \(first: 'a2'\)"):
         build_factor_rdm(rated, "valence")
     with pytest.raises(StimulusError, match="all 5 stimuli are the same in 'view'"):
