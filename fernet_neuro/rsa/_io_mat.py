@@ -47,7 +47,7 @@ def read_mat(path: Path, variable: str | None) -> RDMSet:
 def write_mat(rdms: RDMSet, path: Path) -> None:
     """Write an array of structures ``RDMs`` with ``RDM``, ``name`` and the table's columns, and the ids."""
     names = rdms.names
-    columns = {re.sub(r"\W", "_", column): rdms.table[column].tolist() for column in rdms.table}
+    columns = {re.sub(r"\W", "_", str(column)): rdms.table[column].tolist() for column in rdms.table}
     records = np.empty(
         (1, rdms.n_rdms), dtype=[(name, object) for name in dict.fromkeys(["RDM", "name", *columns])]
     )
@@ -116,7 +116,8 @@ def _find_ids(content: dict[str, Any]) -> list[str] | None:
 
 
 def _from_structures(records: np.ndarray, ids: list[str] | None, origin: str) -> RDMSet:
-    vectors, rows = [], []
+    vectors: list[np.ndarray] = []
+    rows: list[dict[str, Any]] = []
     for record in _iterate(records):
         try:
             vector, _ = to_vectors(record["RDM"])

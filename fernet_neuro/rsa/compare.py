@@ -178,7 +178,7 @@ def whiten(vectors: np.ndarray, present: np.ndarray) -> np.ndarray:
     .. [1] Diedrichsen et al. (2021), Comparing representational geometries using whitened unbiased-distance-
        matrix similarity, Neurons, Behavior, Data analysis, and Theory 5(3), equation 15.
     """
-    n_stimuli = count_stimuli(len(present))
+    n_stimuli = count_stimuli(len(present)) or 0
     full = np.zeros((len(vectors), len(present)))
     full[:, present] = vectors
     system = vectors_to_squares(present[None].astype(float), n_stimuli)[0]  # B'B but for its diagonal

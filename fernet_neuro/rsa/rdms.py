@@ -183,7 +183,7 @@ class RDMSet:
         for name, wanted in columns.items():
             values = self._column(name)
             single = isinstance(wanted, str) or not isinstance(wanted, Iterable)
-            options = [str(option) for option in ([wanted] if single else wanted)]  # type: ignore[union-attr]
+            options = [str(option) for option in ([wanted] if single else wanted)]  # type: ignore[attr-defined]
             found = values.astype(str).isin(options).to_numpy()
             if not found.any():
                 have = list(dict.fromkeys(values.astype(str)))
@@ -293,9 +293,10 @@ class RDMSet:
 
     def _column(self, name: str) -> pd.Series:
         if name not in self.table:
+            have = [str(column) for column in self.table]
             raise ValueError(
-                f"the RDMs have no column {name!r}; they have: {format_options(self.table) or 'none'}."
-                f"{suggest(name, self.table)}"
+                f"the RDMs have no column {name!r}; they have: {format_options(have) or 'none'}."
+                f"{suggest(name, have)}"
             )
         return self.table[name]
 
