@@ -7,6 +7,7 @@ References
 """
 
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -26,6 +27,8 @@ from fernet_neuro.viz.style import figure_size
 _ROW_MM, _REST_MM, _TALLEST_MM = 6.0, 30.0, 220.0
 #: Room between a panel and its title, in points: chance is named there.
 _TITLE_PAD = 10.0
+#: Letters of titles that stand side by side in all panels together.
+_LETTERS = 84
 _METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _EPOCHS = {"last": "last epoch", "best": "best epoch on validation"}
 _COLUMNS = (
@@ -125,15 +128,15 @@ def draw_table(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     limits = pad_limits(ours[["value_percent", "low_percent", "high_percent", "chance_percent"]])
     for place, (ax, rows) in enumerate(zip(axes, panels, strict=True)):
         list_arms(ax, labels, named=place == 0)
-        title = f"$\\bf{{{rows['panel'].iloc[0]}}}$  {rows['panel_label'].iloc[0]}"
-        if rows["kind"].iloc[0] == "printed":
+        is_printed = rows["kind"].iloc[0] == "printed"
+        if is_printed:
             plot_printed_dots(rows, ax)
-            ax.set_title(f"{title}\npublished", pad=_TITLE_PAD)
-            ax.set_xlabel("Printed accuracy (%)")
         else:
             plot_arm_dots(rows, ax, limits=limits)
-            ax.set_title(f"{title}\nours", pad=_TITLE_PAD)
-            ax.set_xlabel(f"{_METRICS[str(rows['metric'].iloc[0])]} (%)")
+        label = fill(str(rows["panel_label"].iloc[0]), max(_LETTERS // len(panels), 8))
+        whose = "published" if is_printed else "ours"
+        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {label}\n{whose}", pad=_TITLE_PAD)
+        ax.set_xlabel("Accuracy (%)" if is_printed else f"{_METRICS[str(rows['metric'].iloc[0])]} (%)")
     figure.legend(handles=_make_legend(source), loc="outside lower center", ncols=2)
     return figure
 

@@ -47,8 +47,8 @@ def plot_arm_dots(frame: pd.DataFrame, ax: Axes, *, limits: tuple[float, float] 
     chance = float(means["chance_percent"].iloc[0])
     ax.axvline(chance, color="#111111", lw=0.8, ls=(0, (4, 2)), zorder=1, gid="chance")
     ax.annotate(
-        f"chance {chance:.1f}", (chance, 1.0), (0, 1.5), xycoords=ax.get_xaxis_transform(),
-        textcoords="offset points", ha="center", va="bottom", fontsize=5.5,
+        f"chance {chance:.1f}", (chance, 1.0), (-1, 1.5), xycoords=ax.get_xaxis_transform(),
+        textcoords="offset points", ha="left", va="bottom", fontsize=5.5,
     )  # fmt: skip
     ax.set_xlim(*(limits or pad_limits(frame[["value_percent", "low_percent", "high_percent"]], chance)))
     return ax
