@@ -20,6 +20,9 @@ def make_concepts(
     ),
     stimuli: Path = typer.Option(..., "--stimuli", help="Table of the images that the student trains on."),
     out: Path = typer.Option(..., "--out", help="Folder of the bank to make."),
+    select: list[str] = typer.Option(
+        [], "--select", metavar="FACTOR=VALUE", help="Part of the table, as the student's recipe selects it."
+    ),
     percentile: float = typer.Option(
         20.0, "--percentile", help="Images below this percentile of their class count as doubtful (0-100)."
     ),
@@ -42,22 +45,28 @@ def make_concepts(
     --------
         fernet-neuro concepts runs/concepts --stimuli faces/table.csv --out banks/faces
 
-        fernet-neuro concepts runs/concepts --stimuli rafdb/train.csv --out banks/rafdb --percentile 15
-        --epoch last --n-jobs 4
+        fernet-neuro concepts runs/rafdb/conceptual --stimuli rafdb.csv --select split=train --percentile 15
+        --epoch last --n-jobs 4 --out banks/rafdb
 
-        fernet-neuro train configs/crpn/train/perceptual_rafdb.yaml --stimuli rafdb/train.csv --out runs/fast
-        --set perception.conceptual=runs/concepts --set perception.bank=banks/rafdb
+        fernet-neuro train configs/crpn/train/perceptual_rafdb.yaml --stimuli rafdb.csv --out runs/rafdb/fast
+        --set perception.bank=banks/rafdb
     """
     import json
 
+    from fernet_neuro._utils.config import read_overrides
     from fernet_neuro.cli._stimuli_common import check_outputs
     from fernet_neuro.stimuli.table import StimulusTable
     from fernet_neuro.training.concept_bank import build_concept_bank, check_percentile
+    from fernet_neuro.training.config import TrainSettings
+    from fernet_neuro.training.held_out import select_tables
     from fernet_neuro.training.teacher import read_teacher
 
     check_percentile(percentile)
     check_outputs([out], [stimuli], overwrite)
-    table, teacher = StimulusTable.read(stimuli), read_teacher(run, epoch)
+    # Through a recipe, so that a part means here what it means in training.
+    part = TrainSettings(task="perception", select=read_overrides(select))
+    table, _ = select_tables(part, StimulusTable.read(stimuli), None)
+    teacher = read_teacher(run, epoch)
     bank = build_concept_bank(
         teacher.model,
         table,

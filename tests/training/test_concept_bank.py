@@ -336,9 +336,20 @@ def test_the_command_makes_a_bank_and_says_how_many_are_confident(tmp_path, run,
     assert ConceptBank.load(tmp_path / "bank").percentile == 20
 
 
+def test_the_command_takes_a_part_of_the_table(tmp_path, run, faces, conceptual_run):
+    asked = (conceptual_run, "--stimuli", faces.root / "table.csv", "--out", tmp_path / "bank", "--quiet")
+    code, _, _ = run(*asked, "--select", "session=A", "--select", "identity=[p0, p3]")
+    assert code == 0
+    part = faces.select(session="A", identity=["p0", "p3"])
+    bank = ConceptBank.load(tmp_path / "bank", stimuli_digests=[part.digest()])
+    assert (bank.stimulus_ids == part.stimulus_ids).all()
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
+        (("--select", "session=C"), "leaves none of 36 stimuli"),
+        (("--select", "session"), "must have the form key=value"),
         (("--epoch", "best"), "was trained without validation, so no epoch is best"),
         (("--epoch", "first"), "epoch='first' is not known"),
         (("--percentile", 100), "percentile must lie between 0 and 100"),

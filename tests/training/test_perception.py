@@ -1,11 +1,13 @@
 """Stage 2: what each regime's loss is, what an epoch shows of the concepts, and what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from fernet_neuro._utils.config import read_settings
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.dual_pathway import PerceptualFeatures
 from fernet_neuro.models.registry import build_model
@@ -142,6 +144,22 @@ def test_a_variant_gives_the_forms_that_a_recipe_leaves_open(
     made = task({"regime": "distillation", "teacher": "cached"}, variant=variant)
     losses = _compute(made, {"emotion": emotion, "teacher_logits": teacher_logits})
     assert losses["similarity"] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("data", ["rafdb", "affectnet7", "ra", "imagen"])
+def test_recipes_have_the_papers_settings(data):
+    folder = Path(__file__).parents[2] / "configs" / "crpn" / "train"
+    settings = read_settings(TrainSettings, folder / f"perceptual_{data}.yaml")
+    section = settings.perception
+    weights = (section.cross_entropy_weight, section.similarity_weight, section.distillation_weight)
+    assert (weights, section.percentile, section.n_concepts, section.regime) == ((2, 1, 1), 20, 8, "crpn")
+    assert (settings.optimiser, settings.lr, settings.weight_decay) == ("adam", 1e-4, 1e-5)
+    assert (settings.betas, settings.batch_size) == ((0.5, 0.999), 64)
+    assert settings.epochs == (20 if data == "imagen" else 40)
+    assert (settings.schedule, settings.cycle_length, settings.cycle_unit) == ("cosine-cycle", 5, "epoch")
+    student = build_model(settings.model, n_classes=7, **settings.model_options).card.preprocessing
+    teacher = build_model("resnet50-vggface2").card.preprocessing
+    assert (student.size, student.resize) == (teacher.size, teacher.resize) == (224, 256)
 
 
 # --- what an epoch shows ----------------------------------------------------------------------------------
