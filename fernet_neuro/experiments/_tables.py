@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,7 +21,12 @@ from fernet_neuro.figures.results import (
 from fernet_neuro.stimuli.table import StimulusTable
 
 _LABELS = {"untrained": "Untrained twin", "pixels": "Pixels"}
-_HELD_OUT = {"identity": "new identities", "expression": "new expressions", "kdef10": "new identities"}
+_HELD_OUT = {
+    "identity": "new identities",
+    "expression": "new expressions",
+    "view": "new views",
+    "kdef10": "new identities",
+}
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,13 @@ def _headline_row(row: pd.Series, name: str) -> HeadlineRow:
         high=100 * row["balanced_accuracy_high"],
         p_value=float(row["p_value"]),
         interval=str(row["interval"]),
-        holdout=_HELD_OUT.get(str(row["holdout"]), f"held out: {row['holdout']}"),
+        holdout=name_holdout(row["holdout"]),
     )
+
+
+def name_holdout(holdout: str) -> str:
+    """Return what a hold-out means for the stimuli that are tested, such as "new identities"."""
+    return _HELD_OUT.get(str(holdout), f"held out: {holdout}")
 
 
 def layer_table(folder: Path, target: str) -> pd.DataFrame:
@@ -89,7 +100,7 @@ def layer_table(folder: Path, target: str) -> pd.DataFrame:
     for network in find_networks(folder, target):
         summary = read_summary(folder, network, target)
         summary = summary[summary["readout"] == choose_readout(summary)].sort_values("layer_index")
-        cells = {(row.source, shorten_layer(row.layer)): _cell(row) for row in summary.itertuples()}
+        cells = {(row.source, shorten_layer(row.layer)): format_cell(row) for row in summary.itertuples()}
         columns[f"{network.capitalize()} network"] = cells
     keys = list(dict.fromkeys(key for cells in columns.values() for key in cells))
     keys.sort(key=lambda key: _SOURCE_ORDER.get(key[0], len(_SOURCE_ORDER)))
@@ -108,7 +119,8 @@ _SOURCE_NAMES = {
 _SOURCE_ORDER = {name: rank for rank, name in enumerate(_SOURCE_NAMES)}
 
 
-def _cell(row: object) -> str:
+def format_cell(row: Any) -> str:
+    """Return a row of a probe's summary as text: accuracy in %, its interval, an asterisk if p < .05."""
     mark = "*" if row.p_value_max < 0.05 else ""
     low, high = row.balanced_accuracy_low, row.balanced_accuracy_high
     interval = "" if pd.isna(low) else f" [{100 * low:.1f}, {100 * high:.1f}]"

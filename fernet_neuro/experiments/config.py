@@ -3,11 +3,13 @@
 What belongs here: what is run on what; how is in `transfer`.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from fernet_neuro._utils.config import Settings
+from fernet_neuro._utils.validation import check_option
+from fernet_neuro.experiments.dual_pathway_figures_config import MapSettings
 from fernet_neuro.stimuli.rendering.factorial import RenderSettings
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.typing import Holdout, ReadOut
@@ -37,6 +39,60 @@ class ProbeSettings(Settings):
     n_folds: int = Field(10, ge=2)
 
 
+Pathway = Literal["emotion", "non_emotion", "perceptual"]
+#: Names of the two pathways' runs, stores and results.
+CONCEPTUAL, PERCEPTUAL = "conceptual", "perceptual"
+#: Task and default network of each stage.
+_STAGES = {"concepts": ("concepts", "crpn-conceptual"), "perception": ("perception", "crpn-perceptual")}
+
+
+class PathwaysSettings(Settings):
+    """The dual-pathway network of Lu, Zhuang & Luo (AAAI 2024), trained and probed beside the networks.
+
+    Parameters
+    ----------
+    trunks : dict of {"emotion", "non_emotion", "perceptual"} to str
+        Which of the recipe's networks each trunk starts from, that of the same seed; others start from random
+        weights. The non-emotion trunk stays as it is.
+    concepts, perception : TrainSettings
+        Stage 1, the conceptual pathway, and stage 2, the perceptual pathway, which learns from it.
+    maps : MapSettings
+        Maps of the emotion and non-emotion features.
+    """
+
+    trunks: dict[Pathway, str] = Field(default_factory=lambda: {"non_emotion": "identity"})
+    concepts: TrainSettings = Field(
+        default_factory=lambda: TrainSettings(task="concepts", model="crpn-conceptual")
+    )
+    perception: TrainSettings = Field(
+        default_factory=lambda: TrainSettings(task="perception", model="crpn-perceptual")
+    )
+    maps: MapSettings = Field(default_factory=MapSettings)
+
+    @field_validator(*_STAGES, mode="before")
+    @classmethod
+    def _fill_task(cls, values: Any, info: Any) -> Any:
+        """Give each stage its task, and its network where the recipe names none."""
+        if not isinstance(values, dict):
+            return values
+        task, model = _STAGES[str(info.field_name)]
+        return {"task": task, "model": model, **values}
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> "PathwaysSettings":
+        for stage, (task, _) in _STAGES.items():
+            recipe = getattr(self, stage)
+            if recipe.task != task:
+                raise ValueError(f"{stage}: task must be {task!r}; got {recipe.task!r}.")
+            if recipe.stimuli is not None:
+                raise ValueError(f"{stage}: stimuli are given once, by the recipe's own key `stimuli`.")
+            if "seed" in recipe.model_fields_set and recipe.seed != 0:
+                raise ValueError(f"{stage}: seeds are given once, by the recipe's own key `seeds`.")
+            if recipe.list_weight_sources():
+                raise ValueError(f"{stage}: where trunks start is given by `trunks`, by the network's name.")
+        return self
+
+
 class TransferSettings(Settings):
     """The transfer experiment of Schwartz, O'Nell & Anzellotti (VSS 2020), both ways.
 
@@ -57,6 +113,8 @@ class TransferSettings(Settings):
         Layers to probe; None probes all that a network lists.
     probes : tuple of ProbeSettings
         Directions of read-out.
+    dual_pathway : PathwaysSettings or None
+        Also train the two pathways of the dual-pathway network, and read out and map their features.
     split_seed : int
         Of the division into training and probe identities, of folds and of permutations.
     """
@@ -72,4 +130,16 @@ class TransferSettings(Settings):
         ProbeSettings(target="expression", holdout="identity"),
         ProbeSettings(target="identity", holdout="expression"),
     )
+    dual_pathway: PathwaysSettings | None = None
     split_seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_pathways(self) -> "TransferSettings":
+        if self.dual_pathway is None:
+            return self
+        for name in self.dual_pathway.trunks.values():
+            check_option("dual_pathway.trunks: network", name, self.networks)
+        taken = [name for name in (CONCEPTUAL, PERCEPTUAL) if name in self.networks]
+        if taken:
+            raise ValueError(f"networks: the name {taken[0]!r} belongs to dual_pathway; choose another.")
+        return self

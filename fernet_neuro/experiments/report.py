@@ -4,6 +4,7 @@ What belongs here: reading what is in the folder and putting it into the templat
 """
 
 import base64
+from collections.abc import Collection
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -15,6 +16,7 @@ from PIL import Image
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro.experiments._pathways import describe_pathways, has_pathways, pathway_tables
 from fernet_neuro.experiments._tables import (
     describe_stimuli,
     format_table,
@@ -28,6 +30,8 @@ from fernet_neuro.typing import PathLike
 TITLE = "What does a network that knows who you are know about what you feel?"
 #: Order of the figures on the page; any other follows by name.
 _FIGURE_ORDER = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
+#: Figures that stand with the dual pathway's tables where there are any.
+_PATHWAY_FIGURES = ("crpn-fig2",)
 #: Pictures narrower than this (in pixels at 300 dpi) are not stretched over the page.
 _WIDE_PX = 1800
 
@@ -50,8 +54,8 @@ def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
     Parameters
     ----------
     folder : path
-        Results folder with ``probes/`` and, where there are, ``figures/``, ``stimuli/``, ``runs/`` and
-        ``recipe.yaml``.
+        Results folder with ``probes/`` and, where there are, ``figures/``, ``stimuli/``, ``runs/``,
+        ``pathways/`` with ``evaluation/``, and ``recipe.yaml``.
     title : str
         Heading of the page.
 
@@ -63,8 +67,9 @@ def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
     place = Path(folder)
     sections = [
         _headline_section(place),
-        show_figures(place),
+        show_figures(place, leave_out=_PATHWAY_FIGURES if has_pathways(place) else ()),
         _table_section(place),
+        _pathways_section(place),
         show_material(place),
         show_settings(place),
     ]
@@ -135,9 +140,10 @@ def _headline_section(folder: Path) -> Section:
     return Section("numbers", "Headline numbers", "\n".join(parts))
 
 
-def show_figures(folder: Path) -> Section:
-    """Return the section with all figures of a results folder."""
-    found = {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
+def show_figures(folder: Path, *, leave_out: Collection[str] = ()) -> Section:
+    """Return the section with all figures of a results folder but those to leave out."""
+    pictures = sorted((folder / "figures").glob("*.png"))
+    found = {path.stem: path for path in pictures if path.stem not in leave_out}
     names = [name for name in _FIGURE_ORDER if name in found]
     names += [name for name in found if name not in names]
     return Section("figures", "Figures", "\n".join(_figure(found[name]) for name in names))
@@ -192,6 +198,16 @@ def _table_section(folder: Path) -> Section:
     listed = "".join(f"<li>{link}</li>" for link in links)
     parts.append(f"<details><summary>All result files</summary><ul>{listed}</ul></details>")
     return Section("tables", "Tables", "\n".join(parts))
+
+
+def _pathways_section(folder: Path) -> Section:
+    """Return what came out of the dual pathway; empty where it was not asked for."""
+    body = []
+    if has_pathways(folder):
+        pictures = [folder / "figures" / f"{name}.png" for name in _PATHWAY_FIGURES]
+        figures = [_figure(path) for path in pictures if path.is_file()]
+        body = [describe_pathways(folder), *figures, pathway_tables(folder)]
+    return Section("pathways", "The dual pathway: emotion and non-emotion features", "\n".join(body))
 
 
 def show_material(folder: Path) -> Section:

@@ -1,0 +1,317 @@
+"""The demo's dual pathway, small: trained, tested, read out, mapped, resumed; and what its page says."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from fernet_neuro._utils.config import read_settings
+from fernet_neuro.evaluation.metrics import evaluate_predictions
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.experiments._pathways import describe_pathways, pathway_tables
+from fernet_neuro.experiments.config import TransferSettings
+from fernet_neuro.experiments.transfer import run_transfer
+from fernet_neuro.experiments.transfer_pathways import check_pathways
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.folder import load_run
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "configs" / "demo.yaml"
+TRUNKS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim"}
+SHORT = {"epochs": 1, "batch_size": 9, "val_share": 0.0, "optimiser": "adam", "lr": 1e-3}
+SMALL = {"model_options": {"size": 32}, "epochs": 1, "batch_size": 9, "val_share": 0.0}
+RECIPE = {
+    "stimuli": {
+        "identities": 11, "expressions": ["anger", "happiness", "neutral"], "views": 2, "sessions": 1,
+        "size": 32, "seed": 5,
+    },
+    "probe_share": 0.4,
+    "networks": {
+        "identity": {"task": "identification", **SMALL},
+        "expression": {"task": "expression", **SMALL},
+    },
+    "layers": ["avgpool"],
+    "probes": [
+        {"target": "expression", "holdout": "identity", "permutations": 19, "n_folds": 2},
+        {"target": "identity", "holdout": "view", "permutations": 19},
+    ],
+    "dual_pathway": {
+        "trunks": {"emotion": "expression", "non_emotion": "identity"},
+        "concepts": {**SHORT, "model_options": {**TRUNKS, "size": 32, "n_features": 14}},
+        "perception": {
+            **SHORT,
+            "model_options": {"trunk": "resnet10-slim", "size": 32, "n_features": 14},
+            "perception": {"n_concepts": 2},
+        },
+        "maps": {"permutations": 29},
+    },
+}  # fmt: skip
+
+
+def make_settings(**changes) -> TransferSettings:
+    """Return the small recipe with changes to its section."""
+    return TransferSettings.model_validate({**RECIPE, "dual_pathway": {**RECIPE["dual_pathway"], **changes}})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pathways") / "results"
+    run_transfer(make_settings(), folder)
+    return folder
+
+
+def read_layers(folder: Path, name: str, target: str) -> pd.DataFrame:
+    path = folder / "pathways" / "probes" / name / target / "summary.json"
+    return pd.DataFrame(json.loads(path.read_text())["layers"])
+
+
+def read_section(folder: Path) -> str:
+    """Return the page's section on the dual pathway."""
+    text = (folder / "index.html").read_text()
+    return text[text.index('<section id="pathways">') :].split("</section>")[0]
+
+
+def test_the_frozen_trunk_is_the_identity_network_of_the_same_run(finished):
+    identity = load_run(finished / "runs" / "identity" / "seed0").module.state_dict()
+    pathway = load_run(finished / "runs" / "conceptual" / "seed0").module
+    frozen = pathway.non_emotion.trunk.state_dict()
+    assert frozen
+    assert all(torch.equal(value, identity[name]) for name, value in frozen.items())
+    learnt = pathway.emotion.trunk.state_dict()
+    assert any(not torch.equal(value, identity[name]) for name, value in learnt.items())
+
+
+def test_the_perceptual_pathway_learnt_from_this_conceptual_pathway(finished):
+    record = json.loads((finished / "runs" / "perceptual" / "seed0" / "record.json").read_text())
+    teacher = load_run(finished / "runs" / "conceptual" / "seed0").weight_digest()
+    assert teacher in json.dumps(record)
+    assert record["task"]["regime"] == "crpn"
+
+
+def test_both_pathways_are_tested_on_people_whom_neither_saw(finished):
+    probe = StimulusTable.read(finished / "stimuli" / "probe.csv")
+    for name in ("conceptual", "perceptual"):
+        predictions = pd.read_csv(finished / "evaluation" / name / "predictions.csv")
+        assert predictions["stimulus_id"].tolist() == probe.stimulus_ids.tolist()
+        metrics = pd.read_csv(finished / "evaluation" / name / "metrics.csv", keep_default_na=False)
+        row = metrics[(metrics["metric"] == "accuracy") & (metrics["class"] == "")].iloc[0]
+        right = (predictions["true"] == predictions["predicted"]).mean()
+        assert float(row["value"]) == pytest.approx(right)
+        assert float(row["low"]) <= right <= float(row["high"])
+        assert row["interval"] == "identities"
+        assert float(row["chance_level"]) == pytest.approx(1 / 3)
+
+
+def test_features_are_read_out_both_ways_with_nulls_twin_and_pixels(finished):
+    wanted = {"conceptual": {"emotion", "non_emotion"}, "perceptual": {"perceptual"}}
+    for name, layers in wanted.items():
+        for target, holdout in (("expression", "identity"), ("identity", "view")):
+            found = read_layers(finished, name, target)
+            assert set(found.loc[found["source"] != "control-task", "holdout"]) == {holdout}
+            for source in ("network", "untrained"):
+                rows = found[found["source"] == source]
+                assert set(rows["layer"]) == layers
+                assert rows["p_value_max"].between(1 / 20, 1).all()
+            assert "pixels" in set(found["source"])
+
+
+def test_maps_are_judged_by_both_factors_against_relabelled_faces(finished):
+    quality = pd.read_csv(finished / "maps" / "quality.csv", keep_default_na=False)
+    judged = quality[quality["measure"] == "knn_balanced_accuracy"]
+    assert set(zip(judged["layer"], judged["factor"], judged["space"], strict=True)) == {
+        (layer, factor, space)
+        for layer in ("emotion", "non_emotion")
+        for factor in ("expression", "identity")
+        for space in ("features", "map")
+    }
+    assert set(judged["n_permutations"]) == {29}
+
+
+def test_the_page_has_the_figure_once_and_the_numbers_of_the_files(finished):
+    text = (finished / "index.html").read_text()
+    section = read_section(finished)
+    assert section.count('id="figure-crpn-fig2"') == text.count('id="figure-crpn-fig2"') == 1
+    row = read_layers(finished, "conceptual", "identity").set_index(["source", "layer"])
+    value = 100 * row.loc[("network", "emotion"), "balanced_accuracy"]
+    assert f"read out of the emotion features with {value:.1f} %" in section.split("Identity (new views")[1]
+    for link in re.findall(r'href="([^"#]+)"', section):
+        assert (finished / link).is_file(), link
+
+
+def test_pathways_stand_apart_from_the_networks_that_are_compared(finished):
+    assert {path.name for path in (finished / "probes").iterdir()} == {"identity", "expression"}
+    bars = pd.read_csv(finished / "figures" / "transfer-bars.csv", keep_default_na=False)
+    assert not {"conceptual", "perceptual"} & set(bars["network"])
+
+
+def test_an_interrupted_stage_goes_on_to_the_same_bits(finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    weights = {
+        name: copy / "runs" / name / "seed0" / "model" / "model.safetensors"
+        for name in ("conceptual", "perceptual")
+    }
+    before = weights["perceptual"].read_bytes()
+    stamp = weights["conceptual"].stat().st_mtime_ns
+    kept = ["pathways/probes/perceptual/identity/summary.json", "maps/quality.csv", "maps/coordinates.csv"]
+    texts = {name: (copy / name).read_bytes() for name in kept}
+    shutil.rmtree(copy / "runs" / "perceptual")
+    shutil.rmtree(copy / "evaluation" / "perceptual")
+    shutil.rmtree(copy / "pathways" / "probes" / "perceptual")
+    (copy / "maps" / "settings.json").unlink()
+    section = read_section(copy)
+    run_transfer(make_settings(), copy, resume=True)
+    assert weights["perceptual"].read_bytes() == before
+    assert weights["conceptual"].stat().st_mtime_ns == stamp
+    assert {name: (copy / name).read_bytes() for name in kept} == texts
+    assert read_section(copy) == section
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trunks": {"non_emotion": "identitty"}}, r"'identitty' is not known.*Did you mean 'identity'"),
+        ({"trunks": {"emotions": "identity"}}, "emotions"),
+        ({"concepts": {"task": "expression"}}, "task must be 'concepts'"),
+        ({"concepts": {"seed": 3}}, "seeds are given once"),
+        ({"perception": {"stimuli": "x.csv"}}, "stimuli are given once"),
+        ({"concepts": {"concepts": {"emotion_weights": "runs/x"}}}, "given by `trunks`"),
+    ],
+)
+def test_a_section_that_contradicts_the_recipe_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_settings(**changes)
+
+
+def test_a_network_may_not_take_a_pathways_name():
+    networks = {**RECIPE["networks"], "conceptual": RECIPE["networks"]["identity"]}
+    with pytest.raises(ValueError, match="'conceptual' belongs to dual_pathway"):
+        TransferSettings.model_validate({**RECIPE, "networks": networks})
+
+
+def test_a_network_that_cannot_be_built_is_refused_before_training(finished):
+    tables = [StimulusTable.read(finished / "stimuli" / f"{name}.csv") for name in ("train", "probe")]
+    options = {**TRUNKS, "emotion_trunk": "resnet10-slimm", "size": 32}
+    section = make_settings(concepts={**SHORT, "model_options": options}).dual_pathway
+    with pytest.raises(ValueError, match=r"dual_pathway.concepts: .*resnet10-slim"):
+        check_pathways(section, *tables)
+    check_pathways(make_settings().dual_pathway, *tables)
+
+
+def test_expressions_that_were_not_trained_on_are_refused_before_training(finished):
+    train, probe = (StimulusTable.read(finished / "stimuli" / f"{name}.csv") for name in ("train", "probe"))
+    section = make_settings().dual_pathway
+    with pytest.raises(StimulusError, match=r"dual_pathway cannot be tested on the probe stimuli.*neutral"):
+        check_pathways(section, train.select(expression=["anger", "happiness"]), probe)
+
+
+def test_the_command_refuses_a_bad_section_with_one_line(tmp_path):
+    command = [str(Path(sys.executable).with_name("fernet-neuro")), "run", str(DEMO)]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "new"), "--set", "dual_pathway.trunks.emotion=expresion"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert "Did you mean 'expression'?" in " ".join(lines)
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_demos_recipe_has_the_stage_and_goes_without_it():
+    settings = read_settings(TransferSettings, DEMO)
+    assert settings.dual_pathway.trunks["non_emotion"] == "identity"
+    assert {probe.target: probe.holdout for probe in settings.probes} == {
+        "expression": "identity",
+        "identity": "view",
+    }
+    assert read_settings(TransferSettings, DEMO, ["dual_pathway=null"]).dual_pathway is None
+
+
+#: Shares by factor and layer, and half the width of their intervals.
+DESIGNED = {"expression": (0.9, 0.4), "identity": (0.2, 0.7)}
+REVERSED = {"expression": (0.4, 0.9), "identity": (0.7, 0.2)}
+HALF = {"expression": (0.9, 0.4), "identity": (0.45, 0.5)}
+
+
+def write_results(folder: Path, shares: dict[str, tuple[float, float]]) -> Path:
+    """Write made-up read-outs of both pathways, and tests of them."""
+    for target, (emotion, non_emotion) in shares.items():
+        layers = {
+            "conceptual": {"emotion": emotion, "non_emotion": non_emotion},
+            "perceptual": {"perceptual": 0.6},
+        }
+        for name, values in layers.items():
+            rows = [make_row("network", layer, value, target) for layer, value in values.items()]
+            rows.append(make_row("pixels", "pixels", 0.31, target))
+            place = folder / "pathways" / "probes" / name / target
+            place.mkdir(parents=True)
+            (place / "summary.json").write_text(json.dumps({"settings": {}, "layers": rows}))
+    rng = np.random.default_rng(3)
+    labels = np.array(["anger", "fear", "joy"] * 8)
+    people = np.repeat([f"id{k}" for k in range(6)], 4)
+    for name in ("conceptual", "perceptual"):
+        logits = rng.normal(size=(24, 3))
+        result = evaluate_predictions(logits, labels, ["anger", "fear", "joy"], groups=people, n_boot=50)
+        result.save(folder / "evaluation" / name)
+        metrics = folder / "evaluation" / name / "metrics.csv"
+        frame = pd.read_csv(metrics, keep_default_na=False).assign(epoch="last", seed="0")
+        frame.to_csv(metrics, index=False)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({"dual_pathway": {"trunks": {"emotion": "a<b"}}}))
+    return folder
+
+
+def make_row(source: str, layer: str, value: float, target: str) -> dict:
+    return {
+        "source": source, "layer": layer, "layer_index": 1, "readout": "ridge", "target": target,
+        "holdout": "identity" if target == "expression" else "view", "n_classes": 5, "chance_level": 0.2,
+        "balanced_accuracy": value, "balanced_accuracy_low": value - 0.1,
+        "balanced_accuracy_high": value + 0.1, "interval": "identities", "p_value": 0.01,
+        "p_value_max": 0.5 if value < 0.3 else 0.01,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shares", "said", "not_said"),
+    [
+        (DESIGNED, ["the emotion features carry more of it", "appears in both read-outs"], "other way"),
+        (
+            REVERSED,
+            ["does not appear", "For expression it is the other way", "For identity it is"],
+            "overlap",
+        ),
+        (HALF, ["intervals overlap", "appears for expression alone"], "other way"),
+    ],
+)
+def test_the_sentence_follows_the_numbers(tmp_path, shares, said, not_said):
+    text = describe_pathways(write_results(tmp_path, shares))
+    for words in said:
+        assert words in text
+    assert not_said not in text
+    first, second = shares["identity"]
+    assert f"with {100 * first:.1f} %" in text
+    assert f"with {100 * second:.1f} %" in text
+    assert "emotion trunk from the a&lt;b network" in text
+
+
+def test_what_is_not_above_its_null_is_said_to_be(tmp_path):
+    text = describe_pathways(write_results(tmp_path, DESIGNED))
+    assert "20.0 % [10.0, 30.0] (not above exchanged labels)" in text
+    assert text.count("not above exchanged labels") == 1
+
+
+def test_the_table_has_a_row_per_layer_and_a_column_per_factor(tmp_path):
+    rows = re.findall(r"<tr>(.*?)</tr>", pathway_tables(write_results(tmp_path, DESIGNED)))
+    cells = [[re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)] for row in rows]
+    assert ["emotion", "trained", "90.0 [80.0, 100.0]*", "20.0 [10.0, 30.0]"] in cells
+    assert ["perceptual", "trained", "60.0 [50.0, 70.0]*", "60.0 [50.0, 70.0]*"] in cells
+    assert ["–", "pixels", "31.0 [21.0, 41.0]*", "31.0 [21.0, 41.0]*"] in cells
