@@ -17,10 +17,10 @@ from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import FernetError, StimulusError
 from fernet_neuro.experiments.dual_pathway_config import IDENTITY_SET, TRAINING_SET, DualPathwaySettings
 from fernet_neuro.experiments.dual_pathway_cost import build_network, write_costs
+from fernet_neuro.experiments.dual_pathway_markup import write_tables
 from fernet_neuro.experiments.dual_pathway_page import write_page
 from fernet_neuro.experiments.dual_pathway_plan import KEY_LENGTH, PlannedRun, list_runs, plan_grid
 from fernet_neuro.experiments.dual_pathway_results import write_results
-from fernet_neuro.experiments.dual_pathway_tables import write_tables
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.predictions import read_classes
 from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli

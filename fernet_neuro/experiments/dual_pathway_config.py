@@ -15,6 +15,7 @@ from fernet_neuro.training.config import SECTIONS, TrainSettings
 
 Stage = Literal["concepts", "perception"]
 Pathway = Literal["emotion", "non_emotion", "perceptual"]
+Start = Literal["emotion", "non_emotion", "perceptual", "expression"]
 Metric = Literal["accuracy", "mean_class_accuracy", "macro_f1"]
 #: How tests name the training stimuli in ``of``.
 TRAINING_SET = "stimuli"
@@ -138,7 +139,7 @@ class DualPathwaySettings(Settings):
         stages that start from it.
     identity_trunks, expression_trunks : tuple of {"emotion", "non_emotion", "perceptual"}
         Which trunks start from the identity and from the expression network; the non-emotion trunk stays
-        like it.
+        like it. "expression" in `identity_trunks` is the expression network itself.
     concepts, perception : TrainSettings
         The two stages.
     arms : dict of str to ArmSettings
@@ -178,7 +179,7 @@ class DualPathwaySettings(Settings):
     identity_stimuli: HeldOutSet | None = None
     identity_seed: int | None = Field(None, ge=0)
     expression: TrainSettings | None = None
-    identity_trunks: tuple[Pathway, ...] = ("non_emotion",)
+    identity_trunks: tuple[Start, ...] = ("non_emotion",)
     expression_trunks: tuple[Pathway, ...] = ("emotion",)
     concepts: TrainSettings = Field(
         default_factory=lambda: TrainSettings(task="concepts", model="crpn-conceptual")
@@ -252,7 +253,9 @@ class DualPathwaySettings(Settings):
             if arm.stage == "concepts" and key.split(".")[0] == "perception":
                 raise ValueError(f"arm {name!r}: {key!r} belongs to stage 2, and the arm ends with stage 1.")
         try:
-            self.resolve(name)
+            tested = getattr(self.resolve(name), arm.stage)
+            if self.epoch == "best" and tested.val_share == 0 and tested.val_stimuli is None:
+                raise ValueError(f"epoch 'best' needs validation, and {arm.stage}.val_share is 0.")
         except ValidationError as error:
             faults = [_explain(item) for item in error.errors()]
             raise ValueError(f"arm {name!r}: {'; '.join(faults)}") from None
@@ -317,7 +320,7 @@ class ResolvedArm(Settings):
 
     concepts: TrainSettings
     perception: TrainSettings
-    identity_trunks: tuple[Pathway, ...]
+    identity_trunks: tuple[Start, ...]
     expression_trunks: tuple[Pathway, ...]
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fernet_neuro.experiments._tables import format_table
 from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
+from fernet_neuro.experiments.dual_pathway_markup import list_notes
 from fernet_neuro.experiments.dual_pathway_tables import (
     EPOCHS,
     ResultFiles,
@@ -15,7 +16,6 @@ from fernet_neuro.experiments.dual_pathway_tables import (
     build_cost_cells,
     build_differences_cells,
     list_epochs,
-    list_notes,
 )
 from fernet_neuro.experiments.report import (
     Section,

@@ -27,8 +27,8 @@ class PlannedRun:
     stimuli : str
         Digest of what it learns from.
     inputs : dict of str to PlannedRun
-        Runs that it starts from, by the key of the stage's section that names their place; all are
-        complete before it begins.
+        Runs that it starts from, by the key of the stage's section (or of the settings, where it has none)
+        that names their place; all are complete before it begins.
     pinned : int or None
         Its seed, where that is one for all runs that start from it.
     """
@@ -61,8 +61,10 @@ class PlannedRun:
         """Return its settings with the places of the runs that it starts from."""
         if not self.inputs:
             return self.settings
-        section = getattr(self.settings, self.stage)
         places = {name: str(run.find_place(store)) for name, run in self.inputs.items()}
+        if self.stage == "expression":
+            return self.settings.model_copy(update=places)
+        section = getattr(self.settings, self.stage)
         return self.settings.model_copy(update={self.stage: section.model_copy(update=places)})
 
 
@@ -108,7 +110,8 @@ def _plan_starts(
         starts |= dict.fromkeys(arm.identity_trunks, PlannedRun("identity", recipe, people, pinned=pinned))
     if settings.expression is not None:
         recipe = settings.expression.model_copy(update={"seed": seed})
-        starts |= dict.fromkeys(arm.expression_trunks, PlannedRun("expression", recipe, stimuli))
+        known = {"weights": starts["expression"]} if "expression" in starts and recipe.weights is None else {}
+        starts |= dict.fromkeys(arm.expression_trunks, PlannedRun("expression", recipe, stimuli, known))
     return starts
 
 

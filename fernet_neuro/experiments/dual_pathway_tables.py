@@ -1,6 +1,7 @@
-"""The table of a grid for readers: CSV, Markdown and LaTeX, ours and the printed numbers in columns apart.
+"""The table of a grid as rows and cells, ours and the printed numbers in columns apart.
 
-What belongs here: layout; numbers are computed in `dual_pathway_results` and read from its files.
+What belongs here: which column holds what; numbers are computed in `dual_pathway_results`, and written for
+readers in `dual_pathway_markup`.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file, write_text
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
 from fernet_neuro.typing import PathLike
@@ -22,11 +22,6 @@ METRICS = {
     "macro_f1": "macro F1",
 }
 _NOTHING = "–"
-_TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "×": r"$\times$", "–": "--",
-    "−": "$-$", "α": r"$\alpha$",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,15 +58,6 @@ class ResultFiles:
 
 
 _NUMBERS = {name: [""] for name in ("value", "low", "high", "p_value", "p_bonferroni", "chance_level")}
-
-
-def write_tables(settings: DualPathwaySettings, folder: Path) -> None:
-    """Write ``table.csv`` (numbers), ``table.md`` and ``table.tex`` (for reading) into a results folder."""
-    files = ResultFiles.read(folder)
-    with atomic_file(folder / "table.csv") as temporary:
-        build_numbers(settings, files).to_csv(temporary, index=False, lineterminator="\n")
-    write_text(folder / "table.md", format_markdown(settings, files))
-    write_text(folder / "table.tex", format_latex(settings, files))
 
 
 def build_numbers(settings: DualPathwaySettings, files: ResultFiles) -> pd.DataFrame:
@@ -161,65 +147,6 @@ class _Row:
         self.__dict__.update(values)
 
 
-def list_notes(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
-    """Return what a reader must know of the tables, in sentences."""
-    kinds = ", ".join(name for name in dict.fromkeys(files.summary["interval"]) if name) or "nothing"
-    notes = [f"Ours: mean over seeds [95 % interval over {kinds}], the test stimuli held fixed."]
-    if len(settings.seeds) > 1 and len(settings.arms) > 1:
-        notes.append(
-            "Differences are paired by seed, intervals and p by Student's t over seeds; corrected p: "
-            "Bonferroni over the arms of one test."
-        )
-    if len(files.published):
-        notes.append(
-            f"Columns named “{PUBLISHED}” are printed in {settings.published_source}. They were measured on "
-            f"other photographs with other networks: compare their order with ours, never the numbers."
-        )
-    if files.cost is not None:
-        notes.append(
-            "Parameters, multiply-adds and time are those of the network in use, without the frozen encoder "
-            "that trains it. Time ratio: median [quartiles] over interleaved repeats, one image at a time."
-        )
-    return [*notes, *settings.notes]
-
-
-def format_markdown(settings: DualPathwaySettings, files: ResultFiles) -> str:
-    """Return the page of tables as Markdown."""
-    parts = [f"# {settings.title}"]
-    for epoch in list_epochs(settings, files):
-        parts += [f"## {EPOCHS[epoch].capitalize()}", _as_markdown(build_cells(settings, files, epoch))]
-        differences = build_differences_cells(settings, files, epoch)
-        if len(differences):
-            parts.append(_as_markdown(differences))
-    costs = build_cost_cells(files)
-    if len(costs):
-        parts += ["## Cost of further networks", _as_markdown(costs)]
-    parts += [f"- {note}" for note in list_notes(settings, files)]
-    return "\n\n".join(parts).replace("\n\n- ", "\n- ").replace("|\n- ", "|\n\n- ") + "\n"
-
-
-def format_latex(settings: DualPathwaySettings, files: ResultFiles) -> str:
-    """Return the table of the headline epoch as a LaTeX ``tabular``, its notes as comments."""
-    cells = build_cells(settings, files, settings.epoch)
-    lines = [f"% {settings.title}, {EPOCHS[settings.epoch]}"]
-    lines += [f"% {note}" for note in list_notes(settings, files)]
-    lines += [r"\begin{tabular}{l" + "c" * (cells.shape[1] - 1) + "}", r"\hline"]
-    lines += [" & ".join(escape_latex(name) for name in cells) + r" \\", r"\hline"]
-    lines += [" & ".join(escape_latex(item) for item in row) + r" \\" for row in cells.to_numpy().tolist()]
-    return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])
-
-
-def escape_latex(text: str) -> str:
-    r"""Return `text` with what LaTeX would take for commands as characters.
-
-    Examples
-    --------
-    >>> escape_latex("50 % of a_b")
-    '50 \\% of a\\_b'
-    """
-    return "".join(_TEX.get(letter, letter) for letter in str(text))
-
-
 def list_epochs(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
     """Return the epochs that every arm has, the headline's first."""
     known = files.summary.groupby("epoch")["arm"].nunique()
@@ -289,8 +216,3 @@ def _format_p(value: float) -> str:
     if pd.isna(value):
         return _NOTHING
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
-
-
-def _as_markdown(cells: pd.DataFrame) -> str:
-    rows = [list(cells), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(str(item).replace("|", r"\|") for item in row) + " |" for row in rows)

@@ -159,8 +159,7 @@ def caption_table(source: pd.DataFrame) -> str:
     sentences = [
         f"{_METRICS[str(first['metric'])]} of {means['arm'].nunique()} arms on {tests}; "
         f"{_EPOCHS[str(first['epoch'])]}, fixed beforehand.",
-        f"Dots and lines: mean of {int(first['n_seeds'])} training runs and 95 % interval over "
-        f"{first['interval']}; small dots: single runs.",
+        _describe_dots(int(first["n_seeds"]), str(first["interval"])),
         f"Variant: {', '.join(dict.fromkeys(means['variant'].astype(str)))}.",
         "Dashed: the share of the most frequent class."
         if first["metric"] == "accuracy"
@@ -173,6 +172,13 @@ def caption_table(source: pd.DataFrame) -> str:
             f"order of the arms can be compared with ours."
         )
     return " ".join(sentences)
+
+
+def _describe_dots(n_seeds: int, interval: str) -> str:
+    if n_seeds == 1:
+        return f"Dots and lines: one training run and 95 % interval over {interval}."
+    mean = f"mean of {n_seeds} training runs and 95 % interval over {interval}"
+    return f"Dots and lines: {mean}; small dots: single runs."
 
 
 SPEC = FigureSpec(

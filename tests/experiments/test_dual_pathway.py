@@ -17,7 +17,7 @@ from scipy import stats
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.dual_pathway import run_dual_pathway
 from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
-from fernet_neuro.experiments.dual_pathway_tables import escape_latex
+from fernet_neuro.experiments.dual_pathway_markup import escape_latex
 from fernet_neuro.stimuli.table import StimulusTable
 
 STAGE = {"epochs": 1, "val_share": 0.34, "batch_size": 12, "optimiser": "adam", "lr": 1e-3}
@@ -257,7 +257,7 @@ def test_a_folder_of_another_recipe_is_refused(finished):
 @pytest.mark.slow
 def test_a_kill_in_stage_two_changes_nothing(finished, tmp_path):
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
-    recipe.write_text(yaml.safe_dump({"experiment": "dual-pathway", **RECIPE}))
+    recipe.write_text(yaml.safe_dump({"experiment": "dual-pathway", **RECIPE}, sort_keys=False))
     command = [str(Path(sys.executable).with_name("fernet-neuro")), "run", str(recipe), "--out", str(out)]
     process = subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

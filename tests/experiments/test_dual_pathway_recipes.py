@@ -64,6 +64,7 @@ def with_set(stage: str = "perception", **changes) -> dict:
         ({"tests": {"people": {"stimuli": "a.csv", "of": "stimuli"}}}, "either `stimuli` or `of`"),
         ({"tests": {"people": {"stimuli": "a.csv", "change": {"size": 32}}}}, "`change` belongs to `of`"),
         ({"metrics": ["acuracy"]}, "accuracy"),
+        ({"epoch": "best", "concepts": {"val_share": 0}}, r"arm 'concept': epoch 'best' needs validation"),
     ],
 )  # fmt: skip
 def test_a_grid_that_cannot_be_run_is_refused(changes, message):
@@ -127,6 +128,13 @@ def test_trunks_start_where_the_recipe_says():
     starts = {name: (run.stage, run.settings.seed) for name, run in concept.inputs.items()}
     assert starts == {"emotion_weights": ("expression", 5), "non_emotion_weights": ("identity", 5)}
     assert student.inputs["trunk_weights"].stage == "identity"
+    assert concept.inputs["emotion_weights"].inputs == {}
+    found = check(expression={}, identity_trunks=["non_emotion", "expression"])
+    concept = plan_arm(found, "concept", 5, "digest")
+    first = concept.inputs["emotion_weights"].inputs["weights"]
+    assert first == concept.inputs["non_emotion_weights"]
+    recipe = concept.inputs["emotion_weights"].fill_places(Path("store"))
+    assert recipe.weights == str(first.find_place(Path("store")))
     with pytest.raises(ValueError, match="'emotion' is in both identity_trunks and expression_trunks"):
         check(expression={}, identity_trunks=["emotion"])
     arms = {"odd": {"stage": "concepts", "set": {"expression_trunks": ["non_emotion"]}}}

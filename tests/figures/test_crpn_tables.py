@@ -94,6 +94,7 @@ def test_results_without_printed_numbers_or_with_one_seed_are_drawn(results, tmp
     assert set(source["kind"]) == {"mean"}
     with style():
         assert len(draw_table(source).axes) == 2
+    assert "one training run and" in caption_table(source.assign(n_seeds=1))
 
 
 def test_what_is_missing_is_named(results, tmp_path):
