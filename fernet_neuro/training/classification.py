@@ -132,6 +132,12 @@ class ClassificationTask(TrainingTask):
         return Items(np.arange(len(table))[:, None], np.searchsorted(np.array(self.classes), labels))
 
 
+def score_logits(logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Return accuracy, balanced accuracy and, as ``loss``, the plain cross-entropy of the logits, in nats."""
+    loss = functional.cross_entropy(logits, targets).item()
+    return {"loss": loss, **compute_accuracies(logits.numpy(), targets.numpy())}
+
+
 def compute_accuracies(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """Return accuracy, and balanced accuracy over the classes that occur, from logits (n, n_classes)."""
     correct = logits.argmax(1) == targets

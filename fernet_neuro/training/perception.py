@@ -24,7 +24,7 @@ from fernet_neuro.losses.distillation import masked_kl_divergence
 from fernet_neuro.models.dual_pathway import PerceptualFeatures, PerceptualPathway, load_trunk
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.classification import ClassificationTask, compute_accuracies
+from fernet_neuro.training.classification import ClassificationTask, score_logits
 from fernet_neuro.training.concept_bank import ConceptBank
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.expression import split_expressions
@@ -120,9 +120,8 @@ class PerceptionTask(ClassificationTask):
         return {"loss": torch.stack(weighted).sum(), **parts}
 
     def compute_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return accuracy, balanced accuracy and, as ``loss``, the cross-entropy of the logits, in nats."""
-        loss = functional.cross_entropy(logits, targets).item()
-        return {"loss": loss, **compute_accuracies(logits.numpy(), targets.numpy())}
+        """Return what `score_logits` does: terms other than the cross-entropy need more than logits."""
+        return score_logits(logits, targets)
 
     def describe(self) -> dict[str, Any]:
         """Return what `ClassificationTask` does, the regime, its teacher, and each term's weight and form."""
