@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf
 
+from fernet_neuro.brain.noise import COVARIANCES, compute_covariance, compute_precision
 from fernet_neuro.rsa._rsatoolbox import import_rsatoolbox
-from fernet_neuro.rsa.noise import COVARIANCES, compute_covariance, compute_precision
 
 
 @pytest.fixture
