@@ -6,6 +6,8 @@ conditions by name, and keeps and edits its caller's dictionaries.
 
 import warnings
 from collections.abc import Iterable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +17,7 @@ import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.validation import check_option, format_options, suggest
+from fernet_neuro.brain.spheres import Neighbourhoods
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 from fernet_neuro.typing import PathLike
@@ -187,6 +190,49 @@ def compute_with_rsatoolbox(
         )
     # calc_rdm sorts conditions by name.
     return from_rsatoolbox(found).align_to(dict.fromkeys(ids))
+
+
+def search_with_rsatoolbox(
+    patterns: np.ndarray,
+    models: RDMSet,
+    neighbourhoods: Neighbourhoods,
+    stimulus_ids: Iterable[str],
+    *,
+    distance: str = "correlation",
+    comparison: str = "spearman",
+) -> np.ndarray:
+    """Return what rsatoolbox's searchlight functions give for fixed models, shape (n_models, n_centres).
+
+    Raises
+    ------
+    ValueError
+        If rsatoolbox has no such distance or comparison there.
+    """
+    check_option("distance", distance, ("correlation", "squared_euclidean"))
+    check_option("comparison", comparison, COMPARISON_NAMES)
+    import_rsatoolbox()
+    with warnings.catch_warnings(), redirect_stderr(StringIO()):
+        # Its bars cannot be turned off; of one RDM alone it computes a noise ceiling, an empty mean.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        from rsatoolbox.inference import eval_fixed
+        from rsatoolbox.model import ModelFixed
+        from rsatoolbox.util import searchlight
+
+        near = [neighbourhoods.get(number) for number in range(neighbourhoods.n_centres)]
+        ids = np.array([str(item) for item in stimulus_ids])
+        rdms = searchlight.get_searchlight_RDMs(
+            patterns, neighbourhoods.centres, near, ids, method=DISTANCE_NAMES[distance]
+        )
+        # The RDMs come without names, sorted by them.
+        ordered = models.align_to(sorted(set(ids.tolist())))
+        fixed = [
+            ModelFixed(name, vector)
+            for name, vector in zip(ordered.names, ordered.dissimilarities, strict=True)
+        ]
+        results = searchlight.evaluate_models_searchlight(
+            rdms, fixed, eval_fixed, method=COMPARISON_NAMES[comparison]
+        )
+    return np.concatenate([result.evaluations[0] for result in results], axis=1)
 
 
 def _plain(values: Any) -> list[Any]:
