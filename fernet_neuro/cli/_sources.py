@@ -22,3 +22,9 @@ def check_source_exists(source: str) -> None:
         raise FileNotFoundError(
             f"SOURCE {source!r}: no such folder. Name an activation store, a run folder or a known network."
         )
+
+
+def missing_stimuli(source: str) -> ValueError:
+    """Return the error of a SOURCE that is no store where no stimuli are given to show a network."""
+    what = "is a network" if Path(source).exists() else "is no store here, so it must be a network's name"
+    return ValueError(f"SOURCE {source!r} {what}; a network needs the pictures to see: add --stimuli TABLE.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fernet_neuro.cli._sources import check_source_exists, is_store
+from fernet_neuro.cli._sources import check_source_exists, is_store, missing_stimuli
 
 if TYPE_CHECKING:
     from fernet_neuro.activations.store import ActivationStore
@@ -118,7 +118,7 @@ def _extract(
     from fernet_neuro.models.registry import resolve_model
 
     if table is None:
-        raise ValueError(f"SOURCE {source!r} is a network, so --stimuli TABLE is needed.")
+        raise missing_stimuli(source)
     perplexities = options["perplexities"] or [default_perplexity(len(table), options["method"])]
     check_embedding(table, layers, **{**options, "perplexities": perplexities})
     model = resolve_model(source, **({} if size is None else {"size": size}))

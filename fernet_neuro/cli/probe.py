@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fernet_neuro.cli._sources import check_source_exists, is_store
+from fernet_neuro.cli._sources import check_source_exists, is_store, missing_stimuli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,7 +207,7 @@ class _Opener:
         from fernet_neuro.models.registry import resolve_model, untrained_twin
 
         if self._table is None:
-            raise ValueError(f"SOURCE {source!r} is a network, so --stimuli TABLE is needed.")
+            raise missing_stimuli(source)
         model = resolve_model(source, **self._options)
         place = self._folder / f"seed{number}"
         store = extract_activations(
