@@ -258,7 +258,8 @@ class BrainPatterns:
         if not file.is_file():
             raise StoreError(f"pattern file {file} does not exist.")
         try:
-            with np.load(file, allow_pickle=False) as archive:
+            # Opened here: of a damaged archive, NumPy leaves its own handle open.
+            with file.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 return _from_archive(dict(archive))
         except (OSError, KeyError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise StoreError(
