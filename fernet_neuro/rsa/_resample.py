@@ -1,0 +1,128 @@
+"""Bootstrap samples of subjects and stimuli, and permutations of condition labels.
+
+What belongs here: drawing them, with stimuli of one identity as a block; what is done with them is elsewhere.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.validation import check_range
+
+#: A sample with fewer distinct stimuli has too few pairs to compare, and is drawn again.
+FEWEST_DISTINCT = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """How often each subject and each stimulus is in each bootstrap sample.
+
+    Parameters
+    ----------
+    subjects : ndarray of int of shape (n_bootstraps, n_subjects)
+        Rows add up to the number of subjects.
+    stimuli : ndarray of int of shape (n_bootstraps, n_stimuli)
+        Stimuli of one block have equal numbers. A pair counts as often as the product of its two stimuli.
+    n_units : int
+        Independent stimuli: as many as there are blocks.
+    """
+
+    subjects: np.ndarray
+    stimuli: np.ndarray
+    n_units: int
+
+    @property
+    def n_bootstraps(self) -> int:
+        """Number of samples."""
+        return len(self.stimuli)
+
+
+def draw_resamples(
+    n_bootstraps: int, n_subjects: int, n_stimuli: int, *, blocks: np.ndarray | None = None, seed: int = 0
+) -> Resamples:
+    """Draw subjects and, independently of them, stimuli with replacement.
+
+    The stimuli drawn do not depend on the number of subjects, nor the subjects on that of stimuli.
+
+    Parameters
+    ----------
+    n_bootstraps, n_subjects, n_stimuli : int
+    blocks : ndarray of shape (n_stimuli,), default=None
+        Stimuli with equal labels are drawn together, and as many blocks as there are; None: each alone.
+    seed : int, default=0
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three stimuli, or a number is below 1.
+
+    Examples
+    --------
+    >>> found = draw_resamples(2, 3, 5, blocks=np.array(["a", "a", "b", "b", "c"]))
+    >>> found.subjects.sum(axis=1).tolist(), found.n_units
+    ([3, 3], 3)
+    >>> bool((found.stimuli[:, 0] == found.stimuli[:, 1]).all())
+    True
+    """
+    check_range("n_bootstraps", n_bootstraps, minimum=1)
+    check_range("n_subjects", n_subjects, minimum=1)
+    check_range("the number of stimuli", n_stimuli, minimum=FEWEST_DISTINCT)
+    codes = code_blocks(blocks, n_stimuli)
+    n_units = int(codes.max()) + 1
+    rng = make_rng(seed, "bootstrap", "stimuli")
+    stimuli = draw_multiplicities(n_bootstraps, n_units, rng)[:, codes]
+    while (few := np.flatnonzero((stimuli > 0).sum(axis=1) < FEWEST_DISTINCT)).size:
+        stimuli[few] = draw_multiplicities(len(few), n_units, rng)[:, codes]
+    subjects = draw_multiplicities(n_bootstraps, n_subjects, make_rng(seed, "bootstrap", "subjects"))
+    return Resamples(subjects, stimuli, n_units)
+
+
+def draw_multiplicities(n_samples: int, n_units: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each unit is drawn in `n_units` draws with replacement, (n_samples, n_units) int."""
+    drawn = rng.integers(0, n_units, (n_samples, n_units)) + n_units * np.arange(n_samples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=n_samples * n_units).reshape(n_samples, n_units)
+
+
+def draw_permutations(
+    n_permutations: int, n_stimuli: int, *, blocks: np.ndarray | None = None, seed: int = 0
+) -> np.ndarray:
+    """Draw orders of stimuli, (n_permutations, n_stimuli) int.
+
+    With `blocks`, whole blocks of equal size change places and the stimuli inside each are shuffled: two
+    stimuli share a block after it if and only if they did before.
+
+    Raises
+    ------
+    ValueError
+        If the number is below 1.
+    """
+    check_range("n_permutations", n_permutations, minimum=1)
+    rng = make_rng(seed, "permutations")
+    if blocks is None:
+        return rng.permuted(np.tile(np.arange(n_stimuli), (n_permutations, 1)), axis=1)
+    codes = code_blocks(blocks, n_stimuli)
+    members = [np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)]
+    orders = np.empty((n_permutations, n_stimuli), dtype=int)
+    for size in sorted({len(part) for part in members}):
+        alike = np.stack([part for part in members if len(part) == size])  # (n_blocks, size)
+        moved = rng.permuted(np.tile(np.arange(len(alike)), (n_permutations, 1)), axis=1)
+        orders[:, alike] = rng.permuted(alike[moved], axis=2)
+    return orders
+
+
+def code_blocks(blocks: np.ndarray | None, n_stimuli: int) -> np.ndarray:
+    """Return the number of each stimulus's block, (n_stimuli,) int from 0 in order of first occurrence.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label per stimulus.
+    """
+    if blocks is None:
+        return np.arange(n_stimuli)
+    labels = [str(label) for label in np.asarray(blocks, dtype=object).ravel()]
+    if len(labels) != n_stimuli:
+        raise ValueError(f"blocks must hold one label per stimulus, {n_stimuli}; got {len(labels)}.")
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(label, len(numbers)) for label in labels])
