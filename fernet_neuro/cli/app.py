@@ -11,6 +11,7 @@ import typer
 from fernet_neuro import __version__
 from fernet_neuro.cli import (
     audit,
+    brain,
     concepts,
     cost,
     embed,
@@ -45,6 +46,7 @@ for module in (
     evaluate,
     audit,
     embed,
+    brain,
     rdm,
     figures,
     run,

@@ -7,8 +7,10 @@ from types import ModuleType
 
 import typer
 
+from fernet_neuro.cli import _brain_patterns
+
 #: Modules with a command each, in the order of the help.
-_COMMANDS: tuple[ModuleType, ...] = ()
+_COMMANDS: tuple[ModuleType, ...] = (_brain_patterns,)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,388 @@
+"""From files to the patterns of one participant: labelled volumes, or runs of BOLD with their events.
+
+What belongs here: reading in the right order and joining runs; models are in `glm`, files found in `bids`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fernet_neuro.brain.bids import RunFiles, read_sidecar
+from fernet_neuro.brain.glm import Design, GlmSettings, RunEstimates, build_design, estimate_run
+from fernet_neuro.brain.grids import Grid, VolumeGrid
+from fernet_neuro.brain.images import load_image
+from fernet_neuro.brain.observations import (
+    Observations,
+    RegionPatterns,
+    check_complete,
+    check_stimuli_to_leave_out,
+    cut_region,
+    observe_volumes,
+)
+from fernet_neuro.brain.rois import RoiSpec, build_rois
+from fernet_neuro.brain.surfaces import SurfaceGrid, is_surface
+from fernet_neuro.brain.tables import (
+    MOTION,
+    check_events,
+    read_confounds,
+    read_events,
+    read_volume_labels,
+)
+from fernet_neuro.exceptions import FernetError, StimulusError
+
+#: Stands for the brain mask beside the images.
+BRAIN = "brain"
+#: Seconds of one unit of the fourth dimension, by NIfTI's names.
+_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+
+
+@dataclass(frozen=True)
+class PatternSettings:
+    """What is made of the files of each participant.
+
+    Parameters
+    ----------
+    rois : tuple of RoiSpec
+        Regions.
+    atlas_table : str, default=""
+        Names of an atlas's labels.
+    mask : str, default=""
+        A mask, or ``brain`` for that beside the images: patterns of all its voxels are written as an image;
+        empty for those of the regions alone.
+    mesh : str, default=""
+        ``LEFT,RIGHT`` mesh files, for surface data.
+    leave_out : tuple of str
+        Stimuli of which no pattern is wanted.
+    stimulus_column, run_column : str or None
+        Columns of events and labels.
+    noise : str, default="shrinkage_eye"
+        Estimate of the noise covariance, or ``none``.
+    noise_by_run : bool, default=False
+    allow_missing : bool, default=False
+        Accept a run that lacks a stimulus.
+    detrend, zscore, average : bool, default=False
+        Of labelled volumes.
+    unit : str, default=""
+        Of labelled volumes.
+    glm : GlmSettings
+        Of BOLD.
+    confounds : tuple of str or None
+        Columns; None takes the six of head motion where there is a table of confounds.
+    t_r : float or None
+        Seconds; None takes it from the sidecar or the header.
+    duration : float or None
+        Seconds that every event lasts; None takes it from the file.
+    """
+
+    rois: tuple[RoiSpec, ...]
+    atlas_table: str = ""
+    mask: str = ""
+    mesh: str = ""
+    leave_out: tuple[str, ...] = ()
+    stimulus_column: str | None = None
+    run_column: str | None = None
+    noise: str = "shrinkage_eye"
+    noise_by_run: bool = False
+    allow_missing: bool = False
+    detrend: bool = False
+    zscore: bool = False
+    average: bool = False
+    unit: str = ""
+    glm: GlmSettings = field(default_factory=GlmSettings)
+    confounds: tuple[str, ...] | None = None
+    t_r: float | None = None
+    duration: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class SubjectPatterns:
+    """All patterns of one participant and session.
+
+    Parameters
+    ----------
+    regions : list of RegionPatterns
+    observations : Observations
+        At all points of `inside`.
+    grid : Grid
+    inside : ndarray of bool of shape (n_points,)
+        Regions and mask together.
+    """
+
+    regions: list[RegionPatterns]
+    observations: Observations
+    grid: Grid
+    inside: np.ndarray
+
+
+def compute_labelled_patterns(
+    sources: Sequence[str], labels: str, settings: PatternSettings, *, subject: str, session: str = ""
+) -> SubjectPatterns:
+    """Return the patterns of volumes whose stimuli a table names.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        4-D images, one after the other, or GIFTI files ``LEFT,RIGHT``.
+    labels : str
+        Table with one row per volume of all.
+    settings : PatternSettings
+    subject, session : str
+
+    Raises
+    ------
+    ValueError, StoreError, StimulusError
+        If files are missing, damaged, of several grids or do not go together.
+    """
+    grid = open_grid(sources[0], settings.mesh)
+    rois, inside = _find_points(grid, settings, subject, session, settings.mask)
+    table = read_volume_labels(
+        labels, stimulus_column=settings.stimulus_column, run_column=settings.run_column
+    )
+    values = np.concatenate([grid.read(source, inside) for source in sources])
+    name = f"{', '.join(sources)} in {'the mask and ' if settings.mask else ''}the regions"
+    observed = observe_volumes(
+        values, table, detrend=settings.detrend, zscore=settings.zscore, leave_out=settings.leave_out,
+        average=settings.average, name=name,
+    )  # fmt: skip
+    unit = settings.unit or ("z" if settings.zscore else "")
+    return _cut(observed, grid, rois, inside, settings, subject=subject, session=session, unit=unit)
+
+
+def compute_run_patterns(files: Sequence[RunFiles], settings: PatternSettings) -> SubjectPatterns:
+    """Return the patterns of the runs of one participant and session.
+
+    Parameters
+    ----------
+    files : sequence of RunFiles
+    settings : PatternSettings
+
+    Raises
+    ------
+    ValueError, StoreError, StimulusError
+        If files are missing, damaged, of several grids or do not go together; the message names the file.
+    """
+    first = files[0]
+    grid = open_grid(first.bold, settings.mesh)
+    _check_left_out(files, settings)
+    mask = _find_brain_mask(first) if settings.mask == BRAIN else settings.mask
+    rois, inside = _find_points(grid, settings, first.subject, first.session, mask)
+    noise_points = np.logical_or.reduce(list(rois.values()))
+    parts = [_observe_run(item, grid, inside, noise_points, settings) for item in files]
+    observed = _join(parts, files, noise_points)
+    return _cut(
+        observed, grid, rois, inside, settings,
+        subject=first.subject, session=first.session, unit=settings.glm.statistic,
+    )  # fmt: skip
+
+
+def open_grid(source: str, mesh: str = "") -> Grid:
+    """Return where the data of a source lie.
+
+    Raises
+    ------
+    ValueError
+        If surface data come without a mesh, or an image with one.
+    """
+    if is_surface(source) != bool(mesh):
+        raise ValueError(
+            f"{source} is surface data and needs --mesh LEFT,RIGHT."
+            if is_surface(source)
+            else f"--mesh goes with surface data; {source} is an image."
+        )
+    return SurfaceGrid.of(mesh) if mesh else VolumeGrid.of(source)
+
+
+def find_t_r(bold: str, from_sidecar: float | None, wanted: float | None) -> float:
+    """Return the repetition time in seconds: the one wanted, the sidecar's, or the header's.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is not above 0.
+    """
+    t_r = wanted if wanted is not None else from_sidecar
+    if t_r is None and not is_surface(bold):
+        header = load_image(bold).header
+        unit = header.get_xyzt_units()[1]
+        t_r = float(header.get_zooms()[3]) * _SECONDS[unit] if unit in _SECONDS else None
+    if t_r is None or not t_r > 0:
+        raise ValueError(
+            f"{bold} does not say its repetition time in seconds (got {t_r}); give it with --t-r SECONDS."
+        )
+    return float(t_r)
+
+
+def _find_points(
+    grid: Grid, settings: PatternSettings, subject: str, session: str, mask: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the regions, as masks of the points that are read, and which those are."""
+    rois = build_rois(
+        grid, settings.rois, subject=subject, session=session, atlas_table=settings.atlas_table or None
+    )
+    inside = np.logical_or.reduce(list(rois.values()))
+    if mask:
+        inside = inside | grid.read_mask(mask.replace("{subject}", subject).replace("{session}", session))
+    return {name: region[inside] for name, region in rois.items()}, inside
+
+
+def _observe_run(
+    item: RunFiles, grid: Grid, inside: np.ndarray, noise_points: np.ndarray, settings: PatternSettings
+) -> tuple[RunEstimates, dict[str, np.ndarray]]:
+    """Return the estimates of one run, NaN at points that cannot be used, and those points by reason."""
+    volumes = grid.read(item.bold, inside)
+    design, pooled = _build_designs(item, len(volumes), settings)
+    finite = np.isfinite(volumes).all(axis=0)
+    constant = finite & (volumes == volumes[0]).all(axis=0)
+    usable = finite & ~constant
+    if not usable.any():
+        raise StimulusError(
+            f"{item.bold}: all {volumes.shape[1]} voxels of the regions are NaN or constant; do the regions "
+            f"lie inside the scanned volume?"
+        )
+    found = estimate_run(volumes[:, usable], design, settings.glm, pooled=pooled)
+    values = np.full((len(found.values), len(usable)), np.nan)
+    values[:, usable] = found.values
+    residuals = np.full((len(volumes), int(noise_points.sum())), np.nan)
+    residuals[:, usable[noise_points]] = found.residuals[:, noise_points[usable]]
+    estimates = RunEstimates(values, found.stimulus_ids, residuals, found.dof)
+    return estimates, {"not_finite": ~finite, "constant": constant}
+
+
+def _build_designs(item: RunFiles, n_scans: int, settings: PatternSettings) -> tuple[Design, Design]:
+    t_r = find_t_r(item.bold, item.t_r, settings.t_r)
+    events = read_events(item.events, stimulus_column=settings.stimulus_column, duration=settings.duration)
+    check_events(events, n_scans, t_r, item.events)
+    columns = settings.confounds
+    if columns and not item.confounds:
+        raise StimulusError(f"{item.bold} has no table of confounds beside it, and --confound asks for one.")
+    confounds = None
+    if item.confounds and columns != ():
+        confounds = read_confounds(item.confounds, MOTION if columns is None else columns, n_scans)
+    options = {"confounds": confounds, "leave_out": settings.leave_out, "start_time": item.start_time}
+    try:
+        design, pooled = (
+            build_design(events, n_scans, t_r, settings.glm, by_presentation=single, **options)
+            for single in (None, False)
+        )
+    except FernetError as error:
+        raise StimulusError(f"{item.events}: {error}") from error
+    return design, pooled
+
+
+def _check_left_out(files: Sequence[RunFiles], settings: PatternSettings) -> None:
+    if settings.leave_out:
+        tables = [
+            read_events(item.events, stimulus_column=settings.stimulus_column, duration=settings.duration)
+            for item in files
+        ]
+        check_stimuli_to_leave_out(
+            settings.leave_out, [name for table in tables for name in table["stimulus_id"]]
+        )
+
+
+def _find_brain_mask(item: RunFiles) -> str:
+    if not item.mask:
+        raise StimulusError(f"{item.bold} has no brain mask beside it; name one with --mask FILE.")
+    return item.mask
+
+
+def _join(
+    parts: Sequence[tuple[RunEstimates, dict[str, np.ndarray]]],
+    files: Sequence[RunFiles],
+    noise_points: np.ndarray,
+) -> Observations:
+    estimates = [part for part, _ in parts]
+    runs = np.concatenate(
+        [np.full(len(part.values), item.run) for part, item in zip(estimates, files, strict=True)]
+    )
+    reasons = {
+        reason: np.logical_or.reduce([bad[reason] for _, bad in parts])
+        for reason in ("not_finite", "constant")
+    }
+    return Observations(
+        np.concatenate([part.values for part in estimates]),
+        np.concatenate([part.stimulus_ids for part in estimates]),
+        runs,
+        {item.run: part.residuals for part, item in zip(estimates, files, strict=True)},
+        {item.run: part.dof for part, item in zip(estimates, files, strict=True)},
+        reasons,
+        noise_points,
+    )
+
+
+def _cut(
+    observed: Observations,
+    grid: Grid,
+    rois: dict[str, np.ndarray],
+    inside: np.ndarray,
+    settings: PatternSettings,
+    *,
+    subject: str,
+    session: str,
+    unit: str,
+) -> SubjectPatterns:
+    if not settings.allow_missing:
+        check_complete(observed.stimulus_ids, observed.runs, f"subject {subject}")
+    regions = [
+        cut_region(
+            observed, region, name, subject=subject, session=session, unit=unit, noise=settings.noise,
+            noise_by_run=settings.noise_by_run,
+        )
+        for name, region in rois.items()
+    ]  # fmt: skip
+    return SubjectPatterns(regions, observed, grid, inside)
+
+
+def list_sessions(files: Sequence[RunFiles]) -> dict[str, dict[str, list[RunFiles]]]:
+    """Return the runs by participant and session, in their order."""
+    found: dict[str, dict[str, list[RunFiles]]] = {}
+    for item in files:
+        found.setdefault(item.subject, {}).setdefault(item.session, []).append(item)
+    return found
+
+
+def pair_runs(
+    bold: Sequence[str],
+    events: Sequence[str],
+    confounds: Sequence[str],
+    *,
+    subject: str,
+    session: str = "",
+    task: str = "",
+    runs: Sequence[str] = (),
+) -> list[RunFiles]:
+    """Return the files of runs that were named one by one, in order.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many events as images, or, if any, as many confounds or names of runs.
+    """
+    for name, items, needed in (
+        ("events", events, True),
+        ("confounds", confounds, False),
+        ("run", runs, False),
+    ):
+        if len(items) != len(bold) and (items or needed):
+            raise ValueError(
+                f"there are {len(bold)} images and {len(items)} times --{name}; give one for each."
+            )
+    names = list(runs) or [f"{number:02d}" for number in range(1, len(bold) + 1)]
+    tables = list(confounds) or [""] * len(bold)
+    return [
+        RunFiles(subject, session, task, run, image, table, extra, t_r=_read_t_r(image))
+        for image, table, extra, run in zip(bold, events, tables, names, strict=True)
+    ]
+
+
+def _read_t_r(image: str) -> float | None:
+    """Return what the sidecar beside an image says, if there is one."""
+    file = Path(image.split(",")[0])
+    return read_sidecar(file.with_name(file.name.split(".")[0] + ".json")).get("RepetitionTime")
