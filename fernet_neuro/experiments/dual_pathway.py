@@ -11,11 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro.evaluation.labels import match_labels
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import FernetError, StimulusError
-from fernet_neuro.experiments.dual_pathway_config import IDENTITY_SET, TRAINING_SET, DualPathwaySettings
+from fernet_neuro.experiments.dual_pathway_config import (
+    IDENTITY_SET,
+    TRAINING_SET,
+    DualPathwaySettings,
+    HeldOutSet,
+)
 from fernet_neuro.experiments.dual_pathway_cost import build_network, write_costs
 from fernet_neuro.experiments.dual_pathway_markup import write_tables
 from fernet_neuro.experiments.dual_pathway_page import write_page
@@ -23,14 +29,14 @@ from fernet_neuro.experiments.dual_pathway_plan import KEY_LENGTH, PlannedRun, l
 from fernet_neuro.experiments.dual_pathway_results import write_results
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.predictions import read_classes
-from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.experiments.results_folder import RECIPE, claim_folder, open_stimuli
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.concept_bank import ConceptBank, build_concept_bank
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.folder import load_run
+from fernet_neuro.training.folder import RunFolder, load_run
 from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
@@ -86,7 +92,8 @@ def run_dual_pathway(
         every run), ``summary.csv`` (over seeds), ``differences.csv`` (arms compared seed by seed),
         ``table.csv``, ``table.md``, ``table.tex``, ``published.csv``, ``figures/``, ``index.html``.
     resume : bool
-        Go on in a folder that the same recipe began; finished stages are not run again.
+        Go on in a folder that the same recipe began; finished stages are not run again. The recipe may have
+        further `tests`: trained arms are tested on these without training again.
 
     Raises
     ------
@@ -98,9 +105,10 @@ def run_dual_pathway(
         If a network of the grid cannot be built.
     """
     folder = Path(out)
-    claim_folder(folder, settings, resume)
+    claim_folder(folder, settings, resume, growing=("tests",))
     logger.info("1/6 stimuli")
     job = _prepare(settings, folder, n_jobs, verbose, device)
+    write_settings(settings, folder / RECIPE)
     grid = plan_grid(settings, job.train.digest(), job.people.digest())
     runs = list_runs(grid, job.store)
     logger.info("2/6 training: %d arms, %d runs", len(settings.arms), len(runs))
@@ -209,20 +217,42 @@ def _make_bank(job: _Job, teacher: PlannedRun) -> Path:
 def _evaluate_all(
     job: _Job, grid: dict[tuple[str, int], PlannedRun]
 ) -> dict[tuple[str, str], EvaluationReport]:
-    """Return the report of each test and arm; those that are complete are read."""
+    """Return the report of each test and arm; those of the same weights and stimuli are read."""
     reports = {}
-    for test, table in job.tests.items():
-        for arm in job.settings.arms:
+    for arm in job.settings.arms:
+        runs = [str(grid[arm, seed].find_place(job.store)) for seed in job.settings.seeds]
+        weights = [_digest_weights(run) for run in runs]
+        for test, table in job.tests.items():
             place = job.folder / "evaluation" / test / arm
-            if not (place / "summary.json").is_file():
+            digest = _digest_inputs(job.settings.tests[test], table, weights)
+            if not _is_evaluated(place, digest):
                 logger.info("    %s: %s", test, arm)
-                runs = [str(grid[arm, seed].find_place(job.store)) for seed in job.settings.seeds]
-                _evaluate(job, test, table, runs, place).save(place)
+                _evaluate(job, test, table, runs, place, digest).save(place)
             reports[test, arm] = EvaluationReport.load(place)
-    return reports
+    return {(test, arm): reports[test, arm] for test in job.tests for arm in job.settings.arms}
 
 
-def _evaluate(job: _Job, test: str, table: StimulusTable, runs: list[str], place: Path) -> EvaluationReport:
+def _digest_weights(run: str) -> dict[str, str]:
+    """Return the digest of a run's weights by epoch."""
+    record = RunFolder(Path(run)).read_record()
+    return {epoch: load_run(run, epoch).weight_digest() for epoch in ("last", "best") if record.get(epoch)}
+
+
+def _digest_inputs(asked: HeldOutSet, table: StimulusTable, weights: list[dict[str, str]]) -> str:
+    """Return the digest of what decides the scores of an arm on a test."""
+    how = asked.model_dump(mode="json", include={"map", "only_known", "allow_trained"})
+    return hash_json({"how": how, "stimuli": table.digest(), "weights": weights})
+
+
+def _is_evaluated(place: Path, digest: str) -> bool:
+    if not (place / "summary.json").is_file():
+        return False
+    return EvaluationReport.load(place).settings.get("inputs_digest") == digest
+
+
+def _evaluate(
+    job: _Job, test: str, table: StimulusTable, runs: list[str], place: Path, digest: str
+) -> EvaluationReport:
     asked = job.settings.tests[test]
     report = evaluate_runs(
         runs,
@@ -235,7 +265,7 @@ def _evaluate(job: _Job, test: str, table: StimulusTable, runs: list[str], place
         device=job.device,
     )
     kept = {key: value for key, value in report.settings.items() if key != "runs"}
-    return replace(report, settings=kept)
+    return replace(report, settings={**kept, "inputs_digest": digest})
 
 
 def _list_runs(job: _Job, grid: dict[tuple[str, int], PlannedRun]) -> pd.DataFrame:

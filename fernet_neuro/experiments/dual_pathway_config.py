@@ -116,6 +116,20 @@ class CostedNetwork(Settings):
     model_options: dict[str, Any] = Field(default_factory=dict)
 
 
+class Note(Settings):
+    """A sentence below the tables that is true of rendered stimuli alone.
+
+    Parameters
+    ----------
+    text : str
+    about : tuple of str
+        Names of sets of stimuli. The sentence is left out where one of them is a table or is not there.
+    """
+
+    text: str
+    about: tuple[str, ...] = Field(min_length=1)
+
+
 class DualPathwaySettings(Settings):
     """Arms of the dual-pathway network of Lu, Zhuang & Luo (AAAI 2024), each trained with every seed.
 
@@ -164,7 +178,7 @@ class DualPathwaySettings(Settings):
         Count parameters and multiply-adds of each arm's network and measure its time per image.
     costed : dict of str to CostedNetwork
         Further networks to cost, such as those of the paper at their size.
-    notes : tuple of str
+    notes : tuple of (str or Note)
         Sentences that stand below the tables.
     shared : str or None
         Folder where experiments share rendered faces and training runs of equal content; None keeps them in
@@ -198,7 +212,7 @@ class DualPathwaySettings(Settings):
     published_chance: dict[str, float] = Field(default_factory=dict)
     cost: bool = False
     costed: dict[str, CostedNetwork] = Field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Note, ...] = ()
     shared: str | None = None
 
     @field_validator("identity", "expression", "concepts", "perception", mode="before")
@@ -302,8 +316,17 @@ class DualPathwaySettings(Settings):
             raise ValueError(f"{place}: `of` leads back to itself ({' -> '.join((*seen, name, shown.of))}).")
         source = self.find_stimuli(shown.of, (*seen, name))
         if isinstance(source, str):
-            raise ValueError(f"{place}: `of` must name rendered faces, and {shown.of!r} is a table.")
+            raise ValueError(
+                f"{place}: `of` must name rendered faces, and {shown.of!r} is a table; give `stimuli` in its "
+                f"place, or leave the set out."
+            )
         return _change_faces(source, shown.change, f"{place}.change")
+
+    def list_notes(self) -> list[str]:
+        """Return the sentences of `notes` that hold for these stimuli."""
+        rendered = {name for name in self.list_sets() if not isinstance(self.find_stimuli(name), str)}
+        kept = [note for note in self.notes if isinstance(note, str) or set(note.about) <= rendered]
+        return [note if isinstance(note, str) else note.text for note in kept]
 
     def label_of(self, arm: str) -> str:
         """Return how tables call an arm."""

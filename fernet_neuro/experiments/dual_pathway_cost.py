@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
 from fernet_neuro.models.cost import compute_cost
 from fernet_neuro.models.layers import LayeredModel
@@ -50,11 +51,12 @@ def _build(
 
 
 def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, n_repeats: int = 15) -> None:
-    """Write ``cost.csv`` into the results folder, unless it is there or nobody asked for it.
+    """Write ``cost.csv`` into the results folder if it is asked for and not there of these networks.
 
     One row per arm, with ``group`` "arm", and one per network of ``settings.costed``. ``time_ratio`` is the
     time per image over that of the group's first network (for arms: the reference arm's), as the median over
     repeats in which the networks took turns, from ``time_ratio_low`` to ``time_ratio_high``, the quartiles.
+    ``inputs_digest`` is that of all networks, their group and the number of repeats.
 
     Parameters
     ----------
@@ -66,7 +68,10 @@ def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, 
         Turns of each network.
     """
     place = folder / "cost.csv"
-    if place.is_file() or not (settings.cost or settings.costed):
+    if not (settings.cost or settings.costed):
+        return
+    digest = _digest_networks(settings, n_classes, n_repeats)
+    if place.is_file() and set(pd.read_csv(place).get("inputs_digest", ())) == {digest}:
         return
     parts = []
     if settings.cost:
@@ -78,7 +83,25 @@ def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, 
         }
         parts.append(_cost(models, next(iter(models)), n_repeats).assign(group="network"))
     with atomic_file(place) as temporary:
-        pd.concat(parts, ignore_index=True).to_csv(temporary, index=False)
+        pd.concat(parts, ignore_index=True).assign(inputs_digest=digest).to_csv(temporary, index=False)
+
+
+def _digest_networks(settings: DualPathwaySettings, n_classes: int, n_repeats: int) -> str:
+    """Return the digest of what decides the content of ``cost.csv``, but for the machine that measures."""
+    arms = {}
+    for name in (settings.reference_arm, *settings.arms) if settings.cost else ():
+        recipe = _find_recipe(settings, name)
+        arms[name] = [recipe.model, recipe.model_options, recipe.variant]
+    costed = {name: network.model_dump(mode="json") for name, network in settings.costed.items()}
+    # Rows and the first network, which times are relative to, have an order; keys of JSON have none.
+    order = [settings.reference_arm, *arms, *costed]
+    return hash_json([arms, costed, order, n_classes, n_repeats])
+
+
+def _find_recipe(settings: DualPathwaySettings, name: str) -> TrainSettings:
+    """Return the recipe of the stage that an arm is tested with."""
+    arm = settings.resolve(name)
+    return arm.concepts if settings.arms[name].stage == "concepts" else arm.perception
 
 
 def _cost_arms(settings: DualPathwaySettings, n_classes: int, n_repeats: int) -> pd.DataFrame:
@@ -86,8 +109,7 @@ def _cost_arms(settings: DualPathwaySettings, n_classes: int, n_repeats: int) ->
     models: dict[str, LayeredModel] = {}
     shared: dict[str, str] = {}
     for name in (settings.reference_arm, *settings.arms):
-        arm = settings.resolve(name)
-        recipe = arm.concepts if settings.arms[name].stage == "concepts" else arm.perception
+        recipe = _find_recipe(settings, name)
         key = repr((recipe.model, sorted(recipe.model_options.items()), recipe.variant))
         shared.setdefault(name, key)
         if key not in models:

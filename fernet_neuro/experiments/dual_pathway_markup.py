@@ -57,7 +57,23 @@ def list_notes(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
             "Parameters, multiply-adds and time are those of the network in use, without the frozen encoder "
             "that trains it. Time ratio: median [quartiles] over interleaved repeats, one image at a time."
         )
-    return [*notes, *settings.notes]
+    return [*notes, *_describe_tests(settings, files), *settings.list_notes()]
+
+
+def _describe_tests(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
+    """Return a sentence on each test that lacks classes or leaves out rows."""
+    notes = []
+    for name, rows in files.summary.groupby("test", sort=False):
+        row, test = rows.iloc[0], settings.tests[str(name)]
+        if row["n_classes_shown"] < row["n_classes"]:
+            notes.append(
+                f"{test.label or name}: {row['n']} images show {row['n_classes_shown']} of "
+                f"{row['n_classes']} classes; means over classes are over these, and naming another class is "
+                f"an error."
+            )
+        if test.only_known:
+            notes.append(f"{test.label or name}: rows whose label is no class are left out.")
+    return notes
 
 
 def format_markdown(settings: DualPathwaySettings, files: ResultFiles) -> str:

@@ -51,6 +51,8 @@ def build_results(
 ) -> pd.DataFrame:
     """Return every score of every run: ``arm, stage, variant, test, epoch, seed, metric, class, value, ...``.
 
+    ``n_classes_shown`` of ``n_classes`` classes have images in the test; means over classes are over these.
+
     Rows of the seed "mean" are means over seeds, once with their interval over people (or images) and once
     over seeds; see `EvaluationReport`.
     """
@@ -58,7 +60,9 @@ def build_results(
     for (test, arm), report in reports.items():
         stage = settings.arms[arm].stage
         variant = getattr(settings.resolve(arm), stage).variant
-        columns = {"arm": arm, "stage": stage, "variant": variant, "test": test}
+        shown = report.metrics.loc[report.metrics["metric"] == "recall", "class"].nunique()
+        classes = {"n_classes_shown": shown, "n_classes": len(report.settings["classes"])}
+        columns = {"arm": arm, "stage": stage, "variant": variant, "test": test, **classes}
         parts.append(pd.concat([pd.DataFrame(columns, index=report.metrics.index), report.metrics], axis=1))
     return pd.concat(parts, ignore_index=True)
 
@@ -79,7 +83,17 @@ def build_summary(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.Da
         headline=(rows["metric"] == settings.metrics[0]) & (rows["epoch"] == settings.epoch),
     )
     columns = ["arm", "label", "stage", "variant", "test", "test_label", "epoch", "metric", "headline"]
-    columns += ["value", "low", "high", "interval", "n_seeds", "n", "chance_level"]
+    columns += [
+        "value",
+        "low",
+        "high",
+        "interval",
+        "n_seeds",
+        "n",
+        "n_classes_shown",
+        "n_classes",
+        "chance_level",
+    ]
     return rows[columns].reset_index(drop=True)
 
 

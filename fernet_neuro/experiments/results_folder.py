@@ -3,9 +3,13 @@
 What belongs here: what all experiments do alike before their own stages begin.
 """
 
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from fernet_neuro._utils.config import Settings, write_settings
 from fernet_neuro.exceptions import StoreError
@@ -13,16 +17,30 @@ from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
 from fernet_neuro.stimuli.table import StimulusTable
 
+#: The recipe that a results folder was begun with.
+RECIPE = "recipe.yaml"
 
-def claim_folder(folder: Path, settings: Settings, resume: bool) -> None:
+
+def claim_folder(folder: Path, settings: Settings, resume: bool, *, growing: Collection[str] = ()) -> None:
     """Take `folder` for this recipe, or refuse: results of two recipes must not mix.
+
+    Parameters
+    ----------
+    folder : path
+    settings : Settings
+        The recipe; written to ``recipe.yaml`` of a new folder.
+    resume : bool
+        Take a folder that the same recipe began.
+    growing : collection of str
+        Keys of the recipe, mappings, that may have more entries than when the folder was begun; the caller
+        writes the recipe again once these are checked.
 
     Raises
     ------
     StoreError
         If it holds something and `resume` is off, or was begun with another recipe.
     """
-    recipe = folder / "recipe.yaml"
+    recipe = folder / RECIPE
     if not folder.exists() or not any(folder.iterdir()):
         folder.mkdir(parents=True, exist_ok=True)
         write_settings(settings, recipe)
@@ -33,12 +51,25 @@ def claim_folder(folder: Path, settings: Settings, resume: bool) -> None:
         raise StoreError(f"{folder} holds an experiment; go on with --resume, or choose another --out.")
     before = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     now = settings.model_dump(mode="json")
-    changed = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    with suppress(ValidationError):  # keys that the file lacks were then what they are by default
+        before = type(settings).model_validate(before).model_dump(mode="json")
+    changed = [
+        key
+        for key in {**now, **before}
+        if not _is_same(before.get(key), now.get(key), may_grow=key in growing)
+    ]
     if changed:
         raise StoreError(
             f"{folder} was begun with another recipe (different: {', '.join(changed)}); "
             f"choose another --out, or delete it (make clean deletes demo/)."
         )
+
+
+def _is_same(before: Any, now: Any, *, may_grow: bool) -> bool:
+    """Return whether two values of a key are one, or the later has but further entries where it may."""
+    if may_grow and isinstance(before, dict) and isinstance(now, dict):
+        return all(key in now and now[key] == value for key, value in before.items())
+    return before == now
 
 
 def open_stimuli(source: RenderSettings | str, place: Path, n_jobs: int, verbose: bool) -> StimulusTable:
