@@ -1,0 +1,404 @@
+"""Ranks and signs under multiplicities, compiled: each RDM is sorted once, each sample only counts.
+
+What belongs here: numba kernels over vectors of pairs; they know neither models nor what ceilings are for.
+Ranks are twice the mean rank, so that all sums are whole numbers and ties stay ties.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numba import njit
+
+#: Buckets of one pass of the radix sort: 11 bits of a key.
+_BUCKETS = 1 << 11
+
+
+@njit(nogil=True, cache=True)
+def _weigh(multiplicities, left, right, weights, active):  # type: ignore[no-untyped-def]
+    """Fill the weights of pairs and their places among those that count; return their number and sum."""
+    n_active, total = 0, 0
+    for pair in range(left.size):
+        weight = multiplicities[left[pair]] * multiplicities[right[pair]]
+        weights[pair] = weight
+        active[pair] = n_active
+        if weight > 0:
+            n_active += 1
+            total += weight
+    return n_active, total
+
+
+@njit(nogil=True, cache=True)
+def _rank_sorted(order, steps, weights, active, ranks, groups, walk):  # type: ignore[no-untyped-def]
+    """Fill ranks and numbers of tie groups by place, and places in ascending order; return groups found."""
+    below, within, first, count, group = 0, 0, 0, 0, -1
+    for position in range(order.size):
+        pair = order[position]
+        if steps[position] and within > 0:
+            for place in range(first, count):
+                ranks[walk[place]] = 2 * below + within + 1
+            below += within
+            within, first = 0, count
+        weight = weights[pair]
+        if weight > 0:
+            if within == 0:
+                group += 1
+            walk[count] = active[pair]
+            groups[active[pair]] = group
+            within += weight
+            count += 1
+    for place in range(first, count):
+        ranks[walk[place]] = 2 * below + within + 1
+    return group + 1
+
+
+@njit(nogil=True, cache=True)
+def _sort_keys(keys, order, spare, counts):  # type: ignore[no-untyped-def]
+    """Fill the order of non-negative whole numbers: two or more passes of a radix sort."""
+    largest = 0
+    for place in range(keys.size):
+        largest = max(largest, keys[place])
+        order[place] = place
+    bits = 1
+    while largest >> bits > 0:
+        bits += 1
+    passes = max(1, (bits + 10) // 11)
+    width = (bits + passes - 1) // passes
+    size = 1 << width
+    for step in range(passes):
+        shift = step * width
+        counts[:size] = 0
+        for place in range(keys.size):
+            counts[(keys[place] >> shift) & (size - 1)] += 1
+        start = 0
+        for bucket in range(size):
+            found = counts[bucket]
+            counts[bucket] = start
+            start += found
+        for position in range(keys.size):
+            place = order[position]
+            bucket = (keys[place] >> shift) & (size - 1)
+            spare[counts[bucket]] = place
+            counts[bucket] += 1
+        order[:] = spare
+
+
+@njit(nogil=True, cache=True)
+def _rank_keys(keys, order, weights, ranks, groups):  # type: ignore[no-untyped-def]
+    """Fill ranks and tie groups by place of keys in a given order; return groups found."""
+    below, start, group = 0, 0, 0
+    while start < keys.size:
+        stop, within = start, 0
+        key = keys[order[start]]
+        while stop < keys.size and keys[order[stop]] == key:
+            within += weights[order[stop]]
+            stop += 1
+        for position in range(start, stop):
+            ranks[order[position]] = 2 * below + within + 1
+            groups[order[position]] = group
+        below += within
+        start = stop
+        group += 1
+    return group
+
+
+@njit(nogil=True, cache=True)
+def _count_signs(walk, groups, others, n_others, weights, tree):  # type: ignore[no-untyped-def]
+    """Return concordant less discordant pairs of entries, each weighing the product of their weights.
+
+    `walk` are the places in ascending order of one RDM, `groups` its tie groups, `others` those of the other.
+    """
+    tree[: n_others + 1] = 0
+    balance, inserted, start = 0, 0, 0
+    while start < walk.size:
+        stop = start
+        while stop < walk.size and groups[walk[stop]] == groups[walk[start]]:
+            place = walk[stop]
+            below, node = 0, others[place]
+            while node > 0:
+                below += tree[node]
+                node -= node & -node
+            upto, node = 0, others[place] + 1
+            while node > 0:
+                upto += tree[node]
+                node -= node & -node
+            balance += weights[place] * (below - (inserted - upto))
+            stop += 1
+        for position in range(start, stop):
+            place = walk[position]
+            inserted += weights[place]
+            node = others[place] + 1
+            while node <= n_others:
+                tree[node] += weights[place]
+                node += node & -node
+        start = stop
+    return balance
+
+
+@njit(nogil=True, cache=True)
+def _divide(shared, one, other, total, kind):  # type: ignore[no-untyped-def]
+    """Return the comparison of ranks with these sums of products (of twice the ranks, centred)."""
+    if kind == 0:  # Spearman
+        return shared / np.sqrt(one * other) if one > 0 and other > 0 else 0.0
+    return 3.0 * shared / (total * (total * total - 1.0)) if total > 1 else 0.0  # rho-a: 12 / 4
+
+
+@njit(nogil=True, cache=True)
+def _centre(ranks, total, weights, centred):  # type: ignore[no-untyped-def]
+    """Fill twice the ranks less their mean; return their weighted sum of squares."""
+    square = 0.0
+    for place in range(ranks.size):
+        value = float(ranks[place] - total - 1)
+        centred[place] = value
+        square += weights[place] * value * value
+    return square
+
+
+@njit(nogil=True, cache=True)
+def _compare_subjects(ranks, groups, n_groups, walks, weights, total, n_subjects, kind, out):  # type: ignore[no-untyped-def]
+    """Fill comparisons (n_subjects, n_models) of the first RDMs with the others."""
+    n_rdms, n_active = ranks.shape
+    if kind == 2:
+        tree = np.empty(n_active + 2, np.int64)
+        pairs = max(0.5 * total * (total - 1.0), 1.0)
+        for subject in range(n_subjects):
+            for model in range(n_subjects, n_rdms):
+                found = _count_signs(
+                    walks[subject], groups[subject], groups[model], n_groups[model], weights, tree
+                )
+                out[subject, model - n_subjects] = found / pairs
+        return
+    centred = np.empty((n_rdms, n_active))
+    heavy = np.empty((n_subjects, n_active))
+    squares = np.empty(n_rdms)
+    for row in range(n_rdms):
+        squares[row] = _centre(ranks[row], total, weights, centred[row])
+    for row in range(n_subjects):
+        for place in range(n_active):
+            heavy[row, place] = weights[place] * centred[row, place]
+    shared = np.dot(heavy, centred[n_subjects:].T)
+    for subject in range(n_subjects):
+        for model in range(n_subjects, n_rdms):
+            out[subject, model - n_subjects] = _divide(
+                shared[subject, model - n_subjects], squares[subject], squares[model], total, kind
+            )
+
+
+@njit(nogil=True, cache=True)
+def _add_ranks(ranks, copies, keys):  # type: ignore[no-untyped-def]
+    for place in range(keys.size):
+        keys[place] += copies * ranks[place]
+
+
+@njit(nogil=True, cache=True)
+def _multiply(one, other, total, weights):  # type: ignore[no-untyped-def]
+    shared = 0.0
+    for place in range(one.size):
+        shared += weights[place] * float(one[place] - total - 1) * float(other[place] - total - 1)
+    return shared
+
+
+@njit(nogil=True, cache=True)
+def _compare_keys(keys, rows, ranks, groups, walks, weights, total, kind, spaces, tree, out):  # type: ignore[no-untyped-def]
+    """Fill the comparisons of the ranks of keys with those of subjects, by the numbers in `rows`."""
+    order, spare, pooled, ties, counts = spaces[0], spaces[1], spaces[2], spaces[3], spaces[4]
+    size = keys.size
+    _sort_keys(keys, order[:size], spare[:size], counts)
+    n_ties = _rank_keys(keys, order[:size], weights, pooled[:size], ties[:size])
+    pairs = max(0.5 * total * (total - 1.0), 1.0)
+    square = _multiply(pooled[:size], pooled[:size], total, weights)
+    for row in rows:
+        if kind == 2:
+            found = _count_signs(walks[row], groups[row], ties[:size], n_ties, weights, tree)
+            out[row] = found / pairs
+        else:
+            own = _multiply(ranks[row], ranks[row], total, weights)
+            shared = _multiply(pooled[:size], ranks[row], total, weights)
+            out[row] = _divide(shared, square, own, total, kind)
+
+
+@njit(nogil=True, cache=True)
+def _compare_pooled(ranks, groups, walks, weights, total, copies, kind, lower, upper):  # type: ignore[no-untyped-def]
+    """Fill, for each subject drawn, its comparison with the pooled ranks of the others, and of all.
+
+    `copies` (n_draws, n_subjects) says how often each subject counts; `lower` and `upper` are of that shape.
+    """
+    n_active = ranks.shape[1]
+    keys = np.empty(n_active, np.int64)
+    everyone = np.empty(n_active, np.int64)
+    spaces = np.empty((5, max(n_active, _BUCKETS)), np.int64)
+    tree = np.empty(n_active + 2, np.int64)
+    for draw in range(copies.shape[0]):
+        drawn = np.flatnonzero(copies[draw])
+        everyone[:] = 0
+        for row in drawn:
+            _add_ranks(ranks[row], copies[draw, row], everyone)
+        _compare_keys(everyone, drawn, ranks, groups, walks, weights, total, kind, spaces, tree, upper[draw])
+        for number in range(drawn.size):
+            row = drawn[number]
+            keys[:] = everyone
+            _add_ranks(ranks[row], -copies[draw, row], keys)
+            rows = drawn[number : number + 1]
+            _compare_keys(keys, rows, ranks, groups, walks, weights, total, kind, spaces, tree, lower[draw])
+
+
+@njit(nogil=True, cache=True)
+def _run(multiplicities, copies, left, right, orders, steps, n_subjects, kind, scores, lower, upper):  # type: ignore[no-untyped-def]
+    n_rdms, n_pairs = orders.shape
+    weights = np.empty(n_pairs, np.int64)
+    active = np.empty(n_pairs, np.int64)
+    n_groups = np.empty(n_rdms, np.int64)
+    for sample in range(multiplicities.shape[0]):
+        n_active, total = _weigh(multiplicities[sample], left, right, weights, active)
+        ranks = np.empty((n_rdms, n_active), np.int64)
+        groups = np.empty((n_rdms, n_active), np.int64)
+        walks = np.empty((n_rdms, n_active), np.int64)
+        for row in range(n_rdms):
+            n_groups[row] = _rank_sorted(
+                orders[row], steps[row], weights, active, ranks[row], groups[row], walks[row]
+            )
+        kept = weights[weights > 0]
+        _compare_subjects(
+            ranks, groups, n_groups, walks, kept, float(total), n_subjects, kind, scores[sample]
+        )
+        if copies.shape[1] > 0:
+            _compare_pooled(
+                ranks[:n_subjects],
+                groups[:n_subjects],
+                walks[:n_subjects],
+                kept,
+                float(total),
+                copies[sample],
+                kind,
+                lower[sample],
+                upper[sample],
+            )
+
+
+#: Comparisons of ranks and what the kernels call them.
+KINDS = {"spearman": 0, "rho_a": 1, "kendall_tau_a": 2}
+
+
+def compare_ranked(
+    subjects: np.ndarray,
+    models: np.ndarray,
+    multiplicities: np.ndarray,
+    copies: np.ndarray,
+    present: np.ndarray,
+    comparison: str,
+    *,
+    n_jobs: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rank comparisons of subjects with models and with each other's pooled ranks, for each sample.
+
+    Parameters
+    ----------
+    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
+        Values of pairs that are not present are not looked at.
+    multiplicities : ndarray of int of shape (n_samples, n_stimuli)
+    copies : ndarray of int of shape (n_samples, n_draws, n_subjects)
+        How often each subject counts, in several draws for each sample of stimuli.
+    present : ndarray of bool of shape (n_pairs,)
+    comparison : str
+        One of `KINDS`.
+    n_jobs : int, default=1
+        Threads.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples, n_subjects, n_models)
+    lower, upper : ndarray of shape (n_samples, n_draws, n_subjects)
+        Comparison of each subject drawn with the mean ranks of the other subjects drawn, and of all; NaN for
+        subjects not drawn. 0 where ranks are constant.
+    """
+    n_stimuli = multiplicities.shape[1]
+    left, right = (index[present] for index in np.triu_indices(n_stimuli, 1))
+    stacked = np.concatenate([subjects, models])[:, present]
+    orders = np.argsort(stacked, axis=1, kind="stable")
+    ordered = np.take_along_axis(stacked, orders, axis=1)
+    steps = np.ones(ordered.shape, dtype=bool)
+    steps[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    scores = np.empty((len(multiplicities), len(subjects), len(models)))
+    lower, upper = np.full(copies.shape, np.nan), np.full(copies.shape, np.nan)
+    counts = multiplicities.astype(np.int64)
+    drawn = np.ascontiguousarray(copies, dtype=np.int64)
+
+    def work(part: slice) -> None:
+        _run(
+            counts[part],
+            drawn[part],
+            left,
+            right,
+            orders,
+            steps,
+            len(subjects),
+            KINDS[comparison],
+            scores[part],
+            lower[part],
+            upper[part],
+        )
+
+    run_in_parts(work, len(counts), n_jobs)
+    return scores, lower, upper
+
+
+@njit(nogil=True, cache=True)
+def _run_permuted(pairs, orders, groups, walks, n_others, others, out):  # type: ignore[no-untyped-def]
+    """Fill the mean tau-a (n_permutations, n_models) over subjects whose pairs are exchanged."""
+    n_models, n_pairs = orders.shape
+    n_subjects = others.shape[0]
+    weights = np.ones(n_pairs, np.int64)
+    moved = np.empty(n_pairs, np.int64)
+    tree = np.empty(n_pairs + 2, np.int64)
+    for draw in range(pairs.shape[0]):
+        out[draw] = 0
+        for subject in range(n_subjects):
+            for pair in range(n_pairs):
+                moved[pair] = others[subject, pairs[draw, pair]]
+            for model in range(n_models):
+                found = _count_signs(walks[model], groups[model], moved, n_others[subject], weights, tree)
+                out[draw, model] += found / (0.5 * n_pairs * (n_pairs - 1.0)) / n_subjects
+
+
+def permute_signs(
+    subjects: np.ndarray, models: np.ndarray, pairs: np.ndarray, *, n_jobs: int = 1
+) -> np.ndarray:
+    """Return Kendall's tau-a, averaged over subjects whose pairs are exchanged.
+
+    Parameters
+    ----------
+    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
+        Without gaps.
+    pairs : ndarray of int of shape (n_permutations, n_pairs)
+        Which pair of the subjects takes the place of each.
+    n_jobs : int, default=1
+        Threads.
+
+    Returns
+    -------
+    ndarray of shape (n_permutations, n_models)
+    """
+    groups = [_number_groups(side) for side in (subjects, models)]
+    orders = np.argsort(models, axis=1, kind="stable")
+    out = np.empty((len(pairs), len(models)))
+
+    def work(part: slice) -> None:
+        _run_permuted(pairs[part], orders, groups[1], orders, groups[0].max(axis=1) + 1, groups[0], out[part])
+
+    run_in_parts(work, len(pairs), n_jobs)
+    return out
+
+
+def _number_groups(vectors: np.ndarray) -> np.ndarray:
+    return np.stack([np.unique(vector, return_inverse=True)[1] for vector in vectors]).astype(np.int64)
+
+
+def run_in_parts(work, n_items: int, n_jobs: int) -> None:  # type: ignore[no-untyped-def]
+    """Call `work` with slices that cover `n_items`, in `n_jobs` threads."""
+    edges = np.linspace(0, n_items, max(1, min(n_jobs, n_items)) + 1).astype(int)
+    parts = [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
+    if len(parts) == 1:
+        work(parts[0])
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(work, parts))
