@@ -78,6 +78,7 @@ def observe_volumes(
     *,
     detrend: bool = False,
     zscore: bool = False,
+    baseline: str = "",
     leave_out: Sequence[str] = (),
     average: bool = False,
     name: str = "the images",
@@ -96,6 +97,8 @@ def observe_volumes(
         Take a line off each voxel's values in each run, of all volumes.
     zscore : bool, default=False
         Then make each voxel's mean 0 and its variance 1 in each run, over all volumes.
+    baseline : str, default=""
+        A stimulus such as rest: mean and variance are then those of its volumes in the run, not of all.
     leave_out : sequence of str
         Stimuli whose volumes are then left out, such as rest.
     average : bool, default=False
@@ -111,10 +114,15 @@ def observe_volumes(
     if len(labels) != len(values):
         raise ValueError(f"{name} have {len(values)} volumes, the table of labels {len(labels)} rows.")
     check_stimuli_to_leave_out(leave_out, labels["stimulus_id"])
+    if baseline and not zscore:
+        raise ValueError("a baseline is for z-scores; ask for zscore too.")
+    reference = labels["stimulus_id"].to_numpy() == baseline if baseline else np.ones(len(labels), dtype=bool)
     left_out = _find_unusable(values, labels["run"].to_numpy(), name)
     usable = ~np.logical_or.reduce(list(left_out.values()))
     cleaned = np.full(values.shape, np.nan)
-    cleaned[:, usable] = _clean(values[:, usable], labels["run"].to_numpy(), detrend=detrend, zscore=zscore)
+    cleaned[:, usable] = _clean(
+        values[:, usable], labels["run"].to_numpy(), reference, detrend=detrend, zscore=zscore
+    )
     keep = ~labels["stimulus_id"].isin(list(leave_out)).to_numpy()
     if not keep.any():
         raise StimulusError(f"{name}: no volume is left; all are of stimuli to leave out.")
@@ -228,7 +236,10 @@ def _find_unusable(values: np.ndarray, runs: np.ndarray, name: str) -> dict[str,
     return bad
 
 
-def _clean(values: np.ndarray, runs: np.ndarray, *, detrend: bool, zscore: bool) -> np.ndarray:
+def _clean(
+    values: np.ndarray, runs: np.ndarray, reference: np.ndarray, *, detrend: bool, zscore: bool
+) -> np.ndarray:
+    """Return the values without lines, and in units of the reference volumes of each run."""
     if not detrend and not zscore:
         return values
     from nilearn.signal import clean
@@ -236,14 +247,30 @@ def _clean(values: np.ndarray, runs: np.ndarray, *, detrend: bool, zscore: bool)
     cleaned = np.empty_like(values)
     for run in dict.fromkeys(runs.tolist()):
         rows = np.flatnonzero(runs == run)
-        if len(rows) < 3:
+        own = reference[rows]
+        if own.sum() < 3:
             raise StimulusError(
-                f"run {run} has {len(rows)} volumes; detrending and z-scoring need three or more."
+                f"run {run} has {int(own.sum())} volumes to go by; detrending and z-scoring need three "
+                f"or more."
             )
-        cleaned[rows] = clean(
-            values[rows], detrend=detrend, standardize="zscore_sample" if zscore else None, filter=False
-        )
+        part = values[rows]
+        if detrend:
+            part = clean(part, detrend=True, standardize=None, filter=False)
+        if zscore:
+            part = (part - part[own].mean(axis=0)) / _spread(part[own], run)
+        cleaned[rows] = part
     return cleaned
+
+
+def _spread(values: np.ndarray, run: str) -> np.ndarray:
+    spread = values.std(axis=0, ddof=1)
+    flat = int((spread == 0).sum())
+    if flat:
+        raise StimulusError(
+            f"{flat} of {len(spread)} voxels do not vary in the volumes that z-scores go by in run {run}; "
+            f"go by all volumes, or use a mask without them."
+        )
+    return spread
 
 
 def _find_residuals(values: np.ndarray, labels: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, int]]:

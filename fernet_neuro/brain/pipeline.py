@@ -65,6 +65,8 @@ class PatternSettings:
         Accept a run that lacks a stimulus.
     detrend, zscore, average : bool, default=False
         Of labelled volumes.
+    baseline : str, default=""
+        Stimulus whose volumes z-scores go by.
     unit : str, default=""
         Of labelled volumes.
     glm : GlmSettings
@@ -90,6 +92,7 @@ class PatternSettings:
     detrend: bool = False
     zscore: bool = False
     average: bool = False
+    baseline: str = ""
     unit: str = ""
     glm: GlmSettings = field(default_factory=GlmSettings)
     confounds: tuple[str, ...] | None = None
@@ -148,8 +151,8 @@ def compute_labelled_patterns(
     values = np.concatenate([grid.read(source, inside) for source in sources])
     name = f"{', '.join(sources)} in {'the mask and ' if settings.mask else ''}the regions"
     observed = observe_volumes(
-        values, table, detrend=settings.detrend, zscore=settings.zscore, leave_out=settings.leave_out,
-        average=settings.average, name=name,
+        values, table, detrend=settings.detrend, zscore=settings.zscore, baseline=settings.baseline,
+        leave_out=settings.leave_out, average=settings.average, name=name,
     )  # fmt: skip
     unit = settings.unit or ("z" if settings.zscore else "")
     return _cut(observed, grid, rois, inside, settings, subject=subject, session=session, unit=unit)

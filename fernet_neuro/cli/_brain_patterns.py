@@ -79,6 +79,9 @@ def patterns(
     zscore: bool = typer.Option(
         False, "--zscore", help="Then z-score each voxel in each run of labelled volumes."
     ),
+    baseline: str = typer.Option(
+        "", help="A stimulus, such as rest, by whose volumes z-scores go.  [default: all volumes]"
+    ),
     average: bool = typer.Option(
         False, "--average", help="Average labelled volumes of one stimulus in one run."
     ),
@@ -147,8 +150,8 @@ def patterns(
     _refuse(
         kind,
         {
-            "--detrend, --zscore, --average, --unit and --run-column": bool(
-                detrend or zscore or average or unit or run_column
+            "--detrend, --zscore, --baseline, --average, --unit and --run-column": bool(
+                detrend or zscore or baseline or average or unit or run_column
             )
         },
         (_LABELLED,),
@@ -159,8 +162,8 @@ def patterns(
         kind, source, roi, glm,
         atlas_table=atlas_table, mask=mask, mesh=mesh, leave_out=tuple(leave_out),
         stimulus_column=stimulus_column, run_column=run_column, noise=noise, noise_by_run=noise_by_run,
-        allow_missing=allow_missing, detrend=detrend, zscore=zscore, average=average, unit=unit,
-        confounds=() if no_confounds else tuple(confound) or None, t_r=t_r, duration=duration,
+        allow_missing=allow_missing, detrend=detrend, zscore=zscore, baseline=baseline, average=average,
+        unit=unit, confounds=() if no_confounds else tuple(confound) or None, t_r=t_r, duration=duration,
     )  # fmt: skip
     plan = _Plan(settings, source, labels)
     if kind == _BIDS:
