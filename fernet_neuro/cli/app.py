@@ -12,6 +12,7 @@ from fernet_neuro import __version__
 from fernet_neuro.cli import (
     audit,
     brain,
+    calibrate,
     concepts,
     cost,
     embed,
@@ -21,6 +22,7 @@ from fernet_neuro.cli import (
     models,
     probe,
     rdm,
+    rsa,
     run,
     stimuli,
     train,
@@ -48,6 +50,8 @@ for module in (
     embed,
     brain,
     rdm,
+    rsa,
+    calibrate,
     figures,
     run,
 ):

@@ -1,0 +1,86 @@
+"""``fernet-neuro calibrate``: how often an RSA finds an effect where there is none."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from fernet_neuro.experiments.calibration import CalibrationReport
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("calibrate")(calibrate)
+
+
+def calibrate(
+    like: Path = typer.Option(
+        ..., metavar="DIR", help="Folder of an earlier fernet-neuro rsa: its settings, models and brains."
+    ),
+    datasets: int = typer.Option(200, min=10, help="Data sets without the effect, of each kind."),
+    nominal: float = typer.Option(0.05, help="Level of the tests."),
+    confidence: float = typer.Option(0.99, help="Of the intervals of rates."),
+    seed: int = typer.Option(0, help="Seed of the data sets."),
+    jobs: int = typer.Option(1, help="Data sets at once; -1 for one per core. The result does not change."),
+    out: Path | None = typer.Option(None, help="File for the report as JSON."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace a file that is already there."),
+    as_json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+) -> None:
+    """Run an earlier RSA on data without the effect, and report its false-positive rates.
+
+    The same settings and models meet brains made of the measured ones: stimuli relabelled (tests of models),
+    each subject relabelled on its own (test of the ceiling), or built around a model that is true (tests
+    against the ceiling). Each rate has an exact binomial interval. The exit code is 1 where an interval lies
+    above the nominal rate.
+
+    Examples
+    --------
+        fernet-neuro calibrate --like rsa92 --datasets 200
+
+        fernet-neuro calibrate --like layers --datasets 500 --jobs -1 --out layers/calibration.json --json
+    """
+    import json
+
+    from fernet_neuro._utils.atomic import write_text
+    from fernet_neuro.exceptions import StoreError
+    from fernet_neuro.experiments.calibration import calibrate_rsa
+    from fernet_neuro.experiments.rsa import RSAFolder
+
+    if out is not None and out.exists() and not overwrite:
+        raise StoreError(f"--out {out} is already there; add --overwrite, or name another file.")
+    report = calibrate_rsa(
+        RSAFolder.load(like),
+        datasets,
+        nominal=nominal,
+        confidence=confidence,
+        seed=seed,
+        n_jobs=jobs,
+        verbose=not as_json,
+    )
+    text = json.dumps(report.to_summary(), indent=2)
+    if out is not None:
+        write_text(out, text + "\n")
+    typer.echo(text if as_json else "\n".join([*_describe(report), *([f"Written to {out}"] if out else [])]))
+    if not report.is_calibrated:
+        raise typer.Exit(1)
+
+
+def _describe(report: "CalibrationReport") -> list[str]:
+    """Return the report as lines of text."""
+    settings = report.settings
+    lines = [
+        f"False positives at {settings['nominal']:g} in {settings['n_datasets']} data sets of each kind "
+        f"({settings['comparison']}, {settings['n_bootstraps']} bootstrap samples)",
+        "",
+        f"{'data':<20}{'p value':<24}{'tests':<28}{'rate %':>7}  {100 * settings['confidence']:g} % interval",
+    ]
+    for row in report.rates.itertuples():
+        where = "all" if row.scope == "all" else f"worst: {' '.join(filter(None, (row.roi, row.model)))}"
+        mark = "  above the nominal rate" if row.is_inflated else ""
+        lines.append(
+            f"{row.null:<20}{row.table + ' ' + row.p:<24}{where:<28}{100 * row.rate:>7.1f}  "
+            f"[{100 * row.low:.1f}, {100 * row.high:.1f}]{mark}"
+        )
+    verdict = "No rate is above the nominal one." if report.is_calibrated else "NOT CALIBRATED."
+    return [*lines, "", *(f"Note: {note}" for note in report.notes), "", verdict]

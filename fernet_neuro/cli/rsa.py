@@ -1,0 +1,230 @@
+"""``fernet-neuro rsa``: models against brains, with noise ceilings, intervals and tests."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fernet_neuro.rsa.result import RSAResult
+
+#: Significant pairs that the report names.
+_MOST_PAIRS = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("rsa")(rsa)
+
+
+def rsa(
+    models: list[str] = typer.Option(
+        ...,
+        metavar="FILE_OR_STORE",
+        help="RDM file, activation store or stimulus table; repeat for more.",
+    ),
+    brain: str = typer.Option(
+        ..., metavar="FILE_OR_DIR", help="RDM file with a column subject, or a folder of brain patterns."
+    ),
+    out: Path = typer.Option(..., help="Folder for results.csv, pairwise.csv, summary.json and the RDMs."),
+    comparison: str = typer.Option(
+        "rho_a",
+        help="rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson or whitened_cosine.",
+    ),
+    bootstrap: int = typer.Option(1000, min=1, help="Bootstrap samples."),
+    permutations: int = typer.Option(1000, min=0, help="Permutations of stimulus labels; 0 for none."),
+    generalise_to: str = typer.Option(
+        "both", help="New subjects and new stimuli: both, subjects or stimuli."
+    ),
+    roi: list[str] = typer.Option([], help="A region of the brain RDMs; repeat for more.  [default: all]"),
+    layer: list[str] = typer.Option([], help="A layer of the stores; repeat for more."),
+    all_layers: bool = typer.Option(False, "--all-layers", help="Every layer of the stores."),
+    distance: str = typer.Option(
+        "correlation", help="Of layers and pictures: correlation, cosine or squared_euclidean."
+    ),
+    brain_distance: str = typer.Option(
+        "crossnobis", help="Of brain patterns: crossnobis, mahalanobis, correlation, ..."
+    ),
+    factor: list[str] = typer.Option([], help="A column of the stimulus table as a model; repeat for more."),
+    pixels: bool = typer.Option(False, "--pixels", help="The pictures' grey levels as a model."),
+    gabor: bool = typer.Option(False, "--gabor", help="The pictures' Gabor energies as a model."),
+    fit: str = typer.Option(
+        "fixed",
+        help="fixed; or selected, weighted or interpolated: one more model of each source's RDMs, fitted and "
+        "cross-validated over subjects and stimuli.",
+    ),
+    partition: list[str] = typer.Option(
+        [], metavar="MODEL", help="Split explained variance between these models; repeat."
+    ),
+    identity_blocks: str | None = typer.Option(
+        None, metavar="COLUMN", help="Stimuli with one value of this column are resampled together."
+    ),
+    stimuli: Path | None = typer.Option(
+        None, help="Stimulus table; names the stimuli of RDM files that name none, in its order."
+    ),
+    align: bool = typer.Option(False, "--align", help="Keep the common stimuli, in the models' order."),
+    subject_column: str = typer.Option("subject", help="Column of an RDM file that says whose each RDM is."),
+    variable: str | None = typer.Option(None, help="Which variable of a brain file that has several."),
+    models_variable: str | None = typer.Option(None, help="The same for model files."),
+    engine: str = typer.Option("own", help="own, or rsatoolbox (slow)."),
+    level: float = typer.Option(0.95, help="Of intervals."),
+    seed: int = typer.Option(0, help="Seed of bootstrap and permutations."),
+    jobs: int = typer.Option(1, help="Threads; -1 for one per core. The result does not change."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an RSA that is already in OUT."),
+    as_json: bool = typer.Option(False, "--json", help="Print the results as JSON."),
+) -> None:
+    """Compare model RDMs with brain RDMs, to new subjects and new stimuli.
+
+    Sessions of a subject are averaged. Stimuli must be the same in the same order: --align is the one way to
+    change that. The folder holds all that was compared, so that fernet-neuro calibrate --like OUT can run the
+    same analysis on data without the effect.
+
+    Examples
+    --------
+        fernet-neuro rsa --models 92_modelRDMs.mat --brain 92_brainRDMs.mat --out rsa92
+
+        fernet-neuro rsa --models stores/identity --all-layers --brain derivatives/patterns --roi FFA
+        --roi OFA --identity-blocks identity --out layers
+
+        fernet-neuro rsa --models faces.csv --factor identity --factor expression --pixels --gabor
+        --brain brain.h5 --partition identity --partition pixels --out factors --json
+    """
+    import json
+
+    from joblib import effective_n_jobs
+
+    from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, check_folder, run_rsa
+    from fernet_neuro.experiments.rsa_inputs import align_models_and_brain, list_blocks, read_brain_for
+    from fernet_neuro.experiments.rsa_models import ModelChoice, read_models
+    from fernet_neuro.stimuli.table import StimulusTable
+
+    check_folder(out, overwrite=overwrite)
+    settings = RSASettings(comparison, generalise_to, fit, bootstrap, permutations, level, engine, seed)
+    table = None if stimuli is None else StimulusTable.read(stimuli)
+    choice = ModelChoice(
+        layers=layer, all_layers=all_layers, distance=distance, factors=factor, pixels=pixels, gabor=gabor,
+        variable=models_variable,
+    )  # fmt: skip
+    model_rdms, known = read_models(models, choice, table, align=align)
+    brain_rdms = read_brain_for(
+        brain, model_rdms, distance=brain_distance, subject_column=subject_column, rois=roi,
+        variable=variable, table=table,
+    )  # fmt: skip
+    model_rdms, brain_rdms = align_models_and_brain(model_rdms, brain_rdms, align=align)
+    blocks = None if identity_blocks is None else list_blocks(known, identity_blocks, model_rdms.stimulus_ids)
+    result = run_rsa(
+        model_rdms, brain_rdms, settings, blocks=blocks, partition=partition, n_jobs=effective_n_jobs(jobs),
+        verbose=not as_json,
+        notes={"model_sources": models, "brain_source": brain, "identity_blocks": identity_blocks, "align": align},
+    )  # fmt: skip
+    if known is not None:
+        known = known.align_to(model_rdms.stimulus_ids)
+    RSAFolder(result, model_rdms, brain_rdms, known).save(out)
+    typer.echo(json.dumps(_summarise(result, out)) if as_json else "\n".join(_describe(result, out)))
+
+
+def _summarise(result: "RSAResult", out: Path) -> dict[str, Any]:
+    """Return all results as plain values, with null where there is no number."""
+    tables = ("pairwise", "ceilings", "peaks", "partition")
+    return {
+        "out": str(out),
+        **result.to_summary(),
+        **{name: _as_objects(getattr(result, name)) for name in tables},
+    }
+
+
+def _as_objects(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    plain = frame.astype(object)
+    return plain.where(plain.notna(), None).to_dict(orient="records")
+
+
+def _describe(result: "RSAResult", out: Path) -> list[str]:
+    """Return the report as lines of text."""
+    lines: list[str] = []
+    for roi in result.rois:
+        lines += [*_describe_roi(result, roi), ""]
+    return [*lines, f"Written to {out}"]
+
+
+def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
+    frame = result.select_roi(roi)
+    first = frame.iloc[0]
+    target = {"both": "new subjects and stimuli", "subjects": "new subjects", "stimuli": "new stimuli"}
+    lines = [
+        f"{roi or 'brain'}: {first['n_subjects']} subjects, {first['n_stimuli']} stimuli; "
+        f"{first['comparison']}, to {target[result.settings['generalise_to']]}",
+        _describe_ceiling(result, roi),
+        f"{'model':<28}{'estimate':>9}  {_percent(result.settings['level']) + ' interval':<20}{'p':>8}"
+        f"{'p (FDR)':>9}{'p (max)':>9}{'p (labels)':>12}{'p (ceiling)':>13}",
+    ]
+    for row in frame.itertuples():
+        interval = f"[{_number(row.low)}, {_number(row.high)}]"
+        lines.append(
+            f"{row.model:<28}{_number(row.estimate):>9}  {interval:<20}{_p(row.p_value):>8}{_p(row.p_fdr):>9}"
+            f"{_p(row.p_max):>9}{_p(row.p_permutation):>12}{_p(row.p_ceiling):>13}"
+        )
+    return [
+        *lines,
+        *_describe_pairs(result, roi),
+        *_describe_peak(result, roi),
+        *_describe_shares(result, roi),
+    ]
+
+
+def _describe_ceiling(result: "RSAResult", roi: str) -> str:
+    row = result.ceilings[result.ceilings["roi"] == roi].iloc[0]
+    if math.isnan(row["lower"]):
+        return "no noise ceiling: one subject"
+    interval = f"[{_number(row['lower_low'])}, {_number(row['lower_high'])}]"
+    return (
+        f"noise ceiling: {_number(row['lower'])} {interval} to {_number(row['upper'])}; lower against 0: "
+        f"p = {_p(row['p_value'])}"
+    )
+
+
+def _describe_pairs(result: "RSAResult", roi: str) -> list[str]:
+    """Return the line of the pairs of models that differ, corrected by the maximum statistic."""
+    frame = result.pairwise[result.pairwise["roi"] == roi]
+    if frame.empty:
+        return []
+    alpha = 1 - result.settings["level"]
+    found = frame[frame["p_max"] <= alpha].sort_values("p_max", kind="stable")
+    names = [
+        f"{row.model_1} > {row.model_2}" if row.difference > 0 else f"{row.model_2} > {row.model_1}"
+        for row in found.head(_MOST_PAIRS).itertuples()
+    ]
+    more = f", and {len(found) - len(names)} more" if len(found) > len(names) else ""
+    return [
+        f"{len(found)} of {len(frame)} pairs of models differ (p max <= {alpha:.2g})"
+        f"{': ' + ', '.join(names) if names else ''}{more}"
+    ]
+
+
+def _describe_peak(result: "RSAResult", roi: str) -> list[str]:
+    return [
+        f"peak: {row.layer}, between {row.low_layer} and {row.high_layer}; a layer chosen on other subjects "
+        f"and stimuli scores {_number(row.nested_score)}"
+        for row in result.peaks[result.peaks["roi"] == roi].itertuples()
+    ]
+
+
+def _describe_shares(result: "RSAResult", roi: str) -> list[str]:
+    return [
+        f"{row.component:<8}{_number(row.share):>9} [{_number(row.low)}, {_number(row.high)}]  {row.models}"
+        for row in result.partition[result.partition["roi"] == roi].itertuples()
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if not math.isnan(value) else "-"
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if not math.isnan(value) else "-"
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:g} %"

@@ -1,0 +1,252 @@
+"""RSA from what was read to a folder of results: fixed or fitted models, with all that a rerun needs.
+
+What belongs here: the settings of an analysis, which engine answers them, and the folder; inputs are in
+`rsa_inputs` and `rsa_models`, the calibration of the same pipeline in `calibration`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fernet_neuro._utils.validation import check_option
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.experiments.rsa_inputs import check_comparable
+from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import PathLike
+
+SUMMARY = "summary.json"
+#: What a folder of results holds besides the tables of `RSAResult`.
+MODELS, BRAIN, STIMULI = "models.npz", "brain.npz", "stimuli.csv"
+
+
+@dataclass(frozen=True)
+class RSASettings:
+    """How models and brains are compared.
+
+    Parameters
+    ----------
+    comparison : str, default="rho_a"
+        A name in ``rsa.compare.COMPARISONS``.
+    generalise_to : {"both", "subjects", "stimuli"}, default="both"
+    fit : str, default="fixed"
+        A name in ``rsa.models.MODEL_KINDS``. With another than ``fixed``, the RDMs of each source make one
+        more model whose parameters are fitted, and all models are scored in the same folds.
+    n_bootstraps, n_permutations : int, default=1000
+    level : float, default=0.95
+        Of intervals.
+    engine : {"own", "rsatoolbox"}, default="own"
+    seed : int, default=0
+
+    Raises
+    ------
+    ValueError
+        If the fit is not known, or is to be done by rsatoolbox.
+    """
+
+    comparison: str = "rho_a"
+    generalise_to: str = "both"
+    fit: str = "fixed"
+    n_bootstraps: int = 1000
+    n_permutations: int = 1000
+    level: float = 0.95
+    engine: str = "own"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_option("fit", self.fit, MODEL_KINDS)
+        if self.fit != "fixed" and self.engine != "own":
+            raise ValueError(f"fit={self.fit!r} is for engine='own'; got engine={self.engine!r}.")
+
+    @classmethod
+    def from_summary(cls, settings: dict[str, Any]) -> "RSASettings":
+        """Return the settings that a summary holds among others."""
+        return cls(**{item.name: settings[item.name] for item in fields(cls)})
+
+
+@dataclass(frozen=True, eq=False)
+class RSAFolder:
+    """The results of an analysis with all that it compared.
+
+    Parameters
+    ----------
+    result : RSAResult
+    models, brain : RDMSet
+        As compared: aligned, one row per model, and per region, subject and session.
+    stimuli : StimulusTable or None
+    """
+
+    result: RSAResult
+    models: RDMSet
+    brain: RDMSet
+    stimuli: StimulusTable | None = None
+
+    @property
+    def settings(self) -> RSASettings:
+        """How models and brains were compared."""
+        return RSASettings.from_summary(self.result.settings)
+
+    @property
+    def blocks(self) -> np.ndarray | None:
+        """The block of each stimulus, shape (n_stimuli,), or None where each is its own."""
+        blocks = self.result.settings.get("blocks")
+        return None if blocks is None else np.array(blocks, dtype=str)
+
+    def save(self, out: PathLike) -> Path:
+        """Write all into the folder `out`, the summary last: where it lies, the folder is whole."""
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / SUMMARY).unlink(missing_ok=True)
+        self.models.save(folder / MODELS)
+        self.brain.save(folder / BRAIN)
+        if self.stimuli is None:
+            (folder / STIMULI).unlink(missing_ok=True)
+        else:
+            self.stimuli.write(folder / STIMULI)
+        return self.result.save(folder)
+
+    @classmethod
+    def load(cls, out: PathLike) -> "RSAFolder":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            If a file is missing or damaged.
+        """
+        folder = Path(out)
+        result = RSAResult.load(folder)
+        models, brain = RDMSet.load(folder / MODELS), RDMSet.load(folder / BRAIN)
+        table = StimulusTable.read(folder / STIMULI) if (folder / STIMULI).is_file() else None
+        return cls(result, models, brain, table)
+
+
+def run_rsa(
+    models: RDMSet,
+    brain: RDMSet,
+    settings: RSASettings | None = None,
+    *,
+    blocks: np.ndarray | None = None,
+    partition: Sequence[str] = (),
+    notes: dict[str, Any] | None = None,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> RSAResult:
+    """Compare models with brains, and infer.
+
+    Parameters
+    ----------
+    models : RDMSet
+        With unique names.
+    brain : RDMSet
+        With a column ``subject``; of the same stimuli in the same order.
+    settings : RSASettings or None
+        None for the defaults.
+    blocks : ndarray of shape (n_stimuli,) or None
+        Stimuli with one label are resampled together.
+    partition : sequence of str, default=()
+        Names of models between which explained variance is split.
+    notes : dict or None
+        Plain values to keep beside the settings, such as where the inputs come from.
+    n_jobs, verbose
+        As in ``rsa.inference.infer_rsa``.
+
+    Raises
+    ------
+    AlignmentError
+        If stimuli differ, or their order.
+    ValueError
+        If an RDM is constant, a region has too few subjects for what is asked, or an option is not known.
+    """
+    chosen = settings or RSASettings()
+    check_comparable(models, brain, chosen.comparison, chosen.generalise_to)
+    result = _infer(models, brain, chosen, blocks, n_jobs, verbose)
+    kept = {
+        **result.settings,
+        **asdict(chosen),
+        "blocks": None if blocks is None else [str(label) for label in blocks],
+        "partition": list(partition),
+        **(notes or {}),
+    }
+    return replace(result, settings=kept)
+
+
+def group_models(models: RDMSet, fit: str) -> dict[str, FlexibleModel]:
+    """Return each RDM as a fixed model, and those of each source together as one model of kind `fit`.
+
+    Examples
+    --------
+    >>> rdms = RDMSet(np.array([[1.0, 2, 4], [0, 1, 0]]), np.array(["a", "b", "c"]))
+    >>> list(group_models(rdms, "weighted"))
+    ['RDM 0', 'RDM 1', 'weighted']
+    """
+    groups = {name: FlexibleModel(models.take([row])) for row, name in enumerate(models.names)}
+    if fit == "fixed":
+        return groups
+    sources = models.table["source"].tolist() if "source" in models.table else [""] * models.n_rdms
+    for source in dict.fromkeys(sources):
+        rows = [row for row, name in enumerate(sources) if name == source]
+        if len(rows) > 1:
+            groups[f"{source} ({fit})" if source else fit] = FlexibleModel(models.take(rows), fit)
+    if len(groups) == models.n_rdms:
+        raise ValueError(f"fit={fit!r} needs a source with two or more RDMs; each has one.")
+    return groups
+
+
+def check_folder(out: PathLike, *, overwrite: bool = False) -> None:
+    """Refuse a folder that holds something already.
+
+    Raises
+    ------
+    StoreError
+        If it is a file; holds anything and `overwrite` is off; or what it holds is no RSA.
+    """
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"--out {folder} is a file; name a folder.")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise StoreError(f"--out {folder} is already there; add --overwrite, or name another folder.")
+    if not _is_rsa(folder):
+        raise StoreError(f"--out {folder} holds something else than an RSA; name another folder.")
+
+
+def _is_rsa(folder: Path) -> bool:
+    try:
+        return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["kind"] == "rsa"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _infer(
+    models: RDMSet,
+    brain: RDMSet,
+    settings: RSASettings,
+    blocks: np.ndarray | None,
+    n_jobs: int,
+    verbose: bool,
+) -> RSAResult:
+    options: dict[str, Any] = {
+        "comparison": settings.comparison,
+        "generalise_to": settings.generalise_to,
+        "n_bootstraps": settings.n_bootstraps,
+        "n_permutations": settings.n_permutations,
+        "blocks": blocks,
+        "level": settings.level,
+        "seed": settings.seed,
+        "verbose": verbose,
+    }
+    if settings.fit == "fixed":
+        from fernet_neuro.rsa.inference import infer_rsa
+
+        return infer_rsa(models, brain, engine=settings.engine, n_jobs=n_jobs, **options)
+    from fernet_neuro.rsa.crossvalidation import infer_flexible
+
+    return infer_flexible(group_models(models, settings.fit), brain, **options)
