@@ -94,6 +94,21 @@ def rank_weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return ranks
 
 
+def compute_rank_grams(vectors: np.ndarray, multiplicities: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return the inner products of ranks less their means, ranks taken anew in each sample.
+
+    Shapes are those of `compute_grams`.
+    """
+    kept = vectors[None][:, :, present]
+    grams = np.empty((len(multiplicities), len(vectors), len(vectors)))
+    step = max(1, _AT_ONCE // max(1, 4 * kept.size))
+    for start in range(0, len(multiplicities), step):
+        weights = weigh_pairs(multiplicities[start : start + step], present)[:, None]
+        ranks = rank_weighted(kept, weights)
+        grams[start : start + step] = (ranks * weights) @ ranks.transpose(0, 2, 1)
+    return grams
+
+
 def compare_ranks(first: np.ndarray, second: np.ndarray, weights: np.ndarray, comparison: str) -> np.ndarray:
     """Return rank comparisons of RDMs whose pairs count `weights` times.
 

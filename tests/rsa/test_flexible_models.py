@@ -237,8 +237,8 @@ def test_pairs_that_any_lacks_are_left_out(parts, data):
 
 
 def test_what_is_no_model_is_refused(parts, data):
-    with pytest.raises(ValueError, match=r"kind='weigthed' is not known.*Did you mean 'weighted'"):
-        FlexibleModel(parts, "weigthed")
+    with pytest.raises(ValueError, match=r"kind='weight' is not known.*Did you mean 'weighted'"):
+        FlexibleModel(parts, "weight")
     with pytest.raises(ValueError, match="'fixed' takes 1 RDM; got 4"):
         FlexibleModel(parts)
     with pytest.raises(ValueError, match="'interpolated' takes 2 or more RDMs; got 1"):

@@ -1,0 +1,190 @@
+"""From bootstraps over several random factors to standard errors, intervals and p values.
+
+What belongs here: arithmetic on variances of subjects, stimuli and seeds; drawing and scoring are elsewhere.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from fernet_neuro.stats.multiple import adjust_bonferroni, adjust_fdr
+
+#: Factors that a bootstrap resamples together.
+Factors = frozenset[str]
+#: Draws of the maximum statistic; p_max is known to 1 / 20000.
+_N_MAXIMA = 20_000
+#: What round-off leaves of a variance that is 0, as a share of the squared value.
+_NO_VARIANCE = 1e-24
+
+
+def list_factor_sets(factors: Sequence[str]) -> list[Factors]:
+    """Return all sets of one or more of the factors, small ones first.
+
+    Examples
+    --------
+    >>> [sorted(chosen) for chosen in list_factor_sets(["subjects", "stimuli"])]
+    [['subjects'], ['stimuli'], ['stimuli', 'subjects']]
+    """
+    sizes = range(1, len(factors) + 1)
+    return [frozenset(chosen) for size in sizes for chosen in combinations(factors, size)]
+
+
+def combine_factors(moments: Mapping[Factors, np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:
+    """Return what bootstraps over single factors and over several together say of all factors at once.
+
+    Resampling a set of factors at once counts what varies with several of them more than once, up to 2^k - 1
+    times for k factors. What a bootstrap over W has beyond those over parts of W, times n / (n - 1) for each
+    factor of W, is the share of all components that vary with every factor of W; the alternating sum of
+    these over all W counts each component once. With two factors this is the corrected bootstrap of [1]_.
+
+    Parameters
+    ----------
+    moments : mapping of frozenset of str to ndarray
+        For every set of factors, the variance (or any moment of second order) over samples of these factors.
+    sizes : mapping of str to int
+        Number of units of each factor.
+
+    References
+    ----------
+    .. [1] Schuett et al. (2023), Statistical inference on representational geometries, eLife 12.
+
+    Examples
+    --------
+    >>> one, other, both = frozenset(["a"]), frozenset(["b"]), frozenset(["a", "b"])
+    >>> float(combine_factors({one: 1.0, other: 2.0, both: 3.0}, {"a": 2, "b": 3}))
+    5.0
+    """
+    return sum(
+        (-1) ** (len(chosen) + 1) * _scale_up(moments, chosen, sizes)
+        for chosen in list_factor_sets(list(sizes))
+    )
+
+
+def combine_variances(variances: Mapping[Factors, np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:
+    """Return `combine_factors` of variances, within the limits that hold for them.
+
+    No more than the uncorrected bootstrap over all factors, and no less than any single factor alone has.
+    Differs from rsatoolbox in the order: the lower limit goes first, so that few units never narrow it.
+    """
+    most = variances[frozenset(sizes)]
+    least = np.max([_scale_up(variances, frozenset([name]), sizes) for name in sizes], axis=0)
+    return np.maximum(np.minimum(combine_factors(variances, sizes), most), np.maximum(least, 0))
+
+
+def covary_contrasts(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
+    """Return the variances (n_contrasts,) of contrasts (n_contrasts, n_values)."""
+    return np.einsum("ci,ij,cj->c", contrasts, covariance, contrasts)
+
+
+def compute_errors(
+    covariances: Mapping[Factors, np.ndarray],
+    contrasts: np.ndarray,
+    sizes: Mapping[str, int],
+    resolution: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """Return the standard errors (n_contrasts,) of contrasts of values with these bootstrap covariances.
+
+    Parameters
+    ----------
+    covariances : mapping of frozenset of str to ndarray of shape (n_values, n_values)
+    contrasts : ndarray of shape (n_contrasts, n_values)
+    sizes : mapping of str to int
+    resolution : ndarray of shape (n_values, n_values), optional
+        Covariance that so few samples cannot tell from none: no variance is taken to be smaller.
+    """
+    variances = {chosen: covary_contrasts(matrix, contrasts) for chosen, matrix in covariances.items()}
+    least = 0.0 if np.ndim(resolution) == 0 else covary_contrasts(np.asarray(resolution), contrasts)
+    return np.sqrt(np.maximum(combine_variances(variances, sizes), least))
+
+
+def compute_t(values: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Return values over their standard errors; where nothing varies 0 for 0, and else NaN."""
+    values, errors = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
+    varies = errors**2 > _NO_VARIANCE * np.maximum(values**2, 1e-12)
+    otherwise = np.where(np.abs(values) <= 1e-12, 0.0, np.nan)
+    return np.divide(values, errors, out=otherwise, where=varies)
+
+
+def compute_interval(
+    values: np.ndarray, errors: np.ndarray, dof: int, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Student's t intervals."""
+    margin = stats.t.ppf((1 + level) / 2, dof) * errors
+    return values - margin, values + margin
+
+
+def compute_p_values(
+    t_values: np.ndarray,
+    correlation: np.ndarray,
+    dof: int,
+    rng: np.random.Generator,
+    *,
+    two_sided: bool = False,
+) -> dict[str, np.ndarray]:
+    """Return p values of Student's t, plain and corrected over all of them.
+
+    Parameters
+    ----------
+    t_values : ndarray of shape (n_tests,)
+    correlation : ndarray of shape (n_tests, n_tests)
+        Of the tested values; ``p_max`` is the probability that the largest of as many t values with this
+        correlation reaches each.
+    dof : int
+    rng : numpy.random.Generator
+    two_sided : bool, default=False
+
+    Returns
+    -------
+    dict
+        ``p_value``, ``p_fdr``, ``p_bonferroni`` and ``p_max``; NaN where `t_values` is.
+    """
+    found = {name: np.full(t_values.shape, np.nan) for name in ("p_value", "p_fdr", "p_bonferroni", "p_max")}
+    known = np.flatnonzero(np.isfinite(t_values))
+    if not len(known):
+        return found
+    t = np.abs(t_values[known]) if two_sided else t_values[known]
+    p = stats.t.sf(t, dof) * (2 if two_sided else 1)
+    largest = _draw_maxima(correlation[np.ix_(known, known)], dof, rng, two_sided)
+    reached = _N_MAXIMA - np.searchsorted(largest, t - 1e-12, side="left")
+    p_max = np.maximum((1 + reached) / (1 + _N_MAXIMA), p)
+    for name, values in zip(found, (p, adjust_fdr(p), adjust_bonferroni(p), p_max), strict=True):
+        found[name][known] = values
+    return found
+
+
+def correlate(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
+    """Return the correlations (n_contrasts, n_contrasts) of contrasts; 0 with one that does not vary."""
+    matrix = contrasts @ covariance @ contrasts.T
+    spread = np.sqrt(np.maximum(np.diag(matrix), 0))
+    scale = np.outer(spread, spread)
+    found = np.divide(matrix, scale, out=np.eye(len(matrix)), where=scale > 0)
+    np.fill_diagonal(found, 1)
+    return found
+
+
+def list_pairs(n: int) -> list[tuple[int, int]]:
+    """Return all pairs of numbers below n, in order."""
+    return list(combinations(range(n), 2))
+
+
+def _scale_up(moments: Mapping[Factors, np.ndarray], chosen: Factors, sizes: Mapping[str, int]) -> np.ndarray:
+    """Return the share of all components that vary with every factor of a set."""
+    beyond = sum(
+        (-1) ** (len(chosen) - len(part)) * moments[part] for part in list_factor_sets(sorted(chosen))
+    )
+    return beyond * _product(sizes[name] / (sizes[name] - 1) for name in chosen)
+
+
+def _product(values: Iterable[float]) -> float:
+    return float(np.prod(list(values)))
+
+
+def _draw_maxima(correlation: np.ndarray, dof: int, rng: np.random.Generator, two_sided: bool) -> np.ndarray:
+    """Return the sorted maxima of correlated t values."""
+    values, axes = np.linalg.eigh(correlation)
+    root = axes * np.sqrt(np.maximum(values, 0))
+    normal = rng.standard_normal((_N_MAXIMA, len(correlation))) @ root.T
+    t = normal / np.sqrt(rng.chisquare(dof, (_N_MAXIMA, 1)) / dof)
+    return np.sort((np.abs(t) if two_sided else t).max(axis=1))
