@@ -12,12 +12,13 @@ from fernet_neuro.experiments.dual_pathway_figures_parts import (
     FEATURE_LAYERS,
     Work,
     check_maps,
+    check_people,
     finish,
     make_concept_maps,
+    open_people,
     train_pathway,
 )
 from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
-from fernet_neuro.stimuli.splits import check_disjoint
 from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
@@ -57,12 +58,12 @@ def run_feature_maps(
     logger.info("1/4 stimuli")
     train = open_stimuli(settings.stimuli, folder / "stimuli" / "train", n_jobs, verbose)
     test = open_stimuli(settings.test, folder / "stimuli" / "test", n_jobs, verbose)
-    people = [set(table.factor("identity", complete=False).tolist()) - {""} for table in (train, test)]
-    check_disjoint(*people, "identity")
+    people = open_people(work, settings)
+    check_people((train, people), (test,))
     check_maps(test, FEATURE_LAYERS, (), settings.maps)
     for number, seed in enumerate(sorted(settings.seeds)):
         logger.info("2/4 training, seed %d", seed)
-        run = train_pathway(work, settings, train, seed)
+        run = train_pathway(work, settings, train, seed, people=people)
         logger.info("3/4 maps, seed %d", seed)
         place = folder / "maps" / (f"seed{seed}" if number else "")
         make_concept_maps(run, test, place, maps=settings.maps, verbose=verbose, device=device)

@@ -54,7 +54,10 @@ class PathwaySettings(Settings):
     Parameters
     ----------
     identity : TrainSettings or None
-        A network that names the people of the training stimuli; trunks start from it.
+        A network that names people; trunks start from it.
+    identity_stimuli : RenderSettings or str or None
+        Faces of those whom it learns to name, or the path of a stimulus table; those of the training stimuli
+        by default, which then must have identities.
     identity_trunks : tuple of {"emotion", "non_emotion"}
         Which trunks start from it; the non-emotion trunk stays like it.
     concepts : TrainSettings
@@ -65,6 +68,7 @@ class PathwaySettings(Settings):
     """
 
     identity: TrainSettings | None = None
+    identity_stimuli: RenderSettings | str | None = None
     identity_trunks: tuple[Literal["emotion", "non_emotion"], ...] = ("non_emotion",)
     concepts: TrainSettings = Field(
         default_factory=lambda: TrainSettings(task="concepts", model="crpn-conceptual")
@@ -93,6 +97,8 @@ class PathwaySettings(Settings):
                 raise ValueError(f"{stage}: stimuli are given once, by the recipe's own keys.")
             if "seed" in recipe.model_fields_set and recipe.seed not in (0, *self.seeds):
                 raise ValueError(f"{stage}: seeds are given once, by the recipe's own key `seeds`.")
+        if self.identity is None and self.identity_stimuli is not None:
+            raise ValueError("identity_stimuli needs `identity`, the settings of the identity network.")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ from each other; got {list(self.seeds)}.")
         return self

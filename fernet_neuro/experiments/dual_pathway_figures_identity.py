@@ -21,6 +21,7 @@ from fernet_neuro.experiments.dual_pathway_figures_parts import (
     describe_network,
     finish,
     gather_scores,
+    open_people,
     stack_features,
     train_pathway,
     write_maps,
@@ -77,13 +78,14 @@ def run_identity(
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/5 stimuli")
     stage1 = open_stimuli(settings.stimuli, folder / "stimuli" / "train", n_jobs, verbose)
+    others = open_people(work, settings)
     train, test = _split_people(settings, work)
     networks = (BEFORE, *settings.modes)
     check_maps(test, networks, FACTORS, settings.maps)
     results: dict[tuple[str, str], dict[int, EvaluationResult]] = {}
     for seed in settings.seeds:
         logger.info("2/5 training, seed %d", seed)
-        runs = _train_all(work, settings, stage1, train, seed)
+        runs = _train_all(work, settings, (stage1, others), train, seed)
         logger.info("3/5 accuracies, seed %d", seed)
         stores = {name: _extract(work, run, train, test, seed, name) for name, run in runs.items()}
         for name, parts in stores.items():
@@ -148,10 +150,15 @@ def _split_people(settings: IdentitySettings, work: Work) -> tuple[StimulusTable
 
 
 def _train_all(
-    work: Work, settings: IdentitySettings, stage1: StimulusTable, people: StimulusTable, seed: int
+    work: Work,
+    settings: IdentitySettings,
+    stage1: tuple[StimulusTable, StimulusTable | None],
+    people: StimulusTable,
+    seed: int,
 ) -> dict[str, Path]:
     """Return the runs by network: before fine-tuning, and after it in each mode."""
-    runs = {BEFORE: train_pathway(work, settings, stage1, seed)}
+    table, others = stage1
+    runs = {BEFORE: train_pathway(work, settings, table, seed, people=others)}
     for mode in settings.modes:
         section = settings.readout.readout.model_copy(  # type: ignore[union-attr]
             update={"conceptual": str(runs[BEFORE]), "mode": mode}

@@ -4,7 +4,7 @@ What belongs here: steps that more than one figure needs, each of which goes on 
 order of a figure's steps is in `dual_pathway_figures` and its neighbours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -24,8 +24,10 @@ from fernet_neuro.evaluation.seeds import SEEDS, summarise_runs
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.dual_pathway_figures_config import MapSettings, PathwaySettings
 from fernet_neuro.experiments.report import show_figures, show_material, show_settings, write_sections
+from fernet_neuro.experiments.results_folder import open_stimuli
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.figures.registry import build_figure
+from fernet_neuro.stimuli.splits import check_disjoint
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
@@ -79,8 +81,37 @@ def name_run(run: PathLike) -> str:
     return "/".join(Path(run).parts[-2:])
 
 
+def open_people(work: Work, settings: PathwaySettings) -> StimulusTable | None:
+    """Return the faces that the identity network learns from, or None where they are those of training."""
+    if settings.identity_stimuli is None:
+        return None
+    place = work.folder / "stimuli" / "identity"
+    return open_stimuli(settings.identity_stimuli, place, work.n_jobs, work.verbose)
+
+
+def check_people(train: Iterable[StimulusTable | None], test: Iterable[StimulusTable]) -> None:
+    """Raise if anybody is both trained on and tested on.
+
+    Raises
+    ------
+    StimulusError
+        Naming the first.
+    """
+    trained, tested = (
+        {name for table in tables if table is not None for name in table.factor("identity", complete=False)}
+        for tables in (train, test)
+    )
+    check_disjoint(trained - {""}, tested - {""}, "identity")
+
+
 def train_pathway(
-    work: Work, settings: PathwaySettings, table: StimulusTable, seed: int, prefix: str = ""
+    work: Work,
+    settings: PathwaySettings,
+    table: StimulusTable,
+    seed: int,
+    prefix: str = "",
+    *,
+    people: StimulusTable | None = None,
 ) -> Path:
     """Train a conceptual pathway, and before it the identity network that its trunks start from.
 
@@ -89,11 +120,13 @@ def train_pathway(
     work : Work
     settings : PathwaySettings
     table : StimulusTable
-        For both.
+        For both, unless `people` are given.
     seed : int
         Of both.
     prefix : str
         Of the runs' names.
+    people : StimulusTable or None
+        For the identity network, which pathways of every prefix then share.
 
     Returns
     -------
@@ -103,7 +136,9 @@ def train_pathway(
     section = settings.concepts.concepts
     weights = {}
     if settings.identity is not None:
-        run = work.train(settings.identity.model_copy(update={"seed": seed}), table, f"{prefix}identity")
+        name = f"{prefix}identity" if people is None else "identity"
+        shown = table if people is None else people
+        run = work.train(settings.identity.model_copy(update={"seed": seed}), shown, name)
         keys = [f"{part}_weights" for part in settings.identity_trunks]
         weights = {key: str(run) for key in keys if getattr(section, key) is None}
     concepts = {"seed": seed, "concepts": section.model_copy(update=weights)}

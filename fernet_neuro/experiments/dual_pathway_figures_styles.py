@@ -13,8 +13,10 @@ from fernet_neuro.experiments.dual_pathway_figures_config import StylesSettings
 from fernet_neuro.experiments.dual_pathway_figures_parts import (
     Work,
     check_maps,
+    check_people,
     describe_network,
     finish,
+    open_people,
     select_scores,
     stack_features,
     train_pathway,
@@ -23,7 +25,6 @@ from fernet_neuro.experiments.dual_pathway_figures_parts import (
 )
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
-from fernet_neuro.stimuli.splits import check_disjoint
 from fernet_neuro.stimuli.table import StimulusTable, concat_tables
 from fernet_neuro.typing import PathLike
 
@@ -68,14 +69,16 @@ def run_styles(
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/5 stimuli")
     train, test = (_open_parts(settings, work, part) for part in ("train", "test"))
-    _check_people(train, test)
+    people = open_people(work, settings)
+    check_people((*train.values(), people), test.values())
     joined = join_styles(test)
     check_maps(joined, list(settings.domains), FACTORS, settings.maps)
     runs: dict[str, dict[int, Path]] = {name: {} for name in settings.domains}
     for seed in settings.seeds:
         for name in settings.domains:
             logger.info("2/5 training on %s faces, seed %d", name, seed)
-            runs[name][seed] = train_pathway(work, settings, train[name], seed, f"{name}-")
+            run = train_pathway(work, settings, train[name], seed, f"{name}-", people=people)
+            runs[name][seed] = run
     logger.info("3/5 accuracies")
     _cross(work, runs, test)
     logger.info("4/5 maps")
@@ -110,15 +113,6 @@ def _open_parts(settings: StylesSettings, work: Work, part: str) -> dict[str, St
         )
         for name in settings.domains
     }
-
-
-def _check_people(train: Mapping[str, StimulusTable], test: Mapping[str, StimulusTable]) -> None:
-    """Raise if anybody is trained on in one style and tested on in the same or the other."""
-    trained, tested = (
-        {name for table in tables.values() for name in table.factor("identity", complete=False)} - {""}
-        for tables in (train, test)
-    )
-    check_disjoint(trained, tested, "identity")
 
 
 def _cross(work: Work, runs: Mapping[str, Mapping[int, Path]], tests: Mapping[str, StimulusTable]) -> None:

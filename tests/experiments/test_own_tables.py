@@ -256,3 +256,70 @@ def test_photographs_of_smiles_test_trained_arms(table2, data_root, tmp_path):
     run_dual_pathway(read_recipe(copy, tests=tests), copy, resume=True, device="cpu")
     text = (copy / "table.md").read_text()
     assert "london: 140 images show 2 of 3 classes; means over classes are over these" in text
+
+
+#: Makes the figures' networks small.
+SMALL_FIGURE = [
+    *(f"{stage}.{key}" for stage in ("identity", "concepts")
+      for key in ("epochs=1", "warmup_epochs=0", "batch_size=12", "model_options.size=24")),
+    "concepts.model_options.n_features=11", "seeds=[0]", "maps.permutations=19", "maps.perplexity=3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("figure", "sets"),
+    [
+        ("fig2", ["stimuli={train}", "test={test}"]),
+        pytest.param(
+            "fig3",
+            ["domains={{photo: {{train: {train}, test: {test}}}, anime: {{train: {train}, test: {test}}}}}"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "fig4",
+            ["stimuli={test}", "people={train}", "readout.epochs=1", "modes=[non_emotion]"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_recipes_of_the_figures_take_any_stimulus_tables(figure, sets, tables, tmp_path):
+    places = {name: tables / f"{name}.csv" for name in ("train", "test")}
+    out = tmp_path / figure
+    invoke(f"{figure}.yaml", out, *[text.format(**places) for text in sets], *SMALL_FIGURE)
+    assert (out / "figures" / f"crpn-{figure}.pdf").stat().st_size > 0
+    caption = (out / "figures" / f"crpn-{figure}.txt").read_text()
+    assert "rendered faces" not in caption
+
+
+def test_tables_that_name_nobody_need_others_for_the_identity_network(tables, tmp_path):
+    places = {}
+    for name in ("train", "test"):
+        frame = StimulusTable.read(tables / f"{name}.csv").frame.drop(columns=["identity", "view", "session"])
+        places[name] = StimulusTable.from_frame(frame, root=tables).write(tmp_path / f"{name}.csv")
+    asked = [f"stimuli={places['train']}", f"test={places['test']}", *SMALL_FIGURE]
+    with pytest.raises(StimulusError, match="42 of 42 stimuli have no 'identity'"):
+        invoke("fig2.yaml", tmp_path / "alone", *asked)
+    others = f"identity_stimuli={tables / 'train.csv'}"
+    assert invoke("fig2.yaml", tmp_path / "others", *asked, others).exit_code == 0
+    quality = pd.read_csv(tmp_path / "others" / "maps" / "quality.csv")
+    assert set(quality["factor"].dropna()) == {"expression"}
+    asked[1] = f"test={tables / 'test.csv'}"
+    with pytest.raises(StimulusError, match="4 values of identity are in both"):
+        invoke("fig2.yaml", tmp_path / "seen", *asked, f"identity_stimuli={tables / 'test.csv'}")
+    assert not (tmp_path / "seen" / "runs").exists()
+
+
+def test_a_table_of_the_grid_takes_stimuli_that_name_nobody(tables, tmp_path):
+    for name in ("train", "test"):
+        frame = StimulusTable.read(tables / f"{name}.csv").frame.drop(columns=["identity", "view", "session"])
+        StimulusTable.from_frame(frame, root=tables).write(tmp_path / f"{name}.csv")
+    asked = [
+        f"stimuli={tmp_path / 'train.csv'}",
+        f"tests={{mine: {tmp_path / 'test.csv'}}}",
+        *SMALL,
+        "seeds=[0]",
+    ]
+    assert invoke("table2.yaml", tmp_path / "t2", *asked).exit_code == 0
+    summary = pd.read_csv(tmp_path / "t2" / "summary.csv")
+    assert set(summary["interval"]) <= {"images", np.nan}
+    assert set(summary["n"]) == {24}
