@@ -1,0 +1,274 @@
+"""``fernet-neuro brain searchlight``: model RDMs against the voxels around every voxel, and over subjects."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fernet_neuro.brain.volumes import VolumeSource
+    from fernet_neuro.rsa.rdms import RDMSet
+    from fernet_neuro.rsa.searchlight_folder import SearchlightSettings, SubjectMaps
+
+#: Level of the group's test.
+LEVEL = 0.05
+
+
+def register(group: typer.Typer) -> None:
+    """Add the command to `group`."""
+    group.command("searchlight")(searchlight)
+
+
+def searchlight(
+    sources: list[Path] = typer.Argument(
+        ...,
+        metavar="PATTERNS...",
+        help="A folder that `brain patterns` wrote; or 4-D images, one pattern per volume, named sub-...; or "
+        "pattern files (.npz).",
+    ),
+    models: list[Path] = typer.Option(..., help="File of model RDMs of the same stimuli; repeat for more."),
+    out: Path = typer.Option(..., help="Folder for the maps, peaks.csv, settings.json and the figure."),
+    radius: float | None = typer.Option(None, min=0, help="In mm.  [default: 10]"),
+    nearest: int | None = typer.Option(None, min=1, help="Instead of a radius: as many voxels."),
+    fewest: int = typer.Option(10, min=1, help="Voxels with fewer voxels around them get no value."),
+    distance: str = typer.Option(
+        "crossnobis", help="crossnobis, correlation, cosine, squared_euclidean or mahalanobis."
+    ),
+    comparison: str = typer.Option(
+        "spearman",
+        help="spearman, pearson, cosine, rho_a, kendall_tau_a, whitened_pearson or whitened_cosine.",
+    ),
+    noise: str | None = typer.Option(
+        None,
+        help="For crossnobis: none, univariate (variance of each voxel) or local (covariance of the voxels "
+        "around; slower).  [default: univariate]",
+    ),
+    mask: str | None = typer.Option(
+        None, help="Image of the voxels; {subject} and {session} are filled in.  [default: all that vary]"
+    ),
+    labels: Path | None = typer.Option(
+        None, help="Table with stimulus_id and run of each volume.  [default: beside each image]"
+    ),
+    roi: str | None = typer.Option(None, help="Search through this region of a folder of patterns."),
+    subject: list[str] = typer.Option([], help="Only this subject; repeat for more."),
+    leave_out: list[str] = typer.Option([], help="A stimulus to leave out, such as rest; repeat for more."),
+    detrend: bool = typer.Option(False, "--detrend", help="Take a line off each voxel in each run."),
+    zscore: bool = typer.Option(False, "--zscore", help="Then z-score each voxel in each run."),
+    correction: str = typer.Option("max_t", help="max_t, cluster_size, cluster_mass or tfce (slow)."),
+    cluster_p: float = typer.Option(0.001, help="Uncorrected p below which voxels form clusters."),
+    permutations: int = typer.Option(10_000, min=0, help="Sign flips of the group; 0 for maps alone."),
+    seed: int = typer.Option(0, help="Seed of the sign flips."),
+    jobs: int = typer.Option(1, help="How many cores; -1 for all."),
+    overwrite: bool = typer.Option(
+        False, "--overwrite", help="Replace OUT, with all in it; it must hold searchlight maps."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the settings and the peaks as JSON."),
+) -> None:
+    """Compare model RDMs with the RDM of the voxels around every voxel, subject by subject and over subjects.
+
+    OUT gets one image per subject and model, named as BIDS derivatives are. With five or more subjects there
+    are also maps of mean, t and corrected p of the group (sign flips, one-sided, corrected over voxels for
+    each model), and the table of peaks.
+
+    Examples
+    --------
+        fernet-neuro brain searchlight derivatives/patterns --models models.npz --radius 10 --out searchlight
+
+        fernet-neuro brain searchlight sub-01_betas.nii.gz sub-02_betas.nii.gz --mask brain.nii.gz
+        --models models.npz --distance correlation --nearest 100 --out searchlight
+    """
+    import json
+
+    from fernet_neuro._utils.atomic import atomic_folder, write_text
+    from fernet_neuro.brain.volumes import find_sources
+    from fernet_neuro.figures.registry import build_figure
+    from fernet_neuro.rsa.searchlight_folder import read_settings, write_description
+
+    _check_out(out, overwrite)
+    settings = _make_settings(radius, nearest, fewest, distance, comparison, noise)
+    group_options = {
+        "correction": correction, "cluster_p": cluster_p, "n_permutations": permutations, "seed": seed,
+    }  # fmt: skip
+    _check_group_options(group_options)
+    rdms = _read_models(models)
+    files = find_sources(sources, labels=labels, mask=mask, roi=roi, subjects=subject)
+    reading = {"leave_out": leave_out, "detrend": detrend, "zscore": zscore}
+    with atomic_folder(out) as folder:
+        write_description(folder)
+        maps = _search_all(files, rdms, settings, reading, folder, jobs, verbose=not as_json)
+        group, peaks = _infer(maps, rdms, group_options, folder, jobs)
+        report = _describe_run(maps, rdms, settings, reading, group)
+        write_text(folder / "settings.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+    figure = build_figure("searchlight-map", out, out) if peaks is not None else []
+    if as_json:
+        rows = [] if peaks is None else peaks.to_dict(orient="records")
+        typer.echo(json.dumps({"settings": read_settings(out), "peaks": rows}))
+        return
+    typer.echo("\n".join([*_describe(report, peaks), f"Written to {out}", *map(str, figure)]))
+
+
+def _make_settings(
+    radius: float | None,
+    nearest: int | None,
+    fewest: int,
+    distance: str,
+    comparison: str,
+    noise: str | None,
+) -> "SearchlightSettings":
+    """Return the settings, checked before anything is read."""
+    from fernet_neuro._utils.validation import check_option
+    from fernet_neuro.brain.volumes import NOISE_KINDS
+    from fernet_neuro.rsa.compare import COMPARISONS
+    from fernet_neuro.rsa.distances import DISTANCES
+    from fernet_neuro.rsa.searchlight_folder import SearchlightSettings
+
+    kind = DISTANCES[check_option("--distance", distance, DISTANCES)]
+    check_option("--comparison", comparison, COMPARISONS)
+    if radius is not None and nearest is not None:
+        raise ValueError("give --radius or --nearest, not both.")
+    chosen = noise or ("univariate" if kind.takes_precision else "none")
+    check_option("--noise", chosen, NOISE_KINDS)
+    if chosen != "none" and not kind.takes_precision:
+        raise ValueError(f"--noise {chosen} goes with crossnobis and mahalanobis; not with {distance}.")
+    if nearest is None and radius is None:
+        radius = 10.0
+    return SearchlightSettings(radius, nearest, fewest, distance, comparison, chosen)
+
+
+def _check_group_options(options: dict[str, Any]) -> None:
+    from fernet_neuro._utils.validation import check_option, check_range
+    from fernet_neuro.brain.group import CORRECTIONS, check_smallest_p
+
+    check_option("--correction", options["correction"], CORRECTIONS)
+    check_range("--cluster-p", options["cluster_p"], 0, 0.5)
+    if options["n_permutations"]:
+        # Of so many subjects that it is about the permutations alone.
+        check_smallest_p(64, options["n_permutations"], LEVEL)
+
+
+def _read_models(paths: list[Path]) -> "RDMSet":
+    from fernet_neuro.rsa.io import read_rdms
+    from fernet_neuro.rsa.rdms import concat_rdms
+
+    return concat_rdms([read_rdms(path) for path in paths])
+
+
+def _search_all(
+    files: dict[str, list["VolumeSource"]],
+    models: "RDMSet",
+    settings: "SearchlightSettings",
+    reading: dict[str, Any],
+    folder: Path,
+    jobs: int,
+    *,
+    verbose: bool,
+) -> list["SubjectMaps"]:
+    """Compute and write the maps of each subject, one after the other."""
+    from fernet_neuro.brain.volumes import read_volumes
+    from fernet_neuro.rsa.searchlight_folder import write_subject_maps
+    from fernet_neuro.rsa.searchlight_maps import search_volume
+
+    found = []
+    for name, sources in files.items():
+        if verbose:
+            typer.echo(f"subject {name}", err=True)
+        volume = read_volumes(sources, **reading)
+        maps = search_volume(volume, models, settings, n_jobs=jobs, verbose=verbose)
+        write_subject_maps(folder, maps, models.names, settings)
+        found.append(maps)
+    return found
+
+
+def _infer(
+    maps: list["SubjectMaps"], models: "RDMSet", options: dict[str, Any], folder: Path, jobs: int
+) -> tuple[dict[str, Any], "pd.DataFrame | None"]:
+    """Test and write the group where that can be; return what was done, or why not, and the peaks."""
+    from fernet_neuro._utils.atomic import atomic_file
+    from fernet_neuro.brain.group import check_smallest_p
+    from fernet_neuro.rsa.searchlight_folder import write_group_maps
+    from fernet_neuro.rsa.searchlight_maps import infer_maps
+
+    if not options["n_permutations"]:
+        return {"tested": False, "reason": "no permutations were asked for."}, None
+    try:
+        check_smallest_p(len(maps), options["n_permutations"], LEVEL)
+    except ValueError as error:
+        return {"tested": False, "reason": str(error)}, None
+    groups, mask, peaks = infer_maps(maps, models.names, level=LEVEL, n_jobs=jobs, **options)
+    write_group_maps(folder, groups, mask, maps[0].affine, models.names)
+    with atomic_file(folder / "peaks.csv") as temporary:
+        peaks.to_csv(temporary, index=False, lineterminator="\n")
+    done = {"n_voxels": int(mask.sum()), "level": LEVEL, "smallest_p": groups[0].smallest_p}
+    return {"tested": True, **options, **done}, peaks
+
+
+def _describe_run(
+    maps: list["SubjectMaps"],
+    models: "RDMSet",
+    settings: "SearchlightSettings",
+    reading: dict[str, Any],
+    group: dict[str, Any],
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from fernet_neuro._utils.record import describe_surroundings
+    from fernet_neuro.rsa.searchlight_folder import KIND, label_models
+
+    labels = label_models(models.names)
+    return {
+        "kind": KIND,
+        "models": [{"name": name, "label": label} for name, label in zip(models.names, labels, strict=True)],
+        **asdict(settings),
+        **reading,
+        "subjects": {item.subject: item.report for item in maps},
+        "group": group,
+        **describe_surroundings(),
+    }
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    from fernet_neuro.exceptions import StoreError
+    from fernet_neuro.rsa.searchlight_folder import read_settings
+
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"--out {out} is a file; name a folder.")
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / "settings.json").is_file():
+            raise StoreError(f"--out {out} holds other files; name a new folder.")
+        read_settings(out)
+        if not overwrite:
+            raise StoreError(f"--out {out} already holds searchlight maps; add --overwrite, or name another.")
+
+
+def _describe(report: dict[str, Any], peaks: "pd.DataFrame | None") -> list[str]:
+    """Return what was done as lines of text."""
+    where = f"{report['radius']:g} mm" if report["radius"] is not None else f"{report['n_nearest']} voxels"
+    lines = [
+        f"{report['distance']} (noise: {report['noise']}), {report['comparison']}, {where} around each.",
+        "",
+    ]
+    for name, item in report["subjects"].items():
+        left_out = ", ".join(f"{count} {reason}" for reason, count in item["voxels_left_out"].items())
+        lines.append(
+            f"subject {name}: {item['n_centres']} centres of {item['n_voxels']} voxels, "
+            f"{item['mean_voxels_per_centre']:.1f} voxels each"
+            f"{f' (left out: {left_out})' if left_out else ''}"
+        )
+    group = report["group"]
+    if peaks is None:
+        return [*lines, "", f"No group test: {group['reason']}"]
+    lines += [
+        "",
+        f"{len(report['subjects'])} subjects, {group['n_voxels']} voxels: {group['correction']} over "
+        f"{group['n_permutations']} sign flips (smallest possible p {group['smallest_p']:.2g}).",
+        f"{'model':<20}{'x':>7}{'y':>7}{'z':>7}{'voxels':>8}{'mean':>8}{'t':>8}{'p':>9}",
+    ]
+    for row in peaks.itertuples():
+        lines.append(
+            f"{row.model:<20}{row.x_mm:>7.0f}{row.y_mm:>7.0f}{row.z_mm:>7.0f}{row.n_voxels:>8}"
+            f"{row.mean:>8.3f}{row.t:>8.2f}{row.p_value:>9.4f}"
+            f"{'' if row.is_significant else '  not significant'}"
+        )
+    return lines
