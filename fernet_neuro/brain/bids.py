@@ -157,7 +157,9 @@ def _list_images(folder: Path, raw: bool) -> list[tuple[Path, dict[str, str]]]:
     if not raw:
         volumes = [path for path in volumes if "_desc-preproc_" in path.name]
         volumes += [path for path in files if path.name.endswith(".gii") and f"{_LEFT}_" in path.name]
-    return [(path, parse_entities(path.name)) for path in sorted(volumes)]
+    return [
+        (path, parse_entities(path.name)) for path in sorted(volumes, key=lambda path: _natural(str(path)))
+    ]
 
 
 def _keep(
