@@ -118,7 +118,10 @@ def rsa(
     result = run_rsa(
         model_rdms, brain_rdms, settings, blocks=blocks, partition=partition, n_jobs=effective_n_jobs(jobs),
         verbose=not as_json,
-        notes={"model_sources": models, "brain_source": brain, "identity_blocks": identity_blocks, "align": align},
+        notes={
+            "model_sources": models, "brain_source": brain, "identity_blocks": identity_blocks,
+            "align": align,
+        },
     )  # fmt: skip
     if known is not None:
         known = known.align_to(model_rdms.stimulus_ids)

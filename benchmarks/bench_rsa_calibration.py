@@ -1,0 +1,267 @@
+"""False-positive rates of every p value of an RSA, on simulated groups without the effect, and its power.
+
+Each data set is new: random patterns of 10 subjects and 28 stimuli, new subjects and new stimuli alike, and
+correlation distances (crossnobis where cosines need a true zero). A rate is the share of p values at or below
+.05; those that correct for several models count a data set once, if any of them is. Passes where no rate is
+above the upper end of the central binomial 99 % interval at .05, and planted effects are found. Prints a
+table, and one JSON object on the last line.
+
+    python benchmarks/bench_rsa_calibration.py            # --quick for few data sets
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from fernet_neuro.brain.patterns import BrainPatterns
+from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
+from fernet_neuro.rsa.distances import compute_rdms
+from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
+from fernet_neuro.stats.calibration import false_positive_rate
+
+N_SUBJECTS, N_STIMULI, N_VOXELS, N_RUNS = 10, 28, 60, 4
+IDS = np.array([f"face{number:02d}" for number in range(N_STIMULI)])
+#: Two photographs of each person.
+PEOPLE = np.repeat(np.arange(N_STIMULI // 2), 2)
+LEVEL = 0.05
+#: A planted effect must be found at least so often.
+LEAST_POWER = 0.8
+
+Made = tuple[RDMSet, RDMSet]
+#: Table, column, and whether a data set counts once.
+MODELS = (
+    ("estimates", "p_value", False),
+    ("estimates", "p_permutation", False),
+    ("estimates", "p_fdr", True),
+    ("estimates", "p_bonferroni", True),
+    ("estimates", "p_max", True),
+)
+PAIRS = (
+    ("pairwise", "p_value", False),
+    ("pairwise", "p_fdr", True),
+    ("pairwise", "p_bonferroni", True),
+    ("pairwise", "p_max", True),
+)
+CEILING = (("ceilings", "p_value", False),)
+BELOW = (("estimates", "p_ceiling", False),)
+
+
+def draw(rng: np.random.Generator, n: int = N_STIMULI) -> np.ndarray:
+    """Return random patterns (n, N_VOXELS)."""
+    return rng.standard_normal((n, N_VOXELS))
+
+
+def make_set(patterns: list[np.ndarray], column: str) -> RDMSet:
+    """Return correlation RDMs of patterns, one row each."""
+    return concat_rdms(
+        [
+            compute_rdms(values, stimulus_ids=IDS, labels={column: f"{column}{number}"})
+            for number, values in enumerate(patterns)
+        ]
+    )
+
+
+def scan(shared: np.ndarray, rng: np.random.Generator, own: float = 1.0, noise: float = 1.0) -> RDMSet:
+    """Return the brains of subjects who share patterns, and have some of their own beside noise."""
+    return make_set([shared + own * draw(rng) + noise * draw(rng) for _ in range(N_SUBJECTS)], "subject")
+
+
+def make_unrelated(rng: np.random.Generator) -> Made:
+    """Brains with a common geometry, and four models that have no part in it."""
+    return make_set([draw(rng) for _ in range(4)], "model"), scan(2 * draw(rng), rng)
+
+
+def make_unshared(rng: np.random.Generator) -> Made:
+    """Brains without a common geometry, and models."""
+    return make_set([draw(rng) for _ in range(4)], "model"), scan(np.zeros((N_STIMULI, N_VOXELS)), rng)
+
+
+def make_equal(rng: np.random.Generator) -> Made:
+    """Four models that are equally far from the common geometry, each in its own direction."""
+    shared = 2 * draw(rng)
+    return make_set([shared + 2 * draw(rng) for _ in range(4)], "model"), scan(shared, rng)
+
+
+def make_true(rng: np.random.Generator) -> Made:
+    """A model that is the common geometry."""
+    shared = 2 * draw(rng)
+    return make_set([shared], "model"), scan(shared, rng)
+
+
+def make_people(rng: np.random.Generator) -> Made:
+    """Two photographs of each person look alike; two models sort people in two random halves each."""
+    shared = 2 * draw(rng, N_STIMULI // 2)[PEOPLE] + draw(rng)
+    halves = [rng.permutation(np.arange(N_STIMULI // 2) % 2)[PEOPLE] for _ in range(2)]
+    models = RDMSet.from_squares(
+        np.array([half[:, None] != half for half in halves], dtype=float),
+        IDS,
+        pd.DataFrame({"model": ["model0", "model1"]}),
+    )
+    return models, scan(shared, rng)
+
+
+def make_silent(rng: np.random.Generator) -> Made:
+    """No stimulus differs from another in any brain: crossnobis distances of noise."""
+    ids, runs = np.tile(IDS, N_RUNS), np.repeat([f"run{run}" for run in range(N_RUNS)], N_STIMULI)
+    brains = [
+        BrainPatterns(draw(rng, len(ids)), ids, runs, "region", f"subject{number}")
+        for number in range(N_SUBJECTS)
+    ]
+    return make_set([draw(rng) for _ in range(4)], "model"), compute_brain_rdms(brains)
+
+
+def make_planted(rng: np.random.Generator) -> Made:
+    """A model close to the common geometry, a model farther from it, and one without any part in it."""
+    shared = draw(rng)
+    models = [shared + draw(rng), shared + 2 * draw(rng), draw(rng)]
+    return make_set(models, "model"), scan(shared, rng)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Data, the analysis of them, and the p values whose claims are false in them."""
+
+    make: Callable[[np.random.Generator], Made]
+    claims: tuple[tuple[str, str, bool], ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+DESIGNS = {
+    "unrelated models, rho_a": Design(make_unrelated, MODELS + PAIRS),
+    "unrelated models, spearman": Design(make_unrelated, MODELS + PAIRS, {"comparison": "spearman"}),
+    "unrelated models, whitened_pearson": Design(
+        make_unrelated, MODELS + PAIRS, {"comparison": "whitened_pearson"}
+    ),
+    "no distances, whitened_cosine": Design(make_silent, MODELS + PAIRS, {"comparison": "whitened_cosine"}),
+    "unrelated models, to new stimuli": Design(make_unrelated, MODELS + PAIRS, {"generalise_to": "stimuli"}),
+    "no shared geometry, to new subjects": Design(
+        make_unshared, MODELS + PAIRS, {"generalise_to": "subjects"}
+    ),
+    "no shared geometry": Design(make_unshared, CEILING),
+    "equally good models": Design(make_equal, PAIRS),
+    "a true model": Design(make_true, BELOW),
+    "two photographs a person, in blocks": Design(make_people, PAIRS[:1], {"blocks": PEOPLE}),
+}
+#: What blocks are for: the same data, single photographs drawn.
+NAIVE = {"two photographs a person, without blocks": Design(make_people, PAIRS[:1])}
+PLANTED = Design(make_planted, ())
+
+
+def analyse(design: Design, name: str, dataset: int) -> dict[str, list[float]]:
+    """Return the p values of one data set by table and column."""
+    rng = np.random.default_rng([23, *name.encode(), dataset])
+    models, brain = design.make(rng)
+    options = {"n_permutations": 0 if design.claims and design.claims[0][1] == "p_ceiling" else 1000}
+    result = infer_rsa(models, brain, seed=dataset, **{**options, **design.options})
+    tables = {"estimates": result.estimates, "pairwise": result.pairwise, "ceilings": result.ceilings}
+    return {
+        f"{table} {column}": tables[table][column].tolist()
+        for table, frame in tables.items()
+        for column in frame
+        if column.startswith("p_")
+    }
+
+
+def calibrate(name: str, design: Design, n_datasets: int, n_jobs: int) -> list[dict[str, Any]]:
+    """Return one row per claim of a design."""
+    found = Parallel(n_jobs=n_jobs)(delayed(analyse)(design, name, dataset) for dataset in range(n_datasets))
+    rows = []
+    for table, column, is_family in design.claims:
+        p_values = np.array([item[f"{table} {column}"] for item in found])
+        hits = p_values <= LEVEL
+        # One p value a data set carries the limits, which are those of independent tests.
+        limits = false_positive_rate(p_values[:, 0], LEVEL)
+        rate = hits.any(axis=1).mean() if is_family else hits.mean()
+        rows.append(
+            {
+                "design": name,
+                "p": f"{table} {column}",
+                "counts": "any" if is_family else "each",
+                "rate": float(rate),
+                "worst": float(hits.mean(axis=0).max()),
+                "limit": limits.limit,
+                "n_datasets": n_datasets,
+                "is_calibrated": bool(rate <= limits.limit),
+            }
+        )
+    return rows
+
+
+def measure_power(n_datasets: int, n_jobs: int) -> dict[str, float]:
+    """Return how often planted effects are found."""
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(analyse)(PLANTED, "planted", dataset) for dataset in range(n_datasets)
+    )
+    above, labels, differ, ceiling, below = (
+        np.array([item[key] for item in found])
+        for key in (
+            "estimates p_value",
+            "estimates p_permutation",
+            "pairwise p_value",
+            "ceilings p_value",
+            "estimates p_ceiling",
+        )
+    )
+    return {
+        "near model against 0": float((above[:, 0] <= LEVEL).mean()),
+        "far model against 0": float((above[:, 1] <= LEVEL).mean()),
+        "near model, labels permuted": float((labels[:, 0] <= LEVEL).mean()),
+        "near against far model": float((differ[:, 0] <= LEVEL).mean()),
+        "ceiling against 0": float((ceiling[:, 0] <= LEVEL).mean()),
+        "far model below the ceiling": float((below[:, 1] <= LEVEL).mean()),
+    }
+
+
+def print_table(rows: list[dict[str, Any]], power: dict[str, float]) -> None:
+    """Print rates as a table."""
+    print(f"{'design':<42}{'p value':<26}{'counts':<8}{'rate %':>7}{'worst %':>9}{'limit %':>9}")
+    for row in rows:
+        print(
+            f"{row['design']:<42}{row['p']:<26}{row['counts']:<8}{100 * row['rate']:>7.1f}"
+            f"{100 * row['worst']:>9.1f}{100 * row['limit']:>9.1f}{'' if row['is_calibrated'] else '  ABOVE'}"
+        )
+    for name, share in power.items():
+        print(f"planted: {name:<40}{100 * share:>7.1f} %")
+
+
+def main() -> None:
+    """Print the table and one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--datasets", type=int, default=200)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="20 data sets of the first two designs")
+    options = parser.parse_args()
+    n_datasets = 20 if options.quick else options.datasets
+    designs = dict(list(DESIGNS.items())[:2]) if options.quick else DESIGNS
+    start = time.perf_counter()
+    rows = [
+        row for name, design in designs.items() for row in calibrate(name, design, n_datasets, options.jobs)
+    ]
+    naive = [
+        row for name, design in NAIVE.items() for row in calibrate(name, design, n_datasets, options.jobs)
+    ]
+    power = measure_power(max(20, n_datasets // 2), options.jobs)
+    print_table([*rows, *naive], power)
+    report = {
+        "benchmark": "bench_rsa_calibration",
+        "n_subjects": N_SUBJECTS,
+        "n_stimuli": N_STIMULI,
+        "null": rows,
+        "without_blocks": naive,
+        "power": power,
+        "passed": all(row["is_calibrated"] for row in rows) and power["near model against 0"] >= LEAST_POWER,
+        "seconds": time.perf_counter() - start,
+    }
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
