@@ -15,6 +15,7 @@ COLUMNS: dict[str, type] = {
     "roi": str,
     "factor": str,
     "share": float,
+    "unconstrained": float,
     "low": float,
     "high": float,
     "weight": float,
@@ -47,12 +48,12 @@ def estimate_shares(brain: RDMSet, factors: RDMSet, *, level: float = 0.95) -> p
     -------
     DataFrame
         One row per region and factor: ``share`` (of the mean RDM over subjects, non-negative least squares;
-        shares of a region add up to 1), ``low`` and ``high`` (over subjects), ``weight`` (least squares, in
-        the unit of `brain`), ``p_value`` (one-sided t-test over subjects of the weight against 0, not
-        corrected), ``constant`` (share of the mean distance that is the same for all pairs) and
-        ``n_subjects``. Interval and p-value are of the weights without the constraint, whose estimates are
-        not biased towards positive shares [2]_; an interval may therefore reach below 0. NaN where one
-        subject, or no signal at all, allows no estimate.
+        shares of a region add up to 1), ``unconstrained`` (the same by least squares, which may be negative),
+        its interval over subjects ``low`` to ``high``, ``weight`` (least squares, in the unit of `brain`),
+        ``p_value`` (one-sided t-test over subjects of the weight against 0, not corrected), ``constant``
+        (share of the mean distance that is the same for all pairs) and ``n_subjects``. Inference is on
+        estimates without the constraint, since those with it are never below 0 and so too high where a factor
+        is absent. NaN where one subject, or no signal at all, allows no estimate.
 
     Raises
     ------
@@ -66,8 +67,6 @@ def estimate_shares(brain: RDMSet, factors: RDMSet, *, level: float = 0.95) -> p
     ----------
     .. [1] Diedrichsen & Kriegeskorte (2017), Representational models: a common framework for understanding
        encoding, pattern-component, and representational-similarity analysis, PLoS Computational Biology 13.
-    .. [2] Walther et al. (2016), Reliability of dissimilarity measures for multi-voxel pattern analysis,
-       NeuroImage 137.
 
     Examples
     --------
@@ -109,12 +108,13 @@ def _estimate_region(roi: str, vectors: np.ndarray, factors: RDMSet, level: floa
     constrained, _ = optimize.nnls(design, data.mean(axis=0))
     parts, constant = constrained[:-1], constrained[-1]
     shares = parts / parts.sum() if parts.sum() > 0 else np.full(len(parts), np.nan)
-    low, high = _find_interval(weights, level)
+    ratio, low, high = _find_interval(weights, level)
     return pd.DataFrame(
         {
             "roi": roi,
             "factor": factors.names,
             "share": shares,
+            "unconstrained": ratio,
             "low": low,
             "high": high,
             "weight": weights.mean(axis=0),
@@ -146,18 +146,17 @@ def _build_design(factors: RDMSet, present: np.ndarray) -> np.ndarray:
     return design
 
 
-def _find_interval(weights: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the interval of each weight's ratio to their sum, by linearisation, from Student's t."""
+def _find_interval(weights: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each weight's ratio to their sum, and its interval by linearisation, from Student's t."""
     n_subjects, total = len(weights), weights.mean(axis=0).sum()
+    nothing = np.full(weights.shape[1], np.nan)
+    ratio = weights.mean(axis=0) / total if total > 0 else nothing
     if n_subjects < 2 or total <= 0:
-        nothing = np.full(weights.shape[1], np.nan)
-        return nothing, nothing
-    ratio = weights.mean(axis=0) / total
+        return ratio, nothing, nothing
     influence = (weights - weights.sum(axis=1, keepdims=True) * ratio) / total
-    margin = (
-        stats.t.ppf((1 + level) / 2, n_subjects - 1) * influence.std(axis=0, ddof=1) / np.sqrt(n_subjects)
-    )
-    return ratio - margin, ratio + margin
+    spread = influence.std(axis=0, ddof=1) / np.sqrt(n_subjects)
+    margin = stats.t.ppf((1 + level) / 2, n_subjects - 1) * spread
+    return ratio, ratio - margin, ratio + margin
 
 
 def _test_weights(weights: np.ndarray) -> np.ndarray:

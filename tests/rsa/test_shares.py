@@ -55,6 +55,9 @@ def test_weights_and_p_values_are_those_of_a_regression_and_a_t_test(factors, rn
     wanted = stats.ttest_1samp(slopes, 0, alternative="greater").pvalue
     np.testing.assert_allclose(found["p_value"], wanted)
     assert found["share"].sum() == pytest.approx(1)
+    np.testing.assert_allclose(found["unconstrained"], slopes.mean(axis=0) / slopes.mean(axis=0).sum())
+    assert (found["low"] < found["unconstrained"]).all()
+    assert (found["unconstrained"] < found["high"]).all()
 
 
 def test_sessions_of_a_subject_count_as_one_and_the_order_of_rdms_does_not(factors, rng):
@@ -82,7 +85,7 @@ def test_a_pair_that_one_lacks_is_left_out_for_all(factors, rng):
 def test_without_any_signal_there_are_no_shares(factors):
     found = estimate_shares(make_brain(-np.ones((3, 66)) + mix(factors, [-0.1, -0.2, -0.3])), factors)
     assert found["share"].isna().all()
-    assert found["low"].isna().all()
+    assert found[["unconstrained", "low"]].isna().all(axis=None)
 
 
 def test_intervals_cover_and_absent_factors_are_found_as_often_as_the_level_says(factors):
