@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
@@ -174,9 +175,10 @@ def infer_flexible(
     folds = [_cut(region, codes, generalise_to) for region in regions]  # refuses before anything is computed
     tables: list[dict[str, pd.DataFrame]] = []
     weights: dict[str, dict[str, dict[str, float]]] = {}
-    for region, cut in zip(regions, folds, strict=True):
-        tables.append(_infer_region(models, region, cut, plan))
-        weights[region.roi] = {name: _name_weights(model, region, plan) for name, model in models.items()}
+    with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
+        for region, cut in zip(regions, folds, strict=True):
+            tables.append(_infer_region(models, region, cut, plan))
+            weights[region.roi] = {name: _name_weights(model, region, plan) for name, model in models.items()}
     settings = {
         "engine": "own",
         "cross_validated": True,
@@ -186,13 +188,19 @@ def infer_flexible(
         "n_bootstraps": n_bootstraps,
         "n_permutations": n_permutations,
         "n_assignments": n_assignments,
-        "n_blocks": int(codes.max()) + 1,
+        "n_blocks": None if blocks is None else int(codes.max()) + 1,
         "level": level,
         "seed": seed,
         "n_subject_folds": {
             region.roi: cut.n_subject_folds for region, cut in zip(regions, folds, strict=True)
         },
         "n_stimulus_folds": folds[0].n_stimulus_folds,
+        "n_subjects": {region.roi: region.n_subjects for region in regions},
+        "notes": [
+            f"{region.roi or 'the brain'}: one subject, so there are no noise ceilings."
+            for region in regions
+            if region.n_subjects == 1
+        ],
         "weights": weights,
     }
     joined = {name: pd.concat([table[name] for table in tables], ignore_index=True) for name in tables[0]}
