@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.probes._dual import compute_gram, fold_kernel
+from fernet_neuro.probes._dual import Gram, compute_gram, fold_kernel
 from fernet_neuro.stats.multiple import adjust_fdr
 from fernet_neuro.stats.resampling import permute_within
 from fernet_neuro.typing import PathLike
@@ -144,6 +145,11 @@ class _Blocks:
         """First row of each block."""
         return np.unique(self.block_of, return_index=True)[1]
 
+    @cached_property
+    def gram(self) -> Gram:
+        """Inner products of the rows."""
+        return compute_gram(self.values)
+
 
 def _decode(
     item: BrainPatterns, readout: str, *, average: bool, centre: bool, n_permutations: int, seed: int
@@ -247,7 +253,7 @@ def _guess_ridge(data: _Blocks, run: int, labels: np.ndarray) -> np.ndarray:
     """Return as `_guess_centroid` does, from ridge regression on +1 and -1 for each class."""
     train, test = np.flatnonzero(data.run_of != run), np.flatnonzero(data.run_of == run)
     blocks = np.flatnonzero(data.run_of[data.first] != run)
-    kernel = fold_kernel(compute_gram(data.values), train, test)
+    kernel = fold_kernel(data.gram, train, test)
     indicator = (data.block_of[train][:, None] == blocks).astype(float)
     weights = kernel.weigh(RIDGE_PENALTY * kernel.scale, indicator)
     guesses = np.empty((len(labels), len(test)), dtype=int)
