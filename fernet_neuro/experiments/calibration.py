@@ -22,7 +22,7 @@ from fernet_neuro.experiments.calibration_data import (
     relabel,
     share_of_movable,
 )
-from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, run_rsa
+from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, infer_models
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.resampling import clopper_pearson
@@ -198,7 +198,7 @@ def _test_dataset(analysis: RSAFolder, null: str, number: int, seed: int) -> pd.
     settings: RSASettings = replace(analysis.settings, seed=int(rng.integers(2**31)))
     if null != "relabelled":
         settings = replace(settings, n_permutations=0)
-    result = run_rsa(analysis.models, brain, settings, blocks=analysis.blocks)
+    result = infer_models(analysis.models, brain, settings, blocks=analysis.blocks)
     rows = [row for claim in NULLS[null] for row in _read_p_values(result, claim, true_model)]
     return pd.DataFrame(rows).assign(null=null, dataset=number)
 

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.rsa_inputs import check_comparable
+from fernet_neuro.rsa.crossvalidation import infer_flexible
+from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.layers import choose_layers
 from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel
+from fernet_neuro.rsa.partition_inference import infer_partition
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.table import StimulusTable
@@ -24,6 +29,8 @@ from fernet_neuro.typing import PathLike
 SUMMARY = "summary.json"
 #: What a folder of results holds besides the tables of `RSAResult`.
 MODELS, BRAIN, STIMULI = "models.npz", "brain.npz", "stimuli.csv"
+#: Variance is measured in the space of a cosine; for ranks that allow for ties, in that of Spearman's ranks.
+_PARTITION_SPACES = {"rho_a": "spearman", "kendall_tau_a": "spearman"}
 
 
 @dataclass(frozen=True)
@@ -165,20 +172,80 @@ def run_rsa(
         If an RDM is constant, a region has too few subjects for what is asked, or an option is not known.
     """
     chosen = settings or RSASettings()
-    check_comparable(models, brain, chosen.comparison, chosen.generalise_to)
-    result = _infer(models, brain, chosen, blocks, n_jobs, verbose)
-    kept = {
+    for name in partition:
+        check_option("partition", name, models.names)
+    result = infer_models(models, brain, chosen, blocks=blocks, n_jobs=n_jobs, verbose=verbose)
+    settings = {
         **result.settings,
         **asdict(chosen),
         "blocks": None if blocks is None else [str(label) for label in blocks],
         "partition": list(partition),
         **(notes or {}),
     }
-    return replace(result, settings=kept)
+    settings["notes"] = list(result.settings.get("notes", []))
+    more: dict[str, pd.DataFrame] = {}
+    layers = select_layers(models)
+    if layers is not None:
+        more |= _find_peaks(layers, brain, chosen, blocks, n_jobs, settings["notes"])
+    if partition:
+        parts = models.take([models.names.index(name) for name in partition])
+        settings["partition_comparison"] = _PARTITION_SPACES.get(chosen.comparison, chosen.comparison)
+        more["partition"] = infer_partition(
+            parts, brain, comparison=settings["partition_comparison"], **_share(chosen, blocks)
+        )
+    return replace(result, settings=settings, **more)
+
+
+def infer_models(
+    models: RDMSet,
+    brain: RDMSet,
+    settings: RSASettings,
+    *,
+    blocks: np.ndarray | None = None,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> RSAResult:
+    """Return estimates, ceilings and all tests: what `run_rsa` does but for peaks and shares of variance.
+
+    Raises
+    ------
+    AlignmentError, ValueError
+        As in `run_rsa`.
+    """
+    check_comparable(models, brain, settings.comparison, settings.generalise_to)
+    options: dict[str, Any] = {
+        **_share(settings, blocks),
+        "comparison": settings.comparison,
+        "n_permutations": settings.n_permutations,
+        "verbose": verbose,
+    }
+    if settings.fit == "fixed":
+        return infer_rsa(models, brain, engine=settings.engine, n_jobs=n_jobs, **options)
+    return infer_flexible(group_models(models, settings.fit), brain, **options)
+
+
+def select_layers(models: RDMSet) -> RDMSet | None:
+    """Return the models that are layers of networks with two or more of them; None where there are none."""
+    if "layer" not in models.table:
+        return None
+    layers = models.table["layer"].astype(str).to_numpy()
+    networks = (
+        models.table["source"].astype(str).to_numpy()
+        if "source" in models.table
+        else np.full(len(layers), "")
+    )
+    counts = {name: len(set(layers[(networks == name) & (layers != "")])) for name in set(networks.tolist())}
+    rows = [row for row, name in enumerate(networks) if layers[row] and counts[name] > 1]
+    return models.take(rows) if rows else None
 
 
 def group_models(models: RDMSet, fit: str) -> dict[str, FlexibleModel]:
     """Return each RDM as a fixed model, and those of each source together as one model of kind `fit`.
+
+    Raises
+    ------
+    ValueError
+        If no source has two RDMs.
 
     Examples
     --------
@@ -225,28 +292,31 @@ def _is_rsa(folder: Path) -> bool:
         return False
 
 
-def _infer(
-    models: RDMSet,
+def _find_peaks(
+    layers: RDMSet,
     brain: RDMSet,
     settings: RSASettings,
     blocks: np.ndarray | None,
     n_jobs: int,
-    verbose: bool,
-) -> RSAResult:
-    options: dict[str, Any] = {
-        "comparison": settings.comparison,
+    notes: list[str],
+) -> dict[str, pd.DataFrame]:
+    """Return the table of peaks, or none and a note that says why."""
+    try:
+        found = choose_layers(
+            layers, brain, comparison=settings.comparison, n_jobs=n_jobs, **_share(settings, blocks)
+        )
+    except ValueError as error:
+        notes.append(f"no interval for the peak layer: {error}")
+        return {}
+    return {"peaks": found.peaks}
+
+
+def _share(settings: RSASettings, blocks: np.ndarray | None) -> dict[str, Any]:
+    """Return what all inferences take alike."""
+    return {
         "generalise_to": settings.generalise_to,
         "n_bootstraps": settings.n_bootstraps,
-        "n_permutations": settings.n_permutations,
         "blocks": blocks,
         "level": settings.level,
         "seed": settings.seed,
-        "verbose": verbose,
     }
-    if settings.fit == "fixed":
-        from fernet_neuro.rsa.inference import infer_rsa
-
-        return infer_rsa(models, brain, engine=settings.engine, n_jobs=n_jobs, **options)
-    from fernet_neuro.rsa.crossvalidation import infer_flexible
-
-    return infer_flexible(group_models(models, settings.fit), brain, **options)

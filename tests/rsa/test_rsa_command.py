@@ -1,0 +1,257 @@
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.store import write_store
+from fernet_neuro.brain.patterns import BrainPatterns
+from fernet_neuro.cli.app import main
+from fernet_neuro.experiments.rsa import RSAFolder
+from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.result import RSAResult
+
+FAST = ("--bootstrap", 50, "--permutations", 19)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "rsa", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        output = capsys.readouterr()
+        return exit_info.value.code or 0, output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def group(rng, tmp_path):
+    """Three models of 13 stimuli, and five subjects in two regions, the first of which follows a model."""
+    ids = np.array([f"face{number}" for number in rng.permutation(13)])
+    models = RDMSet(rng.uniform(size=(3, 78)), ids, pd.DataFrame({"name": ["shape", "pixels", "gaze"]}))
+    rows = [(roi, f"p{number}") for roi in ("FFA", "STS") for number in range(5)]
+    table = pd.DataFrame(rows, columns=["roi", "subject"])
+    signal = np.array([1.0 if roi == "FFA" else 0.0 for roi, _ in rows])[:, None] * models.dissimilarities[0]
+    brain = RDMSet(signal + 0.3 * rng.uniform(size=(10, 78)), ids, table, distance="correlation")
+    models.save(tmp_path / "models.npz")
+    brain.save(tmp_path / "brain.npz")
+    return tmp_path, models, brain
+
+
+def test_the_folder_holds_what_the_engine_says_and_what_was_compared(run, group):
+    folder, models, brain = group
+    out = folder / "out"
+    code, text, err = run(
+        "--models", folder / "models.npz", "--brain", folder / "brain.npz", "--seed", 3, *FAST, "--out", out
+    )
+    assert code == 0, err
+    kept = RSAFolder.load(out)
+    named = RDMSet(models.dissimilarities, models.stimulus_ids, pd.DataFrame({"model": models.names}))
+    expected = infer_rsa(named, brain, n_bootstraps=50, n_permutations=19, seed=3)
+    for table in ("estimates", "pairwise", "subjects", "ceilings"):
+        assert getattr(kept.result, table).equals(getattr(expected, table))
+    assert (kept.models, kept.brain, kept.stimuli, kept.blocks) == (named, brain, None, None)
+    assert kept.settings.n_bootstraps == 50
+    assert "FFA: 5 subjects, 13 stimuli; rho_a, to new subjects and stimuli" in text
+    assert "shape > gaze" in text or "shape > pixels" in text
+    assert RSAResult.load(out) == kept.result
+
+
+def test_json_has_all_tables_and_no_not_a_number(run, group):
+    folder, _, _ = group
+    options = ("--roi", "FFA", "--comparison", "spearman", "--partition", "shape", "--partition", "gaze")
+    code, text, err = run(
+        "--models", folder / "models.npz", "--brain", folder / "brain.npz", *options, *FAST,
+        "--out", folder / "out", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert found["kind"] == "rsa"
+    assert [row["model"] for row in found["models"]] == ["shape", "pixels", "gaze"]
+    assert {row["roi"] for row in found["models"]} == {"FFA"}
+    assert found["models"][0]["p_permutation"] == 0.05
+    assert len(found["pairwise"]) == 3
+    assert [row["models"] for row in found["partition"]] == ["shape", "gaze", "shape & gaze", "shape + gaze"]
+    assert found["partition"][0]["share"] > 0.5 > abs(found["partition"][1]["share"])
+    assert found["peaks"] == []
+
+
+def test_models_of_several_sources_keep_names_apart(run, group):
+    folder, models, _ = group
+    (folder / "more").mkdir()
+    models.take([1]).save(folder / "more" / "other.npz")
+    code, _, err = run(
+        "--models", folder / "models.npz", "--models", folder / "more" / "other.npz",
+        "--brain", folder / "brain.npz", *FAST, "--out", folder / "out",
+    )  # fmt: skip
+    assert code == 0, err
+    kept = RSAFolder.load(folder / "out")
+    assert kept.models.table["model"].tolist() == ["shape", "models/pixels", "gaze", "other/pixels"]
+    assert kept.result.estimates["source"].unique().tolist() == ["models", "other"]
+    one, other = kept.result.select_roi("FFA")["estimate"].iloc[[1, 3]]
+    assert one == other
+
+
+def test_layers_of_a_store_meet_patterns_of_brains_with_identities_as_blocks(run, noise_table, tmp_path, rng):
+    shared = rng.normal(size=(24, 31))
+    layers = [
+        Activations((shared * weight + rng.normal(size=shared.shape)).astype(np.float32), ids, name)
+        for ids in [noise_table.stimulus_ids]
+        for name, weight in (("conv1", 0), ("layer2", 3), ("fc", 1))
+    ]
+    write_store(tmp_path / "store", noise_table, layers)
+    for subject in ("01", "02", "03", "04"):
+        order = rng.permutation(24)
+        values = [shared[order] + rng.normal(size=shared.shape) for _ in range(3)]
+        ids, runs = np.tile(noise_table.stimulus_ids[order], 3), np.repeat(["1", "2", "3"], 24)
+        item = BrainPatterns(np.concatenate(values), ids, runs, "FFA", subject)
+        item.save(tmp_path / "bids" / f"sub-{subject}" / "func" / f"sub-{subject}_roi-FFA_patterns.npz")
+    options = ("--all-layers", "--identity-blocks", "expression", "--generalise-to", "subjects", "--pixels")
+    code, text, err = run(
+        "--models", tmp_path / "store", "--brain", tmp_path / "bids", *options, *FAST, "--out", tmp_path / "o"
+    )
+    assert code == 0, err
+    kept = RSAFolder.load(tmp_path / "o")
+    assert kept.result.estimates["layer"].tolist() == ["conv1", "layer2", "fc", ""]
+    assert kept.result.estimates["model"].tolist() == ["conv1", "layer2", "fc", "pixels"]
+    assert kept.brain.distance == "crossnobis"
+    assert np.array_equal(kept.models.stimulus_ids, noise_table.stimulus_ids)
+    assert kept.stimuli == noise_table
+    assert kept.blocks.tolist() == noise_table.factor("expression").tolist()
+    assert kept.result.estimates["estimate"].argmax() == 1
+    found = kept.result.peaks if len(kept.result.peaks) else kept.result.settings["notes"]
+    assert len(found) == 1
+    assert "peak: layer2" in text or "no interval for the peak layer" in text
+
+
+def test_a_fitted_model_stands_beside_its_parts(run, group):
+    folder, _, _ = group
+    code, text, err = run(
+        "--models", folder / "models.npz", "--brain", folder / "brain.npz", "--roi", "FFA",
+        "--fit", "weighted", "--comparison", "pearson", "--generalise-to", "subjects", *FAST,
+        "--out", folder / "out",
+    )  # fmt: skip
+    assert code == 0, err
+    frame = RSAResult.load(folder / "out").estimates
+    assert frame["model"].tolist() == ["shape", "pixels", "gaze", "weighted"]
+    assert frame["estimate"].iloc[3] > 0.5
+    assert "weighted" in text
+
+
+def test_alignment_is_asked_for_and_then_keeps_the_order_of_the_models(run, group):
+    folder, models, brain = group
+    ids = models.stimulus_ids
+    brain.align_to([*ids[2:][::-1]]).save(folder / "fewer.npz")
+    arguments = ("--models", folder / "models.npz", "--brain", folder / "fewer.npz", *FAST, "--out")
+    code, text, err = run(*arguments, folder / "out")
+    assert (code, text, err.count("\n")) == (2, "", 1)
+    assert f"2 of 13 in the models are not in the brain RDMs (first: '{ids[0]}'). Add --align" in err
+    assert not (folder / "out").exists()
+    assert run(*arguments, folder / "out", "--align")[0] == 0
+    kept = RSAFolder.load(folder / "out")
+    assert kept.models == RDMSet(
+        models.align_to(ids[2:]).dissimilarities, ids[2:], pd.DataFrame({"model": models.names})
+    )
+    assert kept.brain == brain.align_to(ids[2:])
+    brain.align_to(ids[[1, 0, *range(2, 13)]]).save(folder / "fewer.npz")
+    assert f"differ first at row 0: '{ids[0]}' against '{ids[1]}'" in run(*arguments, folder / "other")[2]
+
+
+def test_one_subject_leaves_inference_over_stimuli(run, group):
+    folder, _, brain = group
+    brain.select(roi="FFA").take([0]).save(folder / "one.npz")
+    arguments = ("--models", folder / "models.npz", "--brain", folder / "one.npz", *FAST, "--out")
+    code, _, err = run(*arguments, folder / "out")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "ROI 'FFA' has one subject only ('p0')" in err
+    assert "What remains is --generalise-to stimuli" in err
+    code, text, err = run(*arguments, folder / "out", "--generalise-to", "stimuli")
+    assert code == 0, err
+    assert "no noise ceiling: one subject" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--comparison", "spearmann"), "comparison='spearmann' is not known"),
+        (("--comparison", "spearmann"), "Did you mean 'spearman'?"),
+        (("--roi", "FFB"), "no RDM has roi='FFB'"),
+        (("--subject-column", "participant"), "no column 'participant' that says whose each is"),
+        (("--partition", "shapes"), "partition='shapes' is not known"),
+        (("--fit", "linear"), "fit='linear' is not known"),
+        (("--fit", "weighted", "--engine", "rsatoolbox"), "is for engine='own'"),
+        (("--engine", "rsatools"), "engine='rsatools' is not known"),
+        (("--generalise-to", "subject"), "generalise_to='subject' is not known"),
+        (("--layer", "fc"), "--layer goes with an activation store"),
+        (("--factor", "identity"), "name one as a model, or with --stimuli"),
+        (("--identity-blocks", "identity"), "name the table with --stimuli"),
+        (("--models", "store"), "say which layers of store"),
+        (("--models", "store", "--layer", "fc1"), "no layer 'fc1'. Did you mean 'fc'?"),
+        (("--models", "table.csv"), "is a stimulus table: say what the models are"),
+        (("--models", "store", "--layer", "fc", "--all-layers"), "not both"),
+        (("--models", "nowhere"), "no such file or folder"),
+        (("--models", "models.npz"), "two models are called"),
+        (("--models", "flat.npz"), "model 'flat' is constant"),
+        (
+            ("--models", "store", "--layer", "fc"),
+            "13 of 13 in the models of models are not in the models of store",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line_and_exit_code_two(
+    run, group, noise_table, rng, monkeypatch, options, message
+):
+    folder, models, _ = group
+    activations = Activations(rng.normal(size=(24, 11)).astype(np.float32), noise_table.stimulus_ids, "fc")
+    write_store(folder / "store", noise_table, [activations])
+    RDMSet(np.full((1, 78), 0.1), models.stimulus_ids, pd.DataFrame({"model": ["flat"]})).save(
+        folder / "flat.npz"
+    )
+    monkeypatch.chdir(folder)
+    code, text, err = run("--models", "models.npz", "--brain", "brain.npz", *FAST, *options, "--out", "out")
+    assert (code, text, err.count("\n")) == (2, "", 1), err
+    assert message in err
+    assert not (folder / "out").exists()
+
+
+def test_a_folder_that_is_there_is_kept_unless_it_is_an_rsa_and_told(run, group):
+    folder, _, _ = group
+    arguments = ("--models", folder / "models.npz", "--brain", folder / "brain.npz", *FAST, "--out")
+    out = folder / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine", encoding="utf-8")
+    assert "is already there; add --overwrite" in run(*arguments, out)[2]
+    assert "holds something else than an RSA" in run(*arguments, out, "--overwrite")[2]
+    assert "is a file; name a folder" in run(*arguments, folder / "models.npz")[2]
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+    (out / "mine.txt").unlink()
+    assert run(*arguments, out)[0] == 0
+    before = RSAResult.load(out)
+    assert "is already there" in run(*arguments, out)[2]
+    assert run(*arguments, out, "--overwrite", "--seed", 5)[0] == 0
+    assert RSAResult.load(out).settings["seed"] == 5 != before.settings["seed"]
+
+
+def test_a_stimulus_table_names_stimuli_that_files_do_not(run, noise_table, tmp_path, rng):
+    np.savez(tmp_path / "group.npz", rdms=rng.uniform(size=(4, 276)))
+    code, _, err = run(
+        "--models", tmp_path / "table.csv", "--factor", "identity", "--factor", "expression",
+        "--brain", tmp_path / "group.npz", "--subject-column", "index", "--stimuli", tmp_path / "table.csv",
+        "--identity-blocks", "identity", *FAST, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, err
+    kept = RSAFolder.load(tmp_path / "out")
+    assert np.array_equal(kept.brain.stimulus_ids, noise_table.stimulus_ids)
+    assert kept.result.estimates["model"].tolist() == ["identity", "expression"]
+    assert kept.result.settings["n_blocks"] == 4
+
+
+def test_help_shows_examples(run):
+    code, text, _ = run("--help")
+    assert code == 0
+    assert "fernet-neuro rsa --models 92_modelRDMs.mat" in " ".join(text.replace("│", " ").split())
