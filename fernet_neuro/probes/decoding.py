@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.seeding import make_rng
@@ -117,7 +118,9 @@ def decode_patterns(
     check_option("readout", readout, READOUTS)
     check_range("n_permutations", n_permutations, minimum=0)
     options = {"average": average, "centre": centre, "n_permutations": n_permutations, "seed": seed}
-    parts = [_decode(item, readout, **options) for item in patterns]
+    # One thread: the products are small, and threads beside other programs wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        parts = [_decode(item, readout, **options) for item in patterns]
     estimates = pd.DataFrame([part[0] for part in parts])
     if n_permutations:
         estimates["p_fdr"] = estimates.groupby(["subject", "session"])["p_value"].transform(adjust_fdr)
@@ -231,14 +234,19 @@ def _guess_centroid(data: _Blocks, run: int, labels: np.ndarray, *, correlate: b
         # Weights of blocks in the mean of each class, (n_draws, n_blocks, n_classes).
         shown = labels[start : start + step, blocks, None] == np.arange(len(data.names))
         weights = shown / (shown * sizes[:, None]).sum(axis=1, keepdims=True)
-        squares = np.maximum((weights * (inner @ weights)).sum(axis=1), 0)[:, None]
-        products = cross @ weights
+        squares = np.maximum((weights * _multiply(inner, weights)).sum(axis=1), 0)[:, None]
+        products = _multiply(cross, weights)
         if correlate:
             decisions = products / np.sqrt(np.where(squares > 0, squares, np.inf))
         else:
             decisions = products - squares / 2
         guesses[start : start + step] = decisions.argmax(axis=2)
     return guesses
+
+
+def _multiply(matrix: np.ndarray, stack: np.ndarray) -> np.ndarray:
+    """Return ``matrix @ stack`` for a stack of matrices, as one product: many small ones are slow."""
+    return np.moveaxis(np.tensordot(matrix, stack, axes=(1, 1)), 0, 1)
 
 
 def _guess_correlation(data: _Blocks, run: int, labels: np.ndarray) -> np.ndarray:
@@ -260,7 +268,7 @@ def _guess_ridge(data: _Blocks, run: int, labels: np.ndarray) -> np.ndarray:
     step = max(1, _DECISIONS_AT_ONCE // (len(test) * len(data.names)))
     for start in range(0, len(labels), step):
         shown = labels[start : start + step, blocks, None] == np.arange(len(data.names))
-        guesses[start : start + step] = (weights.T @ shown.astype(float)).argmax(axis=2)
+        guesses[start : start + step] = _multiply(weights.T, shown.astype(float)).argmax(axis=2)
     return guesses
 
 
