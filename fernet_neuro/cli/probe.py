@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 #: The untrained twin's seed is this much above the network's, so that it is not its own starting point.
 _TWIN_SEED_OFFSET = 1000
 _REPORT_FILES = ("summary.json", "results.csv", "confusion.csv", "null.npz")
-_CONTROLS = ("pixels", "untrained", "random-labels")
 
 
 def register(app: typer.Typer) -> None:
@@ -92,6 +91,7 @@ def probe(
     """
     import json
 
+    from fernet_neuro.probes.controls import CONTROLS
     from fernet_neuro.probes.evaluate import check_probe, run_probe
     from fernet_neuro.probes.result import summarise_seeds
     from fernet_neuro.stimuli.table import StimulusTable
@@ -138,7 +138,7 @@ def probe(
                     n_permutations=permutations,
                     n_permutations_iterative=permutations_iterative,
                     permute_within=within,
-                    controls=() if no_controls else _CONTROLS,
+                    controls=() if no_controls else CONTROLS,
                     untrained_store=twin,
                     penalty=penalty,
                     penalties=penalties,

@@ -161,16 +161,8 @@ def _is_known(table: StimulusTable, factor: str) -> bool:
 
 def _near_copies(table: StimulusTable) -> np.ndarray:
     """Return one number per pose: sessions of one identity, expression and view; others stand alone."""
-    columns = ("identity", "expression", "view", "session")
-    identity, expression, view, session = (table.factor(name, complete=False).astype(str) for name in columns)
-    alone = (identity == "") | (session == "")
-    # \x1f separates, so that no two poses can be written alike; a stimulus alone is named by its id.
-    poses = [
-        f"\x1f{stimulus_id}" if single else "\x1f".join(parts)
-        for stimulus_id, single, *parts in zip(
-            table.stimulus_ids, alone, identity, expression, view, strict=True
-        )
-    ]
+    alone = (table.combine("identity") == "") | (table.combine("session") == "")
+    poses = np.where(alone, table.combine("stimulus_id"), table.combine("identity", "expression", "view"))
     return np.unique(poses, return_inverse=True)[1]
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fernet_neuro._utils.config import Settings, merge_values
 from fernet_neuro._utils.validation import check_option, suggest
+from fernet_neuro.experiments.stages import check_seeds, check_stage, fill_stage
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.training.config import SECTIONS, TrainSettings
 
@@ -20,19 +21,7 @@ Metric = Literal["accuracy", "mean_class_accuracy", "macro_f1"]
 #: How tests name the training stimuli in ``of``.
 TRAINING_SET = "stimuli"
 IDENTITY_SET = "identity_stimuli"
-#: The network of each stage where a recipe names none.
-_NETWORKS = {
-    "identity": "resnet10-slim",
-    "expression": "resnet10-slim",
-    "concepts": "crpn-conceptual",
-    "perception": "crpn-perceptual",
-}
-_TASKS = {
-    "identity": "identification",
-    "expression": "expression",
-    "concepts": "concepts",
-    "perception": "perception",
-}
+_STAGES = ("identity", "expression", "concepts", "perception")
 
 
 class HeldOutSet(Settings):
@@ -215,14 +204,11 @@ class DualPathwaySettings(Settings):
     notes: tuple[str | Note, ...] = ()
     shared: str | None = None
 
-    @field_validator("identity", "expression", "concepts", "perception", mode="before")
+    @field_validator(*_STAGES, mode="before")
     @classmethod
     def _fill_task(cls, values: Any, info: Any) -> Any:
         """Give each stage its task, and its network where the recipe names none."""
-        if not isinstance(values, dict):
-            return values
-        stage = str(info.field_name)
-        return {"task": _TASKS[stage], "model": _NETWORKS[stage], **values}
+        return fill_stage(str(info.field_name), values)
 
     @model_validator(mode="after")
     def _check_grid(self) -> "DualPathwaySettings":
@@ -239,8 +225,7 @@ class DualPathwaySettings(Settings):
                 )
         if self.reference is not None:
             check_option("reference", self.reference, self.arms)
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds must differ from each other; got {list(self.seeds)}.")
+        check_seeds(self.seeds)
         if reserved := {TRAINING_SET, IDENTITY_SET} & set(self.tests):
             raise ValueError(f"tests: {sorted(reserved)[0]!r} is the name of another set; choose another.")
         for name in self.list_sets():
@@ -248,16 +233,8 @@ class DualPathwaySettings(Settings):
         return self
 
     def _check_stages(self) -> None:
-        for stage, task in _TASKS.items():
-            recipe = getattr(self, stage)
-            if recipe is None:
-                continue
-            if recipe.task != task:
-                raise ValueError(f"{stage}: task must be {task!r}; got {recipe.task!r}.")
-            if recipe.stimuli is not None:
-                raise ValueError(f"{stage}: stimuli are given once, by the recipe's own key `stimuli`.")
-            if "seed" in recipe.model_fields_set and recipe.seed not in (0, *self.seeds):
-                raise ValueError(f"{stage}: seeds are given once, by the recipe's own key `seeds`.")
+        for stage in _STAGES:
+            check_stage(stage, getattr(self, stage), self.seeds)
         for key in ("identity_seed", "identity_stimuli"):
             if self.identity is None and getattr(self, key) is not None:
                 raise ValueError(f"{key} needs `identity`, the settings of the identity network.")

@@ -10,16 +10,12 @@ from pydantic import Field, field_validator, model_validator
 
 from fernet_neuro._utils.config import Settings
 from fernet_neuro._utils.validation import check_option, suggest
+from fernet_neuro.experiments.stages import check_seeds, check_stage, fill_stage
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.pathways_config import ReadoutMode
 
-#: Task and default network of each stage of a recipe.
-_STAGES = {
-    "identity": ("identification", "resnet10-slim"),
-    "concepts": ("concepts", "crpn-conceptual"),
-    "readout": ("identity-readout", "crpn-conceptual"),
-}
+_STAGES = ("identity", "concepts", "readout")
 
 
 class MapSettings(Settings):
@@ -80,27 +76,15 @@ class PathwaySettings(Settings):
     @classmethod
     def _fill_task(cls, values: Any, info: Any) -> Any:
         """Give each stage its task, and its network where the recipe names none."""
-        if not isinstance(values, dict):
-            return values
-        task, model = _STAGES[str(info.field_name)]
-        return {"task": task, "model": model, **values}
+        return fill_stage(str(info.field_name), values)
 
     @model_validator(mode="after")
     def _check_stages(self) -> "PathwaySettings":
-        for stage, (task, _) in _STAGES.items():
-            recipe = getattr(self, stage, None)
-            if recipe is None:
-                continue
-            if recipe.task != task:
-                raise ValueError(f"{stage}: task must be {task!r}; got {recipe.task!r}.")
-            if recipe.stimuli is not None:
-                raise ValueError(f"{stage}: stimuli are given once, by the recipe's own keys.")
-            if "seed" in recipe.model_fields_set and recipe.seed not in (0, *self.seeds):
-                raise ValueError(f"{stage}: seeds are given once, by the recipe's own key `seeds`.")
+        for stage in _STAGES:
+            check_stage(stage, getattr(self, stage, None), self.seeds)
         if self.identity is None and self.identity_stimuli is not None:
             raise ValueError("identity_stimuli needs `identity`, the settings of the identity network.")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds must differ from each other; got {list(self.seeds)}.")
+        check_seeds(self.seeds)
         return self
 
 

@@ -184,7 +184,8 @@ def _judge(run: Path, stores: Mapping[str, ActivationStore]) -> dict[str, Evalua
     test = stores["test"].stimuli
     people = test.factor("identity")
     # The people are the classes, so intervals are over other poses of them, each with all its sessions.
-    common: dict[str, Any] = {"groups": _name_poses(test), "stimulus_ids": test.stimulus_ids}
+    poses = test.combine("identity", "expression", "view")
+    common: dict[str, Any] = {"groups": poses, "stimulus_ids": test.stimulus_ids}
     features = {name: np.array(store.load(FEATURES).values, dtype=float) for name, store in stores.items()}
     classes, similarities = compare_with_means(
         features["train"], stores["train"].stimuli.factor("identity"), features["test"]
@@ -195,12 +196,6 @@ def _judge(run: Path, stores: Mapping[str, ActivationStore]) -> dict[str, Evalua
         logits = np.array(stores["test"].load(READOUT).values, dtype=float)
         results[TRAINED_READOUT] = evaluate_predictions(logits, people, names, **common)
     return results
-
-
-def _name_poses(table: StimulusTable) -> np.ndarray:
-    """Return a name per picture: one for those of a person that differ in session alone."""
-    labels = [table.factor(name, complete=False) for name in ("identity", "expression", "view")]
-    return np.array(["\x1f".join(parts) for parts in zip(*labels, strict=True)])
 
 
 def compare_with_means(

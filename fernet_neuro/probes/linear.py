@@ -47,8 +47,8 @@ class _LinearProbe(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the predicted class of each row, shape (n_samples,)."""
-        scores = self.decision_function(X)
-        return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
+        codes = _pick_class(self.decision_function(X))
+        return self.classes_[codes]
 
 
 class RidgeProbe(_LinearProbe):
@@ -201,8 +201,7 @@ class LogisticProbe(_LinearProbe):
         self, X: np.ndarray, codes: np.ndarray, train: np.ndarray, test: np.ndarray, relative: float
     ) -> float:
         coef, intercept, model = self._solve(X[train], codes[train], relative)
-        scores = X[test] @ coef.T + intercept
-        guess = (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+        guess = _pick_class(X[test] @ coef.T + intercept)
         return balanced_accuracy(codes[test], model.classes_[guess], len(self.classes_))
 
 
@@ -306,6 +305,13 @@ def check_penalties(values: Sequence[float]) -> tuple[float, ...]:
     if not grid:
         raise ValueError("penalties must name at least one candidate; got an empty grid.")
     return grid
+
+
+def _pick_class(scores: np.ndarray) -> np.ndarray:
+    """Return the code of the largest of (n, n_classes) decisions, or of the sign of (n,) or (n, 1)."""
+    if scores.ndim == 1 or scores.shape[1] == 1:
+        return (scores.ravel() > 0).astype(int)
+    return scores.argmax(axis=1)
 
 
 def _inner_splits(

@@ -156,6 +156,20 @@ class StimulusTable:
             )
         return values.to_numpy(dtype=str) if values.dtype == object else values.to_numpy()
 
+    def combine(self, *names: str) -> np.ndarray:
+        r"""Return a text per row, shape (n_stimuli,), equal where all these columns are; empty values count.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["a.png", "b.png"], "view": ["l", "r"]})
+        >>> table = StimulusTable.from_frame(frame.assign(expression="fear"))
+        >>> table.combine("expression", "view").tolist()
+        ['fear\x1fl', 'fear\x1fr']
+        """
+        columns = [self.factor(name, complete=False).astype(str) for name in names]
+        # A separator that no label holds, so that no two combinations are written alike.
+        return np.array(["\x1f".join(row) for row in zip(*columns, strict=True)], dtype=str)
+
     def paths(self) -> list[Path]:
         """Return absolute image paths in row order."""
         base = self.root or Path.cwd()

@@ -92,7 +92,8 @@ class ClassificationTask(TrainingTask):
 
     def compute_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the loss, accuracy, and balanced accuracy over the classes that occur."""
-        loss = self.compute_loss(logits, targets, {})["loss"].item()
+        # This class's own loss: the terms of those that inherit from it need more than logits.
+        loss = ClassificationTask.compute_loss(self, logits, targets, {})["loss"].item()
         return {"loss": loss, **compute_accuracies(logits.numpy(), targets.numpy())}
 
     def describe(self) -> dict[str, Any]:
@@ -130,12 +131,6 @@ class ClassificationTask(TrainingTask):
                 f"(first: {unknown[0]!r}); leave them out or train on them."
             )
         return Items(np.arange(len(table))[:, None], np.searchsorted(np.array(self.classes), labels))
-
-
-def score_logits(logits: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return accuracy, balanced accuracy and, as ``loss``, the plain cross-entropy of the logits, in nats."""
-    loss = functional.cross_entropy(logits, targets).item()
-    return {"loss": loss, **compute_accuracies(logits.numpy(), targets.numpy())}
 
 
 def compute_accuracies(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:

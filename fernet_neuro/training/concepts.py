@@ -25,7 +25,7 @@ from fernet_neuro.losses.disentanglement import orthogonality_loss
 from fernet_neuro.models.dual_pathway import ConceptFeatures, ConceptualPathway, load_trunk
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.classification import ClassificationTask, score_logits
+from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.expression import split_expressions
 from fernet_neuro.training.pathways_config import FOCAL_WEIGHTS, ConceptSettings, pick_form
@@ -111,10 +111,6 @@ class ConceptTask(ClassificationTask):
         parts = {name: term(outputs, targets) for name, term in self._terms.items()}
         weights = self._list_weights()
         return {"loss": torch.stack([weights[name] * part for name, part in parts.items()]).sum(), **parts}
-
-    def compute_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return what `score_logits` does: terms other than the cross-entropy need more than logits."""
-        return score_logits(logits, targets)
 
     def describe(self) -> dict[str, Any]:
         """Return classes, numbers of stimuli, what was held out, and each term's weight and form."""

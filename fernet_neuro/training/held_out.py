@@ -191,7 +191,6 @@ def _hold_out_within(
 
 def _near_copies(table: StimulusTable) -> np.ndarray:
     """Return a group number per row: equal where expression and view are, or a row."""
-    labels = [table.factor(name, complete=False) for name in ("expression", "view")]
-    names = np.array(["\x1f".join(pair) for pair in zip(*labels, strict=True)])
-    names = np.where(names == "\x1f", table.stimulus_ids, names)
+    labelled = table.combine("expression") != "", table.combine("view") != ""
+    names = np.where(np.logical_or(*labelled), table.combine("expression", "view"), table.stimulus_ids)
     return np.unique(names, return_inverse=True)[1]

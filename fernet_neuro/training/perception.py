@@ -24,7 +24,7 @@ from fernet_neuro.losses.distillation import masked_kl_divergence
 from fernet_neuro.models.dual_pathway import PerceptualFeatures, PerceptualPathway, load_trunk
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.classification import ClassificationTask, score_logits
+from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.concept_bank import ConceptBank
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.expression import split_expressions
@@ -118,10 +118,6 @@ class PerceptionTask(ClassificationTask):
         parts = {name: term(outputs, targets, extras) for name, term in self._terms.items()}
         weighted = [self._weights_by_term[name] * part for name, part in parts.items()]
         return {"loss": torch.stack(weighted).sum(), **parts}
-
-    def compute_metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return what `score_logits` does: terms other than the cross-entropy need more than logits."""
-        return score_logits(logits, targets)
 
     def describe(self) -> dict[str, Any]:
         """Return what `ClassificationTask` does, the regime, its teacher, and each term's weight and form."""

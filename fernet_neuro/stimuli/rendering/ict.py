@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.rendering.action_units import SIDED
 from fernet_neuro.stimuli.rendering.builtin_contours import hairline
 from fernet_neuro.stimuli.rendering.builtin_fields import smoothstep
 from fernet_neuro.stimuli.rendering.face_model import MATERIALS, PIGMENTS, FaceModel
@@ -49,23 +50,6 @@ SHAPES: dict[str, dict[str, float]] = {
     "AU28": {"mouthRollUpper": 0.8, "mouthRollLower": 0.8},
     "AU43": {"eyeBlink": 1.0},
 }
-#: Units whose two sides can move apart.
-_SIDED = (
-    "AU01",
-    "AU02",
-    "AU04",
-    "AU05",
-    "AU06",
-    "AU07",
-    "AU09",
-    "AU10",
-    "AU12",
-    "AU14",
-    "AU15",
-    "AU16",
-    "AU20",
-    "AU43",
-)
 _ARRAYS = ("mean", "identity", "expression", "expression_names", "triangles", "triangle_material",
            "material_names", "part", "part_names", "landmarks68")  # fmt: skip
 #: Identity modes that random people draw: the first 30 hold 97 % of the shape's variance.
@@ -133,7 +117,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 def _build_units(deltas: np.ndarray, shapes: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
     names, units = [], []
     for unit, recipe in SHAPES.items():
-        for side in ("L", "R") if unit in _SIDED else ("",):
+        for side in ("L", "R") if unit in SIDED else ("",):
             total = np.zeros(deltas.shape[1:], dtype=np.float32)
             found = False
             for shape, weight in recipe.items():
