@@ -85,8 +85,12 @@ def _sort_keys(keys, order, spare, counts):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _rank_keys(keys, order, weights, ranks, groups):  # type: ignore[no-untyped-def]
-    """Fill ranks and tie groups by place of keys in a given order; return groups found."""
+    """Fill ranks and tie groups by place of keys in a given order.
+
+    Return the number of groups, and the weighted sum of squares of the ranks less their mean.
+    """
     below, start, group = 0, 0, 0
+    tied = 0.0
     while start < keys.size:
         stop, within = start, 0
         key = keys[order[start]]
@@ -96,10 +100,12 @@ def _rank_keys(keys, order, weights, ranks, groups):  # type: ignore[no-untyped-
         for position in range(start, stop):
             ranks[order[position]] = 2 * below + within + 1
             groups[order[position]] = group
+        tied += float(within) ** 3 - within
         below += within
         start = stop
         group += 1
-    return group
+    # Four times that of ranks, which is (n^3 - n) / 12 less as much for each group of ties.
+    return group, (float(below) ** 3 - below - tied) / 3.0
 
 
 @njit(nogil=True, cache=True)
@@ -144,14 +150,16 @@ def _divide(shared, one, other, total, kind):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _centre(ranks, total, weights, centred):  # type: ignore[no-untyped-def]
-    """Fill twice the ranks less their mean; return their weighted sum of squares."""
-    square = 0.0
-    for place in range(ranks.size):
-        value = float(ranks[place] - total - 1)
-        centred[place] = value
-        square += weights[place] * value * value
-    return square
+def _weigh_ranks(ranks, total, weights):  # type: ignore[no-untyped-def]
+    """Return twice the ranks less their mean, times weights, and the weighted sums of their squares."""
+    heavy = np.empty(ranks.shape)
+    squares = np.zeros(len(ranks))
+    for row in range(len(ranks)):
+        for place in range(ranks.shape[1]):
+            value = float(ranks[row, place] - total - 1)
+            heavy[row, place] = weights[place] * value
+            squares[row] += weights[place] * value * value
+    return heavy, squares
 
 
 @njit(nogil=True, cache=True)
@@ -168,15 +176,9 @@ def _compare_subjects(ranks, groups, n_groups, walks, weights, total, n_subjects
                 )
                 out[subject, model - n_subjects] = found / pairs
         return
-    centred = np.empty((n_rdms, n_active))
-    heavy = np.empty((n_subjects, n_active))
-    squares = np.empty(n_rdms)
-    for row in range(n_rdms):
-        squares[row] = _centre(ranks[row], total, weights, centred[row])
-    for row in range(n_subjects):
-        for place in range(n_active):
-            heavy[row, place] = weights[place] * centred[row, place]
-    shared = np.dot(heavy, centred[n_subjects:].T)
+    heavy, squares = _weigh_ranks(ranks, total, weights)
+    # Weighted ranks less their mean add up to 0, so the other side needs no mean taken off.
+    shared = np.dot(heavy[:n_subjects], ranks[n_subjects:].astype(np.float64).T)
     for subject in range(n_subjects):
         for model in range(n_subjects, n_rdms):
             out[subject, model - n_subjects] = _divide(
@@ -191,30 +193,22 @@ def _add_ranks(ranks, copies, keys):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _multiply(one, other, total, weights):  # type: ignore[no-untyped-def]
-    shared = 0.0
-    for place in range(one.size):
-        shared += weights[place] * float(one[place] - total - 1) * float(other[place] - total - 1)
-    return shared
-
-
-@njit(nogil=True, cache=True)
-def _compare_keys(keys, rows, ranks, groups, walks, weights, total, kind, spaces, tree, out):  # type: ignore[no-untyped-def]
+def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, kind, spaces, tree, out):  # type: ignore[no-untyped-def]
     """Fill the comparisons of the ranks of keys with those of subjects, by the numbers in `rows`."""
     order, spare, pooled, ties, counts = spaces[0], spaces[1], spaces[2], spaces[3], spaces[4]
     size = keys.size
     _sort_keys(keys, order[:size], spare[:size], counts)
-    n_ties = _rank_keys(keys, order[:size], weights, pooled[:size], ties[:size])
+    n_ties, square = _rank_keys(keys, order[:size], weights, pooled[:size], ties[:size])
     pairs = max(0.5 * total * (total - 1.0), 1.0)
-    square = _multiply(pooled[:size], pooled[:size], total, weights)
     for row in rows:
         if kind == 2:
             found = _count_signs(walks[row], groups[row], ties[:size], n_ties, weights, tree)
             out[row] = found / pairs
         else:
-            own = _multiply(ranks[row], ranks[row], total, weights)
-            shared = _multiply(pooled[:size], ranks[row], total, weights)
-            out[row] = _divide(shared, square, own, total, kind)
+            shared = 0.0
+            for place in range(size):
+                shared += heavy[row, place] * pooled[place]
+            out[row] = _divide(shared, square, squares[row], total, kind)
 
 
 @njit(nogil=True, cache=True)
@@ -228,18 +222,22 @@ def _compare_pooled(ranks, groups, walks, weights, total, copies, kind, lower, u
     everyone = np.empty(n_active, np.int64)
     spaces = np.empty((5, max(n_active, _BUCKETS)), np.int64)
     tree = np.empty(n_active + 2, np.int64)
+    heavy, squares = _weigh_ranks(ranks, total, weights)
     for draw in range(copies.shape[0]):
         drawn = np.flatnonzero(copies[draw])
         everyone[:] = 0
         for row in drawn:
             _add_ranks(ranks[row], copies[draw, row], everyone)
-        _compare_keys(everyone, drawn, ranks, groups, walks, weights, total, kind, spaces, tree, upper[draw])
+        _compare_keys(
+            everyone, drawn, heavy, squares, groups, walks, weights, total, kind, spaces, tree, upper[draw]
+        )
         for number in range(drawn.size):
-            row = drawn[number]
             keys[:] = everyone
-            _add_ranks(ranks[row], -copies[draw, row], keys)
+            _add_ranks(ranks[drawn[number]], -copies[draw, drawn[number]], keys)
             rows = drawn[number : number + 1]
-            _compare_keys(keys, rows, ranks, groups, walks, weights, total, kind, spaces, tree, lower[draw])
+            _compare_keys(
+                keys, rows, heavy, squares, groups, walks, weights, total, kind, spaces, tree, lower[draw]
+            )
 
 
 @njit(nogil=True, cache=True)

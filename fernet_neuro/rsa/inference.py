@@ -29,6 +29,8 @@ ENGINES = ("own", "rsatoolbox")
 #: With fewer stimuli, many samples hold too few different ones to be compared; and with fewer blocks, hardly
 #: two samples differ.
 FEWEST_STIMULI, FEWEST_BLOCKS = 6, 4
+#: Distances that are 0 on average where patterns do not differ, so that cosines are 0 by chance.
+SIGNED_DISTANCES = ("crossnobis",)
 #: Leaving one of two subjects out leaves one: samples then say nothing about how a ceiling varies.
 FEWEST_FOR_CEILING_TEST = 3
 
@@ -86,7 +88,8 @@ def infer_rsa(
         Its table needs ``subject``; ``roi`` and ``session`` are optional. Sessions of a subject are averaged.
         Of the same stimuli as `models`, in the same order.
     comparison : str, default="rho_a"
-        A name in ``compare.COMPARISONS``.
+        A name in ``compare.COMPARISONS``. Cosines are 0 by chance with ``crossnobis`` distances alone; for
+        others a note in the settings says what tests against 0 are worth.
     generalise_to : str, default="both"
         ``both``: to new subjects and new stimuli. ``subjects``: to new subjects with these stimuli.
         ``stimuli``: to new stimuli with these subjects.
@@ -288,6 +291,11 @@ def _describe(plan: _Plan, regions: list[Region], codes: np.ndarray, has_blocks:
             notes.append(f"{name}: one subject, so there are no noise ceilings.")
         elif not _has_ceiling_test(region, plan):
             notes.append(f"{name}: two subjects, so noise ceilings have no interval and no test.")
+        if "cosine" in plan.comparison and region.rdms.distance not in SIGNED_DISTANCES:
+            notes.append(
+                f"{name}: dissimilarities may all be positive, and so are their cosines with any model; "
+                f"p_value and the test of the ceiling then say little, p_permutation and pairs still do."
+            )
     return {
         "engine": plan.engine,
         "cross_validated": False,
