@@ -149,7 +149,7 @@ def find_sources(
     roi : str or None
         Of folders: the patterns of this region; None takes the images of all voxels.
     subjects : sequence of str
-        With or without ``sub-``; empty for all.
+        With or without ``sub-``; empty for all. One alone is also whose images are whose names do not say it.
 
     Raises
     ------
@@ -159,11 +159,11 @@ def find_sources(
         If a file is of another kind or does not say whose it is, or a subject is not there.
     """
     paths = [path for source in sources for path in _expand(Path(source), roi)]
+    names = [name.removeprefix("sub-") for name in subjects]
     found: dict[str, list[VolumeSource]] = {}
     for path in paths:
-        item = _describe(path, labels, mask)
+        item = _describe(path, labels, mask, names[0] if len(names) == 1 else "")
         found.setdefault(item.subject, []).append(item)
-    names = [name.removeprefix("sub-") for name in subjects]
     for name in names:
         if name not in found:
             raise ValueError(
@@ -229,7 +229,7 @@ def _expand(source: Path, roi: str | None) -> list[Path]:
     return found
 
 
-def _describe(path: Path, labels: PathLike | None, mask: PathLike | None) -> VolumeSource:
+def _describe(path: Path, labels: PathLike | None, mask: PathLike | None, usual: str) -> VolumeSource:
     entities = parse_entities(path.name)
     is_patterns = path.suffix == ".npz"
     if not is_patterns and not path.name.endswith(_IMAGES):
@@ -238,9 +238,12 @@ def _describe(path: Path, labels: PathLike | None, mask: PathLike | None) -> Vol
         header = BrainPatterns.load(path)
         subject, session = header.subject, header.session
     else:
-        subject, session = entities.get("sub", ""), entities.get("ses", "")
+        subject, session = entities.get("sub", usual), entities.get("ses", "")
         if not subject:
-            raise ValueError(f"the name of {path} does not say whose it is; call it sub-NAME_....nii.gz.")
+            raise ValueError(
+                f"the name of {path} does not say whose it is; call it sub-NAME_....nii.gz, or name one "
+                f"subject."
+            )
     table = "" if is_patterns else str(labels or _find_labels(path))
     where = str(mask or "").replace("{subject}", subject).replace("{session}", session)
     if is_patterns and not where:

@@ -52,7 +52,10 @@ def searchlight(
         None, help="Table with stimulus_id and run of each volume.  [default: beside each image]"
     ),
     roi: str | None = typer.Option(None, help="Search through this region of a folder of patterns."),
-    subject: list[str] = typer.Option([], help="Only this subject; repeat for more."),
+    subject: list[str] = typer.Option(
+        [],
+        help="Only this subject; repeat for more. One alone may name an image that does not say whose it is.",
+    ),
     leave_out: list[str] = typer.Option([], help="A stimulus to leave out, such as rest; repeat for more."),
     detrend: bool = typer.Option(False, "--detrend", help="Take a line off each voxel in each run."),
     zscore: bool = typer.Option(False, "--zscore", help="Then z-score each voxel in each run."),

@@ -259,3 +259,31 @@ def test_a_group_has_the_centres_that_all_have(rng, mask):
     alone[0, 0, 0] = True
     with pytest.raises(ValueError, match="have no voxel in common"):
         combine_maps([parts[0], _maps(np.ones((2, 1)), alone, "9")])
+
+
+@pytest.mark.realdata
+def test_houses_stand_apart_in_ventral_temporal_cortex(run, data_root, tmp_path):
+    """One slice of Haxby et al. (2001): eight categories in twelve runs of one participant."""
+    names = ["bottle", "cat", "chair", "face", "house", "scissors", "scrambledpix", "shoe"]
+    first, second = np.triu_indices(8, 1)
+    house = np.array(names) == "house"
+    values = np.vstack([house[first] != house[second], np.random.default_rng(0).random(28)]).astype(float)
+    RDMSet(values, names, pd.DataFrame({"model": ["house", "noise"]})).save(tmp_path / "models.npz")
+    folder = data_root / "haxby2001_slice"
+    code, text, err = run(
+        folder / "bold.nii.gz", "--labels", folder / "attributes_literal.txt", "--mask", folder / "mask.nii.gz",
+        "--subject", "1", "--leave-out", "rest", "--detrend", "--zscore", "--models", tmp_path / "models.npz",
+        "--radius", 10, "--comparison", "rho_a", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "subject 1: 529 centres of 530 voxels" in text
+    assert "1 subject has 2 sign flips" in text
+    found = {
+        name: np.nanmean(
+            images.load_image(
+                tmp_path / "out" / "sub-1" / "func" / f"sub-1_stat-rhoa_desc-{name}_statmap.nii.gz"
+            ).get_fdata()
+        )
+        for name in ("house", "noise")
+    }
+    assert found["house"] > 0.15 > found["noise"] + 0.05
