@@ -155,8 +155,8 @@ def test_files_hold_what_was_found(rng, tmp_path):
 
 def test_what_cannot_be_decoded_is_refused(rng):
     data = _simulate(rng)
-    with pytest.raises(ValueError, match=r"readout='corelation' is not known.*'correlation'"):
-        decode_patterns([data], readout="corelation")
+    with pytest.raises(ValueError, match=r"readout='correl' is not known.*'correlation'"):
+        decode_patterns([data], readout="correl")
     with pytest.raises(ValueError, match="n_permutations must be >= 0"):
         decode_patterns([data], n_permutations=-1)
     with pytest.raises(StimulusError, match="VT of subject 01 has 4 and 1"):
