@@ -21,8 +21,14 @@ from fernet_neuro.figures import (
     embedding_maps,
     evaluation,
     layer_profile,
+    mds,
+    rdm_gallery,
+    rsa_layer_roi,
+    rsa_models,
+    searchlight_map,
     stimulus_sheet,
     transfer_bars,
+    variance_partition,
 )
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.typing import PathLike
@@ -43,6 +49,12 @@ FIGURES: dict[str, FigureSpec] = {
         crpn_fig2,
         crpn_fig3,
         crpn_fig4,
+        rsa_layer_roi,
+        rsa_models,
+        rdm_gallery,
+        variance_partition,
+        mds,
+        searchlight_map,
     )
 }
 
@@ -84,7 +96,11 @@ def find_buildable(results: PathLike) -> list[str]:
     return [
         name
         for name, spec in FIGURES.items()
-        if not spec.needs or any(next(folder.glob(need), None) is not None for need in spec.needs)
+        if not spec.needs
+        or (
+            any(next(folder.glob(need), None) is not None for need in spec.needs)
+            and (spec.applies is None or spec.applies(folder))
+        )
     ]
 
 

@@ -29,6 +29,9 @@ class FigureSpec:
         ``draw(source, results) -> Figure``, called inside ``viz.style()``.
     caption : callable
         ``caption(source) -> str``: what is shown, what the intervals are over, which choices were fixed.
+    applies : callable, optional
+        ``applies(results) -> bool``, where having the files does not yet mean having what is drawn: RSA
+        results may be of models that are no layers.
     """
 
     name: str
@@ -37,3 +40,4 @@ class FigureSpec:
     read: Callable[[Path], pd.DataFrame]
     draw: Callable[[pd.DataFrame, Path], Figure]
     caption: Callable[[pd.DataFrame], str]
+    applies: Callable[[Path], bool] | None = None

@@ -1,17 +1,27 @@
 """Made-up results in the layout of a results folder, from a seeded generator: for tests of drawing only."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.spatial.distance import pdist
 
+from fernet_neuro.brain.group import GroupMap, find_peaks
+from fernet_neuro.brain.images import compute_coordinates
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import summarise_runs
+from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.partition import partition_variance
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.rsa.searchlight_folder import label_models, write_group_maps
+from fernet_neuro.stimuli.table import StimulusTable
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 VIEWS = ("full_left", "half_left", "straight", "half_right", "full_right")
@@ -281,6 +291,148 @@ def write_grid(folder: Path, n_seeds: int = 3) -> None:
     published.to_csv(folder / "published.csv", index=False)
 
 
+def write_rsa(
+    folder: Path,
+    rois: tuple[str, ...] = ("OFA", "FFA", "pSTS"),
+    n_subjects: int = 9,
+    *,
+    has_table: bool = True,
+) -> Path:
+    """Write an RSA of simulated subjects against layers of two made-up networks, factors and pixels.
+
+    Peaks and intervals of shares are over subjects; all else is as the engine has it.
+    """
+    rng = np.random.default_rng(1971)
+    table = make_rsa_table(folder)
+    models = make_rsa_models(table, rng)
+    brain = make_rsa_brain(models, rois, n_subjects, rng)
+    result = summarise_rsa(models, brain, rois)
+    folder.mkdir(parents=True, exist_ok=True)
+    models.save(folder / "models.npz")
+    brain.save(folder / "brain.npz")
+    if has_table:
+        table.write(folder / "stimuli.csv")
+    return result.save(folder)
+
+
+def make_rsa_table(folder: Path) -> StimulusTable:
+    """Three people with seven expressions, as flat pictures of their own colours."""
+    rng = np.random.default_rng(2017)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for person in range(3):
+        for expression in EXPRESSIONS:
+            name = f"id{person}_{expression}"
+            pixels = np.full((20, 16, 3), rng.integers(60, 255, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / f"{name}.png")
+            rows.append((name, f"images/{name}.png", f"id{person}", expression))
+    frame = pd.DataFrame(rows, columns=["stimulus_id", "path", "identity", "expression"])
+    return StimulusTable.from_frame(frame, root=folder)
+
+
+def make_rsa_models(table: StimulusTable, rng: np.random.Generator) -> RDMSet:
+    """Layers that go from pixels to identity or nowhere, then both factors and the pixels."""
+    pixels = pdist(rng.normal(size=(len(table), 40)))
+    factors = {
+        name: pdist(pd.get_dummies(table.frame[name]).to_numpy(float)) for name in ("identity", "expression")
+    }
+    rows = []
+    for network, target in (("identity", factors["identity"]), ("untrained", pixels)):
+        for at, layer in enumerate(("stem", "layer1", "layer2", "avgpool", "fc")):
+            noise = pdist(rng.normal(size=(len(table), 30)))
+            share = at / 4
+            vector = (
+                (1 - share) * pixels / pixels.std()
+                + share * target / target.std()
+                + 0.5 * noise / noise.std()
+            )
+            rows.append((f"{network}/{layer}", network, layer, vector))
+    rows += [(name, "stimuli", "", vector) for name, vector in (*factors.items(), ("pixels", pixels))]
+    labels = pd.DataFrame([row[:3] for row in rows], columns=["model", "source", "layer"])
+    return RDMSet(np.stack([row[3] for row in rows]), table.stimulus_ids, labels, distance="correlation")
+
+
+def make_rsa_brain(
+    models: RDMSet, rois: tuple[str, ...], n_subjects: int, rng: np.random.Generator
+) -> RDMSet:
+    """Squared distances of subjects: shares of a layer and of the expression, and noise."""
+    expression, identity = (
+        models.dissimilarities[models.names.index(name)] for name in ("expression", "identity")
+    )
+    vectors, rows = [], []
+    for at, roi in enumerate(rois):
+        layer = models.dissimilarities[min(1 + at, 4)]
+        for subject in range(n_subjects):
+            noise = rng.normal(size=models.n_pairs)
+            vectors.append(layer / layer.std() + 0.8 * at * expression + 0.3 * identity + 2.2 * noise)
+            rows.append((f"{subject + 1:02d}", roi))
+    labels = pd.DataFrame(rows, columns=["subject", "roi"])
+    return RDMSet(np.stack(vectors), models.stimulus_ids, labels, distance="crossnobis", unit="squared a.u.")
+
+
+def summarise_rsa(models: RDMSet, brain: RDMSet, rois: tuple[str, ...]) -> RSAResult:
+    result = infer_rsa(models, brain, n_bootstraps=60, n_permutations=20)
+    chosen = models.select(model=["identity", "expression", "pixels"])
+    shares = pd.concat([partition_variance(brain.select(roi=roi), chosen).shares for roi in rois])
+    shares = shares.groupby(["roi", "models", "component"], sort=False)["share"].agg(["mean", "sem"])
+    shares = shares.assign(low=shares["mean"] - 2 * shares["sem"], high=shares["mean"] + 2 * shares["sem"])
+    return replace(
+        result,
+        peaks=pd.concat([_find_peaks(result.select_roi(roi)) for roi in rois], ignore_index=True),
+        partition=shares.rename(columns={"mean": "share"}).drop(columns="sem").reset_index(),
+    )
+
+
+def _find_peaks(estimates: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for network, layers in estimates[estimates["layer"] != ""].groupby("source", sort=False):
+        best, names = int(layers["estimate"].to_numpy().argmax()), layers["layer"].tolist()
+        low, high = max(best - 1, 0), min(best + 1, len(names) - 1)
+        row = {"roi": layers["roi"].iloc[0], "source": network, "layer": names[best], "position": best}
+        row |= {
+            "low_layer": names[low],
+            "high_layer": names[high],
+            "low_position": low,
+            "high_position": high,
+        }
+        rows.append({**row, "share": 0.6, "nested_score": layers["estimate"].max() - 0.01})
+    return pd.DataFrame(rows)
+
+
+def write_searchlight(folder: Path, correction: str = "max_t") -> Path:
+    """Write the group maps of made-up participants: one model in both fusiform gyri, another nowhere."""
+    rng = np.random.default_rng(4602)
+    affine = np.diag([-6.0, 6.0, 6.0, 1.0])
+    affine[:3, 3] = 90.0, -126.0, -72.0
+    head = np.indices((31, 37, 31)).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
+    mask = (((head - (0, -18, 8)) / (70, 88, 72)) ** 2).sum(axis=1).reshape(31, 37, 31) < 1
+    places = compute_coordinates(mask, affine)
+    groups = []
+    for height in (0.3, 0.0):
+        mean = rng.normal(0, 0.025, len(places))
+        for side, share in ((42, 1.0), (-42, 0.8)):
+            mean += share * height * np.exp(-(((places - (side, -54, -18)) / 10) ** 2).sum(axis=1))
+        t = 40 * mean
+        p_values = np.where(t > 5, 0.004, 0.6)
+        groups.append(GroupMap(mean, t, t, p_values, np.full(999, 5.0), correction, 9, 0.001))
+    names = ["identity", "layer 1.2"]
+    write_group_maps(folder, groups, mask, affine, names)
+    peaks = [find_peaks(group, mask, affine, model=name) for group, name in zip(groups, names, strict=True)]
+    pd.concat(peaks, ignore_index=True).to_csv(folder / "peaks.csv", index=False)
+    labels = label_models(names)
+    settings = {
+        "kind": "searchlight",
+        "models": [{"name": name, "label": label} for name, label in zip(names, labels, strict=True)],
+        "radius": 10.0, "n_nearest": None, "distance": "crossnobis", "comparison": "spearman",
+        "subjects": {f"{number:02d}": {} for number in range(9)},
+        "group": {
+            "correction": correction, "n_permutations": 999, "level": 0.05, "n_voxels": int(mask.sum()),
+        },
+    }  # fmt: skip
+    (folder / "settings.json").write_text(json.dumps(settings))
+    return folder
+
+
 def write_results(folder: Path) -> Path:
     rng = np.random.default_rng(1602)
     for network in ("identity", "verification", "expression"):
@@ -292,6 +444,8 @@ def write_results(folder: Path) -> Path:
     write_grid(folder)
     write_styles(folder / "styles")
     write_identity(folder / "identity")
+    write_rsa(folder / "rsa")
+    write_searchlight(folder / "searchlight")
     return folder
 
 

@@ -1,0 +1,227 @@
+"""Where in a network the geometry of a brain region appears: similarity over layers, one panel per ROI."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.layer_profile import merge_orders
+from fernet_neuro.figures.results import NETWORKS, shorten_layer
+from fernet_neuro.figures.rsa_results import (
+    COMPARISON_LABELS,
+    NEEDS,
+    Analysis,
+    has_layers,
+    name_networks,
+    read_analyses,
+    read_estimates,
+)
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.viz.rsa_profiles import plot_rsa_profile, rsa_profile_legend
+from fernet_neuro.viz.style import figure_size
+
+#: Panels side by side; page bands in mm: a row of panels, and the legend.
+_N_COLUMNS, _ROW, _LINE = 3, 58.0, 4.4
+#: Models without layers that are drawn as lines; more could not be told apart.
+MOST_REFERENCES = 4
+#: As many panels as a page holds.
+MOST_PANELS = 9
+_COLUMNS = (
+    "panel",
+    "kind",
+    "roi",
+    "analysis",
+    "network",
+    "model",
+    "layer",
+    "label",
+    "position",
+    "comparison",
+    "estimate",
+    "low",
+    "high",
+    "level_percent",
+    "p_value",
+    "p_fdr",
+    "p_max",
+    "noise_ceiling_lower",
+    "noise_ceiling_upper",
+    "low_position",
+    "high_position",
+    "share",
+    "nested_score",
+    "n_subjects",
+    "n_stimuli",
+    "interval",
+)
+
+
+def read_layers(results: Path) -> pd.DataFrame:
+    """Return the source data: layers, models without layers and peaks (``kind``), in the comparison's unit.
+
+    Raises
+    ------
+    StoreError
+        If no model is a layer.
+    """
+    analyses = [item for item in read_analyses(results) if _has_layers(read_estimates(item))]
+    if not analyses:
+        raise StoreError(
+            f"no model of the RSA in {results} is a layer of a network; rsa-models draws other models."
+        )
+    frame = pd.concat([_read_analysis(item) for item in analyses], ignore_index=True)
+    layers = frame[frame["kind"] == "layer"]
+    runs = [list(dict.fromkeys(rows["label"])) for _, rows in layers.groupby(["analysis", "network"])]
+    place = {label: float(at) for at, label in enumerate(merge_orders(runs))}
+    for column, labels in (("position", "label"), ("low_position", "low"), ("high_position", "high")):
+        is_peak = frame["kind"] == "peak"
+        rows = is_peak if column != "position" else frame["kind"] != "reference"
+        names = frame["label"] if labels == "label" else frame[f"{labels}_label"]
+        frame.loc[rows, column] = names[rows].map(place)
+    frame = _letter_panels(_drop_repeats(frame))
+    return frame[frame["panel"] <= "abcdefghi"[MOST_PANELS - 1]][list(_COLUMNS)]
+
+
+def _has_layers(frame: pd.DataFrame) -> bool:
+    return bool((frame["layer"] != "").any())
+
+
+def _read_analysis(analysis: Analysis) -> pd.DataFrame:
+    frame = read_estimates(analysis)
+    frame["kind"] = np.where(frame["layer"] != "", "layer", "reference")
+    frame["label"] = [shorten_layer(layer) for layer in frame["layer"]]
+    references = frame["kind"] == "reference"
+    frame.loc[references, "network"] = frame.loc[references, "model"]
+    kept = list(dict.fromkeys(frame.loc[references, "network"]))[:MOST_REFERENCES]
+    frame = frame[~references | frame["network"].isin(kept)]
+    parts = [frame, _read_peaks(analysis, frame)]
+    return pd.concat(parts, ignore_index=True).assign(interval=analysis.describe_intervals())
+
+
+def _read_peaks(analysis: Analysis, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the peaks with the ceilings of their ROIs; a peak of an unnamed network is the only one's."""
+    peaks = name_networks(analysis.result.peaks, analysis)
+    networks = list(dict.fromkeys(frame.loc[frame["kind"] == "layer", "network"]))
+    if len(networks) == 1:
+        peaks["network"] = networks[0]
+    for end in ("low", "high"):
+        peaks[f"{end}_label"] = [shorten_layer(layer) for layer in peaks[f"{end}_layer"]]
+    peaks["label"] = [shorten_layer(layer) for layer in peaks["layer"]]
+    known = frame.drop_duplicates("roi").set_index("roi")
+    for column in ("comparison", "noise_ceiling_lower", "noise_ceiling_upper", "n_subjects", "n_stimuli"):
+        peaks[column] = peaks["roi"].map(known[column])
+    return peaks.assign(kind="peak", level_percent=analysis.level_percent)
+
+
+def _drop_repeats(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out references that several analyses share, such as the pixels."""
+    references = frame["kind"] == "reference"
+    same = [*_PANEL_KEYS, "network", "estimate"]
+    return frame[~(references & frame.duplicated(subset=same))]
+
+
+#: What makes a panel: a ROI, a comparison, and the ceiling, which differs where the participants do.
+_PANEL_KEYS = ("roi", "comparison", "noise_ceiling_lower", "noise_ceiling_upper")
+
+
+def _letter_panels(frame: pd.DataFrame) -> pd.DataFrame:
+    keys = list(frame[list(_PANEL_KEYS)].round(9).astype(str).itertuples(index=False, name=None))
+    letters = dict(zip(dict.fromkeys(keys), "abcdefghijklmnopqrstuvwxyz", strict=False))
+    return frame.assign(panel=[letters[key] for key in keys]).sort_values("panel", kind="stable")
+
+
+def draw_layers(source: pd.DataFrame, _results: Path | None = None) -> Figure:
+    """Draw one panel per ROI, all on one scale."""
+    panels = list(source.groupby("panel"))
+    networks = _order_networks(source)
+    references = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
+    handles = _make_legend(source, networks, references)
+    n_columns = min(len(panels), _N_COLUMNS)
+    n_rows = -(-len(panels) // n_columns)
+    width = {1: "single", 2: "one-and-half"}.get(n_columns, "double")
+    per_line = {1: 2, 2: 3}.get(n_columns, 5)
+    height = n_rows * (_ROW + 2.2 * len(networks)) + _LINE * -(-len(handles) // per_line) + 2
+    figure = Figure(figsize=figure_size(width, height), layout="constrained")
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True).ravel()
+    for ax, (panel, rows) in zip(axes, panels, strict=False):
+        plot_rsa_profile(rows, ax, names=networks)
+        ax.set_title(f"$\\bf{{{panel}}}$  {rows['roi'].iloc[0]}", pad=6.0 + 5.2 * _count_peaks(source))
+    for ax in axes[len(panels) :]:
+        ax.remove()
+    for row in range(n_rows):
+        comparison = source["comparison"].iloc[0]
+        axes[row * n_columns].set_ylabel(f"{COMPARISON_LABELS.get(comparison, comparison)} (unitless)")
+    figure.legend(handles=handles, loc="outside lower center", ncols=per_line)
+    return figure
+
+
+def _order_networks(source: pd.DataFrame) -> list[str]:
+    """Return the networks, trained ones first and untrained ones last."""
+    found = list(dict.fromkeys(source.loc[source["kind"] == "layer", "network"]))
+    rank = {name: at for at, name in enumerate(NETWORKS)}
+    return sorted(found, key=lambda name: (name.startswith("untrained"), rank.get(name, len(rank))))
+
+
+def _count_peaks(source: pd.DataFrame) -> int:
+    return source.loc[source["kind"] == "peak", "network"].nunique()
+
+
+def _make_legend(source: pd.DataFrame, networks: list[str], references: list[str]) -> list:
+    return rsa_profile_legend(
+        networks,
+        references,
+        interval=f"{source['level_percent'].iloc[0]:g} % interval",
+        has_ceiling=bool(source["noise_ceiling_lower"].notna().any()),
+        has_peaks=bool((source["kind"] == "peak").any()),
+    )
+
+
+def caption_layers(source: pd.DataFrame) -> str:
+    """Say what is compared, what bands and bars mean, and what the peaks' intervals are."""
+    layers = source[source["kind"] == "layer"]
+    rois = ", ".join(f"({row.panel}) {row.roi}" for row in layers.drop_duplicates("panel").itertuples())
+    comparison = layers["comparison"].iloc[0].replace("_", " ")
+    subjects, stimuli = int(layers["n_subjects"].iloc[0]), int(layers["n_stimuli"].iloc[0])
+    text = (
+        f"Similarity ({comparison}, unitless) of the representational geometries of layers, in forward "
+        f"order, and of regions of the brain: {rois}; {subjects} subjects, {stimuli} stimuli. Lines: mean "
+        f"over subjects; bands: {layers['interval'].iloc[0]}. "
+    )
+    if layers["noise_ceiling_lower"].notna().any():
+        text += (
+            "Grey: noise ceiling, from the mean similarity of a subject to the mean of the others (lower "
+            "end) to that to the mean of all (upper end). "
+        )
+    peaks = source[source["kind"] == "peak"]
+    if len(peaks):
+        text += (
+            "Above a panel: the layer with the highest estimate, and the interval of the highest layer over "
+            "the bootstrap samples. Peaks, with the share of samples that have them and the score of a layer "
+            f"chosen on other subjects and stimuli: {'; '.join(map(_say_peak, peaks.itertuples()))}. "
+        )
+    references = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
+    if references:
+        text += f"Horizontal broken lines: models without layers ({', '.join(references)}). "
+    return text + "Thin line at 0: no relation."
+
+
+def _say_peak(row: object) -> str:
+    text = f"({row.panel}) {row.network}: {row.label}"
+    if np.isfinite(row.share):
+        text += f", {100 * row.share:.0f} %"
+    if np.isfinite(row.nested_score):
+        text += f", {row.nested_score:.2f}"
+    return text
+
+
+SPEC = FigureSpec(
+    name="rsa-layer-roi",
+    title="Geometry of brain regions over the layers of networks",
+    needs=NEEDS,
+    read=read_layers,
+    draw=draw_layers,
+    caption=caption_layers,
+    applies=has_layers,
+)

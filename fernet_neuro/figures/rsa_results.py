@@ -1,0 +1,270 @@
+"""Reads folders of RSA results for figures: tables, RDMs as compared, and pictures of the stimuli.
+
+What belongs here: where the folders lie and how their columns are read. No plots.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.stimuli.images import load_image
+from fernet_neuro.stimuli.table import StimulusTable
+
+#: Where a folder of RSA results may lie in a folder of results; the file is one that only RSA writes.
+NEEDS = ("ceilings.csv", "rsa/ceilings.csv", "rsa/*/ceilings.csv")
+#: What comparisons are called on an axis; all are unitless.
+COMPARISON_LABELS = {
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+    "kendall_tau_a": "Kendall's $\\tau_a$",
+    "rho_a": "Rank correlation $\\rho_a$",
+    "cosine": "Cosine similarity",
+    "whitened_pearson": "Whitened correlation",
+    "whitened_cosine": "Whitened cosine",
+}
+#: Columns that may name the network of a layer, in order of preference.
+_NETWORK_COLUMNS = ("network", "source", "store")
+#: Factors that order the stimuli, in order of preference.
+_FACTORS = ("expression", "category", "identity", "view")
+_PIXELS = 96
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One folder of RSA results.
+
+    Parameters
+    ----------
+    name : str
+        The folder's name where there are several, else empty.
+    folder : Path
+    result : RSAResult
+    """
+
+    name: str
+    folder: Path
+    result: RSAResult
+
+    @property
+    def level_percent(self) -> float:
+        """The level of the intervals in %."""
+        return 100 * float(self.result.settings.get("level", 0.95))
+
+    def describe_intervals(self) -> str:
+        """Return what the intervals are: level, method and what they generalise to."""
+        settings = self.result.settings
+        over = {"both": "subjects and stimuli", "subjects": "subjects", "stimuli": "stimuli"}
+        to = over.get(str(settings.get("generalise_to", "both")), str(settings.get("generalise_to")))
+        text = f"{self.level_percent:g} % intervals from a bootstrap over {to}"
+        return f"{text} (N = {settings['n_bootstraps']})" if settings.get("n_bootstraps") else text
+
+
+def find_folders(results: Path) -> list[Path]:
+    """Return the folders of RSA results: `results` itself, ``rsa`` in it, or all folders in that.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    for need in NEEDS:
+        found = sorted(path.parent for path in Path(results).glob(need))
+        if found:
+            return found
+    raise StoreError(
+        f"{Path(results) / 'rsa' / 'ceilings.csv'} does not exist; make it with: "
+        f"fernet-neuro rsa --models FILE --brain FILE --out {Path(results) / 'rsa'}"
+    )
+
+
+def read_analyses(results: Path) -> list[Analysis]:
+    """Return the RSA results of a folder; several are named by their folders.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or one is damaged.
+    """
+    folders = find_folders(results)
+    return [
+        Analysis(folder.name if len(folders) > 1 else "", folder, RSAResult.load(folder))
+        for folder in folders
+    ]
+
+
+def has_layers(results: Path) -> bool:
+    """Return whether a model of one of the RSAs is a layer of a network."""
+    return any((read_estimates(item)["layer"] != "").any() for item in _try_analyses(results))
+
+
+def has_partition(results: Path) -> bool:
+    """Return whether one of the RSAs has partitioned variance."""
+    return any(len(item.result.partition) for item in _try_analyses(results))
+
+
+def _try_analyses(results: Path) -> list[Analysis]:
+    try:
+        return read_analyses(results)
+    except StoreError:
+        return []
+
+
+def has_rdms(results: Path) -> bool:
+    """Return whether the RDMs that were compared lie beside the results."""
+    try:
+        return any((folder / "brain.npz").is_file() for folder in find_folders(results))
+    except StoreError:
+        return False
+
+
+def read_estimates(analysis: Analysis) -> pd.DataFrame:
+    """Return the estimates with ``analysis``, ``network``, ``layer`` (or empty) and ``level_percent``.
+
+    The network of a layer is a column of the models' table, else the folder's name.
+    """
+    return name_networks(analysis.result.estimates, analysis).assign(level_percent=analysis.level_percent)
+
+
+def name_networks(frame: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
+    """Return `frame` with the columns ``analysis``, ``network`` and ``layer``."""
+    found = next((column for column in _NETWORK_COLUMNS if column in frame), None)
+    named = frame[found].astype(str) if found else pd.Series("", index=frame.index, dtype=object)
+    layers = frame["layer"].astype(str) if "layer" in frame else pd.Series("", index=frame.index)
+    layers = layers.where(~layers.isin(("nan", "None")), "")
+    named = named.where(~named.isin(("nan", "None", "")), analysis.name or _name_source(analysis))
+    return frame.assign(analysis=analysis.name, network=named, layer=layers)
+
+
+def _name_source(analysis: Analysis) -> str:
+    """Return the name of the one store or file that the models come from."""
+    sources = analysis.result.settings.get("models")
+    return Path(str(sources[0])).stem if isinstance(sources, list) and len(sources) == 1 else "network"
+
+
+def read_rdms(analysis: Analysis) -> tuple[RDMSet, RDMSet]:
+    """Return the brain's RDMs and the models' as they were compared.
+
+    Raises
+    ------
+    StoreError
+        If they are not there.
+    """
+    for name in ("brain.npz", "models.npz"):
+        if not (analysis.folder / name).is_file():
+            raise StoreError(
+                f"{analysis.folder / name} does not exist; make it with: "
+                f"fernet-neuro rsa --models FILE --brain FILE --out {analysis.folder}"
+            )
+    return RDMSet.load(analysis.folder / "brain.npz"), RDMSet.load(analysis.folder / "models.npz")
+
+
+def average_rois(brain: RDMSet) -> RDMSet:
+    """Return the mean RDM of each ROI over subjects and sessions, first within each subject."""
+    rows = brain if "roi" in brain.table else brain._with(
+        brain.dissimilarities, table=brain.table.assign(roi="brain")
+    )  # fmt: skip
+    within = rows.mean(by=["roi", "subject"]) if "subject" in rows.table else rows
+    return within.mean(by="roi")
+
+
+def list_rdms(results: Path) -> tuple[pd.DataFrame, list[tuple[str, str, RDMSet]], int]:
+    """Return the stimuli in the order that is drawn, and each RDM with its name and kind.
+
+    First comes the mean of each ROI (``brain``), then models without layers and then layers (``model``); of
+    several analyses, models of the same stimuli, those of one name once.
+
+    Returns
+    -------
+    order : DataFrame
+        As `order_stimuli` has it.
+    named : list of (str, str, RDMSet)
+        Name, kind, and one RDM.
+    n_averaged : int
+        RDMs in the mean of a ROI.
+    """
+    first, *others = read_analyses(results)
+    brain, _ = read_rdms(first)
+    order = order_stimuli(read_stimuli(first, brain.stimulus_ids), brain.stimulus_ids)
+    ids = order["stimulus_id"].tolist()
+    means = average_rois(brain).align_to(ids)
+    named = [(str(roi), "brain", means.take([at])) for at, roi in enumerate(means.table["roi"])]
+    found: dict[str, tuple[bool, RDMSet]] = {}
+    for analysis in (first, *others):
+        models = read_rdms(analysis)[1]
+        if set(models.stimulus_ids.tolist()) == set(ids):
+            layers = name_networks(models.table, analysis)["layer"]
+            for at, name in enumerate(models.names):
+                found.setdefault(name, (layers.iloc[at] != "", models.align_to(ids).take([at])))
+    ranked = sorted(found.items(), key=lambda item: item[1][0])
+    named += [(name, "model", rdms) for name, (_, rdms) in ranked]
+    return order, named, brain.n_rdms // means.n_rdms
+
+
+def read_stimuli(analysis: Analysis, stimulus_ids: np.ndarray) -> StimulusTable | None:
+    """Return the stimuli in the order of `stimulus_ids`, or None where the folder does not know them.
+
+    Raises
+    ------
+    AlignmentError
+        If ``stimuli.csv`` is of other stimuli.
+    """
+    path = analysis.folder / "stimuli.csv"
+    return StimulusTable.read(path).align_to(stimulus_ids) if path.is_file() else None
+
+
+def choose_factor(table: StimulusTable | None) -> str:
+    """Return the factor by which stimuli are ordered: the first of a list with two labels or more, or none.
+
+    A factor with one stimulus per label orders nothing.
+    """
+    if table is None:
+        return ""
+    for name in _FACTORS:
+        if name in table.frame:
+            labels = table.frame[name].astype(str)
+            if 1 < labels.nunique() < len(labels) and not (labels == "").any():
+                return name
+    return ""
+
+
+def order_stimuli(table: StimulusTable | None, stimulus_ids: np.ndarray) -> pd.DataFrame:
+    """Return ``stimulus_id``, ``label`` (of the factor that orders them; else empty), ``factor`` and path.
+
+    Stimuli are sorted by the factor's labels in order of appearance, otherwise as they were.
+    """
+    factor = choose_factor(table)
+    frame = pd.DataFrame({"stimulus_id": stimulus_ids.astype(str)})
+    frame["label"] = table.frame[factor].astype(str).to_numpy() if table is not None and factor else ""
+    frame["path"] = [str(path) for path in table.paths()] if table is not None else ""
+    frame["factor"] = factor
+    rank = {label: at for at, label in enumerate(dict.fromkeys(frame["label"]))}
+    order = np.argsort([rank[label] for label in frame["label"]], kind="stable")
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def read_pictures(results: Path, stimulus_ids: set[str]) -> dict[str, np.ndarray]:
+    """Return small pictures by stimulus id, of those whose files are there and whose table is known.
+
+    Raises
+    ------
+    StimulusError
+        If a file is there and is no picture.
+    """
+    found = {}
+    for folder in find_folders(results):
+        path = folder / "stimuli.csv"
+        if not path.is_file():
+            continue
+        table = StimulusTable.read(path)
+        for stimulus_id, picture in zip(table.stimulus_ids.tolist(), table.paths(), strict=True):
+            if stimulus_id in stimulus_ids and stimulus_id not in found and picture.is_file():
+                image = Image.fromarray(load_image(picture))
+                image.thumbnail((_PIXELS, _PIXELS), Image.Resampling.LANCZOS)
+                found[stimulus_id] = np.asarray(image)
+    return found

@@ -1,0 +1,167 @@
+"""What models explain of a brain region's geometry alone, together and in all."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.rsa_results import NEEDS, Analysis, has_partition, read_analyses
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.viz.shares import plot_shares, shares_legend
+from fernet_neuro.viz.style import figure_size
+
+_N_COLUMNS, _ROW, _FRAME, _LINE = 3, 4.6, 17.0, 4.4
+#: More components than this are cut, the largest common ones kept.
+MOST_ROWS = 20
+#: As many panels as a page holds, and its height in mm.
+MOST_PANELS, _TALLEST = 6, 222.0
+_COLUMNS = (
+    "panel",
+    "roi",
+    "analysis",
+    "row",
+    "models",
+    "component",
+    "share_percent",
+    "low_percent",
+    "high_percent",
+    "level_percent",
+    "ceiling_lower_percent",
+    "ceiling_upper_percent",
+    "comparison",
+    "n_subjects",
+    "n_stimuli",
+    "n_components",
+    "interval",
+)
+
+
+def read_shares(results: Path) -> pd.DataFrame:
+    """Return the source data, one row per ROI and component, in % of variance.
+
+    Raises
+    ------
+    StoreError
+        If no variance was partitioned.
+    """
+    analyses = [item for item in read_analyses(results) if len(item.result.partition)]
+    if not analyses:
+        raise StoreError(
+            f"the RSA in {results} has partitioned no variance; make it with: fernet-neuro rsa --models FILE "
+            f"--brain FILE --partition MODEL --partition MODEL --out {results}"
+        )
+    found = [
+        (analysis, str(roi), rows)
+        for analysis in analyses
+        for roi, rows in analysis.result.partition.groupby("roi", sort=False)
+    ]
+    parts = [
+        _read_roi(*item).assign(panel=letter)
+        for letter, item in zip("abcdef"[:MOST_PANELS], found, strict=False)
+    ]
+    return pd.concat(parts, ignore_index=True)[list(_COLUMNS)]
+
+
+def _read_roi(analysis: Analysis, roi: str, rows: pd.DataFrame) -> pd.DataFrame:
+    frame = _order_rows(rows)
+    known = analysis.result.select_roi(roi).iloc[0]
+    comparison = analysis.result.settings.get("partition_comparison", known["comparison"])
+    ceilings = {
+        # A correlation's square is a share of variance; no model explains more than the ceiling's.
+        f"ceiling_{side}_percent": 100 * max(known[f"noise_ceiling_{side}"], 0.0) ** 2
+        for side in ("lower", "upper")
+    }
+    return frame.assign(
+        share_percent=100 * frame["share"],
+        low_percent=100 * frame["low"],
+        high_percent=100 * frame["high"],
+        row=np.arange(len(frame)),
+        n_components=len(rows),
+        analysis=analysis.name,
+        comparison=comparison,
+        level_percent=analysis.level_percent,
+        n_subjects=known["n_subjects"],
+        n_stimuli=known["n_stimuli"],
+        interval=analysis.describe_intervals(),
+        **ceilings,
+    )
+
+
+def _order_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return unique shares, common ones and the total; of too many common ones those largest in size."""
+    unique, common, total = (rows[rows["component"] == name] for name in ("unique", "common", "total"))
+    room = MOST_ROWS - len(unique) - len(total)
+    if len(common) > room:
+        common = common.loc[common["share"].abs().nlargest(room).sort_index().index]
+    return pd.concat([unique, common, total], ignore_index=True)
+
+
+def draw_shares(source: pd.DataFrame, _results: Path | None = None) -> Figure:
+    """Draw one panel per ROI, all on one scale."""
+    panels = [rows for _, rows in source.groupby("panel")]
+    n_columns = min(len(panels), _N_COLUMNS)
+    n_lines = -(-len(panels) // n_columns)
+    width = {1: "one-and-half", 2: "double"}.get(n_columns, "double")
+    handles = shares_legend(
+        f"{source['level_percent'].iloc[0]:g} % interval",
+        has_ceiling=bool(source["ceiling_lower_percent"].notna().any()),
+    )
+    per_line = 3 if n_columns == 1 else 6
+    legend = _LINE * -(-len(handles) // per_line)
+    height = min(n_lines * (_FRAME + _ROW * (source["row"].max() + 1)) + legend, _TALLEST)
+    figure = Figure(figsize=figure_size(width, height), layout="constrained")
+    axes = figure.subplots(n_lines, n_columns, squeeze=False, sharex=True, sharey=_same_rows(panels)).ravel()
+    for at, (ax, rows) in enumerate(zip(axes, panels, strict=False)):
+        plot_shares(rows, ax)
+        if at % n_columns == 0 or not _same_rows(panels):
+            ax.set_yticks(rows["row"], [_name_row(row) for row in rows.itertuples()])
+        title = " | ".join(part for part in (rows["analysis"].iloc[0], rows["roi"].iloc[0]) if part)
+        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {title}")
+        ax.xaxis.set_tick_params(labelbottom=True)
+        ax.set_xlabel("Share of variance (%)")
+    for ax in axes[len(panels) :]:
+        ax.remove()
+    figure.legend(handles=handles, loc="outside lower center", ncols=per_line, fontsize=6.5)
+    return figure
+
+
+def _same_rows(panels: list[pd.DataFrame]) -> bool:
+    return len({tuple(rows["models"]) for rows in panels}) == 1
+
+
+def _name_row(row: object) -> str:
+    return "all models" if row.component == "total" else str(row.models)
+
+
+def caption_shares(source: pd.DataFrame) -> str:
+    """Say what shares are, what they are of, and what the ceiling is."""
+    first = source.iloc[0]
+    rois = "; ".join(
+        f"({row.panel}) {row.roi}" + (f", {row.analysis}" if row.analysis else "")
+        for row in source.drop_duplicates("panel").itertuples()
+    )
+    text = (
+        f"Shares of the variance of brain RDMs that models explain (commonality analysis, "
+        f"{str(first['comparison']).replace('_', ' ')}): {rois}; {int(first['n_subjects'])} subjects, "
+        f"{int(first['n_stimuli'])} stimuli. Circles: what one model alone explains; squares: what exactly "
+        f"the named models share, negative where one suppresses another; diamonds: all models together, the "
+        f"sum of all shares. Lines: {first['interval']}. "
+    )
+    if source["ceiling_lower_percent"].notna().any():
+        text += "Grey: square of the noise ceiling, the most that a model could explain. "
+    if int(first["n_components"]) > MOST_ROWS:
+        text += f"Of {int(first['n_components'])} components the {MOST_ROWS} largest are drawn. "
+    return text + "Thin line at 0: nothing is explained."
+
+
+SPEC = FigureSpec(
+    name="variance-partition",
+    title="Variance of brain geometry that models explain alone and together",
+    needs=NEEDS,
+    read=read_shares,
+    draw=draw_shares,
+    caption=caption_shares,
+    applies=has_partition,
+)

@@ -1,0 +1,109 @@
+"""How alike the geometries of layers and of a brain region are, over the layers of networks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from fernet_neuro.viz.ceilings import ceiling_legend, draw_ceiling
+from fernet_neuro.viz.style import MARKERS, colour_of, label_of
+
+#: Dashes of models without layers, by turns.
+_DASHES = ((0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 1.5)), (0, (6, 1, 1, 1, 1, 1)))
+#: Strips above the panel that hold peaks: height of the first and steps, as shares of the panel's height.
+_FIRST_STRIP, _STRIP = 1.035, 0.042
+
+
+def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | None = None) -> Axes:
+    """Draw one panel: similarity to one ROI over layers, one line per network.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of one ROI with the columns ``kind`` (``layer``, ``reference``: a model without layers, a
+        horizontal line; ``peak``: drawn above the panel), ``network`` (for references their name), ``label``
+        and ``position`` (of a layer), ``estimate``, ``low``, ``high``, ``low_position``, ``high_position``
+        (of a peak), ``noise_ceiling_lower`` and ``noise_ceiling_upper``. The network ``untrained`` is dashed.
+    ax : Axes
+        Where to draw. Lines are labelled with the network's name (``get_gid``), peaks ``peak:<network>``.
+    names : sequence of str, optional
+        All networks of the figure, so that colours agree between panels; those of `frame` by default.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    layers = frame[frame["kind"] == "layer"]
+    networks = list(names if names is not None else dict.fromkeys(layers["network"]))
+    end = float(layers["position"].max())
+    draw_ceiling(ax, *(float(frame[f"noise_ceiling_{side}"].iloc[0]) for side in ("lower", "upper")))
+    for network, rows in layers.groupby("network", sort=False):
+        _draw_network(ax, rows.sort_values("position"), colour_of(str(network), networks), str(network))
+    references = frame[frame["kind"] == "reference"]
+    for at, row in enumerate(references.itertuples()):
+        ax.axhline(row.estimate, zorder=2, gid=row.network, **_reference(at))
+    for row in frame[frame["kind"] == "peak"].itertuples():
+        rank = networks.index(row.network) if row.network in networks else len(networks)
+        _draw_peak(ax, row, colour_of(row.network, networks), _FIRST_STRIP + _STRIP * rank)
+    _set_axes(ax, layers, end)
+    return ax
+
+
+def rsa_profile_legend(
+    networks: Sequence[str], references: Sequence[str], *, interval: str, has_ceiling: bool, has_peaks: bool
+) -> list[Line2D | Patch]:
+    """Return the legend's handles: networks, models without layers, intervals, peaks, ceiling and zero."""
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=colour_of(name, list(networks)), label=label_of(name), **_line(name))
+        for name in networks
+    ]
+    handles += [Line2D([], [], label=name, **_reference(at)) for at, name in enumerate(references)]
+    handles.append(Patch(facecolor=colour_of(networks[0], list(networks)), alpha=0.25, lw=0, label=interval))
+    if has_peaks:
+        handles.append(
+            Line2D([], [], color="#333333", lw=1.4, marker="v", ms=4, label="peak layer, its interval")
+        )
+    return [*handles, *ceiling_legend(is_drawn=has_ceiling)]
+
+
+def _line(network: str) -> dict[str, object]:
+    dashes = (0, (2.5, 1.2)) if network.startswith("untrained") else "-"
+    return {"ls": dashes, "marker": MARKERS.get(network, "o"), "mfc": "white", "mew": 0.9}
+
+
+def _reference(at: int) -> dict[str, object]:
+    return {"color": "#4D4D4D", "lw": 0.9, "ls": _DASHES[at % len(_DASHES)]}
+
+
+def _draw_network(ax: Axes, rows: pd.DataFrame, colour: str, network: str) -> None:
+    x = rows["position"].to_numpy(float)
+    low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
+    ax.fill_between(x, low, high, color=colour, alpha=0.18, lw=0, zorder=2)
+    ax.plot(x, rows["estimate"].to_numpy(float), color=colour, gid=network, zorder=3, **_line(network))
+
+
+def _draw_peak(ax: Axes, row: object, colour: str, height: float) -> None:
+    style = {"color": colour, "transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 4}
+    if np.isfinite(row.low_position) and np.isfinite(row.high_position):
+        # A point's interval of no length still shows as a short bar.
+        ends = [row.low_position - 0.12, row.high_position + 0.12]
+        ax.plot(ends, [height, height], lw=1.6, solid_capstyle="butt", **style)
+    ax.plot([row.position], [height], ls="", marker="v", ms=4, gid=f"peak:{row.network}", **style)
+
+
+def _set_axes(ax: Axes, layers: pd.DataFrame, end: float) -> None:
+    ticks = layers.drop_duplicates("position").sort_values("position")
+    turned = ticks["label"].str.len().max() > 6 or len(ticks) > 6
+    ax.set_xticks(
+        ticks["position"],
+        ticks["label"],
+        rotation=45 if turned else 0,
+        ha="right" if turned else "center",
+        rotation_mode="anchor" if turned else "default",
+    )
+    ax.set_xlim(-0.35, end + 0.35)
+    ax.set_xlabel("Layer (input to output)")

@@ -1,0 +1,300 @@
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.offsetbox import AnnotationBbox
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures import mds, rdm_gallery, rsa_layer_roi, rsa_models, variance_partition
+from fernet_neuro.figures.registry import FIGURES, build_figure, find_buildable
+from fernet_neuro.figures.rsa_results import average_rois, find_folders, read_analyses, read_rdms
+from fernet_neuro.rsa.arrangement import arrange_stimuli
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.viz import style
+
+NAMES = ("rsa-layer-roi", "rsa-models", "rdm-gallery", "variance-partition", "mds")
+
+
+@pytest.fixture(scope="module")
+def result(results):
+    return RSAResult.load(results / "rsa")
+
+
+@pytest.fixture
+def copy(results, tmp_path):
+    return shutil.copytree(results / "rsa", tmp_path / "rsa")
+
+
+def draw(module, folder):
+    source = module.SPEC.read(folder)
+    with style():
+        figure = module.SPEC.draw(source, folder)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+    return source, figure, renderer
+
+
+def find_artists(figure, prefix):
+    return [item for item in figure.findobj() if str(item.get_gid() or "").startswith(prefix)]
+
+
+def test_results_are_found_by_themselves_and_in_folders(results, tmp_path):
+    assert find_folders(results) == find_folders(results / "rsa") == [results / "rsa"]
+    for name in ("b", "a"):
+        shutil.copytree(results / "rsa", tmp_path / "rsa" / name)
+    assert [item.name for item in read_analyses(tmp_path)] == ["a", "b"]
+    with pytest.raises(StoreError, match=r"ceilings.csv does not exist; make it with: fernet-neuro rsa"):
+        find_folders(tmp_path / "rsa" / "a" / "images")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_drawn_off_the_page(results, name):
+    module = {spec: module for module in (rsa_layer_roi, rsa_models, rdm_gallery, variance_partition, mds)
+              for spec in [module.SPEC.name]}[name]  # fmt: skip
+    _, figure, renderer = draw(module, results)
+    boxes = [ax.get_tightbbox(renderer) for ax in figure.axes]
+    boxes += [legend.get_window_extent(renderer) for legend in figure.legends]
+    for box in boxes:
+        assert box.x0 >= -1
+        assert box.y0 >= -1
+        assert box.x1 <= figure.bbox.x1 + 1
+        assert box.y1 <= figure.bbox.y1 + 1
+
+
+def test_lines_of_layers_are_the_estimates(results, result):
+    source, figure, _ = draw(rsa_layer_roi, results)
+    assert len(figure.axes) == len(result.rois) == 3
+    for ax, roi in zip(figure.axes, result.rois, strict=True):
+        wanted = result.select_roi(roi)
+        for network in ("identity", "untrained"):
+            (line,) = [item for item in ax.lines if item.get_gid() == network and len(item.get_xdata()) == 5]
+            np.testing.assert_array_equal(
+                line.get_ydata(), wanted.loc[wanted["source"] == network, "estimate"]
+            )
+        for model in ("expression", "pixels"):
+            (line,) = [item for item in ax.lines if item.get_gid() == model]
+            assert line.get_ydata()[0] == wanted.set_index("model").loc[model, "estimate"]
+    ends = {tuple(ax.get_ylim()) for ax in figure.axes}
+    assert len(ends) == 1, "panels differ in scale"
+    assert set(source["kind"]) == {"layer", "reference", "peak"}
+
+
+def test_ceilings_and_peaks_are_where_the_result_says(results, result):
+    _, figure, _ = draw(rsa_layer_roi, results)
+    for ax, roi in zip(figure.axes, result.rois, strict=True):
+        (band,) = [item for item in ax.patches if item.get_gid() == "ceiling"]
+        ceiling = result.ceilings.set_index("roi").loc[roi]
+        assert band.get_y() == pytest.approx(ceiling["lower"])
+        assert band.get_y() + band.get_height() == pytest.approx(ceiling["upper"])
+        peaks = result.peaks[result.peaks["roi"] == roi]
+        drawn = {item.get_gid(): item.get_xdata()[0] for item in ax.lines if "peak" in str(item.get_gid())}
+        assert drawn == {f"peak:{row.source}": row.position for row in peaks.itertuples()}
+
+
+def test_networks_of_several_folders_share_panels(results, tmp_path):
+    for name in ("identity", "untrained"):
+        folder = shutil.copytree(results / "rsa", tmp_path / "rsa" / name)
+        whole = RSAResult.load(folder)
+        mine = whole.estimates["source"].isin([name, "stimuli"])
+        estimates = whole.estimates[mine].drop(columns="source")
+        peaks = whole.peaks[whole.peaks["source"] == name].drop(columns="source")
+        RSAResult(
+            estimates, whole.pairwise, whole.subjects, whole.ceilings, whole.settings, peaks, whole.partition
+        ).save(folder)
+    source = rsa_layer_roi.read_layers(tmp_path)
+    assert list(dict.fromkeys(source["panel"])) == list("abc")
+    layers = source[source["kind"] == "layer"]
+    assert set(layers["network"]) == {"identity", "untrained"}
+    references = source[source["kind"] == "reference"]
+    assert len(references) == 9, "models that both folders have are drawn twice"
+    assert set(source.loc[source["kind"] == "peak", "network"]) == {"identity", "untrained"}
+
+
+def test_dots_of_models_are_estimates_and_subjects(results, result):
+    source, figure, _ = draw(rsa_models, results)
+    means = source[source["kind"] == "mean"]
+    assert set(means["model"]) == {"identity", "expression", "pixels"}, "layers have a figure of their own"
+    panels = [ax for ax in figure.axes if find_artists(ax, "model:")]
+    for ax, roi in zip(panels, result.rois, strict=True):
+        wanted = result.select_roi(roi).set_index("model")
+        for model in ("identity", "expression", "pixels"):
+            (dot,) = find_artists(ax, f"model:{model}")
+            assert dot.get_xdata()[0] == wanted.loc[model, "estimate"]
+            is_filled = dot.get_markerfacecolor() != "white"
+            assert is_filled == (wanted.loc[model, "p_fdr"] < 0.05)
+        dots = np.concatenate([item.get_offsets() for item in ax.collections if len(item.get_offsets()) > 1])
+        values = result.subjects[
+            (result.subjects["roi"] == roi) & result.subjects["model"].isin(wanted.index[-3:])
+        ]
+        np.testing.assert_allclose(sorted(dots[:, 0]), sorted(values["value"]))
+
+
+def test_cells_of_pairs_have_the_sign_of_the_difference(results, result):
+    _, figure, _ = draw(rsa_models, results)
+    names = ["identity", "expression", "pixels"]
+    matrices = [ax for ax in figure.axes if not find_artists(ax, "model:")]
+    n_cells = 0
+    for ax, roi in zip(matrices, result.rois, strict=True):
+        pairs = result.pairwise[result.pairwise["roi"] == roi].set_index(["model_1", "model_2"])
+        drawn = {item.get_gid(): item.get_marker() for item in find_artists(ax, "pair:")}
+        for one, other in ((0, 1), (0, 2), (1, 2)):
+            pair = pairs.loc[names[one], names[other]]
+            if pair["p_fdr"] >= 0.05:
+                assert f"pair:{one}:{other}" not in drawn
+                continue
+            n_cells += 1
+            signs = ["$+$", "$-$"] if pair["difference"] > 0 else ["$-$", "$+$"]
+            assert [drawn[f"pair:{one}:{other}"], drawn[f"pair:{other}:{one}"]] == signs
+    assert n_cells > 1
+
+
+def test_layers_alone_are_drawn_as_models(copy):
+    whole = RSAResult.load(copy)
+    kept = whole.estimates[whole.estimates["layer"] != ""]
+    RSAResult(kept, whole.pairwise, whole.subjects, whole.ceilings, whole.settings).save(copy)
+    source = rsa_models.read_models(copy)
+    assert source.loc[source["kind"] == "mean", "model"].nunique() == 10
+
+
+def test_a_single_subject_has_no_ceiling_and_still_a_figure(copy):
+    whole = RSAResult.load(copy)
+    nothing = {"noise_ceiling_lower": np.nan, "noise_ceiling_upper": np.nan, "p_ceiling": np.nan}
+    alone = whole.estimates.assign(low=np.nan, high=np.nan, n_subjects=1, **nothing)
+    RSAResult(alone, whole.pairwise, whole.subjects, whole.ceilings, whole.settings, whole.peaks).save(copy)
+    for module in (rsa_layer_roi, rsa_models):
+        source, figure, _ = draw(module, copy)
+        assert not find_artists(figure, "ceiling")
+        assert "noise ceiling" not in module.SPEC.caption(source)
+    with pytest.raises(StoreError, match="has partitioned no variance; make it with: fernet-neuro rsa"):
+        variance_partition.read_shares(copy)
+
+
+def test_images_of_rdms_are_percentiles_in_the_order_of_labels(results):
+    source, figure, _ = draw(rdm_gallery, results)
+    (analysis,) = read_analyses(results)
+    brain, models = read_rdms(analysis)
+    order = [
+        source["stimulus_1"].iloc[0],
+        *source[(source["panel"] == "a") & (source["row"] == 0)]["stimulus_2"],
+    ]
+    labels = [name.split("_")[1] for name in order]
+    assert labels == sorted(labels), "stimuli of a label lie apart"
+    image = np.ma.filled(figure.axes[0].images[0].get_array(), np.nan)
+    wanted = average_rois(brain).align_to(order).to_squares()[0]
+    off = ~np.eye(len(order), dtype=bool)
+    assert np.isnan(np.diag(image)).all()
+    ranks = pd.Series(wanted[off]).rank(method="average")
+    assert np.corrcoef(ranks, image[off])[0, 1] == pytest.approx(1)
+    assert (image[off].min(), image[off].max()) == pytest.approx((0, 100), abs=1e-9)
+    assert [ax.get_title(loc="left") for ax in figure.axes[3:6]] == [
+        f"$\\bf{{{letter}}}$  {name}" for letter, name in zip("def", models.names[-3:], strict=True)
+    ]
+
+
+def test_thumbnails_stand_beside_the_first_column_and_below_the_last_row(results):
+    _, figure, _ = draw(rdm_gallery, results)
+    panels = [ax for ax in figure.axes if ax.images]
+    for at, ax in enumerate(panels):
+        boxes = [str(item.get_gid()) for item in ax.findobj(AnnotationBbox)]
+        assert sum(name.startswith("thumbnail:y") for name in boxes) == (21 if at % 4 == 0 else 0)
+        assert sum(name.startswith("thumbnail:x") for name in boxes) == (21 if at >= 8 else 0)
+
+
+def test_many_stimuli_are_named_by_their_labels(copy):
+    ids = [f"s{number:02d}" for number in range(40)]
+    values = np.random.default_rng(4).random((2, 780))
+    RDMSet(values, np.array(ids), pd.DataFrame({"subject": ["1", "2"]})).save(copy / "brain.npz")
+    RDMSet(values, np.array(ids), pd.DataFrame({"model": ["one", "two"]})).save(copy / "models.npz")
+    frame = pd.DataFrame({"stimulus_id": ids, "path": "x.png", "expression": np.resize(["fear", "joy"], 40)})
+    frame.to_csv(copy / "stimuli.csv", index=False)
+    _, figure, _ = draw(rdm_gallery, copy)
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["fear", "joy"]
+    (copy / "stimuli.csv").unlink()
+    source, figure, _ = draw(rdm_gallery, copy)
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()][:2] == ["s00", "s05"]
+    assert "order of the files" in rdm_gallery.caption_gallery(source)
+
+
+def test_missing_pairs_are_white(copy):
+    brain = RDMSet.load(copy / "brain.npz")
+    values = brain.dissimilarities.copy()
+    values[:, 7] = np.nan
+    brain._with(values).save(copy / "brain.npz")
+    _, figure, _ = draw(rdm_gallery, copy)
+    image = figure.axes[0].images[0].get_array()
+    assert np.ma.getmaskarray(np.ma.masked_invalid(image)).sum() == 21 + 2
+
+
+def test_shares_are_of_the_result_and_ceilings_their_squares(results, result):
+    source, figure, _ = draw(variance_partition, results)
+    for ax, roi in zip(figure.axes, result.rois, strict=True):
+        wanted = result.partition[result.partition["roi"] == roi].set_index("models")
+        drawn = {
+            item.get_gid().removeprefix("share:"): item.get_xdata()[0] for item in find_artists(ax, "share:")
+        }
+        assert drawn == pytest.approx((100 * wanted["share"]).to_dict())
+        (band,) = [item for item in ax.patches if item.get_gid() == "ceiling"]
+        assert band.get_x() == pytest.approx(100 * result.select_roi(roi)["noise_ceiling_lower"].iloc[0] ** 2)
+    assert source.groupby("panel")["component"].last().eq("total").all()
+
+
+def test_points_on_the_plane_are_those_of_the_arrangement(results):
+    source, figure, _ = draw(mds, results)
+    (analysis,) = read_analyses(results)
+    means = average_rois(read_rdms(analysis)[0])
+    assert source["rdm"].drop_duplicates().tolist() == ["OFA", "FFA", "pSTS", "pixels", "identity/stem",
+                                                        "identity/layer1"]  # fmt: skip
+    found = arrange_stimuli(means)
+    for at, panel in enumerate("abc"):
+        rows = source[source["panel"] == panel].set_index("stimulus_id").loc[means.stimulus_ids]
+        assert rows["stress"].iloc[0] == pytest.approx(found.stress[at])
+        wanted = np.linalg.norm(found.points[at][:, None] - found.points[at], axis=-1)
+        points = rows[["x", "y"]].to_numpy()
+        np.testing.assert_allclose(np.linalg.norm(points[:, None] - points, axis=-1), wanted, atol=1e-3)
+    pictures = find_artists(figure.axes[0], "picture:")
+    assert len(pictures) == 21
+
+
+def test_points_without_pictures_are_named(copy):
+    shutil.rmtree(copy / "images")
+    _, figure, _ = draw(mds, copy)
+    assert not find_artists(figure, "picture:")
+    names = {text.get_text() for text in figure.axes[0].texts}
+    assert "id0_anger" in names
+
+
+@pytest.mark.parametrize(
+    ("name", "phrases"),
+    [
+        ("rsa-layer-roi", ("(a) OFA, (b) FFA, (c) pSTS", "9 subjects, 21 stimuli", "Peaks, with the share",
+                           "bootstrap over subjects and stimuli (N = 60)", "models without layers (identity")),
+        ("rsa-models", ("false discovery rate over all models", "two-sided", "Grey: noise ceiling")),
+        ("rdm-gallery", ("mean over 9 RDMs each", "percentile", "ordered by expression",
+                         "The first 12 of 16 RDMs are drawn")),
+        ("variance-partition", ("commonality analysis", "square of the noise ceiling", "negative where")),
+        ("mds", ("classical scaling refined by majorisation", "stress 1", "Axes have no meaning",
+                 "Roots of the dissimilarities")),
+    ],
+)  # fmt: skip
+def test_captions_say_what_must_be_known(results, name, phrases):
+    spec = FIGURES[name]
+    caption = spec.caption(spec.read(results))
+    for phrase in phrases:
+        assert phrase in caption
+
+
+def test_all_builds_what_the_results_are_of(results, copy):
+    assert set(NAMES) <= set(find_buildable(results))
+    whole = RSAResult.load(copy)
+    kept = whole.estimates[whole.estimates["layer"] == ""].drop(columns="layer")
+    RSAResult(kept, whole.pairwise, whole.subjects, whole.ceilings, whole.settings).save(copy)
+    for name in ("brain.npz", "models.npz"):
+        (copy / name).unlink()
+    assert set(NAMES) & set(find_buildable(copy)) == {"rsa-models"}
+    with pytest.raises(StoreError, match=r"no model of the RSA in .* is a layer"):
+        build_figure("rsa-layer-roi", copy, copy / "out")
+    with pytest.raises(StoreError, match=r"brain.npz does not exist; make it with: fernet-neuro rsa"):
+        build_figure("mds", copy, copy / "out")
