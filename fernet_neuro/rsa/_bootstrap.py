@@ -18,8 +18,10 @@ from fernet_neuro.rsa.compare import INNER_PRODUCTS
 
 _BOTH = frozenset(["subjects", "stimuli"])
 _SUBJECTS, _STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
-#: Models that one step takes beside all subjects, and inner products that it holds in memory.
-_MODELS_AT_ONCE = 64
+#: One step takes as many models as there are subjects, but no fewer than this: of two models, inner products
+#: are not needed, and those of subjects are computed anew each time.
+_MODELS_AT_ONCE = 16
+#: Inner products that one step holds in memory.
 _AT_ONCE = 2**23
 
 
@@ -160,12 +162,13 @@ def compare_alike(
     n_models = len(models)
     scores = np.empty((len(multiplicities), len(subjects), n_models))
     lower, upper = np.empty(copies.shape), np.empty(copies.shape)
-    width = len(subjects) + min(n_models, _MODELS_AT_ONCE) + 1
+    n_columns = max(_MODELS_AT_ONCE, len(subjects))
+    width = len(subjects) + min(n_models, n_columns) + 1
     step = max(1, _AT_ONCE // width**2)
     for start in range(0, len(multiplicities), step):
         rows = slice(start, start + step)
-        for first in range(0, n_models, _MODELS_AT_ONCE):
-            columns = slice(first, first + _MODELS_AT_ONCE)
+        for first in range(0, n_models, n_columns):
+            columns = slice(first, first + n_columns)
             stacked = np.concatenate([subjects, models[columns]])
             grams = compute_grams(stacked, multiplicities[rows], present, comparison)
             scores[rows, :, columns] = _to_cosines(grams, len(subjects))

@@ -16,8 +16,8 @@ from fernet_neuro.rsa._factors import (
     compute_interval,
     compute_p_values,
     compute_t,
-    correlate,
     list_pairs,
+    load_contrasts,
 )
 
 
@@ -61,9 +61,7 @@ class BootstrapValues:
         low, high = compute_interval(found, errors, self.dof, self.level)
         gaps = axes[-2] - contrasts
         distance = self.values[-2] - found
-        p_ceiling = stats.t.sf(
-            compute_t(distance, self._measure_error(gaps)), self.dof
-        )
+        p_ceiling = stats.t.sf(compute_t(distance, self._measure_error(gaps)), self.dof)
         return {
             "estimate": found,
             "standard_error": errors,
@@ -126,5 +124,5 @@ class BootstrapValues:
         *,
         two_sided: bool,
     ) -> dict[str, np.ndarray]:
-        correlation = correlate(self.covariances[frozenset(self.sizes)], contrasts)
-        return compute_p_values(compute_t(values, errors), correlation, self.dof, rng, two_sided=two_sided)
+        loadings = load_contrasts(self.covariances[frozenset(self.sizes)], contrasts)
+        return compute_p_values(compute_t(values, errors), loadings, self.dof, rng, two_sided=two_sided)

@@ -15,6 +15,8 @@ from fernet_neuro.stats.multiple import adjust_bonferroni, adjust_fdr
 Factors = frozenset[str]
 #: Draws of the maximum statistic; p_max is known to 1 / 20000.
 _N_MAXIMA = 20_000
+#: Numbers that one step holds in memory.
+_AT_ONCE = 2**22
 #: What round-off leaves of a variance that is 0, as a share of the squared value.
 _NO_VARIANCE = 1e-24
 
@@ -117,7 +119,7 @@ def compute_interval(
 
 def compute_p_values(
     t_values: np.ndarray,
-    correlation: np.ndarray,
+    loadings: np.ndarray,
     dof: int,
     rng: np.random.Generator,
     *,
@@ -128,9 +130,9 @@ def compute_p_values(
     Parameters
     ----------
     t_values : ndarray of shape (n_tests,)
-    correlation : ndarray of shape (n_tests, n_tests)
-        Of the tested values; ``p_max`` is the probability that the largest of as many t values with this
-        correlation reaches each.
+    loadings : ndarray of shape (n_tests, n_axes)
+        What `load_contrasts` returns of the tested values; ``p_max`` is the probability that the largest of
+        as many t values with these correlations reaches each.
     dof : int
     rng : numpy.random.Generator
     two_sided : bool, default=False
@@ -146,22 +148,26 @@ def compute_p_values(
         return found
     t = np.abs(t_values[known]) if two_sided else t_values[known]
     p = stats.t.sf(t, dof) * (2 if two_sided else 1)
-    largest = _draw_maxima(correlation[np.ix_(known, known)], dof, rng, two_sided)
+    bonferroni = adjust_bonferroni(p)
+    largest = _draw_maxima(loadings[known], dof, rng, two_sided)
     reached = _N_MAXIMA - np.searchsorted(largest, t - 1e-12, side="left")
-    p_max = np.maximum((1 + reached) / (1 + _N_MAXIMA), p)
-    for name, values in zip(found, (p, adjust_fdr(p), adjust_bonferroni(p), p_max), strict=True):
+    # So many draws do not tell smaller values apart; but none can be larger than Bonferroni's.
+    p_max = np.clip((1 + reached) / (1 + _N_MAXIMA), p, bonferroni)
+    for name, values in zip(found, (p, adjust_fdr(p), bonferroni, p_max), strict=True):
         found[name][known] = values
     return found
 
 
-def correlate(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
-    """Return the correlations (n_contrasts, n_contrasts) of contrasts; 0 with one that does not vary."""
-    matrix = contrasts @ covariance @ contrasts.T
-    spread = np.sqrt(np.maximum(np.diag(matrix), 0))
-    scale = np.outer(spread, spread)
-    found = np.divide(matrix, scale, out=np.eye(len(matrix)), where=scale > 0)
-    np.fill_diagonal(found, 1)
-    return found
+def load_contrasts(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
+    """Return loadings (n_contrasts, n_values) on independent axes; their products are correlations.
+
+    Pairs of many values are many more than the values; so nothing as large as pairs times pairs is made. A
+    contrast that does not vary has loadings of 0.
+    """
+    values, axes = np.linalg.eigh(covariance)
+    loadings = contrasts @ (axes * np.sqrt(np.maximum(values, 0)))
+    spread = np.sqrt((loadings**2).sum(axis=1, keepdims=True))
+    return np.divide(loadings, spread, out=np.zeros_like(loadings), where=spread > 0)
 
 
 def list_pairs(n: int) -> list[tuple[int, int]]:
@@ -181,10 +187,13 @@ def _product(values: Iterable[float]) -> float:
     return float(np.prod(list(values)))
 
 
-def _draw_maxima(correlation: np.ndarray, dof: int, rng: np.random.Generator, two_sided: bool) -> np.ndarray:
+def _draw_maxima(loadings: np.ndarray, dof: int, rng: np.random.Generator, two_sided: bool) -> np.ndarray:
     """Return the sorted maxima of correlated t values."""
-    values, axes = np.linalg.eigh(correlation)
-    root = axes * np.sqrt(np.maximum(values, 0))
-    normal = rng.standard_normal((_N_MAXIMA, len(correlation))) @ root.T
-    t = normal / np.sqrt(rng.chisquare(dof, (_N_MAXIMA, 1)) / dof)
-    return np.sort((np.abs(t) if two_sided else t).max(axis=1))
+    largest = np.empty(_N_MAXIMA)
+    step = max(1, _AT_ONCE // len(loadings))
+    for start in range(0, _N_MAXIMA, step):
+        size = min(step, _N_MAXIMA - start)
+        normal = rng.standard_normal((size, loadings.shape[1])) @ loadings.T
+        tops = (np.abs(normal) if two_sided else normal).max(axis=1)
+        largest[start : start + size] = tops / np.sqrt(rng.chisquare(dof, size) / dof)
+    return np.sort(largest)
