@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, BinaryIO, Self
 
 import numpy as np
 
@@ -171,7 +171,7 @@ class StoreWriter:
             raise self._explain(error) from error
 
     def _append(self, layer: str, array: np.ndarray) -> tuple[str, int]:
-        data = array.reshape(-1).view(np.uint8)
+        data = array.reshape(-1).view(np.uint8).data
         self._files[layer].write(data)
         self._files[layer].flush()
         return layer, zlib.crc32(data, self._crcs[layer])
@@ -293,7 +293,8 @@ class StoreWriter:
             ) from None
 
     def _close(self) -> None:
-        for handle in (*self._files.values(), self._journal):
+        handles: tuple[IO[Any], ...] = (*self._files.values(), self._journal)
+        for handle in handles:
             # A full disk was reported by the write itself; what is still buffered is not in the journal.
             with contextlib.suppress(OSError):
                 handle.close()

@@ -178,9 +178,9 @@ def as_typed(frame: pd.DataFrame, columns: dict[str, type]) -> pd.DataFrame:
     absent = [name for name in columns if name not in frame]
     if absent or frame.empty:
         raise ValueError(f"the table has no {f'column {format_options(absent)}' if absent else 'rows'}")
-    others = [name for name in frame if name not in columns]
+    others = [str(name) for name in frame if name not in columns]
     frame = frame[[*columns, *others]].reset_index(drop=True)
-    kinds = {**columns, **dict.fromkeys(others, str)}
+    kinds: dict[str, type] = {**columns, **dict.fromkeys(others, str)}
     for name, kind in kinds.items():
         # Text stays Python strings: the file cannot tell other kinds of text apart.
         frame[name] = frame[name].astype(kind).astype(object if kind is str else kind)

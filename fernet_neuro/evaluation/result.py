@@ -242,8 +242,8 @@ class EvaluationReport:
             )
         try:
             content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-            frames = [_read_frame(folder / f"{name}.csv") for name in _FILES]
-            return cls(*frames, content["settings"], content["notes"])
+            frames = {name: _read_frame(folder / f"{name}.csv") for name in _FILES}
+            return cls(**frames, settings=content["settings"], notes=content["notes"])
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise StoreError(f"evaluation {folder} is damaged ({error}); evaluate again.") from error
 
@@ -265,7 +265,7 @@ def _read_frame(path: Path) -> pd.DataFrame:
     absent = [name for name in KEY_COLUMNS if name not in frame]
     if absent:
         raise KeyError(f"{path.name} lacks the column {absent[0]!r}")
-    for name in frame.columns.difference(_TEXT):
+    for name in frame.columns.difference(list(_TEXT)):
         if name in _WHOLE:
             frame[name] = frame[name].astype(int)
         else:

@@ -134,7 +134,7 @@ class ProbeResult:
         """Permutation p value, uncorrected; None without permutations."""
         if len(self.null_scores) == 0:
             return None
-        return float(compute_p_values([self.balanced_accuracy], self.null_scores[:, None])[0][0])
+        return float(compute_p_values(np.array([self.balanced_accuracy]), self.null_scores[:, None])[0][0])
 
     @property
     def per_class_accuracy(self) -> dict[str, float]:
@@ -265,7 +265,7 @@ class ProbeReport:
             files = {name: stack.enter_context(atomic_file(folder / name)) for name in names}
             files["summary.json"].write_text(summary + "\n", encoding="utf-8")
             with files["null.npz"].open("wb") as handle:
-                np.savez_compressed(handle, **arrays)
+                np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]  # names are of arrays alone
             self.confusion.to_csv(files["confusion.csv"], index=False)
             self.results.to_csv(files["results.csv"], index=False)
             (folder / "summary.json").unlink(missing_ok=True)
@@ -306,7 +306,7 @@ def correct_over_layers(
         if (item["source"], item["layer"], item["readout"]) in null_scores:
             families.setdefault((item["source"], item["readout"]), []).append(item)
     for (source, readout), items in families.items():
-        scores = [item["balanced_accuracy"] for item in items]
+        scores = np.array([item["balanced_accuracy"] for item in items])
         nulls = np.column_stack([null_scores[source, item["layer"], readout] for item in items])
         for item, p_value, p_value_max in zip(items, *compute_p_values(scores, nulls), strict=True):
             item["p_value"], item["p_value_max"] = float(p_value), float(p_value_max)
