@@ -158,9 +158,10 @@ def check_smallest_p(n_subjects: int, n_permutations: int, level: float = 0.05) 
     flips = 1 / 2**n_subjects
     draws = 1 / (1 + check_range("n_permutations", n_permutations, minimum=1))
     if flips > level:
+        have = "subject has" if n_subjects == 1 else "subjects have"
         raise ValueError(
-            f"{n_subjects} subject{'s have' if n_subjects > 1 else ' has'} {2**n_subjects} sign flips, so no p-value of the group can be "
-            f"smaller than {flips:.3g}; a test at {level:g} needs {int(np.ceil(-np.log2(level)))} or more."
+            f"{n_subjects} {have} {2**n_subjects} sign flips, so no p-value of the group can be smaller than "
+            f"{flips:.3g}; a test at {level:g} needs {int(np.ceil(-np.log2(level)))} or more."
         )
     if draws > level:
         raise ValueError(

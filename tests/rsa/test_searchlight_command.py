@@ -270,11 +270,10 @@ def test_houses_stand_apart_in_ventral_temporal_cortex(run, data_root, tmp_path)
     values = np.vstack([house[first] != house[second], np.random.default_rng(0).random(28)]).astype(float)
     RDMSet(values, names, pd.DataFrame({"model": ["house", "noise"]})).save(tmp_path / "models.npz")
     folder = data_root / "haxby2001_slice"
-    code, text, err = run(
-        folder / "bold.nii.gz", "--labels", folder / "attributes_literal.txt", "--mask", folder / "mask.nii.gz",
-        "--subject", "1", "--leave-out", "rest", "--detrend", "--zscore", "--models", tmp_path / "models.npz",
-        "--radius", 10, "--comparison", "rho_a", "--out", tmp_path / "out",
-    )  # fmt: skip
+    files = ("--labels", folder / "attributes_literal.txt", "--mask", folder / "mask.nii.gz")
+    cleaning = ("--subject", "1", "--leave-out", "rest", "--detrend", "--zscore")
+    search = ("--models", tmp_path / "models.npz", "--radius", 10, "--comparison", "rho_a")
+    code, text, err = run(folder / "bold.nii.gz", *files, *cleaning, *search, "--out", tmp_path / "out")
     assert code == 0, err
     assert "subject 1: 529 centres of 530 voxels" in text
     assert "1 subject has 2 sign flips" in text
