@@ -38,7 +38,7 @@ def draw_subjects(brain: RDMSet, rng: np.random.Generator) -> RDMSet:
     for rows in _rows_of_regions(brain):
         if len(rows) < 2:
             continue
-        means = brain.take(rows).mean().dissimilarities[0]
+        means = _average(brain.dissimilarities[rows])
         deviations = np.nan_to_num(brain.dissimilarities[rows] - means)
         who = [everyone.index(name) for name in names[rows]]
         shift = mixing[np.ix_(who, who)] @ deviations / np.sqrt(len(rows) - 1)
@@ -99,7 +99,7 @@ def plant_model(brain: RDMSet, model: np.ndarray, comparison: str) -> RDMSet:
     """
     made = brain.dissimilarities.copy()
     for rows in _rows_of_regions(brain):
-        mean = brain.take(rows).mean().dissimilarities[0]
+        mean = _average(brain.dissimilarities[rows])
         present = ~np.isnan(mean) & ~np.isnan(model)
         if "cosine" in comparison:
             truth = model * np.linalg.norm(mean[present]) / np.linalg.norm(model[present])
@@ -150,3 +150,12 @@ def _rows_of_regions(brain: RDMSet) -> list[np.ndarray]:
         return [np.arange(brain.n_rdms)]
     rois = brain.table["roi"].astype(str).to_numpy()
     return [np.flatnonzero(rois == roi) for roi in dict.fromkeys(rois.tolist())]
+
+
+def _average(vectors: np.ndarray) -> np.ndarray:
+    """Return the mean of vectors (n, n_pairs); of pairs that some lack, of the others; NaN where all do."""
+    present = ~np.isnan(vectors)
+    counts = present.sum(axis=0)
+    return np.divide(
+        np.nan_to_num(vectors).sum(axis=0), counts, out=np.full(len(counts), np.nan), where=counts > 0
+    )
