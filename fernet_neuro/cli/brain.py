@@ -7,10 +7,16 @@ from types import ModuleType
 
 import typer
 
-from fernet_neuro.cli import _brain_decode, _brain_patterns, _brain_searchlight, _brain_simulate
+from fernet_neuro.cli import _brain_decode, _brain_fetch, _brain_patterns, _brain_searchlight, _brain_simulate
 
 #: Modules with a command each, in the order of the help.
-_COMMANDS: tuple[ModuleType, ...] = (_brain_patterns, _brain_decode, _brain_searchlight, _brain_simulate)
+_COMMANDS: tuple[ModuleType, ...] = (
+    _brain_patterns,
+    _brain_decode,
+    _brain_searchlight,
+    _brain_simulate,
+    _brain_fetch,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -270,7 +270,7 @@ def test_points_without_pictures_are_named(copy):
     ("name", "phrases"),
     [
         ("rsa-layer-roi", ("(a) OFA, (b) FFA, (c) pSTS", "9 subjects, 21 stimuli", "Peaks, with the share",
-                           "bootstrap over subjects and stimuli (N = 60)", "models without layers (identity")),
+                           "bootstrap over subjects and stimuli (N = 60)", "without layers (identity")),
         ("rsa-models", ("false discovery rate over all models", "two-sided", "Grey: noise ceiling")),
         ("rdm-gallery", ("mean over 9 RDMs each", "percentile", "ordered by expression",
                          "The first 12 of 16 RDMs are drawn")),
