@@ -22,8 +22,8 @@ def fetch(
     """Download a public data set, and say its licence and whom to cite.
 
     kriegeskorte92: RDMs of 92 pictures (1.5 MB). haxby2001: one slice of the BOLD of one subject (1.3 MB).
-    Each file is checked against a pinned SHA-256. A broken download goes on where it ended. Notebooks find the
-    folders kriegeskorte92 and haxby2001_slice in the folder that FERNET_NEURO_DATA names.
+    Each file is checked against a pinned SHA-256. A broken download goes on where it ended. Notebooks find
+    the folders kriegeskorte92 and haxby2001_slice in the folder that FERNET_NEURO_DATA names.
 
     Examples
     --------
