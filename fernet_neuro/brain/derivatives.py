@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_folder, write_text
+from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.pipeline import SubjectPatterns
@@ -114,17 +116,41 @@ def write_missing_subjects(
     task: str,
     images: bool = True,
     overwrite: bool = False,
+    n_jobs: int = 1,
+    verbose: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """Compute and write each participant that is not there yet; return who was written and who was there."""
-    written, there = [], []
+    """Compute and write each participant that is not there yet; return who was written and who was there.
+
+    Parameters
+    ----------
+    out : path
+    subjects : iterable of str
+    compute : callable
+        All sessions of a participant.
+    task : str
+    images : bool, default=True
+        Write an image of all patterns too.
+    overwrite : bool, default=False
+        Compute those that are there as well.
+    n_jobs : int, default=1
+        Participants at a time, in processes; the files do not depend on it.
+    verbose : bool, default=False
+        Show a progress bar.
+    """
+    names = list(subjects)
     finished = [] if overwrite else list_finished(out)
-    for subject in subjects:
-        if subject in finished:
-            there.append(subject)
-            continue
-        write_subject(out, subject, task, compute(subject), images=images)
-        written.append(subject)
-    return written, there
+    missing = [name for name in names if name not in finished]
+    run = Parallel(n_jobs=n_jobs, return_as="generator")
+    jobs = (delayed(_compute_and_write)(out, name, compute, task, images) for name in missing)
+    written = list(track(run(jobs), "patterns", total=len(missing), verbose=verbose))
+    return written, [name for name in names if name not in missing]
+
+
+def _compute_and_write(
+    out: PathLike, subject: str, compute: Callable[[str], list[SubjectPatterns]], task: str, images: bool
+) -> str:
+    write_subject(out, subject, task, compute(subject), images=images)
+    return subject
 
 
 def list_patterns(

@@ -174,7 +174,7 @@ def build_design(
 
 
 def estimate_run(
-    volumes: np.ndarray, design: Design, settings: GlmSettings, *, pooled: Design
+    volumes: np.ndarray, design: Design, settings: GlmSettings, *, pooled: Design | None = None
 ) -> RunEstimates:
     """Return the patterns of one run.
 
@@ -185,11 +185,19 @@ def estimate_run(
     design : Design
         With one regressor per pattern.
     settings : GlmSettings
-    pooled : Design
-        With one regressor per stimulus: where each presentation has a model of its own (``lss``), noise is
-        what this one leaves.
+    pooled : Design or None
+        With one regressor per stimulus, for ``lss`` alone: where each presentation has a model of its own,
+        noise is what this one leaves.
+
+    Raises
+    ------
+    ValueError
+        If ``lss`` comes without.
     """
-    return ESTIMATES[settings.estimate](np.asarray(volumes, dtype=np.float64), design, settings, pooled)
+    if pooled is None and settings.estimate == "lss":
+        raise ValueError("estimate='lss' needs pooled, the design with one regressor per stimulus.")
+    exact = np.asarray(volumes, dtype=np.float64)
+    return ESTIMATES[settings.estimate](exact, design, settings, design if pooled is None else pooled)
 
 
 def _estimate_at_once(

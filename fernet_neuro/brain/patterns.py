@@ -229,6 +229,7 @@ class BrainPatterns:
         labels = {name: getattr(self, name) for name in ("roi", "subject", "session", "unit")}
         noise = self.noise_covariance
         matrices = list(noise.values()) if isinstance(noise, Mapping) else [] if noise is None else [noise]
+        arrays: dict[str, Any] = {f"noise_{number}": matrix for number, matrix in enumerate(matrices)}
         header = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -242,7 +243,7 @@ class BrainPatterns:
                 values=self.values,
                 stimulus_ids=self.stimulus_ids,
                 runs=self.runs,
-                **{f"noise_{number}": matrix for number, matrix in enumerate(matrices)},
+                **arrays,
             )
 
     @classmethod

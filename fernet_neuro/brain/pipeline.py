@@ -5,6 +5,7 @@ What belongs here: reading in the right order and joining runs; models are in `g
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,8 @@ def _observe_run(
     return estimates, {"not_finite": ~finite, "constant": constant}
 
 
-def _build_designs(item: RunFiles, n_scans: int, settings: PatternSettings) -> tuple[Design, Design]:
+def _build_designs(item: RunFiles, n_scans: int, settings: PatternSettings) -> tuple[Design, Design | None]:
+    """Return the design of a run and, where presentations have models of their own, that of its noise."""
     t_r = find_t_r(item.bold, item.t_r, settings.t_r)
     events = read_events(item.events, stimulus_column=settings.stimulus_column, duration=settings.duration)
     check_events(events, n_scans, t_r, item.events)
@@ -268,15 +270,14 @@ def _build_designs(item: RunFiles, n_scans: int, settings: PatternSettings) -> t
     confounds = None
     if item.confounds and columns != ():
         confounds = read_confounds(item.confounds, MOTION if columns is None else columns, n_scans)
-    options = {"confounds": confounds, "leave_out": settings.leave_out, "start_time": item.start_time}
+    build = partial(
+        build_design, events, n_scans, t_r, settings.glm,
+        confounds=confounds, leave_out=settings.leave_out, start_time=item.start_time,
+    )  # fmt: skip
     try:
-        design, pooled = (
-            build_design(events, n_scans, t_r, settings.glm, by_presentation=single, **options)
-            for single in (None, False)
-        )
+        return build(), build(by_presentation=False) if settings.glm.estimate == "lss" else None
     except FernetError as error:
         raise StimulusError(f"{item.events}: {error}") from error
-    return design, pooled
 
 
 def _check_left_out(files: Sequence[RunFiles], settings: PatternSettings) -> None:

@@ -163,7 +163,7 @@ def _find_number(label: str, source: str, table: PathLike | None) -> int:
     if names is None or numbers is None:
         raise ValueError(
             f"table {path} of the atlas needs a column name and a column index; it has: "
-            f"{format_options(frame)}."
+            f"{format_options(map(str, frame))}."
         )
     rows = np.flatnonzero(frame[names] == label)
     if len(rows) != 1 or not re.fullmatch(r"\d+", frame[numbers].iloc[rows[0]]):

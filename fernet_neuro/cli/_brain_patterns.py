@@ -108,6 +108,7 @@ def patterns(
     mesh: str = typer.Option("", metavar="LEFT,RIGHT", help="Meshes of surface data."),
     atlas_table: str = typer.Option("", help="Table with the names of an atlas's labels."),
     no_images: bool = typer.Option(False, "--no-images", help="Write no image of the patterns."),
+    jobs: int = typer.Option(1, help="Participants at a time; -1 for one per core."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Compute participants that are there again."),
     as_json: bool = typer.Option(False, "--json", help="Print what was written as JSON."),
 ) -> None:
@@ -185,7 +186,9 @@ def patterns(
     start_derivatives(
         out, {**asked, **settings.describe()}, overwrite=overwrite, subjects=list(plan.subjects)
     )
-    written, there = plan.write(out, images=not no_images, overwrite=overwrite, verbose=not as_json)
+    written, there = plan.write(
+        out, images=not no_images, overwrite=overwrite, n_jobs=jobs, verbose=not as_json
+    )
     reports = read_reports(out, subjects=list(plan.subjects))
     if as_json:
         summary = {"out": str(out), "written": written, "already_there": there, "patterns": reports}
@@ -237,17 +240,11 @@ class _Plan:
             raise ValueError("--run names runs of BOLD; those of labelled volumes are in the table.")
         self.subjects = {name: {visit: files}}
 
-    def write(
-        self, out: Path, *, images: bool, overwrite: bool, verbose: bool
-    ) -> tuple[list[str], list[str]]:
+    def write(self, out: Path, **options: Any) -> tuple[list[str], list[str]]:
         """Compute and write everybody; return who was written and who was there."""
-        from fernet_neuro._utils.progress import track
         from fernet_neuro.brain.derivatives import write_missing_subjects
 
-        subjects = track(list(self.subjects), "patterns", total=len(self.subjects), verbose=verbose)
-        return write_missing_subjects(
-            out, subjects, self._compute, task=self.task, images=images, overwrite=overwrite
-        )
+        return write_missing_subjects(out, self.subjects, self._compute, task=self.task, **options)
 
     def _compute(self, subject: str) -> "list[SubjectPatterns]":
         from fernet_neuro.brain.pipeline import compute_labelled_patterns, compute_run_patterns

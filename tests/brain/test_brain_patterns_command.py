@@ -383,3 +383,10 @@ def test_patterns_that_are_not_there_are_named(tmp_path):
     (tmp_path / "sub-01" / "func" / "sub-01_task-rest_roi-FFA_patterns.npz").write_bytes(b"")
     with pytest.raises(ValueError, match="several tasks: faces, rest; name one"):
         list_patterns(tmp_path)
+
+
+def test_participants_side_by_side_give_the_same_files(run, bids, masks, tmp_path):
+    options = ("patterns", bids[0], "--raw", "--roi", masks[0], "--no-images")
+    assert run(*options, "--out", tmp_path / "one")[0] == 0
+    assert run(*options, "--jobs", "2", "--out", tmp_path / "two")[0] == 0
+    assert read_patterns(tmp_path / "one") == read_patterns(tmp_path / "two")

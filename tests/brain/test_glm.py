@@ -160,6 +160,8 @@ def test_what_cannot_be_estimated_is_named(events, confounds):
     many = pd.DataFrame(np.random.default_rng(0).normal(size=(N_SCANS, N_SCANS - 3)))
     with pytest.raises(StimulusError, match="sums of others"):
         _model(events, GlmSettings(), confounds=many)
+    with pytest.raises(ValueError, match="estimate='lss' needs pooled"):
+        estimate_run(confounds.to_numpy(), _model(events, GlmSettings("lss"))[0], GlmSettings("lss"))
     settings = GlmSettings(drift_model="none", noise_model="ols")
     design, pooled = _model(events, settings, confounds=many.iloc[:, : N_SCANS - 5])
     with pytest.raises(StimulusError, match="has 160 regressors for 160 volumes"):
