@@ -11,9 +11,8 @@ import numpy as np
 
 from fernet_neuro.rsa._factors import Factors
 from fernet_neuro.rsa._gaps import compare_with_gaps
-from fernet_neuro.rsa._rank_kernels import KINDS, compare_ranked
 from fernet_neuro.rsa._resample import Resamples
-from fernet_neuro.rsa._weighted import compute_grams, divide
+from fernet_neuro.rsa._weighted import RANK_COMPARISONS, compute_grams, divide
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
 
 _BOTH = frozenset(["subjects", "stimuli"])
@@ -157,7 +156,9 @@ def compare_alike(
     n_jobs: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Do what `compare_samples` does over the `present` pairs, (n_pairs,) bool, which all RDMs have."""
-    if comparison in KINDS:
+    if comparison in RANK_COMPARISONS:
+        from fernet_neuro.rsa._ranks import compare_ranked  # numba loads slowly, and ranks alone need it
+
         return compare_ranked(subjects, models, multiplicities, copies, present, comparison, n_jobs=n_jobs)
     n_models = len(models)
     scores = np.empty((len(multiplicities), len(subjects), n_models))

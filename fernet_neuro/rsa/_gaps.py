@@ -9,10 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from fernet_neuro.rsa._pairs import vectors_to_squares
-from fernet_neuro.rsa._weighted import compare_ranks, divide, rank_weighted, settle_ties
+from fernet_neuro.rsa._weighted import RANK_COMPARISONS, compare_ranks, divide, rank_weighted, settle_ties
 from fernet_neuro.rsa.compare import INNER_PRODUCTS, iterate_present
-
-_RANKS = ("spearman", "rho_a", "kendall_tau_a")
 
 
 def compare_with_gaps(
@@ -89,7 +87,7 @@ class _Sample:
         weights = self.weights[drawn] * (number > 0)
         values = np.where(weights > 0, self.values[drawn], 0.0)
         pooled = np.where(weights > 0, pooled, 0.0)
-        if self.comparison in _RANKS:
+        if self.comparison in RANK_COMPARISONS:
             pooled = settle_ties(pooled)
             found = compare_ranks(pooled[:, None], values[:, None], weights, self.comparison)
             return found[:, 0, 0]
@@ -126,7 +124,7 @@ class _Sample:
 def _bring_to_one_length(values: np.ndarray, weights: np.ndarray, comparison: str) -> np.ndarray:
     """Return values (n_subjects, n_active) comparable between subjects, 0 where a pair is missing."""
     totals = weights.sum(axis=1, keepdims=True)
-    if comparison in _RANKS:
+    if comparison in RANK_COMPARISONS:
         return np.where(weights > 0, divide(rank_weighted(values, weights), totals), 0.0)
     known = np.where(weights > 0, values, 0.0)
     if "cosine" not in comparison:

@@ -6,7 +6,6 @@ What belongs here: null scores, averaged over subjects; p values are in ``stats.
 import numpy as np
 
 from fernet_neuro.rsa._pairs import row_slices, take_pairs
-from fernet_neuro.rsa._rank_kernels import permute_signs
 from fernet_neuro.rsa._weighted import divide
 from fernet_neuro.rsa.compare import (
     COMPARISONS,
@@ -53,6 +52,8 @@ def permute_scores(
         rows = slice(start, start + step)
         pairs = permute_pairs(orders[rows])
         if comparison == "kendall_tau_a":
+            from fernet_neuro.rsa._ranks import permute_signs  # numba loads slowly, and signs alone need it
+
             null_scores[rows] = permute_signs(subjects, models, pairs, n_jobs=n_jobs)
         else:
             null_scores[rows] = mean[pairs] @ units.T
