@@ -19,6 +19,8 @@ from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS
 from fernet_neuro.stimuli.table import StimulusTable
 
+#: Columns that results have for brains, or for what was found.
+_TAKEN = {*ESTIMATE_COLUMNS, "subject", "session"}
 _TABLE_SUFFIXES = (".csv", ".parquet")
 #: What a folder with a network in it, finished or not, holds; any other folder is taken for a store.
 _NETWORK_FILES = ("model", "model.json", "recipe.yaml", "checkpoints")
@@ -147,7 +149,7 @@ def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
         names = [name if taken.count(name) == 1 else f"{label}/{name}" for name in rdms.names]
         frame = rdms.table.drop(columns=["name", "model"], errors="ignore")
         # A column of the results keeps its meaning: whose behaviour a model is, is no scanned subject.
-        frame = frame.rename(columns={name: f"model_{name}" for name in frame if name in ESTIMATE_COLUMNS})
+        frame = frame.rename(columns={name: f"model_{name}" for name in frame if name in _TAKEN})
         frame.insert(0, "model", pd.Series(names, dtype=object))
         if len(sets) > 1:
             frame.insert(1, "source", label)
