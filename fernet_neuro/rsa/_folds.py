@@ -6,6 +6,7 @@ from the scores is in `crossvalidation`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -123,21 +124,30 @@ class Design:
     present: np.ndarray
     comparison: str
 
-    @property
-    def vectors(self) -> np.ndarray:
-        """All RDMs, those of the subjects last, with 0 for pairs that some lack."""
-        return np.where(self.present, np.vstack([*self.models, self.data]), 0.0)
+    @cached_property
+    def candidates(self) -> np.ndarray:
+        """The different RDMs (n_rdms, n_pairs) of all models, with 0 for pairs that some lack."""
+        return self._stacked[0]
 
-    @property
-    def slices(self) -> list[slice]:
-        """Where the RDMs of each model lie in `vectors`."""
+    @cached_property
+    def rows(self) -> list[np.ndarray]:
+        """Which of `candidates` each model is made of."""
         stops = np.cumsum([len(rdms) for rdms in self.models]).tolist()
-        return [slice(stop - len(rdms), stop) for stop, rdms in zip(stops, self.models, strict=True)]
+        return [
+            self._stacked[1][stop - len(rdms) : stop] for stop, rdms in zip(stops, self.models, strict=True)
+        ]
 
-    @property
-    def n_rdms(self) -> int:
-        """Number of RDMs of all models."""
-        return sum(len(rdms) for rdms in self.models)
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """The candidates, and behind them the RDMs of the subjects."""
+        return np.vstack([self.candidates, np.where(self.present, self.data, 0.0)])
+
+    @cached_property
+    def _stacked(self) -> tuple[np.ndarray, np.ndarray]:
+        # Models are often made of the same RDMs, which are then compared with the data only once.
+        stacked = np.where(self.present, np.vstack(self.models), 0.0)
+        found, places = np.unique(stacked, axis=0, return_inverse=True)
+        return found, places.ravel()
 
 
 def choose_n_subject_folds(n_subjects: int) -> int:
@@ -187,11 +197,11 @@ def cross_validate(design: Design, splits: Splits) -> Scores:
     A fit sees neither the test subjects nor a pair with a test stimulus. A prediction that is constant in a
     test fold puts nothing in order, and scores 0 there.
     """
-    n_rdms, n_subjects = design.n_rdms + len(design.data), len(design.data)
-    width = 2 * splits.n_stimulus_folds * (n_rdms + 1) ** 2
+    n_subjects = len(design.data)
+    width = 2 * splits.n_stimulus_folds * (len(design.vectors) + 1) ** 2
     if design.comparison in RANK_COMPARISONS:
         n_test = int((splits.count_stimuli(is_test=True) > 0).sum(axis=2).max())
-        n_rows = (len(design.models) + 1) * splits.n_subject_folds + n_subjects + design.n_rdms
+        n_rows = (len(design.models) + 1) * splits.n_subject_folds + n_subjects + len(design.candidates)
         width += splits.n_stimulus_folds * n_rows * n_test * (n_test - 1) // 2
     step = max(1, _AT_ONCE // width)
     parts = [_cross_validate(design, splits.take(slice(at, at + step))) for at in range(0, len(splits), step)]
@@ -204,7 +214,7 @@ def cross_validate(design: Design, splits: Splits) -> Scores:
 
 
 def _cross_validate(design: Design, splits: Splits) -> Scores:
-    vectors, n = design.vectors, design.n_rdms
+    vectors, n = design.vectors, len(design.candidates)
     training = _compute(design, vectors, splits.count_stimuli(is_test=False))
     weights = _fit(design, splits, training, vectors)
     test_counts = splits.count_stimuli(is_test=True)
@@ -227,7 +237,7 @@ def _compute(design: Design, vectors: np.ndarray, counts: np.ndarray) -> np.ndar
 
 
 def _fit(design: Design, splits: Splits, training: np.ndarray, vectors: np.ndarray) -> list[np.ndarray]:
-    n = design.n_rdms
+    n = len(design.candidates)
     shape = (len(splits), splits.n_stimulus_folds, splits.n_subject_folds)
     lengths = np.sqrt(np.einsum("bfii->bfi", training))
     counts = splits.count_training_subjects()[:, None]  # one for all folds of stimuli
@@ -237,8 +247,9 @@ def _fit(design: Design, splits: Splits, training: np.ndarray, vectors: np.ndarr
     if "selected" in design.kinds and design.comparison in RANK_COMPARISONS:
         scores = _score_candidates(design, splits, vectors)
     found = []
-    for part, kind in zip(design.slices, design.kinds, strict=True):
-        gram = np.broadcast_to(training[:, :, None, part, part], (*shape, *(2 * [part.stop - part.start])))
+    for part, kind in zip(design.rows, design.kinds, strict=True):
+        inner = training[:, :, part[:, None], part][:, :, None]
+        gram = np.broadcast_to(inner, (*shape, len(part), len(part)))
         parts = (gram.reshape(-1, *gram.shape[-2:]), cross[..., part], scores[..., part])
         flat = [item.reshape(-1, *item.shape[3:]) for item in parts[1:]]
         found.append(MODEL_KINDS[kind](parts[0], *flat).reshape(*shape, -1))
@@ -247,7 +258,7 @@ def _fit(design: Design, splits: Splits, training: np.ndarray, vectors: np.ndarr
 
 def _score_candidates(design: Design, splits: Splits, vectors: np.ndarray) -> np.ndarray:
     """Return the comparisons of single RDMs with the training data, ranks taken in the training part."""
-    n = design.n_rdms
+    n = len(design.candidates)
     counts = splits.count_stimuli(is_test=False)
     weights = weigh_pairs(counts.reshape(-1, counts.shape[-1]), design.present)
     kept = vectors[None, :, design.present]
@@ -262,9 +273,9 @@ def _score_products(
     squares = np.einsum("bfii->bfi", test)
     lengths = np.sqrt(squares[:, :, None, n:])
     rows = []
-    for part, shares in zip(design.slices, weights, strict=True):
+    for part, shares in zip(design.rows, weights, strict=True):
         along = shares @ test[:, :, part, n:]
-        square = np.einsum("bfgi,bfij,bfgj->bfg", shares, test[:, :, part, part], shares)
+        square = np.einsum("bfgi,bfij,bfgj->bfg", shares, test[:, :, part[:, None], part], shares)
         most = (shares**2 @ squares[:, :, part, None])[..., 0]
         length = np.sqrt(np.where(square > _CONSTANT * most, square, 0.0))[..., None]
         rows.append(divide(along, length * lengths))
@@ -287,10 +298,10 @@ def _score_ranks(
     design: Design, splits: Splits, weights: list[np.ndarray], vectors: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     pairs, pair_counts = _gather_pairs(counts, design.present)
-    n, n_pairs = design.n_rdms, pairs.shape[-1]
+    n, n_pairs = len(design.candidates), pairs.shape[-1]
     values = vectors[:, pairs].transpose(1, 2, 0, 3)  # (n_samples, n_stimulus_folds, n_vectors, n_pairs)
     predicted = [
-        settle_ties(shares @ values[:, :, part]) for part, shares in zip(design.slices, weights, strict=True)
+        settle_ties(shares @ values[:, :, part]) for part, shares in zip(design.rows, weights, strict=True)
     ]
     data = values[:, :, n:]
     ranks = rank_weighted(data, pair_counts[:, :, None])

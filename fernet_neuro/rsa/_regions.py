@@ -4,6 +4,7 @@ What belongs here: what every inference does with the brain's table and with blo
 computes anything.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,3 +106,34 @@ def list_targets(generalise_to: str) -> tuple[tuple[str, ...], list[Factors]]:
     """
     factors = TARGETS[check_option("generalise_to", generalise_to, TARGETS)]
     return factors, list_factor_sets(factors)
+
+
+def check_level(level: float) -> float:
+    """Return the probability of an interval.
+
+    Raises
+    ------
+    ValueError
+        If it is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
+    return level
+
+
+def check_subjects(regions: Sequence[Region], factors: Sequence[str], fewest: int = 2) -> None:
+    """Refuse regions with too few subjects to say anything about others.
+
+    Raises
+    ------
+    ValueError
+        Naming the first such region and what remains possible.
+    """
+    for region in regions:
+        if "subjects" in factors and region.n_subjects < fewest:
+            name = f"region {region.roi!r}" if region.roi else "the brain"
+            held = "one subject" if region.n_subjects == 1 else f"{region.n_subjects} subjects"
+            raise ValueError(
+                f"{name} has {held}; generalising to others needs {fewest}. What remains is "
+                f"generalise_to='stimuli'."
+            )

@@ -6,6 +6,7 @@ inference on fixed models without folds in `inference`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,14 @@ from fernet_neuro.rsa._folds import (
     cross_validate,
     draw_folds,
 )
-from fernet_neuro.rsa._regions import Region, draw_counts, list_targets, split_regions
+from fernet_neuro.rsa._regions import (
+    Region,
+    check_level,
+    check_subjects,
+    draw_counts,
+    list_targets,
+    split_regions,
+)
 from fernet_neuro.rsa._resample import code_blocks, draw_permutations
 from fernet_neuro.rsa._weighted import RANK_COMPARISONS
 from fernet_neuro.rsa.compare import COMPARISONS
@@ -39,6 +47,8 @@ from fernet_neuro.stats import multiple
 _N_PER_SAMPLE = 2
 #: Assignments over which a permutation's score is a mean.
 _N_PER_PERMUTATION = 4
+#: With fewer, too few bootstrap samples hold different subjects on both sides of a fold.
+_FEWEST_SUBJECTS = 4
 #: Share of the units that a bootstrap sample holds at least once, on average: 1 - 1 / e.
 _SHARE_DRAWN = 0.632
 
@@ -121,7 +131,7 @@ def infer_flexible(
         Permutations of condition labels, each with all fits done again; 0 for none.
     blocks : ndarray of shape (n_stimuli,), optional
         Labels; stimuli with the same one, such as photographs of one identity, are resampled together and
-        are never on both sides of a fold.
+        are never on both sides of a fold. They bound permutations as in `infer_rsa`.
     n_assignments : int, default=50
         Random assignments to folds over which an estimate is a mean.
     level : float, default=0.95
@@ -159,17 +169,8 @@ def infer_flexible(
     >>> result.estimates["estimate"].is_monotonic_increasing
     True
     """
-    check_option("comparison", comparison, COMPARISONS)
-    check_range("n_bootstraps", n_bootstraps, minimum=10)
-    check_range("n_permutations", n_permutations, minimum=0)
-    check_range("n_assignments", n_assignments, minimum=1)
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
-    if not models:
-        raise ValueError("infer_flexible needs at least one model; got none.")
-    for name, model in models.items():
-        check_same_stimuli(model.rdms, brain, (f"model {name!r}", "the brain RDMs"))
     plan = _Plan(comparison, generalise_to, n_bootstraps, n_permutations, n_assignments, level, seed, verbose)
+    _check_options(models, brain, plan)
     codes = code_blocks(blocks, brain.n_stimuli)
     regions = split_regions(brain)
     folds = [_cut(region, codes, generalise_to) for region in regions]  # refuses before anything is computed
@@ -180,31 +181,50 @@ def infer_flexible(
             tables.append(_infer_region(models, region, cut, plan))
             weights[region.roi] = {name: _name_weights(model, region, plan) for name, model in models.items()}
     settings = {
+        **_describe(plan, regions, folds),
+        "n_blocks": None if blocks is None else int(codes.max()) + 1,
+        "weights": weights,
+    }
+    joined = {name: pd.concat([table[name] for table in tables], ignore_index=True) for name in tables[0]}
+    return RSAResult(settings=settings, **joined)
+
+
+def _check_options(models: Mapping[str, FlexibleModel], brain: RDMSet, plan: _Plan) -> None:
+    check_option("comparison", plan.comparison, COMPARISONS)
+    check_range("n_bootstraps", plan.n_bootstraps, minimum=10)
+    check_range("n_permutations", plan.n_permutations, minimum=0)
+    check_range("n_assignments", plan.n_assignments, minimum=1)
+    check_level(plan.level)
+    if not models:
+        raise ValueError("infer_flexible needs at least one model; got none.")
+    for name, model in models.items():
+        check_same_stimuli(model.rdms, brain, (f"model {name!r}", "the brain RDMs"))
+
+
+def _describe(plan: _Plan, regions: Sequence[Region], folds: Sequence[_Folds]) -> dict[str, Any]:
+    """Return the settings, and notes on inferences that do not exist."""
+    return {
         "engine": "own",
         "cross_validated": True,
-        "comparison": comparison,
-        "fitted_with": "pearson" if comparison in RANK_COMPARISONS else comparison,
-        "generalise_to": generalise_to,
-        "n_bootstraps": n_bootstraps,
-        "n_permutations": n_permutations,
-        "n_assignments": n_assignments,
-        "n_blocks": None if blocks is None else int(codes.max()) + 1,
-        "level": level,
-        "seed": seed,
+        "comparison": plan.comparison,
+        "fitted_with": "pearson" if plan.comparison in RANK_COMPARISONS else plan.comparison,
+        "generalise_to": plan.generalise_to,
+        "n_bootstraps": plan.n_bootstraps,
+        "n_permutations": plan.n_permutations,
+        "n_assignments": plan.n_assignments,
+        "level": plan.level,
+        "seed": plan.seed,
+        "n_subjects": {region.roi: region.n_subjects for region in regions},
         "n_subject_folds": {
             region.roi: cut.n_subject_folds for region, cut in zip(regions, folds, strict=True)
         },
         "n_stimulus_folds": folds[0].n_stimulus_folds,
-        "n_subjects": {region.roi: region.n_subjects for region in regions},
         "notes": [
             f"{region.roi or 'the brain'}: one subject, so there are no noise ceilings."
             for region in regions
             if region.n_subjects == 1
         ],
-        "weights": weights,
     }
-    joined = {name: pd.concat([table[name] for table in tables], ignore_index=True) for name in tables[0]}
-    return RSAResult(settings=settings, **joined)
 
 
 def score_once(
@@ -231,12 +251,7 @@ def score_once(
 def _cut(region: Region, blocks: np.ndarray, generalise_to: str | None) -> _Folds:
     """Return the folds of a region; None where nothing is resampled."""
     factors = () if generalise_to is None else list_targets(generalise_to)[0]
-    name = f"region {region.roi!r}" if region.roi else "the brain"
-    if "subjects" in factors and region.n_subjects < 4:
-        raise ValueError(
-            f"{name} has {region.n_subjects} subject{'s' * (region.n_subjects > 1)}; folds inside a "
-            f"bootstrap over subjects need 4. What remains is generalise_to='stimuli'."
-        )
+    check_subjects([region], factors, _FEWEST_SUBJECTS)
     n_blocks, needed = int(blocks.max()) + 1, count_blocks_needed(blocks, 2)
     share = _SHARE_DRAWN if "stimuli" in factors else 1.0
     if share * n_blocks < needed:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_option, check_range, format_options
 from fernet_neuro.rsa._bootstrap import compare_samples
-from fernet_neuro.rsa._regions import Region, list_targets, split_regions
+from fernet_neuro.rsa._regions import Region, check_level, list_targets, split_regions
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_resamples
 from fernet_neuro.rsa.compare import COMPARISONS
 from fernet_neuro.rsa.crossvalidation import score_once
@@ -103,8 +103,7 @@ def choose_layers(
     list_targets(generalise_to)
     check_range("n_bootstraps", n_bootstraps, minimum=1)
     check_range("n_assignments", n_assignments, minimum=1)
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
+    check_level(level)
     check_same_stimuli(layers, brain, ("the layers", "the brain RDMs"))
     codes = code_blocks(blocks, brain.n_stimuli)
     networks = _split_networks(layers)

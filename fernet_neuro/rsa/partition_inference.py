@@ -17,7 +17,13 @@ from fernet_neuro.rsa._factors import (
     combine_variances,
     compute_interval,
 )
-from fernet_neuro.rsa._regions import Region, list_targets, split_regions
+from fernet_neuro.rsa._regions import (
+    Region,
+    check_level,
+    check_subjects,
+    list_targets,
+    split_regions,
+)
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_resamples
 from fernet_neuro.rsa._weighted import compute_grams, compute_rank_grams, divide
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
@@ -91,17 +97,13 @@ def infer_partition(
     """
     check_option("comparison", comparison, INNER_PRODUCTS)
     check_range("n_bootstraps", n_bootstraps, minimum=10)
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
+    check_level(level)
     check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
     factors, _ = list_targets(generalise_to)
     codes = code_blocks(blocks, brain.n_stimuli)
     regions = split_regions(brain)
+    check_subjects(regions, factors)
     for region in regions:
-        if "subjects" in factors and region.n_subjects < 2:
-            raise ValueError(
-                f"region {region.roi!r} has one subject; what remains is generalise_to='stimuli'."
-            )
         partition_variance(region.rdms, models, comparison)  # refuses models that cannot be told apart
     tables = []
     with threadpool_limits(limits=1, user_api="blas"):  # many small systems: threads only wait

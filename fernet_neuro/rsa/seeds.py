@@ -18,7 +18,13 @@ from fernet_neuro.rsa._bootstrap import SampleValues, evaluate_data, evaluate_sa
 from fernet_neuro.rsa._contrasts import BootstrapValues
 from fernet_neuro.rsa._factors import Factors
 from fernet_neuro.rsa._permutation import permute_scores
-from fernet_neuro.rsa._regions import Region, list_targets, split_regions
+from fernet_neuro.rsa._regions import (
+    Region,
+    check_level,
+    check_subjects,
+    list_targets,
+    split_regions,
+)
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_permutations, draw_resamples
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
@@ -27,8 +33,6 @@ from fernet_neuro.stats import multiple
 
 #: What a table of text says where a model has no training seed.
 _NO_SEED = ("", "nan", "None", "<NA>")
-#: Factors of which a bootstrap needs two units at least.
-_FEWEST = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,17 +134,13 @@ def infer_seeds(
     factors, wanted = list_targets(generalise_to)
     check_range("n_bootstraps", n_bootstraps, minimum=10)
     check_range("n_permutations", n_permutations, minimum=0)
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
+    check_level(level)
     check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
     groups = group_seeds(models, by)
     codes = code_blocks(blocks, brain.n_stimuli)
     regions = split_regions(brain)
+    check_subjects(regions, factors)
     for region in regions:
-        if "subjects" in factors and region.n_subjects < _FEWEST:
-            raise ValueError(
-                f"region {region.roi!r} has one subject; what remains is generalise_to='stimuli'."
-            )
         compare_rdms(region.rdms, models, comparison)  # says which RDM is constant, or shares too few pairs
     orders = None
     if n_permutations:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from fernet_neuro.rsa._folds import (
     draw_folds,
 )
 from fernet_neuro.rsa._regions import draw_counts, split_regions
+from fernet_neuro.rsa._rsatoolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.crossvalidation import infer_flexible
 from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel, fit_model
@@ -108,6 +111,45 @@ def test_scores_are_those_of_folds_written_out(design, splits, comparison):
     for sample in range(2):
         expected = _slowly(design, splits, sample, comparison)
         assert np.abs(found[sample] - expected).max() < 1e-9
+
+
+@pytest.mark.parametrize("comparison", ["pearson", "cosine"])
+def test_scores_in_the_same_folds_are_those_of_rsatoolbox(design, rng, comparison):
+    import_rsatoolbox()
+    from rsatoolbox.inference import crossval
+    from rsatoolbox.model import ModelFixed, ModelSelect, ModelWeighted
+    from rsatoolbox.model.fitter import fit_mock, fit_regress_nn, fit_select
+
+    splits = _split(np.ones((1, N_SUBJECTS)), np.ones((1, N_STIMULI)), rng)
+    parts = _copies(design.models[2], np.arange(N_STIMULI))
+    data = to_rsatoolbox(RDMSet(design.data, parts.stimulus_ids, pd.DataFrame({"subject": np.arange(5)})))
+    ids = parts.stimulus_ids
+    sets: dict[bool, list] = {True: [], False: []}
+    for fold, group in itertools.product(range(2), range(2)):
+        for is_test, chosen in sets.items():
+            stimuli = ids[(splits.stimulus_folds[0] == fold) == is_test].tolist()
+            subjects = np.flatnonzero((splits.subject_folds[0] == group) == is_test).tolist()
+            cut = data.subset("subject", subjects).subset_pattern("stimulus_id", stimuli)
+            chosen.append([cut, stimuli])
+    theirs = crossval(
+        [
+            ModelFixed("fixed", to_rsatoolbox(parts.take([0]))),
+            ModelSelect("selected", to_rsatoolbox(parts)),
+            ModelWeighted("weighted", to_rsatoolbox(parts)),
+        ],
+        data,
+        sets[False],
+        sets[True],
+        method=COMPARISON_NAMES[comparison],
+        fitter=[fit_mock, fit_select, fit_regress_nn],
+        pattern_descriptor="stimulus_id",
+        calc_noise_ceil=False,
+    ).evaluations[0]
+    named = Design(design.models[:3], design.kinds[:3], design.data, design.present, comparison)
+    ours = cross_validate(named, splits).values[0]
+    for group in range(2):
+        expected = theirs[:, group::2].mean(axis=1)
+        assert np.abs(ours[:, splits.subject_folds[0] == group].mean(axis=1) - expected).max() < 1e-8
 
 
 @pytest.mark.parametrize("comparison", ["rho_a", "whitened_cosine"])
@@ -332,7 +374,7 @@ def test_sessions_are_averaged_and_regions_kept_apart(brain):
 def test_one_subject_can_be_generalised_to_new_stimuli_alone():
     parts, brain = _simulate(4, 1.5, n_stimuli=20, n_subjects=3)
     models = {"w": FlexibleModel(parts, "weighted")}
-    with pytest.raises(ValueError, match=r"has 3 subjects; .* need 4\. What remains is"):
+    with pytest.raises(ValueError, match=r"has 3 subjects; .* needs 4\. What remains is"):
         infer_flexible(models, brain)
     options = {"generalise_to": "stimuli", "n_bootstraps": 30, "n_permutations": 0}
     three = infer_flexible(models, brain, **options)
