@@ -9,7 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from fernet_neuro._utils.config import Settings
 from fernet_neuro._utils.validation import check_option
+from fernet_neuro.brain.simulation.settings import SimulationSettings
 from fernet_neuro.experiments.dual_pathway_figures_config import MapSettings
+from fernet_neuro.experiments.stages import check_stage, fill_stage
 from fernet_neuro.stimuli.rendering.factorial import RenderSettings
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.typing import Holdout, ReadOut
@@ -42,8 +44,7 @@ class ProbeSettings(Settings):
 Pathway = Literal["emotion", "non_emotion", "perceptual"]
 #: Names of the two pathways' runs, stores and results.
 CONCEPTUAL, PERCEPTUAL = "conceptual", "perceptual"
-#: Task and default network of each stage.
-_STAGES = {"concepts": ("concepts", "crpn-conceptual"), "perception": ("perception", "crpn-perceptual")}
+_STAGES = ("concepts", "perception")
 
 
 class PathwaysSettings(Settings):
@@ -73,24 +74,49 @@ class PathwaysSettings(Settings):
     @classmethod
     def _fill_task(cls, values: Any, info: Any) -> Any:
         """Give each stage its task, and its network where the recipe names none."""
-        if not isinstance(values, dict):
-            return values
-        task, model = _STAGES[str(info.field_name)]
-        return {"task": task, "model": model, **values}
+        return fill_stage(str(info.field_name), values)
 
     @model_validator(mode="after")
     def _check_stages(self) -> "PathwaysSettings":
-        for stage, (task, _) in _STAGES.items():
+        for stage in _STAGES:
             recipe = getattr(self, stage)
-            if recipe.task != task:
-                raise ValueError(f"{stage}: task must be {task!r}; got {recipe.task!r}.")
-            if recipe.stimuli is not None:
-                raise ValueError(f"{stage}: stimuli are given once, by the recipe's own key `stimuli`.")
-            if "seed" in recipe.model_fields_set and recipe.seed != 0:
-                raise ValueError(f"{stage}: seeds are given once, by the recipe's own key `seeds`.")
+            check_stage(stage, recipe)
             if recipe.list_weight_sources():
                 raise ValueError(f"{stage}: where trunks start is given by `trunks`, by the network's name.")
         return self
+
+
+class BrainSettings(Settings):
+    """A simulated group that looks at some of the probe stimuli, and networks compared with its brains.
+
+    Parameters
+    ----------
+    identities : int
+        People shown: the first of the probe stimuli. They are resampled as blocks, so four or more.
+    expressions : tuple of str or None
+        Expressions shown of each; None for all.
+    networks : tuple of str or None
+        Whose layers are compared with regions; None for all of the recipe. The features of a dual pathway are
+        always among the models.
+    distance : str
+        Between activations, a name in ``rsa.distances.DISTANCES``.
+    comparison : str
+        Between RDMs, a name in ``rsa.compare.COMPARISONS``. By default one that knows that crossnobis
+        distances which share a stimulus vary together, and for which a constant in a layer's distances counts
+        nothing.
+    bootstraps, permutations : int
+    simulation : SimulationSettings
+        The group.
+    """
+
+    identities: int = Field(12, ge=4)
+    expressions: tuple[str, ...] | None = None
+    networks: tuple[str, ...] | None = None
+    distance: str = "correlation"
+    comparison: str = "whitened_pearson"
+    bootstraps: int = Field(1000, ge=10)
+    permutations: int = Field(1000, ge=0)
+    simulation: SimulationSettings = Field(default_factory=SimulationSettings)
 
 
 class TransferSettings(Settings):
@@ -115,6 +141,8 @@ class TransferSettings(Settings):
         Directions of read-out.
     dual_pathway : PathwaysSettings or None
         Also train the two pathways of the dual-pathway network, and read out and map their features.
+    brain : BrainSettings or None
+        Also simulate a group that looks at probe stimuli, and compare its brains with the networks.
     split_seed : int
         Of the division into training and probe identities, of folds and of permutations.
     """
@@ -131,7 +159,14 @@ class TransferSettings(Settings):
         ProbeSettings(target="identity", holdout="expression"),
     )
     dual_pathway: PathwaysSettings | None = None
+    brain: BrainSettings | None = None
     split_seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_brain(self) -> "TransferSettings":
+        for name in (self.brain.networks or ()) if self.brain is not None else ():
+            check_option("brain.networks: network", name, self.networks)
+        return self
 
     @model_validator(mode="after")
     def _check_pathways(self) -> "TransferSettings":

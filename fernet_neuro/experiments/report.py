@@ -16,6 +16,7 @@ from PIL import Image
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro.experiments._brain import brain_tables, describe_brain, has_brain
 from fernet_neuro.experiments._pathways import describe_pathways, has_pathways, pathway_tables
 from fernet_neuro.experiments._tables import (
     describe_stimuli,
@@ -32,6 +33,8 @@ TITLE = "What does a network that knows who you are know about what you feel?"
 _FIGURE_ORDER = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
 #: Figures that stand with the dual pathway's tables where there are any.
 _PATHWAY_FIGURES = ("crpn-fig2",)
+#: And figures that stand with the simulated group's.
+_BRAIN_FIGURES = ("rsa-layer-roi",)
 #: Pictures narrower than this (in pixels at 300 dpi) are not stretched over the page.
 _WIDE_PX = 1800
 
@@ -55,7 +58,7 @@ def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
     ----------
     folder : path
         Results folder with ``probes/`` and, where there are, ``figures/``, ``stimuli/``, ``runs/``,
-        ``pathways/`` with ``evaluation/``, and ``recipe.yaml``.
+        ``pathways/`` with ``evaluation/``, ``brain/`` with ``rsa/``, and ``recipe.yaml``.
     title : str
         Heading of the page.
 
@@ -67,9 +70,10 @@ def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
     place = Path(folder)
     sections = [
         _headline_section(place),
-        show_figures(place, leave_out=_PATHWAY_FIGURES if has_pathways(place) else ()),
+        show_figures(place, leave_out=_list_placed(place)),
         _table_section(place),
         _pathways_section(place),
+        _brain_section(place),
         show_material(place),
         show_settings(place),
     ]
@@ -208,6 +212,24 @@ def _pathways_section(folder: Path) -> Section:
         figures = [_figure(path) for path in pictures if path.is_file()]
         body = [describe_pathways(folder), *figures, pathway_tables(folder)]
     return Section("pathways", "The dual pathway: emotion and non-emotion features", "\n".join(body))
+
+
+def _brain_section(folder: Path) -> Section:
+    """Return what came out of the simulated group; empty where it was not asked for."""
+    body = []
+    if has_brain(folder):
+        pictures = [folder / "figures" / f"{name}.png" for name in _BRAIN_FIGURES]
+        figures = [_figure(path) for path in pictures if path.is_file()]
+        body = [describe_brain(folder), *figures, brain_tables(folder)]
+    return Section("brain", "Networks against a simulated brain", "\n".join(body))
+
+
+def _list_placed(folder: Path) -> list[str]:
+    """Return the figures that stand in a section of their own."""
+    return [
+        *(_PATHWAY_FIGURES if has_pathways(folder) else ()),
+        *(_BRAIN_FIGURES if has_brain(folder) else ()),
+    ]
 
 
 def show_material(folder: Path) -> Section:

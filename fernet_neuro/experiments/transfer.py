@@ -11,6 +11,7 @@ from fernet_neuro.experiments.config import TransferSettings
 from fernet_neuro.experiments.dual_pathway_figures_parts import Work
 from fernet_neuro.experiments.report import write_report
 from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.experiments.transfer_brain import check_brain, run_brain
 from fernet_neuro.experiments.transfer_parts import extract_stores, probe_network
 from fernet_neuro.experiments.transfer_pathways import check_pathways, run_pathways
 from fernet_neuro.figures.registry import build_figure
@@ -18,9 +19,10 @@ from fernet_neuro.stimuli.splits import check_disjoint, split_table
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
-#: What the results of this experiment can show, and what those of a dual pathway can.
+#: What the results of this experiment can show, and what those of a dual pathway and of brains can.
 _FIGURES = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
 _PATHWAY_FIGURES = ("crpn-fig2",)
+_BRAIN_FIGURES = ("rsa-layer-roi",)
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +43,8 @@ def run_transfer(
     settings : TransferSettings
         The recipe; kept as ``recipe.yaml``.
     out : path
-        Results folder: ``stimuli/ runs/ stores/ probes/ figures/ index.html``, and with a dual pathway
-        ``evaluation/ pathways/ maps/``.
+        Results folder: ``stimuli/ runs/ stores/ probes/ figures/ index.html``, with a dual pathway
+        ``evaluation/ pathways/ maps/``, and with brains ``brain/ rsa/``.
     resume : bool
         Go on in a folder that the same recipe began; finished stages are not run again.
 
@@ -52,31 +54,44 @@ def run_transfer(
         If `out` holds something and `resume` is off, or was begun with another recipe.
     StimulusError
         If an identity is in both the training and the probe stimuli, or the dual pathway cannot be judged on
-        the latter.
+        the latter, or they are not what a group is to look at.
     ValueError
-        If the dual pathway cannot be built.
+        If the dual pathway cannot be built, or the group not be simulated.
     """
     folder = Path(out)
     claim_folder(folder, settings, resume)
     work = Work(folder, n_jobs, verbose, device)
-    logger.info("1/7 stimuli")
+    logger.info("1/8 stimuli")
     train, probe = _prepare_stimuli(settings, folder, n_jobs, verbose)
     if settings.dual_pathway is not None:
         check_pathways(settings.dual_pathway, train, probe)
-    logger.info("2/7 training: %s", ", ".join(settings.networks))
+    if settings.brain is not None:
+        check_brain(settings.brain, probe)
+    logger.info("2/8 training: %s", ", ".join(settings.networks))
     _train_networks(settings, work, train)
-    logger.info("3/7 activations")
+    logger.info("3/8 activations")
     _extract_stores(settings, work, probe)
-    logger.info("4/7 read-outs")
+    logger.info("4/8 read-outs")
     _probe_networks(settings, work)
-    logger.info("5/7 dual pathway" if settings.dual_pathway else "5/7 dual pathway: not asked for")
+    logger.info("5/8 dual pathway" if settings.dual_pathway else "5/8 dual pathway: not asked for")
     if settings.dual_pathway is not None:
         run_pathways(settings, work, train, probe)
-    logger.info("6/7 figures")
-    for name in (*_FIGURES, *(_PATHWAY_FIGURES if settings.dual_pathway else ())):
+    logger.info("6/8 brains" if settings.brain else "6/8 brains: not asked for")
+    if settings.brain is not None:
+        run_brain(settings, work, probe)
+    logger.info("7/8 figures")
+    for name in _list_figures(settings):
         build_figure(name, folder, folder / "figures")
-    logger.info("7/7 page")
+    logger.info("8/8 page")
     return write_report(folder)
+
+
+def _list_figures(settings: TransferSettings) -> list[str]:
+    return [
+        *_FIGURES,
+        *(_PATHWAY_FIGURES if settings.dual_pathway else ()),
+        *(_BRAIN_FIGURES if settings.brain else ()),
+    ]
 
 
 def _prepare_stimuli(

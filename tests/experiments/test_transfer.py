@@ -27,6 +27,7 @@ SMALL = (
     "probes=[{target: expression, holdout: identity, permutations: 19, n_folds: 2},"
     " {target: identity, holdout: expression, permutations: 19}]",
     "dual_pathway=null",
+    "brain=null",
 )
 
 

@@ -13,7 +13,7 @@ from fernet_neuro.brain.simulation.settings import SimulationSettings
 #: Mean signal inside the head: whole numbers resolve a hundredth of a per cent of it.
 BASELINE = 10_000
 #: Free space around the regions, mm.
-_MARGIN = 10.0
+_MARGIN = 6.0
 #: An ellipsoid about as large as the brain in MNI space: centre and half axes, mm.
 _HEAD_CENTRE, _HEAD_AXES = (0.0, -18.0, 10.0), (74.0, 92.0, 72.0)
 #: Full width at half maximum of a Gaussian of standard deviation 1.
