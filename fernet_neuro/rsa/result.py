@@ -5,6 +5,7 @@ What belongs here: labelled tables, reading and writing; nothing is computed and
 
 import json
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -234,7 +235,7 @@ def _as_typed(frame: pd.DataFrame, columns: dict[str, type], is_filled: bool, na
         raise ValueError(f"{name} has no column {format_options(absent)}")
     if is_filled and frame.empty:
         raise ValueError(f"{name} has no rows")
-    others = [column for column in frame if column not in columns]
+    others = [str(column) for column in frame if column not in columns]
     order = list(columns)
     place = order.index("model") + 1 if others and "model" in order else len(order)
     order[place:place] = others
@@ -259,8 +260,8 @@ def _read(path: Path, columns: dict[str, type], is_filled: bool) -> pd.DataFrame
         raise ValueError(f"{path.name}: {error}") from None
 
 
-def _plain_row(row: dict[str, Any]) -> dict[str, Any]:
+def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        str(name): None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()
     }
