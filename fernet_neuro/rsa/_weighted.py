@@ -153,16 +153,18 @@ def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 def _multiply(ready: np.ndarray, multiplicities: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Return the weighted inner products (n_samples, n_rdms, n_rdms)."""
-    n_rdms = len(ready)
+    n_rdms, n_samples = len(ready), len(multiplicities)
     left, right = np.triu_indices(n_rdms)
+    flat = np.zeros((n_samples, len(left)))
+    counts = multiplicities.astype(float)
+    rows, columns = (index[present] for index in np.triu_indices(counts.shape[1], 1))
     kept = ready[:, present]
-    products = kept[left] * kept[right]
-    flat = np.empty((len(multiplicities), len(left)))
-    step = max(1, _AT_ONCE // max(1, kept.shape[1]))
-    for start in range(0, len(multiplicities), step):
-        rows = slice(start, start + step)
-        flat[rows] = weigh_pairs(multiplicities[rows], present) @ products.T
-    grams = np.empty((len(multiplicities), n_rdms, n_rdms))
+    step = max(1, _AT_ONCE // (n_samples + len(left)))
+    for start in range(0, len(rows), step):
+        pairs = slice(start, start + step)
+        part = kept[:, pairs]
+        flat += (counts[:, rows[pairs]] * counts[:, columns[pairs]]) @ (part[left] * part[right]).T
+    grams = np.empty((n_samples, n_rdms, n_rdms))
     grams[:, left, right] = flat
     grams[:, right, left] = flat
     return grams
