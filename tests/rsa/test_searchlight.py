@@ -244,7 +244,7 @@ def test_arguments_that_do_not_go_together_are_refused(patterns, models, near, l
         ({"distance": "crossnobis", "noise": np.ones((3, 3))}, r"got \(3, 3\)"),
         ({"distance": "crossnobis", "noise": {"A": np.eye(N_VOXELS)}}, "no noise covariance for run '[BC]'"),
         ({"distance": "crossnobis", "residuals": patterns[:, 1:]}, r"\(n_samples, 60\); got"),
-        ({"distance": "corelation"}, "Did you mean 'correlation'"),
+        ({"distance": "correlations"}, "Did you mean 'correlation'"),
         ({"comparison": "spearmen"}, "Did you mean 'spearman'"),
     ):
         with pytest.raises(ValueError, match=message):
