@@ -122,11 +122,13 @@ class SurfaceGrid:
         return np.concatenate([part.ravel() for part in parts])
 
     def _load(self, name: str) -> "SurfaceImage":
-        from nilearn.surface import PolyData, SurfaceImage
+        from nilearn.surface import PolyData, SurfaceImage, load_surf_data
 
         files = _split(name)
         try:
-            data = PolyData(**files, dtype=np.float64)
+            data = PolyData(
+                **{side: np.asarray(load_surf_data(file), dtype=float) for side, file in files.items()}
+            )
         except Exception as error:  # nibabel and the XML parser below it raise many kinds
             raise StoreError(
                 f"surface files {name} cannot be read: {' '.join(str(error).split())}"
