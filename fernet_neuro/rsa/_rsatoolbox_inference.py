@@ -43,7 +43,7 @@ def evaluate_with_rsatoolbox(
         )
         for factors in wanted
     }
-    sides = (to_rsatoolbox(subjects), to_rsatoolbox(models))
+    sides = (_convert(subjects), _convert(models))
     samples = track(range(resamples.n_bootstraps), "rsatoolbox", verbose=verbose)
     for sample in samples:
         for factors, found in values.items():
@@ -60,7 +60,7 @@ def evaluate_data_with_rsatoolbox(
 ) -> tuple[np.ndarray, float, float]:
     """Return the comparisons (n_subjects, n_models) of the data themselves, and both noise ceilings."""
     method = COMPARISON_NAMES[comparison]
-    sides = (to_rsatoolbox(subjects), to_rsatoolbox(models))
+    sides = (_convert(subjects), _convert(models))
     scores = import_rsatoolbox().rdm.compare(*sides, method)
     _, lower, upper = _evaluate(*sides, None, None, method)
     return scores, lower, upper
@@ -85,6 +85,11 @@ def _evaluate(
         warnings.filterwarnings("ignore", message="Noise ceiling for tau")
         lower, upper = module.inference.boot_noise_ceiling(subjects, method=method, rdm_descriptor="index")
     return scores, float(lower), float(upper)
+
+
+def _convert(rdms: RDMSet) -> Any:
+    # Without the table: a column of it that is called "index" would take the place of rsatoolbox's own.
+    return to_rsatoolbox(RDMSet(rdms.dissimilarities, rdms.stimulus_ids))
 
 
 def _repeat(counts: np.ndarray) -> np.ndarray:

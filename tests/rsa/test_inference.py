@@ -112,6 +112,14 @@ def test_both_engines_give_one_result(guesses, region, comparison):
         assert len(left.columns) >= 1
 
 
+def test_a_column_called_index_does_not_mislead_rsatoolbox(guesses, region):
+    numbered = RDMSet(region.dissimilarities, region.stimulus_ids, region.table.assign(index=[7, 7, 2, 0, 1]))
+    few = {"n_bootstraps": 10, "n_permutations": 0, "comparison": "cosine"}
+    own, other = (infer_rsa(guesses, numbered, engine=engine, **few) for engine in ("own", "rsatoolbox"))
+    ceilings = own.ceilings.drop(columns="roi")
+    np.testing.assert_allclose(ceilings, other.ceilings.drop(columns="roi"), rtol=0, atol=1e-10)
+
+
 def test_every_region_is_judged_by_its_own_subjects(guesses, data):
     result = infer_rsa(guesses, data, **FEW)
     assert result.rois == ["FFA", "EVC"]
