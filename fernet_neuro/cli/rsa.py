@@ -59,6 +59,9 @@ def rsa(
     partition: list[str] = typer.Option(
         [], metavar="MODEL", help="Split explained variance between these models; repeat."
     ),
+    over_seeds: bool = typer.Option(
+        False, "--over-seeds", help="The stores are one network trained with different seeds."
+    ),
     identity_blocks: str | None = typer.Option(
         None, metavar="COLUMN", help="Stimuli with one value of this column are resampled together."
     ),
@@ -102,13 +105,15 @@ def rsa(
     from fernet_neuro.stimuli.table import StimulusTable
 
     check_folder(out, overwrite=overwrite)
-    settings = RSASettings(comparison, generalise_to, fit, bootstrap, permutations, level, engine, seed)
+    settings = RSASettings(
+        comparison, generalise_to, fit, bootstrap, permutations, level, engine, seed, over_seeds
+    )
     table = None if stimuli is None else StimulusTable.read(stimuli)
     choice = ModelChoice(
         layers=layer, all_layers=all_layers, distance=distance, factors=factor, pixels=pixels, gabor=gabor,
         variable=models_variable,
     )  # fmt: skip
-    model_rdms, known = read_models(models, choice, table, align=align)
+    model_rdms, known = read_models(models, choice, table, align=align, over_seeds=over_seeds)
     brain_rdms = read_brain_for(
         brain, model_rdms, distance=brain_distance, subject_column=subject_column, rois=roi,
         variable=variable, table=table,

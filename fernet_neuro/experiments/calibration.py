@@ -183,8 +183,10 @@ def make_null_brain(
 def _choose_nulls(analysis: RSAFolder) -> list[str]:
     """Return the nulls whose claims the analysis makes."""
     reported = [null for null, claims in NULLS.items() if _is_reported(analysis.result, claims)]
-    # A fitted model that is true pays for its fit: below the ceiling, and rightly so.
-    return [null for null in reported if null != "true model" or analysis.settings.fit == "fixed"]
+    # A fitted model that is true pays for its fit, and a mean over seeds for the others: below the ceiling,
+    # and rightly so.
+    is_plain = analysis.settings.fit == "fixed" and not analysis.settings.over_seeds
+    return [null for null in reported if null != "true model" or is_plain]
 
 
 def _is_reported(result: RSAResult, claims: tuple[tuple[str, str, bool], ...]) -> bool:
@@ -288,6 +290,8 @@ def _list_notes(analysis: RSAFolder, n_datasets: int) -> list[str]:
         )
     if "cosine" in analysis.settings.comparison:
         notes.append("each RDM's mean is taken off: without an effect distances are zero, as of crossnobis.")
+    if analysis.settings.over_seeds:
+        notes.append("tests against the ceiling are not calibrated: no single seed is the mean over seeds.")
     if analysis.settings.fit != "fixed":
         notes.append("tests against the ceiling are not calibrated: a fitted model pays for its fit.")
     return notes

@@ -23,6 +23,7 @@ from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel
 from fernet_neuro.rsa.partition_inference import infer_partition
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.rsa.seeds import infer_seeds
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -50,11 +51,14 @@ class RSASettings:
         Of intervals.
     engine : {"own", "rsatoolbox"}, default="own"
     seed : int, default=0
+    over_seeds : bool, default=False
+        Whether RDMs of one ``model`` are training seeds (column ``seed``) of it, over which estimates are
+        means and which every interval takes into account.
 
     Raises
     ------
     ValueError
-        If the fit is not known, or is to be done by rsatoolbox.
+        If the fit is not known, or it or seeds are to be done by rsatoolbox or together.
     """
 
     comparison: str = "rho_a"
@@ -65,11 +69,14 @@ class RSASettings:
     level: float = 0.95
     engine: str = "own"
     seed: int = 0
+    over_seeds: bool = False
 
     def __post_init__(self) -> None:
         check_option("fit", self.fit, MODEL_KINDS)
         if self.fit != "fixed" and self.engine != "own":
             raise ValueError(f"fit={self.fit!r} is for engine='own'; got engine={self.engine!r}.")
+        if self.over_seeds and (self.fit, self.engine) != ("fixed", "own"):
+            raise ValueError("training seeds are for fixed models and engine='own'.")
 
     @classmethod
     def from_summary(cls, settings: dict[str, Any]) -> "RSASettings":
@@ -172,6 +179,8 @@ def run_rsa(
         If an RDM is constant, a region has too few subjects for what is asked, or an option is not known.
     """
     chosen = settings or RSASettings()
+    if partition and chosen.over_seeds:
+        raise ValueError("shares of variance are of single models, not of means over training seeds.")
     for name in partition:
         check_option("partition", name, models.names)
     result = infer_models(models, brain, chosen, blocks=blocks, n_jobs=n_jobs, verbose=verbose)
@@ -219,6 +228,8 @@ def infer_models(
         "n_permutations": settings.n_permutations,
         "verbose": verbose,
     }
+    if settings.over_seeds:
+        return infer_seeds(models, brain, by=["model"], n_jobs=n_jobs, **options)
     if settings.fit == "fixed":
         return infer_rsa(models, brain, engine=settings.engine, n_jobs=n_jobs, **options)
     return infer_flexible(group_models(models, settings.fit), brain, **options)

@@ -68,7 +68,12 @@ class ModelChoice:
 
 
 def read_models(
-    sources: Sequence[str], choice: ModelChoice, table: StimulusTable | None = None, *, align: bool = False
+    sources: Sequence[str],
+    choice: ModelChoice,
+    table: StimulusTable | None = None,
+    *,
+    align: bool = False,
+    over_seeds: bool = False,
 ) -> tuple[RDMSet, StimulusTable | None]:
     """Read models from several sources, and return them with the stimulus table that is known.
 
@@ -84,12 +89,15 @@ def read_models(
         Names the stimuli of RDM files that name none, in their order.
     align : bool, default=False
         Whether sources of different stimuli are cut to those that all have, in the order of the first.
+    over_seeds : bool, default=False
+        Whether the stores are one network, trained with different seeds: layers of one name are then one
+        model, and the table gets a column ``seed``, empty for all other models.
 
     Returns
     -------
     models : RDMSet
-        Its table has a column ``model`` with unique names, ``source`` where there are several sources, and
-        the further columns that the sources have.
+        Its table has a column ``model`` with unique names (but for seeds), ``source`` where there are several
+        sources, and the further columns that the sources have.
     table : StimulusTable or None
         `table`, or that of the sources.
 
@@ -102,7 +110,7 @@ def read_models(
     AlignmentError
         If sources are of different stimuli or order and `align` is off.
     ValueError
-        If there is nothing to take from a source, or nothing that an option could mean.
+        If there is nothing to take from a source, nothing that an option could mean, or one seed only.
     """
     if not sources:
         raise ValueError("name the models: RDM files, activation stores or stimulus tables (--models).")
@@ -126,7 +134,10 @@ def read_models(
         parts.append((label, _build_from_table(origin, choice)))
     labels = _label_sources([source for source, _ in parts])
     sets = [rdms for _, rdms in parts]
-    return concat_models(align_all(sets, labels) if align else sets, labels), table or origin
+    models = concat_models(align_all(sets, labels) if align else sets, labels)
+    if over_seeds:
+        models = _join_seeds(models, _label_sources(list(stores)))
+    return models, table or origin
 
 
 def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
@@ -159,6 +170,17 @@ def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
     if len(repeated):
         raise ValueError(f"two models are called {repeated.iloc[0]!r}; name each source once.")
     return models
+
+
+def _join_seeds(models: RDMSet, stores: Sequence[str]) -> RDMSet:
+    """Return models in which the layers of all stores go by their own name, with the store as their seed."""
+    if len(stores) < 2:
+        raise ValueError(f"training seeds need two or more stores, one of each; got {len(stores)}.")
+    frame = models.table.copy()
+    is_seed = frame["source"].isin(stores)
+    frame["model"] = frame["layer"].where(is_seed, frame["model"])
+    frame.insert(1, "seed", frame["source"].where(is_seed, ""))
+    return with_table(models, frame)
 
 
 def _is_store(source: Path) -> bool:

@@ -10,6 +10,7 @@ from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.cli.app import main
 from fernet_neuro.experiments.rsa import RSAFolder
+from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference import infer_rsa
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
@@ -129,6 +130,35 @@ def test_layers_of_a_store_meet_patterns_of_brains_with_identities_as_blocks(run
     assert "peak: layer2" in text or "no interval for the peak layer" in text
 
 
+def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tmp_path, rng):
+    shared = rng.normal(size=(24, 31))
+    for seed in range(3):
+        values = (shared + rng.normal(size=shared.shape)).astype(np.float32)
+        layer = Activations(values, noise_table.stimulus_ids, "fc")
+        write_store(tmp_path / f"seed{seed}", noise_table, [layer])
+    scans = RDMSet.from_squares(
+        np.array([1 - np.corrcoef(shared + rng.normal(size=shared.shape)) for _ in range(5)]).round(12),
+        noise_table.stimulus_ids,
+        pd.DataFrame({"subject": list("abcde")}),
+    )
+    scans.save(tmp_path / "brain.npz")
+    sources = [word for seed in range(3) for word in ("--models", tmp_path / f"seed{seed}")]
+    arguments = (*sources, "--layer", "fc", "--pixels", "--brain", tmp_path / "brain.npz", *FAST, "--out")
+    code, _, err = run(*arguments, tmp_path / "out", "--over-seeds", "--generalise-to", "subjects")
+    assert code == 0, err
+    kept = RSAFolder.load(tmp_path / "out")
+    frame = kept.result.estimates
+    assert frame["model"].tolist() == ["fc", "pixels"]
+    assert frame["n_seeds"].tolist() == ["3", "0"]
+    alone = compare_rdms(kept.models.take([0, 1, 2]), kept.brain, "rho_a").values.mean()
+    assert abs(frame["estimate"].iloc[0] - alone) < 1e-12
+    assert kept.settings.over_seeds
+    code, _, err = run(*arguments, tmp_path / "one", "--over-seeds", "--partition", "fc")
+    assert (code, "means over training seeds" in err) == (2, True)
+    assert run(*arguments, tmp_path / "apart", "--generalise-to", "subjects")[0] == 0
+    assert RSAResult.load(tmp_path / "apart").models == ["seed0/fc", "seed1/fc", "seed2/fc", "pixels"]
+
+
 def test_a_fitted_model_stands_beside_its_parts(run, group):
     folder, _, _ = group
     code, text, err = run(
@@ -185,6 +215,8 @@ def test_one_subject_leaves_inference_over_stimuli(run, group):
         (("--partition", "shapes"), "partition='shapes' is not known"),
         (("--fit", "linear"), "fit='linear' is not known"),
         (("--fit", "weighted", "--engine", "rsatoolbox"), "is for engine='own'"),
+        (("--over-seeds",), "training seeds need two or more stores"),
+        (("--over-seeds", "--fit", "weighted"), "are for fixed models"),
         (("--engine", "rsatools"), "engine='rsatools' is not known"),
         (("--generalise-to", "subject"), "generalise_to='subject' is not known"),
         (("--layer", "fc"), "--layer goes with an activation store"),
