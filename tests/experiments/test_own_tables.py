@@ -246,16 +246,28 @@ def test_a_folder_that_an_earlier_release_began_is_taken(table2, tmp_path):
 
 
 @pytest.mark.realdata
-def test_photographs_of_smiles_test_trained_arms(table2, data_root, tmp_path):
+def test_photographs_of_smiles_and_other_rendered_faces_test_trained_arms(table2, data_root, tmp_path):
     copy = shutil.copytree(table2, tmp_path / "copy")
-    london = data_root / "london_faces"
-    table = read_folder(london / "images_256", csv=london / "london_faces.csv").table
-    path = table.write(tmp_path / "london.csv")
-    tests = {**read_recipe(copy).model_dump(mode="json")["tests"]}
-    tests["london"] = {"stimuli": str(path), "map": {"smiling": "happiness"}}
+    before = list_times(copy, "runs/*/*/model/*")
+    london, ict = data_root / "london_faces", data_root / "ict_faces" / "factorial_12x7"
+    read_folder(london / "images_256", csv=london / "london_faces.csv").table.write(tmp_path / "london.csv")
+    read_folder(ict, pattern="{identity}_{expression}").table.write(tmp_path / "ict.csv")
+    added = {
+        "london": {"stimuli": str(tmp_path / "london.csv"), "map": {"smiling": "happiness"}},
+        "ict": {
+            "stimuli": str(tmp_path / "ict.csv"),
+            "map": {"happy": "happiness"},
+            "only_known": True,
+        },
+    }
+    tests = {**read_recipe(copy).model_dump(mode="json")["tests"], **added}
     run_dual_pathway(read_recipe(copy, tests=tests), copy, resume=True, device="cpu")
+    assert list_times(copy, "runs/*/*/model/*") == before
     text = (copy / "table.md").read_text()
     assert "london: 140 images show 2 of 3 classes; means over classes are over these" in text
+    summary = pd.read_csv(copy / "summary.csv").drop_duplicates("test").set_index("test")
+    assert summary.loc["ict", ["n", "n_classes_shown"]].tolist() == [12 * 3, 3]
+    assert "ict: rows whose label is no class are left out" in text
 
 
 #: Makes the figures' networks small.
