@@ -390,3 +390,24 @@ def test_participants_side_by_side_give_the_same_files(run, bids, masks, tmp_pat
     assert run(*options, "--out", tmp_path / "one")[0] == 0
     assert run(*options, "--jobs", "2", "--out", tmp_path / "two")[0] == 0
     assert read_patterns(tmp_path / "one") == read_patterns(tmp_path / "two")
+
+
+def test_sessions_have_patterns_of_their_own(run, bids, masks, tmp_path):
+    for path in sorted((bids[0] / "sub-02" / "func").iterdir()):
+        visit = "a" if "_run-1_" in path.name or "_run-2_" in path.name else "b"
+        target = (
+            bids[0]
+            / "sub-02"
+            / f"ses-{visit}"
+            / "func"
+            / path.name.replace("sub-02_", f"sub-02_ses-{visit}_")
+        )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    out = tmp_path / "out"
+    code, text, err = run("patterns", bids[0], "--raw", "--subject", "02", "--roi", masks[0], "--out", out)
+    assert code == 0, err
+    assert "02 a        FFA" in text
+    found = read_patterns(out, rois=["FFA"])
+    assert [(item.session, item.run_names) for item in found] == [("a", ["1", "2"]), ("b", ["3"])]
+    assert (out / "sub-02" / "ses-b" / "func" / "sub-02_ses-b_task-faces_roi-FFA_patterns.npz").is_file()

@@ -3,13 +3,16 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fernet_neuro.brain.derivatives import read_patterns
 from fernet_neuro.brain.split_half import compute_split_half
 from fernet_neuro.cli.app import main
 from fernet_neuro.probes.decoding import decode_patterns
+from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.distances import compute_rdms
+from fernet_neuro.rsa.rdms import RDMSet
 
 pytestmark = pytest.mark.realdata
 
@@ -85,3 +88,23 @@ def test_all_pairs_of_categories_differ(rdm):
     off = ~np.eye(8, dtype=bool)
     means = {name: square[place(name)][off[place(name)]].mean() for name in rdm.stimulus_ids}
     assert max(means, key=means.get) == "house"
+
+
+def test_rdms_of_odd_and_even_runs_agree(patterns):
+    halves = [
+        compute_rdms(
+            part.values, distance="crossnobis", stimulus_ids=part.stimulus_ids, runs=part.runs,
+            precision=part.compute_precision(),
+        ).align_to(patterns.stimuli).dissimilarities[0]
+        for part in (patterns.select(runs=patterns.run_names[start::2]) for start in (0, 1))
+    ]  # fmt: skip
+    assert round(np.corrcoef(*halves)[0, 1], 2) == 0.92
+
+
+def test_the_model_of_houses_comes_first(rdm):
+    ids = rdm.stimulus_ids
+    labels = {"house": ids == "house", "face": ids == "face", "animate": np.isin(ids, ["face", "cat"])}
+    squares = np.stack([(column[:, None] != column).astype(float) for column in labels.values()])
+    models = RDMSet.from_squares(squares, ids, pd.DataFrame({"model": list(labels)}))
+    found = compare_rdms(models, rdm, "rho_a").values[:, 0]
+    assert found.round(2).tolist() == [0.56, 0.20, 0.17]
