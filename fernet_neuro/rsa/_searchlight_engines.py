@@ -7,7 +7,7 @@ others are computed as `distances.compute_rdms` does, one neighbourhood at a tim
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -116,19 +116,33 @@ class SumEngine:
 
 
 @dataclass(frozen=True, eq=False)
+class MeanPatterns(LabelledPatterns):
+    """One row per stimulus and run, run by run and stimuli in order: nothing is left to average."""
+
+    @cached_property
+    def stimulus_means(self) -> np.ndarray:
+        """One pattern per stimulus: the mean over runs."""
+        return self.values.reshape(-1, len(self.stimulus_ids), self.n_channels).mean(axis=0)
+
+    def run_means(self) -> list[np.ndarray]:
+        """Return one array (n_stimuli, n_channels) per run: the rows as they are."""
+        return list(self.values.reshape(-1, len(self.stimulus_ids), self.n_channels))
+
+
+@dataclass(frozen=True, eq=False)
 class PlainEngine:
     """Any distance, one neighbourhood after the other: those with a noise precision of several voxels.
 
     Parameters
     ----------
-    patterns : LabelledPatterns
-        With as few rows as the distance allows, stimuli in the models' order.
+    patterns : MeanPatterns
+        Stimuli in the models' order.
     distance : str
     find_precision : callable
         The precision of the voxels of a neighbourhood, or None.
     """
 
-    patterns: LabelledPatterns
+    patterns: MeanPatterns
     distance: str
     find_precision: Callable[[np.ndarray], Precision | None]
     bytes_per_voxel: int = 0

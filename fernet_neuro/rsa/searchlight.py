@@ -121,7 +121,7 @@ def search_patterns(
         covariance, of which the block of each neighbourhood is inverted.
     residuals : ndarray of shape (n_samples, n_voxels) or None
         Instead: residuals of the model that gave the patterns. Each neighbourhood's covariance is estimated
-        by `noise_method` and inverted, about a hundred times the work.
+        by `noise_method` and inverted, about fifty times the work.
     noise_method : str, default="shrinkage_eye"
         A name in `brain.noise.COVARIANCES`, for `residuals`.
     n_jobs : int, default=1
@@ -336,16 +336,18 @@ def _average(labelled: LabelledPatterns) -> np.ndarray:
     return labelled.stimulus_means
 
 
-def _reduce(labelled: LabelledPatterns, keep_runs: bool) -> LabelledPatterns:
+def _reduce(labelled: LabelledPatterns, keep_runs: bool) -> engines.MeanPatterns:
     """Return one row per stimulus, and run where they count, in order."""
     n_stimuli = len(labelled.stimulus_ids)
     values = np.concatenate(labelled.run_means()) if keep_runs else _average(labelled)
     n_runs = len(values) // n_stimuli
-    return replace(
-        labelled,
-        values=values,
-        stimulus_of=np.tile(np.arange(n_stimuli), n_runs),
-        run_of=np.repeat(np.arange(n_runs), n_stimuli),
+    return engines.MeanPatterns(
+        values,
+        labelled.stimulus_ids,
+        np.tile(np.arange(n_stimuli), n_runs),
+        labelled.runs,
+        np.repeat(np.arange(n_runs), n_stimuli),
+        labelled.name,
     )
 
 
