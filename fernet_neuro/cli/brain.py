@@ -7,7 +7,14 @@ from types import ModuleType
 
 import typer
 
-from fernet_neuro.cli import _brain_decode, _brain_fetch, _brain_patterns, _brain_searchlight, _brain_simulate
+from fernet_neuro.cli import (
+    _brain_decode,
+    _brain_fetch,
+    _brain_patterns,
+    _brain_searchlight,
+    _brain_shares,
+    _brain_simulate,
+)
 
 #: Modules with a command each, in the order of the help.
 _COMMANDS: tuple[ModuleType, ...] = (
@@ -15,6 +22,7 @@ _COMMANDS: tuple[ModuleType, ...] = (
     _brain_decode,
     _brain_searchlight,
     _brain_simulate,
+    _brain_shares,
     _brain_fetch,
 )
 

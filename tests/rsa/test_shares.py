@@ -1,13 +1,20 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 from scipy.spatial.distance import pdist
+from typer.testing import CliRunner
 
-from fernet_neuro.exceptions import AlignmentError
+from fernet_neuro.brain.patterns import BrainPatterns
+from fernet_neuro.cli.app import app
+from fernet_neuro.exceptions import AlignmentError, FernetError
+from fernet_neuro.rsa.model_rdms import build_factor_rdm
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.shares import COLUMNS, estimate_shares
 from fernet_neuro.stats.resampling import clopper_pearson
+from fernet_neuro.stimuli.table import StimulusTable
 
 IDS = [f"s{number:02d}" for number in range(12)]
 N_SUBJECTS = 7
@@ -127,3 +134,43 @@ def test_what_cannot_be_told_apart_is_refused(factors):
     few = IDS[:3]
     with pytest.raises(ValueError, match="3 pairs of stimuli are present in all RDMs; 3 factors need more"):
         estimate_shares(brain.align_to(few), factors.align_to(few))
+
+
+def run_command(*words: object):
+    result = CliRunner().invoke(app, ["brain", "shares", *map(str, words)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_the_command_reads_patterns_or_rdms_in_any_order_of_stimuli(tmp_path, rng):
+    rows = [
+        {"stimulus_id": name, "path": f"{name}.png", "identity": f"id{at % 4}", "expression": f"face{at % 3}"}
+        for at, name in enumerate(IDS)
+    ]
+    table = StimulusTable.from_frame(pd.DataFrame(rows))
+    table.write(tmp_path / "faces.csv")
+    projection = {name: rng.normal(size=(4, 300)) for name in ("01", "02")}
+    for subject, weights in projection.items():
+        order = np.concatenate([rng.permutation(12) for _ in range(2)])
+        values = weights[order % 4] + 0.1 * rng.normal(size=(24, 300))
+        ids, runs = [IDS[at] for at in order], ["1"] * 12 + ["2"] * 12
+        item = BrainPatterns(values, ids, runs, "FFA", subject)
+        item.save(tmp_path / "patterns" / f"sub-{subject}_roi-FFA_patterns.npz")
+    words = ("--stimuli", tmp_path / "faces.csv", "--factor", "identity", "--factor", "expression", "--json")
+    said = json.loads(run_command(tmp_path / "patterns", *words, "--out", tmp_path / "s.csv").stdout)
+    assert [row["factor"] for row in said] == ["identity", "expression"]
+    assert said[0]["share"] == pytest.approx(1, abs=0.05)
+    assert pd.read_csv(tmp_path / "s.csv")["share"].tolist() == [row["share"] for row in said]
+    exact = build_factor_rdm(table, "identity").dissimilarities
+    labels = pd.DataFrame({"subject": ["01", "02"]})
+    RDMSet(np.vstack([exact, exact]), IDS, labels).align_to(IDS[::-1]).save(tmp_path / "brain.npz")
+    said = json.loads(run_command(tmp_path / "brain.npz", *words).stdout)
+    assert [row["share"] for row in said] == pytest.approx([1.0, 0.0])
+    with pytest.raises(ValueError, match="already there; add --overwrite"):
+        run_command(tmp_path / "brain.npz", *words, "--out", tmp_path / "s.csv")
+    with pytest.raises(ValueError, match=r"must end in \.csv"):
+        run_command(tmp_path / "brain.npz", *words, "--out", tmp_path / "s.txt")
+    with pytest.raises(FernetError, match="holds no patterns"):
+        (tmp_path / "empty").mkdir()
+        run_command(tmp_path / "empty", *words)
