@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_option, check_range
@@ -35,6 +36,8 @@ PEAK_COLUMNS: dict[str, type] = {
     "p_value": float,
     "is_significant": bool,
 }
+#: Permutations that one process draws at a time, each batch with a seed of its own.
+_BATCH = 500
 #: Statistics that agree to this share are equal: sums in another order differ in their last digits.
 _TIE = 1e-9
 
@@ -105,7 +108,7 @@ def infer_group(
         The test is refused where no p-value can reach it.
     seed : int, default=0
     n_jobs : int, default=1
-        Processes that share the permutations; the draws depend on their number.
+        Processes that share the permutations; the draws do not depend on it.
 
     Raises
     ------
@@ -131,9 +134,13 @@ def infer_group(
     check_range("cluster_p", cluster_p, 0, 0.5)
     values = _check_maps(maps, mask)
     smallest = check_smallest_p(len(values), n_permutations, level)
-    found = _permute(values, mask, affine, name, cluster_p, n_permutations, seed, n_jobs)
-    t, statistic = (np.asarray(found[key], dtype=np.float64).reshape(-1) for key in ("t", name))
-    null = np.asarray(found[f"h0_max_{name}"], dtype=np.float64).reshape(-1)
+    sizes = [len(part) for part in np.array_split(range(n_permutations), -(-n_permutations // _BATCH))]
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(_permute)(values, mask, affine, name, cluster_p, size, _draw_seed(seed, number))
+        for number, size in enumerate(sizes)
+    )
+    t, statistic = (np.asarray(found[0][key], dtype=np.float64).reshape(-1) for key in ("t", name))
+    null = np.concatenate([np.asarray(part[f"h0_max_{name}"], dtype=np.float64).ravel() for part in found])
     # Differs from nilearn: its p-values of clusters leave out the observed draw and can be too small for the
     # number of sign flips; here all statistics are counted in the same way.
     p_values = _count_as_large(statistic, null, smallest)
@@ -241,7 +248,6 @@ def _permute(
     cluster_p: float,
     n_permutations: int,
     seed: int,
-    n_jobs: int,
 ) -> dict[str, Any]:
     """Return what nilearn's sign flips give: statistics, and the largest of each draw."""
     import nibabel
@@ -261,10 +267,14 @@ def _permute(
             values,
             n_perm=n_permutations,
             two_sided_test=False,
-            random_state=int(make_rng(seed, "sign flips").integers(2**31 - 1)),
-            n_jobs=n_jobs,
+            random_state=seed,
+            n_jobs=1,
             **options,
         )
+
+
+def _draw_seed(seed: int, batch: int) -> int:
+    return int(make_rng(seed, "sign flips", batch).integers(2**31 - 1))
 
 
 def _count_as_large(statistic: np.ndarray, null: np.ndarray, smallest: float) -> np.ndarray:

@@ -181,7 +181,7 @@ def _name_comparison(source: pd.DataFrame) -> str:
 
 SPEC = FigureSpec(
     name="searchlight-map",
-    title="Where in the brain the geometry of a model is: a group's searchlight maps.",
+    title="Where in the brain the geometry of a model is: a group's searchlight maps",
     needs=(_MASK, f"searchlight/{_MASK}"),
     read=read_map,
     draw=draw_map,

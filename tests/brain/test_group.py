@@ -2,8 +2,10 @@ import itertools
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from scipy import ndimage, stats
 
+from fernet_neuro.brain import group
 from fernet_neuro.brain.group import (
     CORRECTIONS,
     PEAK_COLUMNS,
@@ -138,6 +140,18 @@ def test_the_same_seed_gives_the_same_null_and_another_another(rng, mask):
     )
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+def test_the_null_is_the_same_in_any_number_of_processes(rng, mask, monkeypatch):
+    maps = _smooth_noise(rng, mask)
+    monkeypatch.setattr(group, "_BATCH", 20)
+    one = infer_group(maps, mask, AFFINE, n_permutations=50, seed=3)
+    with parallel_config(backend="threading"):
+        several = infer_group(maps, mask, AFFINE, n_permutations=50, seed=3, n_jobs=3)
+    assert one.null.shape == (50,)
+    assert np.array_equal(one.null, several.null)
+    assert np.array_equal(one.p_values, several.p_values)
+    assert len(set(one.null.round(9).tolist())) > 40, "batches differ"
 
 
 def _group(t, p_values, mean=None):
