@@ -62,7 +62,7 @@ def choose_stimuli(probe: StimulusTable, settings: BrainSettings) -> StimulusTab
     if len(people) < settings.identities:
         raise StimulusError(
             f"brain.identities={settings.identities} people are to be shown; the probe stimuli have "
-            f"{len(people)}."
+            f"{len(people)}. Show fewer, or leave the stage out (--set brain=null)."
         )
     expressions = settings.expressions or tuple(dict.fromkeys(probe.factor("expression").tolist()))
     rows = [
@@ -150,7 +150,8 @@ def _pick(probe: StimulusTable, person: str, expression: str, turn: int) -> int:
     if not len(rows):
         raise StimulusError(
             f"brain: the probe stimuli have no picture of identity {person!r} with expression "
-            f"{expression!r}; name those that all have with brain.expressions."
+            f"{expression!r}; name those that all have with brain.expressions, or leave the stage out (--set "
+            f"brain=null)."
         )
     from_view = rows[(frame["view"].iloc[rows] == views[turn % len(views)]).to_numpy()]
     return int(from_view[0] if len(from_view) else rows[0])
