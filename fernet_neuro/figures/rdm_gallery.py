@@ -171,23 +171,24 @@ class _Page:
         self.width_name = {1: "single", 2: "one-and-half"}.get(self.n_columns, "double")
         self.width = COLUMN_WIDTHS_MM[self.width_name]
         is_block = bool(marks["is_block"].iloc[0])
-        self.thumbnail = _LARGE if is_block else _SMALL
-        # Room: pictures (two staggered rows), names of labels outside them.
+        # Pictures of single stimuli lie in staggered rows.
         self.n_rows = 1 if is_block else 3
-        pictures = 0.8 + self.n_rows * (self.thumbnail + 0.3) if has_pictures else 0.0
-        longest = int(marks["text"].str.len().max())
         self.shows_text = is_block or not has_pictures
-        text = 1.5 + _LETTER * longest if self.shows_text else 0.0
-        self.margin = pictures + text + 1.0
-        self.text_at = pictures
+        self.gap = _WIDE_GAP if has_pictures else _GAP
+        text = 1.5 + _LETTER * int(marks["text"].str.len().max()) if self.shows_text else 0.0
         # Names of labels, written once beside the pictures of single stimuli.
         names = 1.5 + _LETTER * blocks["text"].str.len().max() if has_pictures and len(blocks) else 0.0
-        self.left = max(self.margin, pictures + names + 1.0)
-        self.gap = _WIDE_GAP if has_pictures else _GAP
-        room = self.width - self.left - _EDGE - self.gap * (self.n_columns - 1)
-        self.side = room / self.n_columns
-        # Pictures of one row never touch.
-        self.thumbnail = min(self.thumbnail, 0.96 * self.n_rows * self.side / len(marks))
+        self.thumbnail = _LARGE if is_block else _SMALL
+        for _ in range(
+            2
+        ):  # Narrower pictures leave room for wider panels, which changes little the second time.
+            self.text_at = 0.8 + self.n_rows * (self.thumbnail + 0.3) if has_pictures else 0.0
+            self.margin = self.text_at + text + 1.0
+            self.left = max(self.margin, self.text_at + names + 1.0)
+            room = self.width - self.left - _EDGE - self.gap * (self.n_columns - 1)
+            self.side = room / self.n_columns
+            # Pictures of one row never touch.
+            self.thumbnail = min(self.thumbnail, 0.96 * self.n_rows * self.side / len(marks))
         self.n_lines = -(-n_panels // self.n_columns)
         self.height = self.n_lines * (self.side + _TITLE + 1.0) + self.margin + _BAR
 

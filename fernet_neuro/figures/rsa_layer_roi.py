@@ -11,6 +11,7 @@ from fernet_neuro.figures.layer_profile import merge_orders
 from fernet_neuro.figures.results import NETWORKS, shorten_layer
 from fernet_neuro.figures.rsa_results import (
     COMPARISON_LABELS,
+    NAMELESS,
     NEEDS,
     Analysis,
     has_layers,
@@ -81,6 +82,7 @@ def read_layers(results: Path) -> pd.DataFrame:
         names = frame["label"] if labels == "label" else frame[f"{labels}_label"]
         frame.loc[rows, column] = names[rows].map(place)
     frame = _letter_panels(_drop_repeats(frame))
+    frame["roi"] = frame["roi"].replace("", NAMELESS)
     return frame[frame["panel"] <= "abcdefghi"[MOST_PANELS - 1]][list(_COLUMNS)]
 
 

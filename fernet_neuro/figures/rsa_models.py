@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.figures.rsa_results import (
     COMPARISON_LABELS,
+    NAMELESS,
     NEEDS,
     Analysis,
     read_analyses,
@@ -77,7 +78,8 @@ def read_models(results: Path) -> pd.DataFrame:
             panel = next(letters, "")
             if panel:
                 parts.append(_read_roi(analysis, str(roi), rows).assign(panel=panel))
-    return pd.concat(parts, ignore_index=True)[list(_COLUMNS)]
+    frame = pd.concat(parts, ignore_index=True)
+    return frame.assign(roi=frame["roi"].replace("", NAMELESS))[list(_COLUMNS)]
 
 
 def _choose_models(frame: pd.DataFrame) -> pd.DataFrame:

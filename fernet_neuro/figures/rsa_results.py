@@ -3,7 +3,7 @@
 What belongs here: where the folders lie and how their columns are read. No plots.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ _NETWORK_COLUMNS = ("network", "source", "store")
 #: Factors that order the stimuli, in order of preference.
 _FACTORS = ("expression", "category", "identity", "view")
 _PIXELS = 96
+#: What the one region of files that name none is called.
+NAMELESS = "brain"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,11 +166,16 @@ def read_rdms(analysis: Analysis) -> tuple[RDMSet, RDMSet]:
     return RDMSet.load(analysis.folder / "brain.npz"), RDMSet.load(analysis.folder / "models.npz")
 
 
+def name_rois(brain: RDMSet) -> RDMSet:
+    """Return the RDMs with a column ``roi``: empty, as in the results, where the region has no name."""
+    if "roi" in brain.table:
+        return brain
+    return replace(brain, table=brain.table.assign(roi=""))
+
+
 def average_rois(brain: RDMSet) -> RDMSet:
     """Return the mean RDM of each ROI over subjects and sessions, first within each subject."""
-    rows = brain if "roi" in brain.table else brain._with(
-        brain.dissimilarities, table=brain.table.assign(roi="brain")
-    )  # fmt: skip
+    rows = name_rois(brain)
     within = rows.mean(by=["roi", "subject"]) if "subject" in rows.table else rows
     return within.mean(by="roi")
 
@@ -193,7 +200,7 @@ def list_rdms(results: Path) -> tuple[pd.DataFrame, list[tuple[str, str, RDMSet]
     order = order_stimuli(read_stimuli(first, brain.stimulus_ids), brain.stimulus_ids)
     ids = order["stimulus_id"].tolist()
     means = average_rois(brain).align_to(ids)
-    named = [(str(roi), "brain", means.take([at])) for at, roi in enumerate(means.table["roi"])]
+    named = [(str(roi) or NAMELESS, "brain", means.take([at])) for at, roi in enumerate(means.table["roi"])]
     found: dict[str, tuple[bool, RDMSet]] = {}
     for analysis in (first, *others):
         models = read_rdms(analysis)[1]

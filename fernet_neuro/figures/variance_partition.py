@@ -7,8 +7,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.rsa_results import NEEDS, Analysis, has_partition, read_analyses
+from fernet_neuro.figures.rsa_results import (
+    NAMELESS,
+    NEEDS,
+    Analysis,
+    has_partition,
+    name_rois,
+    read_analyses,
+    read_rdms,
+)
 from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.rsa.compare import INNER_PRODUCTS
 from fernet_neuro.viz.shares import plot_shares, shares_legend
 from fernet_neuro.viz.style import figure_size
 
@@ -61,18 +70,15 @@ def read_shares(results: Path) -> pd.DataFrame:
         _read_roi(*item).assign(panel=letter)
         for letter, item in zip("abcdef"[:MOST_PANELS], found, strict=False)
     ]
-    return pd.concat(parts, ignore_index=True)[list(_COLUMNS)]
+    frame = pd.concat(parts, ignore_index=True)
+    return frame.assign(roi=frame["roi"].replace("", NAMELESS))[list(_COLUMNS)]
 
 
 def _read_roi(analysis: Analysis, roi: str, rows: pd.DataFrame) -> pd.DataFrame:
     frame = _order_rows(rows)
     known = analysis.result.select_roi(roi).iloc[0]
-    comparison = analysis.result.settings.get("partition_comparison", known["comparison"])
-    ceilings = {
-        # A correlation's square is a share of variance; no model explains more than the ceiling's.
-        f"ceiling_{side}_percent": 100 * max(known[f"noise_ceiling_{side}"], 0.0) ** 2
-        for side in ("lower", "upper")
-    }
+    comparison = str(analysis.result.settings.get("partition_comparison", "pearson"))
+    lower, upper = _find_ceiling(analysis, roi, comparison)
     return frame.assign(
         share_percent=100 * frame["share"],
         low_percent=100 * frame["low"],
@@ -85,8 +91,32 @@ def _read_roi(analysis: Analysis, roi: str, rows: pd.DataFrame) -> pd.DataFrame:
         n_subjects=known["n_subjects"],
         n_stimuli=known["n_stimuli"],
         interval=analysis.describe_intervals(),
-        **ceilings,
+        ceiling_lower_percent=100 * lower,
+        ceiling_upper_percent=100 * upper,
     )
+
+
+def _find_ceiling(analysis: Analysis, roi: str, comparison: str) -> tuple[float, float]:
+    """Return what share of a subject's variance the others' mean explains, and the mean of all.
+
+    Those are the ends of the noise ceiling in the space and unit of the shares; NaN of one subject alone. In
+    the space of ranks the mean is one of ranks, and is not ranked again: models with few values, such as
+    labels, could come above it otherwise.
+    """
+    brain = name_rois(read_rdms(analysis)[0]).select(roi=roi).mean(by="subject")
+    if brain.n_rdms < 2:
+        return np.nan, np.nan
+    product = INNER_PRODUCTS[comparison]
+    present = ~np.isnan(brain.dissimilarities).any(axis=0)
+    ready = product.prepare(brain.dissimilarities[:, present])
+    ready = ready / product.measure(ready, present)[:, None]
+    everyone = ready.mean(axis=0)
+    others = (len(ready) * everyone - ready) / (len(ready) - 1)
+    ends = []
+    for means in (others, np.broadcast_to(everyone, ready.shape)):
+        products = np.diag(product.multiply(ready, means, present))
+        ends.append(float(np.mean((products / product.measure(means, present)) ** 2)))
+    return ends[0], ends[1]
 
 
 def _order_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -147,10 +177,14 @@ def caption_shares(source: pd.DataFrame) -> str:
         f"{str(first['comparison']).replace('_', ' ')}): {rois}; {int(first['n_subjects'])} subjects, "
         f"{int(first['n_stimuli'])} stimuli. Circles: what one model alone explains; squares: what exactly "
         f"the named models share, negative where one suppresses another; diamonds: all models together, the "
-        f"sum of all shares. Lines: {first['interval']}. "
+        f"sum of all shares. Shares are means over subjects, less "
+        f"the bias of fitting noise; lines: {first['interval']}. "
     )
     if source["ceiling_lower_percent"].notna().any():
-        text += "Grey: square of the noise ceiling, the most that a model could explain. "
+        text += (
+            "Grey: noise ceiling, the share of a subject's variance that the mean of the others explains "
+            "(lower end) and that the mean of all explains (upper end). "
+        )
     if int(first["n_components"]) > MOST_ROWS:
         text += f"Of {int(first['n_components'])} components the {MOST_ROWS} largest are drawn. "
     return text + "Thin line at 0: nothing is explained."

@@ -11,6 +11,8 @@ from matplotlib.patches import Patch
 from fernet_neuro.viz.ceilings import ceiling_legend, draw_ceiling
 from fernet_neuro.viz.style import MARKERS, colour_of, label_of
 
+#: How names of untrained twins begin; one that is called so alone is grey.
+_TWIN = "untrained"
 #: Dashes of models without layers, by turns.
 _DASHES = ((0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 1.5)), (0, (6, 1, 1, 1, 1, 1)))
 #: Strips above the panel that hold peaks: height of the first and steps, as shares of the panel's height.
@@ -26,7 +28,8 @@ def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | No
         Rows of one ROI with the columns ``kind`` (``layer``, ``reference``: a model without layers, a
         horizontal line; ``peak``: drawn above the panel), ``network`` (for references their name), ``label``
         and ``position`` (of a layer), ``estimate``, ``low``, ``high``, ``low_position``, ``high_position``
-        (of a peak), ``noise_ceiling_lower`` and ``noise_ceiling_upper``. The network ``untrained`` is dashed.
+        (of a peak), ``noise_ceiling_lower`` and ``noise_ceiling_upper``. Networks called ``untrained`` or
+        ``untrained <name>`` are dashed, the latter in the colour of that network.
     ax : Axes
         Where to draw. Lines are labelled with the network's name (``get_gid``), peaks ``peak:<network>``.
     names : sequence of str, optional
@@ -42,13 +45,13 @@ def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | No
     end = float(layers["position"].max())
     draw_ceiling(ax, *(float(frame[f"noise_ceiling_{side}"].iloc[0]) for side in ("lower", "upper")))
     for network, rows in layers.groupby("network", sort=False):
-        _draw_network(ax, rows.sort_values("position"), colour_of(str(network), networks), str(network))
+        _draw_network(ax, rows.sort_values("position"), _colour(str(network), networks), str(network))
     references = frame[frame["kind"] == "reference"]
     for at, row in enumerate(references.itertuples()):
         ax.axhline(row.estimate, zorder=2, gid=row.network, **_reference(at))
     for row in frame[frame["kind"] == "peak"].itertuples():
         rank = networks.index(row.network) if row.network in networks else len(networks)
-        _draw_peak(ax, row, colour_of(row.network, networks), _FIRST_STRIP + _STRIP * rank)
+        _draw_peak(ax, row, _colour(row.network, networks), _FIRST_STRIP + _STRIP * rank)
     _set_axes(ax, layers, end)
     return ax
 
@@ -58,11 +61,11 @@ def rsa_profile_legend(
 ) -> list[Line2D | Patch]:
     """Return the legend's handles: networks, models without layers, intervals, peaks, ceiling and zero."""
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=colour_of(name, list(networks)), label=label_of(name), **_line(name))
+        Line2D([], [], color=_colour(name, networks), label=label_of(name), **_line(name))
         for name in networks
     ]
     handles += [Line2D([], [], label=name, **_reference(at)) for at, name in enumerate(references)]
-    handles.append(Patch(facecolor=colour_of(networks[0], list(networks)), alpha=0.25, lw=0, label=interval))
+    handles.append(Patch(facecolor=_colour(networks[0], networks), alpha=0.25, lw=0, label=interval))
     if has_peaks:
         handles.append(
             Line2D([], [], color="#333333", lw=1.4, marker="v", ms=4, label="peak layer, its interval")
@@ -71,8 +74,21 @@ def rsa_profile_legend(
 
 
 def _line(network: str) -> dict[str, object]:
-    dashes = (0, (2.5, 1.2)) if network.startswith("untrained") else "-"
-    return {"ls": dashes, "marker": MARKERS.get(network, "o"), "mfc": "white", "mew": 0.9}
+    dashes = (0, (2.5, 1.2)) if network.startswith(_TWIN) else "-"
+    marker = MARKERS.get(network, MARKERS.get(_trained_name(network), "o"))
+    return {"ls": dashes, "marker": marker, "mfc": "white", "mew": 0.9}
+
+
+def _trained_name(network: str) -> str:
+    """Return whose untrained twin a network is by its name, or its name."""
+    return network.removeprefix(_TWIN).strip() or network
+
+
+def _colour(network: str, networks: Sequence[str]) -> str:
+    """Return the network's colour; a twin has that of its network."""
+    trained = [name for name in networks if _trained_name(name) == name]
+    own = _trained_name(network)
+    return colour_of(own, trained) if own in trained or own == network else colour_of(_TWIN)
 
 
 def _reference(at: int) -> dict[str, object]:

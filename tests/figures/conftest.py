@@ -373,11 +373,12 @@ def make_rsa_brain(
 def summarise_rsa(models: RDMSet, brain: RDMSet, rois: tuple[str, ...]) -> RSAResult:
     result = infer_rsa(models, brain, n_bootstraps=60, n_permutations=20)
     chosen = models.select(model=["identity", "expression", "pixels"])
-    shares = pd.concat([partition_variance(brain.select(roi=roi), chosen).shares for roi in rois])
+    shares = pd.concat([partition_variance(brain.select(roi=roi), chosen, "spearman").shares for roi in rois])
     shares = shares.groupby(["roi", "models", "component"], sort=False)["share"].agg(["mean", "sem"])
     shares = shares.assign(low=shares["mean"] - 2 * shares["sem"], high=shares["mean"] + 2 * shares["sem"])
     return replace(
         result,
+        settings={**result.settings, "partition_comparison": "spearman"},
         peaks=pd.concat([_find_peaks(result.select_roi(roi)) for roi in rois], ignore_index=True),
         partition=shares.rename(columns={"mean": "share"}).drop(columns="sem").reset_index(),
     )

@@ -1,10 +1,12 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.offsetbox import AnnotationBbox
+from scipy.stats import rankdata
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures import mds, rdm_gallery, rsa_layer_roi, rsa_models, variance_partition
@@ -228,8 +230,9 @@ def test_missing_pairs_are_white(copy):
     assert np.ma.getmaskarray(np.ma.masked_invalid(image)).sum() == 21 + 2
 
 
-def test_shares_are_of_the_result_and_ceilings_their_squares(results, result):
+def test_shares_are_of_the_result_and_ceilings_of_their_space(results, result):
     source, figure, _ = draw(variance_partition, results)
+    brain = read_rdms(read_analyses(results)[0])[0]
     for ax, roi in zip(figure.axes, result.rois, strict=True):
         wanted = result.partition[result.partition["roi"] == roi].set_index("models")
         drawn = {
@@ -237,8 +240,28 @@ def test_shares_are_of_the_result_and_ceilings_their_squares(results, result):
         }
         assert drawn == pytest.approx((100 * wanted["share"]).to_dict())
         (band,) = [item for item in ax.patches if item.get_gid() == "ceiling"]
-        assert band.get_x() == pytest.approx(100 * result.select_roi(roi)["noise_ceiling_lower"].iloc[0] ** 2)
+        ranks = rankdata(brain.select(roi=roi).dissimilarities, axis=1)
+        alone = [
+            np.corrcoef(row, np.delete(ranks, at, axis=0).mean(axis=0))[0, 1] for at, row in enumerate(ranks)
+        ]
+        together = [np.corrcoef(row, ranks.mean(axis=0))[0, 1] for row in ranks]
+        ends = [band.get_x(), band.get_x() + band.get_width()]
+        assert ends == pytest.approx([100 * np.mean(np.square(alone)), 100 * np.mean(np.square(together))])
     assert source.groupby("panel")["component"].last().eq("total").all()
+
+
+def test_a_region_without_name_is_called_brain(copy):
+    whole = RSAResult.load(copy)
+    tables = {
+        name: getattr(whole, name)[getattr(whole, name)["roi"] == "OFA"].assign(roi="")
+        for name in ("estimates", "pairwise", "subjects", "ceilings", "peaks", "partition")
+    }
+    replace(whole, **tables).save(copy)
+    brain = RDMSet.load(copy / "brain.npz").select(roi="OFA")
+    replace(brain, table=brain.table.drop(columns="roi")).save(copy / "brain.npz")
+    for module in (rsa_layer_roi, rsa_models, variance_partition):
+        assert set(module.SPEC.read(copy)["roi"]) == {"brain"}
+    assert "brain" in set(rdm_gallery.read_gallery(copy)["rdm"])
 
 
 def test_points_on_the_plane_are_those_of_the_arrangement(results):
@@ -274,7 +297,7 @@ def test_points_without_pictures_are_named(copy):
         ("rsa-models", ("false discovery rate over all models", "two-sided", "Grey: noise ceiling")),
         ("rdm-gallery", ("mean over 9 RDMs each", "percentile", "ordered by expression",
                          "The first 12 of 16 RDMs are drawn")),
-        ("variance-partition", ("commonality analysis", "square of the noise ceiling", "negative where")),
+        ("variance-partition", ("commonality analysis", "Grey: noise ceiling", "less the bias", "negative")),
         ("mds", ("classical scaling refined by majorisation", "stress 1", "Axes have no meaning",
                  "Roots of the dissimilarities")),
     ],
