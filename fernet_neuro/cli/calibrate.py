@@ -69,17 +69,20 @@ def calibrate(
 def _describe(report: "CalibrationReport") -> list[str]:
     """Return the report as lines of text."""
     settings = report.settings
+    rows = list(report.rates.itertuples())
+    where = ["all" if row.scope == "all" else f"worst: {row.roi} {row.model}".strip() for row in rows]
+    width = max(map(len, where)) + 2
     lines = [
         f"False positives at {settings['nominal']:g} in {settings['n_datasets']} data sets of each kind "
         f"({settings['comparison']}, {settings['n_bootstraps']} bootstrap samples)",
         "",
-        f"{'data':<20}{'p value':<24}{'tests':<28}{'rate %':>7}  {100 * settings['confidence']:g} % interval",
+        f"{'data':<20}{'p value':<25}{'tests':<{width}}{'rate %':>6}  "
+        f"{100 * settings['confidence']:g} % interval",
     ]
-    for row in report.rates.itertuples():
-        where = "all" if row.scope == "all" else f"worst: {' '.join(filter(None, (row.roi, row.model)))}"
+    for row, place in zip(rows, where, strict=True):
         mark = "  above the nominal rate" if row.is_inflated else ""
         lines.append(
-            f"{row.null:<20}{row.table + ' ' + row.p:<24}{where:<28}{100 * row.rate:>7.1f}  "
+            f"{row.null:<20}{row.table + ' ' + row.p:<25}{place:<{width}}{100 * row.rate:>6.1f}  "
             f"[{100 * row.low:.1f}, {100 * row.high:.1f}]{mark}"
         )
     verdict = "No rate is above the nominal one." if report.is_calibrated else "NOT CALIBRATED."

@@ -160,19 +160,20 @@ def _describe(result: "RSAResult", out: Path) -> list[str]:
 def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
     frame = result.select_roi(roi)
     first = frame.iloc[0]
+    width = max(map(len, ["model", *frame["model"]])) + 2
     target = {"both": "new subjects and stimuli", "subjects": "new subjects", "stimuli": "new stimuli"}
     lines = [
         f"{roi or 'brain'}: {first['n_subjects']} subjects, {first['n_stimuli']} stimuli; "
         f"{first['comparison']}, to {target[result.settings['generalise_to']]}",
         _describe_ceiling(result, roi),
-        f"{'model':<28}{'estimate':>9}  {_percent(result.settings['level']) + ' interval':<20}{'p':>8}"
+        f"{'model':<{width}}{'estimate':>9}  {_percent(result.settings['level']) + ' interval':<20}{'p':>8}"
         f"{'p (FDR)':>9}{'p (max)':>9}{'p (labels)':>12}{'p (ceiling)':>13}",
     ]
     for row in frame.itertuples():
         interval = f"[{_number(row.low)}, {_number(row.high)}]"
         lines.append(
-            f"{row.model:<28}{_number(row.estimate):>9}  {interval:<20}{_p(row.p_value):>8}{_p(row.p_fdr):>9}"
-            f"{_p(row.p_max):>9}{_p(row.p_permutation):>12}{_p(row.p_ceiling):>13}"
+            f"{row.model:<{width}}{_number(row.estimate):>9}  {interval:<20}{_p(row.p_value):>8}"
+            f"{_p(row.p_fdr):>9}{_p(row.p_max):>9}{_p(row.p_permutation):>12}{_p(row.p_ceiling):>13}"
         )
     return [
         *lines,
