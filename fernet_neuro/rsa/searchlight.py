@@ -111,7 +111,7 @@ def search_patterns(
         Of the same voxels.
     stimulus_ids : iterable of str of length n_observations
     runs : iterable of length n_observations or None
-        For crossnobis alone.
+        For crossnobis; other distances average all rows of a stimulus.
     distance : str, default="correlation"
         A name in `distances.DISTANCES`.
     comparison : str, default="spearman"
