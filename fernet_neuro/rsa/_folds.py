@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fernet_neuro.rsa._bootstrap import compare_alike
 from fernet_neuro.rsa._weighted import (
     RANK_COMPARISONS,
     compare_ranks,
@@ -17,7 +18,6 @@ from fernet_neuro.rsa._weighted import (
     divide,
     rank_weighted,
     settle_ties,
-    weigh_pairs,
 )
 from fernet_neuro.rsa.models import MODEL_KINDS
 
@@ -258,13 +258,12 @@ def _fit(design: Design, splits: Splits, training: np.ndarray, vectors: np.ndarr
 
 def _score_candidates(design: Design, splits: Splits, vectors: np.ndarray) -> np.ndarray:
     """Return the comparisons of single RDMs with the training data, ranks taken in the training part."""
-    n = len(design.candidates)
     counts = splits.count_stimuli(is_test=False)
-    weights = weigh_pairs(counts.reshape(-1, counts.shape[-1]), design.present)
-    kept = vectors[None, :, design.present]
-    name = "rho_a" if design.comparison == "kendall_tau_a" else design.comparison
-    found = compare_ranks(kept[:, :n], kept[:, n:], weights, name).reshape(*counts.shape[:2], n, -1)
-    return splits.count_training_subjects()[:, None] @ found.transpose(0, 1, 3, 2)
+    flat = counts.reshape(-1, counts.shape[-1])
+    none = np.empty((len(flat), 0, len(design.data)), dtype=int)
+    data = vectors[len(design.candidates) :]
+    found = compare_alike(data, design.candidates, flat, none, design.present, design.comparison)[0]
+    return splits.count_training_subjects()[:, None] @ found.reshape(*counts.shape[:2], *found.shape[1:])
 
 
 def _score_products(

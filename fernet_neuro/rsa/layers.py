@@ -74,7 +74,7 @@ def choose_layers(
         Of the same stimuli in the same order. Its table needs ``subject``; ``roi`` and ``session`` are
         optional. Sessions are averaged.
     comparison, generalise_to, n_bootstraps, blocks, level, seed, n_jobs
-        As in `infer_rsa`; layers are chosen with ``rho_a`` where ``kendall_tau_a`` scores them in folds.
+        As in `infer_rsa`.
     n_assignments : int, default=50
         Random assignments to folds over which a nested score is a mean.
 

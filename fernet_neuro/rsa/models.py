@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.rsa._weighted import RANK_COMPARISONS, compare_ranks, compute_grams, divide
+from fernet_neuro.rsa._weighted import RANK_COMPARISONS, compute_grams, divide
 from fernet_neuro.rsa.compare import COMPARISONS, FEWEST_PAIRS
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 
@@ -88,8 +88,7 @@ def fit_model(model: FlexibleModel, data: RDMSet, comparison: str = "pearson") -
     non-negative least squares to the mean of the data's vectors of length 1, in the space of the comparison
     (centred, whitened); where no such sum goes along with the data, the best RDM alone is taken. Ranks of
     sums have no such solution: for ``spearman``, ``rho_a`` and ``kendall_tau_a`` weighted and interpolated
-    models are fitted with ``pearson``. A model is selected by the comparison itself, but for
-    ``kendall_tau_a`` by ``rho_a``.
+    models are fitted with ``pearson``. A model is always selected by the comparison itself.
 
     Parameters
     ----------
@@ -129,9 +128,8 @@ def fit_model(model: FlexibleModel, data: RDMSet, comparison: str = "pearson") -
     cross = sum_normalised(gram[:, :n, n:], gram[:, range(n, len(vectors)), range(n, len(vectors))])
     scores = divide(cross, np.sqrt(gram[:, range(n), range(n)]))
     if model.kind == "selected" and comparison in RANK_COMPARISONS:
-        shared = vectors[None, :, present]
-        found = compare_ranks(shared[:, :n], shared[:, n:], np.ones((1, present.sum())), _by_rank(comparison))
-        scores = found.mean(axis=2)
+        shared = vectors[:, present]
+        scores = COMPARISONS[comparison](shared[:n], shared[n:], present).mean(axis=1)[None]
     return MODEL_KINDS[model.kind](gram[:, :n, :n], cross, scores)[0]
 
 
@@ -165,11 +163,6 @@ def sum_normalised(products: np.ndarray, squares: np.ndarray, counts: np.ndarray
     """
     shares = 1 / squares.shape[-1] if counts is None else counts
     return (products @ (shares * divide(1.0, np.sqrt(squares)))[..., None])[..., 0]
-
-
-def _by_rank(comparison: str) -> str:
-    """Return the comparison of ranks by which a model is selected."""
-    return "rho_a" if comparison == "kendall_tau_a" else comparison
 
 
 def _fit_fixed(gram: np.ndarray, _cross: np.ndarray, _scores: np.ndarray) -> np.ndarray:
