@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from joblib import Parallel, delayed
 
 from fernet_neuro.brain.patterns import BrainPatterns
@@ -29,8 +28,8 @@ from fernet_neuro.stats.calibration import false_positive_rate
 
 N_SUBJECTS, N_STIMULI, N_VOXELS, N_RUNS = 10, 28, 60, 4
 IDS = np.array([f"face{number:02d}" for number in range(N_STIMULI)])
-#: Two photographs of each person.
-PEOPLE = np.repeat(np.arange(N_STIMULI // 2), 2)
+#: Four photographs of each person.
+PEOPLE = np.repeat(np.arange(N_STIMULI // 4), 4)
 LEVEL = 0.05
 #: A planted effect must be found at least so often.
 LEAST_POWER = 0.8
@@ -97,15 +96,14 @@ def make_true(rng: np.random.Generator) -> Made:
 
 
 def make_people(rng: np.random.Generator) -> Made:
-    """Two photographs of each person look alike; two models sort people in two random halves each."""
-    shared = 2 * draw(rng, N_STIMULI // 2)[PEOPLE] + draw(rng)
-    halves = [rng.permutation(np.arange(N_STIMULI // 2) % 2)[PEOPLE] for _ in range(2)]
-    models = RDMSet.from_squares(
-        np.array([half[:, None] != half for half in halves], dtype=float),
-        IDS,
-        pd.DataFrame({"model": ["model0", "model1"]}),
-    )
-    return models, scan(shared, rng)
+    """Photographs of a person look alike; two models go astray person by person, one as far as the other."""
+
+    def draw_people(spread: float) -> np.ndarray:
+        return spread * draw(rng, N_STIMULI // 4)[PEOPLE] + 0.3 * draw(rng)
+
+    people = draw_people(1)
+    models = [people + draw_people(1.5) for _ in range(2)]
+    return make_set(models, "model"), scan(people, rng, own=0.5, noise=0.5)
 
 
 def make_silent(rng: np.random.Generator) -> Made:
@@ -148,10 +146,14 @@ DESIGNS = {
     "no shared geometry": Design(make_unshared, CEILING),
     "equally good models": Design(make_equal, PAIRS),
     "a true model": Design(make_true, BELOW),
-    "two photographs a person, in blocks": Design(make_people, PAIRS[:1], {"blocks": PEOPLE}),
+    "four photographs a person, in blocks": Design(
+        make_people, PAIRS[:1], {"blocks": PEOPLE, "comparison": "pearson"}
+    ),
 }
 #: What blocks are for: the same data, single photographs drawn.
-NAIVE = {"two photographs a person, without blocks": Design(make_people, PAIRS[:1])}
+NAIVE = {
+    "four photographs a person, without blocks": Design(make_people, PAIRS[:1], {"comparison": "pearson"})
+}
 PLANTED = Design(make_planted, ())
 
 
@@ -237,10 +239,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--datasets", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--design", action="append", help="only designs whose name holds this")
     parser.add_argument("--quick", action="store_true", help="20 data sets of the first two designs")
     options = parser.parse_args()
     n_datasets = 20 if options.quick else options.datasets
     designs = dict(list(DESIGNS.items())[:2]) if options.quick else DESIGNS
+    if options.design:
+        designs = {
+            name: design for name, design in designs.items() if any(part in name for part in options.design)
+        }
     start = time.perf_counter()
     rows = [
         row for name, design in designs.items() for row in calibrate(name, design, n_datasets, options.jobs)
