@@ -82,7 +82,7 @@ def test_a_recipe_of_a_table_takes_any_stimulus_tables(table2, tables):
     # What is said of rendered faces is not said of others; trunks still start from rendered people.
     assert "RAF-DB" not in text
     assert "New people" not in text
-    assert "naming 150 other rendered people" in text
+    assert "naming other rendered people" in text
 
 
 def test_tests_of_a_recipe_may_stay_beside_a_users_own(tmp_path):
