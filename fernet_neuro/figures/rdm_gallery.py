@@ -25,8 +25,9 @@ MOST_RDMS, MOST_THUMBNAILS = 12, 28
 #: Of more stimuli without labels, about so many are named.
 _SOME = 10
 #: Bands of the page in mm: title of a panel, gaps between panels (with pictures, the wide one), colour
-#: bar, edge; a letter of a label.
+#: bar, edge; a letter of a label, and one of a title.
 _TITLE, _GAP, _WIDE_GAP, _BAR, _EDGE, _LETTER = 5.0, 3.0, 4.5, 12.0, 2.5, 1.15
+_TITLE_LETTER = 1.45
 #: Thumbnails in mm: of single stimuli in staggered rows, and of the first stimulus of a label.
 _SMALL, _LARGE = 5.0, 7.0
 _COLUMNS = (
@@ -107,7 +108,7 @@ def draw_gallery(source: pd.DataFrame, results: Path) -> Figure:
     for at, rows in enumerate(panels):
         ax = figure.add_axes(page.place(at))
         plot_rdm(_to_square(rows, len(stimuli)), ax, borders=borders)
-        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {rows['rdm'].iloc[0]}", pad=3)
+        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {page.fit_title(rows['rdm'].iloc[0])}", pad=3)
         for axis, is_edge in (("y", page.is_first(at)), ("x", page.is_last(at))):
             if is_edge:
                 _mark_stimuli(ax, axis, wanted, blocks, pictures, page)
@@ -198,6 +199,11 @@ class _Page:
         left = self.left + column * (self.side + self.gap)
         bottom = self.height - (line + 1) * (self.side + _TITLE + 1.0)
         return left / self.width, bottom / self.height, self.side / self.width, self.side / self.height
+
+    def fit_title(self, name: str) -> str:
+        """Return a name no wider than a panel; its start is kept, and its end, which says the layer."""
+        most = max(int(self.side / _TITLE_LETTER) - 4, 8)
+        return name if len(name) <= most else f"{name[: most // 2]}…{name[most // 2 + 1 - most :]}"
 
     def is_first(self, at: int) -> bool:
         """Return whether a panel is the first of its line."""

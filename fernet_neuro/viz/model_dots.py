@@ -74,6 +74,11 @@ def plot_pairwise(frame: pd.DataFrame, ax: Axes, n_models: int) -> Axes:
     for row in frame[frame["significant"].astype(bool)].itertuples():
         for at, across, sign in ((row.row, int(row.column), 1), (int(row.column), row.row, -1)):
             _draw_cell(ax, at, across, is_higher=sign * row.difference > 0)
+    if not frame["significant"].astype(bool).any():
+        ax.text(
+            (n_models - 1) / 2, (n_models - 1) / 2, "no pair differs", ha="center", va="center", fontsize=6,
+            bbox={"boxstyle": "square,pad=0.3", "facecolor": "white", "edgecolor": "none"}, zorder=3,
+        )  # fmt: skip
     for at in range(n_models):
         ax.plot([at - 0.5, at + 0.5], [at - 0.5, at + 0.5], color="#BDBDBD", lw=0.6)
     ax.set_xlim(-0.5, n_models - 0.5)
