@@ -23,7 +23,7 @@ PLANTED = {
     "FFA": {"identity": 0.8, "pixels": 0.2},
     "pSTS": {"expression": 0.7, "view": 0.3},
 }
-SUBJECTS, RUNS = 7, 4
+SUBJECTS, RUNS, INDIVIDUAL = 7, 4, 0.1
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def found(table, tmp_path_factory) -> pd.DataFrame:
         if name in PLANTED
     }
     settings = SimulationSettings(
-        subjects=SUBJECTS, runs=RUNS, regions=regions, voxel_size=4.5, gap=(1.0, 3.0), seed=11
+        subjects=SUBJECTS, runs=RUNS, regions=regions, individual=INDIVIDUAL, gap=(1.0, 3.0), seed=11
     )
     folder = tmp_path_factory.mktemp("recovery") / "bids"
     simulate_group(table, settings, folder, features={"pixels": pixels})
@@ -88,4 +88,6 @@ def test_what_was_planted_is_significant_and_what_was_not_is_not(found):
 
 
 def test_each_persons_own_geometry_is_the_constant(found):
-    assert found["constant"].to_numpy() == pytest.approx(np.full(len(found), 0.2), abs=0.12)
+    constants = found.groupby("roi")["constant"].first()
+    assert constants.to_numpy() == pytest.approx(np.full(len(PLANTED), INDIVIDUAL), abs=0.1)
+    assert constants.mean() == pytest.approx(INDIVIDUAL, abs=0.06)
