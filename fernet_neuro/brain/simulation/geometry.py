@@ -96,6 +96,13 @@ def draw_patterns(
     individual : float
         Share of the variance that is the person's own.
     rng : Generator
+
+    Examples
+    --------
+    >>> kernel = np.eye(3) - 1 / 3  # three stimuli, each as far from the others
+    >>> patterns = draw_patterns(kernel, 10_000, 0.0, np.random.default_rng(0))
+    >>> (pdist(patterns, "sqeuclidean") / 10_000).round(1).tolist()
+    [2.0, 2.0, 2.0]
     """
     n_stimuli = len(kernel)
     own = _scale(_centre_gram(rng.standard_normal((n_stimuli, _OWN_DIMENSIONS))))
