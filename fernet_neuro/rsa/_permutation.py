@@ -1,6 +1,6 @@
 """Condition-label permutation of fixed models: what chance gives when names of stimuli mean nothing.
 
-What belongs here: null scores, averaged over subjects; p values are in ``stats.multiple``.
+What belongs here: null scores, averaged over subjects, and their p values, where a model has one.
 """
 
 import numpy as np
@@ -15,9 +15,12 @@ from fernet_neuro.rsa.compare import (
     iterate_present,
     whiten,
 )
+from fernet_neuro.stats.multiple import compute_p_values
 
 #: Numbers that one step holds in memory.
 _AT_ONCE = 2**22
+#: Scores that no exchange of names moves by more than this are round-off of one number.
+_UNMOVED = 1e-9
 
 
 def permute_scores(
@@ -58,6 +61,17 @@ def permute_scores(
         else:
             null_scores[rows] = mean[pairs] @ units.T
     return null_scores
+
+
+def compare_with_permuted(scores: np.ndarray, null_scores: np.ndarray) -> np.ndarray:
+    """Return the p values (n_models,) of scores (n_models,) against (n_permutations, n_models).
+
+    NaN for a model that no exchange of names changes, such as one that only tells blocks apart where names
+    are exchanged within blocks: the permutation then says nothing about it.
+    """
+    p_values = compute_p_values(scores, null_scores)[0]
+    unmoved = np.abs(null_scores - scores).max(axis=0) <= _UNMOVED
+    return np.where(unmoved, np.nan, p_values)
 
 
 def permute_pairs(orders: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from fernet_neuro.rsa._folds import (
     cross_validate,
     draw_folds,
 )
+from fernet_neuro.rsa._permutation import compare_with_permuted
 from fernet_neuro.rsa._regions import (
     Region,
     check_level,
@@ -41,7 +42,6 @@ from fernet_neuro.rsa.compare import COMPARISONS
 from fernet_neuro.rsa.models import FlexibleModel, find_present, fit_model
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 from fernet_neuro.rsa.result import RSAResult
-from fernet_neuro.stats import multiple
 
 #: Assignments to folds per bootstrap sample: their covariance is free of the variance of assignments.
 _N_PER_SAMPLE = 2
@@ -378,7 +378,7 @@ def _permute(design: Design, folds: _Folds, plan: _Plan, roi: str) -> np.ndarray
         # The data move against models, folds and all: fits and scores see one labelling throughout.
         shuffled = Design(design.models, design.kinds, kept[:, moved], design.present[moved], plan.comparison)
         null[number] = cross_validate(_mask(shuffled, design), splits).values.mean(axis=(0, 2))
-    return multiple.compute_p_values(observed, null)[0]
+    return compare_with_permuted(observed, null)
 
 
 def _mask(shuffled: Design, design: Design) -> Design:

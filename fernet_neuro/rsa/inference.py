@@ -16,13 +16,12 @@ from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.rsa._bootstrap import SampleValues, evaluate_data, evaluate_samples
 from fernet_neuro.rsa._contrasts import BootstrapValues
 from fernet_neuro.rsa._factors import Factors
-from fernet_neuro.rsa._permutation import permute_scores
+from fernet_neuro.rsa._permutation import compare_with_permuted, permute_scores
 from fernet_neuro.rsa._regions import Region, list_targets, split_regions
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_permutations, draw_resamples
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS, RSAResult
-from fernet_neuro.stats import multiple
 
 #: What computes the values of bootstrap samples.
 ENGINES = ("own", "rsatoolbox")
@@ -100,7 +99,7 @@ def infer_rsa(
     blocks : ndarray of shape (n_stimuli,), default=None
         Labels, such as the identity shown. Stimuli with one label are drawn together, and count as one in
         the degrees of freedom; names are exchanged within blocks and between whole blocks of equal size, so
-        that ``p_permutation`` of a model that only tells blocks apart is 1.
+        that a model that only tells blocks apart has no ``p_permutation`` (NaN).
     engine : str, default="own"
         ``own``: all samples at once. ``rsatoolbox``: the same samples, one after the other, by its functions.
     level : float, default=0.95
@@ -260,7 +259,7 @@ def _permute(
         return np.full(models.n_rdms, np.nan)
     sides = (region.rdms.dissimilarities, models.dissimilarities)
     null_scores = permute_scores(*sides, orders, plan.comparison, n_jobs=plan.n_jobs)
-    return multiple.compute_p_values(scores.mean(axis=0), null_scores)[0]
+    return compare_with_permuted(scores.mean(axis=0), null_scores)
 
 
 def _has_ceiling_test(region: Region, plan: _Plan) -> bool:

@@ -17,7 +17,7 @@ from fernet_neuro._utils.validation import check_option, check_range, format_opt
 from fernet_neuro.rsa._bootstrap import SampleValues, evaluate_data, evaluate_samples
 from fernet_neuro.rsa._contrasts import BootstrapValues
 from fernet_neuro.rsa._factors import Factors
-from fernet_neuro.rsa._permutation import permute_scores
+from fernet_neuro.rsa._permutation import compare_with_permuted, permute_scores
 from fernet_neuro.rsa._regions import (
     Region,
     check_level,
@@ -29,7 +29,6 @@ from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_permutations
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS, RSAResult
-from fernet_neuro.stats import multiple
 
 #: What a table of text says where a model has no training seed.
 _NO_SEED = ("", "nan", "None", "<NA>")
@@ -297,7 +296,7 @@ def _permute(
     if orders is None:
         return np.full(len(groups.rows), np.nan)
     null_scores = permute_scores(*sides, orders, comparison, n_jobs=n_jobs) @ groups.means.T
-    return multiple.compute_p_values(groups.means @ scores.mean(axis=0), null_scores)[0]
+    return compare_with_permuted(groups.means @ scores.mean(axis=0), null_scores)
 
 
 def _describe(
