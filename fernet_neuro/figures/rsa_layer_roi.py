@@ -56,6 +56,7 @@ _COLUMNS = (
     "n_subjects",
     "n_stimuli",
     "interval",
+    "n_references",
 )
 
 
@@ -96,8 +97,10 @@ def _read_analysis(analysis: Analysis) -> pd.DataFrame:
     frame["label"] = [shorten_layer(layer) for layer in frame["layer"]]
     references = frame["kind"] == "reference"
     frame.loc[references, "network"] = frame.loc[references, "model"]
-    kept = list(dict.fromkeys(frame.loc[references, "network"]))[:MOST_REFERENCES]
-    frame = frame[~references | frame["network"].isin(kept)]
+    names = list(dict.fromkeys(frame.loc[references, "network"]))
+    # Untrained twins come last, so that they are left out first.
+    kept = sorted(names, key=lambda name: name.startswith("untrained"))[:MOST_REFERENCES]
+    frame = frame[~references | frame["network"].isin(kept)].assign(n_references=len(names))
     parts = [frame, _read_peaks(analysis, frame)]
     return pd.concat(parts, ignore_index=True).assign(interval=analysis.describe_intervals())
 
@@ -205,7 +208,9 @@ def caption_layers(source: pd.DataFrame) -> str:
         )
     references = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
     if references:
-        text += f"Horizontal broken lines: models without layers ({', '.join(references)}). "
+        n_more = int(source["n_references"].max()) - len(references)
+        others = f"; {n_more} others are not drawn" if n_more > 0 else ""
+        text += f"Horizontal broken lines: models without layers ({', '.join(references)}{others}). "
     return text + "Thin line at 0: no relation."
 
 

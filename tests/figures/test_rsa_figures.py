@@ -115,6 +115,21 @@ def test_networks_of_several_folders_share_panels(results, tmp_path):
     assert set(source.loc[source["kind"] == "peak", "network"]) == {"identity", "untrained"}
 
 
+def test_of_many_models_without_layers_twins_are_left_out_first(copy):
+    whole = RSAResult.load(copy)
+    extra = [
+        whole.estimates[whole.estimates["model"] == "pixels"].assign(model=name)
+        for name in ("untrained features", "features", "more features")
+    ]
+    replace(whole, estimates=pd.concat([whole.estimates, *extra])).save(copy)
+    source = rsa_layer_roi.read_layers(copy)
+    drawn = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
+    assert drawn == ["identity", "expression", "pixels", "features"]
+    assert "(identity, expression, pixels, features; 2 others are not drawn)" in rsa_layer_roi.caption_layers(
+        source
+    )
+
+
 def test_dots_of_models_are_estimates_and_subjects(results, result):
     source, figure, _ = draw(rsa_models, results)
     means = source[source["kind"] == "mean"]
