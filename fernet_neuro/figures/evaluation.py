@@ -162,4 +162,6 @@ SPEC = FigureSpec(
     read=read_evaluation,
     draw=draw_evaluation,
     caption=caption_evaluation,
+    # Results of other commands have a confusion.csv and a summary.json too.
+    applies=lambda results: any((results / name).is_file() for name in ("metrics.csv", "calibration.csv")),
 )
