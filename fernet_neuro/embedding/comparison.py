@@ -10,6 +10,7 @@ import numpy as np
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stats.resampling import permute_within
+from fernet_neuro.stimuli.near_copies import find_near_copies
 from fernet_neuro.stimuli.table import StimulusTable
 
 #: Where no person is known, intervals are over at most so many random blocks of stimuli.
@@ -107,7 +108,7 @@ def plan_comparison(table: StimulusTable, factor: str) -> Comparison:
             f"the table has only {str(classes[0])!r}."
         )
     across = _choose_across(table, factor, codes)
-    groups = _near_copies(table) if across is None else _codes(table, across)
+    groups = find_near_copies(table) if across is None else _codes(table, across)
     blocks = groups if across is None else _cross(groups, codes)
     varies = across is not None and len(np.unique(blocks)) > len(np.unique(groups))
     units = "single pictures" if across is None else f"{across} x {factor}"
@@ -157,13 +158,6 @@ def _is_known(table: StimulusTable, factor: str) -> bool:
         return False
     table.factor(factor)
     return True
-
-
-def _near_copies(table: StimulusTable) -> np.ndarray:
-    """Return one number per pose: sessions of one identity, expression and view; others stand alone."""
-    alone = (table.combine("identity") == "") | (table.combine("session") == "")
-    poses = np.where(alone, table.combine("stimulus_id"), table.combine("identity", "expression", "view"))
-    return np.unique(poses, return_inverse=True)[1]
 
 
 def _people(table: StimulusTable) -> tuple[np.ndarray, str]:

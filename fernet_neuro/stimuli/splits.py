@@ -3,15 +3,17 @@
 What belongs here: who is in the training part and who in the test part; what is fitted on them is not.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_option, check_range, format_options
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.near_copies import find_near_copies
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import Holdout
 
@@ -69,9 +71,8 @@ def make_folds(
     kdef10       one of the lab's ten sets of seven identities; needs 70 identities, numbered in sorted order
     ============ ==========================================================================================
 
-    "random" keeps the sessions of one identity, expression and view on one side, since two photographs of one
-    pose are nearly one photograph; stimuli without a session label count as single. It does not keep
-    identities apart.
+    "random" keeps the photographs of one identity, expression and view on one side, since two photographs of
+    one pose are nearly one photograph (see `find_near_copies`). It does not keep identities apart.
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ def make_folds(
     ------
     StimulusError
         If there is one class only, in the table or in a part of a fold, the target is itself held out, there
-        are too few values to hold out, or the test part of a fold has a class that its training part lacks.
+        are too few values to hold out, the test part of a fold has a class that its training part lacks, or
+        all stimuli of a class are near-copies that "random" cannot part.
 
     Examples
     --------
@@ -263,7 +265,9 @@ _FOLDS_OF: dict[str, Callable[[np.ndarray, np.ndarray, str, int, int], list[Fold
 
 
 def _random_folds(table: StimulusTable, classes: np.ndarray, n_folds: int, seed: int) -> list[Fold]:
-    group = _near_duplicates(table)
+    # Numbered in the order of rows: draws depend on it.
+    group = pd.factorize(find_near_copies(table))[0]
+    _check_poses(classes, group)
     # A group's stratum is the set of its classes: one class, unless the target varies within a pose.
     members: dict[int, set[str]] = {}
     for number, name in zip(group, classes, strict=True):
@@ -282,18 +286,16 @@ def _random_folds(table: StimulusTable, classes: np.ndarray, n_folds: int, seed:
     return folds
 
 
-def _near_duplicates(table: StimulusTable) -> np.ndarray:
-    """Return a group number per row: sessions of one identity, expression and view share one."""
-    columns: Sequence[np.ndarray] = [
-        table.factor(name, complete=False).astype(str)
-        for name in ("identity", "expression", "view", "session")
-    ]
-    keys: dict[tuple[str, ...], int] = {}
-    groups = np.empty(len(table), dtype=int)
-    for row, (identity, expression, view, session) in enumerate(zip(*columns, strict=True)):
-        key = (identity, expression, view) if identity and session else ("", "", "", str(row))
-        groups[row] = keys.setdefault(key, len(keys))
-    return groups
+def _check_poses(classes: np.ndarray, group: np.ndarray) -> None:
+    """Raise if several stimuli are all that show a class, and all of them are near-copies of one another."""
+    poses = pd.Series(group).groupby(classes)
+    single = [str(name) for name, rows in poses if len(rows) > 1 and rows.nunique() == 1]
+    if single:
+        raise StimulusError(
+            f"holdout 'random' keeps photographs of one identity, expression and view on one side, and "
+            f"{len(single)} of {poses.ngroups} classes have no others (first: {single[0]!r}); give more "
+            f"expressions or views of them, or hold out another factor."
+        )
 
 
 def _fold_of_mask(name: str, in_test: np.ndarray) -> Fold:

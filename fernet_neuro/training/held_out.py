@@ -10,6 +10,7 @@ import numpy as np
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.stimuli.near_copies import find_near_copies
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 
@@ -73,8 +74,9 @@ def split_validation(
     else:
         train, val = hold_out_groups(table, by, settings.val_share, settings.seed, least)
     if len(val) == 0:
+        kept = "pictures of one identity, expression and view stay on one side; " if by == "random" else ""
         raise StimulusError(
-            f"val_share={settings.val_share} by {by!r} holds out none of {len(table)} stimuli; "
+            f"val_share={settings.val_share} by {by!r} holds out none of {len(table)} stimuli; {kept}"
             f"raise it, or set it to 0."
         )
     return table.select(train), table.select(val)
@@ -148,10 +150,12 @@ def hold_out_groups(
 def hold_out_within_identity(table: StimulusTable, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return training and held-out row numbers, the latter about `share` of each identity's pictures.
 
-    Pictures of one identity that differ in nothing but the session are near copies of each other, so they
-    stay on one side. An identity with a single such group stays in training.
+    Pictures of one identity, expression and view are near copies of each other, so they stay on one side (see
+    `find_near_copies`). An identity with a single such group stays in training.
     """
-    return _hold_out_within(table.factor("identity"), _near_copies(table), share, make_rng(seed, "hold out"))
+    return _hold_out_within(
+        table.factor("identity"), find_near_copies(table), share, make_rng(seed, "hold out")
+    )
 
 
 def hold_out_within_classes(
@@ -187,10 +191,3 @@ def _hold_out_within(
         held.append(rows[np.isin(groups[rows], chosen)])
     test = np.sort(np.concatenate(held)) if held else np.array([], dtype=int)
     return np.setdiff1d(np.arange(len(values)), test), test
-
-
-def _near_copies(table: StimulusTable) -> np.ndarray:
-    """Return a group number per row: equal where expression and view are, or a row."""
-    labelled = table.combine("expression") != "", table.combine("view") != ""
-    names = np.where(np.logical_or(*labelled), table.combine("expression", "view"), table.stimulus_ids)
-    return np.unique(names, return_inverse=True)[1]

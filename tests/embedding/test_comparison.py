@@ -63,6 +63,8 @@ def test_people_without_other_factors_are_compared_but_not_over_sessions_of_one_
     lonely = faces_of(n_expressions=1)
     with pytest.raises(StimulusError, match="sessions of one pose, and those are near-copies"):
         plan_comparison(lonely, "identity")
+    with pytest.raises(StimulusError, match="sessions of one pose, and those are near-copies"):
+        plan_comparison(changed(lonely, session=""), "identity")
     unlabelled = changed(lonely, expression="", view="", session="")
     assert plan_comparison(unlabelled, "identity").across is None
 

@@ -109,6 +109,31 @@ def test_photographs_without_session_are_single_in_random_folds():
         assert pd.Series(table.factor("identity")[fold.test]).value_counts().to_dict() == {"ann": 2, "bob": 2}
 
 
+@pytest.mark.parametrize("target", ["expression", "identity"])
+def test_random_folds_keep_photographs_of_a_pose_together_without_a_session_column(target):
+    table = make_table(n_identities=10)
+    nameless = StimulusTable.from_frame(table.frame.drop(columns="session"))
+    pose = nameless.combine("identity", "expression", "view")
+    assert len(np.unique(pose)) < len(nameless)
+    folds = make_folds(nameless, "random", target=target, n_folds=3)
+    for fold, labelled in zip(folds, make_folds(table, "random", target=target, n_folds=3), strict=True):
+        assert not set(pose[fold.train]) & set(pose[fold.test])
+        # A column that counts the photographs adds nothing.
+        assert np.array_equal(fold.test, labelled.test)
+
+
+def test_random_folds_of_near_copies_alone_are_refused():
+    table = make_table(
+        n_identities=4, expressions=("neutral",), views=("straight",), sessions=("A", "B", "C")
+    )
+    table = StimulusTable.from_frame(table.frame.drop(columns="session"))
+    message = (
+        r"'random' keeps photographs of one identity, .* 4 of 4 classes have no others \(first: 'id000'\)"
+    )
+    with pytest.raises(StimulusError, match=message):
+        make_folds(table, "random", target="identity")
+
+
 def test_kdef_sets_partition_seventy_identities_by_sorted_order():
     assert sorted(number for members in KDEF_SETS for number in members) == list(range(70))
     names = [f"{gender}{number:02d}" for number in range(1, 36) for gender in "MF"]  # not in sorted order

@@ -37,6 +37,24 @@ def test_pictures_without_expression_and_view_are_held_out_one_by_one():
     assert len(train) == 30
 
 
+def test_pictures_of_one_pose_are_never_parted_without_a_session_column(noise_table):
+    frame = noise_table.frame.drop(columns="session")
+    table = StimulusTable.from_frame(frame, root=noise_table.root)
+    for found, labelled in zip(
+        hold_out_within_identity(table, 0.3, seed=0),
+        hold_out_within_identity(noise_table, 0.3, seed=0),
+        strict=True,
+    ):
+        assert np.array_equal(found, labelled)
+
+
+def test_a_table_of_one_pose_each_says_why_nothing_is_held_out(noise_table):
+    table = noise_table.select(expression=[noise_table.factor("expression")[0]])
+    message = "holds out none of .* stimuli; pictures of one identity, expression and view stay on one side"
+    with pytest.raises(StimulusError, match=message):
+        split_validation(TrainSettings(val_share=0.3), table, None, default="random")
+
+
 def test_held_out_groups_lie_on_one_side(noise_table):
     train, val = hold_out_groups(noise_table, "identity", 0.25, seed=0)
     people = noise_table.factor("identity")
