@@ -11,13 +11,18 @@ def track(
 ) -> Iterator[T]:
     """Yield `items`, showing a bar called `description` when `verbose`.
 
-    Rich is imported only then, so that library use and ``--help`` stay light.
+    Rich is imported only then, so that library use and ``--help`` stay light. An error takes the bar off, so
+    that its own line stands alone.
     """
     if not verbose:
         yield from items
         return
     with make_progress() as progress:
-        yield from progress.track(items, description=description, total=total)
+        try:
+            yield from progress.track(items, description=description, total=total)
+        except BaseException:
+            progress.live.transient = True
+            raise
 
 
 def make_progress(*columns: str):

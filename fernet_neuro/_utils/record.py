@@ -14,7 +14,7 @@ from typing import Any
 #: Packages whose version can change a number.
 RECORDED_PACKAGES = (
     "fernet-neuro", "numpy", "scipy", "pandas", "scikit-learn", "numba", "pillow", "torch", "torchvision",
-    "accelerate", "safetensors", "openTSNE", "umap-learn",
+    "accelerate", "safetensors", "openTSNE", "umap-learn", "nibabel", "nilearn", "rsatoolbox",
 )  # fmt: skip
 
 

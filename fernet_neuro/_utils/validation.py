@@ -1,5 +1,6 @@
 """Checks at the border: each says what was got, what is wanted, and the closest valid name."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -31,6 +32,32 @@ def check_option(argument: str, value: str, options: Iterable[str]) -> str:
         raise ValueError(
             f"{argument}={value!r} is not known; use one of: {format_options(names)}.{suggest(value, names)}"
         )
+    return value
+
+
+def check_label(argument: str, value: str, *, may_be_empty: bool = False) -> str:
+    """Return `value` if it has letters (A to Z) and digits alone, so that it can be part of a file's name.
+
+    Raises
+    ------
+    ValueError
+        If it has other signs, or is empty and may not be.
+    """
+    if not re.fullmatch("[0-9A-Za-z]*" if may_be_empty else "[0-9A-Za-z]+", value):
+        raise ValueError(f"{argument} {value!r} may have letters (A to Z) and digits alone.")
+    return value
+
+
+def check_jobs(argument: str, value: int) -> int:
+    """Return `value` if it is a number of jobs as joblib counts them: 1 or more, or -1 for one per core.
+
+    Raises
+    ------
+    ValueError
+        If it is 0; below 0 means all cores but so many.
+    """
+    if value == 0:
+        raise ValueError(f"{argument} must be 1 or more, or -1 for one per core; got 0.")
     return value
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fernet_neuro._utils.validation import format_options, suggest
+from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
 
@@ -182,6 +182,10 @@ def _gather(path: Path, entities: dict[str, str], root: Path, folder: Path) -> R
     folders = _folders_above(path, folder) if folder == root else [
         *_folders_above(path, folder), *_folders_above(root / path.relative_to(folder), root)
     ]  # fmt: skip
+    if "sub" not in entities:
+        raise StoreError(f"the name of {path} does not say whose it is; it must begin with sub-NAME_.")
+    for key in ("sub", "ses", "task"):
+        check_label(f"{path}: {key}", entities.get(key, ""), may_be_empty=key != "sub")
     events = _find_nearest(folders, own, "events", ".tsv")
     if events is None:
         label = "_".join(f"{key}-{value}" for key, value in own.items())

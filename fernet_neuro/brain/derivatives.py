@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_folder, write_text
 from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.validation import format_options, suggest
+from fernet_neuro._utils.validation import check_jobs, format_options, suggest
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.pipeline import SubjectPatterns
 from fernet_neuro.exceptions import StoreError
@@ -133,10 +133,16 @@ def write_missing_subjects(
     overwrite : bool, default=False
         Compute those that are there as well.
     n_jobs : int, default=1
-        Participants at a time, in processes; the files do not depend on it.
+        Participants at a time, in processes; -1 for one per core. The files do not depend on it.
     verbose : bool, default=False
         Show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        If `n_jobs` is 0, or as in `compute`.
     """
+    check_jobs("n_jobs", n_jobs)
     names = list(subjects)
     finished = [] if overwrite else list_finished(out)
     missing = [name for name in names if name not in finished]
@@ -247,11 +253,17 @@ def _write_images(stem: Path, item: SubjectPatterns) -> None:
     write_text(f"{stem}_patterns.tsv", labels.to_csv(sep="\t", index=False, lineterminator="\n"))
 
 
-def _read_settings(folder: Path) -> dict[str, Any]:
+def find_settings(out: PathLike) -> dict[str, Any] | None:
+    """Return what the patterns of a folder were made with; None where it does not say."""
     try:
-        known = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        if known["Name"] == _NAME:
-            return known["GeneratedBy"][0]["Settings"]
+        known = json.loads((Path(out) / DESCRIPTION).read_text(encoding="utf-8"))
+        return known["GeneratedBy"][0]["Settings"] if known["Name"] == _NAME else None
     except (OSError, ValueError, KeyError, IndexError, TypeError):
-        pass
-    raise StoreError(f"--out {folder} holds something else than patterns; name another folder.")
+        return None
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    settings = find_settings(folder)
+    if settings is None:
+        raise StoreError(f"--out {folder} holds something else than patterns; name another folder.")
+    return settings

@@ -11,8 +11,9 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.hashing import hash_file
@@ -20,6 +21,9 @@ from fernet_neuro._utils.progress import make_progress
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 #: Where GitHub serves the raw files of a repository: BASE/owner/repository/commit/path.
 BASE_URL = "https://raw.githubusercontent.com"
@@ -231,10 +235,12 @@ def _download_all(files: list[RemoteFile], root: str, folder: Path, timeout: flo
     with make_progress() as progress:
         for file in files:
             bar = progress.add_task(f"{file.name} (KiB)", total=-(-file.size // 1024))
-            _download(
-                opener, f"{root}/{file.path}", folder / file.name, file, timeout,
-                lambda n_bytes, bar=bar: progress.update(bar, completed=-(-n_bytes // 1024)),
-            )  # fmt: skip
+            show = partial(_show_bytes, progress, bar)
+            _download(opener, f"{root}/{file.path}", folder / file.name, file, timeout, show)
+
+
+def _show_bytes(progress: "Progress", bar: "TaskID", n_bytes: int) -> None:
+    progress.update(bar, completed=-(-n_bytes // 1024))
 
 
 def _download(

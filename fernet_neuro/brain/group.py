@@ -12,7 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro._utils.validation import check_jobs, check_option, check_range
 
 #: Corrections by name, and what nilearn calls their statistic; the null is that of its maximum over the map.
 CORRECTIONS: dict[str, str] = {
@@ -132,6 +132,7 @@ def infer_group(
     """
     name = CORRECTIONS[check_option("correction", correction, CORRECTIONS)]
     check_range("cluster_p", cluster_p, 0, 0.5)
+    check_jobs("n_jobs", n_jobs)
     values = _check_maps(maps, mask)
     smallest = check_smallest_p(len(values), n_permutations, level)
     sizes = [len(part) for part in np.array_split(range(n_permutations), -(-n_permutations // _BATCH))]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fernet_neuro._utils.atomic import atomic_file
-from fernet_neuro._utils.validation import format_options, suggest
+from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.brain.noise import invert_covariance
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.typing import PathLike
@@ -41,7 +41,8 @@ class BrainPatterns:
     runs : ndarray of str of shape (n_observations,)
         The run of the scanner that each row comes from.
     roi : str
-        Name of the region, such as ``"FFA"``.
+        Name of the region, such as ``"FFA"``: letters (A to Z) and digits, as are subject and session, for
+        names of files are made of them.
     subject : str
         Who was scanned, such as ``"01"``.
     session : str, default=""
@@ -55,8 +56,9 @@ class BrainPatterns:
     Raises
     ------
     ValueError
-        If shapes do not fit together, a value is not finite, there is no voxel, roi or subject is empty, or a
-        run has no noise covariance where they are by run.
+        If shapes do not fit together, a value is not finite, there is no voxel, roi or subject is empty, one
+        of these or session has other signs than letters and digits, or a run has no noise covariance where
+        they are by run.
 
     Examples
     --------
@@ -97,6 +99,8 @@ class BrainPatterns:
         for name in ("roi", "subject"):
             if not getattr(self, name):
                 raise ValueError(f"patterns need a {name}; got an empty one.")
+        for name in ("roi", "subject", "session"):
+            check_label(name, getattr(self, name), may_be_empty=True)
         _check_finite(values, ids, self.roi)
         noise = _check_noise(self.noise_covariance, values.shape[1], runs)
         for name, value in (

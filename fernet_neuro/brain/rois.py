@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.validation import format_options, suggest
+from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.brain.grids import Grid
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
@@ -72,7 +72,7 @@ def parse_roi(text: str) -> list[RoiSpec]:
     name, equals, rest = text.partition("=")
     if not equals:
         return _parse_files(text)
-    _check_name(name, text)
+    check_label(f"region {text!r}: the name", name)
     parts = rest.split(",")
     if len(parts) > 1 and all(map(_is_number, parts)):
         return [RoiSpec(name, sphere=_parse_sphere(text, [float(part) for part in parts]))]
@@ -106,16 +106,14 @@ def build_rois(
     Raises
     ------
     ValueError
-        If there is no region, two have one name, one is empty or on another grid.
+        If there is no region, two have one name or names that differ in capitals alone (which are one file
+        on some disks), one is empty or on another grid.
     StoreError
         If a file is missing.
     """
     if not specs:
         raise ValueError("name a region: OFA=x,y,z,r, a mask, NAME=ATLAS:LABEL, or a folder of masks.")
-    names = [spec.name for spec in specs]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ValueError(f"region {twice[0]!r} is named twice.")
+    _check_different([spec.name for spec in specs])
     return {
         spec.name: _build(grid, spec, subject=subject, session=session, table=atlas_table) for spec in specs
     }
@@ -203,9 +201,17 @@ def _strip_suffix(name: str) -> str:
     return next((name[: -len(suffix)] for suffix in _SUFFIXES if name.endswith(suffix)), name)
 
 
-def _check_name(name: str, text: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9]+", name):
-        raise ValueError(f"region {text!r}: the name {name!r} may have letters and digits alone.")
+def _check_different(names: Sequence[str]) -> None:
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(name.lower(), name)
+        if other != name:
+            raise ValueError(
+                f"regions {other!r} and {name!r} differ in capitals alone, so that some disks take their "
+                f"files for one; rename one of them."
+            )
+        if names.count(name) > 1:
+            raise ValueError(f"region {name!r} is named twice.")
 
 
 def _parse_sphere(text: str, numbers: list[float]) -> tuple[float, float, float, float]:

@@ -100,15 +100,25 @@ def read_events(
 
 
 def check_events(events: pd.DataFrame, n_scans: int, t_r: float, path: PathLike) -> None:
-    """Raise unless every event starts before the scan ends.
+    """Raise unless every event starts before the scan ends, and ends after it starts.
 
     Raises
     ------
     StimulusError
         Naming the first that does not.
     """
+    onsets = events["onset"].to_numpy()
+    early = np.flatnonzero((onsets < 0) & (onsets + events["duration"].to_numpy() <= 0))
+    if len(early):
+        first = events.iloc[early[0]]
+        raise StimulusError(
+            f"{path} has {len(early)} of {len(events)} events that are over before the scan begins (first: "
+            f"{first['stimulus_id']!r} at {first['onset']:g} s for {first['duration']:g} s); check that "
+            f"onsets count from the first volume of the image, and take out events of volumes that were "
+            f"discarded."
+        )
     end = n_scans * t_r
-    late = np.flatnonzero(events["onset"].to_numpy() >= end)
+    late = np.flatnonzero(onsets >= end)
     if len(late):
         first = events.iloc[late[0]]
         raise StimulusError(
@@ -175,18 +185,19 @@ def pick_column(
 
 
 def _match(pattern: str, frame: pd.DataFrame, path: PathLike) -> list[str]:
-    found = [name for name in frame if fnmatchcase(name, pattern)]
+    have = [str(name) for name in frame]
+    found = [name for name in have if fnmatchcase(name, pattern)]
     if not found:
         raise ValueError(
-            f"{path} has no confound column {pattern!r}; it has: {format_options(frame)}."
-            f"{suggest(pattern, frame)}"
+            f"{path} has no confound column {pattern!r}; it has: {format_options(have)}."
+            f"{suggest(pattern, have)}"
         )
     return found
 
 
 def _as_numbers(frame: pd.DataFrame, name: str, path: PathLike) -> np.ndarray:
     if name not in frame:
-        raise StimulusError(f"{path} has no column {name!r}; it has: {format_options(frame)}.")
+        raise StimulusError(f"{path} has no column {name!r}; it has: {format_options(map(str, frame))}.")
     numbers = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fernet_neuro._utils.validation import check_option, format_options, suggest
+from fernet_neuro._utils.validation import check_label, check_option, format_options, suggest
 from fernet_neuro.brain import images
 from fernet_neuro.brain.bids import parse_entities
 from fernet_neuro.brain.observations import observe_volumes
@@ -244,6 +244,8 @@ def _describe(path: Path, labels: PathLike | None, mask: PathLike | None, usual:
                 f"the name of {path} does not say whose it is; call it sub-NAME_....nii.gz, or name one "
                 f"subject."
             )
+    for name, label in (("subject", subject), ("session", session), ("task", entities.get("task", ""))):
+        check_label(f"{path}: {name}", label, may_be_empty=True)
     table = "" if is_patterns else str(labels or _find_labels(path))
     where = str(mask or "").replace("{subject}", subject).replace("{session}", session)
     if is_patterns and not where:

@@ -118,12 +118,16 @@ def _describe(estimates: "pd.DataFrame") -> list[str]:
 
 
 def _describe_halves(halves: "pd.DataFrame") -> list[str]:
-    """Return, for each region, how a stimulus resembles itself and others in the other half of the runs."""
-    lines = ["Correlations of odd and even runs: with itself, and the mean with others."]
+    """Return, for each region, how stimuli resemble themselves and others in the other half of the runs."""
+    lines = [
+        "Correlations of odd and even runs, of a stimulus with itself and with others:",
+        f"{'subject':<12}{'region':<16}{'itself':>8}  {'lowest to highest':<18}{'others':>8}",
+    ]
     for (subject, session, roi), part in halves.groupby(["subject", "session", "roi"], sort=False):
-        same = part[part["odd"] == part["even"]]
-        other = part[part["odd"] != part["even"]]["correlation"].mean()
-        shown = ", ".join(f"{row.odd} {row.correlation:.2f}" for row in same.head(12).itertuples())
-        more = f", ... ({len(same)} in all)" if len(same) > 12 else ""
-        lines.append(f"{f'{subject} {session}'.strip()} {roi}: {shown}{more}; others {other:.2f}")
-    return lines
+        is_same = part["odd"] == part["even"]
+        same, other = part.loc[is_same, "correlation"], part.loc[~is_same, "correlation"].mean()
+        span = f"{same.min():.2f} to {same.max():.2f}"
+        lines.append(
+            f"{f'{subject} {session}'.strip():<12}{roi:<16}{same.mean():>8.2f}  {span:<18}{other:>8.2f}"
+        )
+    return [*lines, "Each stimulus: split_half.csv."]

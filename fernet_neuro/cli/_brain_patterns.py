@@ -129,8 +129,10 @@ def patterns(
     """
     import json
 
+    from fernet_neuro._utils.validation import check_jobs
     from fernet_neuro.brain.derivatives import read_reports, start_derivatives
 
+    check_jobs("--jobs", jobs)
     kind = _find_kind(source, labels, events)
     glm = {
         "estimate": estimate, "hrf_model": hrf, "drift_model": drift, "high_pass": high_pass,
@@ -222,14 +224,14 @@ class _Plan:
         runs: list[str],
     ) -> None:
         """Take files of one participant that were named one by one."""
+        from fernet_neuro._utils.validation import check_label
         from fernet_neuro.brain.pipeline import pair_runs
 
         if len(subject) > 1 or len(session) > 1:
             raise ValueError("images that are named one by one are of one --subject and one --session.")
         name, visit = (*subject, "01")[0], (*session, "")[0]
         for option, value in (("--subject", name), ("--session", visit), ("--task", task or "main")):
-            if value and not value.isalnum():
-                raise ValueError(f"{option} {value!r} may have letters and digits alone.")
+            check_label(option, value, may_be_empty=True)
         self.task = task or "main"
         files = []
         if kind == _RUNS:

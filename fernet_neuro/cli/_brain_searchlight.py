@@ -85,10 +85,12 @@ def searchlight(
     import json
 
     from fernet_neuro._utils.atomic import atomic_folder, write_text
+    from fernet_neuro._utils.validation import check_jobs
     from fernet_neuro.brain.volumes import find_sources
     from fernet_neuro.figures.registry import build_figure
     from fernet_neuro.rsa.searchlight_folder import read_settings, write_description
 
+    check_jobs("--jobs", jobs)
     _check_out(out, overwrite)
     settings = _make_settings(radius, nearest, fewest, distance, comparison, noise)
     group_options = {
@@ -97,6 +99,8 @@ def searchlight(
     _check_group_options(group_options)
     rdms = _read_models(models)
     files = find_sources(sources, labels=labels, mask=mask, roi=roi, subjects=subject)
+    for notice in _find_notices(sources, mask, roi):
+        typer.echo(f"Notice: {notice}", err=True)
     reading = {"leave_out": leave_out, "detrend": detrend, "zscore": zscore}
     with atomic_folder(out) as folder:
         write_description(folder)
@@ -110,6 +114,25 @@ def searchlight(
         typer.echo(json.dumps({"settings": read_settings(out), "peaks": rows}))
         return
     typer.echo("\n".join([*_describe(report, peaks), f"Written to {out}", *map(str, figure)]))
+
+
+def _find_notices(sources: list[Path], mask: str | None, roi: str | None) -> list[str]:
+    """Return a sentence about each folder whose images hold no voxels but those of its regions."""
+    from fernet_neuro.brain.derivatives import find_settings
+
+    if mask or roi:
+        return []
+    found = []
+    for source in sources:
+        known = find_settings(source) or {}
+        if known.get("mask") == "":
+            names = ", ".join(str(region["name"]) for region in known.get("rois", []))
+            found.append(
+                f"{source} was made without --mask, so its images have the voxels of its regions alone "
+                f"({names}), and the searchlight moves through these together; for the whole brain, make "
+                f"patterns with --mask, or name images; for one region, add --roi."
+            )
+    return found
 
 
 def _make_settings(

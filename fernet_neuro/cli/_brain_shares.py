@@ -32,6 +32,8 @@ def shares(
 ) -> None:
     """Estimate the shares of factors in the geometry of regions: non-negative regression on their RDMs.
 
+    A factor in which all stimuli are the same is left out, with a notice.
+
     For example:
 
       fernet-neuro brain shares patterns --stimuli faces.csv --factor identity --factor expression --pixels
@@ -45,12 +47,24 @@ def shares(
 
     _check_out(out, overwrite)
     table = StimulusTable.read(stimuli)
-    factors = build_model_rdms(table, factor, pixels=pixels, distance="squared_euclidean")
+    varied = _leave_out_constant(table, factor, pixels)
+    factors = build_model_rdms(table, varied, pixels=pixels, distance="squared_euclidean")
     found = estimate_shares(_read_brain(brain, table, roi), factors, level=level)
     if out is not None:
         with atomic_file(out) as temporary:
             found.to_csv(temporary, index=False, lineterminator="\n")
     typer.echo(json.dumps(_as_objects(found)) if as_json else "\n".join(_describe(found, level)))
+
+
+def _leave_out_constant(table: "StimulusTable", factors: list[str], pixels: bool) -> list[str]:
+    """Return the factors that vary, with a notice of the others; all of them where nothing would be left."""
+    same = [name for name in factors if len(set(table.factor(name).tolist())) == 1]
+    kept = [name for name in factors if name not in same]
+    if not kept and not pixels:
+        return factors
+    for name in same:
+        typer.echo(f"Notice: all stimuli are the same in {name}; it is left out.", err=True)
+    return kept
 
 
 def _read_brain(path: Path, table: "StimulusTable", rois: list[str]) -> "RDMSet":
@@ -73,7 +87,8 @@ def _check_out(out: Path | None, overwrite: bool) -> None:
 
 def _as_objects(found: "pd.DataFrame") -> list[dict[str, Any]]:
     plain = found.astype(object)
-    return plain.where(plain.notna(), None).to_dict(orient="records")
+    rows = plain.where(plain.notna(), None).to_dict(orient="records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def _describe(found: "pd.DataFrame", level: float) -> list[str]:

@@ -20,8 +20,6 @@ from fernet_neuro.typing import PathLike
 
 #: How pattern derivatives are called, in any folder below the one that is read.
 PATTERN_FILES = "*_patterns.npz"
-#: What tells the RDMs of patterns apart.
-_LABELS = ("roi", "subject", "session")
 
 
 def compute_brain_rdms(
@@ -72,10 +70,11 @@ def compute_brain_rdms(
     check_option("distance", distance, DISTANCES)
     wanted = None if stimulus_ids is None else [str(name) for name in stimulus_ids]
     found: list[RDMSet] = []
+    known: set[tuple[str, str, str]] = set()
     for item in patterns:
+        _check_new(item, known)
         order = wanted or (found[0].stimulus_ids.tolist() if found else item.stimuli)
         found.append(_compute_one(item, distance, order, is_all=wanted is None))
-        _check_new(found)
     if not found:
         raise ValueError("compute_brain_rdms needs patterns of one region at least; got none.")
     units = {rdms.unit for rdms in found}
@@ -155,7 +154,8 @@ def _compute_one(item: BrainPatterns, distance: str, order: list[str], *, is_all
     except ValueError as error:
         raise type(error)(f"{_describe(item)}: {error}") from error
     if is_all and len(item.stimuli) != len(order):
-        whole = RDMSet(np.zeros((1, len(item.stimuli) * (len(item.stimuli) - 1) // 2)), item.stimuli)
+        names = np.array(item.stimuli)
+        whole = RDMSet(np.zeros((1, len(names) * (len(names) - 1) // 2)), names)
         check_same_stimuli(whole, made, (_describe(item), "the patterns before"))
     labels = {"subject": item.subject, "session": item.session, "roi": item.roi, "n_voxels": item.n_voxels}
     return _with_table(made, pd.DataFrame([labels]), n_channels=item.n_voxels)
@@ -166,16 +166,15 @@ def _describe(item: BrainPatterns) -> str:
     return f"{item.roi} of subject {item.subject}{session}"
 
 
-def _check_new(found: Sequence[RDMSet]) -> None:
-    """Refuse a second set of patterns under the labels of one before."""
-    labels = [tuple(str(rdms.table[name].iloc[0]) for name in _LABELS) for rdms in found]
-    if labels[-1] in labels[:-1]:
-        roi, subject, session = labels[-1]
-        where = f", session {session}" if session else ""
+def _check_new(item: BrainPatterns, known: set[tuple[str, str, str]]) -> None:
+    """Refuse a second set of patterns under the labels of one before, and add those to the known ones."""
+    labels = (item.roi, item.subject, item.session)
+    if labels in known:
         raise ValueError(
-            f"two sets of patterns are of {roi} of subject {subject}{where}; name sessions that are repeated "
-            f"measures, and keep different tasks in different folders."
+            f"two sets of patterns are of {_describe(item)}; name sessions that are repeated measures, and "
+            f"keep different tasks in different folders."
         )
+    known.add(labels)
 
 
 def _read_patterns(folder: Path, rois: list[str]) -> Iterator[BrainPatterns]:

@@ -14,7 +14,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.validation import check_option, format_options, suggest
+from fernet_neuro._utils.validation import check_jobs, check_option, format_options, suggest
 from fernet_neuro.brain.noise import COVARIANCES
 from fernet_neuro.brain.spheres import Neighbourhoods
 from fernet_neuro.exceptions import AlignmentError
@@ -151,6 +151,7 @@ def search_patterns(
     (1, 2)
     """
     check_option("comparison", comparison, COMPARISONS)
+    check_jobs("n_jobs", n_jobs)
     labelled = _label(np.asarray(patterns), models, stimulus_ids, runs, distance)
     _check_voxels(labelled.values, neighbourhoods)
     engine = _make_engine(labelled, distance, noise, residuals, noise_method)
@@ -296,7 +297,7 @@ def _make_finder(
         return engines.make_covariance_finder(
             {run: _check_covariance(noise[run], n_voxels) for run in labelled.runs}
         )
-    if np.ndim(noise) == 1:
+    if np.asarray(noise).ndim == 1:
         return engines.make_covariance_finder(np.diag(_check_variances(noise, n_voxels)))
     return engines.make_covariance_finder(_check_covariance(noise, n_voxels))
 

@@ -82,19 +82,21 @@ class SubjectMaps:
 def label_models(names: Iterable[str]) -> list[str]:
     """Return names for files: letters and digits alone, as BIDS wants them, and all different.
 
+    Capitals make no difference, since some disks know none.
+
     Examples
     --------
     >>> label_models(["conv1.2", "conv12", "pixels"])
     ['conv12', 'conv12x2', 'pixels']
     """
-    labels: list[str] = []
+    labels: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"[^0-9A-Za-z]", "", name) or "model"
         label, number = plain, 2
-        while label in labels:
+        while label.lower() in labels:
             label, number = f"{plain}x{number}", number + 1
-        labels.append(label)
-    return labels
+        labels[label.lower()] = label
+    return list(labels.values())
 
 
 def write_description(out: PathLike) -> None:

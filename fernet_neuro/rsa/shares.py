@@ -94,9 +94,10 @@ def _gather_subjects(brain: RDMSet) -> dict[str, np.ndarray]:
     rois = brain.table["roi"] if "roi" in brain.table else pd.Series([""] * brain.n_rdms)
     rows = pd.DataFrame({"roi": rois.astype(str), "subject": brain.table["subject"].astype(str)})
     found: dict[str, list[np.ndarray]] = {}
-    for (roi, _), index in rows.groupby(["roi", "subject"], sort=False).groups.items():
+    for _, part in rows.groupby(["roi", "subject"], sort=False):
         # A pair that one session lacks is missing: means over different sessions would not compare.
-        found.setdefault(str(roi), []).append(brain.dissimilarities[list(index)].mean(axis=0))
+        mean = brain.dissimilarities[part.index.to_numpy()].mean(axis=0)
+        found.setdefault(str(part["roi"].iloc[0]), []).append(mean)
     return {roi: np.stack(vectors) for roi, vectors in found.items()}
 
 

@@ -1,5 +1,7 @@
 """Progress is silent unless asked for, and never changes what it counts."""
 
+import pytest
+
 from fernet_neuro._utils.progress import make_progress, track
 
 
@@ -14,6 +16,17 @@ def test_a_bar_is_drawn_on_standard_error_with_its_count(capsys):
     assert captured.out == ""
     assert "letters" in captured.err
     assert "5/5" in captured.err
+
+
+def test_an_error_takes_the_bar_off(capsys):
+    def break_off():
+        yield "a"
+        raise ValueError("no b")
+
+    with pytest.raises(ValueError, match="no b"):
+        list(track(break_off(), "letters", total=2, verbose=True))
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.strip()) == ("", "")
 
 
 def test_further_columns_show_their_fields(capsys):

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from fernet_neuro._utils.optional import import_optional
-from fernet_neuro._utils.validation import check_option, check_range, check_type, format_options, suggest
+from fernet_neuro._utils.validation import (
+    check_jobs,
+    check_label,
+    check_option,
+    check_range,
+    check_type,
+    format_options,
+    suggest,
+)
 from fernet_neuro.exceptions import MissingDependencyError
 
 
@@ -23,6 +31,21 @@ def test_check_option_passes_or_lists_and_suggests():
     assert check_option("readout", "ridge", ["ridge", "sgd"]) == "ridge"
     with pytest.raises(ValueError, match=r"readout='rigde' .* one of: ridge, sgd\. Did you mean 'ridge'\?"):
         check_option("readout", "rigde", ["ridge", "sgd"])
+
+
+@pytest.mark.parametrize("value", ["../x", "a_b", "a b", "V1+V2", "ä", "x\n"])
+def test_check_label_allows_letters_and_digits_alone(value):
+    assert check_label("roi", "V1") == "V1"
+    assert check_label("session", "", may_be_empty=True) == ""
+    for wrong in (value, ""):
+        with pytest.raises(ValueError, match=r"roi .* may have letters \(A to Z\) and digits alone"):
+            check_label("roi", wrong)
+
+
+def test_check_jobs_refuses_none_at_all():
+    assert [check_jobs("n_jobs", value) for value in (1, 7, -1)] == [1, 7, -1]
+    with pytest.raises(ValueError, match="--jobs must be 1 or more, or -1 for one per core; got 0"):
+        check_jobs("--jobs", 0)
 
 
 @pytest.mark.parametrize("value", [2, 2.0, 7, np.float32(3)])

@@ -127,4 +127,7 @@ def test_what_is_no_data_set_is_refused(tmp_path):
         find_runs(tmp_path, raw=True)
     with pytest.raises(StoreError, match=r"derivatives folder .*prep does not exist"):
         find_runs(tmp_path, derivatives=tmp_path / "prep")
+    _touch(tmp_path / "sub-01" / "func" / "faces_task-faces_bold.nii.gz")
+    with pytest.raises(StoreError, match=r"faces_task-faces_bold.nii.gz does not say whose it is"):
+        find_runs(tmp_path, raw=True)
     assert parse_entities("README") == {"suffix": "README"}

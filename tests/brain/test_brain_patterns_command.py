@@ -237,6 +237,13 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
     code, text, err = run("decode", tmp_path / "out", *options)
     assert (code, err) == (0, "")
     assert "100.0      33.3" in text
+    table = text.split("with others:")[1].splitlines()
+    assert table[1].split() == ["subject", "region", "itself", "lowest", "to", "highest", "others"]
+    halves = pd.read_csv(tmp_path / "decoded" / "split_half.csv", dtype={"subject": str})
+    first = halves[(halves["subject"] == "01") & (halves["roi"] == "FFA")]
+    same = first.loc[first["odd"] == first["even"], "correlation"]
+    assert table[2].split()[:5] == ["01", "FFA", f"{same.mean():.2f}", f"{same.min():.2f}", "to"]
+    assert all("face2" not in line for line in table)
     code, _, err = run("decode", tmp_path / "out", *options)
     assert "already holds summary.json; add --overwrite" in err
     code, text, _ = run("decode", tmp_path / "out", *options, "--overwrite", "--roi", "OFA", "--json")
@@ -268,6 +275,7 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
         (("BIDS", "--raw", "--roi", "ROIS", "--confound", "csf"), "has no table of confounds beside it"),
         (("BIDS", "--raw", "--roi", "ROIS", "--stimulus-column", "picture"), "no column 'picture'"),
         (("BIDS", "--raw", "--roi", "ROIS", "--t-r", "0.5"), "events past the end of the scan"),
+        (("BIDS", "--raw", "--roi", "ROIS", "--jobs", "0"), "--jobs must be 1 or more, or -1 for one per"),
         (("BIDS", "--raw", "--roi", "ROIS", "--subject", "9"), "no images of subject '9'"),
         (("BIDS", "--raw", "--roi", "ROIS", "--mesh", "a,b"), "--mesh goes with surface data"),
         (("BOLD", "--roi", "ROIS"), "is no folder: for images give --labels TABLE"),
@@ -278,7 +286,7 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
         (("BOLD", "BOLD", "--roi", "ROIS", "--events", "EVENTS"), "there are 2 images and 1 times --events"),
         (
             ("BOLD", "--roi", "ROIS", "--events", "EVENTS", "--subject", "a_b"),
-            "may have letters and digits alone",
+            "--subject 'a_b' may have letters (A to Z) and digits alone",
         ),
         (
             ("BOLD", "--roi", "ROIS", "--events", "EVENTS", "--confound", "x", "--no-confounds"),
@@ -297,6 +305,7 @@ def test_what_makes_no_patterns_is_one_line_and_exit_code_two(
     code, text, err = run("patterns", *[names.get(item, item) for item in options], "--out", tmp_path / "out")
     lines = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert (code, text, len(lines)) == (2, "", 1)
+    assert err.strip() == lines[0], "no progress bar before it"
     assert message in lines[0]
     assert not list((tmp_path / "out").glob("sub-*"))
 

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -100,6 +101,9 @@ def test_precision_is_the_inverse_of_the_covariance(patterns, rng):
         ({"runs": ["1"]}, "runs must have one entry per row"),
         ({"roi": ""}, "patterns need a roi"),
         ({"subject": ""}, "patterns need a subject"),
+        ({"subject": "../../else"}, r"subject '../../else' may have letters \(A to Z\) and digits alone"),
+        ({"roi": "V1+V2"}, r"roi 'V1\+V2' may have letters"),
+        ({"session": "a/b"}, "session 'a/b' may have letters"),
         (
             {"values": np.where(np.eye(12, 7, 2) > 0, np.nan, 1.0)},
             r"5 values .*nan for stimulus 'face2' in voxel 2",
@@ -136,6 +140,12 @@ def test_what_is_no_pattern_file_is_refused(patterns, tmp_path):
     np.savez(tmp_path / "other.npz", header=np.array('{"format": "else"}'))
     with pytest.raises(StoreError, match="it holds 'else' version None"):
         BrainPatterns.load(tmp_path / "other.npz")
+    patterns.save(tmp_path / "whole.npz")
+    arrays = dict(np.load(tmp_path / "whole.npz"))
+    header = json.loads(str(arrays["header"])) | {"subject": "../../../else"}
+    np.savez(tmp_path / "escape.npz", **{**arrays, "header": np.array(json.dumps(header))})
+    with pytest.raises(StoreError, match=r"escape.npz cannot be read \(subject '../../../else' may have"):
+        BrainPatterns.load(tmp_path / "escape.npz")
     patterns.save(tmp_path / "cut.npz")
     whole = (tmp_path / "cut.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])

@@ -91,6 +91,18 @@ def test_events_past_the_end_are_named(tmp_path):
     check_events(events, 11, 2.0, path)
 
 
+def test_events_that_are_over_before_the_scan_are_named(tmp_path):
+    text = "onset\tduration\ttrial_type\n-1\t1.5\tface\n-30\t1\tcar\n-2\t2\tcar\n0\t0\tface\n"
+    path = _write(tmp_path / "e.tsv", text)
+    events = read_events(path)
+    with pytest.raises(
+        StimulusError,
+        match=r"e.tsv has 2 of 4 events that are over before the scan begins .*'car' at -30 s for 1 s",
+    ):
+        check_events(events, 10, 2.0, path)
+    check_events(events.iloc[[0, 3]], 10, 2.0, path)
+
+
 def test_confounds_are_chosen_by_name_or_pattern(tmp_path):
     text = "trans_x\ttrans_y\ttrans_x_derivative1\tflat\n1\t4\tn/a\t3\n2\t5\t1\t3\n4\t3\t2\t3\n"
     path = _write(tmp_path / "c.tsv", text)

@@ -6,14 +6,17 @@ import pandas as pd
 import pytest
 
 from fernet_neuro.brain import images
+from fernet_neuro.brain.derivatives import start_derivatives
 from fernet_neuro.brain.group import infer_group
+from fernet_neuro.brain.pipeline import PatternSettings
+from fernet_neuro.brain.rois import parse_roi
 from fernet_neuro.brain.spheres import build_neighbourhoods
 from fernet_neuro.brain.volumes import VolumePatterns
 from fernet_neuro.cli.app import main
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.searchlight import search_patterns
-from fernet_neuro.rsa.searchlight_folder import SearchlightSettings, SubjectMaps
+from fernet_neuro.rsa.searchlight_folder import SearchlightSettings, SubjectMaps, label_models
 from fernet_neuro.rsa.searchlight_maps import combine_maps, infer_maps, search_volume
 from fernet_neuro.stats.calibration import false_positive_rate
 
@@ -152,6 +155,32 @@ def test_few_subjects_get_maps_and_the_reason_for_no_test(run, study):
     assert json.loads((study / "few" / "settings.json").read_text())["group"]["tested"] is False
 
 
+def test_patterns_without_a_mask_are_searched_with_a_notice(run, study):
+    """Their images hold the voxels of the regions alone."""
+    options = ("--subject", "01", "--permutations", 0, "--overwrite")
+    regions = parse_roi("FFA=0,0,0,5") + parse_roi("OFA=9,0,0,5")
+    for mask, more, is_told in (
+        ("brain.nii.gz", (), False),
+        ("", (), True),
+        ("", ("--mask", study / "mask.nii.gz"), False),
+    ):
+        made = start_derivatives(study / f"made{mask}", PatternSettings(tuple(regions), mask=mask).describe())
+        (made / "dataset_description.json").replace(study / "data" / "dataset_description.json")
+        code, _, err = run(*_arguments(study, *options, *more))
+        assert code == 0, err
+        assert ("the voxels of its regions alone (FFA, OFA), and the searchlight" in err) == is_told
+        assert ("Notice" in err) == is_told
+
+
+def test_names_of_files_differ_on_disks_without_capitals():
+    assert label_models(["Identity", "identity", "IDENTITY", "x"]) == [
+        "Identity",
+        "identityx2",
+        "IDENTITYx3",
+        "x",
+    ]
+
+
 def test_only_searchlight_maps_are_replaced(run, study):
     options = ("--subject", "01", "--permutations", 0)
     assert run(*_arguments(study, *options))[0] == 0
@@ -187,6 +216,7 @@ def test_mistakes_are_one_line_each(run, study, geometry, ids):
         (("--distance", "crosnobis"), "Did you mean 'crossnobis'"),
         (("--permutations", 10), "with 10 permutations no p-value can be smaller than 0.0909"),
         (("--correction", "maxt"), "Did you mean 'max_t'"),
+        (("--jobs", 0), "--jobs must be 1 or more, or -1 for one per core; got 0"),
         (("--subject", "09"), "there are no patterns of subject '09'"),
     ):
         words = [

@@ -167,6 +167,14 @@ def test_the_command_reads_patterns_or_rdms_in_any_order_of_stimuli(tmp_path, rn
     RDMSet(np.vstack([exact, exact]), IDS, labels).align_to(IDS[::-1]).save(tmp_path / "brain.npz")
     said = json.loads(run_command(tmp_path / "brain.npz", *words).stdout)
     assert [row["share"] for row in said] == pytest.approx([1.0, 0.0])
+    views = StimulusTable.from_frame(pd.DataFrame(rows).assign(view="front"))
+    views.write(tmp_path / "views.csv")
+    same = ("--stimuli", tmp_path / "views.csv", "--factor", "view", "--json")
+    found = run_command(tmp_path / "brain.npz", *same, "--factor", "identity")
+    assert found.stderr == "Notice: all stimuli are the same in view; it is left out.\n"
+    assert [row["factor"] for row in json.loads(found.stdout)] == ["identity"]
+    with pytest.raises(FernetError, match="all 12 stimuli are the same in 'view'"):
+        run_command(tmp_path / "brain.npz", *same)
     with pytest.raises(ValueError, match="already there; add --overwrite"):
         run_command(tmp_path / "brain.npz", *words, "--out", tmp_path / "s.csv")
     with pytest.raises(ValueError, match=r"must end in \.csv"):

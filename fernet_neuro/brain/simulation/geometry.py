@@ -38,7 +38,8 @@ class PlantedGeometry:
 
     def mix(self, region: str) -> np.ndarray:
         """Return the kernel of a region: the sum of its factors', weighted by their shares."""
-        return sum(share * self.kernels[name] for name, share in self.shares[region].items())
+        parts = [share * self.kernels[name] for name, share in self.shares[region].items()]
+        return sum(parts, start=np.zeros_like(parts[0]))
 
 
 def plant_geometry(
