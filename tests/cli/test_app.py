@@ -1,0 +1,150 @@
+"""What becomes of a command line: exit codes 0, 1, 2 and 130, and one line for every mistake."""
+
+import inspect
+import sys
+from collections.abc import Iterator
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fernet_neuro.cli import app as module
+from fernet_neuro.cli.app import app, main
+from fernet_neuro.exceptions import StoreError
+
+
+def list_commands(command=None, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Yield (words, command) of each command that does something."""
+    command = command or typer.main.get_command(app)
+    if not hasattr(command, "commands"):
+        yield words, command
+        return
+    for name, inner in command.commands.items():
+        yield from list_commands(inner, (*words, name))
+
+
+COMMANDS = dict(list_commands())
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Call ``fernet-neuro`` with arguments and return exit code, output and errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fernet-neuro", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return left.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """Make a verb ``act`` do as told."""
+
+    def make(action):
+        command = typer.Typer(name="fernet-neuro", cls=module._Verbs)
+        command.callback()(lambda: None)
+        command.command("act")(action)
+        monkeypatch.setattr(module, "app", command)
+
+    return make
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_leaves_with_0(words):
+    done = CliRunner().invoke(app, [*words, "--help"])
+    assert done.exit_code == 0
+    assert f"fernet-neuro {' '.join(words)}" in done.output.replace("root", "fernet-neuro")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_command_returns_what_would_be_taken_for_an_exit_code(words):
+    assert inspect.signature(COMMANDS[words].callback).return_annotation in (None, "None")
+
+
+@pytest.mark.parametrize(
+    "words", [("probe",), ("brain", "shares"), ("stimuli", "import", "kdef")], ids=" ".join
+)
+def test_an_option_that_no_command_has_is_one_line(call, words):
+    code, said, error = call(*words, "--no-such-option")
+    assert (code, said, error.count("\n")) == (2, "", 1)
+    assert error.startswith("Error: ")
+    assert error.endswith(f"See: fernet-neuro {' '.join(words)} --help\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("verify RUN", "Missing option '--pairs'. See: fernet-neuro verify --help"),
+        ("prob x", "No such command 'prob'. Did you mean 'probe'"),
+        ("cost resnet18 --size many", "Invalid value for '--size'"),
+        ("cost", "Missing argument 'NAME'"),
+        ("audit-accuracy 90.33 --n", "Option '--n' requires an argument."),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_one_line(call, line, message):
+    code, said, error = call(*line.split())
+    assert (code, said, error.count("\n")) == (2, "", 1)
+    assert error.startswith("Error: ")
+    assert message in error
+
+
+@pytest.mark.parametrize("line", ["", "models", "brain"])
+def test_a_group_alone_shows_its_help_and_no_error(call, line):
+    code, said, error = call(*line.split())
+    assert (code, error) == (2, "")
+    assert "Usage: fernet-neuro" in said
+
+
+def test_help_and_version_leave_with_0(call):
+    assert call("--help")[::2] == (0, "")
+    assert call("--version")[::2] == (0, "")
+    assert call("audit-accuracy", "--help")[::2] == (0, "")
+
+
+def test_a_command_that_is_done_leaves_with_0(call):
+    assert call("audit-accuracy", "90.33", "--n", "3068")[::2] == (0, "")
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 130])
+def test_a_commands_own_exit_code_is_kept(call, verb, code):
+    def act():
+        raise typer.Exit(code)
+
+    verb(act)
+    assert call("act") == (code, "", "")
+
+
+@pytest.mark.parametrize("kind", [StoreError, ValueError, OSError])
+def test_a_mistake_is_one_line_and_2(call, verb, kind, monkeypatch):
+    def act():
+        raise kind("this is\n  not there.")
+
+    verb(act)
+    assert call("act") == (2, "", "Error: this is not there.\n")
+    monkeypatch.setenv("FERNET_NEURO_TRACEBACK", "1")
+    monkeypatch.setattr(sys, "argv", ["fernet-neuro", "act"])
+    with pytest.raises(kind):
+        main()
+
+
+def test_an_interruption_is_one_line_and_130(call, verb):
+    def act():
+        raise KeyboardInterrupt
+
+    verb(act)
+    code, said, error = call("act")
+    assert (code, said, error.count("\n")) == (130, "", 1)
+    assert error.startswith("Interrupted; what was finished is kept.")
+
+
+def test_what_is_no_mistake_of_the_user_is_not_hidden(verb, monkeypatch):
+    def act():
+        raise ZeroDivisionError
+
+    verb(act)
+    monkeypatch.setattr(sys, "argv", ["fernet-neuro", "act"])
+    with pytest.raises(ZeroDivisionError):
+        main()
