@@ -64,9 +64,7 @@ def test_no_command_returns_what_would_be_taken_for_an_exit_code(words):
     assert inspect.signature(COMMANDS[words].callback).return_annotation in (None, "None")
 
 
-@pytest.mark.parametrize(
-    "words", [("probe",), ("brain", "shares"), ("stimuli", "import", "kdef")], ids=" ".join
-)
+@pytest.mark.parametrize("words", [("probe",), ("brain", "shares"), ("stimuli", "import")], ids=" ".join)
 def test_an_option_that_no_command_has_is_one_line(call, words):
     code, said, error = call(*words, "--no-such-option")
     assert (code, said, error.count("\n")) == (2, "", 1)
