@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from fernet_neuro.cli._options import check_jobs
+
 if TYPE_CHECKING:
     from fernet_neuro.experiments.calibration import CalibrationReport
 
@@ -47,6 +49,7 @@ def calibrate(
     from fernet_neuro.experiments.calibration import calibrate_rsa
     from fernet_neuro.experiments.rsa import RSAFolder
 
+    check_jobs(jobs)
     if out is not None and out.exists() and not overwrite:
         raise StoreError(f"--out {out} is already there; add --overwrite, or name another file.")
     report = calibrate_rsa(
@@ -85,5 +88,11 @@ def _describe(report: "CalibrationReport") -> list[str]:
             f"{row.null:<20}{row.table + ' ' + row.p:<25}{place:<{width}}{100 * row.rate:>6.1f}  "
             f"[{100 * row.low:.1f}, {100 * row.high:.1f}]{mark}"
         )
-    verdict = "No rate is above the nominal one." if report.is_calibrated else "NOT CALIBRATED."
+    if report.is_calibrated:
+        verdict = (
+            f"No rate is shown to be above the nominal one; with {settings['n_datasets']} data sets rates up "
+            f"to {100 * max(row.high for row in rows):.1f} % would not have been seen."
+        )
+    else:
+        verdict = "NOT CALIBRATED."
     return [*lines, "", *(f"Note: {note}" for note in report.notes), "", verdict]

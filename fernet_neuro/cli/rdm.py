@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro.cli._options import parse_weights, read_landmark_table
 from fernet_neuro.cli._sources import check_source_exists, is_store
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def rdm(
     check_source_exists(source)
     models: dict[str, Any] = {
         "factors": factor,
-        "weights": _parse_weights(weights),
+        "weights": parse_weights(weights),
         "pixels": pixels,
         "gabor": gabor,
     }
@@ -94,7 +95,7 @@ def rdm(
         raise ValueError(
             "--distance is between patterns: give --layer, --all-layers, --pixels or --gabor with it."
         )
-    models["landmarks"] = None if landmarks is None else _read_landmarks(landmarks)
+    models["landmarks"] = read_landmark_table(landmarks)
     models["distance"] = distance or _DEFAULT_DISTANCE
     if wants_models or wants_layers:
         if variable or stimuli:
@@ -144,6 +145,7 @@ def _open(source: str) -> "ActivationStore | StimulusTable":
 
 
 def _convert(source: str, variable: str | None, stimuli: Path | None) -> "RDMSet":
+    from fernet_neuro.experiments.rsa_models import is_stimulus_table
     from fernet_neuro.rsa.io import read_rdms
     from fernet_neuro.stimuli.table import StimulusTable
 
@@ -152,41 +154,13 @@ def _convert(source: str, variable: str | None, stimuli: Path | None) -> "RDMSet
             f"SOURCE {source!r}: say what the RDMs are of: --layer NAME or --all-layers of a store, "
             f"--factor NAME, --pixels or --gabor of its stimuli."
         )
-    if _is_stimulus_table(Path(source)):
+    if is_stimulus_table(Path(source)):
         raise ValueError(
             f"SOURCE {source!r} is a stimulus table: say what the RDMs are of: --factor NAME, --weights, "
             f"--pixels, --gabor or --landmarks."
         )
     ids = None if stimuli is None else StimulusTable.read(stimuli).stimulus_ids
     return read_rdms(source, stimulus_ids=ids, variable=variable)
-
-
-def _is_stimulus_table(path: Path) -> bool:
-    if path.suffix.lower() == ".parquet":
-        return True
-    if path.suffix.lower() != ".csv" or not path.is_file():
-        return False
-    with path.open(encoding="utf-8-sig", errors="replace") as handle:
-        heading = handle.readline().strip().split(",")
-    return {"stimulus_id", "path"} <= set(heading)
-
-
-def _parse_weights(items: list[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for item in items:
-        name, equals, columns = item.partition("=")
-        if not (name and equals and columns):
-            raise ValueError(f"--weights {item!r} must read NAME=COLUMN,COLUMN,..., such as units=AU01,AU02.")
-        if name in found:
-            raise ValueError(f"--weights {name!r} is given twice.")
-        found[name] = [column.strip() for column in columns.split(",")]
-    return found
-
-
-def _read_landmarks(path: Path) -> Any:
-    from fernet_neuro.faces.landmarks import read_landmarks
-
-    return read_landmarks(path)
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

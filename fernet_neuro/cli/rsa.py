@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro.cli._options import check_jobs, parse_weights, read_landmark_table
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -49,6 +51,12 @@ def rsa(
         "crossnobis", help="Of brain patterns: crossnobis, mahalanobis, correlation, ..."
     ),
     factor: list[str] = typer.Option([], help="A column of the stimulus table as a model; repeat for more."),
+    weights: list[str] = typer.Option(
+        [],
+        metavar="NAME=COLUMN,...",
+        help="Numeric columns compared together as a model, such as units=AU01,AU02; repeat for more.",
+    ),
+    landmarks: Path | None = typer.Option(None, help="A table of landmarks, as a model of where they lie."),
     pixels: bool = typer.Option(False, "--pixels", help="The pictures' grey levels as a model."),
     gabor: bool = typer.Option(False, "--gabor", help="The pictures' Gabor energies as a model."),
     fit: str = typer.Option(
@@ -94,6 +102,9 @@ def rsa(
 
         fernet-neuro rsa --models faces.csv --factor identity --factor expression --pixels --gabor
         --brain brain.h5 --partition identity --partition pixels --out factors --json
+
+        fernet-neuro rsa --models faces.csv --weights units=AU01,AU02,AU12 --landmarks points.csv
+        --brain brain.h5 --out muscles
     """
     import json
 
@@ -104,13 +115,15 @@ def rsa(
     from fernet_neuro.experiments.rsa_models import ModelChoice, read_models
     from fernet_neuro.stimuli.table import StimulusTable
 
+    n_jobs = effective_n_jobs(check_jobs(jobs))
     check_folder(out, overwrite=overwrite)
     settings = RSASettings(
         comparison, generalise_to, fit, bootstrap, permutations, level, engine, seed, over_seeds
     )
     table = None if stimuli is None else StimulusTable.read(stimuli)
     choice = ModelChoice(
-        layers=layer, all_layers=all_layers, distance=distance, factors=factor, pixels=pixels, gabor=gabor,
+        layers=layer, all_layers=all_layers, distance=distance, factors=factor,
+        weights=parse_weights(weights), landmarks=read_landmark_table(landmarks), pixels=pixels, gabor=gabor,
         variable=models_variable,
     )  # fmt: skip
     model_rdms, known = read_models(models, choice, table, align=align, over_seeds=over_seeds)
@@ -121,7 +134,7 @@ def rsa(
     model_rdms, brain_rdms = align_models_and_brain(model_rdms, brain_rdms, align=align)
     blocks = None if identity_blocks is None else list_blocks(known, identity_blocks, model_rdms.stimulus_ids)
     result = run_rsa(
-        model_rdms, brain_rdms, settings, blocks=blocks, partition=partition, n_jobs=effective_n_jobs(jobs),
+        model_rdms, brain_rdms, settings, blocks=blocks, partition=partition, n_jobs=n_jobs,
         verbose=not as_json,
         notes={
             "model_sources": models, "brain_source": brain, "identity_blocks": identity_blocks,
@@ -154,7 +167,20 @@ def _describe(result: "RSAResult", out: Path) -> list[str]:
     lines: list[str] = []
     for roi in result.rois:
         lines += [*_describe_roi(result, roi), ""]
-    return [*lines, f"Written to {out}"]
+    notes = [f"Note: {note}" for note in _list_notes(result)]
+    return [*lines, *notes, *([""] if notes else []), f"Written to {out}"]
+
+
+def _list_notes(result: "RSAResult") -> list[str]:
+    """Return what a reader must know of these inferences."""
+    notes = list(result.settings.get("notes", []))
+    ends = [result.estimates[["low", "high"]], result.ceilings[["lower_low", "lower_high"]]]
+    if any(bool((frame.abs() > 1).any(axis=None)) for frame in ends):
+        notes.append(
+            "an interval that passes 1 or -1, where no comparison can lie, says that there are too few "
+            "subjects or stimuli to know much."
+        )
+    return notes
 
 
 def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
@@ -177,10 +203,18 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
         )
     return [
         *lines,
+        *_describe_corrections(result),
         *_describe_pairs(result, roi),
         *_describe_peak(result, roi),
         *_describe_shares(result, roi),
     ]
+
+
+def _describe_corrections(result: "RSAResult") -> list[str]:
+    """Return a line on what is corrected, where there are several regions or models."""
+    if len(result.rois) > 1:
+        return [f"p (FDR) and p (max): over models within a region, not over the {len(result.rois)} regions"]
+    return ["p (FDR) and p (max): over models within a region"] if len(result.models) > 1 else []
 
 
 def _describe_ceiling(result: "RSAResult", roi: str) -> str:
@@ -207,16 +241,18 @@ def _describe_pairs(result: "RSAResult", roi: str) -> list[str]:
     ]
     more = f", and {len(found) - len(names)} more" if len(found) > len(names) else ""
     return [
-        f"{len(found)} of {len(frame)} pairs of models differ (p max <= {alpha:.2g})"
+        f"{len(found)} of {len(frame)} pairs of models differ (p max <= {alpha:.2g}, within a region)"
         f"{': ' + ', '.join(names) if names else ''}{more}"
     ]
 
 
 def _describe_peak(result: "RSAResult", roi: str) -> list[str]:
+    frame = result.peaks[result.peaks["roi"] == roi]
+    networks = frame["network"] if "network" in frame else [""] * len(frame)
     return [
-        f"peak: {row.layer}, between {row.low_layer} and {row.high_layer}; a layer chosen on other subjects "
-        f"and stimuli scores {_number(row.nested_score)}"
-        for row in result.peaks[result.peaks["roi"] == roi].itertuples()
+        f"peak{f' of {network}' if network else ''}: {row.layer}, between {row.low_layer} and "
+        f"{row.high_layer}; a layer chosen on other subjects and stimuli scores {_number(row.nested_score)}"
+        for network, row in zip(networks, frame.itertuples(), strict=True)
     ]
 
 

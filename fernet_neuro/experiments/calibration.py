@@ -18,6 +18,7 @@ from fernet_neuro._utils.validation import check_range
 from fernet_neuro.experiments.calibration_data import (
     average_sessions,
     draw_subjects,
+    is_centred,
     plant_model,
     relabel,
     share_of_movable,
@@ -288,8 +289,15 @@ def _list_notes(analysis: RSAFolder, n_datasets: int) -> list[str]:
             f"labels move between blocks of equal size ({share:.0%} of the stimuli have one) and inside "
             f"blocks; what blocks share beyond that is levelled."
         )
-    if "cosine" in analysis.settings.comparison:
+    if is_centred(analysis.brain, analysis.settings.comparison):
         notes.append("each RDM's mean is taken off: without an effect distances are zero, as of crossnobis.")
+    elif "cosine" in analysis.settings.comparison:
+        kind = analysis.brain.distance or "of a kind that the file does not name"
+        notes.append(
+            f"distances ({kind}) are above zero without any effect, and so are their cosines with every "
+            f"model, highest with flat ones. Compare by pearson or whitened_pearson, or take crossnobis "
+            f"distances."
+        )
     if analysis.settings.over_seeds:
         notes.append("tests against the ceiling are not calibrated: no single seed is the mean over seeds.")
     if analysis.settings.fit != "fixed":

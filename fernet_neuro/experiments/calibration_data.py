@@ -9,6 +9,7 @@ import numpy as np
 
 from fernet_neuro.rsa._pairs import take_pairs
 from fernet_neuro.rsa._resample import code_blocks, draw_permutations
+from fernet_neuro.rsa.inference import SIGNED_DISTANCES
 from fernet_neuro.rsa.rdms import RDMSet
 
 
@@ -58,8 +59,9 @@ def relabel(
 
     Labels of blocks of equal size change places, and labels inside each block. What pairs have in common that
     no such permutation can move (two stimuli of one block are of one block ever after) is levelled first:
-    every kind of pair gets the same mean. For cosines, which know no mean, each RDM's mean is taken off as
-    well: relabelled distances still have a cosine above zero with any model.
+    every kind of pair gets the same mean. For cosines of distances that are 0 on average without a difference
+    (`is_centred`), each RDM's mean is taken off as well. Distances that are never negative keep theirs, as
+    they would without an effect: their cosine with any model stays above zero, and tests against 0 find it.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def relabel(
     comparison : str, default="rho_a"
     """
     kinds = list_pair_kinds(blocks, brain.n_stimuli)
-    vectors = level_means(brain.dissimilarities, kinds, is_centred="cosine" in comparison)
+    vectors = level_means(brain.dissimilarities, kinds, is_centred=is_centred(brain, comparison))
     names = brain.table["subject"].astype(str).to_numpy() if by_subject else np.full(brain.n_rdms, "")
     for name in dict.fromkeys(names.tolist()):
         seed = int(rng.integers(2**31))
@@ -81,6 +83,11 @@ def relabel(
         rows = names == name
         vectors[rows] = take_pairs(vectors[rows], brain.n_stimuli, order)
     return replace(brain, dissimilarities=vectors)
+
+
+def is_centred(brain: RDMSet, comparison: str) -> bool:
+    """Return whether no effect means dissimilarities of 0: to cosines, of distances that may be negative."""
+    return "cosine" in comparison and brain.distance in SIGNED_DISTANCES
 
 
 def plant_model(brain: RDMSet, model: np.ndarray, comparison: str) -> RDMSet:

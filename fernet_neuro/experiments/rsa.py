@@ -20,6 +20,7 @@ from fernet_neuro.rsa.crossvalidation import infer_flexible
 from fernet_neuro.rsa.inference import infer_rsa
 from fernet_neuro.rsa.layers import choose_layers
 from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel
+from fernet_neuro.rsa.partition import MOST_MODELS
 from fernet_neuro.rsa.partition_inference import infer_partition
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
@@ -30,6 +31,7 @@ from fernet_neuro.typing import PathLike
 SUMMARY = "summary.json"
 #: What a folder of results holds besides the tables of `RSAResult`.
 MODELS, BRAIN, STIMULI = "models.npz", "brain.npz", "stimuli.csv"
+_CEILINGS = "ceilings.csv"
 #: Variance is measured in the space of a cosine; for ranks that allow for ties, in that of Spearman's ranks.
 _PARTITION_SPACES = {"rho_a": "spearman", "kendall_tau_a": "spearman"}
 
@@ -183,6 +185,11 @@ def run_rsa(
         raise ValueError("shares of variance are of single models, not of means over training seeds.")
     for name in partition:
         check_option("partition", name, models.names)
+    if partition and not 2 <= len(set(partition)) <= MOST_MODELS:
+        raise ValueError(
+            f"variance is split between 2 to {MOST_MODELS} different models (--partition MODEL --partition "
+            f"MODEL); got {len(set(partition))}: {', '.join(dict.fromkeys(partition))}."
+        )
     result = infer_models(models, brain, chosen, blocks=blocks, n_jobs=n_jobs, verbose=verbose)
     settings = {
         **result.settings,
@@ -299,6 +306,9 @@ def check_folder(out: PathLike, *, overwrite: bool = False) -> None:
 def _is_rsa(folder: Path) -> bool:
     try:
         return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["kind"] == "rsa"
+    except FileNotFoundError:
+        # Writing was interrupted: the summary comes last, and no other analysis has this table.
+        return (folder / _CEILINGS).is_file()
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

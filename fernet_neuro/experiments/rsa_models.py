@@ -3,6 +3,7 @@
 What belongs here: what a source is, what is taken from it, and names that tell all models apart.
 """
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.rsa_inputs import align_all, check_same, name_stimuli, with_table
+from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.io import READERS, read_rdms
 from fernet_neuro.rsa.model_rdms import build_model_rdms
@@ -41,6 +43,8 @@ class ModelChoice:
         Columns of stimulus tables.
     weights : mapping from name to columns, default=none
         Numeric columns compared together.
+    landmarks : LandmarkTable or None
+        Where the faces' landmarks lie, of all stimuli of the table.
     pixels, gabor : bool, default=False
         Pictures of stimulus tables.
     variable : str or None
@@ -52,6 +56,7 @@ class ModelChoice:
     distance: str = "correlation"
     factors: Sequence[str] = ()
     weights: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    landmarks: LandmarkTable | None = None
     pixels: bool = False
     gabor: bool = False
     variable: str | None = None
@@ -59,7 +64,8 @@ class ModelChoice:
     @property
     def wants_table(self) -> bool:
         """Whether any model comes from a stimulus table."""
-        return bool(self.factors or self.weights or self.pixels or self.gabor)
+        has_labels = self.factors or self.weights or self.landmarks is not None
+        return bool(has_labels or self.pixels or self.gabor)
 
     @property
     def wants_layers(self) -> bool:
@@ -78,8 +84,8 @@ def read_models(
     """Read models from several sources, and return them with the stimulus table that is known.
 
     Each source is an RDM file, an activation store (its `choice.layers`), or a stimulus table. Factors,
-    weights, pixels and Gabor energies are of the first source that is a table; without one, of `table`; else
-    of the first store's stimuli.
+    weights, landmarks, pixels and Gabor energies are of the first source that is a table; without one, of
+    `table`; else of the first store's stimuli.
 
     Parameters
     ----------
@@ -115,7 +121,7 @@ def read_models(
     if not sources:
         raise ValueError("name the models: RDM files, activation stores or stimulus tables (--models).")
     stores = {source: ActivationStore.open(source) for source in sources if _is_store(Path(source))}
-    tables = {source: StimulusTable.read(source) for source in sources if _is_table(Path(source))}
+    tables = {source: StimulusTable.read(source) for source in sources if is_stimulus_table(Path(source))}
     _check_choice(choice, list(stores), list(tables), table)
     origin = next(iter(tables.values()), table)
     if origin is None and stores:
@@ -194,15 +200,25 @@ def _is_store(source: Path) -> bool:
     return True
 
 
-def _is_table(source: Path) -> bool:
+def is_stimulus_table(source: Path) -> bool:
+    """Return whether a file or folder is, or should be, a stimulus table: one RDM as .csv names stimuli too.
+
+    Examples
+    --------
+    >>> is_stimulus_table(Path("models.npz"))
+    False
+    """
     if source.is_dir():
         return (source / "table.csv").is_file()
     if source.suffix.lower() not in _TABLE_SUFFIXES or not source.is_file():
         return False
     if source.suffix.lower() == ".parquet":
         return True
-    with source.open(encoding="utf-8-sig", errors="replace") as handle:
-        return {"stimulus_id", "path"} <= set(handle.readline().strip().split(","))
+    with source.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
+        rows = [row for row in csv.reader(handle) if row]
+    heading = rows[0] if rows else []
+    is_square = heading[1:] == [row[0] for row in rows[1:]]
+    return "stimulus_id" in heading and not is_square  # what else it lacks, the table itself says
 
 
 def _check_file(source: str) -> None:
@@ -225,13 +241,13 @@ def _check_choice(
         raise ValueError("--layer goes with an activation store; none of the models is one.")
     if choice.wants_table and not (tables or stores or table is not None):
         raise ValueError(
-            "--factor, --weights, --pixels and --gabor are of a stimulus table: name one as a model, or with "
-            "--stimuli."
+            "--factor, --weights, --landmarks, --pixels and --gabor are of a stimulus table: name one as a "
+            "model, or with --stimuli."
         )
     if tables and not choice.wants_table:
         raise ValueError(
             f"{tables[0]} is a stimulus table: say what the models are: --factor NAME, --weights, "
-            f"--pixels or --gabor."
+            f"--landmarks, --pixels or --gabor."
         )
     if stores and not (choice.wants_layers or choice.wants_table):
         raise ValueError(
@@ -244,6 +260,7 @@ def _build_from_table(table: StimulusTable, choice: ModelChoice) -> RDMSet:
         table,
         list(choice.factors),
         weights=choice.weights,
+        landmarks=choice.landmarks,
         pixels=choice.pixels,
         gabor=choice.gabor,
         distance=choice.distance,

@@ -57,6 +57,11 @@ FIGURES: dict[str, FigureSpec] = {
         searchlight_map,
     )
 }
+#: Figures of the results of `fernet-neuro rsa` and `fernet-neuro brain searchlight`.
+_OF_BRAINS = {
+    module.SPEC.name
+    for module in (rsa_layer_roi, rsa_models, rdm_gallery, variance_partition, mds, searchlight_map)
+}
 
 
 def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
@@ -91,17 +96,21 @@ def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
 
 
 def find_buildable(results: PathLike) -> list[str]:
-    """Return the figures that need no results, or of whose results something is in the folder."""
+    """Return the figures of whose results something is in the folder, and those that need no results.
+
+    The latter show networks; where all results are of brains they are left out.
+    """
     folder = Path(results)
-    return [
-        name
-        for name, spec in FIGURES.items()
-        if not spec.needs
-        or (
-            any(next(folder.glob(need), None) is not None for need in spec.needs)
-            and (spec.applies is None or spec.applies(folder))
-        )
-    ]
+    found = [name for name, spec in FIGURES.items() if _has_results(spec, folder)]
+    if found and set(found) <= _OF_BRAINS:
+        return found
+    return [name for name, spec in FIGURES.items() if not spec.needs or name in found]
+
+
+def _has_results(spec: FigureSpec, folder: Path) -> bool:
+    return any(next(folder.glob(need), None) is not None for need in spec.needs) and (
+        spec.applies is None or spec.applies(folder)
+    )
 
 
 def _write(spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path) -> list[Path]:

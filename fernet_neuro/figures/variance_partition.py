@@ -99,7 +99,8 @@ def _read_roi(analysis: Analysis, roi: str, rows: pd.DataFrame) -> pd.DataFrame:
 def _find_ceiling(analysis: Analysis, roi: str, comparison: str) -> tuple[float, float]:
     """Return what share of a subject's variance the others' mean explains, and the mean of all.
 
-    Those are the ends of the noise ceiling in the space and unit of the shares; NaN of one subject alone. In
+    Those are the ends of the noise ceiling in the space and unit of the shares; NaN of one subject alone. A
+    subject whose RDM is opposed to the mean has nothing explained by it: negative correlations count as 0. In
     the space of ranks the mean is one of ranks, and is not ranked again: models with few values, such as
     labels, could come above it otherwise.
     """
@@ -115,7 +116,7 @@ def _find_ceiling(analysis: Analysis, roi: str, comparison: str) -> tuple[float,
     ends = []
     for means in (others, np.broadcast_to(everyone, ready.shape)):
         products = np.diag(product.multiply(ready, means, present))
-        ends.append(float(np.mean((products / product.measure(means, present)) ** 2)))
+        ends.append(float(np.mean(np.maximum(products / product.measure(means, present), 0) ** 2)))
     return ends[0], ends[1]
 
 
@@ -183,7 +184,7 @@ def caption_shares(source: pd.DataFrame) -> str:
     if source["ceiling_lower_percent"].notna().any():
         text += (
             "Grey: noise ceiling, the share of a subject's variance that the mean of the others explains "
-            "(lower end) and that the mean of all explains (upper end). "
+            "(lower end) and that the mean of all explains (upper end), none where they are opposed. "
         )
     if int(first["n_components"]) > MOST_ROWS:
         text += f"Of {int(first['n_components'])} components the {MOST_ROWS} largest are drawn. "

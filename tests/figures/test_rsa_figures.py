@@ -326,7 +326,7 @@ def test_captions_say_what_must_be_known(results, name, phrases):
 
 def test_all_builds_what_the_results_are_of(results, copy):
     assert set(NAMES) <= set(find_buildable(results))
-    assert set(NAMES) == set(find_buildable(copy)) - {"architecture", "crpn-fig1"}
+    assert set(NAMES) == set(find_buildable(copy))
     assert "evaluation" in find_buildable(results / "evaluation")
     whole = RSAResult.load(copy)
     kept = whole.estimates[whole.estimates["layer"] == ""].drop(columns="layer")

@@ -135,12 +135,31 @@ def test_blocks_stay_together_and_what_they_share_is_levelled(brain, rng):
 
 
 def test_cosines_get_distances_with_a_true_zero(brain, models, rng):
-    measured = average_sessions(brain)
+    signed = replace(average_sessions(brain), distance="crossnobis")
     found = [
-        compare_rdms(models, relabel(measured, rng, comparison="cosine"), "cosine").values for _ in range(150)
+        compare_rdms(models, relabel(signed, rng, comparison="cosine"), "cosine").values for _ in range(150)
     ]
     assert np.abs(np.mean(found, axis=0)).max() < 0.06
-    assert compare_rdms(models, relabel(measured, rng), "cosine").values.min() > 0.4
+    assert compare_rdms(models, relabel(signed, rng), "cosine").values.min() > 0.4
+    positive = replace(signed, distance="correlation")  # without an effect they are above 0 too
+    assert np.isclose(
+        relabel(positive, rng, comparison="cosine").dissimilarities.mean(), positive.dissimilarities.mean()
+    )
+
+
+def test_cosines_of_positive_distances_are_found_out(run, brain, models, tmp_path):
+    positive = replace(brain.select(roi="STS"), distance="correlation")
+    for comparison, code in (("whitened_cosine", 1), ("whitened_pearson", 0)):
+        folder = analyse(models, positive, comparison=comparison, generalise_to="subjects").save(
+            tmp_path / comparison
+        )
+        found, text, err = run("--like", folder, "--datasets", 20)
+        assert found == code, err
+        line = next(line for line in text.splitlines() if "estimates p_value" in line and " all " in line)
+        assert line.endswith("above the nominal rate") == bool(code)
+        assert ("NOT CALIBRATED" in text) == bool(code)
+        assert ("above zero without any effect" in text) == bool(code)
+    assert "No rate is shown to be above the nominal one; with 20 data sets rates up to" in text
 
 
 @pytest.mark.parametrize("comparison", ["pearson", "cosine"])
@@ -183,6 +202,10 @@ def test_the_report_has_every_p_value_and_exact_intervals(run, brain, models, tm
     assert report["is_calibrated"]
     assert "not 15 independent studies" in report["notes"][0]
     assert any("relabelled on its own" in note for note in report["notes"])
+    code, text, err = run("--like", tmp_path / "rsa", "--datasets", 15)
+    assert code == 0, err
+    assert f"rates up to {100 * rates['high'].max():.1f} % would not have been seen" in text
+    assert "--jobs 0 would do nothing" in run("--like", tmp_path / "rsa", "--jobs", 0)[2]
 
 
 def test_a_dishonest_test_is_found_and_exits_with_one(run, brain, models, tmp_path, monkeypatch):
@@ -229,7 +252,8 @@ def test_fitted_models_are_not_held_against_the_ceiling_and_one_subject_has_none
     report = calibrate_rsa(one, 10)
     assert set(report.rates["null"]) == {"relabelled"}
     assert report.is_calibrated
-    blocked = analyse(models, brain.select(roi="STS"), BLOCKS, generalise_to="subjects", comparison="cosine")
+    signed = replace(brain.select(roi="STS"), distance="crossnobis")
+    blocked = analyse(models, signed, BLOCKS, generalise_to="subjects", comparison="cosine")
     blocked = replace(
         blocked, result=replace(blocked.result, settings={**blocked.result.settings, "fit": "weighted"})
     )

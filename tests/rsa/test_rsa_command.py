@@ -10,6 +10,7 @@ from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.cli.app import main
 from fernet_neuro.experiments.rsa import RSAFolder
+from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference import infer_rsa
 from fernet_neuro.rsa.rdms import RDMSet
@@ -112,7 +113,7 @@ def test_layers_of_a_store_meet_patterns_of_brains_with_identities_as_blocks(run
         ids, runs = np.tile(noise_table.stimulus_ids[order], 3), np.repeat(["1", "2", "3"], 24)
         item = BrainPatterns(np.concatenate(values), ids, runs, "FFA", subject)
         item.save(tmp_path / "bids" / f"sub-{subject}" / "func" / f"sub-{subject}_roi-FFA_patterns.npz")
-    options = ("--all-layers", "--identity-blocks", "expression", "--generalise-to", "subjects", "--pixels")
+    options = ("--all-layers", "--identity-blocks", "identity", "--generalise-to", "subjects", "--pixels")
     code, text, err = run(
         "--models", tmp_path / "store", "--brain", tmp_path / "bids", *options, *FAST, "--out", tmp_path / "o"
     )
@@ -123,11 +124,93 @@ def test_layers_of_a_store_meet_patterns_of_brains_with_identities_as_blocks(run
     assert kept.brain.distance == "crossnobis"
     assert np.array_equal(kept.models.stimulus_ids, noise_table.stimulus_ids)
     assert kept.stimuli == noise_table
-    assert kept.blocks.tolist() == noise_table.factor("expression").tolist()
+    assert kept.blocks.tolist() == noise_table.factor("identity").tolist()
     assert kept.result.estimates["estimate"].argmax() == 1
-    found = kept.result.peaks if len(kept.result.peaks) else kept.result.settings["notes"]
-    assert len(found) == 1
-    assert "peak: layer2" in text or "no interval for the peak layer" in text
+    assert kept.result.peaks["layer"].tolist() == ["layer2"]
+    assert "peak of store: layer2, between layer2 and layer2" in text
+    assert "within a region" in text
+
+
+def test_each_peak_goes_by_the_name_of_its_network(run, noise_table, tmp_path, rng):
+    shared = rng.normal(size=(24, 31))
+    for network, best in (("trained", "fc"), ("twin", "conv1")):
+        layers = [
+            Activations(
+                (shared * 3 * (name == best) + rng.normal(size=shared.shape)).astype(np.float32),
+                noise_table.stimulus_ids,
+                name,
+            )
+            for name in ("conv1", "fc")
+        ]
+        write_store(tmp_path / network, noise_table, layers)
+    scans = RDMSet.from_squares(
+        np.array([1 - np.corrcoef(shared + rng.normal(size=shared.shape)) for _ in range(5)]).round(12),
+        noise_table.stimulus_ids,
+        pd.DataFrame({"subject": list("abcde")}),
+    )
+    scans.save(tmp_path / "brain.npz")
+    sources = ("--models", tmp_path / "trained", "--models", tmp_path / "twin", "--all-layers")
+    code, text, err = run(*sources, "--brain", tmp_path / "brain.npz", *FAST, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "peak of trained: fc, between" in text
+    assert "peak of twin: conv1, between" in text
+
+
+def test_notes_on_what_cannot_be_said_are_printed(run, group, rng):
+    folder, models, _ = group
+    arguments = ("--models", folder / "models.npz", "--brain", folder / "brain.npz", "--roi", "FFA", *FAST)
+    code, text, err = run(*arguments, "--comparison", "cosine", "--out", folder / "cosine")
+    assert code == 0, err
+    assert "Note: FFA: dissimilarities may all be positive" in text
+    assert "Note" not in run(*arguments, "--comparison", "pearson", "--out", folder / "pearson")[1]
+    ids = models.stimulus_ids
+    layers = pd.DataFrame({"model": ["one", "two", "three"], "layer": ["conv1", "conv2", "fc"]})
+    RDMSet(rng.uniform(size=(3, 78)), ids, layers).align_to(ids[:6]).save(folder / "six.npz")
+    RDMSet(rng.uniform(size=(3, 78)), ids, layers).align_to(ids[:4]).save(folder / "four.npz")
+    rest = ("--brain", folder / "brain.npz", "--align", "--roi", "STS", *FAST)
+    code, text, err = run("--models", folder / "six.npz", *rest, "--out", folder / "six")
+    assert code == 0, err
+    assert "peak: " in text
+    assert "Note: an interval that passes 1 or -1" in text
+    code, text, err = run(
+        "--models", folder / "four.npz", *rest, "--generalise-to", "subjects", "--out", folder / "four"
+    )
+    assert code == 0, err
+    assert "peak: " not in text
+    assert "Note: no interval for the peak layer:" in text
+
+
+def test_action_units_and_landmarks_are_models(run, noise_table, tmp_path, rng):
+    units = rng.uniform(size=(24, 2))
+    frame = noise_table.frame.assign(AU01=units[:, 0], AU12=units[:, 1])
+    frame.to_csv(tmp_path / "faces.csv", index=False)
+    points = np.array([[6, 6], [14, 6], [10, 10], [7, 14], [13, 14]]) + rng.normal(size=(24, 5, 2)) / 3
+    LandmarkTable(noise_table.stimulus_ids, points, pd.DataFrame()).write(tmp_path / "points.csv")
+    squares = np.linalg.norm(units[:, None] - units, axis=-1)
+    RDMSet.from_squares(
+        np.array([squares] * 3), noise_table.stimulus_ids, pd.DataFrame({"subject": list("abc")})
+    ).save(tmp_path / "brain.npz")
+    code, _, err = run(
+        "--models", tmp_path / "faces.csv", "--weights", "units=AU01,AU12", "--landmarks",
+        tmp_path / "points.csv", "--brain", tmp_path / "brain.npz", *FAST, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, err
+    frame = RSAResult.load(tmp_path / "out").estimates
+    assert frame["model"].tolist() == ["units", "landmarks"]
+    assert frame["estimate"].iloc[0] > 0.95 > 0.3 > abs(frame["estimate"].iloc[1])
+    arguments = ("--models", tmp_path / "faces.csv", "--brain", tmp_path / "brain.npz", "--weights", "AU01")
+    assert "--weights 'AU01' must read NAME=COLUMN" in run(*arguments, "--out", tmp_path / "x")[2]
+
+
+def test_a_table_without_pictures_says_what_it_lacks(run, group):
+    folder, models, _ = group
+    names = ",".join(["face", "house"] * 7).split(",")[:13]
+    lines = [f"{name},{kind}" for name, kind in zip(models.stimulus_ids, names, strict=True)]
+    (folder / "kinds.csv").write_text("\n".join(["stimulus_id,kind", *lines]), encoding="utf-8")
+    arguments = ("--models", folder / "kinds.csv", "--factor", "kind", "--brain", folder / "brain.npz", *FAST)
+    code, _, err = run(*arguments, "--out", folder / "out")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "a stimulus table needs the column 'path'; got: stimulus_id, kind" in err
 
 
 def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tmp_path, rng):
@@ -213,6 +296,8 @@ def test_one_subject_leaves_inference_over_stimuli(run, group):
         (("--roi", "FFB"), "no RDM has roi='FFB'"),
         (("--subject-column", "participant"), "no column 'participant' that says whose each is"),
         (("--partition", "shapes"), "partition='shapes' is not known"),
+        (("--partition", "shape"), "split between 2 to 8 different models"),
+        (("--jobs", "0"), "--jobs 0 would do nothing; name 1 or more"),
         (("--fit", "linear"), "fit='linear' is not known"),
         (("--fit", "weighted", "--engine", "rsatoolbox"), "is for engine='own'"),
         (("--over-seeds",), "training seeds need two or more stores"),
@@ -267,6 +352,9 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_an_rsa_and_told(run, group)
     assert "is already there" in run(*arguments, out)[2]
     assert run(*arguments, out, "--overwrite", "--seed", 5)[0] == 0
     assert RSAResult.load(out).settings["seed"] == 5 != before.settings["seed"]
+    (out / "summary.json").unlink()  # as if writing had been interrupted
+    assert run(*arguments, out, "--overwrite", "--seed", 6)[0] == 0
+    assert RSAResult.load(out).settings["seed"] == 6
 
 
 def test_a_stimulus_table_names_stimuli_that_files_do_not(run, noise_table, tmp_path, rng):
