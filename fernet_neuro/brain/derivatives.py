@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_folder, write_text
 from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.validation import check_jobs, format_options, suggest
+from fernet_neuro._utils.validation import check_jobs, check_label, format_options, suggest
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.pipeline import SubjectPatterns
 from fernet_neuro.exceptions import StoreError
@@ -96,7 +96,14 @@ def write_subject(
     -------
     Path
         The participant's folder.
+
+    Raises
+    ------
+    ValueError
+        If subject or task have other signs than letters and digits.
     """
+    check_label("subject", subject)
+    check_label("task", task, may_be_empty=True)
     target = Path(out) / f"sub-{subject}"
     with atomic_folder(target) as folder:
         for item in sessions:

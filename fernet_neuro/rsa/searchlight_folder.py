@@ -14,6 +14,7 @@ import numpy as np
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.validation import check_label
 from fernet_neuro.brain import images
 from fernet_neuro.brain.group import GroupMap
 from fernet_neuro.brain.spheres import FEWEST_VOXELS
@@ -113,7 +114,15 @@ def write_description(out: PathLike) -> None:
 def write_subject_maps(
     out: PathLike, maps: SubjectMaps, models: Sequence[str], settings: SearchlightSettings
 ) -> list[Path]:
-    """Write one image per model with its sidecar, ``sub-*/func/..._statmap.nii.gz``; NaN outside."""
+    """Write one image per model with its sidecar, ``sub-*/func/..._statmap.nii.gz``; NaN outside.
+
+    Raises
+    ------
+    ValueError
+        If subject or task have other signs than letters and digits.
+    """
+    check_label("subject", maps.subject)
+    check_label("task", maps.task, may_be_empty=True)
     entities = [f"sub-{maps.subject}", *([f"task-{maps.task}"] if maps.task else [])]
     statistic = re.sub("[^a-z]", "", settings.comparison)
     written = []

@@ -19,6 +19,7 @@ from fernet_neuro.brain.simulation.design import HRF_MODEL, compute_responses, d
 from fernet_neuro.brain.simulation.geometry import draw_patterns, plant_geometry
 from fernet_neuro.brain.simulation.scanner import build_volume, draw_noise, scan_run
 from fernet_neuro.brain.simulation.settings import SimulationSettings
+from fernet_neuro.cli.app import main
 from fernet_neuro.exceptions import AlignmentError, StimulusError, StoreError
 from fernet_neuro.rsa.model_rdms import build_factor_rdm
 
@@ -305,30 +306,42 @@ def test_a_folder_in_use_is_kept_and_a_failure_leaves_nothing(faces, features, t
 # The command
 
 
-def run_command(*words: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [str(BINARIES / "fernet-neuro"), "brain", "simulate", *map(str, words)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def run_command(monkeypatch, capsys):
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "brain", "simulate", *map(str, words)])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        return exit_info.value.code or 0, *capsys.readouterr()
+
+    return call
 
 
-def test_the_command_writes_a_group_and_says_what_is_in_it(noise_table, tmp_path):
+def test_the_command_writes_a_group_and_says_what_is_in_it(run_command, noise_table, tmp_path):
     out = tmp_path / "bids"
-    done = run_command(
+    code, text, err = run_command(
         "--stimuli", tmp_path / "table.csv", "--subjects", 1, "--runs", 2, "--t-r", 3, "--seed", 4,
         "--set", "gap=[0.5, 1]", "--set", "voxel_size=6", "--out", out, "--json",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    assert code == 0, err
+    said = json.loads(text)
     assert said["shares"]["EVC"] == {"pixels": 1.0}
     assert any("EVC: all stimuli are the same in view" in text for text in said["notices"])
     assert json.loads((out / "task-faces_bold.json").read_text())["RepetitionTime"] == 3
     assert len(list(out.glob("sub-*/func/*_bold.nii.gz"))) == 2
 
 
-def test_the_command_refuses_in_one_line(noise_table, tmp_path):
-    done = run_command("--stimuli", tmp_path / "table.csv", "--out", tmp_path / "bids", "--set", "subject=3")
-    assert done.returncode == 2
-    assert "Did you mean 'subjects'?" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--set", "subject=3"), "Did you mean 'subjects'?"),
+        (("--jobs", 0), "n_jobs must be >= 1; got 0."),
+    ],
+)
+def test_the_command_refuses_in_one_line(run_command, noise_table, tmp_path, options, message):
+    words = ("--stimuli", tmp_path / "table.csv", "--out", tmp_path / "bids")
+    code, text, err = run_command(*words, *options)
+    assert (code, text) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "bids").exists()

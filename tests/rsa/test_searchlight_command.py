@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,12 @@ from fernet_neuro.cli.app import main
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.searchlight import search_patterns
-from fernet_neuro.rsa.searchlight_folder import SearchlightSettings, SubjectMaps, label_models
+from fernet_neuro.rsa.searchlight_folder import (
+    SearchlightSettings,
+    SubjectMaps,
+    label_models,
+    write_subject_maps,
+)
 from fernet_neuro.rsa.searchlight_maps import combine_maps, infer_maps, search_volume
 from fernet_neuro.stats.calibration import false_positive_rate
 
@@ -263,6 +269,17 @@ def test_from_patterns_to_the_group_the_test_is_calibrated(rng, ids, geometry, m
 
 def _maps(values, mask, subject, affine=AFFINE):
     return SubjectMaps(values, mask, affine, subject, "", {})
+
+
+def test_maps_are_written_into_their_folder_alone(tmp_path, mask):
+    out, settings = tmp_path / "deep" / "out", SearchlightSettings()
+    for subject, task in (("../../else", ""), ("01", "../x"), ("", "x")):
+        maps = SubjectMaps(np.ones((1, N_VOXELS)), mask, AFFINE, subject, task, {})
+        with pytest.raises(ValueError, match=r"(subject|task) '.*' may have letters"):
+            write_subject_maps(out, maps, ["identity"], settings)
+    assert not list(tmp_path.iterdir())
+    write_subject_maps(out, replace(maps, subject="01"), ["identity"], settings)
+    assert len(list(out.rglob("*.nii.gz"))) == 1
 
 
 def test_a_group_has_the_centres_that_all_have(rng, mask):
