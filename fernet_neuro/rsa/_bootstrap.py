@@ -98,7 +98,13 @@ def evaluate_samples(
     if draws:
         stacked = np.stack(list(draws.values()), axis=1)
         scores, lower, upper = compare_samples(
-            subjects, models, resamples.stimuli, stacked, comparison, n_jobs=n_jobs
+            subjects,
+            models,
+            resamples.stimuli,
+            stacked,
+            comparison,
+            blocks=resamples.blocks,
+            n_jobs=n_jobs,
         )
         for place, (factors, copies) in enumerate(draws.items()):
             values[factors] = summarise(scores, lower[:, place], upper[:, place], copies)
@@ -117,6 +123,7 @@ def compare_samples(
     copies: np.ndarray,
     comparison: str,
     *,
+    blocks: np.ndarray | None = None,
     n_jobs: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare each subject with each model, and with the pooled RDMs of the subjects drawn, in each sample.
@@ -128,6 +135,8 @@ def compare_samples(
     copies : ndarray of int of shape (n_samples, n_draws, n_subjects)
         How often each subject counts, in several draws for each sample of stimuli.
     comparison : str
+    blocks : ndarray of int of shape (n_stimuli,), optional
+        Codes from 0, of stimuli drawn together: see ``_weighted.weigh``. None for the data themselves.
     n_jobs : int, default=1
         Threads.
 
@@ -140,9 +149,11 @@ def compare_samples(
     gaps = np.isnan(np.concatenate([subjects, models]))
     if (gaps != gaps[0]).any():
         return compare_with_gaps(
-            subjects, models, multiplicities, copies, comparison, compare_alike, n_jobs=n_jobs
+            subjects, models, multiplicities, copies, comparison, compare_alike, blocks=blocks, n_jobs=n_jobs
         )
-    return compare_alike(subjects, models, multiplicities, copies, ~gaps[0], comparison, n_jobs=n_jobs)
+    return compare_alike(
+        subjects, models, multiplicities, copies, ~gaps[0], comparison, blocks=blocks, n_jobs=n_jobs
+    )
 
 
 def compare_alike(
@@ -153,13 +164,16 @@ def compare_alike(
     present: np.ndarray,
     comparison: str,
     *,
+    blocks: np.ndarray | None = None,
     n_jobs: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Do what `compare_samples` does over the `present` pairs, (n_pairs,) bool, which all RDMs have."""
     if comparison in RANK_COMPARISONS:
         from fernet_neuro.rsa._ranks import compare_ranked  # numba loads slowly, and ranks alone need it
 
-        return compare_ranked(subjects, models, multiplicities, copies, present, comparison, n_jobs=n_jobs)
+        return compare_ranked(
+            subjects, models, multiplicities, copies, present, comparison, blocks=blocks, n_jobs=n_jobs
+        )
     n_models = len(models)
     scores = np.empty((len(multiplicities), len(subjects), n_models))
     lower, upper = np.empty(copies.shape), np.empty(copies.shape)
@@ -171,11 +185,11 @@ def compare_alike(
         for first in range(0, n_models, n_columns):
             columns = slice(first, first + n_columns)
             stacked = np.concatenate([subjects, models[columns]])
-            grams = compute_grams(stacked, multiplicities[rows], present, comparison)
+            grams = compute_grams(stacked, multiplicities[rows], present, comparison, blocks)
             scores[rows, :, columns] = _to_cosines(grams, len(subjects))
         if copies.shape[1]:
             inner = grams[:, : len(subjects), : len(subjects)]
-            scale = _pooling_scale(subjects, multiplicities[rows], present, comparison, inner)
+            scale = _pooling_scale(subjects, multiplicities[rows], present, comparison, inner, blocks)
             lower[rows], upper[rows] = _compare_pooled(inner, scale, copies[rows])
     return scores, lower, upper
 
@@ -215,14 +229,20 @@ def _to_cosines(grams: np.ndarray, n_subjects: int) -> np.ndarray:
 
 
 def _pooling_scale(
-    subjects: np.ndarray, multiplicities: np.ndarray, present: np.ndarray, comparison: str, inner: np.ndarray
+    subjects: np.ndarray,
+    multiplicities: np.ndarray,
+    present: np.ndarray,
+    comparison: str,
+    inner: np.ndarray,
+    blocks: np.ndarray | None,
 ) -> np.ndarray:
     """Return what brings each subject's RDM to one length before they are pooled, (n_samples, n_subjects).
 
     That length is the plain one also where comparisons are whitened, as in rsatoolbox.
     """
     if INNER_PRODUCTS[comparison].is_whitened:
-        inner = compute_grams(subjects, multiplicities, present, comparison.removeprefix("whitened_"))
+        plain = comparison.removeprefix("whitened_")
+        inner = compute_grams(subjects, multiplicities, present, plain, blocks)
     squares = np.einsum("bii->bi", inner)
     return divide(np.ones_like(squares), np.sqrt(squares))
 

@@ -18,6 +18,7 @@ from fernet_neuro.rsa._weighted import (
     divide,
     rank_weighted,
     settle_ties,
+    weigh,
 )
 from fernet_neuro.rsa.models import MODEL_KINDS
 
@@ -43,6 +44,9 @@ class Splits:
         In which fold it is tested.
     n_subject_folds, n_stimulus_folds : int
         With one subject fold, subjects are not cross-validated.
+    blocks : ndarray of int of shape (n_stimuli,), optional
+        Codes from 0, of stimuli drawn together in bootstrap samples: see ``_weighted.weigh``. None for the
+        data themselves.
     """
 
     subjects: np.ndarray
@@ -51,6 +55,7 @@ class Splits:
     stimulus_folds: np.ndarray
     n_subject_folds: int
     n_stimulus_folds: int
+    blocks: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -65,6 +70,7 @@ class Splits:
             self.stimulus_folds[rows],
             self.n_subject_folds,
             self.n_stimulus_folds,
+            self.blocks,
         )
 
     def count_stimuli(self, *, is_test: bool) -> np.ndarray:
@@ -215,13 +221,14 @@ def cross_validate(design: Design, splits: Splits) -> Scores:
 
 def _cross_validate(design: Design, splits: Splits) -> Scores:
     vectors, n = design.vectors, len(design.candidates)
-    training = _compute(design, vectors, splits.count_stimuli(is_test=False))
+    training = _compute(design, vectors, splits.count_stimuli(is_test=False), splits.blocks)
     weights = _fit(design, splits, training, vectors)
     test_counts = splits.count_stimuli(is_test=True)
     if design.comparison in RANK_COMPARISONS:
         found = _score_ranks(design, splits, weights, vectors, test_counts)
     else:
-        found = _score_products(design, splits, weights, _compute(design, vectors, test_counts), n)
+        test = _compute(design, vectors, test_counts, splits.blocks)
+        found = _score_products(design, splits, weights, test, n)
     # (n_samples, n_stimulus_folds, n_models + 1, n_subject_folds, n_subjects), and the upper ceiling's.
     own, upper = found
     chosen = np.take_along_axis(own, splits.subject_folds[:, None, None, None, :], axis=3)[:, :, :, 0]
@@ -229,10 +236,12 @@ def _cross_validate(design: Design, splits: Splits) -> Scores:
     return Scores(means[:, :-1], means[:, -1], upper.mean(axis=1), weights)
 
 
-def _compute(design: Design, vectors: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _compute(
+    design: Design, vectors: np.ndarray, counts: np.ndarray, blocks: np.ndarray | None
+) -> np.ndarray:
     """Return inner products (n_samples, n_stimulus_folds, n_vectors, n_vectors)."""
     flat = counts.reshape(-1, counts.shape[-1])
-    grams = compute_grams(vectors, flat, design.present, design.comparison)
+    grams = compute_grams(vectors, flat, design.present, design.comparison, blocks)
     return grams.reshape(*counts.shape[:2], *grams.shape[1:])
 
 
@@ -262,7 +271,8 @@ def _score_candidates(design: Design, splits: Splits, vectors: np.ndarray) -> np
     flat = counts.reshape(-1, counts.shape[-1])
     none = np.empty((len(flat), 0, len(design.data)), dtype=int)
     data = vectors[len(design.candidates) :]
-    found = compare_alike(data, design.candidates, flat, none, design.present, design.comparison)[0]
+    sides = (data, design.candidates, flat, none, design.present, design.comparison)
+    found = compare_alike(*sides, blocks=splits.blocks)[0]
     return splits.count_training_subjects()[:, None] @ found.reshape(*counts.shape[:2], *found.shape[1:])
 
 
@@ -296,7 +306,7 @@ def _compare_pooled(cosines: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def _score_ranks(
     design: Design, splits: Splits, weights: list[np.ndarray], vectors: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    pairs, pair_counts = _gather_pairs(counts, design.present)
+    pairs, pair_counts = _gather_pairs(counts, design.present, splits.blocks)
     n, n_pairs = len(design.candidates), pairs.shape[-1]
     values = vectors[:, pairs].transpose(1, 2, 0, 3)  # (n_samples, n_stimulus_folds, n_vectors, n_pairs)
     predicted = [
@@ -306,6 +316,8 @@ def _score_ranks(
     ranks = rank_weighted(data, pair_counts[:, :, None])
     lower = splits.count_training_subjects()[:, None] @ ranks
     upper = splits.subjects[:, None, None, :] @ ranks
+    if splits.blocks is not None:  # weights, and so ranks, are no whole numbers
+        lower, upper = settle_ties(lower), settle_ties(upper)
     rows = np.concatenate([*predicted, lower, upper], axis=2)
     found = compare_ranks(
         rows.reshape(-1, rows.shape[2], n_pairs),
@@ -317,7 +329,9 @@ def _score_ranks(
     return own, found[:, :, -1]
 
 
-def _gather_pairs(counts: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _gather_pairs(
+    counts: np.ndarray, present: np.ndarray, blocks: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers and the weights of the pairs within each test fold.
 
     Folds of fewer stimuli are filled up with pairs of weight 0.
@@ -331,4 +345,8 @@ def _gather_pairs(counts: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, 
     chosen = np.take_along_axis(counts, members, axis=2)
     rows, columns = np.triu_indices(n_test, 1)
     pairs = numbers[members[..., rows], members[..., columns]]
-    return pairs, chosen[..., rows] * chosen[..., columns] * present[pairs]
+    first, second = chosen[..., rows], chosen[..., columns]
+    if blocks is None:
+        return pairs, first * second * present[pairs]
+    is_within = blocks[members[..., rows]] == blocks[members[..., columns]]
+    return pairs, weigh(first, second, is_within, int(blocks.max()) + 1) * present[pairs]

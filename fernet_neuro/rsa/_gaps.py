@@ -9,7 +9,15 @@ from collections.abc import Callable
 import numpy as np
 
 from fernet_neuro.rsa._pairs import vectors_to_squares
-from fernet_neuro.rsa._weighted import RANK_COMPARISONS, compare_ranks, divide, rank_weighted, settle_ties
+from fernet_neuro.rsa._weighted import (
+    RANK_COMPARISONS,
+    compare_ranks,
+    divide,
+    rank_weighted,
+    settle_ties,
+    split_blocks,
+    weigh_pairs,
+)
 from fernet_neuro.rsa.compare import INNER_PRODUCTS, iterate_present
 
 
@@ -21,6 +29,7 @@ def compare_with_gaps(
     comparison: str,
     compare_alike: Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]],
     *,
+    blocks: np.ndarray | None = None,
     n_jobs: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what ``_bootstrap.compare_samples`` returns, each comparison over the pairs that both RDMs have.
@@ -38,12 +47,13 @@ def compare_with_gaps(
             nobody[..., rows],
             present,
             comparison,
+            blocks=blocks,
             n_jobs=n_jobs,
         )
         scores[:, rows[:, None], columns] = found
     lower, upper = np.full(copies.shape, np.nan), np.full(copies.shape, np.nan)
     for sample, counts in enumerate(multiplicities):
-        pairs = _Sample(subjects, counts, comparison)
+        pairs = _Sample(subjects, counts, comparison, blocks)
         for draw in range(copies.shape[1]):
             drawn = np.flatnonzero(copies[sample, draw])
             lower[sample, draw, drawn], upper[sample, draw, drawn] = pairs.compare_pooled(
@@ -60,14 +70,18 @@ class _Sample:
     subjects : ndarray of shape (n_subjects, n_pairs)
     counts : ndarray of int of shape (n_stimuli,)
     comparison : str
+    blocks : ndarray of int of shape (n_stimuli,) or None
+        As in ``_weighted.weigh_pairs``.
     """
 
-    def __init__(self, subjects: np.ndarray, counts: np.ndarray, comparison: str) -> None:
-        left, right = np.triu_indices(len(counts), 1)
-        weights = counts[left] * counts[right]
+    def __init__(
+        self, subjects: np.ndarray, counts: np.ndarray, comparison: str, blocks: np.ndarray | None
+    ) -> None:
+        weights = weigh_pairs(counts[None], np.ones(subjects.shape[1], dtype=bool), blocks)[0]
         self.active = weights > 0
         self.counts = counts.astype(float)
         self.comparison = comparison
+        self.blocks = blocks
         self.values = subjects[:, self.active]
         self.has = ~np.isnan(self.values)
         self.weights = weights[self.active] * self.has
@@ -113,9 +127,9 @@ class _Sample:
         full[:, :2, self.active] = stacked
         full[:, 2, self.active] = weights > 0
         squares = vectors_to_squares(full.reshape(3 * n_rows, -1), n_stimuli)
-        squares = squares.reshape(n_rows, 3, n_stimuli, n_stimuli)
-        sums = squares @ self.counts
-        system = squares[:, 2] * self.counts
+        squares, inside = split_blocks(squares.reshape(n_rows, 3, n_stimuli, n_stimuli), self.blocks)
+        sums = squares @ self.counts + inside.sum(axis=-1)
+        system = squares[:, 2] * self.counts + inside[:, 2]
         system[:, range(n_stimuli), range(n_stimuli)] = 2 + sums[:, 2]
         solved = np.linalg.solve(system, sums[:, :2].transpose(0, 2, 1))
         return (sums[:, :2] * self.counts) @ solved

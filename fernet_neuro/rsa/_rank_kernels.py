@@ -1,7 +1,8 @@
 """Ranks and signs under multiplicities, compiled: each RDM is sorted once, each sample only counts.
 
 What belongs here: numba kernels over vectors of pairs; they know neither models nor what ceilings are for.
-Ranks are twice the mean rank, so that all sums are whole numbers and ties stay ties.
+Ranks are twice the mean rank, so that all sums are whole numbers and ties stay ties; where weights are
+fractions, all are multiplied by one `unit` that makes them whole, which changes no comparison.
 """
 
 import numpy as np
@@ -12,11 +13,17 @@ _BUCKETS = 1 << 11
 
 
 @njit(nogil=True, cache=True)
-def _weigh(multiplicities, left, right, weights, active):  # type: ignore[no-untyped-def]
-    """Fill the weights of pairs and their places among those that count; return their number and sum."""
+def _weigh(multiplicities, left, right, is_within, unit, weights, active):  # type: ignore[no-untyped-def]
+    """Fill the weights of pairs and their places among those that count; return their number and sum.
+
+    The weights are those of ``_weighted.weigh``, times `unit`.
+    """
     n_active, total = 0, 0
     for pair in range(left.size):
-        weight = multiplicities[left[pair]] * multiplicities[right[pair]]
+        if is_within[pair]:
+            weight = multiplicities[left[pair]] * (unit - 1)
+        else:
+            weight = multiplicities[left[pair]] * multiplicities[right[pair]] * unit
         weights[pair] = weight
         active[pair] = n_active
         if weight > 0:
@@ -139,11 +146,12 @@ def _count_signs(walk, groups, others, n_others, weights, tree):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
-def _divide(shared, one, other, total, kind):  # type: ignore[no-untyped-def]
+def _divide(shared, one, other, total, unit, kind):  # type: ignore[no-untyped-def]
     """Return the comparison of ranks with these sums of products (of twice the ranks, centred)."""
     if kind == 0:  # Spearman
         return shared / np.sqrt(one * other) if one > 0 and other > 0 else 0.0
-    return 3.0 * shared / (total * (total * total - 1.0)) if total > 1 else 0.0  # rho-a: 12 / 4
+    # rho-a: 12 / 4, with n^3 - n of weights that are not multiplied.
+    return 3.0 * shared / (total * (total * total - unit * unit)) if total > unit else 0.0
 
 
 @njit(nogil=True, cache=True)
@@ -160,12 +168,12 @@ def _weigh_ranks(ranks, total, weights):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _compare_subjects(ranks, groups, n_groups, walks, weights, total, n_subjects, kind, out):  # type: ignore[no-untyped-def]
+def _compare_subjects(ranks, groups, n_groups, walks, weights, total, unit, n_subjects, kind, out):  # type: ignore[no-untyped-def]
     """Fill comparisons (n_subjects, n_models) of the first RDMs with the others."""
     n_rdms, n_active = ranks.shape
     if kind == 2:
         tree = np.empty(n_active + 2, np.int64)
-        pairs = max(0.5 * total * (total - 1.0), 1.0)
+        pairs = max(0.5 * total * (total - unit), 1.0)
         for subject in range(n_subjects):
             for model in range(n_subjects, n_rdms):
                 found = _count_signs(
@@ -179,7 +187,7 @@ def _compare_subjects(ranks, groups, n_groups, walks, weights, total, n_subjects
     for subject in range(n_subjects):
         for model in range(n_subjects, n_rdms):
             out[subject, model - n_subjects] = _divide(
-                shared[subject, model - n_subjects], squares[subject], squares[model], total, kind
+                shared[subject, model - n_subjects], squares[subject], squares[model], total, unit, kind
             )
 
 
@@ -190,13 +198,13 @@ def _add_ranks(ranks, copies, keys):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, kind, spaces, tree, out):  # type: ignore[no-untyped-def]
+def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree, out):  # type: ignore[no-untyped-def]
     """Fill the comparisons of the ranks of keys with those of subjects, by the numbers in `rows`."""
     order, spare, pooled, ties, counts = spaces[0], spaces[1], spaces[2], spaces[3], spaces[4]
     size = keys.size
     _sort_keys(keys, order[:size], spare[:size], counts)
     n_ties, square = _rank_keys(keys, order[:size], weights, pooled[:size], ties[:size])
-    pairs = max(0.5 * total * (total - 1.0), 1.0)
+    pairs = max(0.5 * total * (total - unit), 1.0)
     for row in rows:
         if kind == 2:
             found = _count_signs(walks[row], groups[row], ties[:size], n_ties, weights, tree)
@@ -205,11 +213,11 @@ def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, kin
             shared = 0.0
             for place in range(size):
                 shared += heavy[row, place] * pooled[place]
-            out[row] = _divide(shared, square, squares[row], total, kind)
+            out[row] = _divide(shared, square, squares[row], total, unit, kind)
 
 
 @njit(nogil=True, cache=True)
-def _compare_pooled(ranks, groups, walks, weights, total, copies, kind, lower, upper):  # type: ignore[no-untyped-def]
+def _compare_pooled(ranks, groups, walks, weights, total, unit, copies, kind, lower, upper):  # type: ignore[no-untyped-def]
     """Fill, for each subject drawn, its comparison with the pooled ranks of the others, and of all.
 
     `copies` (n_draws, n_subjects) says how often each subject counts; `lower` and `upper` are of that shape.
@@ -226,25 +234,63 @@ def _compare_pooled(ranks, groups, walks, weights, total, copies, kind, lower, u
         for row in drawn:
             _add_ranks(ranks[row], copies[draw, row], everyone)
         _compare_keys(
-            everyone, drawn, heavy, squares, groups, walks, weights, total, kind, spaces, tree, upper[draw]
+            everyone,
+            drawn,
+            heavy,
+            squares,
+            groups,
+            walks,
+            weights,
+            total,
+            unit,
+            kind,
+            spaces,
+            tree,
+            upper[draw],
         )
         for number in range(drawn.size):
             keys[:] = everyone
             _add_ranks(ranks[drawn[number]], -copies[draw, drawn[number]], keys)
             rows = drawn[number : number + 1]
             _compare_keys(
-                keys, rows, heavy, squares, groups, walks, weights, total, kind, spaces, tree, lower[draw]
+                keys,
+                rows,
+                heavy,
+                squares,
+                groups,
+                walks,
+                weights,
+                total,
+                unit,
+                kind,
+                spaces,
+                tree,
+                lower[draw],
             )
 
 
 @njit(nogil=True, cache=True)
-def run_samples(multiplicities, copies, left, right, orders, steps, n_subjects, kind, scores, lower, upper):  # type: ignore[no-untyped-def]
+def run_samples(  # type: ignore[no-untyped-def]
+    multiplicities,
+    copies,
+    left,
+    right,
+    is_within,
+    unit,
+    orders,
+    steps,
+    n_subjects,
+    kind,
+    scores,
+    lower,
+    upper,
+):
     n_rdms, n_pairs = orders.shape
     weights = np.empty(n_pairs, np.int64)
     active = np.empty(n_pairs, np.int64)
     n_groups = np.empty(n_rdms, np.int64)
     for sample in range(multiplicities.shape[0]):
-        n_active, total = _weigh(multiplicities[sample], left, right, weights, active)
+        n_active, total = _weigh(multiplicities[sample], left, right, is_within, unit, weights, active)
         ranks = np.empty((n_rdms, n_active), np.int64)
         groups = np.empty((n_rdms, n_active), np.int64)
         walks = np.empty((n_rdms, n_active), np.int64)
@@ -254,7 +300,7 @@ def run_samples(multiplicities, copies, left, right, orders, steps, n_subjects, 
             )
         kept = weights[weights > 0]
         _compare_subjects(
-            ranks, groups, n_groups, walks, kept, float(total), n_subjects, kind, scores[sample]
+            ranks, groups, n_groups, walks, kept, float(total), float(unit), n_subjects, kind, scores[sample]
         )
         if copies.shape[1] > 0:
             _compare_pooled(
@@ -263,6 +309,7 @@ def run_samples(multiplicities, copies, left, right, orders, steps, n_subjects, 
                 walks[:n_subjects],
                 kept,
                 float(total),
+                float(unit),
                 copies[sample],
                 kind,
                 lower[sample],

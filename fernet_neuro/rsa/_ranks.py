@@ -22,6 +22,7 @@ def compare_ranked(
     present: np.ndarray,
     comparison: str,
     *,
+    blocks: np.ndarray | None = None,
     n_jobs: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rank comparisons of subjects with models and with each other's pooled ranks, for each sample.
@@ -36,6 +37,8 @@ def compare_ranked(
     present : ndarray of bool of shape (n_pairs,)
     comparison : str
         One of `KINDS`.
+    blocks : ndarray of int of shape (n_stimuli,), optional
+        See ``_weighted.weigh``.
     n_jobs : int, default=1
         Threads.
 
@@ -53,6 +56,8 @@ def compare_ranked(
     ordered = np.take_along_axis(stacked, orders, axis=1)
     steps = np.ones(ordered.shape, dtype=bool)
     steps[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    is_within = np.zeros(len(left), dtype=bool) if blocks is None else blocks[left] == blocks[right]
+    unit = 1 if blocks is None else int(blocks.max()) + 1
     scores = np.empty((len(multiplicities), len(subjects), len(models)))
     lower, upper = np.full(copies.shape, np.nan), np.full(copies.shape, np.nan)
     counts = multiplicities.astype(np.int64)
@@ -64,6 +69,8 @@ def compare_ranked(
             drawn[part],
             left,
             right,
+            is_within,
+            unit,
             orders,
             steps,
             len(subjects),

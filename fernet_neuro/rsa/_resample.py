@@ -23,14 +23,17 @@ class Resamples:
     subjects : ndarray of int of shape (n_bootstraps, n_subjects)
         Rows add up to the number of subjects.
     stimuli : ndarray of int of shape (n_bootstraps, n_stimuli)
-        Stimuli of one block have equal numbers. A pair counts as often as the product of its two stimuli.
+        Stimuli of one block have equal numbers. How often a pair counts says ``_weighted.weigh``.
     n_units : int
         Independent stimuli: as many as there are blocks.
+    blocks : ndarray of int of shape (n_stimuli,), optional
+        Number of each stimulus's block; None where every stimulus is drawn alone.
     """
 
     subjects: np.ndarray
     stimuli: np.ndarray
     n_units: int
+    blocks: np.ndarray | None = None
 
     @property
     def n_bootstraps(self) -> int:
@@ -75,7 +78,7 @@ def draw_resamples(
     while (few := np.flatnonzero((stimuli > 0).sum(axis=1) < FEWEST_DISTINCT)).size:
         stimuli[few] = draw_multiplicities(len(few), n_units, rng)[:, codes]
     subjects = draw_multiplicities(n_bootstraps, n_subjects, make_rng(seed, "bootstrap", "subjects"))
-    return Resamples(subjects, stimuli, n_units)
+    return Resamples(subjects, stimuli, n_units, find_shared(codes))
 
 
 def draw_multiplicities(n_samples: int, n_units: int, rng: np.random.Generator) -> np.ndarray:
@@ -109,6 +112,11 @@ def draw_permutations(
         moved = rng.permuted(np.tile(np.arange(len(alike)), (n_permutations, 1)), axis=1)
         orders[:, alike] = rng.permuted(alike[moved], axis=2)
     return orders
+
+
+def find_shared(codes: np.ndarray) -> np.ndarray | None:
+    """Return the codes of blocks, or None where no two stimuli share one."""
+    return None if int(codes.max()) + 1 == len(codes) else codes
 
 
 def code_blocks(blocks: np.ndarray | None, n_stimuli: int) -> np.ndarray:

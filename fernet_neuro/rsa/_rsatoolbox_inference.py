@@ -32,8 +32,14 @@ def evaluate_with_rsatoolbox(
     Raises
     ------
     ValueError
-        If RDMs lack different pairs: rsatoolbox compares those alone that lack the same.
+        If RDMs lack different pairs: rsatoolbox compares those alone that lack the same. Or if stimuli of a
+        block are drawn together: it cannot weigh the pairs inside one otherwise than those between two.
     """
+    if resamples.blocks is not None and any("stimuli" in factors for factors in wanted):
+        raise ValueError(
+            "engine='rsatoolbox' repeats stimuli and has no weights of pairs, so blocks of several stimuli "
+            "cannot be drawn; use engine='own', or generalise_to='subjects'."
+        )
     method = COMPARISON_NAMES[comparison]
     values = {
         factors: SampleValues(

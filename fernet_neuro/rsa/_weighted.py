@@ -1,7 +1,8 @@
 """Comparisons of RDMs whose stimuli count several times or not at all: bootstrap samples, folds, and both.
 
 What belongs here: inner products and ranks under multiplicities, for many samples at once. A pair of stimuli
-counts the product of their multiplicities; the pairs of a stimulus with its own copies are no pairs.
+counts the product of their multiplicities, and a pair inside a block that is drawn as one about as often as
+the block; the pairs of a stimulus with its own copies are no pairs.
 """
 
 import numpy as np
@@ -19,20 +20,39 @@ _TIE_DIGITS = 12
 _AT_ONCE = 2**23
 
 
-def weigh_pairs(multiplicities: np.ndarray, present: np.ndarray) -> np.ndarray:
+def weigh(first: np.ndarray, second: np.ndarray, is_within: np.ndarray | bool, n_blocks: int) -> np.ndarray:
+    """Return how often pairs count whose stimuli are `first` and `second` times in a sample of blocks.
+
+    A block drawn m times is m independent ones: m pairs for each pair inside it, since pairs between its
+    copies are no data, and m m' for each pair with a stimulus of another. In B draws m is 1 on average and
+    m m' is (B - 1) / B. So that both kinds of pairs make up as much of a sample as of the data, the former
+    count (B - 1) / B. The arguments broadcast.
+    """
+    return np.where(is_within, first * ((n_blocks - 1) / n_blocks), first * second)
+
+
+def weigh_pairs(
+    multiplicities: np.ndarray, present: np.ndarray, blocks: np.ndarray | None = None
+) -> np.ndarray:
     """Return how often each present pair counts, shape (n_samples, n_present).
 
     Parameters
     ----------
     multiplicities : ndarray of shape (n_samples, n_stimuli)
     present : ndarray of bool of shape (n_pairs,)
+    blocks : ndarray of int of shape (n_stimuli,), optional
+        Codes from 0, of stimuli drawn together; None where each stands for itself, and for the data.
     """
     rows, columns = (index[present] for index in np.triu_indices(multiplicities.shape[1], 1))
-    return multiplicities[:, rows] * multiplicities[:, columns]
+    return _weigh_places(multiplicities, rows, columns, blocks)
 
 
 def compute_grams(
-    vectors: np.ndarray, multiplicities: np.ndarray, present: np.ndarray, comparison: str
+    vectors: np.ndarray,
+    multiplicities: np.ndarray,
+    present: np.ndarray,
+    comparison: str,
+    blocks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the inner products of all RDMs in the space of a comparison, for each sample.
 
@@ -44,6 +64,8 @@ def compute_grams(
     present : ndarray of bool of shape (n_pairs,)
     comparison : str
         A name in ``compare.COMPARISONS``; ranks are compared in the space of ``pearson``.
+    blocks : ndarray of int of shape (n_stimuli,), optional
+        As in `weigh_pairs`.
 
     Returns
     -------
@@ -56,8 +78,8 @@ def compute_grams(
     if is_centred:  # once over all pairs, so that little cancels when it is done for each sample
         ready = np.where(present, ready - ready.sum(axis=1, keepdims=True) / present.sum(), 0.0)
     ready = np.vstack([ready, present.astype(float)])
-    plain = _multiply(ready, multiplicities, present)
-    grams = _whiten(plain, ready, multiplicities) if is_whitened else plain
+    plain = _multiply(ready, multiplicities, present, blocks)
+    grams = _whiten(plain, ready, multiplicities, blocks) if is_whitened else plain
     lengths = np.einsum("bii->bi", grams).copy()
     if is_centred:
         grams = _centre(grams, plain)
@@ -73,7 +95,7 @@ def rank_weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     values, weights : ndarray of shape (..., n_pairs)
-        Of shapes that broadcast; weights are whole numbers. What the ranks of values of weight 0 are means
+        Of shapes that broadcast. What the ranks of values of weight 0 are means
         nothing.
     """
     order = np.argsort(values, axis=-1, kind="stable")
@@ -94,7 +116,9 @@ def rank_weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def compute_rank_grams(vectors: np.ndarray, multiplicities: np.ndarray, present: np.ndarray) -> np.ndarray:
+def compute_rank_grams(
+    vectors: np.ndarray, multiplicities: np.ndarray, present: np.ndarray, blocks: np.ndarray | None = None
+) -> np.ndarray:
     """Return the inner products of ranks less their means, ranks taken anew in each sample.
 
     Shapes are those of `compute_grams`.
@@ -103,7 +127,7 @@ def compute_rank_grams(vectors: np.ndarray, multiplicities: np.ndarray, present:
     grams = np.empty((len(multiplicities), len(vectors), len(vectors)))
     step = max(1, _AT_ONCE // max(1, 4 * kept.size))
     for start in range(0, len(multiplicities), step):
-        weights = weigh_pairs(multiplicities[start : start + step], present)[:, None]
+        weights = weigh_pairs(multiplicities[start : start + step], present, blocks)[:, None]
         ranks = rank_weighted(kept, weights)
         grams[start : start + step] = (ranks * weights) @ ranks.transpose(0, 2, 1)
     return grams
@@ -151,7 +175,18 @@ def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     )
 
 
-def _multiply(ready: np.ndarray, multiplicities: np.ndarray, present: np.ndarray) -> np.ndarray:
+def _weigh_places(
+    counts: np.ndarray, rows: np.ndarray, columns: np.ndarray, blocks: np.ndarray | None
+) -> np.ndarray:
+    if blocks is None:
+        return counts[:, rows] * counts[:, columns]
+    is_within = blocks[rows] == blocks[columns]
+    return weigh(counts[:, rows], counts[:, columns], is_within, int(blocks.max()) + 1)
+
+
+def _multiply(
+    ready: np.ndarray, multiplicities: np.ndarray, present: np.ndarray, blocks: np.ndarray | None
+) -> np.ndarray:
     """Return the weighted inner products (n_samples, n_rdms, n_rdms)."""
     n_rdms, n_samples = len(ready), len(multiplicities)
     left, right = np.triu_indices(n_rdms)
@@ -163,33 +198,49 @@ def _multiply(ready: np.ndarray, multiplicities: np.ndarray, present: np.ndarray
     for start in range(0, len(rows), step):
         pairs = slice(start, start + step)
         part = kept[:, pairs]
-        flat += (counts[:, rows[pairs]] * counts[:, columns[pairs]]) @ (part[left] * part[right]).T
+        weights = _weigh_places(counts, rows[pairs], columns[pairs], blocks)
+        flat += weights @ (part[left] * part[right]).T
     grams = np.empty((n_samples, n_rdms, n_rdms))
     grams[:, left, right] = flat
     grams[:, right, left] = flat
     return grams
 
 
-def _whiten(plain: np.ndarray, ready: np.ndarray, multiplicities: np.ndarray) -> np.ndarray:
+def _whiten(
+    plain: np.ndarray, ready: np.ndarray, multiplicities: np.ndarray, blocks: np.ndarray | None
+) -> np.ndarray:
     """Return inner products by the inverse covariance of RDM entries, as ``compare.whiten`` for one sample.
 
     Copies of a stimulus have independent noise, and equal entries; so the system of all copies folds into one
-    of as many unknowns as there are stimuli.
+    of as many unknowns as there are stimuli. A copy has pairs with all copies of stimuli of other blocks, and
+    inside its block with those of the same draw.
     """
     n_stimuli = multiplicities.shape[1]
-    squares = vectors_to_squares(ready, n_stimuli)
-    linked = squares[-1]  # 1 where a pair is present
+    squares, inside = split_blocks(vectors_to_squares(ready, n_stimuli), blocks)
     whitened = np.empty_like(plain)
     step = max(1, _AT_ONCE // (n_stimuli * (n_stimuli + len(ready))))
     for start in range(0, len(multiplicities), step):
         counts = multiplicities[start : start + step]
         sums = np.tensordot(counts, squares, axes=(1, 2))  # (n_samples, n_rdms, n_stimuli)
-        system = linked * counts[:, None, :]
+        sums += inside.sum(axis=-1)
+        system = squares[-1] * counts[:, None, :] + inside[-1]  # 1 where a pair is present, times its weight
         system[:, range(n_stimuli), range(n_stimuli)] = 2 + sums[:, -1]
         solved = np.linalg.solve(system, sums.transpose(0, 2, 1))
         taken = (sums * counts[:, None, :]) @ solved
         whitened[start : start + step] = (plain[start : start + step] - taken) / 2
     return whitened
+
+
+def split_blocks(squares: np.ndarray, blocks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return entries (..., n_stimuli, n_stimuli) between blocks, and those inside, times their weight.
+
+    The weight is that of one draw of the block. Entries of the other kind are 0.
+    """
+    if blocks is None:
+        return squares, np.zeros_like(squares)
+    is_within = blocks[:, None] == blocks
+    once = weigh(np.ones(1), np.ones(1), True, int(blocks.max()) + 1)
+    return np.where(is_within, 0.0, squares), np.where(is_within, once * squares, 0.0)
 
 
 def _centre(grams: np.ndarray, plain: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ from fernet_neuro.rsa._regions import (
     list_targets,
     split_regions,
 )
-from fernet_neuro.rsa._resample import code_blocks, draw_permutations
+from fernet_neuro.rsa._resample import code_blocks, draw_permutations, find_shared
 from fernet_neuro.rsa._weighted import RANK_COMPARISONS
 from fernet_neuro.rsa.compare import COMPARISONS
 from fernet_neuro.rsa.models import FlexibleModel, find_present, fit_model
@@ -76,7 +76,9 @@ class _Folds:
     n_subject_folds: int
     n_stimulus_folds: int
 
-    def draw(self, subjects: np.ndarray, stimuli: np.ndarray, rng: np.random.Generator) -> Splits:
+    def draw(
+        self, subjects: np.ndarray, stimuli: np.ndarray, rng: np.random.Generator, *, is_sample: bool = True
+    ) -> Splits:
         alone = np.arange(self.n_subjects)
         return Splits(
             subjects,
@@ -85,11 +87,13 @@ class _Folds:
             draw_folds(stimuli, self.blocks, self.n_stimulus_folds, rng),
             self.n_subject_folds,
             self.n_stimulus_folds,
+            find_shared(self.blocks) if is_sample else None,
         )
 
     def draw_whole(self, n: int, rng: np.random.Generator) -> Splits:
         """Return n assignments of all subjects and stimuli."""
-        return self.draw(np.ones((n, self.n_subjects)), np.ones((n, len(self.blocks))), rng)
+        counts = np.ones((n, self.n_subjects)), np.ones((n, len(self.blocks)))
+        return self.draw(*counts, rng, is_sample=False)
 
 
 def infer_flexible(
@@ -342,7 +346,9 @@ def _bootstrap(
             drawn["stimuli"] if "stimuli" in chosen else stimuli,
         )
         halves = [
-            _average(cross_validate(design, folds.draw(*counts, rng)), counts[0])
+            _average(
+                cross_validate(design, folds.draw(*counts, rng, is_sample="stimuli" in chosen)), counts[0]
+            )
             for _ in range(_N_PER_SAMPLE)
         ]
         one, other = (half - half.mean(axis=0) for half in halves)

@@ -101,7 +101,8 @@ def infer_rsa(
         the degrees of freedom; names are exchanged within blocks and between whole blocks of equal size, so
         that a model that only tells blocks apart has no ``p_permutation`` (NaN).
     engine : str, default="own"
-        ``own``: all samples at once. ``rsatoolbox``: the same samples, one after the other, by its functions.
+        ``own``: all samples at once. ``rsatoolbox``: the same samples, one after the other, by its functions;
+        not with blocks of several stimuli, whose pairs it cannot weigh.
     level : float, default=0.95
         Probability of the intervals.
     seed : int, default=0

@@ -157,7 +157,9 @@ def _find_best(
     estimate = compare_samples(data, models, once, none, comparison)[0][0].mean(axis=0)
     if "stimuli" in factors:
         none = np.empty((samples.n_bootstraps, 0, region.n_subjects), dtype=int)
-        scores = compare_samples(data, models, samples.stimuli, none, comparison, n_jobs=n_jobs)[0]
+        scores = compare_samples(
+            data, models, samples.stimuli, none, comparison, blocks=samples.blocks, n_jobs=n_jobs
+        )[0]
     else:
         scores = compare_samples(data, models, once, none, comparison)[0]
     counts = samples.subjects if "subjects" in factors else np.ones_like(samples.subjects)

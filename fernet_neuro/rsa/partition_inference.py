@@ -144,7 +144,8 @@ def _resample_shares(
     whole = _compute_shares(vectors, once, n_models, comparison)
     drawn = whole
     if generalise_to != "subjects":
-        drawn = _compute_shares(vectors, samples.stimuli.astype(float), n_models, comparison)
+        counts = samples.stimuli.astype(float)
+        drawn = _compute_shares(vectors, counts, n_models, comparison, samples.blocks)
     weights = samples.subjects[:, :, None] / samples.subjects.sum(axis=1)[:, None, None]
     for chosen in list_targets(generalise_to)[1]:
         shares = drawn if "stimuli" in chosen else whole
@@ -152,14 +153,18 @@ def _resample_shares(
 
 
 def _compute_shares(
-    vectors: np.ndarray, multiplicities: np.ndarray, n_models: int, comparison: str
+    vectors: np.ndarray,
+    multiplicities: np.ndarray,
+    n_models: int,
+    comparison: str,
+    blocks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return shares (n_samples, n_components, n_subjects) in the order of `_label_components`."""
     present = find_present(vectors)
     if comparison == "spearman":
-        grams = compute_rank_grams(vectors, multiplicities, present)
+        grams = compute_rank_grams(vectors, multiplicities, present, blocks)
     else:
-        grams = compute_grams(vectors, multiplicities, present, comparison)
+        grams = compute_grams(vectors, multiplicities, present, comparison, blocks)
     lengths = np.sqrt(np.einsum("bii->bi", grams))
     cosines = divide(grams, lengths[:, :, None] * lengths[:, None, :])
     between = cosines[:, :n_models, :n_models].copy()

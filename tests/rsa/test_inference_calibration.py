@@ -243,3 +243,37 @@ def test_blocks_make_tests_of_clustered_stimuli_calibrated():
         rates[blocks is not None] = false_positive_rate(p_values)
     assert rates[True].is_calibrated, rates
     assert not rates[False].is_calibrated, rates
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("comparison", ["pearson", "rho_a"])
+def test_intervals_with_blocks_cover_where_pairs_of_one_block_are_compared_as_well(comparison):
+    """Models know who is who and something else, so what they are true of are new people."""
+    labels = np.repeat(np.arange(7), 4)
+
+    def draw(seed):
+        rng = np.random.default_rng([seed, 11])
+        centres = [rng.normal(size=(7, N_UNITS))[labels] for _ in range(2)]
+        true, other = (one + 0.2 * rng.normal(size=one.shape) for one in centres)
+        table = pd.DataFrame({"subject": [f"{row:02d}" for row in range(N_SUBJECTS)]})
+        brain = RDMSet(_draw_subjects(rng, true, N_SUBJECTS, 1.0), IDS, table)
+        return RDMSet(_to_rdms(np.concatenate([true, other], axis=1))[None], IDS), brain
+
+    truth = np.mean([compare_rdms(*reversed(draw(5000 + seed)), comparison).values for seed in range(400)])
+    options = {**OPTIONS, "comparison": comparison, "n_permutations": 0}
+    errors = {}
+    for name, blocks in (("blocks", labels), ("alone", None)):
+        rows = [
+            infer_rsa(*draw(seed), blocks=blocks, seed=seed, **options).estimates.iloc[0]
+            for seed in range(100)
+        ]
+        covered = sum(row["low"] <= truth <= row["high"] for row in rows)
+        errors[name] = np.mean([row["standard_error"] for row in rows]) / np.std(
+            [row["estimate"] for row in rows]
+        )
+        if name == "blocks":
+            assert clopper_pearson(covered, len(rows), 0.99)[1] >= 0.95
+        else:
+            assert clopper_pearson(covered, len(rows), 0.99)[1] < 0.95
+    assert 0.8 < errors["blocks"] < 1.25
+    assert errors["alone"] < 0.8

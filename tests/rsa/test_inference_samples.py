@@ -9,6 +9,7 @@ from fernet_neuro.rsa._factors import list_factor_sets
 from fernet_neuro.rsa._permutation import permute_pairs, permute_scores
 from fernet_neuro.rsa._resample import Resamples, draw_permutations, draw_resamples
 from fernet_neuro.rsa._rsatoolbox_inference import evaluate_data_with_rsatoolbox, evaluate_with_rsatoolbox
+from fernet_neuro.rsa._weighted import weigh_pairs
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.rdms import RDMSet
 
@@ -113,15 +114,104 @@ def test_all_samples_at_once_are_those_of_rsatoolbox_one_after_the_other(subject
         assert np.nanstd(found[factors].lower) > 0
 
 
+BLOCKS = np.array([0, 1, 2, 0, 1, 2, 3, 3, 4])
+
+
+def _write_out_blocks(counts):
+    """Pairs of a sample of blocks, each copy of a block a block of its own: numbers, ends and weights."""
+    copies = [(stimulus, draw) for stimulus in range(9) for draw in range(counts[stimulus])]
+    numbers, ends, weights = [], [], []
+    square = np.zeros((9, 9), dtype=int)
+    square[np.triu_indices(9, 1)] = np.arange(36)
+    square += square.T
+    for a, b in itertools.combinations(range(len(copies)), 2):
+        (one, first), (other, second) = copies[a], copies[b]
+        is_within = BLOCKS[one] == BLOCKS[other]
+        if is_within and (first != second or one == other):
+            continue
+        numbers.append(square[one, other])
+        ends.append((a, b))
+        weights.append(0.8 if is_within else 1.0)  # five blocks
+    return np.array(numbers), np.array(ends), np.array(weights)
+
+
+def _compare_blocks_slowly(first, second, counts, comparison):
+    numbers, ends, weights = _write_out_blocks(counts)
+    x, y = first[numbers], second[numbers]
+    n = weights.sum()
+    if comparison == "kendall_tau_a":
+        signs = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)
+        return weights @ signs @ weights / (n * (n - 1))
+    if comparison in RANKS:
+        times = np.rint(5 * weights).astype(int)
+        x, y = (stats.rankdata(np.repeat(side, times))[np.cumsum(times) - 1] / 5 for side in (x, y))
+        x, y = x - weights @ x / n, y - weights @ y / n
+        if comparison == "rho_a":
+            return 12 * (weights * x) @ y / (n**3 - n)
+    if "cosine" not in comparison:
+        x, y = x - weights @ x / n, y - weights @ y / n
+    precision = np.diag(weights)
+    if "whitened" in comparison:
+        incidence = np.zeros((len(x), ends.max() + 1))
+        incidence[np.arange(len(x))[:, None], ends] = 1
+        precision = np.linalg.inv(2 * np.diag(1 / weights) + incidence @ incidence.T)
+    return x @ precision @ y / np.sqrt((x @ precision @ x) * (y @ precision @ y))
+
+
+@pytest.mark.parametrize("way", ["fast", "with gaps"])
 @pytest.mark.parametrize("comparison", COMPARISONS)
-def test_blocks_of_stimuli_are_those_of_rsatoolbox(subjects, guesses, comparison):
-    samples = draw_resamples(6, 4, 9, blocks=np.array(list("abcabcdde")), seed=3)
+def test_pairs_inside_a_block_count_once_for_each_time_that_it_is_drawn(subjects, guesses, comparison, way):
+    samples = draw_resamples(8, 4, 9, blocks=BLOCKS, seed=3)
     assert (samples.stimuli.sum(axis=1) != 9).any()
-    both = WANTED[-1:]
-    found = evaluate_samples(subjects, guesses, samples, comparison, both)[both[0]]
-    expected = evaluate_with_rsatoolbox(_rdms(subjects), _rdms(guesses), samples, comparison, both)[both[0]]
-    for name in ("scores", "lower", "upper"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-10)
+    assert samples.stimuli.max() > 2
+    models = guesses if way == "fast" else np.vstack([guesses, _hide(guesses[:1], [(0, 7)])])
+    others = np.array([[0, 1, 1, 0]] * 8)[:, None]
+    scores, lower, upper = compare_samples(
+        subjects, models, samples.stimuli, others, comparison, blocks=samples.blocks
+    )
+    for sample, counts in enumerate(samples.stimuli):
+        for row, column in np.ndindex(4, 3):
+            expected = _compare_blocks_slowly(subjects[row], guesses[column], counts, comparison)
+            assert abs(scores[sample, row, column] - expected) < 1e-10
+        # Of two subjects, one is pooled for the other, and pooling changes no comparison with it.
+        expected = _compare_blocks_slowly(subjects[1], subjects[2], counts, comparison)
+        np.testing.assert_allclose(lower[sample, 0, 1:3], expected, atol=1e-10)
+        assert (upper[sample, 0, 1:3] > lower[sample, 0, 1:3]).all()
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS)
+def test_both_ways_pool_alike_with_blocks(subjects, guesses, comparison):
+    samples = draw_resamples(5, 4, 9, blocks=BLOCKS, seed=2)
+    fast = evaluate_samples(subjects, guesses, samples, comparison, WANTED)
+    gappy = np.vstack([guesses, _hide(guesses[:1], [(0, 7)])])
+    slow = evaluate_samples(subjects, gappy, samples, comparison, WANTED)
+    for factors in WANTED:
+        np.testing.assert_allclose(slow[factors].lower, fast[factors].lower, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(slow[factors].upper, fast[factors].upper, rtol=0, atol=1e-12)
+
+
+def test_both_kinds_of_pairs_make_up_as_much_of_samples_as_of_the_data():
+    samples = draw_resamples(20_000, 4, 9, blocks=BLOCKS, seed=1)
+    weights = weigh_pairs(samples.stimuli, np.ones(36, dtype=bool), samples.blocks).mean(axis=0)
+    left, right = np.triu_indices(9, 1)
+    within = BLOCKS[left] == BLOCKS[right]
+    assert within.sum() == 4
+    # Every pair 4 / 5 times; samples of one or two stimuli are drawn again, which hardly shows.
+    np.testing.assert_allclose(weights, 0.8, atol=0.03)
+    assert weights[within].mean() == pytest.approx(weights[~within].mean(), abs=0.01)
+
+
+def test_rsatoolbox_refuses_blocks_of_several_stimuli(subjects, guesses):
+    samples = draw_resamples(6, 4, 9, blocks=BLOCKS, seed=3)
+    sides = (_rdms(subjects), _rdms(guesses))
+    with pytest.raises(
+        ValueError, match="has no weights of pairs, so blocks of several stimuli cannot be drawn"
+    ):
+        evaluate_with_rsatoolbox(*sides, samples, "pearson", WANTED)
+    assert list(evaluate_with_rsatoolbox(*sides, samples, "pearson", WANTED[:1])) == WANTED[:1]
+    alone = draw_resamples(6, 4, 9, blocks=np.arange(9), seed=3)
+    assert alone.blocks is None
+    assert list(evaluate_with_rsatoolbox(*sides, alone, "pearson", WANTED)) == WANTED
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS)

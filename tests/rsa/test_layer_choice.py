@@ -60,6 +60,29 @@ def test_a_planted_peak_is_found_and_its_interval_covers_it():
     assert (peaks["nested_score"] > 0.2).mean() > 0.9
 
 
+@pytest.mark.parametrize("comparison", ["pearson", "rho_a", "whitened_pearson"])
+def test_drawing_blocks_does_not_lift_the_layer_that_knows_the_blocks(comparison):
+    """Of two layers one knows who is who, the other what else the brain has, and the latter is better."""
+    people = np.repeat(np.arange(7), 4)
+    left, right = np.triu_indices(28, 1)
+    identity = (people[left] != people[right]).astype(float)
+    ids = np.array([f"photo{row:02d}" for row in range(28)])
+    table = pd.DataFrame({"subject": [str(row) for row in range(10)]})
+    shares = {"alone": [], "blocks": []}
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        rest = rng.normal(size=len(left))
+        values = [identity + 0.05 * rng.normal(size=len(left)), rest + 2.2 * rng.normal(size=len(left))]
+        layers = RDMSet(np.stack(values), ids, pd.DataFrame({"layer": ["identity", "rest"]}))
+        brain = RDMSet(identity + rest + 0.3 * rng.normal(size=(10, len(left))), ids, table)
+        for name, blocks in (("alone", None), ("blocks", people)):
+            options = {"comparison": comparison, "n_bootstraps": 150, "n_assignments": 1, "seed": seed}
+            found = choose_layers(layers, brain, blocks=blocks, **options).shares.set_index("layer")
+            shares[name].append(found.loc["identity", "share"])
+    assert np.mean(shares["blocks"]) == pytest.approx(np.mean(shares["alone"]), abs=0.12)
+    assert np.mean(shares["blocks"]) < 0.4
+
+
 def test_a_peak_nobody_can_see_has_a_wide_interval():
     clear, none = _choose(1, 2).peaks, _choose(2, None).peaks
     widths = [float((item["high_position"] - item["low_position"]).iloc[0]) for item in (clear, none)]

@@ -104,6 +104,32 @@ def test_blocks_widen_intervals_where_stimuli_repeat(rng):
     assert spread["blocks"] > 1.2 * spread["alone"]
 
 
+@pytest.mark.parametrize("comparison", ["pearson", "whitened_pearson", "spearman"])
+def test_shares_of_a_model_of_the_blocks_are_covered_where_blocks_are_drawn(comparison):
+    """Seven people in four photographs each; the brain knows who is who, and nothing else."""
+    people, poses = np.repeat(np.arange(7), 4), np.tile(np.arange(4), 7)
+    left, right = np.triu_indices(28, 1)
+    identity, pose = ((labels[left] != labels[right]).astype(float) for labels in (people, poses))
+    ids = np.array([f"photo{row:02d}" for row in range(28)])
+    models = RDMSet(np.stack([identity, pose]), ids, pd.DataFrame({"model": ["identity", "pose"]}))
+    table = pd.DataFrame({"subject": [str(row) for row in range(10)]})
+    found = []
+    for seed in range(25):
+        noise = 0.4 * np.random.default_rng(seed).normal(size=(10, len(left)))
+        brain = RDMSet(identity + noise, ids, table)
+        options = {"comparison": comparison, "n_bootstraps": 150, "seed": seed}
+        found.append(infer_partition(models, brain, blocks=people, **options).iloc[0])
+    frame = pd.DataFrame(found)
+    assert set(frame["models"]) == {"identity"}
+    # Stimuli are all there are, so what subjects add to the share is all that the plain share has too much.
+    truth = frame["uncorrected"].mean()
+    if comparison == "pearson":
+        assert truth == pytest.approx(identity.var() / (identity.var() + 0.16), abs=0.02)
+    assert abs(frame["share"].mean() - truth) < 0.05
+    assert ((frame["low"] <= truth) & (truth <= frame["high"])).mean() >= 0.9
+    assert (frame["low"] > 0.1).all()
+
+
 def _repeat(rdms, order, rng):
     squares = rdms.to_squares()[:, order][:, :, order]
     rows, columns = np.triu_indices(len(order), 1)
