@@ -20,7 +20,7 @@ from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.validation import check_range
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import FernetError, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, load_weights, save_model
@@ -85,9 +85,10 @@ def fit(
     """Train a network by a recipe and return it, on the CPU and in eval mode.
 
     `out` becomes a run folder: ``recipe.yaml``, ``record.json``, ``log.csv``, ``checkpoints/`` and, once
-    complete, ``model/``. On the CPU the same recipe gives the same bits, also after a kill at any moment and
-    a resume, as long as the number of threads and processes, the machine's kind and the package versions stay
-    the same.
+    complete, ``model/``. An error before the first checkpoint leaves none, so that the next run there may be
+    another; a concept bank is kept. On the CPU the same recipe gives the same bits, also after a kill at any
+    moment and a resume, as long as the number of threads and processes, the machine's kind and the package
+    versions stay the same.
 
     Parameters
     ----------
@@ -120,9 +121,10 @@ def fit(
     Notes
     -----
     Several processes (``torchrun`` or ``accelerate launch``) share each batch, and average gradients, so that
-    their losses are those of one process. Batch normalisation sees its own process's share alone, except on
-    CUDA, where it is synchronised; on several CPU processes set ``freeze_batchnorm`` or expect small
-    differences.
+    losses that are means over images are those of one process. Terms that relate the images of a batch to
+    each other (L_orth, L_RR and L_CC of the dual-pathway network), or are over some of them (L_D), are those
+    of each process's share. Batch normalisation sees its own process's share alone, except on CUDA, where it
+    is synchronised; on several CPU processes set ``freeze_batchnorm`` or expect small differences.
     """
     check_range("n_jobs", n_jobs, 0)
     folder = RunFolder(Path(out))
@@ -134,14 +136,15 @@ def fit(
         _logger.info("%s is complete; its network is returned as it is.", folder.path)
         return load_model(folder.model, code=settings.model)
     with _start_accelerator(settings, device) as accelerator:
-        if accelerator.is_main_process and state == "absent":
-            folder.write_start(settings, _describe(settings, inputs, accelerator))
-        accelerator.wait_for_everyone()
-        with accelerator.main_process_first():
-            is_shown = verbose and accelerator.is_main_process
-            inputs.task.prepare_run(folder.path, accelerator.device, n_jobs=n_jobs, verbose=is_shown)
-        with seeded_rng(settings.seed, accelerator.process_index):
-            progress = _train(settings, inputs, folder, accelerator, n_jobs, verbose)
+        with _withdrawing(folder, accelerator):
+            if accelerator.is_main_process and state == "absent":
+                folder.write_start(settings, _describe(settings, inputs, accelerator))
+            accelerator.wait_for_everyone()
+            with accelerator.main_process_first():
+                is_shown = verbose and accelerator.is_main_process
+                inputs.task.prepare_run(folder.path, accelerator.device, n_jobs=n_jobs, verbose=is_shown)
+            with seeded_rng(settings.seed, accelerator.process_index):
+                progress = _train(settings, inputs, folder, accelerator, n_jobs, verbose)
         if accelerator.is_main_process:
             _finish(settings, inputs, folder, progress, accelerator)
         accelerator.wait_for_everyone()
@@ -228,6 +231,17 @@ def _start_accelerator(settings: TrainSettings, device: str) -> Iterator[Acceler
         accelerator.end_training()
         accelerator.free_memory()
         AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@contextmanager
+def _withdrawing(folder: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+    """Free the folder if the run fails before its first checkpoint, so that a mistake can be mended."""
+    try:
+        yield
+    except (FernetError, ValueError, OSError):
+        if accelerator.is_main_process and not find_checkpoints(folder.checkpoints):
+            folder.withdraw_start()
+        raise
 
 
 def _train(

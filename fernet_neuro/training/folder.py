@@ -5,6 +5,8 @@ unharmed.
 """
 
 import json
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +25,8 @@ from fernet_neuro.typing import PathLike
 
 FORMAT = 1
 MODEL_FOLDER = "model"
+#: Where a run keeps the concept bank that it made for itself.
+BANK_FOLDER = "bank"
 _STATES = {"complete": "finished", "started": "started"}
 
 
@@ -76,9 +80,11 @@ class RunFolder:
             return "foreign"
         if self.record.is_file() and self.recipe.is_file():
             return "complete" if self.read_record().get("status") == "complete" else "started"
-        # A run killed while it wrote its first file leaves nothing but temporary names and its recipe.
-        names = [item.name for item in self.path.iterdir() if not item.name.startswith(".")]
-        return "absent" if set(names) <= {self.recipe.name} else "foreign"
+        # A run killed while it wrote its first file leaves nothing but temporary names and its recipe, and
+        # one that was withdrawn its recipe beside its bank.
+        names = {item.name for item in self.path.iterdir() if not item.name.startswith(".")}
+        is_free = not names or (self.recipe.name in names and names <= {self.recipe.name, BANK_FOLDER})
+        return "absent" if is_free else "foreign"
 
     def check_start(self, resume: bool) -> Literal["absent", "started", "complete"]:
         """Return the state, if a run may be started or resumed there.
@@ -147,6 +153,21 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_settings(settings, self.recipe)
         self.write_record(settings, {**record, "status": "running"})
+
+    def withdraw_start(self) -> None:
+        """Free the folder of a run that failed before its first checkpoint for a run that may be another.
+
+        Its concept bank, which may have taken hours, stays with its recipe; the next run takes it if it
+        fits.
+        """
+        for path in (self.record, self.log):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        if (self.path / BANK_FOLDER).exists():
+            return
+        self.recipe.unlink(missing_ok=True)
+        with suppress(OSError):  # something else lies there
+            self.path.rmdir()
 
     def write_record(self, settings: TrainSettings, record: dict[str, Any]) -> None:
         """Write the record; files outside the run appear by digest alone, as paths mean nothing elsewhere."""

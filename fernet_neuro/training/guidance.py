@@ -17,18 +17,17 @@ import torch
 from torch import Tensor
 
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.concept_bank import ConceptBank, build_concept_bank
 from fernet_neuro.training.concept_draws import average_rows, draw_concept_rows
+from fernet_neuro.training.folder import BANK_FOLDER, RunFolder
 from fernet_neuro.training.pathways_config import PerceptionSettings, pick_form
-from fernet_neuro.training.state import remove_leftovers
+from fernet_neuro.training.state import find_checkpoints, remove_leftovers
 from fernet_neuro.training.task import Items
 from fernet_neuro.training.teacher import Teacher
-
-#: Where a run keeps the bank that it made for itself.
-BANK_FOLDER = "bank"
 
 
 @dataclass
@@ -180,11 +179,21 @@ class Guidance:
     def _find_bank(
         self, table: StimulusTable, place: Path, device: torch.device, n_jobs: int, verbose: bool
     ) -> ConceptBank:
-        """Return the run's own bank; one whose making was cut short is made from the start."""
+        """Return the run's own bank; one whose making was cut short is made from the start.
+
+        So is one that does not fit, which a failed start left behind, as long as nothing was learnt from it.
+        """
         remove_leftovers(place.parent)
         if place.exists():
-            teacher_digest = self.teacher.model.weight_digest()
-            return ConceptBank.load(place, teacher_digest=teacher_digest, stimuli_digests=[table.digest()])
+            known = {
+                "teacher_digest": self.teacher.model.weight_digest(),
+                "stimuli_digests": [table.digest()],
+            }
+            try:
+                return ConceptBank.load(place, **known)
+            except (StoreError, ValueError):
+                if find_checkpoints(RunFolder(place.parent).checkpoints):
+                    raise
         bank = build_concept_bank(
             self.teacher.model,
             table,

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from fernet_neuro.models.weights import load_model
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.folder import load_run
+from fernet_neuro.training.folder import RunFolder, load_run
 from fernet_neuro.training.pairs import find_pair_rows, make_pairs, write_pairs
 from fernet_neuro.training.state import NonFiniteLossError
 from fernet_neuro.training.verification import evaluate_verification, make_verification
@@ -158,6 +159,37 @@ def test_a_finished_run_is_refused_or_with_resume_returned_as_it_is(tmp_path, fa
     again = fit(settings, out, table=faces, resume=True)
     assert again.weight_digest() == model.weight_digest()
     assert _listing(out) == before
+
+
+def test_a_picture_that_cannot_be_read_does_not_block_the_folder(tmp_path, faces, settings):
+    table = StimulusTable.read(shutil.copytree(faces.root, tmp_path / "pictures") / "table.csv")
+    out, broken = tmp_path / "run", tmp_path / "pictures" / f"{table.stimulus_ids[0]}.png"
+    sound = broken.read_bytes()
+    broken.write_bytes(sound[: len(sound) // 2])
+    for resume in (False, True):
+        with pytest.raises(StimulusError, match=table.stimulus_ids[0]):
+            fit(settings, out, table=table, resume=resume)
+        assert not out.exists()
+    broken.write_bytes(sound)
+    assert fit(settings, out, table=table.select(session="A"))
+
+
+def test_an_error_after_a_checkpoint_leaves_the_run_to_be_resumed(tmp_path, faces, settings):
+    wild = settings.model_copy(update={"lr": 1e30, "checkpoint_every": 1, "augment": ()})
+    for resume in (False, True):
+        with pytest.raises(NonFiniteLossError):
+            fit(wild, tmp_path / "run", table=faces, resume=resume)
+        assert RunFolder(tmp_path / "run").find_state() == "started"
+        assert (tmp_path / "run" / "log.csv").is_file()
+
+
+def test_a_withdrawn_start_leaves_what_is_not_its_own(tmp_path, settings):
+    folder = RunFolder(tmp_path / "run")
+    folder.write_start(settings, {})
+    (folder.path / "notes.txt").write_text("years of work")
+    folder.withdraw_start()
+    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+    assert folder.find_state() == "foreign"
 
 
 def test_resume_names_what_was_changed(tmp_path, faces, settings):

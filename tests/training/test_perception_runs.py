@@ -247,6 +247,31 @@ def test_a_resumed_run_uses_the_bank_that_is_there(tmp_path, faces, recipe):
         fit(settings, out, table=faces, resume=True, device="cpu")
 
 
+def test_a_mistake_does_not_block_the_folder_and_its_bank_serves_the_next_run(tmp_path, faces, recipe):
+    out = tmp_path / "run"
+    with pytest.raises(ValueError, match="confident"):
+        fit(recipe({"n_concepts": 500}), out, table=faces, device="cpu")
+    assert {path.name for path in out.iterdir()} == {"recipe.yaml", "bank"}
+    written = (out / "bank" / "emotion.npy").stat().st_mtime_ns
+    fit(recipe(), out, table=faces, device="cpu")
+    assert (out / "bank" / "emotion.npy").stat().st_mtime_ns == written
+    assert RunFolder(out).find_state() == "complete"
+
+
+def test_a_bank_that_a_mistake_left_is_made_anew_for_other_stimuli(tmp_path, faces, recipe):
+    out = tmp_path / "run"
+    with pytest.raises(ValueError, match="confident"):
+        fit(recipe({"n_concepts": 500}), out, table=faces.select(session="A"), device="cpu")
+    fit(recipe(), out, table=faces, device="cpu")
+    assert len(ConceptBank.load(out / "bank")) == 30
+
+
+def test_a_bank_without_a_recipe_is_no_place_for_a_run(tmp_path, faces, recipe):
+    (tmp_path / "run" / "bank").mkdir(parents=True)
+    with pytest.raises(StoreError, match="is no training run; nothing was changed"):
+        fit(recipe(), tmp_path / "run", table=faces, device="cpu")
+
+
 # --- several processes ------------------------------------------------------------------------------------
 
 SCRIPT = """
