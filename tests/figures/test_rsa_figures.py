@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.offsetbox import AnnotationBbox
-from scipy.stats import rankdata
+from scipy.stats import rankdata, zscore
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures import mds, rdm_gallery, rsa_layer_roi, rsa_models, variance_partition
@@ -263,6 +263,22 @@ def test_shares_are_of_the_result_and_ceilings_of_their_space(results, result):
         ends = [band.get_x(), band.get_x() + band.get_width()]
         assert ends == pytest.approx([100 * np.mean(np.square(alone)), 100 * np.mean(np.square(together))])
     assert source.groupby("panel")["component"].last().eq("total").all()
+
+
+def test_nothing_of_a_subject_who_is_opposed_to_the_others_is_explained(copy):
+    analysis = read_analyses(copy)[0]
+    brain = read_rdms(analysis)[0].select(roi="FFA").mean(by="subject")
+    values = brain.dissimilarities.copy()
+    values[0] = values.max() - values[1:].mean(axis=0)
+    table = brain.table.assign(roi="FFA")
+    RDMSet(values, brain.stimulus_ids, table, distance=brain.distance).save(copy / "brain.npz")
+    scores = zscore(values, axis=1)
+    found = np.array(
+        [np.corrcoef(row, np.delete(scores, at, axis=0).mean(axis=0))[0, 1] for at, row in enumerate(scores)]
+    )
+    assert found[0] < -0.9
+    lower, _ = variance_partition._find_ceiling(analysis, "FFA", "pearson")
+    assert lower == pytest.approx(np.square(found[1:]).sum() / len(found))
 
 
 def test_a_region_without_name_is_called_brain(copy):
