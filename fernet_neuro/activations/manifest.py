@@ -58,7 +58,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If `folder` is no store, or its manifest is damaged or of another version.
+        If `folder` is no store, or its manifest is damaged, of another version, or names files elsewhere.
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
@@ -78,6 +78,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if absent or hash_json(manifest["identity"]) != manifest["key"]:
         what = f"lacks {absent[0]!r}" if absent else "has a key that does not fit its contents"
         raise StoreError(f"{path} is damaged (it {what}); {_AGAIN}.")
+    for entry in (manifest["stimuli"], *manifest["layers"]):
+        _check_name(path, entry["file"])
     return dict(manifest)
 
 
@@ -128,6 +130,15 @@ def _explain_absence(folder: Path) -> str:
             f"{folder} is not an activation store (no {MANIFEST_NAME}); make one with fernet-neuro extract."
         )
     return f"activation store {folder} does not exist; make one with fernet-neuro extract."
+
+
+def _check_name(path: Path, file: object) -> None:
+    """Raise unless a file that a manifest names lies in the manifest's own folder."""
+    if not isinstance(file, str) or Path(file).name != file or file == "..":
+        raise StoreError(
+            f"{path} is damaged (it names the file {str(file)!r}, and a store reads files of its own folder "
+            f"alone); {_AGAIN}."
+        )
 
 
 def _check_layer_file(folder: Path, entry: Mapping[str, Any], dtype: np.dtype, n_stimuli: int) -> None:

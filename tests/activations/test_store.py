@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -92,6 +93,17 @@ def test_damaged_manifest_is_refused(store):
 def test_wrong_manifest_is_refused(store, changes, message):
     _edit_manifest(store, **changes)
     with pytest.raises(StoreError, match=message):
+        ActivationStore.open(store.path)
+
+
+@pytest.mark.parametrize("name", ["../other/01_fc.npy", "/other/01_fc.npy", "..", "sub/01_fc.npy", 7])
+@pytest.mark.parametrize("part", ["layer", "table"])
+def test_a_manifest_that_names_a_file_elsewhere_is_refused(store, tmp_path, name, part):
+    shutil.copytree(store.path, tmp_path / "other")
+    manifest = json.loads((store.path / "manifest.json").read_text())
+    (manifest["stimuli"] if part == "table" else manifest["layers"][1])["file"] = name
+    (store.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=r"manifest.json is damaged \(it names the file .* own folder alone"):
         ActivationStore.open(store.path)
 
 
