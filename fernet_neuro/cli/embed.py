@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fernet_neuro.cli._sources import check_source_exists, is_store, missing_stimuli
+from fernet_neuro.cli._sources import (
+    check_source_exists,
+    count_trained_people,
+    describe_trained_people,
+    is_store,
+    missing_stimuli,
+)
 
 if TYPE_CHECKING:
     from fernet_neuro.activations.store import ActivationStore
@@ -92,12 +98,15 @@ def embed(
     result = compute_embedding(
         store, layer, table=table, n_permutations=permutations, seed=seed, verbose=not as_json, **options
     )
+    trained = count_trained_people([source], store.stimuli if table is None else table)
+    result.settings["trained_people"] = trained
     result.save(out)
     figure = build_figure("embedding-maps", out, out)
     if as_json:
         typer.echo(json.dumps({"settings": result.settings, "quality": _as_objects(result)}))
         return
-    typer.echo("\n".join([*_describe(result), f"Written to {out}", *map(str, figure)]))
+    lines = [*_describe(result), *describe_trained_people(trained), f"Written to {out}", *map(str, figure)]
+    typer.echo("\n".join(lines))
 
 
 def _extract(

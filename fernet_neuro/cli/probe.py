@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fernet_neuro.cli._sources import check_source_exists, is_store, missing_stimuli
+from fernet_neuro.cli._sources import (
+    check_source_exists,
+    count_trained_people,
+    describe_trained_people,
+    is_store,
+    missing_stimuli,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,11 +155,13 @@ def probe(
                 )
             )
     report = reports[0] if len(reports) == 1 else summarise_seeds(reports)
+    trained = count_trained_people(sources, pairs[0][0].stimuli if table is None else table)
+    report.settings["trained_people"] = trained
     report.save(out)
     if as_json:
         typer.echo(json.dumps({"settings": report.settings, "layers": report.layers}))
         return
-    for line in _describe(report.settings, report.layers):
+    for line in [*_describe(report.settings, report.layers), *describe_trained_people(trained)]:
         typer.echo(line)
     typer.echo(f"Written to {out}")
 
@@ -252,7 +260,7 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
         f"{settings['exchangeable_units']}, {_where(settings['permute_within'])}.",
         "",
         f"{'source':<13}{'layer':<22}{'readout':<10}{'accuracy %':>10}  {'95 % interval':<16}"
-        f"{'p':>8}{'p (max)':>9}{'selectivity':>13}{'vs twin %':>11}{'p':>8}",
+        f"{'null %':>7}{'p':>8}{'p (max)':>9}{'selectivity':>13}{'vs twin %':>11}{'p':>8}",
     ]
     lines += [_describe_row(row) for row in layers]
     over = {row["interval"] for row in layers if row["interval"]}
@@ -260,6 +268,11 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
         "",
         f"Intervals are over {' or '.join(sorted(over))}; p (max) is corrected over the layers of a source.",
     ]
+    if any(row["null_mean"] is not None for row in layers):
+        lines.append(
+            "p: above exchanged labels, whose mean accuracy is null %; near-duplicates put it above chance, "
+            "and few people can put it below."
+        )
     if any("difference_untrained" in row for row in layers):
         lines.append("vs twin: accuracy minus that of the untrained twin, paired over the same stimuli.")
     control = settings["control_task"]
@@ -282,12 +295,13 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
 def _describe_row(row: dict[str, Any]) -> str:
     low, high = row["balanced_accuracy_low"], row["balanced_accuracy_high"]
     interval = "" if low is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+    null = "" if row["null_mean"] is None else f"{100 * row['null_mean']:.1f}"
     difference = row.get("difference_untrained")
     twin_p = _number(row.get("difference_untrained_p"), 4)
     twin = "" if difference is None else f"{100 * difference:+.1f}"
     return (
         f"{row['source']:<13}{row['layer']:<22}{row['readout']:<10}{100 * row['balanced_accuracy']:>10.1f}  "
-        f"{interval:<16}{_number(row['p_value'], 4):>8}{_number(row['p_value_max'], 4):>9}"
+        f"{interval:<16}{null:>7}{_number(row['p_value'], 4):>8}{_number(row['p_value_max'], 4):>9}"
         f"{_number(row.get('selectivity'), 3):>13}{twin:>11}{twin_p:>8}"
     ).rstrip()
 

@@ -137,6 +137,11 @@ class ProbeResult:
         return float(compute_p_values(np.array([self.balanced_accuracy]), self.null_scores[:, None])[0][0])
 
     @property
+    def null_mean(self) -> float | None:
+        """Mean balanced accuracy on exchanged labels (share), which need not be chance; None without any."""
+        return float(self.null_scores.mean()) if len(self.null_scores) else None
+
+    @property
     def per_class_accuracy(self) -> dict[str, float]:
         """Share of each class's test stimuli that were told rightly, pooled over folds."""
         right = self.predictions["true"] == self.predictions["predicted"]
@@ -176,6 +181,7 @@ class ProbeResult:
             "balanced_accuracy_high": high,
             "interval": over,
             "per_class_accuracy": self.per_class_accuracy,
+            "null_mean": self.null_mean,
             "p_value": self.p_value,
             "p_value_max": None,
             "n_permutations": len(self.null_scores),
@@ -299,7 +305,10 @@ class ProbeReport:
 def correct_over_layers(
     layers: Sequence[dict[str, Any]], null_scores: dict[TestKey, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Return `layers` with p values, ``p_value_max`` corrected over the layers of a source and read-out."""
+    """Return `layers` with p values, ``p_value_max`` corrected over the layers of a source and read-out.
+
+    ``null_mean`` is the mean score on exchanged labels; a small p value says that a score lies above it.
+    """
     corrected = [dict(item) for item in layers]
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for item in corrected:
@@ -310,6 +319,7 @@ def correct_over_layers(
         nulls = np.column_stack([null_scores[source, item["layer"], readout] for item in items])
         for item, p_value, p_value_max in zip(items, *compute_p_values(scores, nulls), strict=True):
             item["p_value"], item["p_value_max"] = float(p_value), float(p_value_max)
+            item["null_mean"] = float(null_scores[source, item["layer"], readout].mean())
     return corrected
 
 

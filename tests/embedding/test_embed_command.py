@@ -6,6 +6,8 @@ import pytest
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.cli.app import main
 from fernet_neuro.embedding.result import EmbeddingResult
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.fit import fit
 
 NETWORK = """
 from torch import nn
@@ -79,6 +81,25 @@ def test_a_network_is_extracted_first(run, noise_table, tmp_path):
     assert code == 0, err
     assert (tmp_path / "maps" / "store" / "manifest.json").is_file()
     assert EmbeddingResult.load(tmp_path / "maps").settings["perplexities"] == [7.0]
+
+
+def test_people_whom_the_network_was_trained_on_are_counted(run, noise_table, tmp_path):
+    settings = TrainSettings(
+        task="identification",
+        model="resnet10-slim",
+        model_options={"size": 16},
+        epochs=1,
+        batch_size=18,
+        val_share=0,
+    )
+    trained = tmp_path / "trained"
+    fit(settings, trained, table=noise_table.select(identity=["id0", "id3"]), device="cpu")
+    arguments = ("--stimuli", tmp_path / "table.csv", "--layer", "fc", "--permutations", 0)
+    code, text, err = run(trained, *arguments, "--out", tmp_path / "maps")
+    assert code == 0, err
+    assert f"2 of 4 people were trained on in {trained}" in text
+    counts = {str(trained): {"n_trained": 2, "n_people": 4}}
+    assert EmbeddingResult.load(tmp_path / "maps").settings["trained_people"] == counts
 
 
 def test_finished_maps_are_not_overwritten_unasked(run, store, tmp_path):

@@ -2,12 +2,17 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.cli.app import main
+from fernet_neuro.extraction.extract import extract_activations
+from fernet_neuro.models.registry import resolve_model
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.fit import fit
 
 NETWORK = """
 from torch import nn
@@ -198,3 +203,80 @@ def test_one_photograph_per_class_and_fold_needs_a_penalty(run, noise_table, sim
     report = ProbeReport.load(tmp_path / "out")
     assert report.layers[0]["balanced_accuracy"] == 1.0
     assert report.layers[0]["chance_level"] == 0.25
+
+
+def test_the_mean_on_exchanged_labels_stands_beside_p_and_can_lie_below_chance(
+    run, table_of, simulated, rng, tmp_path
+):
+    # A tested pose's person is in training, where the class that is tested is missing.
+    (tmp_path / "x.png").write_bytes(b"x")
+    frame = table_of(n_people=6, n_expressions=5).frame.assign(path="x.png")
+    table = StimulusTable.from_frame(frame, root=tmp_path)
+    store = write_store(tmp_path / "people", table, [simulated(table, rng, identity=3.0, noise=0.1)])
+    options = ("--layer", "layer4", "--holdout", "random", "--permutations", 99, "--no-controls")
+    code, out, err = run(store.path, *options, "--relative-penalty", 0.01, "--out", tmp_path / "out")
+    assert code == 0, err
+    report = ProbeReport.load(tmp_path / "out")
+    row = report.layers[0]
+    assert row["null_mean"] == pytest.approx(report.null_scores["network", "layer4", "ridge"].mean())
+    assert row["null_mean"] < row["chance_level"] - 0.02
+    head, line = (line.split() for line in out.splitlines()[2:4])
+    assert head[8:10] == ["null", "%"]
+    assert f"{100 * row['null_mean']:.1f}" in line
+    assert "p: above exchanged labels, whose mean accuracy is null %" in out
+
+
+def test_without_exchanges_there_is_no_mean_over_them(run, store, tmp_path):
+    options = ("--layer", "layer4", "--n-folds", 4, "--permutations", 0, "--no-controls")
+    code, out, err = run(store.path, *options, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "above exchanged labels" not in out
+    assert ProbeReport.load(tmp_path / "out").layers[0]["null_mean"] is None
+
+
+@pytest.fixture
+def trained(noise_table, tmp_path):
+    """Run folder of a network that learnt to name three of the four people."""
+    settings = TrainSettings(
+        task="identification",
+        model="resnet10-slim",
+        model_options={"size": 16},
+        epochs=1,
+        batch_size=18,
+        val_share=0,
+    )
+    known = noise_table.select(identity=["id0", "id1", "id2"])
+    fit(settings, tmp_path / "trained", table=known, device="cpu")
+    return tmp_path / "trained"
+
+
+def test_people_whom_the_network_was_trained_on_are_counted(run, trained, noise_table, tmp_path):
+    options = ("--layer", "fc", "--n-folds", 4, "--permutations", 0, "--no-controls")
+    stimuli = ("--stimuli", tmp_path / "table.csv")
+    code, out, err = run(trained, *stimuli, *options, "--out", tmp_path / "out")
+    assert code == 0, err
+    line = f"3 of 4 people were trained on in {trained}: unless equal labels mean different people"
+    assert line in out
+    counts = {str(trained): {"n_trained": 3, "n_people": 4}}
+    assert ProbeReport.load(tmp_path / "out").settings["trained_people"] == counts
+
+    store = tmp_path / "theirs"
+    extract_activations(resolve_model(str(trained)), noise_table, ["fc"], store, source=str(trained))
+    code, out, err = run(store, *options, "--out", tmp_path / "again")
+    assert (code, line in out) == (0, True), err
+
+    others = noise_table.frame.assign(identity="new" + noise_table.frame["identity"])
+    StimulusTable.from_frame(pd.DataFrame(others), root=tmp_path).write(tmp_path / "others.csv")
+    code, out, err = run(trained, "--stimuli", tmp_path / "others.csv", *options, "--out", tmp_path / "new")
+    assert (code, "trained on" in out) == (0, False), err
+    assert ProbeReport.load(tmp_path / "new").settings["trained_people"][str(trained)]["n_trained"] == 0
+
+
+def test_a_run_that_does_not_say_whom_it_learnt_is_named(run, trained, tmp_path):
+    record = json.loads((trained / "record.json").read_text())
+    del record["train_identities"]
+    (trained / "record.json").write_text(json.dumps(record))
+    options = ("--layer", "fc", "--n-folds", 4, "--permutations", 0, "--no-controls")
+    code, out, err = run(trained, "--stimuli", tmp_path / "table.csv", *options, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert f"{trained} does not record whom it was trained on" in out

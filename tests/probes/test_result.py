@@ -100,6 +100,7 @@ def test_maximum_statistic_is_taken_over_the_layers_of_a_source_and_read_out(rep
     p, p_max = compute_p_values([row["balanced_accuracy"] for row in rows], nulls)
     assert [row["p_value"] for row in rows] == p.tolist()
     assert [row["p_value_max"] for row in rows] == p_max.tolist()
+    assert [row["null_mean"] for row in rows] == pytest.approx(nulls.mean(axis=0).tolist())
     pixels = next(row for row in report.layers if row["source"] == "pixels" and row["readout"] == "ridge")
     assert pixels["p_value"] == pixels["p_value_max"]
 
@@ -210,6 +211,7 @@ def test_seeds_are_averaged_with_an_interval_over_them(make_store):
     key = ("network", "stem", "ridge")
     nulls = np.mean([report.null_scores[key] for report in reports], axis=0)
     assert row["p_value"] == pytest.approx((1 + (nulls >= np.mean(scores) - 1e-12).sum()) / 20)
+    assert row["null_mean"] == pytest.approx(nulls.mean())
     assert mean.settings["training_seeds"] == [4, 5, 8]
     assert sorted(mean.results["seed"].unique()) == [4, 5, 8]
     assert len(mean.results) == 3 * len(reports[0].results)
