@@ -289,7 +289,7 @@ def _random_folds(table: StimulusTable, classes: np.ndarray, n_folds: int, seed:
 def _check_poses(classes: np.ndarray, group: np.ndarray) -> None:
     """Raise if several stimuli are all that show a class, and all of them are near-copies of one another."""
     poses = pd.Series(group).groupby(classes)
-    single = [str(name) for name, rows in poses if len(rows) > 1 and rows.nunique() == 1]
+    single = [str(name) for name, rows in poses if len(rows) > 1 and rows.min() == rows.max()]
     if single:
         raise StimulusError(
             f"holdout 'random' keeps photographs of one identity, expression and view on one side, and "
