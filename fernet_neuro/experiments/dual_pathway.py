@@ -29,7 +29,13 @@ from fernet_neuro.experiments.dual_pathway_plan import KEY_LENGTH, PlannedRun, l
 from fernet_neuro.experiments.dual_pathway_results import write_results
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.predictions import read_classes
-from fernet_neuro.experiments.results_folder import RECIPE, claim_folder, open_stimuli
+from fernet_neuro.experiments.results_folder import (
+    RECIPE,
+    RENDERED,
+    claim_folder,
+    freeing_folder,
+    open_stimuli,
+)
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint
 from fernet_neuro.stimuli.table import StimulusTable
@@ -105,9 +111,10 @@ def run_dual_pathway(
         If a network of the grid cannot be built.
     """
     folder = Path(out)
-    claim_folder(folder, settings, resume, growing=("tests",))
+    is_new = claim_folder(folder, settings, resume, growing=("tests",))
     logger.info("1/6 stimuli")
-    job = _prepare(settings, folder, n_jobs, verbose, device)
+    with freeing_folder(folder, is_new=is_new):
+        job = _prepare(settings, folder, n_jobs, verbose, device)
     write_settings(settings, folder / RECIPE)
     grid = plan_grid(settings, job.train.digest(), job.people.digest())
     runs = list_runs(grid, job.store)
@@ -133,7 +140,7 @@ def _prepare(settings: DualPathwaySettings, folder: Path, n_jobs: int, verbose: 
     for name in settings.list_sets():
         source = settings.find_stimuli(name)
         key = "" if isinstance(source, str) else hash_json(source.model_dump(mode="json"))[:KEY_LENGTH]
-        table = open_stimuli(source, store / "rendered" / key, n_jobs, verbose)
+        table = open_stimuli(source, store / RENDERED / key, n_jobs, verbose)
         place = folder / "stimuli" / f"{_FILES.get(name, name)}.csv"
         table.write(place)
         tables[name] = StimulusTable.read(place)

@@ -3,8 +3,9 @@
 What belongs here: what all experiments do alike before their own stages begin.
 """
 
-from collections.abc import Collection
-from contextlib import suppress
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ import yaml
 from pydantic import ValidationError
 
 from fernet_neuro._utils.config import Settings, write_settings
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import FernetError, StoreError
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
 from fernet_neuro.stimuli.table import StimulusTable
 
 #: The recipe that a results folder was begun with.
 RECIPE = "recipe.yaml"
+#: Rendered faces, below the digest of what they were rendered from.
+RENDERED = "rendered"
 
 
-def claim_folder(folder: Path, settings: Settings, resume: bool, *, growing: Collection[str] = ()) -> None:
+def claim_folder(folder: Path, settings: Settings, resume: bool, *, growing: Collection[str] = ()) -> bool:
     """Take `folder` for this recipe, or refuse: results of two recipes must not mix.
 
     Parameters
@@ -35,16 +38,21 @@ def claim_folder(folder: Path, settings: Settings, resume: bool, *, growing: Col
         Keys of the recipe, mappings, that may have more entries than when the folder was begun; the caller
         writes the recipe again once these are checked.
 
+    Returns
+    -------
+    bool
+        Whether the folder was begun now.
+
     Raises
     ------
     StoreError
         If it holds something and `resume` is off, or was begun with another recipe.
     """
     recipe = folder / RECIPE
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or {item.name for item in folder.iterdir()} <= {RENDERED}:
         folder.mkdir(parents=True, exist_ok=True)
         write_settings(settings, recipe)
-        return
+        return True
     if not recipe.is_file():
         raise StoreError(f"{folder} is not empty and was not made by an experiment; choose another --out.")
     if not resume:
@@ -63,6 +71,24 @@ def claim_folder(folder: Path, settings: Settings, resume: bool, *, growing: Col
             f"{folder} was begun with another recipe (different: {', '.join(changed)}); "
             f"choose another --out, or delete it (make clean deletes demo/)."
         )
+    return False
+
+
+@contextmanager
+def freeing_folder(folder: Path, *, is_new: bool) -> Iterator[None]:
+    """Leave `folder` to another recipe if what is checked first of a new experiment fails.
+
+    Recipe and tables of stimuli are removed. Rendered faces stay, as any recipe finds those that it needs.
+    """
+    try:
+        yield
+    except (FernetError, ValueError, OSError):
+        if is_new:
+            (folder / RECIPE).unlink(missing_ok=True)
+            shutil.rmtree(folder / "stimuli", ignore_errors=True)
+            with suppress(OSError):  # there are rendered faces
+                folder.rmdir()
+        raise
 
 
 def _is_same(before: Any, now: Any, *, may_grow: bool) -> bool:

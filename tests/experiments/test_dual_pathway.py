@@ -247,6 +247,33 @@ def test_a_network_that_cannot_be_built_is_refused_before_training(tmp_path):
     assert not (tmp_path / "out" / "runs").exists()
 
 
+def test_a_mistake_does_not_block_the_folder(finished, tmp_path):
+    trained, out = finished / "stimuli" / "train.csv", tmp_path / "out"
+    arms = {"alone": RECIPE["arms"]["alone"]}
+    one = {"arms": arms, "published": {}, "cost": False, "seeds": [0]}
+    with pytest.raises(StimulusError, match=r"tests\.mine: 6 values of identity are in both"):
+        run_dual_pathway(settings(**one, tests={"mine": {"stimuli": str(trained)}}), out)
+    assert {path.name for path in out.iterdir()} == {"rendered"}
+    rendered = {path: path.stat().st_mtime_ns for path in out.rglob("table.csv")}
+    assert len(rendered) == 1
+    people = finished / "stimuli" / "people.csv"
+    run_dual_pathway(settings(**one, tests={"mine": {"stimuli": str(people)}}), out)
+    assert {path: path.stat().st_mtime_ns for path in rendered} == rendered
+    with pytest.raises(StoreError, match="was not made by an experiment"):
+        shutil.copytree(out / "stimuli", tmp_path / "mine" / "stimuli")
+        run_dual_pathway(settings(**one), tmp_path / "mine")
+
+
+def test_a_mistaken_test_leaves_a_folder_that_was_begun_as_it_was(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    before = (folder / "recipe.yaml").read_bytes()
+    tests = {**RECIPE["tests"], "mine": {"stimuli": str(finished / "stimuli" / "train.csv")}}
+    with pytest.raises(StimulusError, match=r"tests\.mine: "):
+        run_dual_pathway(settings(tests=tests), folder, resume=True)
+    assert (folder / "recipe.yaml").read_bytes() == before
+    assert (folder / "results.csv").is_file()
+
+
 def test_a_folder_of_another_recipe_is_refused(finished):
     with pytest.raises(StoreError, match="--resume"):
         run_dual_pathway(settings(), finished)
