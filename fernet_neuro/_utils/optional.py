@@ -6,8 +6,17 @@ from types import ModuleType
 from fernet_neuro.exceptions import MissingDependencyError
 
 
-def import_optional(module: str, purpose: str, extra: str) -> ModuleType:
-    """Import `module`, or raise with the ``pip`` command that installs `extra`.
+def import_optional(module: str, purpose: str, package: str) -> ModuleType:
+    """Import `module`, or raise with the ``pip`` command that installs its package.
+
+    Parameters
+    ----------
+    module : str
+        Such as ``"cv2"``.
+    purpose : str
+        What it is needed for, in the words of the message.
+    package : str
+        What ``pip`` calls the package.
 
     Raises
     ------
@@ -18,6 +27,5 @@ def import_optional(module: str, purpose: str, extra: str) -> ModuleType:
         return import_module(module)
     except ImportError as error:
         raise MissingDependencyError(
-            f"{purpose} needs the package {module.split('.')[0]!r}; "
-            f"install it with: pip install 'fernet-neuro[{extra}]'"
+            f"{purpose} needs the package {module.split('.')[0]!r}; install it with: pip install {package}"
         ) from error

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+#: Characters of a terminal that has room for more than the first of a bar's further columns.
+WIDE = 130
 
 
 def track(
@@ -31,7 +33,8 @@ def make_progress(*columns: str):
     Parameters
     ----------
     *columns
-        Further text columns in rich's format syntax, such as ``"loss {task.fields[loss]:.3f}"``.
+        Further text columns in rich's format syntax, such as ``"loss {task.fields[loss]:.3f}"``. Terminals of
+        fewer than `WIDE` characters have room for the first alone.
     """
     from rich.console import Console
     from rich.progress import (
@@ -43,12 +46,14 @@ def make_progress(*columns: str):
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
+    is_wide = console.width >= WIDE
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=10 if columns or not is_wide else 40),
         MofNCompleteColumn(),
-        *(TextColumn(column) for column in columns),
+        *(TextColumn(column) for column in (columns if is_wide else columns[:1])),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
     )

@@ -67,7 +67,7 @@ def frames(
     """Write the frames of videos as pictures, at each video's own rate, with a table of them.
 
     Videos that are empty, corrupt or without frames are left out and reported. An interrupted run goes on
-    where it was: give the same command. Needs OpenCV: pip install "fernet-neuro[video]".
+    where it was: give the same command. Needs OpenCV: pip install opencv-python-headless.
 
     For example:
 

@@ -70,7 +70,7 @@ class FaceDetector:
 
     def __init__(self, model: PathLike, *, min_score: float = 0.9) -> None:
         check_range("min_score", min_score, 0.0, 1.0)
-        self._cv2 = import_optional("cv2", "detecting faces", "video")
+        self._cv2 = import_optional("cv2", "detecting faces", "opencv-python-headless")
         path = Path(model)
         if not path.is_file():
             raise StoreError(

@@ -65,7 +65,7 @@ def build_timm(
     ValueError
         If timm has no such network.
     """
-    timm = import_optional("timm", f"network {name!r}", "zoo")
+    timm = import_optional("timm", f"network {name!r}", "timm")
     known = name.removeprefix(TIMM_PREFIX)
     if not timm.is_model(known):
         raise ValueError(f"timm has no network {known!r}.{suggest(known, timm.list_models())}")

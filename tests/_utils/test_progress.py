@@ -2,7 +2,8 @@
 
 import pytest
 
-from fernet_neuro._utils.progress import make_progress, track
+from fernet_neuro._utils.progress import WIDE, make_progress, track
+from fernet_neuro.training.log import show_steps
 
 
 def test_items_pass_through_and_nothing_is_shown(capsys):
@@ -33,3 +34,20 @@ def test_further_columns_show_their_fields(capsys):
     with make_progress("loss {task.fields[loss]:.3f}") as progress:
         progress.update(progress.add_task("training", total=2, loss=1.0), completed=2, loss=0.25)
     assert "loss 0.250" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [80, 100, WIDE, 200])
+@pytest.mark.parametrize("task", ["identification", "identity-readout"])
+def test_step_and_time_left_of_a_training_fit_on_the_terminal(capsys, monkeypatch, width, task):
+    monkeypatch.setenv("COLUMNS", str(width))
+    with show_steps(f"Training {task}", 123456, 98765, "balanced_accuracy", verbose=True) as bar:
+        bar.advance(0.25, 64)
+        bar.show_validation(0.987)
+    said = capsys.readouterr().err
+    assert "…" not in said
+    assert "98766/123456" in said
+    assert "loss 0.250" in said
+    assert ("val balanced accuracy 0.987" in said) == ("images/s" in said) == (width >= WIDE)
+    (line,) = (line for line in said.splitlines() if line.startswith("Training"))
+    assert len(line) <= width
+    assert line.rstrip().endswith(":--") or line.rstrip()[-3] == ":"

@@ -91,6 +91,6 @@ def test_the_least_score_is_a_share(square_detector):
 def test_without_opencv_the_package_to_install_is_named(monkeypatch, square_detector):
     monkeypatch.setitem(sys.modules, "cv2", None)  # what Python keeps of a package that is not there
     with pytest.raises(
-        MissingDependencyError, match=r"detecting faces needs .* pip install 'fernet-neuro\[video\]'"
+        MissingDependencyError, match=r"detecting faces needs .* pip install opencv-python-headless"
     ):
         FaceDetector(square_detector)

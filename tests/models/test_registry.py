@@ -98,7 +98,7 @@ def test_traced_layers_of_a_transformer_are_its_blocks() -> None:
 
 def test_timm_is_asked_for_when_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'fernet-neuro\[zoo\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install timm"):
         build_model("timm:resnet10t")
 
 

@@ -119,7 +119,7 @@ def import_cv2() -> ModuleType:
     """
     # Read when a file is first opened; -8 is ffmpeg's word for "nothing".
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    return import_optional("cv2", "decoding videos", "video")
+    return import_optional("cv2", "decoding videos", "opencv-python-headless")
 
 
 class _Video:
