@@ -54,21 +54,24 @@ class BootstrapValues:
         return min(self.sizes.values()) - 1
 
     def describe_models(self, rng: np.random.Generator) -> dict[str, np.ndarray | float | int]:
-        """Return the columns of the estimates: tests against 0 and against the lower ceiling, one-sided."""
+        """Return the columns of the estimates: tests against 0 and against the lower ceiling, one-sided.
+
+        Both are also corrected over all models.
+        """
         axes = np.eye(self.n_models + 2)
         contrasts = axes[: self.n_models]
         found, errors = self._measure(contrasts)
         low, high = compute_interval(found, errors, self.dof, self.level)
         gaps = axes[-2] - contrasts
         distance = self.values[-2] - found
-        p_ceiling = stats.t.sf(compute_t(distance, self._measure_error(gaps)), self.dof)
+        below = self._p_values(distance, self._measure_error(gaps), gaps, rng.spawn(1)[0], two_sided=False)
         return {
             "estimate": found,
             "standard_error": errors,
             "low": low,
             "high": high,
             **self._p_values(found, errors, contrasts, rng, two_sided=False),
-            "p_ceiling": p_ceiling,
+            **{f"p_ceiling{name.removeprefix('p').removesuffix('_value')}": p for name, p in below.items()},
             "noise_ceiling_lower": float(self.values[-2]),
             "noise_ceiling_upper": float(self.values[-1]),
             "dof": self.dof,

@@ -1,7 +1,7 @@
-"""Brain RDMs region by region, and samples of their subjects and stimuli.
+"""Brain RDMs region by region, samples of their subjects and stimuli, and what cannot be inferred from them.
 
 What belongs here: what every inference does with the brain's table and with blocks of stimuli before it
-computes anything.
+computes anything; the tables that it fills are in `_tables`.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "subjects": ("subjects",),
     "stimuli": ("stimuli",),
 }
+#: With fewer stimuli, many samples hold too few different ones to be compared; and with fewer blocks, hardly
+#: two samples differ.
+FEWEST_STIMULI, FEWEST_BLOCKS = 6, 4
+#: Distances that are 0 on average where patterns do not differ, so that cosines are 0 by chance.
+SIGNED_DISTANCES = ("crossnobis",)
+#: Leaving one of two subjects out leaves one: samples then say nothing about how a ceiling varies.
+FEWEST_FOR_CEILING_TEST = 3
 #: Samples that are drawn again for want of different units, before it is said that there are too few.
 _MOST_DRAWS = 1000
 
@@ -137,3 +144,49 @@ def check_subjects(regions: Sequence[Region], factors: Sequence[str], fewest: in
                 f"{name} has {held}; generalising to others needs {fewest}. What remains is "
                 f"generalise_to='stimuli'."
             )
+
+
+def check_stimuli(codes: np.ndarray, generalise_to: str) -> None:
+    """Refuse too few stimuli, or blocks of them, to say anything about others.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n_stimuli,)
+        Number of each stimulus's block, from 0.
+    generalise_to : str
+
+    Raises
+    ------
+    ValueError
+        Saying what remains possible.
+    """
+    n_blocks = int(codes.max()) + 1
+    is_few = len(codes) < FEWEST_STIMULI or n_blocks < FEWEST_BLOCKS
+    if is_few and "stimuli" in list_targets(generalise_to)[0]:
+        raise ValueError(
+            f"{len(codes)} stimuli in {n_blocks} blocks are too few for generalise_to="
+            f"{generalise_to!r}: {FEWEST_STIMULI} stimuli and {FEWEST_BLOCKS} blocks are needed. What "
+            f"remains is generalise_to='subjects'."
+        )
+
+
+def has_ceiling_test(region: Region, factors: Sequence[str]) -> bool:
+    """Return whether samples of these factors say how noise ceilings vary."""
+    return region.n_subjects >= (FEWEST_FOR_CEILING_TEST if "subjects" in factors else 2)
+
+
+def list_notes(regions: Sequence[Region], comparison: str, factors: Sequence[str]) -> list[str]:
+    """Return what a reader must know of inferences that do not exist or say little."""
+    notes = []
+    for region in regions:
+        name = region.roi or "the brain"
+        if region.n_subjects == 1:
+            notes.append(f"{name}: one subject, so there are no noise ceilings.")
+        elif not has_ceiling_test(region, factors):
+            notes.append(f"{name}: two subjects, so noise ceilings have no interval and no test.")
+        if "cosine" in comparison and region.rdms.distance not in SIGNED_DISTANCES:
+            notes.append(
+                f"{name}: dissimilarities may all be positive, and so are their cosines with any model; "
+                f"p_value and the test of the ceiling then say little, p_permutation and pairs still do."
+            )
+    return notes

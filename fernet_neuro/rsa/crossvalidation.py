@@ -33,10 +33,12 @@ from fernet_neuro.rsa._regions import (
     check_level,
     check_subjects,
     draw_counts,
+    list_notes,
     list_targets,
     split_regions,
 )
 from fernet_neuro.rsa._resample import code_blocks, draw_permutations, find_shared
+from fernet_neuro.rsa._tables import fill_tables
 from fernet_neuro.rsa._weighted import RANK_COMPARISONS
 from fernet_neuro.rsa.compare import COMPARISONS
 from fernet_neuro.rsa.models import FlexibleModel, find_present, fit_model
@@ -223,11 +225,7 @@ def _describe(plan: _Plan, regions: Sequence[Region], folds: Sequence[_Folds]) -
             region.roi: cut.n_subject_folds for region, cut in zip(regions, folds, strict=True)
         },
         "n_stimulus_folds": folds[0].n_stimulus_folds,
-        "notes": [
-            f"{region.roi or 'the brain'}: one subject, so there are no noise ceilings."
-            for region in regions
-            if region.n_subjects == 1
-        ],
+        "notes": list_notes(regions, plan.comparison, list_targets(plan.generalise_to)[0]),
     }
 
 
@@ -295,31 +293,15 @@ def _infer_region(
     )
     labels = pd.DataFrame(
         {
-            "roi": region.roi,
             "model": list(models),
             "kind": [model.kind for model in models.values()],
             "comparison": plan.comparison,
+            "p_permutation": _permute(design, folds, plan, region.roi),
+            "n_stimuli": len(folds.blocks),
         }
     )
-    fixed = {
-        "p_permutation": _permute(design, folds, plan, region.roi),
-        "n_subjects": region.n_subjects,
-        "n_stimuli": len(folds.blocks),
-    }
     rng = make_rng(plan.seed, "maxima", region.roi)
-    return {
-        "estimates": labels.assign(**tests.describe_models(rng), **fixed),
-        "pairwise": tests.describe_pairs(list(models), rng).assign(roi=region.roi),
-        "subjects": pd.DataFrame(
-            {
-                "roi": region.roi,
-                "model": np.repeat(list(models), region.n_subjects),
-                "subject": np.tile(region.subjects, len(models)),
-                "value": per_subject.ravel(),
-            }
-        ),
-        "ceilings": pd.DataFrame([{"roi": region.roi, **tests.describe_ceilings()}]),
-    }
+    return fill_tables(labels, region, tests, per_subject, factors, rng)
 
 
 def _bootstrap(

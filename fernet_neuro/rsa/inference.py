@@ -17,21 +17,17 @@ from fernet_neuro.rsa._bootstrap import SampleValues, evaluate_data, evaluate_sa
 from fernet_neuro.rsa._contrasts import BootstrapValues
 from fernet_neuro.rsa._factors import Factors
 from fernet_neuro.rsa._permutation import compare_with_permuted, permute_scores
-from fernet_neuro.rsa._regions import Region, list_targets, split_regions
+from fernet_neuro.rsa._regions import FEWEST_BLOCKS as FEWEST_BLOCKS
+from fernet_neuro.rsa._regions import SIGNED_DISTANCES as SIGNED_DISTANCES
+from fernet_neuro.rsa._regions import Region, check_stimuli, list_notes, list_targets, split_regions
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_permutations, draw_resamples
+from fernet_neuro.rsa._tables import fill_tables, label_models
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
-from fernet_neuro.rsa.result import ESTIMATE_COLUMNS, RSAResult
+from fernet_neuro.rsa.result import RSAResult
 
 #: What computes the values of bootstrap samples.
 ENGINES = ("own", "rsatoolbox")
-#: With fewer stimuli, many samples hold too few different ones to be compared; and with fewer blocks, hardly
-#: two samples differ.
-FEWEST_STIMULI, FEWEST_BLOCKS = 6, 4
-#: Distances that are 0 on average where patterns do not differ, so that cosines are 0 by chance.
-SIGNED_DISTANCES = ("crossnobis",)
-#: Leaving one of two subjects out leaves one: samples then say nothing about how a ceiling varies.
-FEWEST_FOR_CEILING_TEST = 3
 
 
 @dataclass(frozen=True)
@@ -183,20 +179,13 @@ def _check_region(models: RDMSet, region: Region, codes: np.ndarray, plan: _Plan
             f"generalise_to={plan.generalise_to!r} is not possible. What remains is "
             f"generalise_to='stimuli', with p_permutation; there are no noise ceilings."
         )
-    n_blocks = int(codes.max()) + 1
-    if "stimuli" in plan.factors and (len(codes) < FEWEST_STIMULI or n_blocks < FEWEST_BLOCKS):
-        raise ValueError(
-            f"{len(codes)} stimuli in {n_blocks} blocks are too few for generalise_to="
-            f"{plan.generalise_to!r}: {FEWEST_STIMULI} stimuli and {FEWEST_BLOCKS} blocks are needed. What "
-            f"remains is generalise_to='subjects'."
-        )
+    check_stimuli(codes, plan.generalise_to)
     compare_rdms(region.rdms, models, plan.comparison)  # says which RDM is constant, or shares too few pairs
 
 
 def _infer_region(
     models: RDMSet, region: Region, drawn: Resamples, orders: np.ndarray | None, plan: _Plan
 ) -> dict[str, pd.DataFrame]:
-    names = models.names
     scores, ceilings, samples = _evaluate(models, region, drawn, plan)
     counted = {"subjects": region.n_subjects, "stimuli": drawn.n_units}
     tests = BootstrapValues(
@@ -205,32 +194,13 @@ def _infer_region(
         {name: counted[name] for name in plan.factors},
         plan.level,
     )
-    rng = make_rng(plan.seed, "maxima", region.roi)
-    labels = _label(models, names, region.roi)
-    estimates = labels.assign(
+    labels = label_models(models.names, models.table).assign(
         comparison=plan.comparison,
-        **tests.describe_models(rng),
         p_permutation=_permute(models, region, scores, orders, plan),
-        n_subjects=region.n_subjects,
         n_stimuli=models.n_stimuli,
     )
-    limits = pd.DataFrame([{"roi": region.roi, **tests.describe_ceilings()}])
-    if not _has_ceiling_test(region, plan):
-        estimates["p_ceiling"] = np.nan
-        limits[["lower_low", "lower_high", "p_value"]] = np.nan
-    return {
-        "estimates": estimates,
-        "pairwise": tests.describe_pairs(names, rng).assign(roi=region.roi),
-        "subjects": pd.DataFrame(
-            {
-                "roi": region.roi,
-                "model": np.repeat(names, region.n_subjects),
-                "subject": np.tile(region.subjects, len(names)),
-                "value": scores.T.ravel(),
-            }
-        ),
-        "ceilings": limits,
-    }
+    rng = make_rng(plan.seed, "maxima", region.roi)
+    return fill_tables(labels, region, tests, scores.T, plan.factors, rng)
 
 
 def _evaluate(
@@ -263,39 +233,8 @@ def _permute(
     return compare_with_permuted(scores.mean(axis=0), null_scores)
 
 
-def _has_ceiling_test(region: Region, plan: _Plan) -> bool:
-    fewest = FEWEST_FOR_CEILING_TEST if "subjects" in plan.factors else 2
-    return region.n_subjects >= fewest
-
-
-def _label(models: RDMSet, names: list[str], roi: str) -> pd.DataFrame:
-    """Return the columns that say what each row is of: roi, model, and what the models' table has.
-
-    A column that is called like one of ours goes by ``model_`` and its name.
-    """
-    frame = pd.DataFrame({"roi": roi, "model": names})
-    for column in models.table:
-        values = models.table[column]
-        if column == "model" and values.astype(str).tolist() == names:
-            continue
-        frame[f"model_{column}" if column in ESTIMATE_COLUMNS else column] = values.to_numpy()
-    return frame
-
-
 def _describe(plan: _Plan, regions: list[Region], codes: np.ndarray, has_blocks: bool) -> dict[str, Any]:
     """Return the settings, and notes on inferences that do not exist."""
-    notes = []
-    for region in regions:
-        name = region.roi or "the brain"
-        if region.n_subjects == 1:
-            notes.append(f"{name}: one subject, so there are no noise ceilings.")
-        elif not _has_ceiling_test(region, plan):
-            notes.append(f"{name}: two subjects, so noise ceilings have no interval and no test.")
-        if "cosine" in plan.comparison and region.rdms.distance not in SIGNED_DISTANCES:
-            notes.append(
-                f"{name}: dissimilarities may all be positive, and so are their cosines with any model; "
-                f"p_value and the test of the ceiling then say little, p_permutation and pairs still do."
-            )
     return {
         "engine": plan.engine,
         "cross_validated": False,
@@ -307,5 +246,5 @@ def _describe(plan: _Plan, regions: list[Region], codes: np.ndarray, has_blocks:
         "level": plan.level,
         "seed": plan.seed,
         "n_subjects": {region.roi: region.n_subjects for region in regions},
-        "notes": notes,
+        "notes": list_notes(regions, plan.comparison, plan.factors),
     }

@@ -20,6 +20,7 @@ from fernet_neuro.rsa._factors import (
 from fernet_neuro.rsa._regions import (
     Region,
     check_level,
+    check_stimuli,
     check_subjects,
     list_targets,
     split_regions,
@@ -103,6 +104,7 @@ def infer_partition(
     codes = code_blocks(blocks, brain.n_stimuli)
     regions = split_regions(brain)
     check_subjects(regions, factors)
+    check_stimuli(codes, generalise_to)
     for region in regions:
         partition_variance(region.rdms, models, comparison)  # refuses models that cannot be told apart
     tables = []

@@ -34,6 +34,9 @@ ESTIMATE_COLUMNS: dict[str, type] = {
     "p_max": float,
     "p_permutation": float,
     "p_ceiling": float,
+    "p_ceiling_fdr": float,
+    "p_ceiling_bonferroni": float,
+    "p_ceiling_max": float,
     "noise_ceiling_lower": float,
     "noise_ceiling_upper": float,
     "n_subjects": int,
@@ -108,8 +111,9 @@ class RSAResult:
         One row per ROI and model: see `ESTIMATE_COLUMNS`. ``low`` and ``high`` are the interval at
         ``settings["level"]``; ``p_value`` is of the model against 0, one-sided, and the three columns behind
         it correct it over the models of a ROI; ``p_permutation`` is that of the condition labels;
-        ``p_ceiling`` that the model stays below the lower noise ceiling. NaN where an inference does not
-        exist, such as ceilings of one subject.
+        ``p_ceiling`` that the model stays below the lower noise ceiling, and the three columns behind it
+        correct it over the models of a ROI. NaN where an inference does not exist, such as ceilings of one
+        subject.
     pairwise : DataFrame
         One row per ROI and pair of models: see `PAIRWISE_COLUMNS`; p values are two-sided.
     subjects : DataFrame

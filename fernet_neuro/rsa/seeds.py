@@ -21,14 +21,17 @@ from fernet_neuro.rsa._permutation import compare_with_permuted, permute_scores
 from fernet_neuro.rsa._regions import (
     Region,
     check_level,
+    check_stimuli,
     check_subjects,
+    list_notes,
     list_targets,
     split_regions,
 )
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_permutations, draw_resamples
+from fernet_neuro.rsa._tables import fill_tables, label_models
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
-from fernet_neuro.rsa.result import ESTIMATE_COLUMNS, RSAResult
+from fernet_neuro.rsa.result import RSAResult
 
 #: What a table of text says where a model has no training seed.
 _NO_SEED = ("", "nan", "None", "<NA>")
@@ -110,7 +113,8 @@ def infer_seeds(
     AlignmentError
         If stimuli differ, or their order.
     ValueError
-        If the table has no seeds, a model has one seed only or one twice, or there are too few subjects.
+        If the table has no seeds, a model has one seed only or one twice, or there are too few subjects,
+        stimuli or blocks.
 
     References
     ----------
@@ -139,6 +143,7 @@ def infer_seeds(
     codes = code_blocks(blocks, brain.n_stimuli)
     regions = split_regions(brain)
     check_subjects(regions, factors)
+    check_stimuli(codes, generalise_to)
     for region in regions:
         compare_rdms(region.rdms, models, comparison)  # says which RDM is constant, or shares too few pairs
     orders = None
@@ -152,10 +157,11 @@ def infer_seeds(
             samples = evaluate_samples(*sides, drawn, comparison, wanted, n_jobs=n_jobs)
             tests, scores = _combine(groups, region, models, drawn, samples, comparison, level)
             p_permutation = _permute(groups, scores, sides, orders, comparison, n_jobs)
-            found = _describe(groups, region, tests, scores, make_rng(seed, "maxima", region.roi))
-            found["estimates"] = found["estimates"].assign(
+            labels = _label(groups).assign(
                 comparison=comparison, p_permutation=p_permutation, n_stimuli=brain.n_stimuli
             )
+            rng = make_rng(seed, "maxima", region.roi)
+            found = fill_tables(labels, region, tests, groups.means @ scores.T, factors, rng)
             for name, table in found.items():
                 tables.setdefault(name, []).append(table)
     settings = {
@@ -170,6 +176,7 @@ def infer_seeds(
         "seed": seed,
         "n_seeds": groups.n_seeds,
         "n_subjects": {region.roi: region.n_subjects for region in regions},
+        "notes": list_notes(regions, comparison, factors),
     }
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return RSAResult(settings=settings, **joined)
@@ -299,31 +306,8 @@ def _permute(
     return compare_with_permuted(groups.means @ scores.mean(axis=0), null_scores)
 
 
-def _describe(
-    groups: SeedGroups, region: Region, tests: BootstrapValues, scores: np.ndarray, rng: np.random.Generator
-) -> dict[str, pd.DataFrame]:
-    names = groups.models.names
-    labels = pd.DataFrame({"roi": region.roi, "model": names})
-    for column in groups.models.table:
-        values = groups.models.table[column]
-        if column != "model" or values.astype(str).tolist() != names:
-            labels[f"model_{column}" if column in ESTIMATE_COLUMNS else column] = values.to_numpy()
-    per_subject = groups.means @ scores.T
-    return {
-        "estimates": labels.assign(
-            n_seeds=[len(seeds) for seeds in groups.seeds],
-            seeds=[" ".join(seeds) for seeds in groups.seeds],
-            **tests.describe_models(rng),
-            n_subjects=region.n_subjects,
-        ),
-        "pairwise": tests.describe_pairs(names, rng).assign(roi=region.roi),
-        "subjects": pd.DataFrame(
-            {
-                "roi": region.roi,
-                "model": np.repeat(names, region.n_subjects),
-                "subject": np.tile(region.subjects, len(names)),
-                "value": per_subject.ravel(),
-            }
-        ),
-        "ceilings": pd.DataFrame([{"roi": region.roi, **tests.describe_ceilings()}]),
-    }
+def _label(groups: SeedGroups) -> pd.DataFrame:
+    return label_models(groups.models.names, groups.models.table).assign(
+        n_seeds=[len(seeds) for seeds in groups.seeds],
+        seeds=[" ".join(seeds) for seeds in groups.seeds],
+    )

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from fernet_neuro.exceptions import AlignmentError
+from fernet_neuro.rsa._bootstrap import compare_samples
 from fernet_neuro.rsa._factors import combine_factors, combine_variances, compute_t, list_factor_sets
 from fernet_neuro.rsa._folds import (
     Design,
@@ -20,6 +22,7 @@ from fernet_neuro.rsa._regions import draw_counts, split_regions
 from fernet_neuro.rsa._rsatoolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.crossvalidation import infer_flexible
+from fernet_neuro.rsa.inference import infer_rsa
 from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel, fit_model
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
@@ -150,6 +153,33 @@ def test_scores_in_the_same_folds_are_those_of_rsatoolbox(design, rng, compariso
     for group in range(2):
         expected = theirs[:, group::2].mean(axis=1)
         assert np.abs(ours[:, splits.subject_folds[0] == group].mean(axis=1) - expected).max() < 1e-8
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS)
+def test_fixed_models_in_folds_of_blocks_weigh_pairs_as_samples_of_blocks_do(design, rng, comparison):
+    blocks = np.array([0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
+    stimuli = draw_counts(6, blocks, rng, fewest=4)
+    folds = draw_folds(stimuli, blocks, 2, rng)
+    subjects = np.ones((6, N_SUBJECTS))
+    named = Design(design.models[:1], design.kinds[:1], design.data, design.present, comparison)
+    splits = Splits(subjects, stimuli, np.zeros((6, N_SUBJECTS), dtype=int), folds, 1, 2, blocks)
+    found = cross_validate(named, splits).values[:, 0]
+    once = cross_validate(named, replace(splits, blocks=None)).values[:, 0]
+    for sample in range(6):
+        counts = splits.count_stimuli(is_test=True)[sample].astype(int)
+        nobody = np.empty((2, 0, N_SUBJECTS), dtype=int)
+        scores = compare_samples(design.data, design.models[0], counts, nobody, comparison, blocks=blocks)[0]
+        assert np.abs(found[sample] - scores[:, :, 0].mean(axis=0)).max() < 1e-9
+    assert np.abs(found - once).max() > 0.01
+
+
+def test_cosines_of_positive_distances_carry_the_note_that_fixed_models_carry():
+    models, brain = _simulate(1, 1.0, n_stimuli=20, n_subjects=5)
+    options = {"comparison": "cosine", "n_bootstraps": 10, "n_permutations": 0}
+    named = {"first": FlexibleModel(models.take([0])), "sum": FlexibleModel(models, "weighted")}
+    notes = infer_flexible(named, brain, n_assignments=2, **options).settings["notes"]
+    assert notes == infer_rsa(models, brain, **options).settings["notes"]
+    assert len(notes) == 1
 
 
 @pytest.mark.parametrize("comparison", ["rho_a", "whitened_cosine"])

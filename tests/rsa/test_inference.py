@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa._bootstrap import evaluate_samples
@@ -16,6 +17,7 @@ from fernet_neuro.rsa.result import RSAResult
 
 FEW = {"n_bootstraps": 60, "n_permutations": 39}
 N_SUBJECTS, N_STIMULI = 5, 9
+CEILING_TESTS = ["p_ceiling", "p_ceiling_fdr", "p_ceiling_bonferroni", "p_ceiling_max"]
 
 
 @pytest.fixture
@@ -233,7 +235,7 @@ def test_one_subject_allows_new_stimuli_alone(guesses, region):
     row = result.estimates.iloc[0]
     assert row["p_value"] < 0.05
     assert row["p_permutation"] < 0.05
-    assert row[["p_ceiling", "noise_ceiling_lower", "noise_ceiling_upper"]].isna().all()
+    assert row[[*CEILING_TESTS, "noise_ceiling_lower", "noise_ceiling_upper"]].isna().all()
     assert result.ceilings.drop(columns="roi").isna().all(axis=None)
     assert result.settings["notes"] == ["FFA: one subject, so there are no noise ceilings."]
 
@@ -241,12 +243,28 @@ def test_one_subject_allows_new_stimuli_alone(guesses, region):
 def test_two_subjects_have_ceilings_without_a_test(guesses, region):
     result = infer_rsa(guesses, region.take([0, 1]), **FEW)
     assert result.estimates["noise_ceiling_lower"].notna().all()
-    assert result.estimates["p_ceiling"].isna().all()
+    assert result.estimates[CEILING_TESTS].isna().all(axis=None)
     assert result.ceilings[["lower_low", "lower_high", "p_value"]].isna().all(axis=None)
     assert result.estimates["p_value"].notna().all()
     assert "no interval and no test" in result.settings["notes"][0]
     stimuli = infer_rsa(guesses, region.take([0, 1]), generalise_to="stimuli", **FEW)
-    assert stimuli.estimates["p_ceiling"].notna().all()
+    assert stimuli.estimates[CEILING_TESTS].notna().all(axis=None)
+
+
+def test_tests_against_the_ceiling_are_corrected_over_the_models_of_a_region(guesses, data):
+    result = infer_rsa(guesses, data, comparison="pearson", n_bootstraps=100, n_permutations=0)
+    for roi in result.rois:
+        rows = result.select_roi(roi)
+        plain = rows["p_ceiling"].to_numpy()
+        for method, name in (("fdr_bh", "fdr"), ("bonferroni", "bonferroni")):
+            expected = multipletests(plain, method=method)[1]
+            np.testing.assert_allclose(rows[f"p_ceiling_{name}"], expected, atol=1e-12)
+        assert (plain <= rows["p_ceiling_max"]).all()
+        assert (rows["p_ceiling_max"] <= rows["p_ceiling_bonferroni"]).all()
+        assert np.argmin(plain) == np.argmin(rows["p_ceiling_max"])
+    one = infer_rsa(guesses.take([1]), data, comparison="pearson", n_bootstraps=100, n_permutations=0)
+    for name in CEILING_TESTS[1:]:
+        np.testing.assert_allclose(one.estimates[name], one.estimates["p_ceiling"], atol=0.01)
 
 
 def test_cosines_of_distances_without_a_true_zero_carry_a_note(guesses, region):

@@ -71,8 +71,12 @@ def _find_truth(kind, comparison="pearson"):
     return float(np.mean(found))
 
 
-def _share(results, table, column):
-    return false_positive_rate([getattr(result, table)[column].iloc[0] for result in results])
+def _check_rates(results, table, column):
+    """Every model, pair or region on its own, in as many data sets."""
+    frames = [getattr(result, table) for result in results]
+    for row in range(len(frames[0])):
+        rate = false_positive_rate([frame[column].iloc[row] for frame in frames])
+        assert rate.is_calibrated, (column, row, rate)
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +93,7 @@ def unrelated():
     ],
 )
 def test_models_that_know_nothing_are_found_no_more_often_than_the_level_says(unrelated, table, column):
-    rate = _share(unrelated, table, column)
-    assert rate.is_calibrated, rate
+    _check_rates(unrelated, table, column)
 
 
 @pytest.mark.parametrize("table", ["estimates", "pairwise"])
@@ -106,8 +109,7 @@ def test_uncorrected_p_values_would_not_hold_for_all_permuted_models_together(un
 
 
 def test_a_noise_ceiling_of_nothing_is_found_no_more_often_than_the_level_says():
-    rate = _share(_infer("nothing shared", 60), "ceilings", "p_value")
-    assert rate.is_calibrated, rate
+    _check_rates(_infer("nothing shared", 60), "ceilings", "p_value")
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,12 @@ def test_a_model_at_the_ceiling_is_below_it_no_more_often_than_the_level_says(at
         for row in (result.estimates for result in at_ceiling)
     ]
     assert abs(np.mean(differences)) < 3 * np.std(differences) / np.sqrt(60)
-    rate = _share(at_ceiling, "estimates", "p_ceiling")
+    _check_rates(at_ceiling, "estimates", "p_ceiling")
+
+
+@pytest.mark.parametrize("column", ["p_ceiling_max", "p_ceiling_bonferroni", "p_ceiling_fdr"])
+def test_of_models_at_the_ceiling_none_is_below_it_more_often_than_corrected_values_say(at_ceiling, column):
+    rate = false_positive_rate([result.estimates[column].min() for result in at_ceiling])
     assert rate.is_calibrated, rate
 
 
@@ -132,15 +139,15 @@ def equal():
 
 def test_equally_good_models_differ_no_more_often_than_the_level_says(equal, at_ceiling):
     for results in (equal, at_ceiling):
-        rate = _share(results, "pairwise", "p_value")
-        assert rate.is_calibrated, rate
+        _check_rates(results, "pairwise", "p_value")
 
 
 def test_planted_models_are_found(equal):
     rows = pd.concat([result.estimates for result in equal])
     for column in ("p_value", "p_max", "p_bonferroni"):
         assert (rows[column] < 0.05).mean() > 0.9
-    assert (rows["p_ceiling"] < 0.05).mean() > 0.5
+    for column in ("p_ceiling", "p_ceiling_max"):
+        assert (rows[column] < 0.05).mean() > 0.5
     assert np.mean([result.ceilings["p_value"][0] < 0.05 for result in equal]) > 0.9
     permuted = infer_rsa(*_draw(3, "equal"), n_permutations=99, **OPTIONS)
     assert (permuted.estimates["p_permutation"] == 0.01).all()
@@ -160,12 +167,13 @@ def test_a_better_model_is_told_from_one_that_knows_nothing():
 def test_intervals_cover_what_estimates_are_on_average(kind, request):
     results = request.getfixturevalue("equal" if kind == "equal" else "at_ceiling")
     truth = _find_truth(kind)
-    rows = [result.estimates.iloc[0] for result in results]
-    covered = sum(row["low"] <= truth <= row["high"] for row in rows)
-    assert clopper_pearson(covered, len(rows), 0.99)[1] >= 0.95
-    # Intervals are no wider than they need be: half as wide, they would not cover.
-    half = [abs(row["estimate"] - truth) <= (row["high"] - row["low"]) / 4 for row in rows]
-    assert np.mean(half) < 0.95
+    for model in range(3):
+        rows = [result.estimates.iloc[model] for result in results]
+        covered = sum(row["low"] <= truth <= row["high"] for row in rows)
+        assert clopper_pearson(covered, len(rows), 0.99)[1] >= 0.95
+        # Intervals are no wider than they need be: half as wide, they would not cover.
+        half = [abs(row["estimate"] - truth) <= (row["high"] - row["low"]) / 4 for row in rows]
+        assert np.mean(half) < 0.95
 
 
 def test_intervals_of_noise_ceilings_cover_what_ceilings_are_on_average(at_ceiling):
@@ -186,8 +194,7 @@ def test_every_comparison_is_calibrated(comparison):
         ("estimates", "p_permutation"),
         ("pairwise", "p_value"),
     ):
-        rate = _share(results, table, column)
-        assert rate.is_calibrated, (column, rate)
+        _check_rates(results, table, column)
     for table in ("estimates", "pairwise"):
         rate = false_positive_rate([getattr(result, table)["p_max"].min() for result in results])
         assert rate.is_calibrated, rate
@@ -216,8 +223,7 @@ def test_one_factor_bootstraps_are_calibrated_for_what_they_generalise_to(target
     # Nothing is shared, so the truth is 0 for these stimuli and for these subjects alike.
     results = _infer("nothing shared", 200, generalise_to=target)
     for table, column in (("estimates", "p_value"), ("pairwise", "p_value"), ("ceilings", "p_value")):
-        rate = _share(results, table, column)
-        assert rate.is_calibrated, (column, rate)
+        _check_rates(results, table, column)
 
 
 @pytest.mark.slow

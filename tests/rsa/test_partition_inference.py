@@ -165,6 +165,8 @@ def test_what_cannot_be_split_is_refused():
     assert np.isfinite(
         infer_partition(models, brain.take([0]), generalise_to="stimuli", n_bootstraps=20)["low"]
     ).all()
+    with pytest.raises(ValueError, match="12 stimuli in 3 blocks are too few for generalise_to='both'"):
+        infer_partition(models, brain, blocks=np.repeat([1, 2, 3], 4))
     with pytest.raises(ValueError, match="generalise_to='all' is not known"):
         infer_partition(models, brain, generalise_to="all")
     with pytest.raises(ValueError, match="level must lie between 0 and 1"):

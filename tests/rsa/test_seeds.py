@@ -163,6 +163,32 @@ def test_models_are_told_apart_by_all_columns_but_the_seed_or_by_those_named(tmp
     assert RSAResult.load(tmp_path) == result
 
 
+def test_two_subjects_have_ceilings_without_a_test_or_an_interval():
+    models, brain = _simulate(8)
+    few = brain.take([0, 1])
+    for target in ("both", "subjects"):
+        found = _infer(models, few, generalise_to=target)
+        tests = [name for name in found.estimates if name.startswith("p_ceiling")]
+        assert len(tests) == 4
+        assert found.estimates[tests].isna().all(axis=None)
+        assert found.ceilings[["lower_low", "lower_high", "p_value"]].isna().all(axis=None)
+        assert found.estimates[["p_value", "noise_ceiling_lower"]].notna().all(axis=None)
+        assert found.settings["notes"] == [
+            "the brain: two subjects, so noise ceilings have no interval and no test."
+        ]
+    stimuli = _infer(models, few, generalise_to="stimuli")
+    assert stimuli.estimates[tests].notna().all(axis=None)
+    assert stimuli.settings["notes"] == []
+
+
+def test_cosines_of_positive_distances_carry_the_note_that_they_carry_without_seeds():
+    models, brain = _simulate(8, n_stimuli=12)
+    options = {"comparison": "cosine", "n_bootstraps": 20, "n_permutations": 0}
+    notes = infer_seeds(models, brain, **options).settings["notes"]
+    assert notes == infer_rsa(models, brain, **options).settings["notes"]
+    assert len(notes) == 1
+
+
 def test_what_has_no_seeds_is_refused():
     models, brain = _simulate(7, n_stimuli=12)
     with pytest.raises(ValueError, match="need a column 'seed'; they have: model"):
@@ -179,6 +205,8 @@ def test_what_has_no_seeds_is_refused():
         infer_seeds(mixed, brain)
     with pytest.raises(ValueError, match=r"the brain has one subject; .* What remains is"):
         infer_seeds(models, brain.take([0]))
+    with pytest.raises(ValueError, match="12 stimuli in 3 blocks are too few for generalise_to='both'"):
+        infer_seeds(models, brain, blocks=np.repeat([1, 2, 3], 4))
     with pytest.raises(ValueError, match="comparison='rho' is not known"):
         infer_seeds(models, brain, comparison="rho")
     with pytest.raises(ValueError, match="n_bootstraps must be >= 10"):
