@@ -17,6 +17,7 @@ from fernet_neuro.experiments.dual_pathway_tables import (
     build_cost_cells,
     build_differences_cells,
     build_numbers,
+    build_pair_cells,
     list_epochs,
 )
 
@@ -45,7 +46,13 @@ def list_notes(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
     if len(settings.seeds) > 1 and len(settings.arms) > 1:
         notes.append(
             "Differences are paired by seed, intervals and p by Student's t over seeds; corrected p: "
-            "Bonferroni over the arms of one test."
+            "Bonferroni over the comparisons with the reference of one test, or over all pairs of arms where "
+            "the reference is not one of the two."
+        )
+    if settings.identity is not None and settings.identity_seed is not None and len(settings.seeds) > 1:
+        notes.append(
+            f"One identity network (seed {settings.identity_seed}) serves all seeds: intervals and tests "
+            f"over seeds are for this network, and leave out how another would have come out."
         )
     if len(files.published):
         notes.append(
@@ -81,9 +88,10 @@ def format_markdown(settings: DualPathwaySettings, files: ResultFiles) -> str:
     parts = [f"# {settings.title}"]
     for epoch in list_epochs(settings, files):
         parts += [f"## {EPOCHS[epoch].capitalize()}", _as_markdown(build_cells(settings, files, epoch))]
-        differences = build_differences_cells(settings, files, epoch)
-        if len(differences):
-            parts.append(_as_markdown(differences))
+        for build in (build_differences_cells, build_pair_cells):
+            differences = build(settings, files, epoch)
+            if len(differences):
+                parts.append(_as_markdown(differences))
     costs = build_cost_cells(files)
     if len(costs):
         parts += ["## Cost of further networks", _as_markdown(costs)]

@@ -15,6 +15,7 @@ from fernet_neuro.experiments.dual_pathway_tables import (
     build_cells,
     build_cost_cells,
     build_differences_cells,
+    build_pair_cells,
     list_epochs,
 )
 from fernet_neuro.experiments.report import (
@@ -66,9 +67,10 @@ def _show_tables(settings: DualPathwaySettings, files: ResultFiles, folder: Path
     for epoch in list_epochs(settings, files):
         name = EPOCHS[epoch].capitalize()
         parts.append(format_table(build_cells(settings, files, epoch), name))
-        differences = build_differences_cells(settings, files, epoch)
-        if len(differences):
-            parts.append(format_table(differences, f"{name}: differences, seed by seed"))
+        for build, which in ((build_differences_cells, "differences"), (build_pair_cells, "other pairs")):
+            differences = build(settings, files, epoch)
+            if len(differences):
+                parts.append(format_table(differences, f"{name}: {which}, seed by seed"))
     costs = build_cost_cells(files)
     if len(costs):
         parts.append(format_table(costs, "Cost of further networks"))

@@ -1,10 +1,11 @@
-"""Results of a grid as tidy tables: every score, means over seeds, and arms against the reference.
+"""Results of a grid as tidy tables: every score, means over seeds, and arms against one another.
 
 What belongs here: numbers in the layout of files; how they are laid out for readers is in
 `dual_pathway_tables`.
 """
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -98,16 +99,18 @@ def build_summary(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.Da
 
 
 def build_differences(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.DataFrame:
-    """Return how far each arm is from the reference arm: paired by seed, since seeds share all they can.
+    """Return how far all pairs of arms are apart: paired by seed, since seeds share all they can.
 
     Returns
     -------
     DataFrame
-        ``test, epoch, metric, arm, reference, difference, low, high, p_value, p_bonferroni, n_seeds``;
-        Student's t over seeds. ``p_bonferroni`` is corrected for the arms of one test, epoch and metric.
-        Ends and p are empty where there are fewer than two seeds.
+        ``test, epoch, metric, arm, reference, difference, low, high, p_value, p_bonferroni, n_seeds``: the
+        value of ``arm`` minus that of ``reference``, by Student's t over seeds. Of one test, epoch and metric
+        the recipe's reference comes first, and ``p_bonferroni`` is corrected over its comparisons alone, as
+        they are chosen beforehand; that of other pairs is corrected over all pairs. Ends and p are empty
+        where there are fewer than two seeds.
     """
-    reference = settings.reference_arm
+    pairs = _list_pairs(settings)
     rows = results[(results["class"] == "") & (results["seed"] != MEAN)]
     values = rows.pivot_table(index=[*_CASE, "seed"], columns="arm", values="value", sort=False)
     found = []
@@ -115,15 +118,27 @@ def build_differences(settings: DualPathwaySettings, results: pd.DataFrame) -> p
         compared = [
             {**dict(zip(_CASE, case, strict=True)), "arm": arm, "reference": reference}
             | compare_paired((group[arm] - group[reference]).to_numpy())
-            for arm in settings.arms
-            if arm != reference
+            for arm, reference in pairs
         ]
-        known = [row for row in compared if row["p_value"] is not None]
-        for row, p_value in zip(known, adjust_bonferroni([row["p_value"] for row in known]), strict=True):
-            row["p_bonferroni"] = p_value
+        _correct(compared)
+        _correct([row for row in compared if row["reference"] == settings.reference_arm])
         found += compared
     columns = [*_CASE, "arm", "reference", "difference", "low", "high", "p_value", "p_bonferroni", "n_seeds"]
     return pd.DataFrame(found, columns=columns)
+
+
+def _list_pairs(settings: DualPathwaySettings) -> list[tuple[str, str]]:
+    """Return all pairs of arms as (arm, what it is compared with), those with the reference arm first."""
+    others = [arm for arm in settings.arms if arm != settings.reference_arm]
+    planned = [(arm, settings.reference_arm) for arm in others]
+    return planned + [(later, earlier) for earlier, later in combinations(others, 2)]
+
+
+def _correct(compared: list[dict]) -> None:
+    """Set ``p_bonferroni`` of these comparisons, corrected over those that have a p value."""
+    known = [row for row in compared if row["p_value"] is not None]
+    for row, p_value in zip(known, adjust_bonferroni([row["p_value"] for row in known]), strict=True):
+        row["p_bonferroni"] = p_value
 
 
 def compare_paired(differences: np.ndarray) -> dict[str, float | int | None]:

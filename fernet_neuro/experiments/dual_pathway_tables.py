@@ -6,6 +6,7 @@ readers in `dual_pathway_markup`.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -107,22 +108,27 @@ def build_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -
 
 
 def build_differences_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
-    """Return the paired differences of one epoch, first metric, as text; no rows with a single arm."""
-    chosen = files.differences[
-        (files.differences["epoch"] == epoch) & (files.differences["metric"] == settings.metrics[0])
-    ]
+    """Return the differences to the reference arm, first metric, as text; no rows with a single arm."""
+    chosen = _choose_differences(settings, files, epoch)
     reference = settings.label_of(settings.reference_arm)
+    heading = f"minus {reference} (percentage points)"
+    rows = [
+        {"Network": settings.label_of(row.arm), **_describe_difference(settings, row, heading)}
+        for row in chosen[chosen["reference"] == settings.reference_arm].itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def build_pair_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+    """Return the differences between the other arms, likewise; no rows with fewer than three arms."""
+    chosen = _choose_differences(settings, files, epoch)
     rows = [
         {
             "Network": settings.label_of(row.arm),
-            "Test": settings.tests[row.test].label or row.test,
-            f"minus {reference} (percentage points)": _format_interval(
-                row.difference, row.low, row.high, "+"
-            ),
-            "p": _format_p(row.p_value),
-            "p, corrected": _format_p(row.p_bonferroni),
+            "minus": settings.label_of(row.reference),
+            **_describe_difference(settings, row, "difference (percentage points)"),
         }
-        for row in chosen.itertuples()
+        for row in chosen[chosen["reference"] != settings.reference_arm].itertuples()
     ]
     return pd.DataFrame(rows)
 
@@ -159,6 +165,20 @@ def _name_row(settings: DualPathwaySettings, arm: str) -> dict[str, object]:
     variant = getattr(settings.resolve(arm), stage).variant
     label = settings.label_of(arm)
     return {"arm": arm, "label": label, "stage": stage, "variant": variant, "n_seeds": len(settings.seeds)}
+
+
+def _choose_differences(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+    is_metric = files.differences["metric"] == settings.metrics[0]
+    return files.differences[(files.differences["epoch"] == epoch) & is_metric]
+
+
+def _describe_difference(settings: DualPathwaySettings, row: Any, heading: str) -> dict[str, str]:
+    return {
+        "Test": settings.tests[row.test].label or row.test,
+        heading: _format_interval(row.difference, row.low, row.high, "+"),
+        "p": _format_p(row.p_value),
+        "p, corrected": _format_p(row.p_bonferroni),
+    }
 
 
 def _find(summary: pd.DataFrame, arm: str, test: str, epoch: str, metric: str) -> pd.Series:

@@ -17,7 +17,8 @@ from scipy import stats
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.dual_pathway import run_dual_pathway
 from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
-from fernet_neuro.experiments.dual_pathway_markup import escape_latex
+from fernet_neuro.experiments.dual_pathway_markup import escape_latex, list_notes
+from fernet_neuro.experiments.dual_pathway_tables import ResultFiles
 from fernet_neuro.stimuli.table import StimulusTable
 
 STAGE = {"epochs": 1, "val_share": 0.34, "batch_size": 12, "optimiser": "adam", "lr": 1e-3}
@@ -132,18 +133,36 @@ def test_the_summary_is_the_mean_over_runs_with_students_t(finished):
 def test_differences_are_paired_by_seed(finished):
     results = pd.read_csv(finished / "results.csv", keep_default_na=False)
     differences = pd.read_csv(finished / "differences.csv")
-    assert set(differences["arm"]) == {"concept", "crpn"}
-    assert set(differences["reference"]) == {"alone"}
+    pairs = {("concept", "alone"), ("crpn", "alone"), ("crpn", "concept")}
+    assert set(zip(differences["arm"], differences["reference"], strict=True)) == pairs
     chosen = results[(results["class"] == "") & (results["metric"] == "nll") & (results["test"] == "people")]
     chosen = chosen[(chosen["epoch"] == "last") & chosen["seed"].isin(("0", "1"))]
     values = {arm: rows.sort_values("seed")["value"].astype(float) for arm, rows in chosen.groupby("arm")}
-    rows = differences.set_index(["test", "epoch", "metric", "arm"])
-    row = rows.loc["people", "last", "nll", "crpn"]
-    test = stats.ttest_rel(values["crpn"].to_numpy(), values["alone"].to_numpy())
-    assert row["p_value"] == pytest.approx(test.pvalue)
-    assert row["p_bonferroni"] == pytest.approx(min(1, 2 * test.pvalue))
-    interval = test.confidence_interval(0.95)
-    assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+    rows = differences.set_index(["test", "epoch", "metric", "arm", "reference"])
+    # Two comparisons with the reference are planned; another pair is one of three.
+    for reference, n_compared in (("alone", 2), ("concept", 3)):
+        row = rows.loc["people", "last", "nll", "crpn", reference]
+        test = stats.ttest_rel(values["crpn"].to_numpy(), values[reference].to_numpy())
+        assert row["p_value"] == pytest.approx(test.pvalue)
+        assert row["p_bonferroni"] == pytest.approx(min(1, n_compared * test.pvalue))
+        interval = test.confidence_interval(0.95)
+        assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+
+
+def test_the_tables_show_the_reference_first_and_then_the_other_pairs(finished):
+    text = (finished / "table.md").read_text()
+    first = text.index("| Network | Test | minus alone (percentage points) | p | p, corrected |")
+    rest = text.index("| Network | minus | Test | difference (percentage points) | p | p, corrected |")
+    assert first < rest
+    assert len([line for line in text.splitlines() if line.startswith("| crpn | Concept & co |")]) > 0
+    assert "other pairs, seed by seed" in (finished / "index.html").read_text()
+    assert text.count("One identity network (seed 4) serves all seeds") == 1
+
+
+@pytest.mark.parametrize("changes", [{"identity_seed": None}, {"seeds": [0]}])
+def test_an_identity_network_per_seed_or_a_single_seed_needs_no_note(finished, changes):
+    notes = list_notes(settings(**changes), ResultFiles.read(finished))
+    assert not any("One identity network" in note for note in notes)
 
 
 def test_printed_numbers_are_never_in_our_columns(finished):
