@@ -43,7 +43,12 @@ NULLS: dict[str, tuple[tuple[str, str, bool], ...]] = {
         ("pairwise", "p_max", True),
     ),
     "no shared geometry": (("ceilings", "p_value", False),),
-    "true model": (("estimates", "p_ceiling", False),),
+    "true model": (
+        ("estimates", "p_ceiling", False),
+        ("estimates", "p_ceiling_fdr", False),
+        ("estimates", "p_ceiling_bonferroni", False),
+        ("estimates", "p_ceiling_max", False),
+    ),
 }
 _KEYS = ["null", "table", "p"]
 #: Fewer subjects leave so few degrees of freedom that rates say little about other groups.

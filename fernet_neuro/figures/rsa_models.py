@@ -54,6 +54,7 @@ _COLUMNS = (
     "p_fdr",
     "p_permutation",
     "p_ceiling",
+    "p_ceiling_fdr",
     "significant",
     "noise_ceiling_lower",
     "noise_ceiling_upper",
@@ -237,14 +238,15 @@ def caption_models(source: pd.DataFrame) -> str:
 
 
 def _say_ceiling(means: pd.DataFrame) -> str:
-    tested = means[means["p_ceiling"].notna()]
+    tested = means[means["p_ceiling_fdr"].notna()]
     if tested.empty:
         return ""
-    reaching = tested[tested["p_ceiling"] >= ALPHA]
+    reaching = tested[tested["p_ceiling_fdr"] >= ALPHA]
     names = [f"{row.model} ({row.panel})" for row in reaching.itertuples()]
+    how = "one-sided, false discovery rate over all models of a region"
     if not names:
-        return "All models stay below its lower end (p < .05, one-sided, uncorrected). "
-    return f"Not below its lower end (p >= .05, one-sided, uncorrected): {', '.join(names)}. "
+        return f"All models stay below its lower end (p < .05, {how}). "
+    return f"Not below its lower end (p >= .05, {how}): {', '.join(names)}. "
 
 
 SPEC = FigureSpec(

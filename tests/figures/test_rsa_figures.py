@@ -178,7 +178,8 @@ def test_layers_alone_are_drawn_as_models(copy):
 
 def test_a_single_subject_has_no_ceiling_and_still_a_figure(copy):
     whole = RSAResult.load(copy)
-    nothing = {"noise_ceiling_lower": np.nan, "noise_ceiling_upper": np.nan, "p_ceiling": np.nan}
+    absent = ["noise_ceiling_lower", "noise_ceiling_upper", "p_ceiling", "p_ceiling_fdr"]
+    nothing = dict.fromkeys(absent, np.nan)
     alone = whole.estimates.assign(low=np.nan, high=np.nan, n_subjects=1, **nothing)
     RSAResult(alone, whole.pairwise, whole.subjects, whole.ceilings, whole.settings, whole.peaks).save(copy)
     for module in (rsa_layer_roi, rsa_models):

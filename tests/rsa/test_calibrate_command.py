@@ -195,9 +195,10 @@ def test_the_report_has_every_p_value_and_exact_intervals(run, brain, models, tm
     assert (whole["table"] + " " + whole["p"]).tolist() == [
         "estimates p_value", "estimates p_permutation", "estimates p_fdr", "estimates p_bonferroni",
         "estimates p_max", "pairwise p_value", "pairwise p_fdr", "pairwise p_bonferroni", "pairwise p_max",
-        "ceilings p_value", "estimates p_ceiling",
+        "ceilings p_value", "estimates p_ceiling", "estimates p_ceiling_fdr",
+        "estimates p_ceiling_bonferroni", "estimates p_ceiling_max",
     ]  # fmt: skip
-    assert whole["n_tests"].tolist() == [6, 6, 2, 2, 2, 6, 2, 2, 2, 2, 2]
+    assert whole["n_tests"].tolist() == [6, 6, 2, 2, 2, 6, 2, 2, 2, 2, 2, 2, 2, 2]
     assert ((rates["low"] <= rates["rate"]) & (rates["rate"] <= rates["high"])).all()
     assert report["is_calibrated"]
     assert "not 15 independent studies" in report["notes"][0]
