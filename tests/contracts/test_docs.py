@@ -11,6 +11,7 @@ from fernet_neuro.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+COMMAND = typer.main.get_command(app)
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
@@ -20,30 +21,74 @@ def _find_commands(page: Path) -> list[str]:
     if page.suffix == ".md":
         text = "\n".join(re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     lines = [line.strip().lstrip("# ").split("   #")[0].strip() for line in text.splitlines()]
+    lines = [re.sub(r"^torchrun .* -m fernet_neuro ", "fernet-neuro ", line) for line in lines]
     return [line for line in lines if line.startswith("fernet-neuro ")]
 
 
 def _parse(line: str) -> None:
-    """Parse one command line with the real parser; nothing is run."""
-    words = shlex.split(line)[1:]
-    command = typer.main.get_command(app)
-    context = command.context_class(command, info_name="fernet-neuro")
-    while hasattr(command, "commands"):
-        command = command.commands[words.pop(0)]
-        context = command.context_class(command, info_name=command.name, parent=context)
-    command.make_parser(context).parse_args(args=words)
+    """Read one command line as the command itself does, with all that it must name; nothing is run."""
+    command, words = _find_command(shlex.split(line)[1:])
+    command.make_context(command.name, words)
+
+
+def _find_command(words: list[str]):
+    """Return the command that `words` begin with, and the words that are left for it."""
+    command = COMMAND
+    while words and hasattr(command, "commands"):
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def _list_table(page: Path) -> list[str]:
+    """Return the commands in the first columns of a page's tables."""
+    found = re.findall(r"^\| `(fernet-neuro [^`]+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [line.replace("\\|", "|") for line in found]
 
 
 COMMANDS = sorted({(page.name, line) for page in [*PAGES, *RECIPES] for line in _find_commands(page)})
+TABLES = sorted({line for page in PAGES for line in _list_table(page)})
 
 
 def test_there_are_commands_to_check():
     assert len(COMMANDS) > 15
+    assert len(TABLES) > 15
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
 def test_every_command_in_the_documentation_is_understood(page, line):
     _parse(line)
+
+
+@pytest.mark.parametrize("line", TABLES)
+def test_every_command_in_a_table_is_understood(line):
+    *stem, names = line.split()
+    if "|" not in names:
+        _parse(line)
+        return
+    for name in names.split("|"):
+        assert _find_command([*stem[1:], name])[1] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_of_a_page_do_not_find_each_others_folders_taken(page):
+    lines = [line for line in _find_commands(page) if line.split()[1] in ("train", "run")]
+    folders = [re.search(r"--out (\S+)", line)[1] for line in lines if "--resume" not in line]
+    assert len(folders) == len(set(folders)), f"two of {folders} are one"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("fernet-neuro verify RUN", "Missing option '--pairs'"),
+        ("fernet-neuro probe x", "Missing option '--out'"),
+        ("fernet-neuro run", "Missing argument"),
+        ("fernet-neuro probe x --out y --seed some", "Invalid value for '--seed'"),
+    ],
+)
+def test_a_command_that_lacks_something_is_not(line, message):
+    with pytest.raises(typer.BadParameter) as caught:
+        _parse(line)
+    assert message in caught.value.format_message()
 
 
 @pytest.mark.parametrize(
