@@ -139,8 +139,8 @@ class TrainSettings(Settings):
     def _check_together(self) -> "TrainSettings":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"warmup_epochs ({self.warmup_epochs:g}) must be less than epochs ({self.epochs}), or the rate "
-                f"would never reach lr; set warmup_epochs=0 as well, or train for more epochs."
+                f"warmup_epochs ({self.warmup_epochs:g}) must be less than epochs ({self.epochs}), or "
+                f"the rate would never reach lr; set warmup_epochs=0 as well, or train for more epochs."
             )
         if self.task != "verification" and (self.pairs or self.val_pairs or self.pairs_per_epoch):
             raise ValueError(f"pairs belong to task verification, and task is {self.task!r}.")

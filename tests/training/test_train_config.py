@@ -44,7 +44,7 @@ def test_an_unknown_key_names_the_nearest():
     [
         (
             ["warmup_epochs=1", "epochs=1"],
-            r"warmup_epochs \(1\) must be less than .*set warmup_epochs=0 as well",
+            r"warmup_epochs \(1\) must be less .*set warmup_epochs=0 as well",
         ),
         (["pairs=a.csv"], "pairs belong to task verification"),
         (["keep=best", "val_share=0"], "needs validation"),

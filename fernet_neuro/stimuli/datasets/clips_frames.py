@@ -22,7 +22,7 @@ from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.stimuli._names import make_safe_path
 from fernet_neuro.stimuli.datasets.clips import Clip, list_clips
 from fernet_neuro.stimuli.datasets.clips_video import ClipFrames, FrameRule, import_cv2, write_frames
-from fernet_neuro.stimuli.datasets.report import ImportReport, LeftOut, check_source
+from fernet_neuro.stimuli.datasets.report import ImportReport, LeftOut, check_source, explain_left_out
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -105,9 +105,7 @@ def extract_frames(
     found, faults = _decode_all(root, folder, clips, rule, n_jobs, verbose, overwrite)
     report = pd.DataFrame(sorted(left_out + faults), columns=["path", "reason"], dtype=object)
     if not found:
-        first = report.iloc[0] if len(report) else None
-        detail = "" if first is None else f" ({len(report)} left out; first: {first.path}: {first.reason})"
-        raise StimulusError(f"no usable video was found in {root}{detail}.")
+        raise StimulusError(f"no usable video was found in {root}{explain_left_out(report)}.")
     table = StimulusTable.from_frame(_make_frame(found), root=folder)
     table.write(folder / "table.csv")
     return ImportReport(table, report)

@@ -45,8 +45,7 @@ class ImportReport:
 
     def count_reasons(self) -> dict[str, int]:
         """Return the number of files left out by kind of reason, most frequent first."""
-        kinds = Counter(reason.partition(":")[0] for reason in self.left_out["reason"])
-        return dict(kinds.most_common())
+        return _count_kinds(self.left_out["reason"])
 
 
 @dataclass(frozen=True)
@@ -171,9 +170,33 @@ def make_report(
         frame = frame[[not reason for reason, _ in found]]
     report = pd.DataFrame(sorted(faults), columns=["path", "reason"], dtype=object)
     if frame.empty:
-        first = f" (first of {len(faults)} left out: {faults[0][0]}: {faults[0][1]})" if faults else ""
-        raise StimulusError(f"no usable picture was found in {root}{first}.")
+        raise StimulusError(f"no usable picture was found in {root}{explain_left_out(report)}.")
     return ImportReport(StimulusTable.from_frame(frame, root=root), report)
+
+
+def explain_left_out(left_out: pd.DataFrame) -> str:
+    """Return the end of a sentence that says why nothing was taken, or "" where nothing was left out.
+
+    Examples
+    --------
+    >>> left_out = {"path": ["a.png", "b.txt"], "reason": ["unreadable: cut short", "not a picture"]}
+    >>> explain_left_out(pd.DataFrame(left_out))
+    '; 2 left out: 1 unreadable (a.png: cut short), 1 not a picture (b.txt)'
+    """
+    if left_out.empty:
+        return ""
+    kinds = left_out["reason"].str.partition(":")
+    parts = []
+    for kind, count in _count_kinds(left_out["reason"]).items():
+        place = int((kinds[0] == kind).to_numpy().argmax())
+        detail = kinds[2].iloc[place].strip().rstrip(".")
+        example = ": ".join(filter(None, (left_out["path"].iloc[place], detail)))
+        parts.append(f"{count} {kind} ({'first: ' * (count > 1)}{example})")
+    return f"; {len(left_out)} left out: {', '.join(parts)}"
+
+
+def _count_kinds(reasons: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(reason.partition(":")[0] for reason in reasons).most_common())
 
 
 def _drop_repeats(rows: Sequence[tuple]) -> tuple[list[tuple], list[LeftOut]]:

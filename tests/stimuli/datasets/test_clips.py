@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,11 +145,17 @@ def test_a_video_that_is_cut_short_is_taken_if_asked_for(bad_videos, tmp_path):
     assert 0 < len(table.select(identity="dee")) < 11
 
 
-def test_no_usable_video_is_an_error_that_names_the_first(bad_videos, tmp_path):
+def test_no_usable_video_is_an_error_that_counts_every_reason(bad_videos, tmp_path):
     for path in bad_videos.glob("ann*"):
         path.unlink()
-    with pytest.raises(StimulusError, match=r"no usable video .*7 left out; first: bob_anger_1\.mp4: empty"):
+    with pytest.raises(StimulusError, match=r"no usable video .*; 7 left out: ") as caught:
         extract_frames(bad_videos, tmp_path / "out")
+    said = str(caught.value)
+    assert "1 empty (bob_anger_1.mp4: " in said
+    assert "1 no frames (flo_anger_1.avi: not one can be decoded)" in said
+    assert "1 not a video (notes.txt)" in said
+    counts = [int(count) for count in re.findall(r"(\d+) [a-z ]+ \(", said.partition("left out: ")[2])]
+    assert sum(counts) == 7
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
@@ -332,7 +339,7 @@ def test_clips_are_listed_without_opening_them(tmp_path):
 
 def test_without_opencv_the_package_to_install_is_named(monkeypatch, videos, tmp_path):
     monkeypatch.setitem(sys.modules, "cv2", None)  # what Python keeps of a package that is not there
-    with pytest.raises(MissingDependencyError, match=r"decoding videos needs .*fernet-neuro\[video\]"):
+    with pytest.raises(MissingDependencyError, match=r"decoding videos .*install opencv-python-headless"):
         extract_frames(videos, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -127,8 +127,12 @@ def test_a_folder_that_is_not_kdef_is_refused(tmp_path):
     with pytest.raises(StimulusError, match="holds no KDEF folder such as KDEF/AF01"):
         read_kdef(tmp_path)
     photograph(tmp_path / "AF01" / "AF01NES.JPG", size=(56, 76))
-    with pytest.raises(StimulusError, match="no usable picture was found"):
+    photograph(tmp_path / "AF01" / "AF01HAS.JPG", size=(56, 76))
+    (tmp_path / "AF01" / "notes.txt").write_text("none")
+    with pytest.raises(StimulusError, match=r"no usable picture was found in .*; 175 left out: ") as caught:
         read_kdef(tmp_path)
+    assert "2 odd size (first: AF01/AF01HAS.JPG: 56 x 76 pixels instead of 562 x 762)" in str(caught.value)
+    assert str(caught.value).endswith(", 1 not a picture (AF01/notes.txt).")
 
 
 def test_noise_is_not_black(tmp_path, rng):
