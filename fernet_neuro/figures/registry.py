@@ -83,14 +83,13 @@ def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
         If a result is missing or damaged; the message says how to make it.
     """
     check_option("figure", name, FIGURES)
-    folder = Path(results)
-    if not folder.is_dir():
+    spec, folder = FIGURES[name], Path(results)
+    if not spec.needs and not folder.is_dir():
         raise StoreError(
             f"results folder {folder} does not exist; make it with: "
             f"fernet-neuro run configs/demo.yaml --out {folder}"
         )
-    spec = FIGURES[name]
-    source = spec.read(folder)
+    source = spec.read(folder)  # says which recipe or command makes what is missing
     with style():
         return _write(spec, source, spec.draw(source, folder), Path(out))
 

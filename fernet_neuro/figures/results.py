@@ -237,7 +237,7 @@ def _missing(path: Path, results: PathLike) -> StoreError:
 def _command_for(path: Path, results: Path) -> str:
     """Return the command that makes `path`, by its place in the folder."""
     parts = path.relative_to(results).parts if path.is_relative_to(results) else ()
-    if len(parts) == 4 and parts[0] == "probes" and parts[2] in HOLDOUTS:
+    if results.is_dir() and len(parts) == 4 and parts[0] == "probes" and parts[2] in HOLDOUTS:
         network, target = parts[1:3]
         return (
             f"fernet-neuro probe {results}/runs/{network}/seed0 --stimuli {results}/stimuli/probe.csv "

@@ -265,6 +265,26 @@ def test_a_missing_results_folder_is_named(tmp_path):
         build_figure("architecture", tmp_path / "nowhere", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("transfer-bars", "run configs/demo.yaml"),
+        ("confusion", "run configs/demo.yaml"),
+        ("stimulus-sheet", "run configs/demo.yaml"),
+        ("crpn-table", "run configs/crpn/table3.yaml"),
+        ("crpn-fig2", "run configs/crpn/fig2.yaml"),
+        ("crpn-fig3", "run configs/crpn/fig3.yaml"),
+        ("crpn-fig4", "run configs/crpn/fig4.yaml"),
+        ("rsa-models", "rsa --models"),
+        ("searchlight-map", "brain searchlight"),
+    ],
+)
+def test_a_missing_results_folder_names_what_makes_this_figures_results(tmp_path, name, command):
+    with pytest.raises(StoreError, match=rf"make it with: fernet-neuro {command}.* --out .*nowhere"):
+        build_figure(name, tmp_path / "nowhere", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_figures_import_without_torch():
     code = "import sys, fernet_neuro.figures.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
