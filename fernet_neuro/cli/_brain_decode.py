@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro.cli._outputs import check_out_folder
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -54,13 +56,9 @@ def decode(
     from fernet_neuro._utils.atomic import write_text
     from fernet_neuro.brain.derivatives import read_patterns
     from fernet_neuro.brain.split_half import compute_split_half
-    from fernet_neuro.exceptions import StoreError
     from fernet_neuro.probes.decoding import decode_patterns
 
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"--out {out} is a file; name a folder.")
-    if (out / "summary.json").exists() and not overwrite:
-        raise StoreError(f"--out {out} already holds summary.json; add --overwrite, or name another folder.")
+    check_out_folder(out, ["summary.json"], overwrite=overwrite)
     found = read_patterns(patterns, subjects=subject, rois=roi)
     if stimulus:
         found = [item.select(stimulus_ids=stimulus) for item in found]

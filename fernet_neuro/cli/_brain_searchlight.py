@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro.cli._outputs import check_out_folder
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -258,8 +260,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
     from fernet_neuro.exceptions import StoreError
     from fernet_neuro.rsa.searchlight_folder import read_settings
 
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"--out {out} is a file; name a folder.")
+    check_out_folder(out, [], overwrite=overwrite)
     if out.is_dir() and any(out.iterdir()):
         if not (out / "settings.json").is_file():
             raise StoreError(f"--out {out} holds other files; name a new folder.")

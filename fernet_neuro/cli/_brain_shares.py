@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro.cli._outputs import check_out_file
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -45,7 +47,8 @@ def shares(
     from fernet_neuro.rsa.shares import estimate_shares
     from fernet_neuro.stimuli.table import StimulusTable
 
-    _check_out(out, overwrite)
+    if out is not None:
+        check_out_file(out, [".csv"], overwrite=overwrite)
     table = StimulusTable.read(stimuli)
     varied = _leave_out_constant(table, factor, pixels)
     factors = build_model_rdms(table, varied, pixels=pixels, distance="squared_euclidean")
@@ -74,15 +77,6 @@ def _read_brain(path: Path, table: "StimulusTable", rois: list[str]) -> "RDMSet"
     if path.is_dir():
         return read_brain(path, stimulus_ids=table.stimulus_ids, rois=rois)
     return read_brain(path, rois=rois).align_to(table.stimulus_ids)
-
-
-def _check_out(out: Path | None, overwrite: bool) -> None:
-    if out is None:
-        return
-    if out.suffix.lower() != ".csv":
-        raise ValueError(f"--out {out} must end in .csv.")
-    if out.exists() and not overwrite:
-        raise ValueError(f"--out {out} is already there; add --overwrite, or name another file.")
 
 
 def _as_objects(found: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fernet_neuro.cli._options import check_jobs
+from fernet_neuro.cli._outputs import check_out_file
 
 if TYPE_CHECKING:
     from fernet_neuro.experiments.calibration import CalibrationReport
@@ -45,13 +46,12 @@ def calibrate(
     import json
 
     from fernet_neuro._utils.atomic import write_text
-    from fernet_neuro.exceptions import StoreError
     from fernet_neuro.experiments.calibration import calibrate_rsa
     from fernet_neuro.experiments.rsa import RSAFolder
 
     check_jobs(jobs)
-    if out is not None and out.exists() and not overwrite:
-        raise StoreError(f"--out {out} is already there; add --overwrite, or name another file.")
+    if out is not None:
+        check_out_file(out, [], overwrite=overwrite)
     report = calibrate_rsa(
         RSAFolder.load(like),
         datasets,

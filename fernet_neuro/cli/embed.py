@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro.cli._outputs import check_out_folder
 from fernet_neuro.cli._sources import (
     check_source_exists,
     count_trained_people,
@@ -82,7 +83,7 @@ def embed(
 
     if not layer:
         raise ValueError("name layers with --layer NAME; repeat for more.")
-    _check_out(out, overwrite)
+    check_out_folder(out, _REPORT_FILES, overwrite=overwrite)
     check_source_exists(source)
     table = None if stimuli is None else StimulusTable.read(stimuli)
     options: dict[str, Any] = {
@@ -134,16 +135,6 @@ def _extract(
     return extract_activations(
         model, table, layers, out, source=source, device=device, verbose=verbose, overwrite=True
     )
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    from fernet_neuro.exceptions import StoreError
-
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"--out {out} is a file; name a folder.")
-    found = [name for name in _REPORT_FILES if (out / name).exists()]
-    if found and not overwrite:
-        raise StoreError(f"--out {out} already holds {found[0]}; add --overwrite, or name another folder.")
 
 
 def _as_objects(result: "EmbeddingResult") -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from fernet_neuro.cli._outputs import check_out_folder
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -89,7 +91,7 @@ def evaluate(
     from fernet_neuro.experiments.evaluation import evaluate_runs
     from fernet_neuro.stimuli.table import StimulusTable
 
-    _check_out(out, overwrite)
+    check_out_folder(out, ["summary.json"], overwrite=overwrite)
     report = evaluate_runs(
         runs,
         StimulusTable.read(stimuli),
@@ -123,15 +125,6 @@ def _read_mapping(texts: list[str]) -> dict[str, str]:
         if mapping.setdefault(label, name) != name:
             raise ValueError(f"--map names {label!r} twice, as {mapping[label]!r} and as {name!r}.")
     return mapping
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    from fernet_neuro.exceptions import StoreError
-
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"--out {out} is a file; name a folder.")
-    if (out / "summary.json").exists() and not overwrite:
-        raise StoreError(f"--out {out} already holds summary.json; add --overwrite, or name another folder.")
 
 
 def _describe(report: "EvaluationReport") -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro.cli._outputs import check_out_folder
 from fernet_neuro.cli._sources import (
     check_source_exists,
     count_trained_people,
@@ -104,7 +105,7 @@ def probe(
 
     if bool(layer) == all_layers:
         raise ValueError("name layers with --layer NAME (repeat for more), or take all with --all-layers.")
-    _check_out(out, overwrite)
+    check_out_folder(out, _REPORT_FILES, overwrite=overwrite)
     for source in sources:
         check_source_exists(source)
     if penalty is not None and relative_penalty is not None:
@@ -240,16 +241,6 @@ def _in_options() -> "Iterator[None]":
         yield
     except StimulusError as error:
         raise StimulusError(re.sub(r"\bn_folds=", "--n-folds ", str(error))) from error
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    from fernet_neuro.exceptions import StoreError
-
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"--out {out} is a file; name a folder.")
-    found = [name for name in _REPORT_FILES if (out / name).exists()]
-    if found and not overwrite:
-        raise StoreError(f"--out {out} already holds {found[0]}; add --overwrite, or name another folder.")
 
 
 def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[str]:

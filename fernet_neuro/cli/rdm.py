@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fernet_neuro.cli._options import parse_weights, read_landmark_table
+from fernet_neuro.cli._outputs import check_out_file
 from fernet_neuro.cli._sources import check_source_exists, is_store
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ def rdm(
     """
     import json
 
-    from fernet_neuro.rsa.io import write_rdms
+    from fernet_neuro.rsa.io import WRITERS, write_rdms
 
-    _check_out(out, overwrite)
+    check_out_file(out, WRITERS, overwrite=overwrite)
     check_source_exists(source)
     models: dict[str, Any] = {
         "factors": factor,
@@ -161,19 +162,6 @@ def _convert(source: str, variable: str | None, stimuli: Path | None) -> "RDMSet
         )
     ids = None if stimuli is None else StimulusTable.read(stimuli).stimulus_ids
     return read_rdms(source, stimulus_ids=ids, variable=variable)
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    from fernet_neuro._utils.validation import format_options
-    from fernet_neuro.exceptions import StoreError
-    from fernet_neuro.rsa.io import WRITERS
-
-    if out.suffix.lower() not in WRITERS:
-        raise ValueError(f"--out {out} must end in one of: {format_options(WRITERS)}.")
-    if out.is_dir():
-        raise StoreError(f"--out {out} is a folder; name a file.")
-    if out.exists() and not overwrite:
-        raise StoreError(f"--out {out} is already there; add --overwrite, or name another file.")
 
 
 def _summarise(rdms: "RDMSet", out: Path) -> dict[str, Any]:

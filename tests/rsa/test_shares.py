@@ -175,7 +175,7 @@ def test_the_command_reads_patterns_or_rdms_in_any_order_of_stimuli(tmp_path, rn
     assert [row["factor"] for row in json.loads(found.stdout)] == ["identity"]
     with pytest.raises(FernetError, match="all 12 stimuli are the same in 'view'"):
         run_command(tmp_path / "brain.npz", *same)
-    with pytest.raises(ValueError, match="already there; add --overwrite"):
+    with pytest.raises(FernetError, match="already there; add --overwrite"):
         run_command(tmp_path / "brain.npz", *words, "--out", tmp_path / "s.csv")
     with pytest.raises(ValueError, match=r"must end in \.csv"):
         run_command(tmp_path / "brain.npz", *words, "--out", tmp_path / "s.txt")

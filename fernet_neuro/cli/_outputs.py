@@ -1,0 +1,53 @@
+"""Whether a command may write where it was told to: nothing is replaced unless asked for.
+
+What belongs here: the check of ``--out`` before anything is computed; files are written by the packages.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+
+def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) -> None:
+    """Raise if the folder `out` is a file, or holds one of `reports` that is not to be replaced.
+
+    Raises
+    ------
+    StoreError
+        Naming the file.
+    """
+    from fernet_neuro.exceptions import StoreError
+
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"--out {out} is a file; name a folder.")
+    found = [name for name in reports if (out / name).exists()]
+    if found and not overwrite:
+        raise StoreError(f"--out {out} already holds {found[0]}; add --overwrite, or name another folder.")
+
+
+def check_out_file(out: Path, suffixes: Collection[str], *, overwrite: bool) -> None:
+    """Raise if the file `out` ends otherwise, is a folder, or is there and not to be replaced.
+
+    Parameters
+    ----------
+    out : Path
+    suffixes : collection of str
+        Allowed ends, such as ``".csv"``; any if there are none.
+    overwrite : bool
+
+    Raises
+    ------
+    ValueError
+        If it ends otherwise.
+    StoreError
+        If something is there.
+    """
+    from fernet_neuro._utils.validation import format_options
+    from fernet_neuro.exceptions import StoreError
+
+    if suffixes and out.suffix.lower() not in suffixes:
+        wanted = f"{'one of: ' * (len(suffixes) > 1)}{format_options(suffixes)}"
+        raise ValueError(f"--out {out} must end in {wanted}.")
+    if out.is_dir():
+        raise StoreError(f"--out {out} is a folder; name a file.")
+    if out.exists() and not overwrite:
+        raise StoreError(f"--out {out} is already there; add --overwrite, or name another file.")
