@@ -21,8 +21,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## the main job: render, train, extract, probe, figures, demo/index.html
 	$(BIN)/fernet-neuro run configs/demo.yaml --out demo --resume
 
-test: $(STAMP)  ## all tests that take less than twenty seconds each, and the notebooks
-	$(BIN)/python -m pytest -q
+test: $(STAMP)  ## all tests that take less than twenty seconds each, in two processes of one thread, and the notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 	$(MAKE) --no-print-directory notebooks
 
 test-slow: $(STAMP)  ## the long ones: more calibration, real torchrun

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from fernet_neuro._utils.config import read_settings
 from fernet_neuro.cli.app import app
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.dual_pathway import run_dual_pathway
@@ -90,7 +91,8 @@ def test_tests_of_a_recipe_may_stay_beside_a_users_own(tmp_path):
     values = ["stimuli=train.csv", "tests.mine=test.csv"]
     with pytest.raises(StimulusError, match=r"train\.csv"):
         run_recipe(CONFIGS / "table3.yaml", tmp_path / "t3", values)
-    found = read_recipe(tmp_path / "t3")
+    assert not (tmp_path / "t3").exists()
+    found = read_settings(DualPathwaySettings, CONFIGS / "table3.yaml", values)
     assert list(found.tests) == ["people", "occluded", "drawn", "mine"]
     people, drawn = (found.find_stimuli(name) for name in ("people", "drawn"))
     assert (people.first_identity, people.label_noise, people.identities) == (1000, 0.0, 40)
