@@ -31,7 +31,8 @@ def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | No
         (of a peak), ``noise_ceiling_lower`` and ``noise_ceiling_upper``. Networks called ``untrained`` or
         ``untrained <name>`` are dashed, the latter in the colour of that network.
     ax : Axes
-        Where to draw. Lines are labelled with the network's name (``get_gid``), peaks ``peak:<network>``.
+        Where to draw. Lines are labelled with the network's name (``get_gid``), peaks ``peak:<network>``;
+        those of twins are open and dashed.
     names : sequence of str, optional
         All networks of the figure, so that colours agree between panels; those of `frame` by default.
 
@@ -104,11 +105,13 @@ def _draw_network(ax: Axes, rows: pd.DataFrame, colour: str, network: str) -> No
 
 def _draw_peak(ax: Axes, row: object, colour: str, height: float) -> None:
     style = {"color": colour, "transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 4}
+    line, is_twin = _line(row.network), row.network.startswith(_TWIN)
     if np.isfinite(row.low_position) and np.isfinite(row.high_position):
         # A point's interval of no length still shows as a short bar.
         ends = [row.low_position - 0.12, row.high_position + 0.12]
-        ax.plot(ends, [height, height], lw=1.6, solid_capstyle="butt", **style)
-    ax.plot([row.position], [height], ls="", marker="v", ms=4, gid=f"peak:{row.network}", **style)
+        ax.plot(ends, [height, height], lw=1.6, ls=line["ls"], solid_capstyle="butt", **style)
+    face = "white" if is_twin else colour
+    ax.plot([row.position], [height], ls="", marker="v", ms=4, mfc=face, gid=f"peak:{row.network}", **style)
 
 
 def _set_axes(ax: Axes, layers: pd.DataFrame, end: float) -> None:
