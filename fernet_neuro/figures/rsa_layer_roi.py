@@ -203,8 +203,8 @@ def caption_layers(source: pd.DataFrame) -> str:
     if len(peaks):
         text += (
             "Above a panel: the layer with the highest estimate, and the interval of the highest layer over "
-            "the bootstrap samples, open and dashed for untrained twins. Peaks, with the share of samples that "
-            "have them and the score of a layer "
+            "the bootstrap samples, open and dashed for untrained twins. Peaks, with the share of samples "
+            "that have them and the score of a layer "
             f"chosen on other subjects and stimuli: {'; '.join(map(_say_peak, peaks.itertuples()))}. "
         )
     references = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
