@@ -10,7 +10,7 @@ from pathlib import Path
 from fernet_neuro.experiments.config import TransferSettings
 from fernet_neuro.experiments.dual_pathway_figures_parts import Work
 from fernet_neuro.experiments.report import write_report
-from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.experiments.results_folder import claim_folder, freeing_folder, open_stimuli
 from fernet_neuro.experiments.transfer_brain import check_brain, run_brain
 from fernet_neuro.experiments.transfer_parts import extract_stores, probe_network
 from fernet_neuro.experiments.transfer_pathways import check_pathways, run_pathways
@@ -59,14 +59,15 @@ def run_transfer(
         If the dual pathway cannot be built, or the group not be simulated.
     """
     folder = Path(out)
-    claim_folder(folder, settings, resume)
+    is_new = claim_folder(folder, settings, resume)
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/8 stimuli")
-    train, probe = _prepare_stimuli(settings, folder, n_jobs, verbose)
-    if settings.dual_pathway is not None:
-        check_pathways(settings.dual_pathway, train, probe)
-    if settings.brain is not None:
-        check_brain(settings.brain, probe)
+    with freeing_folder(folder, is_new=is_new):
+        train, probe = _prepare_stimuli(settings, folder, n_jobs, verbose)
+        if settings.dual_pathway is not None:
+            check_pathways(settings.dual_pathway, train, probe)
+        if settings.brain is not None:
+            check_brain(settings.brain, probe)
     logger.info("2/8 training: %s", ", ".join(settings.networks))
     _train_networks(settings, work, train)
     logger.info("3/8 activations")

@@ -92,6 +92,7 @@ def test_an_identity_on_both_sides_is_refused(finished, tmp_path):
     settings = _settings(f"probe_stimuli={finished / 'stimuli' / 'faces' / 'table.csv'}", f"stimuli={table}")
     with pytest.raises(StimulusError, match="identity"):
         run_transfer(settings, tmp_path / "both")
+    assert not (tmp_path / "both").exists()  # free for the mended recipe
 
 
 def test_the_command_names_an_unknown_key_and_its_neighbour(tmp_path):
