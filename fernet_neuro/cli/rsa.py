@@ -268,7 +268,9 @@ def _number(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return f"{value:.4f}" if not math.isnan(value) else "-"
+    if math.isnan(value):
+        return "-"
+    return "<0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _percent(level: float) -> str:
