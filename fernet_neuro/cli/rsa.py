@@ -224,7 +224,7 @@ def _describe_ceiling(result: "RSAResult", roi: str) -> str:
     interval = f"[{_number(row['lower_low'])}, {_number(row['lower_high'])}]"
     return (
         f"noise ceiling: {_number(row['lower'])} {interval} to {_number(row['upper'])}; lower against 0: "
-        f"p = {_p(row['p_value'])}"
+        f"p {_p(row['p_value'])}"
     )
 
 
