@@ -61,7 +61,9 @@ def shares(
 
 def _leave_out_constant(table: "StimulusTable", factors: list[str], pixels: bool) -> list[str]:
     """Return the factors that vary, with a notice of the others; all of them where nothing would be left."""
-    same = [name for name in factors if len(set(table.factor(name).tolist())) == 1]
+    same = [
+        name for name in factors if len(set(table.factor(name, complete=False).astype(str).tolist())) == 1
+    ]
     kept = [name for name in factors if name not in same]
     if not kept and not pixels:
         return factors

@@ -75,17 +75,18 @@ def _describe(report: "CalibrationReport") -> list[str]:
     rows = list(report.rates.itertuples())
     where = ["all" if row.scope == "all" else f"worst: {row.roi} {row.model}".strip() for row in rows]
     width = max(map(len, where)) + 2
+    named = max(len(f"{row.table} {row.p}") for row in rows) + 2
     lines = [
         f"False positives at {settings['nominal']:g} in {settings['n_datasets']} data sets of each kind "
         f"({settings['comparison']}, {settings['n_bootstraps']} bootstrap samples)",
         "",
-        f"{'data':<20}{'p value':<25}{'tests':<{width}}{'rate %':>6}  "
+        f"{'data':<20}{'p value':<{named}}{'tests':<{width}}{'rate %':>6}  "
         f"{100 * settings['confidence']:g} % interval",
     ]
     for row, place in zip(rows, where, strict=True):
         mark = "  above the nominal rate" if row.is_inflated else ""
         lines.append(
-            f"{row.null:<20}{row.table + ' ' + row.p:<25}{place:<{width}}{100 * row.rate:>6.1f}  "
+            f"{row.null:<20}{row.table + ' ' + row.p:<{named}}{place:<{width}}{100 * row.rate:>6.1f}  "
             f"[{100 * row.low:.1f}, {100 * row.high:.1f}]{mark}"
         )
     if report.is_calibrated:

@@ -125,6 +125,8 @@ def _compute_kernel(table: StimulusTable, name: str, features: Mapping[str, np.n
         distances = pdist(values, "sqeuclidean")
     elif name == "pixels" and name not in table.frame:
         raise StimulusError("regions have a share of 'pixels': give features={'pixels': ...} with them.")
+    elif {str(value) for value in table.factor(name, complete=False)} <= {"", "nan"}:
+        return None  # a column that no stimulus has a value in, as imported tables have them
     else:
         distances = _compare_labels(table, name)
     if not distances.any():
