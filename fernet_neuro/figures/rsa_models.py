@@ -12,6 +12,7 @@ from fernet_neuro.figures.rsa_results import (
     NAMELESS,
     NEEDS,
     Analysis,
+    list_panels,
     read_analyses,
     read_estimates,
 )
@@ -214,12 +215,8 @@ def caption_models(source: pd.DataFrame) -> str:
     """Say what dots, intervals and cells are, which tests were made, and how they were corrected."""
     means = source[source["kind"] == "mean"]
     first = means.iloc[0]
-    rois = "; ".join(
-        f"({row.panel}) {row.roi}" + (f", {row.analysis}" if row.analysis else "")
-        for row in means.drop_duplicates("panel").itertuples()
-    )
     text = (
-        f"Models against regions of the brain: {rois}. {int(first['n_subjects'])} subjects, "
+        f"Models against regions of the brain: {list_panels(means)}. {int(first['n_subjects'])} subjects, "
         f"{int(first['n_stimuli'])} stimuli; {str(first['comparison']).replace('_', ' ')} (unitless). Large "
         f"dots: mean over subjects, with {first['interval']}; filled where above 0 (p < .05, one-sided, "
         f"false discovery rate over all models of a region); small dots: subjects. "

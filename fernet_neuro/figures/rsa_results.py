@@ -149,6 +149,14 @@ def _name_source(analysis: Analysis) -> str:
     return Path(str(sources[0])).stem if isinstance(sources, list) and len(sources) == 1 else "network"
 
 
+def list_panels(rows: pd.DataFrame) -> str:
+    """Return what each panel shows, for a caption: "(a) FFA; (b) pSTS", with the analysis if it is named."""
+    return "; ".join(
+        f"({row.panel}) {row.roi}" + (f", {row.analysis}" if row.analysis else "")
+        for row in rows.drop_duplicates("panel").itertuples()
+    )
+
+
 def read_rdms(analysis: Analysis) -> tuple[RDMSet, RDMSet]:
     """Return the brain's RDMs and the models' as they were compared.
 

@@ -12,6 +12,7 @@ from fernet_neuro.figures.rsa_results import (
     NEEDS,
     Analysis,
     has_partition,
+    list_panels,
     name_rois,
     read_analyses,
     read_rdms,
@@ -169,14 +170,11 @@ def _name_row(row: object) -> str:
 def caption_shares(source: pd.DataFrame) -> str:
     """Say what shares are, what they are of, and what the ceiling is."""
     first = source.iloc[0]
-    rois = "; ".join(
-        f"({row.panel}) {row.roi}" + (f", {row.analysis}" if row.analysis else "")
-        for row in source.drop_duplicates("panel").itertuples()
-    )
     text = (
         f"Shares of the variance of brain RDMs that models explain (commonality analysis, "
-        f"{str(first['comparison']).replace('_', ' ')}): {rois}; {int(first['n_subjects'])} subjects, "
-        f"{int(first['n_stimuli'])} stimuli. Circles: what one model alone explains; squares: what exactly "
+        f"{str(first['comparison']).replace('_', ' ')}): {list_panels(source)}; "
+        f"{int(first['n_subjects'])} subjects, {int(first['n_stimuli'])} stimuli. "
+        f"Circles: what one model alone explains; squares: what exactly "
         f"the named models share, negative where one suppresses another; diamonds: all models together, the "
         f"sum of all shares. Shares are means over subjects, less "
         f"the bias of fitting noise; lines: {first['interval']}. "
