@@ -34,12 +34,6 @@ MODELS, BRAIN, STIMULI = "models.npz", "brain.npz", "stimuli.csv"
 _CEILINGS = "ceilings.csv"
 #: Variance is measured in the space of a cosine; for ranks that allow for ties, in that of Spearman's ranks.
 _PARTITION_SPACES = {"rho_a": "spearman", "kendall_tau_a": "spearman"}
-#: What a reader must know of scores in folds that keep blocks together.
-_FOLDS_OF_BLOCKS = (
-    "with stimuli in blocks, folds have relatively more pairs inside a block than the data: scores in folds "
-    "(nested_score of peaks.csv, fitted models and their ceilings) compare with one another, not with "
-    "estimates."
-)
 
 
 @dataclass(frozen=True)
@@ -205,8 +199,6 @@ def run_rsa(
         **(notes or {}),
     }
     settings["notes"] = list(result.settings.get("notes", []))
-    if blocks is not None and len(np.unique(blocks)) < len(blocks):
-        settings["notes"].append(_FOLDS_OF_BLOCKS)
     more: dict[str, pd.DataFrame] = {}
     layers = select_layers(models)
     if layers is not None:

@@ -136,7 +136,7 @@ def compare_samples(
         How often each subject counts, in several draws for each sample of stimuli.
     comparison : str
     blocks : ndarray of int of shape (n_stimuli,), optional
-        Codes from 0, of stimuli drawn together: see ``_weighted.weigh``. None for the data themselves.
+        Codes from 0, of stimuli drawn together: see ``_weighted.level_blocks``.
     n_jobs : int, default=1
         Threads.
 

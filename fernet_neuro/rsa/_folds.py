@@ -16,6 +16,7 @@ from fernet_neuro.rsa._weighted import (
     compare_ranks,
     compute_grams,
     divide,
+    level_blocks,
     rank_weighted,
     settle_ties,
     weigh,
@@ -24,6 +25,8 @@ from fernet_neuro.rsa.models import MODEL_KINDS
 
 #: A test fold needs as many stimuli, so that there are three pairs to compare.
 FEWEST_STIMULI = 3
+#: And as many blocks, so that not all of them are pairs inside a block.
+_FEWEST_BLOCKS = 2
 #: Share of the units that a bootstrap sample holds at least once, on average: 1 - 1 / e.
 _SHARE_DRAWN = 0.632
 #: A prediction of which no more than this share of its square is left is constant but for round-off.
@@ -45,8 +48,7 @@ class Splits:
     n_subject_folds, n_stimulus_folds : int
         With one subject fold, subjects are not cross-validated.
     blocks : ndarray of int of shape (n_stimuli,), optional
-        Codes from 0, of stimuli drawn together in bootstrap samples: see ``_weighted.weigh``. None for the
-        data themselves.
+        Codes from 0, of stimuli that are never parted: see ``_weighted.level_blocks``.
     """
 
     subjects: np.ndarray
@@ -176,9 +178,9 @@ def choose_n_stimulus_folds(blocks: np.ndarray) -> int:
 
 
 def count_blocks_needed(blocks: np.ndarray, n_folds: int) -> int:
-    """Return how many different blocks a sample must have for three stimuli in each of the folds."""
+    """Return how many different blocks a sample must have for two blocks and three stimuli in each fold."""
     smallest = int(np.bincount(blocks).min())
-    return n_folds * -(-FEWEST_STIMULI // smallest)
+    return n_folds * max(_FEWEST_BLOCKS, -(-FEWEST_STIMULI // smallest))
 
 
 def draw_folds(counts: np.ndarray, blocks: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
@@ -316,8 +318,6 @@ def _score_ranks(
     ranks = rank_weighted(data, pair_counts[:, :, None])
     lower = splits.count_training_subjects()[:, None] @ ranks
     upper = splits.subjects[:, None, None, :] @ ranks
-    if splits.blocks is not None:  # weights, and so ranks, are no whole numbers
-        lower, upper = settle_ties(lower), settle_ties(upper)
     rows = np.concatenate([*predicted, lower, upper], axis=2)
     found = compare_ranks(
         rows.reshape(-1, rows.shape[2], n_pairs),
@@ -349,4 +349,5 @@ def _gather_pairs(
     if blocks is None:
         return pairs, first * second * present[pairs]
     is_within = blocks[members[..., rows]] == blocks[members[..., columns]]
-    return pairs, weigh(first, second, is_within, int(blocks.max()) + 1) * present[pairs]
+    levels = level_blocks(counts, blocks)[..., None]
+    return pairs, weigh(first, second, is_within, levels) * present[pairs]

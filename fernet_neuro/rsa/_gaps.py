@@ -13,6 +13,7 @@ from fernet_neuro.rsa._weighted import (
     RANK_COMPARISONS,
     compare_ranks,
     divide,
+    level_blocks,
     rank_weighted,
     settle_ties,
     split_blocks,
@@ -82,6 +83,7 @@ class _Sample:
         self.counts = counts.astype(float)
         self.comparison = comparison
         self.blocks = blocks
+        self.level = 1.0 if blocks is None else level_blocks(counts, blocks)
         self.values = subjects[:, self.active]
         self.has = ~np.isnan(self.values)
         self.weights = weights[self.active] * self.has
@@ -128,6 +130,7 @@ class _Sample:
         full[:, 2, self.active] = weights > 0
         squares = vectors_to_squares(full.reshape(3 * n_rows, -1), n_stimuli)
         squares, inside = split_blocks(squares.reshape(n_rows, 3, n_stimuli, n_stimuli), self.blocks)
+        inside = self.level * inside
         sums = squares @ self.counts + inside.sum(axis=-1)
         system = squares[:, 2] * self.counts + inside[:, 2]
         system[:, range(n_stimuli), range(n_stimuli)] = 2 + sums[:, 2]

@@ -13,15 +13,15 @@ _BUCKETS = 1 << 11
 
 
 @njit(nogil=True, cache=True)
-def _weigh(multiplicities, left, right, is_within, unit, weights, active):  # type: ignore[no-untyped-def]
+def _weigh(multiplicities, left, right, is_within, level, unit, weights, active):  # type: ignore[no-untyped-def]
     """Fill the weights of pairs and their places among those that count; return their number and sum.
 
-    The weights are those of ``_weighted.weigh``, times `unit`.
+    The weights are those of ``_weighted.weigh``, times `unit`, and so is `level`.
     """
     n_active, total = 0, 0
     for pair in range(left.size):
         if is_within[pair]:
-            weight = multiplicities[left[pair]] * (unit - 1)
+            weight = multiplicities[left[pair]] * level
         else:
             weight = multiplicities[left[pair]] * multiplicities[right[pair]] * unit
         weights[pair] = weight
@@ -276,6 +276,7 @@ def run_samples(  # type: ignore[no-untyped-def]
     left,
     right,
     is_within,
+    levels,
     unit,
     orders,
     steps,
@@ -290,7 +291,9 @@ def run_samples(  # type: ignore[no-untyped-def]
     active = np.empty(n_pairs, np.int64)
     n_groups = np.empty(n_rdms, np.int64)
     for sample in range(multiplicities.shape[0]):
-        n_active, total = _weigh(multiplicities[sample], left, right, is_within, unit, weights, active)
+        n_active, total = _weigh(
+            multiplicities[sample], left, right, is_within, levels[sample], unit, weights, active
+        )
         ranks = np.empty((n_rdms, n_active), np.int64)
         groups = np.empty((n_rdms, n_active), np.int64)
         walks = np.empty((n_rdms, n_active), np.int64)

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from fernet_neuro.rsa._rank_kernels import run_permuted, run_samples
+from fernet_neuro.rsa._weighted import PARTS, level_blocks
 
 #: Comparisons of ranks and what the kernels call them.
 KINDS = {"spearman": 0, "rho_a": 1, "kendall_tau_a": 2}
@@ -38,7 +39,7 @@ def compare_ranked(
     comparison : str
         One of `KINDS`.
     blocks : ndarray of int of shape (n_stimuli,), optional
-        See ``_weighted.weigh``.
+        See ``_weighted.level_blocks``.
     n_jobs : int, default=1
         Threads.
 
@@ -57,7 +58,9 @@ def compare_ranked(
     steps = np.ones(ordered.shape, dtype=bool)
     steps[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     is_within = np.zeros(len(left), dtype=bool) if blocks is None else blocks[left] == blocks[right]
-    unit = 1 if blocks is None else int(blocks.max()) + 1
+    unit = 1 if blocks is None else PARTS
+    levels = np.zeros(len(multiplicities)) if blocks is None else level_blocks(multiplicities, blocks)
+    times = np.rint(PARTS * levels).astype(np.int64)
     scores = np.empty((len(multiplicities), len(subjects), len(models)))
     lower, upper = np.full(copies.shape, np.nan), np.full(copies.shape, np.nan)
     counts = multiplicities.astype(np.int64)
@@ -70,6 +73,7 @@ def compare_ranked(
             left,
             right,
             is_within,
+            times[part],
             unit,
             orders,
             steps,

@@ -23,7 +23,7 @@ class Resamples:
     subjects : ndarray of int of shape (n_bootstraps, n_subjects)
         Rows add up to the number of subjects.
     stimuli : ndarray of int of shape (n_bootstraps, n_stimuli)
-        Stimuli of one block have equal numbers. How often a pair counts says ``_weighted.weigh``.
+        Stimuli of one block have equal numbers. How often a pair counts says ``_weighted.level_blocks``.
     n_units : int
         Independent stimuli: as many as there are blocks.
     blocks : ndarray of int of shape (n_stimuli,), optional

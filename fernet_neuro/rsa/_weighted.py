@@ -1,8 +1,8 @@
 """Comparisons of RDMs whose stimuli count several times or not at all: bootstrap samples, folds, and both.
 
 What belongs here: inner products and ranks under multiplicities, for many samples at once. A pair of stimuli
-counts the product of their multiplicities, and a pair inside a block that is drawn as one about as often as
-the block; the pairs of a stimulus with its own copies are no pairs.
+counts the product of their multiplicities, and a pair inside a block that is drawn as one in proportion to
+how often the block is; the pairs of a stimulus with its own copies are no pairs.
 """
 
 import numpy as np
@@ -16,19 +16,48 @@ RANK_COMPARISONS = ("spearman", "rho_a", "kendall_tau_a")
 _CONSTANT = 1e-12
 #: Values closer than this share of the largest are ties that a weighted sum has broken.
 _TIE_DIGITS = 12
+#: Parts of a pair that weights are whole numbers of: ranks of such weights are exact, and ties stay ties.
+PARTS = 1024
 #: Numbers that one step holds in memory.
 _AT_ONCE = 2**23
 
 
-def weigh(first: np.ndarray, second: np.ndarray, is_within: np.ndarray | bool, n_blocks: int) -> np.ndarray:
+def level_blocks(multiplicities: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Return how often a pair inside a block counts for each time that the block is in a sample or fold.
+
+    A block that is drawn m times is m independent ones: m pairs for each pair inside it, since pairs between
+    its copies are no data, and m m' for each pair with a stimulus of another. In a sample of n draws there
+    are n of the former and, over all other blocks, n^2 - (sum of m^2) of the latter; in the data, of B blocks
+    drawn once, B and B (B - 1). So that both kinds make up as much of a sample as of the data, the former
+    count (n^2 - sum of m^2) / (n (B - 1)): 1 for the data, (B - 1) / B on average over bootstrap samples,
+    (k - 1) / (B - 1) for k different blocks, as in folds. This is exact for blocks of one size.
+
+    Parameters
+    ----------
+    multiplicities : ndarray of shape (..., n_stimuli)
+        Equal within a block.
+    blocks : ndarray of int of shape (n_stimuli,)
+        Codes from 0.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        Rounded to whole `PARTS`; 0 where nothing is drawn.
+    """
+    counts = multiplicities[..., np.unique(blocks, return_index=True)[1]].astype(float)
+    n_drawn = counts.sum(axis=-1)
+    between = n_drawn**2 - (counts**2).sum(axis=-1)
+    return np.rint(PARTS * divide(between, n_drawn * (counts.shape[-1] - 1))) / PARTS
+
+
+def weigh(
+    first: np.ndarray, second: np.ndarray, is_within: np.ndarray, levels: np.ndarray | float
+) -> np.ndarray:
     """Return how often pairs count whose stimuli are `first` and `second` times in a sample of blocks.
 
-    A block drawn m times is m independent ones: m pairs for each pair inside it, since pairs between its
-    copies are no data, and m m' for each pair with a stimulus of another. In B draws m is 1 on average and
-    m m' is (B - 1) / B. So that both kinds of pairs make up as much of a sample as of the data, the former
-    count (B - 1) / B. The arguments broadcast.
+    `levels` are those of `level_blocks`. The arguments broadcast.
     """
-    return np.where(is_within, first * ((n_blocks - 1) / n_blocks), first * second)
+    return np.where(is_within, first * levels, first * second)
 
 
 def weigh_pairs(
@@ -41,10 +70,11 @@ def weigh_pairs(
     multiplicities : ndarray of shape (n_samples, n_stimuli)
     present : ndarray of bool of shape (n_pairs,)
     blocks : ndarray of int of shape (n_stimuli,), optional
-        Codes from 0, of stimuli drawn together; None where each stands for itself, and for the data.
+        Codes from 0, of stimuli drawn together; None where each stands for itself.
     """
     rows, columns = (index[present] for index in np.triu_indices(multiplicities.shape[1], 1))
-    return _weigh_places(multiplicities, rows, columns, blocks)
+    levels = None if blocks is None else level_blocks(multiplicities, blocks)
+    return _weigh_places(multiplicities, rows, columns, blocks, levels)
 
 
 def compute_grams(
@@ -176,12 +206,16 @@ def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _weigh_places(
-    counts: np.ndarray, rows: np.ndarray, columns: np.ndarray, blocks: np.ndarray | None
+    counts: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    blocks: np.ndarray | None,
+    levels: np.ndarray | None,
 ) -> np.ndarray:
-    if blocks is None:
+    if blocks is None or levels is None:
         return counts[:, rows] * counts[:, columns]
     is_within = blocks[rows] == blocks[columns]
-    return weigh(counts[:, rows], counts[:, columns], is_within, int(blocks.max()) + 1)
+    return weigh(counts[:, rows], counts[:, columns], is_within, levels[:, None])
 
 
 def _multiply(
@@ -194,11 +228,12 @@ def _multiply(
     counts = multiplicities.astype(float)
     rows, columns = (index[present] for index in np.triu_indices(counts.shape[1], 1))
     kept = ready[:, present]
+    levels = None if blocks is None else level_blocks(counts, blocks)
     step = max(1, _AT_ONCE // (n_samples + len(left)))
     for start in range(0, len(rows), step):
         pairs = slice(start, start + step)
         part = kept[:, pairs]
-        weights = _weigh_places(counts, rows[pairs], columns[pairs], blocks)
+        weights = _weigh_places(counts, rows[pairs], columns[pairs], blocks, levels)
         flat += weights @ (part[left] * part[right]).T
     grams = np.empty((n_samples, n_rdms, n_rdms))
     grams[:, left, right] = flat
@@ -217,13 +252,16 @@ def _whiten(
     """
     n_stimuli = multiplicities.shape[1]
     squares, inside = split_blocks(vectors_to_squares(ready, n_stimuli), blocks)
+    levels = np.ones(len(multiplicities)) if blocks is None else level_blocks(multiplicities, blocks)
     whitened = np.empty_like(plain)
     step = max(1, _AT_ONCE // (n_stimuli * (n_stimuli + len(ready))))
     for start in range(0, len(multiplicities), step):
         counts = multiplicities[start : start + step]
+        level = levels[start : start + step, None, None]
         sums = np.tensordot(counts, squares, axes=(1, 2))  # (n_samples, n_rdms, n_stimuli)
-        sums += inside.sum(axis=-1)
-        system = squares[-1] * counts[:, None, :] + inside[-1]  # 1 where a pair is present, times its weight
+        sums += level * inside.sum(axis=-1)
+        # 1 where a pair is present, times its weight
+        system = squares[-1] * counts[:, None, :] + level * inside[-1]
         system[:, range(n_stimuli), range(n_stimuli)] = 2 + sums[:, -1]
         solved = np.linalg.solve(system, sums.transpose(0, 2, 1))
         taken = (sums * counts[:, None, :]) @ solved
@@ -232,15 +270,11 @@ def _whiten(
 
 
 def split_blocks(squares: np.ndarray, blocks: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return entries (..., n_stimuli, n_stimuli) between blocks, and those inside, times their weight.
-
-    The weight is that of one draw of the block. Entries of the other kind are 0.
-    """
+    """Return entries (..., n_stimuli, n_stimuli) between blocks, and those inside; 0 for the other kind."""
     if blocks is None:
         return squares, np.zeros_like(squares)
     is_within = blocks[:, None] == blocks
-    once = weigh(np.ones(1), np.ones(1), True, int(blocks.max()) + 1)
-    return np.where(is_within, 0.0, squares), np.where(is_within, once * squares, 0.0)
+    return np.where(is_within, 0.0, squares), np.where(is_within, squares, 0.0)
 
 
 def _centre(grams: np.ndarray, plain: np.ndarray) -> np.ndarray:

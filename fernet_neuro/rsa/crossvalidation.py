@@ -78,9 +78,7 @@ class _Folds:
     n_subject_folds: int
     n_stimulus_folds: int
 
-    def draw(
-        self, subjects: np.ndarray, stimuli: np.ndarray, rng: np.random.Generator, *, is_sample: bool = True
-    ) -> Splits:
+    def draw(self, subjects: np.ndarray, stimuli: np.ndarray, rng: np.random.Generator) -> Splits:
         alone = np.arange(self.n_subjects)
         return Splits(
             subjects,
@@ -89,13 +87,12 @@ class _Folds:
             draw_folds(stimuli, self.blocks, self.n_stimulus_folds, rng),
             self.n_subject_folds,
             self.n_stimulus_folds,
-            find_shared(self.blocks) if is_sample else None,
+            find_shared(self.blocks),
         )
 
     def draw_whole(self, n: int, rng: np.random.Generator) -> Splits:
         """Return n assignments of all subjects and stimuli."""
-        counts = np.ones((n, self.n_subjects)), np.ones((n, len(self.blocks)))
-        return self.draw(*counts, rng, is_sample=False)
+        return self.draw(np.ones((n, self.n_subjects)), np.ones((n, len(self.blocks))), rng)
 
 
 def infer_flexible(
@@ -258,7 +255,8 @@ def _cut(region: Region, blocks: np.ndarray, generalise_to: str | None) -> _Fold
     share = _SHARE_DRAWN if "stimuli" in factors else 1.0
     if share * n_blocks < needed:
         raise ValueError(
-            f"{len(blocks)} stimuli in {n_blocks} blocks are too few for two folds of three stimuli"
+            f"{len(blocks)} stimuli in {n_blocks} blocks are too few for two folds, each of two blocks "
+            f"and three stimuli"
             f"{' inside a bootstrap over them' if share < 1 else ''}: {int(np.ceil(needed / share))} blocks "
             f"are needed."
         )
@@ -328,9 +326,7 @@ def _bootstrap(
             drawn["stimuli"] if "stimuli" in chosen else stimuli,
         )
         halves = [
-            _average(
-                cross_validate(design, folds.draw(*counts, rng, is_sample="stimuli" in chosen)), counts[0]
-            )
+            _average(cross_validate(design, folds.draw(*counts, rng)), counts[0])
             for _ in range(_N_PER_SAMPLE)
         ]
         one, other = (half - half.mean(axis=0) for half in halves)

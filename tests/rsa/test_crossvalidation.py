@@ -21,7 +21,7 @@ from fernet_neuro.rsa._folds import (
 from fernet_neuro.rsa._regions import draw_counts, split_regions
 from fernet_neuro.rsa._rsatoolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
-from fernet_neuro.rsa.crossvalidation import infer_flexible
+from fernet_neuro.rsa.crossvalidation import infer_flexible, score_once
 from fernet_neuro.rsa.inference import infer_rsa
 from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel, fit_model
 from fernet_neuro.rsa.rdms import RDMSet
@@ -173,6 +173,27 @@ def test_fixed_models_in_folds_of_blocks_weigh_pairs_as_samples_of_blocks_do(des
     assert np.abs(found - once).max() > 0.01
 
 
+@pytest.mark.parametrize("comparison", ["pearson", "whitened_pearson", "cosine", "rho_a"])
+def test_a_model_of_the_blocks_scores_in_folds_what_it_scores_in_all_the_data(comparison):
+    """Folds of whole people have more pairs of one person, on which such a model would do too well."""
+    people = np.repeat(np.arange(7), 4)
+    left, right = np.triu_indices(28, 1)
+    identity = (people[left] != people[right]).astype(float)
+    ids = np.array([f"photo{row:02d}" for row in range(28)])
+    model = FlexibleModel(RDMSet(identity[None], ids))
+    plain, nested = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        table = pd.DataFrame({"subject": list("abcdef")})
+        brain = RDMSet(identity + 0.8 * rng.normal(size=(6, len(left))), ids, table)
+        found = infer_rsa(model.rdms, brain, comparison=comparison, n_bootstraps=10, n_permutations=0)
+        scores = score_once([model], split_regions(brain)[0], comparison, people, 10, rng)
+        plain.append([found.estimates["estimate"][0], found.ceilings["upper"][0]])
+        nested.append([scores.values.mean(), scores.upper.mean()])
+    difference = np.mean(nested, axis=0) - np.mean(plain, axis=0)
+    assert np.abs(difference).max() < 0.02, (np.mean(plain, axis=0), np.mean(nested, axis=0))
+
+
 def test_cosines_of_positive_distances_carry_the_note_that_fixed_models_carry():
     models, brain = _simulate(1, 1.0, n_stimuli=20, n_subjects=5)
     options = {"comparison": "cosine", "n_bootstraps": 10, "n_permutations": 0}
@@ -258,11 +279,13 @@ def test_folds_are_even_random_and_keep_blocks_together(rng):
 def test_numbers_of_folds_leave_three_stimuli_in_each():
     assert [choose_n_subject_folds(n) for n in (4, 9, 10, 19, 32)] == [2, 2, 3, 4, 5]
     assert [choose_n_stimulus_folds(np.arange(n)) for n in (10, 18, 19, 38, 70)] == [2, 2, 3, 4, 5]
-    # Seven identities with four photographs each: one identity has stimuli enough for a fold.
+    # Four photographs of one identity would be stimuli enough for a fold, but only one kind of pair.
     blocks = np.repeat(np.arange(7), 4)
-    assert choose_n_stimulus_folds(blocks) == 3
-    assert count_blocks_needed(blocks, 3) == 3
+    assert choose_n_stimulus_folds(blocks) == 2
+    assert choose_n_stimulus_folds(np.repeat(np.arange(10), 4)) == 3
+    assert count_blocks_needed(blocks, 3) == 6
     assert count_blocks_needed(np.repeat(np.arange(7), 2), 3) == 6
+    assert count_blocks_needed(np.arange(28), 3) == 9
 
 
 def test_components_that_vary_with_several_factors_count_once():
@@ -448,7 +471,7 @@ def test_what_cannot_be_inferred_is_refused():
         infer_flexible(models, brain.align_to(brain.stimulus_ids[::-1]))
     with pytest.raises(ValueError, match="need a column 'subject'; they have: none"):
         infer_flexible(models, RDMSet(brain.dissimilarities, brain.stimulus_ids))
-    with pytest.raises(ValueError, match=r"14 stimuli in 3 blocks are too few .* 4 blocks are needed"):
+    with pytest.raises(ValueError, match=r"14 stimuli in 3 blocks are too few .* 7 blocks are needed"):
         infer_flexible(models, brain, blocks=np.repeat(["a", "b", "c"], [5, 5, 4]))
     with pytest.raises(ValueError, match="blocks must hold one label per stimulus, 14; got 3"):
         infer_flexible(models, brain, blocks=np.arange(3))

@@ -120,6 +120,9 @@ BLOCKS = np.array([0, 1, 2, 0, 1, 2, 3, 3, 4])
 def _write_out_blocks(counts):
     """Pairs of a sample of blocks, each copy of a block a block of its own: numbers, ends and weights."""
     copies = [(stimulus, draw) for stimulus in range(9) for draw in range(counts[stimulus])]
+    drawn = [block for block in range(5) for _ in range(counts[BLOCKS == block][0])]
+    others = sum(one != other for one, other in itertools.permutations(drawn, 2))
+    level = round(1024 * others / (len(drawn) * 4)) / 1024  # in the data each of five blocks has four others
     numbers, ends, weights = [], [], []
     square = np.zeros((9, 9), dtype=int)
     square[np.triu_indices(9, 1)] = np.arange(36)
@@ -131,7 +134,7 @@ def _write_out_blocks(counts):
             continue
         numbers.append(square[one, other])
         ends.append((a, b))
-        weights.append(0.8 if is_within else 1.0)  # five blocks
+        weights.append(level if is_within else 1.0)
     return np.array(numbers), np.array(ends), np.array(weights)
 
 
@@ -143,8 +146,8 @@ def _compare_blocks_slowly(first, second, counts, comparison):
         signs = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)
         return weights @ signs @ weights / (n * (n - 1))
     if comparison in RANKS:
-        times = np.rint(5 * weights).astype(int)
-        x, y = (stats.rankdata(np.repeat(side, times))[np.cumsum(times) - 1] / 5 for side in (x, y))
+        times = np.rint(1024 * weights).astype(int)
+        x, y = (stats.rankdata(np.repeat(side, times))[np.cumsum(times) - 1] / 1024 for side in (x, y))
         x, y = x - weights @ x / n, y - weights @ y / n
         if comparison == "rho_a":
             return 12 * (weights * x) @ y / (n**3 - n)
@@ -199,6 +202,20 @@ def test_both_kinds_of_pairs_make_up_as_much_of_samples_as_of_the_data():
     # Every pair 4 / 5 times; samples of one or two stimuli are drawn again, which hardly shows.
     np.testing.assert_allclose(weights, 0.8, atol=0.03)
     assert weights[within].mean() == pytest.approx(weights[~within].mean(), abs=0.01)
+
+
+def test_blocks_of_one_size_make_up_as_much_of_each_sample_and_fold_as_of_the_data():
+    people = np.repeat(np.arange(7), 4)
+    left, right = np.triu_indices(28, 1)
+    within = people[left] == people[right]
+    samples = draw_resamples(50, 4, 28, blocks=people, seed=1).stimuli
+    folds = samples * np.isin(people, [1, 2, 5])
+    folds = folds[(folds[:, ::4] > 0).sum(axis=1) > 1]
+    for counts in (samples, folds, np.ones((1, 28), dtype=int)):
+        weights = weigh_pairs(counts, np.ones(len(left), dtype=bool), people)
+        shares = weights[:, within].sum(axis=1) / weights.sum(axis=1)
+        np.testing.assert_allclose(shares, within.mean(), rtol=2e-3)  # of rounded weights
+    np.testing.assert_array_equal(weights, 1.0)  # the data themselves
 
 
 def test_rsatoolbox_refuses_blocks_of_several_stimuli(subjects, guesses):
