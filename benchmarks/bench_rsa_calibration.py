@@ -4,8 +4,8 @@ Each data set is new: random patterns of 10 subjects and 28 stimuli, new subject
 correlation distances (crossnobis where cosines need a true zero). A rate is the share of p values at or below
 .05; those that correct for several models count a data set once, if any of them is. Passes where no rate is
 above the upper end of the central binomial 99 % interval at .05, nor that of any single model or pair above
-the end of the interval for as many tests (Bonferroni), and planted effects are found. Fitted models and means
-over training seeds are not in it. Prints a table, and one JSON object on the last line.
+the end of the interval for as many tests (Bonferroni), and planted effects are found. Prints a table, and one
+JSON object on the last line.
 
     python benchmarks/bench_rsa_calibration.py            # --quick for few data sets
 """
@@ -18,20 +18,27 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
 
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.experiments.calibration_data import level_means, list_pair_kinds
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
+from fernet_neuro.rsa.crossvalidation import infer_flexible
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.models import FlexibleModel
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
+from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.rsa.seeds import infer_seeds
 from fernet_neuro.stats.calibration import false_positive_rate
 
 N_SUBJECTS, N_STIMULI, N_VOXELS, N_RUNS = 10, 28, 60, 4
 IDS = np.array([f"face{number:02d}" for number in range(N_STIMULI)])
 #: Four photographs of each person.
 PEOPLE = np.repeat(np.arange(N_STIMULI // 4), 4)
+#: Two networks, each trained four times.
+SEEDS = pd.DataFrame({"model": np.repeat(["one", "other"], 4), "seed": np.tile(list("0123"), 2)})
 LEVEL = 0.05
 #: A planted effect must be found at least so often.
 LEAST_POWER = 0.8
@@ -138,6 +145,19 @@ def make_silent(rng: np.random.Generator) -> Made:
     return make_set([draw(rng) for _ in range(4)], "model"), compute_brain_rdms(brains)
 
 
+def make_unrelated_seeds(rng: np.random.Generator) -> Made:
+    """Brains with a common geometry, and two networks of four seeds each that have no part in it."""
+    models = make_set([draw(rng) for _ in range(8)], "model")
+    return replace(models, table=SEEDS), scan(2 * draw(rng), rng)
+
+
+def make_equal_seeds(rng: np.random.Generator) -> Made:
+    """Two networks of four seeds; both are as far from the common geometry, each seed in its own direction."""
+    shared = 2 * draw(rng)
+    models = make_set([shared + 2 * draw(rng) for _ in range(8)], "model")
+    return replace(models, table=SEEDS), scan(shared, rng)
+
+
 def make_planted(rng: np.random.Generator) -> Made:
     """A model close to the common geometry, a model farther from it, and one without any part in it."""
     shared = draw(rng)
@@ -152,6 +172,13 @@ class Design:
     make: Callable[[np.random.Generator], Made]
     claims: tuple[tuple[str, str, bool], ...]
     options: dict[str, Any] = field(default_factory=dict)
+    infer: Callable[..., RSAResult] = infer_rsa
+
+
+def infer_fitted(models: RDMSet, brain: RDMSet, **options: Any) -> RSAResult:
+    """Return inference on the first model as it is, and on all of them selected from, summed and mixed."""
+    fitted = {kind: FlexibleModel(models, kind) for kind in ("selected", "weighted", "interpolated")}
+    return infer_flexible({"fixed": FlexibleModel(models.take([0])), **fitted}, brain, **options)
 
 
 DESIGNS = {
@@ -177,6 +204,20 @@ DESIGNS = {
     "no shared geometry, in blocks": Design(
         make_unshared_people, CEILING, {"blocks": PEOPLE, "comparison": "pearson"}
     ),
+    "fitted to unrelated models": Design(
+        make_unrelated, MODELS + PAIRS, {"comparison": "pearson"}, infer_fitted
+    ),
+    "fitted to unrelated models, in blocks": Design(
+        make_unrelated_people, MODELS + PAIRS, {"blocks": PEOPLE, "comparison": "pearson"}, infer_fitted
+    ),
+    "fitted to unrelated models, to new subjects": Design(
+        make_unshared, MODELS + PAIRS, {"generalise_to": "subjects", "comparison": "pearson"}, infer_fitted
+    ),
+    "fitted, no shared geometry, in blocks": Design(
+        make_unshared_people, CEILING, {"blocks": PEOPLE, "comparison": "pearson"}, infer_fitted
+    ),
+    "seeds of unrelated networks": Design(make_unrelated_seeds, MODELS + PAIRS, infer=infer_seeds),
+    "seeds of equally good networks": Design(make_equal_seeds, PAIRS, infer=infer_seeds),
 }
 #: What blocks are for: the same data, single photographs drawn.
 NAIVE = {
@@ -191,7 +232,7 @@ def analyse(design: Design, name: str, dataset: int) -> dict[str, list[float]]:
     models, brain = design.make(rng)
     columns = [column for _, column, _ in design.claims]
     options = {"n_permutations": 1000 if "p_permutation" in columns else 0}
-    result = infer_rsa(models, brain, seed=dataset, **{**options, **design.options})
+    result = design.infer(models, brain, seed=dataset, **{**options, **design.options})
     tables = {"estimates": result.estimates, "pairwise": result.pairwise, "ceilings": result.ceilings}
     return {
         f"{table} {column}": tables[table][column].tolist()
@@ -256,10 +297,10 @@ def measure_power(n_datasets: int, n_jobs: int) -> dict[str, float]:
 
 def print_table(rows: list[dict[str, Any]], power: dict[str, float]) -> None:
     """Print rates as a table."""
-    print(f"{'design':<42}{'p value':<26}{'counts':<8}{'rate %':>7}{'worst %':>9}{'limit %':>9}")
+    print(f"{'design':<46}{'p value':<26}{'counts':<8}{'rate %':>7}{'worst %':>9}{'limit %':>9}")
     for row in rows:
         print(
-            f"{row['design']:<42}{row['p']:<26}{row['counts']:<8}{100 * row['rate']:>7.1f}"
+            f"{row['design']:<46}{row['p']:<26}{row['counts']:<8}{100 * row['rate']:>7.1f}"
             f"{100 * row['worst']:>9.1f}{100 * row['limit']:>9.1f}{'' if row['is_calibrated'] else '  ABOVE'}"
         )
     for name, share in power.items():
