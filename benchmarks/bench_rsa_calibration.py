@@ -152,7 +152,7 @@ def make_unrelated_seeds(rng: np.random.Generator) -> Made:
 
 
 def make_equal_seeds(rng: np.random.Generator) -> Made:
-    """Two networks of four seeds; both are as far from the common geometry, each seed in its own direction."""
+    """Two networks of four seeds, all as far from the common geometry, each seed in its own direction."""
     shared = 2 * draw(rng)
     models = make_set([shared + 2 * draw(rng) for _ in range(8)], "model")
     return replace(models, table=SEEDS), scan(shared, rng)

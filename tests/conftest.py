@@ -1,6 +1,8 @@
 """Fixtures that every test may use; shapes never repeat a number, so that a swapped axis fails."""
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,32 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fernet_neuro.cli.app import main
 from fernet_neuro.stimuli.table import StimulusTable
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20200501)
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that calls ``fernet-neuro`` and gives exit code, output and errors.
+
+    Tests of one command override it with ``partial(run, "rsa")``.
+    """
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fernet-neuro", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

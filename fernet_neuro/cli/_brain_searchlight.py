@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fernet_neuro.cli._outputs import check_out_folder
+from fernet_neuro.cli._outputs import check_own_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,10 +90,10 @@ def searchlight(
     from fernet_neuro._utils.validation import check_jobs
     from fernet_neuro.brain.volumes import find_sources
     from fernet_neuro.figures.registry import build_figure
-    from fernet_neuro.rsa.searchlight_folder import read_settings, write_description
+    from fernet_neuro.rsa.searchlight_folder import is_searchlight, read_settings, write_description
 
     check_jobs("--jobs", jobs)
-    _check_out(out, overwrite)
+    check_own_folder(out, "searchlight maps", is_searchlight, overwrite=overwrite)
     settings = _make_settings(radius, nearest, fewest, distance, comparison, noise)
     group_options = {
         "correction": correction, "cluster_p": cluster_p, "n_permutations": permutations, "seed": seed,
@@ -254,19 +254,6 @@ def _describe_run(
         "group": group,
         **describe_surroundings(),
     }
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    from fernet_neuro.exceptions import StoreError
-    from fernet_neuro.rsa.searchlight_folder import read_settings
-
-    check_out_folder(out, [], overwrite=overwrite)
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / "settings.json").is_file():
-            raise StoreError(f"--out {out} holds other files; name a new folder.")
-        read_settings(out)
-        if not overwrite:
-            raise StoreError(f"--out {out} already holds searchlight maps; add --overwrite, or name another.")
 
 
 def _describe(report: dict[str, Any], peaks: "pd.DataFrame | None") -> list[str]:

@@ -3,7 +3,7 @@
 What belongs here: the check of ``--out`` before anything is computed; files are written by the packages.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 
@@ -22,6 +22,34 @@ def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) ->
     found = [name for name in reports if (out / name).exists()]
     if found and not overwrite:
         raise StoreError(f"--out {out} already holds {found[0]}; add --overwrite, or name another folder.")
+
+
+def check_own_folder(out: Path, kind: str, is_own: Callable[[Path], bool], *, overwrite: bool) -> None:
+    """Raise if the folder `out`, which is replaced as a whole, is a file or holds what must be kept.
+
+    Parameters
+    ----------
+    out : Path
+    kind : str
+        What the command writes, in words.
+    is_own : callable
+        Whether a folder holds that.
+    overwrite : bool
+
+    Raises
+    ------
+    StoreError
+        If it is a file; holds anything and `overwrite` is off; or holds something else.
+    """
+    from fernet_neuro.exceptions import StoreError
+
+    check_out_folder(out, [], overwrite=overwrite)
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not is_own(out):
+        raise StoreError(f"--out {out} holds something else than {kind}; name another folder.")
+    if not overwrite:
+        raise StoreError(f"--out {out} already holds {kind}; add --overwrite, or name another folder.")
 
 
 def check_out_file(out: Path, suffixes: Collection[str], *, overwrite: bool) -> None:

@@ -103,7 +103,7 @@ def main() -> None:
     for or found (one line on standard error), 130 interrupted.
     """
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="fernet-neuro", standalone_mode=False)
     except _USAGE_ERROR as error:
         _fail(_explain_usage(error))
     except (FernetError, ValueError, OSError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fernet_neuro.cli._options import check_jobs, parse_weights, read_landmark_table
+from fernet_neuro.cli._outputs import check_own_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,13 +111,13 @@ def rsa(
 
     from joblib import effective_n_jobs
 
-    from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, check_folder, run_rsa
+    from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, is_rsa, run_rsa
     from fernet_neuro.experiments.rsa_inputs import align_models_and_brain, list_blocks, read_brain_for
     from fernet_neuro.experiments.rsa_models import ModelChoice, read_models
     from fernet_neuro.stimuli.table import StimulusTable
 
     n_jobs = effective_n_jobs(check_jobs(jobs))
-    check_folder(out, overwrite=overwrite)
+    check_own_folder(out, "an RSA", is_rsa, overwrite=overwrite)
     settings = RSASettings(
         comparison, generalise_to, fit, bootstrap, permutations, level, engine, seed, over_seeds
     )
@@ -174,11 +175,19 @@ def _describe(result: "RSAResult", out: Path) -> list[str]:
 def _list_notes(result: "RSAResult") -> list[str]:
     """Return what a reader must know of these inferences."""
     notes = list(result.settings.get("notes", []))
-    ends = [result.estimates[["low", "high"]], result.ceilings[["lower_low", "lower_high"]]]
+    estimates = result.estimates
+    if result.settings["n_permutations"] and estimates["p_permutation"].isna().any():
+        names = dict.fromkeys(estimates.loc[estimates["p_permutation"].isna(), "model"])
+        notes.append(
+            f"no p (labels) of {', '.join(names)}: to exchange whole blocks, and stimuli inside them, "
+            f"changes nothing in a model that only tells blocks apart."
+        )
+    ends = [table[["low", "high"]] for table in (estimates, result.partition)]
+    ends.append(result.ceilings[["lower_low", "lower_high"]])
     if any(bool((frame.abs() > 1).any(axis=None)) for frame in ends):
         notes.append(
-            "an interval that passes 1 or -1, where no comparison can lie, says that there are too few "
-            "subjects or stimuli to know much."
+            "an interval that passes 1 or -1, where no comparison or share can lie, says that there are too "
+            "few subjects or stimuli to know much."
         )
     return notes
 
@@ -186,10 +195,11 @@ def _list_notes(result: "RSAResult") -> list[str]:
 def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
     frame = result.select_roi(roi)
     first = frame.iloc[0]
+    n_subjects = int(first["n_subjects"])
     width = max(map(len, ["model", *frame["model"]])) + 2
     target = {"both": "new subjects and stimuli", "subjects": "new subjects", "stimuli": "new stimuli"}
     lines = [
-        f"{roi or 'brain'}: {first['n_subjects']} subjects, {first['n_stimuli']} stimuli; "
+        f"{roi or 'brain'}: {n_subjects} subject{'s' * (n_subjects > 1)}, {first['n_stimuli']} stimuli; "
         f"{first['comparison']}, to {target[result.settings['generalise_to']]}",
         _describe_ceiling(result, roi),
         f"{'model':<{width}}{'estimate':>9}  {_percent(result.settings['level']) + ' interval':<20}{'p':>8}"

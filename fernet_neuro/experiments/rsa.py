@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.rsa_inputs import check_comparable
 from fernet_neuro.rsa.crossvalidation import infer_flexible
 from fernet_neuro.rsa.inference import infer_rsa
@@ -284,26 +283,8 @@ def group_models(models: RDMSet, fit: str) -> dict[str, FlexibleModel]:
     return groups
 
 
-def check_folder(out: PathLike, *, overwrite: bool = False) -> None:
-    """Refuse a folder that holds something already.
-
-    Raises
-    ------
-    StoreError
-        If it is a file; holds anything and `overwrite` is off; or what it holds is no RSA.
-    """
-    folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"--out {folder} is a file; name a folder.")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    if not overwrite:
-        raise StoreError(f"--out {folder} is already there; add --overwrite, or name another folder.")
-    if not _is_rsa(folder):
-        raise StoreError(f"--out {folder} holds something else than an RSA; name another folder.")
-
-
-def _is_rsa(folder: Path) -> bool:
+def is_rsa(folder: Path) -> bool:
+    """Return whether a folder holds an RSA, whole or interrupted."""
     try:
         return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["kind"] == "rsa"
     except FileNotFoundError:

@@ -187,6 +187,7 @@ def list_notes(regions: Sequence[Region], comparison: str, factors: Sequence[str
         if "cosine" in comparison and region.rdms.distance not in SIGNED_DISTANCES:
             notes.append(
                 f"{name}: dissimilarities may all be positive, and so are their cosines with any model; "
-                f"p_value and the test of the ceiling then say little, p_permutation and pairs still do."
+                f"p (p_value) and the test of the ceiling then say little; p (labels) (p_permutation) and "
+                f"pairs still do."
             )
     return notes

@@ -154,6 +154,14 @@ def name_group_map(label: str, statistic: str) -> str:
     return f"group_stat-{statistic}_desc-{label}_statmap.nii.gz"
 
 
+def is_searchlight(folder: PathLike) -> bool:
+    """Return whether a folder holds searchlight maps."""
+    try:
+        return bool(read_settings(folder))
+    except StoreError:
+        return False
+
+
 def read_settings(folder: PathLike) -> dict[str, Any]:
     """Return what the maps of a folder are of.
 

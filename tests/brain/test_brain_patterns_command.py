@@ -1,5 +1,5 @@
 import json
-import sys
+from functools import partial
 
 import nibabel
 import numpy as np
@@ -8,7 +8,6 @@ import pytest
 
 from fernet_neuro.brain.derivatives import list_patterns, read_patterns
 from fernet_neuro.brain.patterns import BrainPatterns
-from fernet_neuro.cli.app import main
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.distances import compute_rdms
 
@@ -19,15 +18,8 @@ STIMULI = ["face2", "car", "face10"]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "brain", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        output = capsys.readouterr()
-        return exit_info.value.code or 0, output.out, output.err
-
-    return call
+def run(run):
+    return partial(run, "brain")
 
 
 def _save(values, path, affine=AFFINE, t_r=None):

@@ -1,10 +1,9 @@
 import json
-import sys
+from functools import partial
 
 import pytest
 
 from fernet_neuro.activations.store import write_store
-from fernet_neuro.cli.app import main
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
@@ -20,15 +19,8 @@ OPTIONS = ("--layer", "emotion", "--permutations", 19)
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "embed", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        output = capsys.readouterr()
-        return exit_info.value.code or 0, output.out, output.err
-
-    return call
+def run(run):
+    return partial(run, "embed")
 
 
 @pytest.fixture(scope="module")

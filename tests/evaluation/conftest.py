@@ -1,11 +1,7 @@
 """Made-up networks whose true scores are known."""
 
-import sys
-
 import numpy as np
 import pytest
-
-from fernet_neuro.cli.app import main
 
 CLASSES = ("anger", "fear", "happiness", "neutral", "surprise")
 #: How often each class occurs.
@@ -31,17 +27,3 @@ def answers(rng):
     """270 answers of one network: logits, labels, people."""
     logits, targets, people = draw_answers(rng, 30, 9, spread=0.5)
     return logits, np.array(CLASSES)[targets], np.array([f"p{person}" for person in people])
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call ``fernet-neuro`` with arguments and return exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
-
-    return call

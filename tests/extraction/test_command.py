@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from fernet_neuro.activations.store import ActivationStore
-from fernet_neuro.cli.app import main
 
 NETWORK = """
 import os, time, torch
@@ -35,18 +34,6 @@ def network(tmp_path):
     path = tmp_path / "network.py"
     path.write_text(NETWORK)
     return f"{path}:build"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        output = capsys.readouterr()
-        return exit_info.value.code, output.out, output.err
-
-    return call
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fernet_neuro.activations.store import write_store
-from fernet_neuro.cli.app import main
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.registry import resolve_model
 from fernet_neuro.probes.result import ProbeReport
@@ -24,15 +23,8 @@ def build():
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "probe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        output = capsys.readouterr()
-        return exit_info.value.code or 0, output.out, output.err
-
-    return call
+def run(run):
+    return partial(run, "probe")
 
 
 @pytest.fixture

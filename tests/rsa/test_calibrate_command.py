@@ -1,12 +1,11 @@
 import json
-import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fernet_neuro.cli.app import main
 from fernet_neuro.experiments import calibration
 from fernet_neuro.experiments.calibration import calibrate_rsa, make_null_brain
 from fernet_neuro.experiments.calibration_data import (
@@ -48,15 +47,8 @@ def analyse(models, brain, blocks=None, **options):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "calibrate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        output = capsys.readouterr()
-        return exit_info.value.code or 0, output.out, output.err
-
-    return call
+def run(run):
+    return partial(run, "calibrate")
 
 
 def test_new_subjects_have_the_mean_and_the_spread_of_those_measured(brain):

@@ -120,7 +120,7 @@ BLOCKS = np.array([0, 1, 2, 0, 1, 2, 3, 3, 4])
 def _write_out_blocks(counts):
     """Pairs of a sample of blocks, each copy of a block a block of its own: numbers, ends and weights."""
     copies = [(stimulus, draw) for stimulus in range(9) for draw in range(counts[stimulus])]
-    drawn = [block for block in range(5) for _ in range(counts[BLOCKS == block][0])]
+    drawn = [block for block in range(5) for _ in range(counts[block == BLOCKS][0])]
     others = sum(one != other for one, other in itertools.permutations(drawn, 2))
     level = round(1024 * others / (len(drawn) * 4)) / 1024  # in the data each of five blocks has four others
     numbers, ends, weights = [], [], []

@@ -1,5 +1,5 @@
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,6 @@ import scipy.io
 
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
-from fernet_neuro.cli.app import main
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.io import read_rdms
 from fernet_neuro.rsa.model_rdms import build_model_rdms
@@ -17,15 +16,8 @@ from fernet_neuro.stimuli.table import StimulusTable
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "rdm", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        output = capsys.readouterr()
-        return exit_info.value.code or 0, output.out, output.err
-
-    return call
+def run(run):
+    return partial(run, "rdm")
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,6 @@ import pytest
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.patterns import BrainPatterns
-from fernet_neuro.cli.app import main
 from fernet_neuro.experiments.rsa import RSAFolder
 from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.compare import compare_rdms
@@ -20,15 +19,8 @@ FAST = ("--bootstrap", 50, "--permutations", 19)
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "rsa", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        output = capsys.readouterr()
-        return exit_info.value.code or 0, output.out, output.err
-
-    return call
+def run(run):
+    return partial(run, "rsa")
 
 
 @pytest.fixture
@@ -285,6 +277,7 @@ def test_one_subject_leaves_inference_over_stimuli(run, group):
     assert "What remains is --generalise-to stimuli" in err
     code, text, err = run(*arguments, folder / "out", "--generalise-to", "stimuli")
     assert code == 0, err
+    assert "FFA: 1 subject, 13 stimuli" in text
     assert "no noise ceiling: one subject" in text
 
 
@@ -342,14 +335,14 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_an_rsa_and_told(run, group)
     out = folder / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine", encoding="utf-8")
-    assert "is already there; add --overwrite" in run(*arguments, out)[2]
-    assert "holds something else than an RSA" in run(*arguments, out, "--overwrite")[2]
+    for more in ((), ("--overwrite",)):
+        assert "holds something else than an RSA; name another folder" in run(*arguments, out, *more)[2]
     assert "is a file; name a folder" in run(*arguments, folder / "models.npz")[2]
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     (out / "mine.txt").unlink()
     assert run(*arguments, out)[0] == 0
     before = RSAResult.load(out)
-    assert "is already there" in run(*arguments, out)[2]
+    assert "already holds an RSA; add --overwrite" in run(*arguments, out)[2]
     assert run(*arguments, out, "--overwrite", "--seed", 5)[0] == 0
     assert RSAResult.load(out).settings["seed"] == 5 != before.settings["seed"]
     (out / "summary.json").unlink()  # as if writing had been interrupted
@@ -359,7 +352,7 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_an_rsa_and_told(run, group)
 
 def test_a_stimulus_table_names_stimuli_that_files_do_not(run, noise_table, tmp_path, rng):
     np.savez(tmp_path / "group.npz", rdms=rng.uniform(size=(4, 276)))
-    code, _, err = run(
+    code, text, err = run(
         "--models", tmp_path / "table.csv", "--factor", "identity", "--factor", "expression",
         "--brain", tmp_path / "group.npz", "--subject-column", "index", "--stimuli", tmp_path / "table.csv",
         "--identity-blocks", "identity", *FAST, "--out", tmp_path / "out",
@@ -369,6 +362,7 @@ def test_a_stimulus_table_names_stimuli_that_files_do_not(run, noise_table, tmp_
     assert np.array_equal(kept.brain.stimulus_ids, noise_table.stimulus_ids)
     assert kept.result.estimates["model"].tolist() == ["identity", "expression"]
     assert kept.result.settings["n_blocks"] == 4
+    assert "Note: no p (labels) of identity: to exchange whole blocks" in text
 
 
 def test_help_shows_examples(run):

@@ -1,6 +1,6 @@
 import json
-import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,6 @@ from fernet_neuro.brain.pipeline import PatternSettings
 from fernet_neuro.brain.rois import parse_roi
 from fernet_neuro.brain.spheres import build_neighbourhoods
 from fernet_neuro.brain.volumes import VolumePatterns
-from fernet_neuro.cli.app import main
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.searchlight import search_patterns
@@ -80,15 +79,8 @@ def study(tmp_path, rng, ids, geometry, mask):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "brain", "searchlight", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        output = capsys.readouterr()
-        return exit_info.value.code or 0, output.out, output.err
-
-    return call
+def run(run):
+    return partial(run, "brain", "searchlight")
 
 
 def _arguments(study, *more, out="out"):
@@ -197,10 +189,10 @@ def test_only_searchlight_maps_are_replaced(run, study):
     (study / "mine").mkdir()
     (study / "mine" / "thesis.txt").write_text("mine")
     code, _, err = run(*_arguments(study, *options, "--overwrite", out="mine"))
-    assert (code, "holds other files; name a new folder" in err) == (2, True)
+    assert (code, "holds something else than searchlight maps" in err) == (2, True)
     (study / "mine" / "settings.json").write_text('{"kind": "rsa"}')
     code, _, err = run(*_arguments(study, *options, "--overwrite", out="mine"))
-    assert (code, "is of 'rsa', not of searchlight maps" in err) == (2, True)
+    assert (code, "holds something else than searchlight maps" in err) == (2, True)
     assert (study / "mine" / "thesis.txt").is_file()
 
 

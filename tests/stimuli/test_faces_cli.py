@@ -1,12 +1,11 @@
 """``fernet-neuro stimuli frames``, ``select-frames``, ``landmarks`` and ``align`` in the user's hands."""
 
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fernet_neuro.cli.app import main
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.rendering.clips import ClipSettings, render_clips
 from fernet_neuro.stimuli.rendering.design import RenderSettings
@@ -20,17 +19,8 @@ EXPRESSIONS = ["anger", "happiness", "neutral"]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs the command line and gives (exit code, output, error output)."""
-
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "stimuli", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
+def run(run):
+    return partial(run, "stimuli")
 
 
 @pytest.fixture(scope="module")

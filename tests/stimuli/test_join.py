@@ -1,13 +1,12 @@
 """Joint sets: labels matched by name, ids that stay apart, and every doubt refused in one line."""
 
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from fernet_neuro.cli.app import main
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.affectnet import read_affectnet
 from fernet_neuro.stimuli.datasets.rafdb import read_rafdb
@@ -191,17 +190,8 @@ def test_data_sets_need_names_of_their_own(names, message, pair):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs the command line and gives (exit code, output, error output)."""
-
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "stimuli", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
+def run(run):
+    return partial(run, "stimuli")
 
 
 @pytest.fixture

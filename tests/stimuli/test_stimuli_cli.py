@@ -1,28 +1,18 @@
 """``fernet-neuro stimuli`` in the user's hands: what it writes, what it says, how it fails."""
 
 import json
-import sys
+from functools import partial
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from fernet_neuro.cli.app import main
 from fernet_neuro.stimuli.table import StimulusTable
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs the command line and gives (exit code, output, error output)."""
-
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "stimuli", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
+def run(run):
+    return partial(run, "stimuli")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A bank's thresholds, what is drawn from it, what lies on disk, and what is refused."""
 
 import json
-import sys
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro.cli.app import main
 from fernet_neuro.exceptions import AlignmentError, StimulusError, StoreError
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.stimuli.images import load_image
@@ -305,17 +304,8 @@ def test_a_network_or_table_that_does_not_fit_is_refused(network, faces):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Call ``fernet-neuro concepts`` with arguments and return exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", "concepts", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
-
-    return call
+def run(run):
+    return partial(run, "concepts")
 
 
 def test_the_command_makes_a_bank_and_says_how_many_are_confident(tmp_path, run, faces, conceptual_run):

@@ -1,26 +1,10 @@
 import json
-import sys
 
 import numpy as np
 import pytest
 
 from fernet_neuro._utils.config import write_settings
-from fernet_neuro.cli.app import main
 from fernet_neuro.training.pairs import make_pairs, write_pairs
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call ``fernet-neuro`` with arguments and return exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
-
-    return call
 
 
 @pytest.fixture
