@@ -137,13 +137,15 @@ def _prepare(settings: DualPathwaySettings, folder: Path, n_jobs: int, verbose: 
     """Return the job with its stimuli, after every check that needs them: training may take hours."""
     store = find_store(settings, folder)
     tables = {}
-    for name in settings.list_sets():
-        source = settings.find_stimuli(name)
+    sources = {name: settings.find_stimuli(name) for name in settings.list_sets()}
+    # Tables first: a path that leads nowhere is found before anything is rendered.
+    for name, source in sorted(sources.items(), key=lambda item: not isinstance(item[1], str)):
         key = "" if isinstance(source, str) else hash_json(source.model_dump(mode="json"))[:KEY_LENGTH]
         table = open_stimuli(source, store / RENDERED / key, n_jobs, verbose)
         place = folder / "stimuli" / f"{_FILES.get(name, name)}.csv"
         table.write(place)
         tables[name] = StimulusTable.read(place)
+    tables = {name: tables[name] for name in sources}
     train = tables.pop(TRAINING_SET)
     people = tables.pop(IDENTITY_SET, train)
     job = _Job(settings, folder, n_jobs, verbose, device, train, people, tables)

@@ -243,6 +243,13 @@ def test_people_of_training_are_refused_before_anything_is_trained(tmp_path):
     assert not (tmp_path / "out" / "runs").exists()
 
 
+def test_a_table_that_is_not_there_is_told_before_anything_is_rendered(tmp_path):
+    tests = {**RECIPE["tests"], "mine": {"stimuli": str(tmp_path / "photographs.csv")}}
+    with pytest.raises(StimulusError, match=r"photographs\.csv"):
+        run_dual_pathway(settings(tests=tests), tmp_path / "out")
+    assert not (tmp_path / "out" / "rendered").exists()
+
+
 def test_labels_of_a_users_table_are_mapped_by_name_or_refused(finished, tmp_path):
     frame = StimulusTable.read(finished / "stimuli" / "people.csv").frame
     names = {"anger": "angry", "happiness": "happiness", "neutral": "neutral"}
