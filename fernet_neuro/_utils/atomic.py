@@ -3,8 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fernet_neuro.typing import PathLike
@@ -24,6 +24,19 @@ def atomic_file(path: PathLike) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(folder: PathLike, names: Sequence[str]) -> Iterator[dict[str, Path]]:
+    """Yield a temporary path for each of several files of a folder; on success they replace those, in order.
+
+    The last, such as a summary, is taken away before: where it lies, all others are whole.
+    """
+    with ExitStack() as stack:
+        # Renamed in reverse order of entering.
+        paths = {name: stack.enter_context(atomic_file(Path(folder) / name)) for name in reversed(names)}
+        yield paths
+        (Path(folder) / names[-1]).unlink(missing_ok=True)
 
 
 @contextmanager

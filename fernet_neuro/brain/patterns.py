@@ -3,17 +3,13 @@
 What belongs here: the noun, its selections and its file; where patterns come from is in `glm` and `images`.
 """
 
-import json
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.archives import read_archive, read_header, write_archive
 from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.brain.noise import invert_covariance
 from fernet_neuro.exceptions import AlignmentError, StoreError
@@ -233,22 +229,15 @@ class BrainPatterns:
         labels = {name: getattr(self, name) for name in ("roi", "subject", "session", "unit")}
         noise = self.noise_covariance
         matrices = list(noise.values()) if isinstance(noise, Mapping) else [] if noise is None else [noise]
-        arrays: dict[str, Any] = {f"noise_{number}": matrix for number, matrix in enumerate(matrices)}
+        arrays = {"values": self.values, "stimulus_ids": self.stimulus_ids, "runs": self.runs}
+        arrays |= {f"noise_{number}": matrix for number, matrix in enumerate(matrices)}
         header = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
             **labels,
             "noise_runs": list(noise) if isinstance(noise, Mapping) else None,
         }
-        with atomic_file(path) as temporary, temporary.open("wb") as handle:
-            np.savez(
-                handle,
-                header=np.array(json.dumps(header)),
-                values=self.values,
-                stimulus_ids=self.stimulus_ids,
-                runs=self.runs,
-                **arrays,
-            )
+        write_archive(path, header, arrays)
 
     @classmethod
     def load(cls, path: PathLike) -> "BrainPatterns":
@@ -259,24 +248,18 @@ class BrainPatterns:
         StoreError
             If it is missing, damaged or of another format.
         """
-        file = Path(path)
-        if not file.is_file():
-            raise StoreError(f"pattern file {file} does not exist.")
+        arrays = read_archive(path, "pattern")
         try:
-            # Opened here: of a damaged archive, NumPy leaves its own handle open.
-            with file.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-                return _from_archive(dict(archive))
-        except (OSError, KeyError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            return _from_archive(arrays)
+        except (KeyError, ValueError) as error:
             raise StoreError(
-                f"pattern file {file} cannot be read ({error}); write it again with: "
+                f"pattern file {path} cannot be read ({error}); write it again with: "
                 f"fernet-neuro brain patterns."
             ) from error
 
 
 def _from_archive(arrays: dict[str, np.ndarray]) -> BrainPatterns:
-    header: dict[str, Any] = json.loads(str(arrays["header"]))
-    if header.get("format") != FORMAT or header.get("version") != FORMAT_VERSION:
-        raise ValueError(f"it holds {header.get('format')!r} version {header.get('version')!r}")
+    header = read_header(arrays, FORMAT, FORMAT_VERSION)
     runs = header["noise_runs"]
     noise: Covariance | None = arrays.get("noise_0")
     if runs is not None:

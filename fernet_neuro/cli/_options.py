@@ -1,4 +1,4 @@
-"""Options that several commands read alike: what is taken from a stimulus table, and how many jobs.
+"""Options that several commands read alike: pairs, what is taken from a stimulus table, how many jobs.
 
 What belongs here: from the words of an option to what functions take; what a SOURCE is, is in `_sources`.
 """
@@ -8,6 +8,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fernet_neuro.faces.landmarks import LandmarkTable
+
+
+def parse_pairs(option: str, texts: list[str]) -> dict[str, str]:
+    """Return ``{name: value}`` of texts such as ``name=value``.
+
+    Raises
+    ------
+    ValueError
+        If a text has another form, or a name gets two values.
+    """
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"{option} {text!r} must have the form NAME=VALUE.")
+        if pairs.setdefault(name, value) != value:
+            raise ValueError(f"{option} gives {name!r} two values, {pairs[name]!r} and {value!r}.")
+    return pairs
 
 
 def parse_weights(items: list[str]) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """What the commands of ``fernet-neuro stimuli`` share.
 
-What belongs here: reading NAME=VALUE options, refusing to overwrite, and the line that sums up a table.
+What belongs here: refusing to overwrite, and the line that sums up a table.
 """
 
 from __future__ import annotations
@@ -10,24 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fernet_neuro.stimuli.table import StimulusTable
-
-
-def parse_pairs(option: str, texts: list[str]) -> dict[str, str]:
-    """Return ``{name: value}`` of texts such as ``name=value``.
-
-    Raises
-    ------
-    ValueError
-        If a text has another form, or a name gets two values.
-    """
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise ValueError(f"{option} {text!r} must have the form name=value.")
-        if pairs.setdefault(name, value) != value:
-            raise ValueError(f"{option} gives {name!r} two values, {pairs[name]!r} and {value!r}.")
-    return pairs
 
 
 def check_outputs(outputs: list[Path], inputs: list[Path], overwrite: bool) -> None:

@@ -79,7 +79,7 @@ def frames(
 
     where actors.csv has the columns path, identity, expression, clip, and perhaps start_s and end_s.
     """
-    from fernet_neuro.cli._stimuli_common import parse_pairs
+    from fernet_neuro.cli._options import parse_pairs
     from fernet_neuro.stimuli.datasets.clips_frames import extract_frames
 
     report = extract_frames(

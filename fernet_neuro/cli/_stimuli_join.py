@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from fernet_neuro.cli._stimuli_common import check_outputs, describe_table, parse_pairs
+from fernet_neuro.cli._options import parse_pairs
+from fernet_neuro.cli._stimuli_common import check_outputs, describe_table
 
 
 def register_join(group: typer.Typer) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from fernet_neuro.cli._options import parse_pairs
 from fernet_neuro.cli._outputs import check_out_folder
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def evaluate(
         out,
         factor=factor,
         epoch=epoch,
-        mapping=_read_mapping(map_),
+        mapping=parse_pairs("--map", map_),
         only_known=only_known,
         allow_trained=allow_trained,
         n_boot=n_boot,
@@ -114,17 +115,6 @@ def evaluate(
         return
     typer.echo("\n".join(_describe(report)))
     typer.echo(f"Written to {out}")
-
-
-def _read_mapping(texts: list[str]) -> dict[str, str]:
-    mapping = {}
-    for text in texts:
-        label, equals, name = text.partition("=")
-        if not (label and equals and name):
-            raise ValueError(f"--map {text!r} must have the form LABEL=CLASS, such as --map happy=happiness.")
-        if mapping.setdefault(label, name) != name:
-            raise ValueError(f"--map names {label!r} twice, as {mapping[label]!r} and as {name!r}.")
-    return mapping
 
 
 def _describe(report: "EvaluationReport") -> list[str]:

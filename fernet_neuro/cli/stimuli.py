@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fernet_neuro.cli._options import parse_pairs
 from fernet_neuro.cli._render import register_render
-from fernet_neuro.cli._stimuli_common import check_outputs, describe_table, parse_pairs
+from fernet_neuro.cli._stimuli_common import check_outputs, describe_table
 from fernet_neuro.cli._stimuli_faces import register_faces
 from fernet_neuro.cli._stimuli_join import register_join
 

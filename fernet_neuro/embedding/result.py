@@ -4,14 +4,13 @@ What belongs here: labelled tables, reading and writing; nothing is computed and
 """
 
 import json
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
@@ -131,13 +130,10 @@ class EmbeddingResult:
         """
         folder = Path(out)
         text = json.dumps(self.settings, indent=2, allow_nan=False)
-        with ExitStack() as stack:
-            # Renamed in reverse order of entering.
-            files = {name: stack.enter_context(atomic_file(folder / name)) for name in reversed(_FILES)}
+        with atomic_files(folder, _FILES) as files:
             files["settings.json"].write_text(text + "\n", encoding="utf-8")
             self.quality.to_csv(files["quality.csv"], index=False, lineterminator="\n")
             self.coordinates.to_csv(files["coordinates.csv"], index=False, lineterminator="\n")
-            (folder / "settings.json").unlink(missing_ok=True)
         return folder
 
     @classmethod

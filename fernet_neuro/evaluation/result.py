@@ -5,7 +5,6 @@ What belongs here: scores as labelled tables, reading and writing; nothing is co
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.evaluation.intervals import Spread
 from fernet_neuro.exceptions import StoreError
@@ -215,14 +214,10 @@ class EvaluationReport:
         """
         folder = Path(out)
         summary = json.dumps(self.to_dict(), indent=2, allow_nan=False)
-        with ExitStack() as stack:
-            # Renamed in reverse order of entering.
-            names = ("summary.json", *(f"{name}.csv" for name in _FILES))
-            files = {name: stack.enter_context(atomic_file(folder / name)) for name in names}
-            files["summary.json"].write_text(summary + "\n", encoding="utf-8")
+        with atomic_files(folder, [*(f"{name}.csv" for name in _FILES), "summary.json"]) as files:
             for name in _FILES:
                 getattr(self, name).to_csv(files[f"{name}.csv"], index=False)
-            (folder / "summary.json").unlink(missing_ok=True)
+            files["summary.json"].write_text(summary + "\n", encoding="utf-8")
         return folder
 
     @classmethod

@@ -5,7 +5,6 @@ What belongs here: the read-outs, their null and their result; networks are prob
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.brain.patterns import BrainPatterns
@@ -62,15 +61,12 @@ class DecodingResult:
             "settings": self.settings,
             "regions": self.estimates.to_dict("records"),
         }
-        with ExitStack() as stack:
-            # Renamed in reverse order of entering.
-            files = {name: stack.enter_context(atomic_file(folder / name)) for name in reversed(_FILES)}
+        with atomic_files(folder, _FILES) as files:
             files["summary.json"].write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
             for name, frame in (
                 ("results.csv", self.estimates), ("runs.csv", self.runs), ("confusion.csv", self.confusion),
             ):  # fmt: skip
                 frame.to_csv(files[name], index=False, lineterminator="\n")
-            (folder / "summary.json").unlink(missing_ok=True)
         return folder
 
 

@@ -5,7 +5,6 @@ What belongs here: scores as labelled tables, p values over layers, reading and 
 
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.stats.multiple import compute_p_values
@@ -265,16 +264,12 @@ class ProbeReport:
         folder = Path(out)
         summary = json.dumps({"settings": self.settings, "layers": self.layers}, indent=2, allow_nan=False)
         arrays = {_SEPARATOR.join(key): scores for key, scores in self.null_scores.items()}
-        with ExitStack() as stack:
-            # Renamed in reverse order of entering.
-            names = ("summary.json", "null.npz", "confusion.csv", "results.csv")
-            files = {name: stack.enter_context(atomic_file(folder / name)) for name in names}
+        with atomic_files(folder, ["results.csv", "confusion.csv", "null.npz", "summary.json"]) as files:
             files["summary.json"].write_text(summary + "\n", encoding="utf-8")
             with files["null.npz"].open("wb") as handle:
                 np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]  # names are of arrays alone
             self.confusion.to_csv(files["confusion.csv"], index=False)
             self.results.to_csv(files["results.csv"], index=False)
-            (folder / "summary.json").unlink(missing_ok=True)
         return folder
 
     @classmethod

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.archives import read_archive
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors
-from fernet_neuro.rsa.rdms import RDMSet, from_archive, read_archive
+from fernet_neuro.rsa.rdms import RDMSet, from_archive
 
 #: Names that arrays with the stimulus ids of a file go by.
 ID_NAMES = ("stimulus_ids", "stimulus_id", "stimuli", "conditions")
@@ -90,7 +91,7 @@ def choose(found: Mapping[str, np.ndarray], variable: str | None, path: Path) ->
 
 def read_npz(path: Path, variable: str | None) -> RDMSet:
     """Read our own format, or the one array of RDMs of any other ``.npz`` file."""
-    archive = read_archive(path)
+    archive = read_archive(path, "RDM")
     if "header" in archive:
         try:
             return from_archive(archive)

@@ -3,18 +3,15 @@
 What belongs here: the noun, its reordering and its averages; files are in `io`, distances in `distances`.
 """
 
-import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.archives import read_archive, read_header, write_archive
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors, take_pairs, vectors_to_squares
@@ -251,13 +248,8 @@ class RDMSet:
             **labels,
             "table": self.table.astype(object).to_dict(orient="list"),
         }
-        with atomic_file(path) as temporary, temporary.open("wb") as handle:
-            np.savez(
-                handle,
-                header=np.array(json.dumps(header)),
-                stimulus_ids=self.stimulus_ids,
-                dissimilarities=self.dissimilarities,
-            )
+        arrays = {"stimulus_ids": self.stimulus_ids, "dissimilarities": self.dissimilarities}
+        write_archive(path, header, arrays)
 
     @classmethod
     def load(cls, path: PathLike) -> "RDMSet":
@@ -269,7 +261,7 @@ class RDMSet:
             If it is missing, damaged or of another format; ``io.read_rdms`` reads other formats.
         """
         try:
-            return from_archive(read_archive(path))
+            return from_archive(read_archive(path, "RDM"))
         except (KeyError, ValueError) as error:
             raise StoreError(f"RDM file {path} cannot be read: {error}") from error
 
@@ -359,26 +351,6 @@ def check_same_stimuli(
     stimulus_table.check_same_stimuli(left, right, names)
 
 
-def read_archive(path: PathLike) -> dict[str, np.ndarray]:
-    """Return the arrays of an ``.npz`` file by name; pickled objects are never opened.
-
-    Raises
-    ------
-    StoreError
-        If it is missing, damaged, of another kind, or holds objects.
-    """
-    if not Path(path).is_file():
-        raise StoreError(f"RDM file {path} does not exist.")
-    try:
-        with Path(path).open("rb") as handle, zipfile.ZipFile(handle) as archive:
-            return {
-                name.removesuffix(".npy"): np.lib.format.read_array(archive.open(name), allow_pickle=False)
-                for name in archive.namelist()
-            }
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
-        raise StoreError(f"RDM file {path} cannot be read: {error}") from error
-
-
 def from_archive(archive: Mapping[str, np.ndarray]) -> RDMSet:
     """Return the set whose arrays `RDMSet.save` put into an archive.
 
@@ -387,9 +359,7 @@ def from_archive(archive: Mapping[str, np.ndarray]) -> RDMSet:
     ValueError
         If the archive is of another format or version.
     """
-    header = json.loads(str(archive["header"][()])) if "header" in archive else {}
-    if header.get("format") != FORMAT or header.get("version") != FORMAT_VERSION:
-        raise ValueError(f"it is not of the format {FORMAT!r}, version {FORMAT_VERSION}")
+    header = read_header(archive, FORMAT, FORMAT_VERSION)
     return RDMSet(
         archive["dissimilarities"],
         archive["stimulus_ids"],

@@ -6,14 +6,13 @@ What belongs here: labelled tables, reading and writing; nothing is computed and
 import json
 import math
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
@@ -191,14 +190,10 @@ class RSAResult:
         """
         folder = Path(out)
         summary = json.dumps(self.to_summary(), indent=2, allow_nan=False)
-        with ExitStack() as stack:
-            # Renamed in reverse order of entering.
-            target = stack.enter_context(atomic_file(folder / _SUMMARY))
-            target.write_text(summary + "\n", encoding="utf-8")
+        with atomic_files(folder, [*(file for file, _, _ in _TABLES.values()), _SUMMARY]) as files:
             for name, (file, _, _) in _TABLES.items():
-                temporary = stack.enter_context(atomic_file(folder / file))
-                getattr(self, name).to_csv(temporary, index=False, lineterminator="\n")
-            (folder / _SUMMARY).unlink(missing_ok=True)
+                getattr(self, name).to_csv(files[file], index=False, lineterminator="\n")
+            files[_SUMMARY].write_text(summary + "\n", encoding="utf-8")
         return folder
 
     @classmethod

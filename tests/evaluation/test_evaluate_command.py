@@ -263,8 +263,8 @@ def test_what_is_no_finished_run_of_a_classifier_is_refused(run, place, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--map", "happy"), "--map 'happy' must have the form LABEL=CLASS"),
-        (("--map", "a=anger", "--map", "a=neutral"), "--map names 'a' twice"),
+        (("--map", "happy"), "--map 'happy' must have the form NAME=VALUE"),
+        (("--map", "a=anger", "--map", "a=neutral"), "--map gives 'a' two values"),
         (("--epoch", "lst"), "Did you mean 'last'"),
     ],
 )

@@ -77,7 +77,7 @@ def test_import_reads_a_named_layout(run, tmp_path):
             ("kdef", "photos", "--pattern", "{identity}_", "--out", "t.csv"),
             "--pattern belongs to the layout 'folder'; 'kdef' has no such option",
         ),
-        (("folder", "photos", "--csv", "l.csv", "--column", "identity", "--out", "t.csv"), "form name=value"),
+        (("folder", "photos", "--csv", "l.csv", "--column", "identity", "--out", "t.csv"), "form NAME=VALUE"),
     ],
 )
 def test_a_mistake_is_one_line_and_keeps_what_was_there(
