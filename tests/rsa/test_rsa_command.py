@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.patterns import BrainPatterns
-from fernet_neuro.experiments.rsa import RSAFolder
+from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.layers import choose_layers
+from fernet_neuro.rsa.partition_inference import infer_partition
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 
@@ -121,6 +124,23 @@ def test_layers_of_a_store_meet_patterns_of_brains_with_identities_as_blocks(run
     assert kept.result.peaks["layer"].tolist() == ["layer2"]
     assert "peak of store: layer2, between layer2 and layer2" in text
     assert "within a region" in text
+
+
+def test_blocks_reach_every_part_of_an_analysis(group):
+    _, models, brain = group
+    named = replace(models, table=models.table.assign(layer=models.names))
+    people = np.array([*np.repeat(np.arange(4), 3), 3])
+    settings = RSASettings("pearson", n_bootstraps=60, n_permutations=99)
+    found = run_rsa(named, brain, settings, blocks=people, partition=models.names[:2])
+    alone = run_rsa(named, brain, settings, partition=models.names[:2])
+    options = {"comparison": "pearson", "n_bootstraps": 60, "blocks": people}
+    peaks = choose_layers(named, brain, **options).peaks
+    expected = infer_partition(named.take([0, 1]), brain, **options)
+    assert np.allclose(found.peaks["nested_score"], peaks["nested_score"], atol=0)
+    assert np.allclose(found.partition[["share", "high"]].astype(float), expected[["share", "high"]], atol=0)
+    assert not np.allclose(*(item.partition["high"].astype(float) for item in (found, alone)))
+    assert not np.allclose(found.peaks["nested_score"], alone.peaks["nested_score"])
+    assert not np.allclose(found.estimates["standard_error"], alone.estimates["standard_error"])
 
 
 def test_each_peak_goes_by_the_name_of_its_network(run, noise_table, tmp_path, rng):

@@ -59,17 +59,39 @@ def test_estimates_are_means_over_seeds_of_those_of_single_networks():
     assert found["p_permutation"].tolist() == [0.01, 0.01]
 
 
-def test_networks_that_are_all_alike_have_the_errors_of_one():
+@pytest.mark.parametrize("people", [None, np.repeat(np.arange(13), 2)], ids=["alone", "blocks"])
+def test_networks_that_are_all_alike_have_the_errors_of_one(people):
     models, brain = _simulate(2)
     table = pd.DataFrame({"model": "net", "seed": ["a", "b", "c"]})
     alike = RDMSet(np.repeat(models.dissimilarities[:1], 3, axis=0), models.stimulus_ids, table)
-    found = _infer(alike, brain)
-    one = infer_rsa(models.take([0]), brain, comparison="pearson", n_bootstraps=100, n_permutations=0)
+    options = {"comparison": "pearson", "n_bootstraps": 100, "n_permutations": 0, "blocks": people}
+    found = infer_seeds(alike, brain, **options)
+    one = infer_rsa(models.take([0]), brain, **options)
     columns = ["estimate", "standard_error", "noise_ceiling_lower"]
     assert np.allclose(found.estimates[columns], one.estimates[columns], atol=1e-12)
     assert (found.estimates["dof"].iloc[0], one.estimates["dof"].iloc[0]) == (2, 8)
-    wide = _infer(models, brain)
+    wide = _infer(models, brain, blocks=people)
     assert wide.estimates["standard_error"].iloc[0] > found.estimates["standard_error"].iloc[0]
+
+
+def test_labels_of_networks_that_are_all_alike_are_exchanged_as_those_of_one():
+    models, brain = _simulate(2, effect=0.0)
+    people = np.repeat(np.arange(13), 2)
+    between = people[:, None] != people
+    between = between[np.triu_indices(26, 1)].astype(float)  # what no exchange inside blocks takes away
+    values = models.dissimilarities[:1] + 60 * between
+    alike = _join(models, np.repeat(values, 2, axis=0), "alike", ["a", "b"]).take([5, 6])
+    brain = RDMSet(brain.dissimilarities + 60 * between, brain.stimulus_ids, brain.table)
+    options = {"comparison": "pearson", "n_bootstraps": 20, "n_permutations": 99}
+    found = {
+        name: [
+            infer(rdms, brain, blocks=blocks, **options).estimates["p_permutation"].iloc[0]
+            for infer, rdms in ((infer_seeds, alike), (infer_rsa, alike.take([0])))
+        ]
+        for name, blocks in (("alone", None), ("blocks", people))
+    }
+    assert found["blocks"][0] == found["blocks"][1] > 0.02
+    assert found["alone"][0] == found["alone"][1] == 0.01
 
 
 def test_the_variance_over_seeds_is_that_of_seeds_drawn_with_replacement(rng):
