@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
+from fernet_neuro.brain.noise import compute_precision
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa._rsatoolbox import compute_with_rsatoolbox
 from fernet_neuro.rsa.distances import compute_rdms
-from fernet_neuro.rsa.noise import compute_precision
 
 N_CHANNELS = 13
 

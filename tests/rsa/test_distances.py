@@ -3,11 +3,11 @@ import pytest
 from scipy.spatial.distance import cdist, pdist
 
 from fernet_neuro.activations.array import Activations
+from fernet_neuro.brain.noise import compute_precision
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa import _products
 from fernet_neuro.rsa._rsatoolbox import compute_with_rsatoolbox
 from fernet_neuro.rsa.distances import DISTANCES, compute_rdms
-from fernet_neuro.rsa.noise import compute_precision
 
 SIMPLE = ("correlation", "cosine", "squared_euclidean")
 

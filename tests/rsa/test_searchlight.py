@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fernet_neuro.brain.noise import compute_covariance, compute_precision
 from fernet_neuro.brain.spheres import Neighbourhoods, build_neighbourhoods
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa import _searchlight_engines, searchlight
@@ -12,7 +13,6 @@ from fernet_neuro.rsa._rsatoolbox import search_with_rsatoolbox
 from fernet_neuro.rsa._searchlight_kernels import rank_rows
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.distances import compute_rdms
-from fernet_neuro.rsa.noise import compute_covariance, compute_precision
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.searchlight import search_patterns
 
