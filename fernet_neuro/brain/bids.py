@@ -18,6 +18,8 @@ from fernet_neuro.typing import PathLike
 _PROCESSING = frozenset(("space", "res", "den", "desc", "hemi", "label", "suffix"))
 _VOLUMES = ("_bold.nii.gz", "_bold.nii")
 _LEFT = "_hemi-L"
+#: Where masks of raw images lie: a raw data set has none beside its images.
+_MASKS = Path("derivatives", "rois")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class RunFiles:
     confounds : str
         Empty where there are none.
     mask : str
-        The brain mask of the image; empty where there is none.
+        The brain mask of the image: beside it or, of a raw image, in ``derivatives/rois`` of the data set;
+        empty where there is none.
     t_r : float or None
         Seconds, from the sidecar; None where it does not say.
     start_time : float
@@ -200,7 +203,7 @@ def _gather(path: Path, entities: dict[str, str], root: Path, folder: Path) -> R
         bold=_name_bold(path),
         events=str(events),
         confounds=_find_beside(path, own, {"desc": "confounds"}, ("timeseries", "regressors"), ".tsv"),
-        mask=_find_beside(path, {**own, **_space_of(entities)}, {"desc": "brain"}, ("mask",), ".nii.gz"),
+        mask=_find_mask(path, {**own, **_space_of(entities)}, root if folder == root else None),
         t_r=sidecar.get("RepetitionTime"),
         start_time=float(start),
     )
@@ -272,6 +275,19 @@ def _find_beside(
         if theirs.pop("suffix", "") in suffixes and theirs == wanted:
             return str(other)
     return ""
+
+
+def _find_mask(path: Path, own: dict[str, str], raw: Path | None) -> str:
+    """Return the mask beside an image; of a raw one, that of its run or person in the derivatives."""
+    extra, kind, ending = {"desc": "brain"}, ("mask",), ".nii.gz"
+    found = _find_beside(path, own, extra, kind, ending)
+    if found or raw is None:
+        return found
+    there = raw / _MASKS / path.relative_to(raw)
+    of_all_runs = {key: value for key, value in own.items() if key != "run"}
+    return _find_beside(there, own, extra, kind, ending) or _find_beside(
+        there, of_all_runs, extra, kind, ending
+    )
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

@@ -34,7 +34,7 @@ from fernet_neuro.brain.tables import (
 )
 from fernet_neuro.exceptions import FernetError, StimulusError
 
-#: Stands for the brain mask beside the images.
+#: Stands for the brain mask of the images.
 BRAIN = "brain"
 #: Seconds of one unit of the fourth dimension, by NIfTI's names.
 _SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
@@ -51,8 +51,8 @@ class PatternSettings:
     atlas_table : str, default=""
         Names of an atlas's labels.
     mask : str, default=""
-        A mask, or ``brain`` for that beside the images: patterns of all its voxels are written as an image;
-        empty for those of the regions alone.
+        A mask, or ``brain`` for that of the images (see `bids.RunFiles`): patterns of all its voxels are
+        written as an image; empty for those of the regions alone.
     mesh : str, default=""
         ``LEFT,RIGHT`` mesh files, for surface data.
     leave_out : tuple of str

@@ -103,7 +103,7 @@ def patterns(
         False, "--allow-missing", help="Accept runs that lack some of the stimuli."
     ),
     mask: str = typer.Option(
-        "", help="Write patterns of all voxels of this mask as an image; brain for that beside the images."
+        "", help="Write patterns of all voxels of this mask as an image; brain for that of the images."
     ),
     mesh: str = typer.Option("", metavar="LEFT,RIGHT", help="Meshes of surface data."),
     atlas_table: str = typer.Option("", help="Table with the names of an atlas's labels."),

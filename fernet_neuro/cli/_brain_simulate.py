@@ -38,7 +38,8 @@ def simulate(
 
     Six regions (EVC, OFA, FFA, pSTS, aSTS, amygdala) tell the stimuli apart by known shares of their pixels,
     view, identity and expression, so that an analysis can be judged by what it recovers. The volumes already
-    lie in MNI space; the regions' masks are in derivatives/rois, what was planted in derivatives/simulation.
+    lie in MNI space; the masks of the regions and of the brain are in derivatives/rois, what was planted in
+    derivatives/simulation.
 
     For example:
 

@@ -59,6 +59,23 @@ def test_raw_images_are_taken_only_when_asked_for(dataset):
     assert len(find_runs(dataset, derivatives=moved)) == 7
 
 
+def test_masks_of_raw_images_are_among_the_derivatives(dataset):
+    place = dataset / "derivatives" / "rois" / "sub-01" / "func"
+    of_run, of_all = (f"sub-01_task-faces{run}_desc-brain_mask.nii.gz" for run in ("_run-2", ""))
+    _touch(place / of_run)
+    _touch(place / of_all)
+    _touch(place / "sub-01_task-rest_desc-brain_mask.nii.gz")
+    found = find_runs(dataset, raw=True)
+    assert [item.mask for item in found if item.subject == "01"] == [
+        str(place / name) for name in (of_all, of_run, of_all)
+    ]
+    assert {item.mask for item in found if item.subject == "02"} == {""}
+    # Preprocessed images lie elsewhere: they have masks of their own, or none.
+    for mask in (dataset / "derivatives" / "fmriprep").rglob("*_mask.nii.gz"):
+        mask.unlink()
+    assert {item.mask for item in find_runs(dataset)} == {""}
+
+
 def test_subjects_sessions_and_runs_can_be_chosen(dataset):
     assert [item.session for item in find_runs(dataset, subjects=["02"], sessions=["ses-b"])] == ["b", "b"]
     assert [item.run for item in find_runs(dataset, subjects=["01"], runs=["10", "1"])] == ["1", "10"]

@@ -21,7 +21,7 @@ from fernet_neuro.brain.simulation.scanner import build_volume, draw_noise, scan
 from fernet_neuro.brain.simulation.settings import SimulationSettings
 from fernet_neuro.cli.app import main
 from fernet_neuro.exceptions import AlignmentError, StimulusError, StoreError
-from fernet_neuro.rsa.model_rdms import build_factor_rdm
+from fernet_neuro.rsa.model_rdms import build_factor_rdm, build_model_rdms
 
 BINARIES = Path(sys.executable).parent
 SMALL = {
@@ -263,8 +263,36 @@ def test_images_events_and_masks_belong_together(written, faces):
     mask = nibabel.load(written / "derivatives" / "rois" / "label-OFA_mask.nii.gz")
     np.testing.assert_allclose(mask.affine, image.affine)
     assert mask.shape == image.shape[:3]
+    inside = build_volume(make_settings()).mask
+    for run in runs:
+        np.testing.assert_array_equal(nibabel.load(run.mask).get_fdata() > 0, inside)
+        np.testing.assert_array_equal(nibabel.load(run.bold).get_fdata().any(axis=-1), inside)
     planted = json.loads((written / "derivatives" / "simulation" / "planted.json").read_text())
     assert planted["shares"]["OFA"] == {"pixels": 0.5, "identity": 0.5}
+
+
+def test_a_searchlight_through_the_brain_finds_the_region_that_tells_identities_apart(faces, run, tmp_path):
+    settings = make_settings(regions=make_region(identity=1.0), snr=1.5, individual=0.0)
+    simulate_group(faces, settings, tmp_path / "bids")
+    patterns, models, maps = tmp_path / "patterns", tmp_path / "models.npz", tmp_path / "maps"
+    code, _, err = run("brain", "patterns", tmp_path / "bids", "--raw", "--mask", "brain", "--out", patterns)
+    assert code == 0, err
+    build_model_rdms(faces, ["identity"]).save(models)
+    options = ("--radius", 10, "--permutations", 0, "--out", maps)
+    code, _, err = run("brain", "searchlight", patterns, "--models", models, *options)
+    assert code == 0, err
+    assert "without --mask" not in err
+    volume = build_volume(settings)
+    found = [nibabel.load(path).get_fdata() for path in sorted(maps.glob("sub-*/func/*_statmap.nii.gz"))]
+    assert len(found) == 2
+    assert not np.isfinite(found[0][~volume.mask]).any()
+    mean = np.mean(found, axis=0)
+    places = nibabel.affines.apply_affine(volume.affine, np.argwhere(volume.mask))
+    far = np.zeros_like(volume.mask)
+    far[volume.mask] = np.linalg.norm(places - settings.regions["FFA"].centre, axis=1) > 22
+    assert np.isfinite(mean[far]).sum() > 20
+    assert np.nanmean(mean[volume.regions["FFA"]]) > 0.3
+    assert abs(np.nanmean(mean[far])) < 0.1
 
 
 def test_the_same_settings_give_the_same_bytes_whatever_the_number_of_threads(

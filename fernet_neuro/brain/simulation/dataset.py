@@ -84,8 +84,8 @@ def simulate_group(
 
     Every region's patterns have a known geometry (`geometry.plant_geometry`), which each person's voxels show
     in their own way, mixed with a geometry of the person's own. Volumes already lie in MNI space: no anatomy
-    and no head motion is simulated. ``derivatives/rois`` holds the regions' masks, ``derivatives/simulation``
-    the settings and the shares as planted. The same settings give the same files.
+    and no head motion is simulated. ``derivatives/rois`` holds the masks of the regions and of the brain,
+    ``derivatives/simulation`` the settings and the shares as planted. The same settings give the same files.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def simulate_group(
     volume = build_volume(settings)
     with atomic_folder(out) as folder:
         group = _Group(table, settings, geometry, volume, folder)
-        _write_regions(group)
+        _write_masks(group)
         counts = list(_in_order(group, n_jobs, verbose))
         sidecars.write_texts(folder, settings, geometry, len(table), sidecars.find_labels(table))
         write_settings(settings, folder / "derivatives" / "simulation" / "settings.yaml")
@@ -168,8 +168,12 @@ def _scan_subject(group: _Group, number: int) -> int:
     return n_scans
 
 
-def _write_regions(group: _Group) -> None:
+def _write_masks(group: _Group) -> None:
+    """Write the regions once, and for each person the brain, which is in the same place in all."""
     place = group.folder / "derivatives" / "rois"
+    brain = _build_image(group.volume.mask.astype(np.uint8), group.volume.affine)
+    for number in range(1, group.settings.subjects + 1):
+        write_image(place / f"{sidecars.name_brain_mask(group.settings, number)}.nii.gz", brain)
     for name, inside in group.volume.regions.items():
         image = _build_image(inside.astype(np.uint8), group.volume.affine)
         write_image(place / f"label-{name}_mask.nii.gz", image)

@@ -39,6 +39,18 @@ def name_run(settings: SimulationSettings, subject: int, run: int) -> str:
     return f"{label}/func/{label}_task-{settings.task}_run-{run:02d}"
 
 
+def name_brain_mask(settings: SimulationSettings, subject: int) -> str:
+    """Return where the brain mask of a person lies among the masks, up to its suffix.
+
+    Examples
+    --------
+    >>> name_brain_mask(SimulationSettings(), 3)
+    'sub-03/func/sub-03_task-faces_desc-brain_mask'
+    """
+    label = name_subject(settings, subject)
+    return f"{label}/func/{label}_task-{settings.task}_desc-brain_mask"
+
+
 def name_subject(settings: SimulationSettings, subject: int) -> str:
     """Return the label of a person, such as ``sub-03``."""
     return f"sub-{subject:0{max(2, len(str(settings.subjects)))}d}"
@@ -77,12 +89,16 @@ def write_texts(
     _write_json(folder / f"task-{settings.task}_bold.json", _describe_scans(settings))
     _write_json(folder / f"task-{settings.task}_events.json", _describe_events(labels))
     for name, title in (
-        ("rois", "Regions of the simulated participants"),
+        ("rois", "Regions and brains of the simulated participants"),
         ("simulation", "What was planted"),
     ):
         _write_json(
             folder / "derivatives" / name / "dataset_description.json", _describe(title, "derivative")
         )
+    _write_json(
+        folder / "derivatives" / "rois" / f"task-{settings.task}_desc-brain_mask.json",
+        {"Type": "Brain", "Description": "All voxels that hold signal, in the space of the raw images."},
+    )
     planted = {
         "shares": geometry.shares,
         "notices": list(geometry.notices),
@@ -149,8 +165,8 @@ def _write_readme(settings: SimulationSettings, geometry: PlantedGeometry, n_sti
     lines += [
         "",
         f"A share of {settings.individual:.2f} of the variance is each person's own on top of these. "
-        "derivatives/rois holds the regions' masks; derivatives/simulation holds all settings and what was "
-        "planted.",
+        "derivatives/rois holds the masks of the regions and of the brain; derivatives/simulation holds all "
+        "settings and what was planted.",
         "",
     ]
     return "\n".join(lines)
