@@ -17,7 +17,7 @@ from fernet_neuro._utils.validation import check_option
 from fernet_neuro.experiments.rsa_inputs import check_comparable
 from fernet_neuro.rsa.crossvalidation import infer_flexible
 from fernet_neuro.rsa.inference import infer_rsa
-from fernet_neuro.rsa.layers import choose_layers
+from fernet_neuro.rsa.layers import NETWORK_COLUMNS, choose_layers
 from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel
 from fernet_neuro.rsa.partition import MOST_MODELS
 from fernet_neuro.rsa.partition_inference import infer_partition
@@ -31,6 +31,8 @@ SUMMARY = "summary.json"
 #: What a folder of results holds besides the tables of `RSAResult`.
 MODELS, BRAIN, STIMULI = "models.npz", "brain.npz", "stimuli.csv"
 _CEILINGS = "ceilings.csv"
+#: What a table of text says where a model is no layer.
+_NO_LAYER = ("", "nan", "None", "<NA>")
 #: Variance is measured in the space of a cosine; for ranks that allow for ties, in that of Spearman's ranks.
 _PARTITION_SPACES = {"rho_a": "spearman", "kendall_tau_a": "spearman"}
 
@@ -245,14 +247,12 @@ def select_layers(models: RDMSet) -> RDMSet | None:
     """Return the models that are layers of networks with two or more of them; None where there are none."""
     if "layer" not in models.table:
         return None
-    layers = models.table["layer"].astype(str).to_numpy()
-    networks = (
-        models.table["source"].astype(str).to_numpy()
-        if "source" in models.table
-        else np.full(len(layers), "")
-    )
-    counts = {name: len(set(layers[(networks == name) & (layers != "")])) for name in set(networks.tolist())}
-    rows = [row for row, name in enumerate(networks) if layers[row] and counts[name] > 1]
+    layers = models.table["layer"].to_numpy()
+    column = next((name for name in NETWORK_COLUMNS if name in models.table), None)
+    networks = models.table[column].to_numpy() if column else np.full(len(layers), "")
+    is_layer = ~np.isin(layers.astype(str), _NO_LAYER)
+    counts = {name: len(set(layers[(networks == name) & is_layer])) for name in set(networks.tolist())}
+    rows = [row for row, name in enumerate(networks) if is_layer[row] and counts[name] > 1]
     return models.take(rows) if rows else None
 
 

@@ -16,7 +16,7 @@ from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors, take_pairs, vectors_to_squares
 from fernet_neuro.stimuli import table as stimulus_table
-from fernet_neuro.stimuli._columns import to_canonical
+from fernet_neuro.stimuli._columns import to_canonical, to_text
 from fernet_neuro.typing import PathLike
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ FORMAT_VERSION = 1
 #: Columns that name an RDM alone, in order of preference; then those that name it together.
 _NAME_COLUMNS = ("name", "model", "layer")
 _NAME_PARTS = ("roi", "subject", "session")
+#: Columns of labels: text, whatever they look like; layers of a plain sequence are called "0", "1".
+LABEL_COLUMNS = (*_NAME_COLUMNS, "network", "source", "seed", *_NAME_PARTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ class RDMSet:
         Unique; their order is part of the value.
     table : DataFrame of shape (n_rdms, n_columns), default=no columns
         What each RDM is of: columns such as ``layer``, ``subject``, ``session``, ``roi``, ``model`` and
-        ``name``. A column is bool, int64 or float64 where all its values are, and text otherwise.
+        ``name``. Those of labels (`LABEL_COLUMNS`, with or without ``model_`` in front) are text, empty where
+        there is none; another is bool, int64 or float64 where all its values are, and text otherwise.
     distance : str, default=""
         Name as in ``distances.DISTANCES``, or of what else was measured; empty where unknown.
     unit : str, default=""
@@ -297,7 +300,7 @@ def concat_rdms(sets: Sequence[RDMSet]) -> RDMSet:
     """Return one set with the RDMs of all, in order.
 
     Where the sets differ in distance or unit, the result's is ``"mixed"``, and the distance goes to a column
-    ``distance``.
+    ``distance``; so it does where one of them has that column.
 
     Raises
     ------
@@ -313,7 +316,7 @@ def concat_rdms(sets: Sequence[RDMSet]) -> RDMSet:
     frames = [rdms.table for rdms in sets]
     distances, units = {rdms.distance for rdms in sets}, {rdms.unit for rdms in sets}
     channels = {rdms.n_channels for rdms in sets}
-    if len(distances) > 1:
+    if len(distances) > 1 or any("distance" in frame for frame in frames):
         frames = [
             rdms.table if "distance" in rdms.table else rdms.table.assign(distance=rdms.distance)
             for rdms in sets
@@ -377,7 +380,14 @@ def _as_table(table: pd.DataFrame, n_rdms: int) -> pd.DataFrame:
     if len(frame) != n_rdms:
         raise ValueError(f"table must have one row per RDM, {n_rdms}; got {len(frame)}.")
     frame.columns = pd.Index([str(column) for column in frame.columns], dtype=object)
-    return pd.DataFrame({column: to_canonical(frame[column]) for column in frame})
+    return pd.DataFrame(
+        {
+            name: to_text(frame[name])
+            if name.removeprefix("model_") in LABEL_COLUMNS
+            else to_canonical(frame[name])
+            for name in frame
+        }
+    )
 
 
 def _check_unique(ids: np.ndarray) -> None:

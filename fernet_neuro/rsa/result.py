@@ -15,6 +15,7 @@ import pandas as pd
 from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
+from fernet_neuro.stimuli._columns import to_text
 from fernet_neuro.typing import PathLike
 
 #: Columns of ``results.csv`` and their types; further columns of the models' table stand behind ``model``, as
@@ -239,9 +240,9 @@ def _as_typed(frame: pd.DataFrame, columns: dict[str, type], is_filled: bool, na
     place = order.index("model") + 1 if others and "model" in order else len(order)
     order[place:place] = others
     kinds = {**columns, **dict.fromkeys(others, str)}
-    # Text stays Python strings: the file cannot tell other kinds of text apart.
+    # Text stays Python strings, empty where there is none: the file cannot tell other kinds of text apart.
     typed = {
-        column: frame[column].astype(kinds[column]).astype(object if kinds[column] is str else kinds[column])
+        column: to_text(frame[column]) if kinds[column] is str else frame[column].astype(kinds[column])
         for column in order
     }
     return pd.DataFrame(typed).reset_index(drop=True)

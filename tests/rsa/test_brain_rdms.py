@@ -32,7 +32,7 @@ def test_rdms_carry_region_subject_session_and_size(rng):
     )
     assert rdms.table.to_dict("list") == {
         "subject": ["01", "02"],
-        "session": [2, 1],
+        "session": ["2", "1"],
         "roi": ["FFA", "STS"],
         "n_voxels": [11, 7],
     }
@@ -137,5 +137,5 @@ def test_a_run_without_a_stimulus_is_named_with_its_subject(rng):
 def test_subjects_may_come_from_an_axis_of_an_array(rng, tmp_path):
     np.savez(tmp_path / "group.npz", rdms=rng.uniform(size=(3, 10)))
     found = read_brain(tmp_path / "group.npz", subject_column="index", stimulus_ids=IDS)
-    assert found.table.equals(pd.DataFrame({"subject": [0, 1, 2]}))
+    assert found.table.equals(pd.DataFrame({"subject": list("012")}, dtype=object))
     assert found.stimulus_ids.tolist() == IDS

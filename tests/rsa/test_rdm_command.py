@@ -100,7 +100,7 @@ def test_files_are_converted(run, brain, tmp_path):
     out = tmp_path / "brain.h5"
     code, text, err = run(tmp_path / "brain.mat", "--stimuli", tmp_path / "names.csv", "--out", out, "--json")
     assert (code, err) == (0, "")
-    assert json.loads(text)["rdms"][1]["session"] == 2
+    assert json.loads(text)["rdms"][1]["session"] == "2"
     back = read_rdms(out)
     assert np.array_equal(back.dissimilarities, brain.dissimilarities[:2])
     assert np.array_equal(back.stimulus_ids, brain.stimulus_ids)

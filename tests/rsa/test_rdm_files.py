@@ -116,7 +116,7 @@ def test_subjects_by_sessions_keep_their_places(brain, tmp_path):
     scipy.io.savemat(tmp_path / "six.mat", {"RDMs": _structures(six, (3, 2))})
     back = read_rdms(tmp_path / "six.mat")
     assert back.table["subject"].tolist() == ["S0", "S0", "S1", "S1", "S2", "S2"]
-    assert back.table["session"].tolist() == [0, 1] * 3
+    assert back.table["session"].tolist() == ["0", "1"] * 3
     assert np.array_equal(back.dissimilarities, six.dissimilarities)
 
 
@@ -306,7 +306,7 @@ def test_objects_of_rsatoolbox_are_copied_both_ways(brain):
     descriptors = {"session": [1, 2]}
     made = import_rsatoolbox().rdm.RDMs(brain.dissimilarities[:2].copy(), rdm_descriptors=descriptors)
     back = RDMSet.from_rsatoolbox(made)
-    assert back.table.equals(pd.DataFrame({"session": [1, 2]}))
+    assert back.table.equals(pd.DataFrame({"session": ["1", "2"]}, dtype=object))
     assert back.stimulus_ids.tolist() == [str(number) for number in range(7)]
     made.dissimilarities[:] = 0
     assert back.dissimilarities.min() > 0

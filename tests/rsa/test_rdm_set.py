@@ -60,10 +60,10 @@ def test_an_unknown_or_repeated_stimulus_is_refused(brain):
 
 
 def test_rdms_are_chosen_by_their_labels(brain):
-    assert brain.select(subject="02").table["session"].tolist() == [1, 2]
+    assert brain.select(subject="02").table["session"].tolist() == ["1", "2"]
     assert brain.select(subject=["01", "03"], session=1).n_rdms == 2
     assert brain.select(session="2") == brain.take([1, 3])
-    assert brain.take(brain.table["session"] == 2) == brain.take([1, 3])
+    assert brain.take(brain.table["session"] == "2") == brain.take([1, 3])
     with pytest.raises(ValueError, match=r"no column 'subj'; they have: roi, subject, session.*'subject'"):
         brain.select(subj="01")
     with pytest.raises(ValueError, match=r"no RDM has subject='2'; there are: 01, 02, 03"):
@@ -93,6 +93,20 @@ def test_names_are_what_tells_rdms_apart(brain, models):
     assert brain.names[:2] == ["FFA | 01 | 1", "FFA | 01 | 2"]
     assert brain.select(session=1).names[-1] == "FFA | 03 | 1"
     assert RDMSet(models.dissimilarities, models.stimulus_ids).names == ["RDM 0", "RDM 1", "RDM 2"]
+
+
+@pytest.mark.parametrize("column", ["layer", "model", "name", "network", "source", "roi", "subject", "seed"])
+def test_labels_that_look_like_numbers_stay_text(brain, tmp_path, column):
+    layers, other = brain.take([0, 1]), RDMSet(brain.dissimilarities[:1], brain.stimulus_ids)
+    layers = RDMSet(layers.dissimilarities, layers.stimulus_ids, pd.DataFrame({column: [0, 4]}))
+    assert layers.table[column].tolist() == ["0", "4"]
+    joined = concat_rdms([layers, other])
+    joined.save(tmp_path / "set.npz")
+    for found in (joined, RDMSet.load(tmp_path / "set.npz")):
+        assert found.table[column].tolist() == ["0", "4", ""]
+    assert joined.select(**{column: 4}).n_rdms == 1
+    gaps = RDMSet(brain.dissimilarities[:2], brain.stimulus_ids, pd.DataFrame({column: [7.0, np.nan]}))
+    assert gaps.table[column].tolist() == ["7", ""], "a table that had become one of floats"
 
 
 @pytest.mark.parametrize("gap", [False, True])
@@ -135,6 +149,13 @@ def test_sets_of_the_same_stimuli_are_joined_and_others_refused(brain, models):
     assert joined.table["model"].tolist()[-2:] == ["shape", "category"]
     assert np.array_equal(joined.take(range(5)).dissimilarities, brain.dissimilarities)
     assert concat_rdms([brain.take([0]), brain.take([1, 2, 3, 4])]) == brain
+    told = RDMSet(
+        brain.dissimilarities[:1],
+        brain.stimulus_ids,
+        pd.DataFrame({"distance": ["correlation"]}),
+        "correlation",
+    )
+    assert concat_rdms([told, brain]).table["distance"].tolist() == ["correlation"] * 6
     with pytest.raises(AlignmentError, match="set 0 and set 1"):
         concat_rdms([brain, models.align_to(models.stimulus_ids[::-1])])
     with pytest.raises(ValueError, match="at least one"):

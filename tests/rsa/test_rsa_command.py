@@ -9,7 +9,7 @@ import pytest
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.patterns import BrainPatterns
-from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, run_rsa
+from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, run_rsa, select_layers
 from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference import infer_rsa
@@ -166,6 +166,51 @@ def test_each_peak_goes_by_the_name_of_its_network(run, noise_table, tmp_path, r
     assert code == 0, err
     assert "peak of trained: fc, between" in text
     assert "peak of twin: conv1, between" in text
+
+
+def test_layers_that_are_numbers_go_by_their_names_beside_models_without(run, noise_table, tmp_path, rng):
+    shared = rng.normal(size=(24, 31))
+    layers = [
+        Activations(
+            (shared * 3 * (name == "4") + rng.normal(size=shared.shape)).astype(np.float32), ids, name
+        )
+        for ids in [noise_table.stimulus_ids]
+        for name in ("0", "2", "4")
+    ]
+    write_store(tmp_path / "store", noise_table, layers)
+    scans = RDMSet.from_squares(
+        np.array([1 - np.corrcoef(shared + rng.normal(size=shared.shape)) for _ in range(5)]).round(12),
+        noise_table.stimulus_ids,
+        pd.DataFrame({"subject": list("abcde")}),
+    )
+    scans.save(tmp_path / "brain.npz")
+    arguments = (
+        "--models",
+        tmp_path / "store",
+        "--all-layers",
+        "--pixels",
+        "--brain",
+        tmp_path / "brain.npz",
+    )
+    code, text, err = run(*arguments, *FAST, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "peak of store: 4, between 4 and 4;" in text
+    kept = RSAFolder.load(tmp_path / "out")
+    assert kept.result.peaks["layer"].tolist() == ["4"]
+    assert (
+        kept.result.estimates["layer"].tolist() == kept.models.table["layer"].tolist() == ["0", "2", "4", ""]
+    )
+    assert kept.result.models == ["0", "2", "4", "pixels"]
+    assert set(kept.result.estimates["distance"]) == {"correlation"}
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, "nan"])
+def test_a_model_without_a_layer_is_none(group, missing):
+    _, models, _ = group
+    table = pd.DataFrame({"name": models.names, "layer": ["conv1", missing, "fc"]})
+    layers = select_layers(replace(models, table=table))
+    assert layers.names == ["shape", "gaze"]
+    assert select_layers(replace(models, table=table.assign(layer=["fc", missing, missing]))) is None
 
 
 def test_notes_on_what_cannot_be_said_are_printed(run, group, rng):

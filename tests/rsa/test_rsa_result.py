@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,13 @@ def test_columns_stand_in_their_order_with_those_of_the_models_behind_the_name(r
     assert result.partition.empty
     assert (result.rois, result.models) == (["FFA", "007"], ["NA", "fc, 2"])
     assert result.select_roi("FFA")["model"].tolist() == ["NA", "fc, 2"]
+
+
+def test_labels_are_text_and_empty_where_there_is_none(result, tmp_path):
+    estimates = result.estimates.assign(layer=[0.0, np.nan, 4.0])
+    numbered = replace(result, estimates=estimates)
+    assert numbered.estimates["layer"].tolist() == ["0", "", "4"]
+    assert RSAResult.load(numbered.save(tmp_path / "rsa")) == numbered
 
 
 def test_another_number_or_setting_makes_results_unequal(result):
