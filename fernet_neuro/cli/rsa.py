@@ -199,7 +199,8 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
     width = max(map(len, ["model", *frame["model"]])) + 2
     target = {"both": "new subjects and stimuli", "subjects": "new subjects", "stimuli": "new stimuli"}
     lines = [
-        f"{roi or 'brain'}: {n_subjects} subject{'s' * (n_subjects > 1)}, {first['n_stimuli']} stimuli; "
+        f"{roi or 'brain'}: {n_subjects} subject{'s' * (n_subjects > 1)}, {first['n_stimuli']} stimuli"
+        f"{_describe_blocks(result)}; "
         f"{first['comparison']}, to {target[result.settings['generalise_to']]}",
         _describe_ceiling(result, roi),
         f"{'model':<{width}}{'estimate':>9}  {_percent(result.settings['level']) + ' interval':<20}{'p':>8}"
@@ -218,6 +219,12 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
         *_describe_peak(result, roi),
         *_describe_shares(result, roi),
     ]
+
+
+def _describe_blocks(result: "RSAResult") -> str:
+    """Return how many blocks the stimuli are in, and which column says so."""
+    n_blocks, column = result.settings.get("n_blocks"), result.settings.get("identity_blocks")
+    return f" in {n_blocks} blocks ({column})" if n_blocks and column else ""
 
 
 def _describe_corrections(result: "RSAResult") -> list[str]:

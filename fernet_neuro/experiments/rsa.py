@@ -310,6 +310,8 @@ def _find_peaks(
     except ValueError as error:
         notes.append(f"no interval for the peak layer: {error}")
         return {}
+    if found.peaks["nested_score"].isna().any():
+        notes.append("stimuli, or blocks of them, are too few for the score of a layer chosen on other ones.")
     return {"peaks": found.peaks}
 
 

@@ -15,7 +15,6 @@ from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa._io_arrays import default_ids
 from fernet_neuro.rsa.brain_rdms import read_brain
 from fernet_neuro.rsa.compare import COMPARISONS
-from fernet_neuro.rsa.inference import FEWEST_BLOCKS
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -99,7 +98,7 @@ def list_blocks(table: StimulusTable | None, column: str, stimulus_ids: np.ndarr
     Raises
     ------
     ValueError
-        If no table is known, or there are fewer than four blocks.
+        If no table is known.
     StimulusError
         If the table has no such column, or a stimulus no value in it.
     AlignmentError
@@ -109,14 +108,7 @@ def list_blocks(table: StimulusTable | None, column: str, stimulus_ids: np.ndarr
         raise ValueError(
             "--identity-blocks is a column of the stimulus table; name the table with --stimuli."
         )
-    blocks = table.align_to(stimulus_ids).factor(column).astype(str)
-    n_blocks = len(set(blocks.tolist()))
-    if n_blocks < FEWEST_BLOCKS:
-        raise ValueError(
-            f"--identity-blocks {column!r}: the stimuli are in {n_blocks} blocks; a bootstrap over blocks "
-            f"needs {FEWEST_BLOCKS} or more."
-        )
-    return blocks
+    return table.align_to(stimulus_ids).factor(column).astype(str)
 
 
 def name_stimuli(rdms: RDMSet, table: StimulusTable | None) -> RDMSet:

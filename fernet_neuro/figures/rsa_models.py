@@ -52,10 +52,10 @@ _COLUMNS = (
     "level_percent",
     "difference",
     "p_value",
-    "p_fdr",
+    "p_max",
     "p_permutation",
     "p_ceiling",
-    "p_ceiling_fdr",
+    "p_ceiling_max",
     "significant",
     "noise_ceiling_lower",
     "noise_ceiling_upper",
@@ -93,14 +93,14 @@ def _choose_models(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _read_roi(analysis: Analysis, roi: str, estimates: pd.DataFrame) -> pd.DataFrame:
     place = {model: at for at, model in enumerate(dict.fromkeys(estimates["model"]))}
-    means = estimates.assign(kind="mean", value=estimates["estimate"], significant=estimates["p_fdr"] < ALPHA)
+    means = estimates.assign(kind="mean", value=estimates["estimate"], significant=estimates["p_max"] < ALPHA)
     subjects = analysis.result.subjects
     subjects = subjects[(subjects["roi"] == roi) & subjects["model"].isin(place)].assign(kind="subject")
     pairs = analysis.result.pairwise
     pairs = pairs[(pairs["roi"] == roi) & pairs["model_1"].isin(place) & pairs["model_2"].isin(place)]
     pairs = pairs.assign(
         kind="pair", model=pairs["model_1"], column=pairs["model_2"].map(place),
-        significant=pairs["p_fdr"] < ALPHA,
+        significant=pairs["p_max"] < ALPHA,
     )  # fmt: skip
     frame = pd.concat([means, subjects, pairs], ignore_index=True)
     known = {
@@ -219,14 +219,14 @@ def caption_models(source: pd.DataFrame) -> str:
         f"Models against regions of the brain: {list_panels(means)}. {int(first['n_subjects'])} subjects, "
         f"{int(first['n_stimuli'])} stimuli; {str(first['comparison']).replace('_', ' ')} (unitless). Large "
         f"dots: mean over subjects, with {first['interval']}; filled where above 0 (p < .05, one-sided, "
-        f"false discovery rate over all models of a region); small dots: subjects. "
+        f"maximum statistic over all models of a region); small dots: subjects. "
     )
     if means["noise_ceiling_lower"].notna().any():
         text += f"Grey: noise ceiling. {_say_ceiling(means)}"
     if (source["kind"] == "pair").any():
         text += (
             "Right: pairs of models, numbered as the rows: + where the row's model is above the column's, − "
-            "where it is below, empty where they do not differ (p < .05, two-sided, false discovery rate "
+            "where it is below, empty where they do not differ (p < .05, two-sided, maximum statistic "
             "over all pairs of a region). "
         )
     if int(first["n_models"]) > MOST_MODELS:
@@ -235,12 +235,12 @@ def caption_models(source: pd.DataFrame) -> str:
 
 
 def _say_ceiling(means: pd.DataFrame) -> str:
-    tested = means[means["p_ceiling_fdr"].notna()]
+    tested = means[means["p_ceiling_max"].notna()]
     if tested.empty:
         return ""
-    reaching = tested[tested["p_ceiling_fdr"] >= ALPHA]
+    reaching = tested[tested["p_ceiling_max"] >= ALPHA]
     names = [f"{row.model} ({row.panel})" for row in reaching.itertuples()]
-    how = "one-sided, false discovery rate over all models of a region"
+    how = "one-sided, maximum statistic over all models of a region"
     if not names:
         return f"All models stay below its lower end (p < .05, {how}). "
     return f"Not below its lower end (p >= .05, {how}): {', '.join(names)}. "

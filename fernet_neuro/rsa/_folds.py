@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from fernet_neuro.rsa._bootstrap import compare_alike
+from fernet_neuro.rsa._resample import count_fewest
 from fernet_neuro.rsa._weighted import (
     RANK_COMPARISONS,
     compare_ranks,
@@ -23,12 +24,8 @@ from fernet_neuro.rsa._weighted import (
 )
 from fernet_neuro.rsa.models import MODEL_KINDS
 
-#: A test fold needs as many stimuli, so that there are three pairs to compare.
-FEWEST_STIMULI = 3
-#: And as many blocks, so that not all of them are pairs inside a block.
-_FEWEST_BLOCKS = 2
 #: Share of the units that a bootstrap sample holds at least once, on average: 1 - 1 / e.
-_SHARE_DRAWN = 0.632
+SHARE_DRAWN = 0.632
 #: A prediction of which no more than this share of its square is left is constant but for round-off.
 _CONSTANT = 1e-12
 #: Numbers that one step holds in memory.
@@ -160,7 +157,7 @@ class Design:
 
 def choose_n_subject_folds(n_subjects: int) -> int:
     """Return 2 to 5, so that nearly every bootstrap sample has several subjects for each fold."""
-    return 2 + int(np.searchsorted([6, 12, 20], _SHARE_DRAWN * n_subjects, side="right"))
+    return 2 + int(np.searchsorted([6, 12, 20], SHARE_DRAWN * n_subjects, side="right"))
 
 
 def choose_n_stimulus_folds(blocks: np.ndarray) -> int:
@@ -171,16 +168,15 @@ def choose_n_stimulus_folds(blocks: np.ndarray) -> int:
     blocks : ndarray of int of shape (n_stimuli,)
         Codes from 0; stimuli of one block are never parted.
     """
-    wanted = 2 + int(np.searchsorted([12, 24, 40], _SHARE_DRAWN * len(blocks), side="right"))
-    while wanted > 2 and _SHARE_DRAWN * (blocks.max() + 1) < count_blocks_needed(blocks, wanted):
+    wanted = 2 + int(np.searchsorted([12, 24, 40], SHARE_DRAWN * len(blocks), side="right"))
+    while wanted > 2 and SHARE_DRAWN * (blocks.max() + 1) < count_blocks_needed(blocks, wanted):
         wanted -= 1
     return wanted
 
 
 def count_blocks_needed(blocks: np.ndarray, n_folds: int) -> int:
     """Return how many different blocks a sample must have for two blocks and three stimuli in each fold."""
-    smallest = int(np.bincount(blocks).min())
-    return n_folds * max(_FEWEST_BLOCKS, -(-FEWEST_STIMULI // smallest))
+    return n_folds * count_fewest(blocks)
 
 
 def draw_folds(counts: np.ndarray, blocks: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:

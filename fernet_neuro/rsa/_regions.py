@@ -11,7 +11,6 @@ import numpy as np
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.rsa._factors import Factors, list_factor_sets
-from fernet_neuro.rsa._resample import draw_multiplicities
 from fernet_neuro.rsa.rdms import RDMSet
 
 #: What an inference may generalise to, and the factors that are then resampled.
@@ -27,8 +26,6 @@ FEWEST_STIMULI, FEWEST_BLOCKS = 6, 4
 SIGNED_DISTANCES = ("crossnobis",)
 #: Leaving one of two subjects out leaves one: samples then say nothing about how a ceiling varies.
 FEWEST_FOR_CEILING_TEST = 3
-#: Samples that are drawn again for want of different units, before it is said that there are too few.
-_MOST_DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,34 +72,6 @@ def split_regions(brain: RDMSet) -> list[Region]:
     return found
 
 
-def draw_counts(n_samples: int, blocks: np.ndarray, rng: np.random.Generator, fewest: int = 1) -> np.ndarray:
-    """Return how often each unit is in each bootstrap sample, shape (n_samples, n_units).
-
-    Parameters
-    ----------
-    n_samples : int
-    blocks : ndarray of int of shape (n_units,)
-        Codes from 0; the units of a block are drawn together.
-    rng : numpy.random.Generator
-    fewest : int, default=1
-        A sample of fewer different blocks is drawn again.
-
-    Raises
-    ------
-    ValueError
-        If such samples hardly ever turn up.
-    """
-    n = int(blocks.max()) + 1
-    counts = np.zeros((n_samples, n))
-    missing = np.arange(n_samples)
-    for _ in range(_MOST_DRAWS):
-        counts[missing] = draw_multiplicities(len(missing), n, rng)
-        missing = missing[(counts[missing] > 0).sum(axis=1) < fewest]
-        if not len(missing):
-            return counts[:, blocks]
-    raise ValueError(f"samples of {n} units hardly ever have {fewest} different ones; there are too few.")
-
-
 def list_targets(generalise_to: str) -> tuple[tuple[str, ...], list[Factors]]:
     """Return the factors that are resampled, and all sets of them.
 
@@ -142,7 +111,7 @@ def check_subjects(regions: Sequence[Region], factors: Sequence[str], fewest: in
             held = "one subject" if region.n_subjects == 1 else f"{region.n_subjects} subjects"
             raise ValueError(
                 f"{name} has {held}; generalising to others needs {fewest}. What remains is "
-                f"generalise_to='stimuli'."
+                f"generalise_to='stimuli' (--generalise-to stimuli)."
             )
 
 
@@ -166,7 +135,7 @@ def check_stimuli(codes: np.ndarray, generalise_to: str) -> None:
         raise ValueError(
             f"{len(codes)} stimuli in {n_blocks} blocks are too few for generalise_to="
             f"{generalise_to!r}: {FEWEST_STIMULI} stimuli and {FEWEST_BLOCKS} blocks are needed. What "
-            f"remains is generalise_to='subjects'."
+            f"remains is generalise_to='subjects' (--generalise-to subjects)."
         )
 
 
@@ -186,8 +155,8 @@ def list_notes(regions: Sequence[Region], comparison: str, factors: Sequence[str
             notes.append(f"{name}: two subjects, so noise ceilings have no interval and no test.")
         if "cosine" in comparison and region.rdms.distance not in SIGNED_DISTANCES:
             notes.append(
-                f"{name}: dissimilarities may all be positive, and so are their cosines with any model; "
-                f"p (p_value) and the test of the ceiling then say little; p (labels) (p_permutation) and "
-                f"pairs still do."
+                f"{name}: dissimilarities may all be positive, and so are their cosines with any model: only "
+                f"p (labels) (p_permutation) then means something. p (p_value), pairs and the test of the "
+                f"ceiling do not: flat RDMs are close to all others."
             )
     return notes

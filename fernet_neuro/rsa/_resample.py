@@ -12,6 +12,8 @@ from fernet_neuro._utils.validation import check_range
 
 #: A sample with fewer distinct stimuli has too few pairs to compare, and is drawn again.
 FEWEST_DISTINCT = 3
+#: Samples that are drawn again for want of different units, before it is said that there are too few.
+_MOST_DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +75,49 @@ def draw_resamples(
     check_range("the number of stimuli", n_stimuli, minimum=FEWEST_DISTINCT)
     codes = code_blocks(blocks, n_stimuli)
     n_units = int(codes.max()) + 1
-    rng = make_rng(seed, "bootstrap", "stimuli")
-    stimuli = draw_multiplicities(n_bootstraps, n_units, rng)[:, codes]
-    while (few := np.flatnonzero((stimuli > 0).sum(axis=1) < FEWEST_DISTINCT)).size:
-        stimuli[few] = draw_multiplicities(len(few), n_units, rng)[:, codes]
+    stimuli = draw_counts(n_bootstraps, codes, make_rng(seed, "bootstrap", "stimuli"), count_fewest(codes))
     subjects = draw_multiplicities(n_bootstraps, n_subjects, make_rng(seed, "bootstrap", "subjects"))
     return Resamples(subjects, stimuli, n_units, find_shared(codes))
+
+
+def draw_counts(n_samples: int, blocks: np.ndarray, rng: np.random.Generator, fewest: int = 1) -> np.ndarray:
+    """Return how often each unit is in each bootstrap sample, shape (n_samples, n_units).
+
+    Parameters
+    ----------
+    n_samples : int
+    blocks : ndarray of int of shape (n_units,)
+        Codes from 0; the units of a block are drawn together.
+    rng : numpy.random.Generator
+    fewest : int, default=1
+        A sample of fewer different blocks is drawn again.
+
+    Raises
+    ------
+    ValueError
+        If such samples hardly ever turn up.
+    """
+    n = int(blocks.max()) + 1
+    counts = np.zeros((n_samples, n), dtype=int)
+    missing = np.arange(n_samples)
+    for _ in range(_MOST_DRAWS):
+        counts[missing] = draw_multiplicities(len(missing), n, rng)
+        missing = missing[(counts[missing] > 0).sum(axis=1) < fewest]
+        if not len(missing):
+            return counts[:, blocks]
+    raise ValueError(f"samples of {n} units hardly ever have {fewest} different ones; there are too few.")
+
+
+def count_fewest(blocks: np.ndarray) -> int:
+    """Return how many blocks have three stimuli and a pair between two of them, whichever blocks they are.
+
+    Parameters
+    ----------
+    blocks : ndarray of int of shape (n_stimuli,)
+        Codes from 0.
+    """
+    together = np.cumsum(np.sort(np.bincount(blocks)))
+    return max(2, int(np.searchsorted(together, FEWEST_DISTINCT)) + 1)
 
 
 def draw_multiplicities(n_samples: int, n_units: int, rng: np.random.Generator) -> np.ndarray:

@@ -26,11 +26,10 @@ def level_blocks(multiplicities: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """Return how often a pair inside a block counts for each time that the block is in a sample or fold.
 
     A block that is drawn m times is m independent ones: m pairs for each pair inside it, since pairs between
-    its copies are no data, and m m' for each pair with a stimulus of another. In a sample of n draws there
-    are n of the former and, over all other blocks, n^2 - (sum of m^2) of the latter; in the data, of B blocks
-    drawn once, B and B (B - 1). So that both kinds make up as much of a sample as of the data, the former
-    count (n^2 - sum of m^2) / (n (B - 1)): 1 for the data, (B - 1) / B on average over bootstrap samples,
-    (k - 1) / (B - 1) for k different blocks, as in folds. This is exact for blocks of one size.
+    its copies are no data, and m m' for each pair with a stimulus of another. The former count as often as
+    makes them as large a part of all pairs of the sample as of the data. With B blocks of one size, of which
+    n are drawn, that is (n^2 - sum of m^2) / (n (B - 1)): 1 for the data, (B - 1) / B on average over
+    bootstrap samples, (k - 1) / (B - 1) for k different blocks, as in folds.
 
     Parameters
     ----------
@@ -42,12 +41,19 @@ def level_blocks(multiplicities: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (...)
-        Rounded to whole `PARTS`; 0 where nothing is drawn.
+        Rounded to whole `PARTS`; 0 where there is no pair inside a block.
     """
     counts = multiplicities[..., np.unique(blocks, return_index=True)[1]].astype(float)
-    n_drawn = counts.sum(axis=-1)
-    between = n_drawn**2 - (counts**2).sum(axis=-1)
-    return np.rint(PARTS * divide(between, n_drawn * (counts.shape[-1] - 1))) / PARTS
+    sizes = np.bincount(blocks).astype(float)
+    sampled, measured = (_divide_kinds(times, sizes) for times in (counts, np.ones_like(sizes)))
+    return np.rint(PARTS * sampled / measured) / PARTS
+
+
+def _divide_kinds(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the number of pairs between blocks by that of pairs inside; 0 where there are none."""
+    drawn = counts * sizes
+    between = drawn.sum(axis=-1) ** 2 - (drawn**2).sum(axis=-1)
+    return divide(between, (drawn * (sizes - 1)).sum(axis=-1))
 
 
 def weigh(

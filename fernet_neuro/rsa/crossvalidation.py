@@ -18,6 +18,7 @@ from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.rsa._contrasts import BootstrapValues
 from fernet_neuro.rsa._factors import Factors
 from fernet_neuro.rsa._folds import (
+    SHARE_DRAWN,
     Design,
     Scores,
     Splits,
@@ -32,12 +33,11 @@ from fernet_neuro.rsa._regions import (
     Region,
     check_level,
     check_subjects,
-    draw_counts,
     list_notes,
     list_targets,
     split_regions,
 )
-from fernet_neuro.rsa._resample import code_blocks, draw_permutations, find_shared
+from fernet_neuro.rsa._resample import code_blocks, draw_counts, draw_permutations, find_shared
 from fernet_neuro.rsa._tables import fill_tables
 from fernet_neuro.rsa._weighted import RANK_COMPARISONS
 from fernet_neuro.rsa.compare import COMPARISONS
@@ -51,8 +51,6 @@ _N_PER_SAMPLE = 2
 _N_PER_PERMUTATION = 4
 #: With fewer, too few bootstrap samples hold different subjects on both sides of a fold.
 _FEWEST_SUBJECTS = 4
-#: Share of the units that a bootstrap sample holds at least once, on average: 1 - 1 / e.
-_SHARE_DRAWN = 0.632
 
 
 @dataclass(frozen=True)
@@ -252,13 +250,14 @@ def _cut(region: Region, blocks: np.ndarray, generalise_to: str | None) -> _Fold
     factors = () if generalise_to is None else list_targets(generalise_to)[0]
     check_subjects([region], factors, _FEWEST_SUBJECTS)
     n_blocks, needed = int(blocks.max()) + 1, count_blocks_needed(blocks, 2)
-    share = _SHARE_DRAWN if "stimuli" in factors else 1.0
+    share = SHARE_DRAWN if "stimuli" in factors else 1.0
     if share * n_blocks < needed:
+        remains = "; what remains is generalise_to='subjects' (--generalise-to subjects)"
         raise ValueError(
             f"{len(blocks)} stimuli in {n_blocks} blocks are too few for two folds, each of two blocks "
             f"and three stimuli"
             f"{' inside a bootstrap over them' if share < 1 else ''}: {int(np.ceil(needed / share))} blocks "
-            f"are needed."
+            f"are needed{remains if n_blocks >= needed else ''}."
         )
     n_subject_folds = 1 if region.n_subjects == 1 else choose_n_subject_folds(region.n_subjects)
     return _Folds(region.n_subjects, blocks, n_subject_folds, choose_n_stimulus_folds(blocks))

@@ -17,7 +17,6 @@ from fernet_neuro.rsa._bootstrap import SampleValues, evaluate_data, evaluate_sa
 from fernet_neuro.rsa._contrasts import BootstrapValues
 from fernet_neuro.rsa._factors import Factors
 from fernet_neuro.rsa._permutation import compare_with_permuted, permute_scores
-from fernet_neuro.rsa._regions import FEWEST_BLOCKS as FEWEST_BLOCKS
 from fernet_neuro.rsa._regions import SIGNED_DISTANCES as SIGNED_DISTANCES
 from fernet_neuro.rsa._regions import Region, check_stimuli, list_notes, list_targets, split_regions
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_permutations, draw_resamples

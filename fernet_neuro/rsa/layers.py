@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_option, check_range, format_options
 from fernet_neuro.rsa._bootstrap import compare_samples
+from fernet_neuro.rsa._folds import count_blocks_needed
 from fernet_neuro.rsa._regions import Region, check_level, list_targets, split_regions
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_resamples
 from fernet_neuro.rsa.compare import COMPARISONS
@@ -35,7 +36,7 @@ class LayerChoice:
         One row per region and network, as ``RSAResult.peaks``, with a column ``network``: the layer with the
         best score of all the data and its position (the first layer's is 0); the ends of the interval of the
         peak; the ``share`` of bootstrap samples with this peak; ``nested_score``, that of layers chosen on
-        other subjects and other stimuli than those of the score.
+        other subjects and other stimuli than those of the score; NaN where these are too few for folds.
     shares : DataFrame
         One row per region, network and layer: ``roi``, ``network``, ``layer``, ``position``, ``estimate``
         (the score of all the data) and ``share`` (of bootstrap samples in which this layer is the best).
@@ -83,7 +84,7 @@ def choose_layers(
     AlignmentError
         If stimuli differ, or their order.
     ValueError
-        If a column is missing, a network has two layers of one name, or stimuli are too few for folds.
+        If a column is missing, or a network has two layers of one name.
 
     References
     ----------
@@ -106,6 +107,7 @@ def choose_layers(
     check_level(level)
     check_same_stimuli(layers, brain, ("the layers", "the brain RDMs"))
     codes = code_blocks(blocks, brain.n_stimuli)
+    has_folds = int(codes.max()) + 1 >= count_blocks_needed(codes, 2)
     networks = _split_networks(layers)
     peaks, shares = [], []
     with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
@@ -113,12 +115,15 @@ def choose_layers(
             drawn = draw_resamples(n_bootstraps, region.n_subjects, brain.n_stimuli, blocks=codes, seed=seed)
             for network, rdms in networks.items():
                 estimate, best = _find_best(rdms, region, drawn, comparison, generalise_to, n_jobs)
-                rng = make_rng(seed, "nested", region.roi, network)
-                chosen = FlexibleModel(rdms, "selected")
-                nested = score_once([chosen], region, comparison, codes, n_assignments, rng)
+                nested = np.nan
+                if has_folds:
+                    rng = make_rng(seed, "nested", region.roi, network)
+                    chosen = FlexibleModel(rdms, "selected")
+                    scores = score_once([chosen], region, comparison, codes, n_assignments, rng)
+                    nested = float(scores.values.mean())
                 labels = {"roi": region.roi, "network": network}
                 found = _describe(rdms.table["layer"].astype(str).tolist(), estimate, best, level)
-                peaks.append({**labels, **found[0], "nested_score": float(nested.values.mean())})
+                peaks.append({**labels, **found[0], "nested_score": nested})
                 shares.append(found[1].assign(**labels))
     columns = ["roi", "network", "layer", "position", "estimate", "share"]
     return LayerChoice(

@@ -141,7 +141,7 @@ def test_dots_of_models_are_estimates_and_subjects(results, result):
             (dot,) = find_artists(ax, f"model:{model}")
             assert dot.get_xdata()[0] == wanted.loc[model, "estimate"]
             is_filled = dot.get_markerfacecolor() != "white"
-            assert is_filled == (wanted.loc[model, "p_fdr"] < 0.05)
+            assert is_filled == (wanted.loc[model, "p_max"] < 0.05)
         dots = np.concatenate([item.get_offsets() for item in ax.collections if len(item.get_offsets()) > 1])
         values = result.subjects[
             (result.subjects["roi"] == roi) & result.subjects["model"].isin(wanted.index[-3:])
@@ -149,8 +149,11 @@ def test_dots_of_models_are_estimates_and_subjects(results, result):
         np.testing.assert_allclose(sorted(dots[:, 0]), sorted(values["value"]))
 
 
-def test_cells_of_pairs_have_the_sign_of_the_difference(results, result):
-    _, figure, _ = draw(rsa_models, results)
+def test_cells_of_pairs_have_the_sign_of_the_difference(copy):
+    whole = RSAResult.load(copy)
+    result = replace(whole, pairwise=whole.pairwise.assign(p_max=whole.pairwise["p_value"]))  # more of them
+    result.save(copy)
+    _, figure, _ = draw(rsa_models, copy)
     names = ["identity", "expression", "pixels"]
     matrices = [ax for ax in figure.axes if not find_artists(ax, "model:")]
     n_cells = 0
@@ -159,7 +162,7 @@ def test_cells_of_pairs_have_the_sign_of_the_difference(results, result):
         drawn = {item.get_gid(): item.get_marker() for item in find_artists(ax, "pair:")}
         for one, other in ((0, 1), (0, 2), (1, 2)):
             pair = pairs.loc[names[one], names[other]]
-            if pair["p_fdr"] >= 0.05:
+            if pair["p_max"] >= 0.05:
                 assert f"pair:{one}:{other}" not in drawn
                 continue
             n_cells += 1
@@ -178,7 +181,7 @@ def test_layers_alone_are_drawn_as_models(copy):
 
 def test_a_single_subject_has_no_ceiling_and_still_a_figure(copy):
     whole = RSAResult.load(copy)
-    absent = ["noise_ceiling_lower", "noise_ceiling_upper", "p_ceiling", "p_ceiling_fdr"]
+    absent = ["noise_ceiling_lower", "noise_ceiling_upper", "p_ceiling", "p_ceiling_max"]
     nothing = dict.fromkeys(absent, np.nan)
     alone = whole.estimates.assign(low=np.nan, high=np.nan, n_subjects=1, **nothing)
     RSAResult(alone, whole.pairwise, whole.subjects, whole.ceilings, whole.settings, whole.peaks).save(copy)
@@ -326,7 +329,7 @@ def test_points_without_pictures_are_named(copy):
     [
         ("rsa-layer-roi", ("(a) OFA, (b) FFA, (c) pSTS", "9 subjects, 21 stimuli", "Peaks, with the share",
                            "bootstrap over subjects and stimuli (N = 60)", "without layers (identity")),
-        ("rsa-models", ("false discovery rate over all models", "two-sided", "Grey: noise ceiling")),
+        ("rsa-models", ("maximum statistic over all models", "two-sided", "Grey: noise ceiling")),
         ("rdm-gallery", ("mean over 9 RDMs each", "percentile", "ordered by expression",
                          "The first 12 of 16 RDMs are drawn")),
         ("variance-partition", ("commonality analysis", "Grey: noise ceiling", "less the bias", "negative")),

@@ -18,7 +18,8 @@ from fernet_neuro.rsa._folds import (
     cross_validate,
     draw_folds,
 )
-from fernet_neuro.rsa._regions import draw_counts, split_regions
+from fernet_neuro.rsa._regions import split_regions
+from fernet_neuro.rsa._resample import draw_counts
 from fernet_neuro.rsa._rsatoolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.crossvalidation import infer_flexible, score_once
@@ -173,10 +174,19 @@ def test_fixed_models_in_folds_of_blocks_weigh_pairs_as_samples_of_blocks_do(des
     assert np.abs(found - once).max() > 0.01
 
 
-@pytest.mark.parametrize("comparison", ["pearson", "whitened_pearson", "cosine", "rho_a"])
-def test_a_model_of_the_blocks_scores_in_folds_what_it_scores_in_all_the_data(comparison):
+@pytest.mark.parametrize(
+    ("comparison", "sizes"),
+    [
+        ("pearson", [4] * 7),
+        ("pearson", [2] * 10 + [8]),
+        ("whitened_pearson", [4] * 7),
+        ("cosine", [4] * 7),
+        ("rho_a", [4] * 7),
+    ],
+)
+def test_a_model_of_the_blocks_scores_in_folds_what_it_scores_in_all_the_data(comparison, sizes):
     """Folds of whole people have more pairs of one person, on which such a model would do too well."""
-    people = np.repeat(np.arange(7), 4)
+    people = np.repeat(np.arange(len(sizes)), sizes)
     left, right = np.triu_indices(28, 1)
     identity = (people[left] != people[right]).astype(float)
     ids = np.array([f"photo{row:02d}" for row in range(28)])
@@ -286,6 +296,9 @@ def test_numbers_of_folds_leave_three_stimuli_in_each():
     assert count_blocks_needed(blocks, 3) == 6
     assert count_blocks_needed(np.repeat(np.arange(7), 2), 3) == 6
     assert count_blocks_needed(np.arange(28), 3) == 9
+    # One photograph of one person, four of the others: any two people have three.
+    assert count_blocks_needed(np.repeat(np.arange(7), [4, 4, 1, 4, 4, 4, 4]), 2) == 4
+    assert count_blocks_needed(np.repeat(np.arange(7), [4, 4, 1, 4, 4, 1, 4]), 2) == 6
 
 
 def test_components_that_vary_with_several_factors_count_once():

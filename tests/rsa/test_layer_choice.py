@@ -165,8 +165,15 @@ def test_what_has_no_layers_is_refused():
         choose_layers(layers, brain, level=1)
     with pytest.raises(AlignmentError, match="the layers and the brain RDMs differ first"):
         choose_layers(layers.align_to(layers.stimulus_ids[::-1]), brain)
-    few = [rdms.align_to(rdms.stimulus_ids[:5]) for rdms in (layers, brain)]
-    with pytest.raises(ValueError, match="5 stimuli in 5 blocks are too few for two folds"):
-        choose_layers(*few)
-    with pytest.raises(ValueError, match="12 stimuli in 1 blocks are too few for two folds"):
+    with pytest.raises(ValueError, match="samples of 1 units hardly ever have 2 different ones"):
         choose_layers(layers, brain, blocks=np.full(12, "one face"))
+
+
+def test_too_few_stimuli_for_folds_leave_the_interval_of_the_peak():
+    layers, brain = _simulate(1, 2, n_stimuli=12, n_subjects=4)
+    few = [rdms.align_to(rdms.stimulus_ids[:5]) for rdms in (layers, brain)]
+    faces = np.repeat(["a", "b", "c"], 4)
+    for sides, blocks in ((few, None), ((layers, brain), faces)):
+        peak = choose_layers(*sides, blocks=blocks, n_bootstraps=50).peaks.iloc[0]
+        assert np.isnan(peak["nested_score"])
+        assert peak["low_position"] <= peak["position"] <= peak["high_position"]

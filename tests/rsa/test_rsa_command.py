@@ -233,8 +233,8 @@ def test_notes_on_what_cannot_be_said_are_printed(run, group, rng):
         "--models", folder / "four.npz", *rest, "--generalise-to", "subjects", "--out", folder / "four"
     )
     assert code == 0, err
-    assert "peak: " not in text
-    assert "Note: no interval for the peak layer:" in text
+    assert "a layer chosen on other subjects and stimuli scores -\n" in text
+    assert "Note: stimuli, or blocks of them, are too few for the score of a layer chosen on" in text
 
 
 def test_action_units_and_landmarks_are_models(run, noise_table, tmp_path, rng):
@@ -428,6 +428,21 @@ def test_a_stimulus_table_names_stimuli_that_files_do_not(run, noise_table, tmp_
     assert kept.result.estimates["model"].tolist() == ["identity", "expression"]
     assert kept.result.settings["n_blocks"] == 4
     assert "Note: no p (labels) of identity: to exchange whole blocks" in text
+    assert "brain: 4 subjects, 24 stimuli in 4 blocks (identity); rho_a" in text
+
+
+def test_three_blocks_say_what_remains(run, noise_table, tmp_path, rng):
+    np.savez(tmp_path / "group.npz", rdms=rng.uniform(size=(4, 276)))
+    arguments = (
+        "--models", tmp_path / "table.csv", "--factor", "identity", "--factor", "expression",
+        "--brain", tmp_path / "group.npz", "--subject-column", "index", "--stimuli", tmp_path / "table.csv",
+        "--identity-blocks", "expression", *FAST, "--out", tmp_path / "out",
+    )  # fmt: skip
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "24 stimuli in 3 blocks are too few" in err
+    assert "What remains is generalise_to='subjects' (--generalise-to subjects)" in err
+    assert run(*arguments, "--generalise-to", "subjects")[0] == 0
 
 
 def test_help_shows_examples(run):
