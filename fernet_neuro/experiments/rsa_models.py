@@ -142,7 +142,7 @@ def read_models(
     sets = [rdms for _, rdms in parts]
     models = concat_models(align_all(sets, labels) if align else sets, labels)
     if over_seeds:
-        models = _join_seeds(models, _label_sources(list(stores)))
+        models = _join_seeds(models, list(stores))
     return models, table or origin
 
 
@@ -179,14 +179,30 @@ def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
 
 
 def _join_seeds(models: RDMSet, stores: Sequence[str]) -> RDMSet:
-    """Return models in which the layers of all stores go by their own name, with the store as their seed."""
+    """Return models in which the layers of all stores go by their own name, with a seed for each store."""
     if len(stores) < 2:
         raise ValueError(f"training seeds need two or more stores, one of each; got {len(stores)}.")
     frame = models.table.copy()
-    is_seed = frame["source"].isin(stores)
+    seeds = dict(zip(_label_sources(stores), _label_seeds(stores), strict=True))
+    is_seed = frame["source"].isin(list(seeds))
     frame["model"] = frame["layer"].where(is_seed, frame["model"])
-    frame.insert(1, "seed", frame["source"].where(is_seed, ""))
+    frame.insert(1, "seed", frame["source"].map(seeds).where(is_seed, ""))
     return with_table(models, frame)
+
+
+def _label_seeds(stores: Sequence[str]) -> list[str]:
+    """Return the part in which paths differ, such as ``seed0`` of ``seed0/store``; else as other sources.
+
+    Examples
+    --------
+    >>> _label_seeds(["runs/seed0/store", "runs/seed1/store"])
+    ['seed0', 'seed1']
+    """
+    paths = [Path(store) for store in stores]
+    while len({path.name for path in paths}) == 1 and all(path.parent.name for path in paths):
+        paths = [path.parent for path in paths]
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else _label_sources(stores)
 
 
 def _is_store(source: Path) -> bool:

@@ -57,11 +57,15 @@ _COLUMNS = (
     "n_stimuli",
     "interval",
     "n_references",
+    "seed",
 )
 
 
 def read_layers(results: Path) -> pd.DataFrame:
     """Return the source data: layers, models without layers and peaks (``kind``), in the comparison's unit.
+
+    Peaks of networks that differ in their training seed are of the kind ``seed peak``, with the ``seed``: the
+    line of their mean has no peak of its own.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def read_layers(results: Path) -> pd.DataFrame:
     runs = [list(dict.fromkeys(rows["label"])) for _, rows in layers.groupby(["analysis", "network"])]
     place = {label: float(at) for at, label in enumerate(merge_orders(runs))}
     for column, labels in (("position", "label"), ("low_position", "low"), ("high_position", "high")):
-        is_peak = frame["kind"] == "peak"
+        is_peak = frame["kind"].isin(("peak", "seed peak"))
         rows = is_peak if column != "position" else frame["kind"] != "reference"
         names = frame["label"] if labels == "label" else frame[f"{labels}_label"]
         frame.loc[rows, column] = names[rows].map(place)
@@ -109,6 +113,9 @@ def _read_peaks(analysis: Analysis, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the peaks with the ceilings of their ROIs; a peak of an unnamed network is the only one's."""
     peaks = name_networks(analysis.result.peaks, analysis)
     networks = list(dict.fromkeys(frame.loc[frame["kind"] == "layer", "network"]))
+    peaks["kind"], peaks["seed"] = "peak", ""
+    if analysis.result.settings.get("over_seeds"):
+        peaks["kind"], peaks["seed"] = "seed peak", peaks["network"]
     if len(networks) == 1:
         peaks["network"] = networks[0]
     for end in ("low", "high"):
@@ -117,7 +124,7 @@ def _read_peaks(analysis: Analysis, frame: pd.DataFrame) -> pd.DataFrame:
     known = frame.drop_duplicates("roi").set_index("roi")
     for column in ("comparison", "noise_ceiling_lower", "noise_ceiling_upper", "n_subjects", "n_stimuli"):
         peaks[column] = peaks["roi"].map(known[column])
-    return peaks.assign(kind="peak", level_percent=analysis.level_percent)
+    return peaks.assign(level_percent=analysis.level_percent)
 
 
 def _drop_repeats(frame: pd.DataFrame) -> pd.DataFrame:
@@ -207,6 +214,7 @@ def caption_layers(source: pd.DataFrame) -> str:
             "that have them and the score of a layer "
             f"chosen on other subjects and stimuli: {'; '.join(map(_say_peak, peaks.itertuples()))}. "
         )
+    text += _say_seeds(source[source["kind"] == "seed peak"])
     references = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
     if references:
         n_more = int(source["n_references"].max()) - len(references)
@@ -222,6 +230,18 @@ def _say_peak(row: object) -> str:
     if np.isfinite(row.nested_score):
         text += f", {row.nested_score:.2f}"
     return text
+
+
+def _say_seeds(peaks: pd.DataFrame) -> str:
+    """Return the best layer of each training seed, panel by panel; nothing where there are no seeds."""
+    found = [f"({panel}) {', '.join(rows['label'])}" for panel, rows in peaks.groupby("panel")]
+    if not found:
+        return ""
+    n_seeds = peaks["seed"].nunique()
+    return (
+        f"Estimates are means over {n_seeds} training seeds, whose peak has no interval and is not marked; "
+        f"peak of each of the {n_seeds} seeds: {'; '.join(found)}. "
+    )
 
 
 SPEC = FigureSpec(

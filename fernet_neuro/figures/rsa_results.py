@@ -64,7 +64,19 @@ class Analysis:
         over = {"both": "subjects and stimuli", "subjects": "subjects", "stimuli": "stimuli"}
         to = over.get(str(settings.get("generalise_to", "both")), str(settings.get("generalise_to")))
         text = f"{self.level_percent:g} % intervals from a bootstrap over {to}"
-        return f"{text} (N = {settings['n_bootstraps']})" if settings.get("n_bootstraps") else text
+        if settings.get("n_bootstraps"):
+            text += f" (N = {settings['n_bootstraps']})"
+        if settings.get("over_seeds"):
+            text += " and the spread of training seeds"
+        return text + self._describe_blocks()
+
+    def _describe_blocks(self) -> str:
+        """Return which stimuli are drawn together; nothing where each is drawn alone, or none is."""
+        settings = self.result.settings
+        n_blocks, column = settings.get("n_blocks"), settings.get("identity_blocks")
+        if not n_blocks or settings.get("generalise_to") == "subjects":
+            return ""
+        return f", stimuli in {n_blocks} blocks{f' ({column})' if column else ''}, drawn as wholes"
 
 
 def find_folders(results: Path) -> list[Path]:

@@ -131,13 +131,15 @@ class RDMSet:
     def names(self) -> list[str]:
         """A name of each RDM, from the first of the columns that tell them apart, or its number.
 
-        Looked for are ``name``, ``model``, ``layer``; then ``roi``, ``subject`` and ``session`` together;
-        then all columns together.
+        Looked for are ``name``, ``model``, ``layer``; then each of them with ``seed``; then ``roi``,
+        ``subject`` and ``session`` together; then all columns together.
         """
         parts = [column for column in _NAME_PARTS if column in self.table]
         choices = [[column] for column in _NAME_COLUMNS if column in self.table]
-        for columns in [*choices, parts, list(self.table)]:
-            joined = [" | ".join(map(str, row)) for row in self.table[columns].itertuples(index=False)]
+        seeds = [[*columns, "seed"] for columns in choices if "seed" in self.table]
+        for columns in [*choices, *seeds, parts, list(self.table)]:
+            rows = self.table[columns].itertuples(index=False)
+            joined = [" | ".join(text for text in map(str, row) if text) for row in rows]
             if columns and len(set(joined)) == len(joined):
                 return joined
         return [f"RDM {row}" for row in range(self.n_rdms)]

@@ -92,6 +92,8 @@ def test_names_are_what_tells_rdms_apart(brain, models):
     assert models.names == ["pixels", "shape", "category"]
     assert brain.names[:2] == ["FFA | 01 | 1", "FFA | 01 | 2"]
     assert brain.select(session=1).names[-1] == "FFA | 03 | 1"
+    seeds = models.table.assign(model=["fc", "fc", "shape"], seed=["a", "b", ""], source="store")
+    assert RDMSet(models.dissimilarities, models.stimulus_ids, seeds).names == ["fc | a", "fc | b", "shape"]
     assert RDMSet(models.dissimilarities, models.stimulus_ids).names == ["RDM 0", "RDM 1", "RDM 2"]
 
 
