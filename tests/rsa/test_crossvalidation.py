@@ -423,6 +423,24 @@ def test_the_same_seed_gives_the_same_numbers():
     assert other.estimates["standard_error"][0] != first.estimates["standard_error"][0]
 
 
+def test_labels_are_exchanged_with_their_blocks():
+    """A model that tells people apart does so under every exchange of whole people."""
+    people = np.repeat(np.arange(7), 4)
+    left, right = np.triu_indices(28, 1)
+    identity = (people[left] != people[right]).astype(float)
+    ids = np.array([f"photo{row:02d}" for row in range(28)])
+    noise = np.random.default_rng(0).normal(size=(6, len(left)))
+    brain = RDMSet(identity + noise, ids, pd.DataFrame({"subject": list("abcdef")}))
+    models = {"identity": FlexibleModel(RDMSet(identity[None], ids))}
+    options = {"comparison": "pearson", "n_bootstraps": 10, "n_permutations": 99, "n_assignments": 2}
+    p_values = [
+        infer_flexible(models, brain, blocks=blocks, **options).estimates["p_permutation"].iloc[0]
+        for blocks in (None, people)
+    ]
+    assert p_values[0] == 0.01
+    assert p_values[1] > 0.1
+
+
 def test_permuted_labels_are_no_better_than_chance_without_an_effect():
     found = [_infer(seed, 0.0, n_bootstraps=10, n_permutations=19).estimates for seed in range(300, 325)]
     frame = pd.concat(found)
