@@ -229,7 +229,7 @@ def infer_models(
     AlignmentError, ValueError
         As in `run_rsa`.
     """
-    check_comparable(models, brain, settings.comparison, settings.generalise_to)
+    check_comparable(models, brain, settings.comparison)
     options: dict[str, Any] = {
         **_share(settings, blocks),
         "comparison": settings.comparison,

@@ -75,21 +75,18 @@ def align_models_and_brain(models: RDMSet, brain: RDMSet, *, align: bool = False
     return models, brain
 
 
-def check_comparable(models: RDMSet, brain: RDMSet, comparison: str, generalise_to: str) -> None:
-    """Refuse what could only fail later, or give no result: constant RDMs, too few subjects.
+def check_comparable(models: RDMSet, brain: RDMSet, comparison: str) -> None:
+    """Refuse what could only fail later, or give no result: constant RDMs.
 
     Raises
     ------
     ValueError
-        If the comparison is not known, an RDM is constant (or zero, for cosines), or a region has one subject
-        only and is to be generalised to others; the message says which inferences remain.
+        If the comparison is not known, or an RDM is constant (or zero, for cosines).
     """
     check_option("comparison", comparison, COMPARISONS)
     for what, rdms in (("model", models), ("brain RDM", brain)):
         for name, vector in zip(rdms.names, rdms.dissimilarities, strict=True):
             _check_varies(what, name, vector[~np.isnan(vector)], comparison)
-    if generalise_to != "stimuli":
-        _check_subjects(brain, generalise_to)
 
 
 def list_blocks(table: StimulusTable | None, column: str, stimulus_ids: np.ndarray) -> np.ndarray:
@@ -182,16 +179,3 @@ def _check_varies(what: str, name: str, values: np.ndarray, comparison: str) -> 
             f"{what} {name!r} is constant: all its dissimilarities of these stimuli are the same, so "
             f"{comparison} is not defined; leave it out."
         )
-
-
-def _check_subjects(brain: RDMSet, generalise_to: str) -> None:
-    regions = brain.table["roi"].astype(str) if "roi" in brain.table else pd.Series([""] * brain.n_rdms)
-    for roi in dict.fromkeys(regions):
-        subjects = brain.table["subject"].astype(str)[regions == roi].unique()
-        if len(subjects) == 1:
-            where = f"ROI {roi!r} has" if roi else "the brain RDMs have"
-            raise ValueError(
-                f"{where} one subject only ({subjects[0]!r}): nothing can be said about other subjects "
-                f"(generalise_to={generalise_to!r}), and there is no noise ceiling. What remains is "
-                f"--generalise-to stimuli: intervals and tests over stimuli, and the permutation test."
-            )

@@ -108,10 +108,12 @@ def check_subjects(regions: Sequence[Region], factors: Sequence[str], fewest: in
     for region in regions:
         if "subjects" in factors and region.n_subjects < fewest:
             name = f"region {region.roi!r}" if region.roi else "the brain"
-            held = "one subject" if region.n_subjects == 1 else f"{region.n_subjects} subjects"
+            alone = f"one subject only ({region.subjects[0]!r})"
+            held = alone if region.n_subjects == 1 else f"{region.n_subjects} subjects"
             raise ValueError(
                 f"{name} has {held}; generalising to others needs {fewest}. What remains is "
-                f"generalise_to='stimuli' (--generalise-to stimuli)."
+                f"generalise_to='stimuli' (--generalise-to stimuli): intervals and tests over stimuli, and "
+                f"the permutation test."
             )
 
 

@@ -18,7 +18,15 @@ from fernet_neuro.rsa._contrasts import BootstrapValues
 from fernet_neuro.rsa._factors import Factors
 from fernet_neuro.rsa._permutation import compare_with_permuted, permute_scores
 from fernet_neuro.rsa._regions import SIGNED_DISTANCES as SIGNED_DISTANCES
-from fernet_neuro.rsa._regions import Region, check_stimuli, list_notes, list_targets, split_regions
+from fernet_neuro.rsa._regions import (
+    Region,
+    check_level,
+    check_stimuli,
+    check_subjects,
+    list_notes,
+    list_targets,
+    split_regions,
+)
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_permutations, draw_resamples
 from fernet_neuro.rsa._tables import fill_tables, label_models
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
@@ -142,8 +150,10 @@ def infer_rsa(
     check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
     codes = code_blocks(blocks, brain.n_stimuli)
     regions = split_regions(brain)
+    check_subjects(regions, plan.factors)
+    check_stimuli(codes, generalise_to)
     for region in regions:
-        _check_region(models, region, codes, plan)
+        compare_rdms(region.rdms, models, comparison)  # says which RDM is constant, or shares too few pairs
     orders = (
         draw_permutations(n_permutations, brain.n_stimuli, blocks=blocks, seed=seed)
         if n_permutations
@@ -165,21 +175,7 @@ def _check_options(plan: _Plan) -> None:
     check_range("n_bootstraps", plan.n_bootstraps, minimum=10)
     check_range("n_permutations", plan.n_permutations, minimum=0)
     check_range("n_jobs", plan.n_jobs, minimum=1)
-    if not 0 < plan.level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {plan.level!r}.")
-
-
-def _check_region(models: RDMSet, region: Region, codes: np.ndarray, plan: _Plan) -> None:
-    """Refuse what cannot be inferred, and say what can."""
-    name = f"region {region.roi!r}" if region.roi else "the brain"
-    if "subjects" in plan.factors and region.n_subjects < 2:
-        raise ValueError(
-            f"{name} has one subject ({region.subjects[0]!r}), which tells nothing about others, so "
-            f"generalise_to={plan.generalise_to!r} is not possible. What remains is "
-            f"generalise_to='stimuli', with p_permutation; there are no noise ceilings."
-        )
-    check_stimuli(codes, plan.generalise_to)
-    compare_rdms(region.rdms, models, plan.comparison)  # says which RDM is constant, or shares too few pairs
+    check_level(plan.level)
 
 
 def _infer_region(

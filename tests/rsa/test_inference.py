@@ -229,7 +229,7 @@ def test_blocks_are_drawn_together_and_count_as_one_unit(rng):
 def test_one_subject_allows_new_stimuli_alone(guesses, region):
     single = region.take([2])
     for target in ("both", "subjects"):
-        with pytest.raises(ValueError, match=r"one subject \('s5'\).*generalise_to='stimuli', with p_perm"):
+        with pytest.raises(ValueError, match=r"one subject only \('s5'\).*generalise_to='stimuli'"):
             infer_rsa(guesses, single, generalise_to=target)
     result = infer_rsa(guesses, single, generalise_to="stimuli", n_bootstraps=200, n_permutations=99)
     row = result.estimates.iloc[0]

@@ -160,7 +160,7 @@ def test_what_cannot_be_split_is_refused():
         infer_partition(models, brain, comparison="rho_a")
     with pytest.raises(ValueError, match="takes 2 to 8 models; got 1"):
         infer_partition(models.take([0]), brain)
-    with pytest.raises(ValueError, match=r"region 'FFA' has one subject; .* What remains is"):
+    with pytest.raises(ValueError, match=r"region 'FFA' has one subject only .* What remains is"):
         infer_partition(models, brain.take([0]))
     assert np.isfinite(
         infer_partition(models, brain.take([0]), generalise_to="stimuli", n_bootstraps=20)["low"]

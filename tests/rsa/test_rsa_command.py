@@ -338,8 +338,8 @@ def test_one_subject_leaves_inference_over_stimuli(run, group):
     arguments = ("--models", folder / "models.npz", "--brain", folder / "one.npz", *FAST, "--out")
     code, _, err = run(*arguments, folder / "out")
     assert (code, err.count("\n")) == (2, 1)
-    assert "ROI 'FFA' has one subject only ('p0')" in err
-    assert "What remains is --generalise-to stimuli" in err
+    assert "region 'FFA' has one subject only ('p0')" in err
+    assert "(--generalise-to stimuli): intervals and tests over stimuli" in err
     code, text, err = run(*arguments, folder / "out", "--generalise-to", "stimuli")
     assert code == 0, err
     assert "FFA: 1 subject, 13 stimuli" in text

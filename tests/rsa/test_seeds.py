@@ -225,7 +225,7 @@ def test_what_has_no_seeds_is_refused():
     mixed = RDMSet(models.dissimilarities[:3], models.stimulus_ids, pd.DataFrame({"seed": ["a", "b", ""]}))
     with pytest.raises(ValueError, match="has 3 RDMs and 2 seeds"):
         infer_seeds(mixed, brain)
-    with pytest.raises(ValueError, match=r"the brain has one subject; .* What remains is"):
+    with pytest.raises(ValueError, match=r"the brain has one subject only .* What remains is"):
         infer_seeds(models, brain.take([0]))
     with pytest.raises(ValueError, match="12 stimuli in 3 blocks are too few for generalise_to='both'"):
         infer_seeds(models, brain, blocks=np.repeat([1, 2, 3], 4))
