@@ -177,21 +177,8 @@ def _check_independent(gram: np.ndarray, names: Sequence[str]) -> None:
 
 
 def _shares(gram: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    everything = tuple(range(len(names)))
-    subsets = [tuple(chosen) for size in range(len(names) + 1) for chosen in combinations(everything, size)]
-    explained = {chosen: _explained(gram, chosen) for chosen in subsets}
-    rows = []
-    for chosen in subsets[1:]:
-        others = set(everything) - set(chosen)
-        share = sum(
-            (-1) ** (len(part) + 1) * explained[tuple(sorted(others | set(part)))]
-            for size in range(len(chosen) + 1)
-            for part in combinations(chosen, size)
-        )
-        label = " & ".join(names[index] for index in chosen)
-        rows.append((label, "unique" if len(chosen) == 1 else "common", share))
-    rows.append((" + ".join(names), "total", explained[everything]))
-    return pd.DataFrame(rows, columns=["models", "component", "share"])
+    explained = np.array([_explained(gram, chosen) for chosen in list_subsets(len(names))])
+    return label_components(names).assign(share=mix_subsets(len(names)) @ explained)
 
 
 def _explained(gram: np.ndarray, chosen: tuple[int, ...]) -> float:
@@ -200,3 +187,34 @@ def _explained(gram: np.ndarray, chosen: tuple[int, ...]) -> float:
         return 0.0
     inside, across = gram[np.ix_(chosen, chosen)], gram[list(chosen), -1]
     return float(across @ np.linalg.solve(inside, across))
+
+
+def list_subsets(n_models: int) -> list[tuple[int, ...]]:
+    """Return all sets of models, the empty one first."""
+    sizes = range(n_models + 1)
+    return [chosen for size in sizes for chosen in combinations(range(n_models), size)]
+
+
+def mix_subsets(n_models: int) -> np.ndarray:
+    """Return the signs (n_components, n_subsets) with which R^2 of subsets make up the shares."""
+    subsets = list_subsets(n_models)
+    place = {chosen: number for number, chosen in enumerate(subsets)}
+    everything = set(range(n_models))
+    signs = np.zeros((len(subsets), len(subsets)))
+    for row, chosen in enumerate(subsets[1:]):
+        for size in range(len(chosen) + 1):
+            for part in combinations(chosen, size):
+                others = tuple(sorted((everything - set(chosen)) | set(part)))
+                signs[row, place[others]] += (-1) ** (size + 1)
+    signs[-1, place[tuple(range(n_models))]] = 1
+    return signs
+
+
+def label_components(names: Sequence[str]) -> pd.DataFrame:
+    """Return one row per share: ``models`` and ``component``, the total last."""
+    rows = [
+        (" & ".join(names[model] for model in chosen), "unique" if len(chosen) == 1 else "common")
+        for chosen in list_subsets(len(names))[1:]
+    ]
+    rows.append((" + ".join(names), "total"))
+    return pd.DataFrame(rows, columns=["models", "component"])

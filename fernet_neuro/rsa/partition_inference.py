@@ -4,7 +4,6 @@ What belongs here: shares over subjects with their bootstrap; the shares of sing
 """
 
 from collections.abc import Iterator
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,7 @@ from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_resamples
 from fernet_neuro.rsa._weighted import compute_grams, compute_rank_grams, divide
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
 from fernet_neuro.rsa.models import find_present
-from fernet_neuro.rsa.partition import partition_variance
+from fernet_neuro.rsa.partition import label_components, list_subsets, mix_subsets, partition_variance
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 
 #: Keeps the inner products of models regular that are sums of one another in a sample; far below any share.
@@ -132,7 +131,7 @@ def _infer_region(
     shares = plain - combine_factors(means, sizes)
     errors = np.sqrt(combine_variances(variances, sizes))
     low, high = compute_interval(shares, errors, min(sizes.values()) - 1, level)
-    labels = _label_components(models.names)
+    labels = label_components(models.names)
     return labels.assign(roi=region.roi, share=shares, low=low, high=high, uncorrected=plain)[
         ["roi", "models", "component", "share", "low", "high", "uncorrected"]
     ]
@@ -161,7 +160,7 @@ def _compute_shares(
     comparison: str,
     blocks: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return shares (n_samples, n_components, n_subjects) in the order of `_label_components`."""
+    """Return shares (n_samples, n_components, n_subjects) in the order of `label_components`."""
     present = find_present(vectors)
     if comparison == "spearman":
         grams = compute_rank_grams(vectors, multiplicities, present, blocks)
@@ -172,13 +171,13 @@ def _compute_shares(
     between = cosines[:, :n_models, :n_models].copy()
     between[:, range(n_models), range(n_models)] = 1 + _RIDGE  # also of models constant in a sample
     explained = _explain(between, cosines[:, :n_models, n_models:])
-    return np.einsum("ct,bts->bcs", _mix_subsets(n_models), explained)
+    return np.einsum("ct,bts->bcs", mix_subsets(n_models), explained)
 
 
 def _explain(between: np.ndarray, across: np.ndarray) -> np.ndarray:
     """Return R^2 (n_samples, n_subsets, n_subjects) of all subsets of models, the empty one first."""
     n_models = between.shape[1]
-    subsets = _list_subsets(n_models)
+    subsets = list_subsets(n_models)
     member = np.array([[model in chosen for model in range(n_models)] for chosen in subsets])
     # Models outside a subset are cut off from the others, so that all subsets are systems of one size.
     both = member[:, :, None] & member[:, None, :] | np.eye(n_models, dtype=bool)
@@ -190,32 +189,3 @@ def _explain(between: np.ndarray, across: np.ndarray) -> np.ndarray:
         solved = np.linalg.solve(between[rows, None] * both, targets)
         explained[rows] = (targets * solved).sum(axis=2)
     return explained
-
-
-def _list_subsets(n_models: int) -> list[tuple[int, ...]]:
-    sizes = range(n_models + 1)
-    return [chosen for size in sizes for chosen in combinations(range(n_models), size)]
-
-
-def _mix_subsets(n_models: int) -> np.ndarray:
-    """Return the signs (n_components, n_subsets) with which R^2 of subsets make up the shares."""
-    subsets = _list_subsets(n_models)
-    place = {chosen: number for number, chosen in enumerate(subsets)}
-    everything = set(range(n_models))
-    signs = np.zeros((len(subsets), len(subsets)))
-    for row, chosen in enumerate(subsets[1:]):
-        for size in range(len(chosen) + 1):
-            for part in combinations(chosen, size):
-                others = tuple(sorted((everything - set(chosen)) | set(part)))
-                signs[row, place[others]] += (-1) ** (size + 1)
-    signs[-1, place[tuple(range(n_models))]] = 1
-    return signs
-
-
-def _label_components(names: list[str]) -> pd.DataFrame:
-    rows = [
-        (" & ".join(names[model] for model in chosen), "unique" if len(chosen) == 1 else "common")
-        for chosen in _list_subsets(len(names))[1:]
-    ]
-    rows.append((" + ".join(names), "total"))
-    return pd.DataFrame(rows, columns=["models", "component"])
