@@ -382,14 +382,8 @@ def _as_table(table: pd.DataFrame, n_rdms: int) -> pd.DataFrame:
     if len(frame) != n_rdms:
         raise ValueError(f"table must have one row per RDM, {n_rdms}; got {len(frame)}.")
     frame.columns = pd.Index([str(column) for column in frame.columns], dtype=object)
-    return pd.DataFrame(
-        {
-            name: to_text(frame[name])
-            if name.removeprefix("model_") in LABEL_COLUMNS
-            else to_canonical(frame[name])
-            for name in frame
-        }
-    )
+    labels = {*LABEL_COLUMNS, *(f"model_{name}" for name in LABEL_COLUMNS)}
+    return pd.DataFrame({name: (to_text if name in labels else to_canonical)(frame[name]) for name in frame})
 
 
 def _check_unique(ids: np.ndarray) -> None:

@@ -293,6 +293,8 @@ def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tm
     alone = compare_rdms(kept.models.take([0, 1, 2]), kept.brain, "rho_a").values.mean()
     assert abs(frame["estimate"].iloc[0] - alone) < 1e-12
     assert kept.settings.over_seeds
+    assert kept.models.table["seed"].tolist() == ["seed0", "seed1", "seed2", ""]
+    assert kept.models.names == ["fc | seed0", "fc | seed1", "fc | seed2", "pixels"]
     code, _, err = run(*arguments, tmp_path / "one", "--over-seeds", "--partition", "fc")
     assert (code, "means over training seeds" in err) == (2, True)
     assert run(*arguments, tmp_path / "apart", "--generalise-to", "subjects")[0] == 0
