@@ -343,3 +343,22 @@ def test_pairs_are_the_first_model_less_the_second(guesses, region):
     assert [row[:2] for row in rows] == list(itertools.combinations(guesses.names, 2))
     for one, other, difference in rows:
         assert difference == pytest.approx(estimates[one] - estimates[other], abs=1e-12)
+
+
+def test_cosines_of_positive_distances_prefer_flat_models_as_their_note_says(rng):
+    """Neither model has a part in the brains; the flat one is closer to all of them."""
+    people = rng.permutation(np.repeat([0, 1], 7))
+    left, right = np.triu_indices(14, 1)
+    patterns = rng.normal(size=(15, 14, 30))
+    flat, *subjects = (1 - np.corrcoef(item)[left, right] for item in patterns)
+    ids = np.array([f"face{row:02d}" for row in range(14)])
+    models = RDMSet(np.stack([(people[left] != people[right]).astype(float), flat]), ids)
+    table = pd.DataFrame({"subject": [f"{row:02d}" for row in range(14)]})
+    brain = RDMSet(np.stack(subjects), ids, table, distance="correlation")
+    options = {"n_bootstraps": 200, "n_permutations": 99}
+    found = infer_rsa(models, brain, comparison="cosine", **options)
+    assert found.pairwise["p_value"][0] < 0.01
+    assert found.estimates["p_value"].max() < 0.01
+    assert found.estimates["p_permutation"].min() > 0.05
+    assert "flat RDMs are close to all others" in found.settings["notes"][0]
+    assert infer_rsa(models, brain, comparison="pearson", **options).pairwise["p_value"][0] > 0.05
