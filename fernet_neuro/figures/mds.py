@@ -88,9 +88,9 @@ def draw_arrangements(source: pd.DataFrame, results: Path) -> Figure:
         figsize=figure_size(width, n_lines * _PANEL[n_columns] + _LINE * legend_lines), layout="constrained"
     )
     axes = figure.subplots(n_lines, n_columns, squeeze=False).ravel()
-    size = _picture_size(len(ids), n_columns)
+    size = _picture_size(len(ids))
     for ax, rows in zip(axes, panels, strict=False):
-        plot_arrangement(rows, ax, looks, pictures=pictures, size_mm=size, has_names=len(ids) <= MOST_NAMES)
+        plot_arrangement(rows, ax, looks, pictures=pictures, size=size, has_names=len(ids) <= MOST_NAMES)
         ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {rows['rdm'].iloc[0]}", pad=3)
         ax.set_title(f"stress {rows['stress'].iloc[0]:.2f}", pad=3, loc="right", fontsize=6)
     for ax in axes[len(panels) :]:
@@ -106,10 +106,9 @@ def draw_arrangements(source: pd.DataFrame, results: Path) -> Figure:
     return figure
 
 
-def _picture_size(n_stimuli: int, n_columns: int) -> float:
-    """Return the size of pictures in mm that leaves room between them."""
-    side = _PANEL[n_columns] - 10
-    return float(min(9.0, max(3.6, 0.5 * side / n_stimuli**0.5)))
+def _picture_size(n_stimuli: int) -> float:
+    """Return the side of pictures, as a share of the panel's, at which all cover a quarter of it at most."""
+    return min(0.14, 0.5 / n_stimuli**0.5)
 
 
 def caption_arrangements(source: pd.DataFrame) -> str:
@@ -123,13 +122,19 @@ def caption_arrangements(source: pd.DataFrame) -> str:
         if len(roots)
         else ""
     )
+    moved = (
+        " Pictures that would hide one another are moved apart; where one no longer covers its place, "
+        "a point and a line show it."
+        if source["stimulus_id"].nunique() <= MOST_PICTURES
+        else ""
+    )
     factor = source["factor"].fillna("").iloc[0]
     colours = f" Colours: {factor}." if factor else ""
     text = (
         f"Metric multidimensional scaling of {source['stimulus_id'].nunique()} stimuli: classical scaling "
         f"refined by majorisation. Distances on the plane are as near to the dissimilarities as two "
-        f"dimensions allow; Kruskal's stress 1 says how near (0: perfectly). {names}.{said} Axes have no "
-        f"meaning: arrangements are turned and mirrored towards the first.{colours} Models of "
+        f"dimensions allow; Kruskal's stress 1 says how near (0: perfectly). {names}.{said}{moved} "
+        f"Axes have no meaning: arrangements are turned and mirrored towards the first.{colours} Models of "
         f"labels are left out."
     )
     if int(source["n_rdms"].iloc[0]) > MOST_PANELS:

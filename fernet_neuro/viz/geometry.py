@@ -7,10 +7,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from fernet_neuro.viz.maps import Look
-from fernet_neuro.viz.thumbnails import draw_thumbnail
+from fernet_neuro.viz.thumbnails import draw_framed, spread_places
 
 #: Sequential, even in lightness, and readable without colour vision.
 RDM_CMAP = "cividis"
+#: Look of stimuli whose label has none.
+_GREY = Look("#8A8A8A", "o")
+#: Share of a panel's side that is free around points.
+_ROOM = 0.23
+#: In sides of a picture: what is free around the middles of pictures, their least distance, and that of one
+#: from the panel's edge.
+_PICTURE_ROOM, _STEP, _EDGE = 1.9, 1.12, 0.15
 
 
 def plot_rdm(square: np.ndarray, ax: Axes, *, borders: Sequence[float] = ()) -> Axes:
@@ -46,10 +53,13 @@ def plot_arrangement(
     looks: Mapping[str, Look],
     *,
     pictures: Mapping[str, np.ndarray] | None = None,
-    size_mm: float = 5.0,
+    size: float = 0.1,
     has_names: bool = False,
 ) -> Axes:
     """Draw stimuli as points on a plane, or as pictures framed in the colour of their label.
+
+    Pictures that would hide one another are moved apart, as little as that takes; where one does not cover
+    its place any more, a point and a line show it.
 
     Parameters
     ----------
@@ -61,8 +71,8 @@ def plot_arrangement(
         Hue and shape by label; stimuli whose label has none are grey.
     pictures : mapping of str to ndarray, optional
         By stimulus id; the others are points.
-    size_mm : float
-        Longer side of a picture.
+    size : float, default=0.1
+        Longer side of a picture with its frame, as a share of the panel's side.
     has_names : bool, default=False
         Whether points, which are no pictures, are named by their stimulus.
 
@@ -73,8 +83,11 @@ def plot_arrangement(
     """
     pictures = pictures or {}
     is_shown = frame["stimulus_id"].isin(list(pictures))
+    side = _set_square_limits(
+        ax, frame[["x", "y"]].to_numpy(), _PICTURE_ROOM * size if is_shown.any() else _ROOM
+    )
     for label, rows in frame[~is_shown].groupby("label", sort=False):
-        look = looks.get(str(label), Look("#8A8A8A", "o"))
+        look = looks.get(str(label), _GREY)
         ax.scatter(
             rows["x"], rows["y"], s=20, marker=look.marker, facecolor=look.colour, edgecolor="white",
             linewidth=0.4, gid=f"label:{label}", zorder=3,
@@ -83,21 +96,39 @@ def plot_arrangement(
         ax.annotate(
             row.stimulus_id, (row.x, row.y), (0, 3), textcoords="offset points", ha="center", fontsize=5
         )
-    # Invisible points make the limits right before pictures, which the axes do not know of, are laid on top.
-    ax.scatter(frame["x"], frame["y"], s=0)
-    for row in frame[is_shown].itertuples():
-        edge = looks.get(str(row.label), Look("#8A8A8A", "o")).colour
-        draw_thumbnail(
-            ax,
-            pictures[row.stimulus_id],
-            (row.x, row.y),
-            size_mm,
-            edge=edge,
-            gid=f"picture:{row.stimulus_id}",
-        )
+    _draw_pictures(ax, frame[is_shown], looks, pictures, size * side)
     ax.set(xticks=[], yticks=[])
-    ax.set_aspect("equal", adjustable="datalim")
-    ax.margins(0.15)
     for spine in ax.spines.values():
         spine.set(visible=True, color="#BDBDBD")
     return ax
+
+
+def _set_square_limits(ax: Axes, points: np.ndarray, taken: float) -> float:
+    """Set limits of one length, with `taken` of it free around the points; return the length."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = float((high - low).max() / (1 - taken)) or 1.0
+    middle = (low + high) / 2
+    ax.set(xlim=middle[0] + np.array([-0.5, 0.5]) * side, ylim=middle[1] + np.array([-0.5, 0.5]) * side)
+    ax.set_aspect("equal", adjustable="box")
+    return side
+
+
+def _draw_pictures(
+    ax: Axes, rows: pd.DataFrame, looks: Mapping[str, Look], pictures: Mapping[str, np.ndarray], size: float
+) -> None:
+    """Draw pictures of a size in data units side by side, with a mark where one does not cover its place."""
+    points = rows[["x", "y"]].to_numpy()
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    edge = _EDGE * size
+    places = spread_places(points, _STEP * size, (left + edge, bottom + edge), (right - edge, top - edge))
+    for row, point, place in zip(rows.itertuples(), points, places, strict=True):
+        colour = looks.get(str(row.label), _GREY).colour
+        name = row.stimulus_id
+        draw_framed(ax, pictures[name], tuple(place), size, colour, gid=f"picture:{name}")
+        away = point - place
+        if np.abs(away).max() > size / 2:
+            start = place + away * size / 2 / np.abs(away).max()
+            ax.plot(*zip(point, start, strict=True), color=colour, lw=0.8, zorder=5, gid=f"line:{name}")
+            ax.scatter(
+                *point, s=7, color=colour, edgecolor="white", linewidth=0.4, zorder=6, gid=f"point:{name}"
+            )

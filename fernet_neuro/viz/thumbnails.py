@@ -5,8 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.patches import Rectangle
 
 _POINTS_PER_MM = 72 / 25.4
+#: Rounds in which squares push one another; of 40 in one place, some hundreds are needed.
+_MOST_ROUNDS = 2000
+#: How much farther than needed they go, in sides: or each round would leave a part of what is left.
+_EXCESS = 0.02
+#: White between a picture and its frame, as a share of the frame's side.
+_FRAME = 0.06
 
 
 def draw_thumbnail(
@@ -16,7 +23,6 @@ def draw_thumbnail(
     size_mm: float,
     *,
     offset_mm: tuple[float, float] = (0.0, 0.0),
-    edge: str | None = None,
     gid: str | None = None,
 ) -> None:
     """Draw a picture of a given size, moved from a place of the data.
@@ -32,8 +38,6 @@ def draw_thumbnail(
         Its longer side on paper.
     offset_mm : (float, float)
         From the place to the picture's middle, y upwards.
-    edge : str, optional
-        Colour of a frame.
     gid : str, optional
         Label of the artist.
     """
@@ -44,14 +48,89 @@ def draw_thumbnail(
         place,
         xybox=tuple(step * _POINTS_PER_MM for step in offset_mm),
         boxcoords="offset points",
-        pad=0.2 if edge else 0.0,
-        frameon=edge is not None,
-        bboxprops={"edgecolor": edge, "linewidth": 1.2, "facecolor": "white"} if edge else None,
+        pad=0.0,
+        frameon=False,
         annotation_clip=False,
     )
     if gid:
         box.set_gid(gid)
     ax.add_artist(box)
+
+
+def draw_framed(
+    ax: Axes, picture: np.ndarray, place: tuple[float, float], size: float, edge: str, *, gid: str
+) -> None:
+    """Draw a picture in a thin frame, as large as the axes' limits say.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw; of equal units on both axes. Limits must be set before.
+    picture : ndarray of shape (height, width, 3), uint8
+    place : (float, float)
+        Its middle in data units.
+    size : float
+        Longer side of the frame in data units.
+    edge : str
+        Colour of the frame.
+    gid : str
+        Label of the picture; the frame's is ``frame:`` and this.
+    """
+    height, width = np.array(picture.shape[:2]) * size / max(picture.shape[:2])
+    left, bottom, gap = place[0] - width / 2, place[1] - height / 2, _FRAME * size
+    limits = ax.get_xlim(), ax.get_ylim()
+    ax.add_patch(
+        Rectangle((left, bottom), width, height, fc="white", ec=edge, lw=1.1, zorder=4, gid=f"frame:{gid}")
+    )
+    inside = (left + gap, left + width - gap, bottom + gap, bottom + height - gap)
+    ax.imshow(picture, extent=inside, zorder=4, gid=gid, aspect="equal")
+    ax.set(xlim=limits[0], ylim=limits[1])
+
+
+def spread_places(
+    places: np.ndarray, size: float, low: tuple[float, float], high: tuple[float, float]
+) -> np.ndarray:
+    """Return places near those given at which squares lie side by side, inside a rectangle.
+
+    Squares that overlap push each other, in the direction in which less is needed, until none does; where
+    there is no room for all, some still overlap.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n_places, 2)
+        Middles of the squares.
+    size : float
+        Side of a square.
+    low, high : (float, float)
+        Corners of the rectangle.
+
+    Returns
+    -------
+    ndarray of shape (n_places, 2)
+        Middles; those of squares that overlap none and lie inside are the same.
+
+    Examples
+    --------
+    >>> spread_places(np.array([[1.0, 1.0], [1.5, 1.0], [4.0, 4.0]]), 1.0, (0, 0), (5, 5)).round(2).tolist()
+    [[0.74, 1.0], [1.76, 1.0], [4.0, 4.0]]
+    """
+    inner = np.add(low, size / 2), np.subtract(high, size / 2)
+    spread = np.clip(np.asarray(places, dtype=float), *inner)
+    # Squares at one place have no direction of their own: they get one by their order.
+    order = np.arange(len(spread))
+    ahead = np.sign(order[:, None] - order)
+    for _ in range(_MOST_ROUNDS):
+        apart = spread[:, None] - spread
+        needed = size - np.abs(apart)
+        overlaps = (needed > 1e-6 * size).all(axis=2) & (ahead != 0)
+        if not overlaps.any():
+            break
+        along = needed.argmin(axis=2)[..., None] == np.arange(2)
+        direction = np.where(apart == 0, ahead[..., None], np.sign(apart))
+        push = np.where(overlaps[..., None] & along, direction * (needed + _EXCESS * size) / 2, 0.0)
+        # The mean of what the neighbours ask for: their sum would overshoot and swing.
+        spread = np.clip(spread + push.sum(axis=1) / np.maximum(overlaps.sum(axis=1), 1)[:, None], *inner)
+    return spread
 
 
 def draw_axis_thumbnails(
