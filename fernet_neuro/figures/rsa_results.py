@@ -157,7 +157,7 @@ def name_networks(frame: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
 
 def _name_source(analysis: Analysis) -> str:
     """Return the name of the one store or file that the models come from."""
-    sources = analysis.result.settings.get("models")
+    sources = analysis.result.settings.get("model_sources")
     return Path(str(sources[0])).stem if isinstance(sources, list) and len(sources) == 1 else "network"
 
 

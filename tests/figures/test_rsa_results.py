@@ -69,3 +69,14 @@ def test_captions_say_which_stimuli_are_drawn_together(compared, tmp_path, gener
     assert intervals.endswith(f"(N = 30){said}")
     for module in (rsa_layer_roi, rsa_models):
         assert intervals in module.SPEC.caption(module.SPEC.read(tmp_path))
+
+
+@pytest.mark.parametrize(("sources", "name"), [(["runs/faces_store"], "faces_store"), (["a", "b"], "network")])
+def test_layers_go_by_the_name_of_the_one_store(compared, tmp_path, sources, name):
+    models, brain = compared
+    one = models.take([0, 1, 2])
+    plain = RDMSet(one.dissimilarities, one.stimulus_ids, one.table[["layer", "model"]])
+    settings = RSASettings("pearson", "subjects", n_bootstraps=10, n_permutations=0)
+    result = run_rsa(plain, brain, settings, notes={"model_sources": sources})
+    out = RSAFolder(result, plain, brain).save(tmp_path / "out")
+    assert set(rsa_layer_roi.read_layers(out).query("kind == 'layer'")["network"]) == {name}
