@@ -62,6 +62,8 @@ _OF_BRAINS = {
     module.SPEC.name
     for module in (rsa_layer_roi, rsa_models, rdm_gallery, variance_partition, mds, searchlight_map)
 }
+#: Commands whose results figures are made from.
+_MAKERS = "run, probe, embed, evaluate, rsa or brain searchlight"
 
 
 def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
@@ -84,11 +86,8 @@ def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
     """
     check_option("figure", name, FIGURES)
     spec, folder = FIGURES[name], Path(results)
-    if not spec.needs and not folder.is_dir():
-        raise StoreError(
-            f"results folder {folder} does not exist; make it with: "
-            f"fernet-neuro run configs/demo.yaml --out {folder}"
-        )
+    if not spec.needs:
+        _check_folder(folder)
     source = spec.read(folder)  # says which recipe or command makes what is missing
     with style():
         return _write(spec, source, spec.draw(source, folder), Path(out))
@@ -98,12 +97,26 @@ def find_buildable(results: PathLike) -> list[str]:
     """Return the figures of whose results something is in the folder, and those that need no results.
 
     The latter show networks; where all results are of brains they are left out.
+
+    Raises
+    ------
+    StoreError
+        If there is no such folder; the message names the commands that make results.
     """
     folder = Path(results)
+    _check_folder(folder)
     found = [name for name, spec in FIGURES.items() if _has_results(spec, folder)]
     if found and set(found) <= _OF_BRAINS:
         return found
     return [name for name, spec in FIGURES.items() if not spec.needs or name in found]
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise StoreError(
+            f"results folder {folder} does not exist; make it with fernet-neuro {_MAKERS} and --out {folder} "
+            f"(`fernet-neuro figures list` says what each figure is made from)."
+        )
 
 
 def _has_results(spec: FigureSpec, folder: Path) -> bool:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures import confusion, layer_profile, stimulus_sheet, transfer_bars
-from fernet_neuro.figures.registry import FIGURES, build_figure
+from fernet_neuro.figures.registry import FIGURES, build_figure, find_buildable
 from fernet_neuro.viz import style
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM
 
@@ -261,8 +261,14 @@ def test_missing_results_leave_what_was_there(built, tmp_path, name):
 
 
 def test_a_missing_results_folder_is_named(tmp_path):
-    with pytest.raises(StoreError, match=r"results folder .*nowhere does not exist; make it with"):
+    commands = r"run, probe, embed, evaluate, rsa or brain searchlight and --out .*nowhere"
+    message = rf"results folder .*nowhere does not exist; make it with fernet-neuro {commands}"
+    with pytest.raises(StoreError, match=message):
         build_figure("architecture", tmp_path / "nowhere", tmp_path)
+    with pytest.raises(StoreError, match=message) as raised:
+        find_buildable(tmp_path / "nowhere")
+    assert "\n" not in str(raised.value)
+    assert "demo.yaml" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
