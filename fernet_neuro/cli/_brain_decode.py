@@ -124,7 +124,9 @@ def _describe_halves(halves: "pd.DataFrame") -> list[str]:
     for (subject, session, roi), part in halves.groupby(["subject", "session", "roi"], sort=False):
         is_same = part["odd"] == part["even"]
         same, other = part.loc[is_same, "correlation"], part.loc[~is_same, "correlation"].mean()
-        span = f"{same.min():.2f} to {same.max():.2f}"
+        # One number where both ends are the same; adding 0 takes the sign off -0.00.
+        ends = dict.fromkeys(f"{round(value, 2) + 0.0:.2f}" for value in (same.min(), same.max()))
+        span = " to ".join(ends)
         lines.append(
             f"{f'{subject} {session}'.strip():<12}{roi:<16}{same.mean():>8.2f}  {span:<18}{other:>8.2f}"
         )

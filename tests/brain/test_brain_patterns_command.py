@@ -244,7 +244,11 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
     same = [row["correlation"] for row in report["split_half"] if row["odd"] == row["even"]]
     assert min(same) > 0.9
     assert len(pd.read_csv(tmp_path / "decoded" / "split_half.csv")) == 2 * 9
+    # Of two centred stimuli one is the other's opposite: they resemble themselves equally.
     pair = ("--stimulus", "car", "--stimulus", "face2", "--roi", "FFA")
+    code, text, _ = run("decode", tmp_path / "out", *pair, "--out", tmp_path / "one")
+    subject, roi, itself, span, others = text.split("with others:")[1].splitlines()[2].split()
+    assert (subject, roi, span, float(others)) == ("01", "FFA", itself, -float(itself))
     code, text, _ = run("decode", tmp_path / "out", *pair, "--out", tmp_path / "two", "--json")
     assert json.loads(text)["regions"][0]["chance_level"] == 0.5
 
