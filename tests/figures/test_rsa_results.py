@@ -71,7 +71,9 @@ def test_captions_say_which_stimuli_are_drawn_together(compared, tmp_path, gener
         assert intervals in module.SPEC.caption(module.SPEC.read(tmp_path))
 
 
-@pytest.mark.parametrize(("sources", "name"), [(["runs/faces_store"], "faces_store"), (["a", "b"], "network")])
+@pytest.mark.parametrize(
+    ("sources", "name"), [(["runs/faces_store"], "faces_store"), (["a", "b"], "network")]
+)
 def test_layers_go_by_the_name_of_the_one_store(compared, tmp_path, sources, name):
     models, brain = compared
     one = models.take([0, 1, 2])
