@@ -132,7 +132,7 @@ def test_scores_in_the_same_folds_are_those_of_rsatoolbox(design, rng, compariso
     for fold, group in itertools.product(range(2), range(2)):
         for is_test, chosen in sets.items():
             stimuli = ids[(splits.stimulus_folds[0] == fold) == is_test].tolist()
-            subjects = np.flatnonzero((splits.subject_folds[0] == group) == is_test).tolist()
+            subjects = [str(at) for at in np.flatnonzero((splits.subject_folds[0] == group) == is_test)]
             cut = data.subset("subject", subjects).subset_pattern("stimulus_id", stimuli)
             chosen.append([cut, stimuli])
     theirs = crossval(

@@ -36,7 +36,7 @@ def models(folder):
 def test_files_are_read_as_they_are(folder, brain, models):
     assert (brain.n_rdms, brain.n_stimuli) == (8, 92)
     assert brain.table["subject"].tolist() == ["BE", "BE", "KO", "KO", "SN", "SN", "TI", "TI"]
-    assert brain.table["session"].tolist() == [1, 2] * 4
+    assert brain.table["session"].tolist() == ["1", "2"] * 4
     assert set(brain.table["roi"]) == {"hIT"}
     assert models.names[:2] == ["animacy", "FaceBodyManmadeNatobj"]
     behaviour = read_rdms(folder / "92_behavRDMs.mat")
