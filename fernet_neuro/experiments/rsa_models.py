@@ -284,8 +284,17 @@ def _build_from_table(table: StimulusTable, choice: ModelChoice) -> RDMSet:
 
 
 def _label_sources(sources: Sequence[str]) -> list[str]:
-    """Return short names of sources: the file's or folder's own, or the whole path where two are alike."""
-    short = [Path(source).stem or str(source) for source in sources]
-    return [
-        name if short.count(name) == 1 else str(source) for name, source in zip(short, sources, strict=True)
-    ]
+    """Return short names of sources: as much of the path's end as tells them apart.
+
+    Examples
+    --------
+    >>> _label_sources(["stores/identity/seed0", "stores/expression/seed0", "models.npz"])
+    ['identity/seed0', 'expression/seed0', 'models']
+    """
+    paths = [(*Path(source).parent.parts, Path(source).stem) for source in sources]
+    labels = []
+    for source, parts in zip(sources, paths, strict=True):
+        lengths = range(1, len(parts) + 1)
+        n_parts = next((n for n in lengths if sum(path[-n:] == parts[-n:] for path in paths) == 1), 0)
+        labels.append("/".join(parts[-n_parts:]) if n_parts and parts[-1] else str(source))
+    return labels

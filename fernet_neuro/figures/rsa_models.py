@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
 
 from fernet_neuro.figures.rsa_results import (
     COMPARISON_LABELS,
@@ -24,17 +26,20 @@ from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, Width, figure_size
 MOST_MODELS = 16
 #: Longer names are cut in the middle.
 MOST_LETTERS = 26
+#: What stands for "untrained" in them.
+_UNTRAINED = "untr. "
 #: The level of every test that is drawn.
 ALPHA = 0.05
 #: As many panels as a page holds.
 MOST_PANELS = 8
 #: The tallest page in mm.
 _TALLEST = 222.0
-#: Bands of the page in mm: a row, a panel's title and axis, the gap between panels, a line of the legend, a
-#: letter of a row's name.
-_WIDEST_ROW, _HEAD, _FOOT, _GAP, _LINE, _LETTER = 4.6, 8.0, 10.0, 3.0, 4.4, 1.4
-#: Widest column of names, its least, and a matrix's widest, in mm.
-_WIDEST_NAMES, _LEAST_NAMES, _WIDEST_MATRIX = 42.0, 14.0, 42.0
+#: Bands of the page in mm: a row, a panel's title and axis, the gap between panels, a line of the legend.
+_WIDEST_ROW, _HEAD, _FOOT, _GAP, _LINE = 4.6, 8.0, 10.0, 3.0, 4.4
+#: Least width of names, a matrix's widest, and the least that dots need to be read, in mm.
+_LEAST_NAMES, _WIDEST_MATRIX, _LEAST_DOTS = 14.0, 42.0, 24.0
+#: Size of the rows' names in points.
+_NAME_SIZE = 6.5
 _COLUMNS = (
     "panel",
     "kind",
@@ -143,26 +148,27 @@ class _Page:
         self.n_columns = 1 if n_panels == 1 else 2
         self.width_name: Width = "one-and-half" if n_panels == 1 else "double"
         self.width = COLUMN_WIDTHS_MM[self.width_name]
-        longest = max(len(_name_row(row)) for row in means.itertuples())
-        self.names = float(np.clip(3 + _LETTER * longest, _LEAST_NAMES, _WIDEST_NAMES))
+        widest = max(_measure(_name_row(row)) for row in means.itertuples())
+        self.names = max(widest + _GAP, _LEAST_NAMES)
         self.legend_columns = 4 if n_panels > 1 else 3
         self.legend = _LINE * -(-7 // self.legend_columns) + 1
         most, n_lines = int(self.n_rows.max()), -(-n_panels // self.n_columns)
         self.row = min(_WIDEST_ROW, ((_TALLEST - self.legend) / n_lines - _HEAD - _FOOT) / most)
-        self.matrix = min(self.row * most, _WIDEST_MATRIX) if most > 1 else 0.0
+        self.block = (self.width - 2) / self.n_columns
+        room = self.block - self.names - 2 * _GAP - _LEAST_DOTS
+        self.matrix = min(self.row * most, _WIDEST_MATRIX, room) if most > 1 else 0.0
         self.panel_height = _HEAD + self.row * most + _FOOT
         self.height = n_lines * self.panel_height + self.legend
 
     def places(self, at: int) -> list[tuple[float, float, float, float]]:
         """Return left, bottom, width and height of the dots and of the matrix of a panel, as shares."""
         line, column = divmod(at, self.n_columns)
-        block = (self.width - 2) / self.n_columns
         rows = self.row * int(self.n_rows.iloc[at])
         bottom = self.height - line * self.panel_height - _HEAD - rows
         # All panels name their rows: ROIs of several analyses need not have the same models.
-        left = column * block + self.names
+        left = column * self.block + self.names
         matrix = self.matrix * int(self.n_rows.iloc[at]) / int(self.n_rows.max())
-        dots = block - self.names - self.matrix - 2 * _GAP
+        dots = self.block - self.names - self.matrix - 2 * _GAP
         return [
             (left / self.width, bottom / self.height, dots / self.width, rows / self.height),
             (
@@ -183,7 +189,8 @@ def _draw_panel(
     plot_model_dots(rows[rows["kind"] != "pair"], ax)
     ax.set_yticks(means["row"], [_name_row(row) for row in means.itertuples()])
     ax.set_xlim(*limits)
-    ax.tick_params(axis="y", pad=1.5)
+    ax.tick_params(axis="y", pad=1.5, labelsize=_NAME_SIZE)
+    ax.xaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
     comparison = rows["comparison"].iloc[0]
     ax.set_xlabel(f"{COMPARISON_LABELS.get(comparison, comparison)} (unitless)")
     title = " | ".join(part for part in (rows["analysis"].iloc[0], rows["roi"].iloc[0]) if part)
@@ -197,8 +204,15 @@ def _name_row(row: object) -> str:
     return f"{_shorten(str(row.model))}  {int(row.row) + 1}"
 
 
+def _measure(text: str) -> float:
+    """Return how wide the name of a row is, in mm."""
+    return float(TextPath((0, 0), text, size=_NAME_SIZE).get_extents().width) * 25.4 / 72
+
+
 def _shorten(name: str) -> str:
     """Return a name that fits: its ends say the network and the layer."""
+    if len(name) > MOST_LETTERS:
+        name = name.replace("untrained ", _UNTRAINED)
     return name if len(name) <= MOST_LETTERS else f"{name[:8]}…{name[9 - MOST_LETTERS :]}"
 
 
@@ -229,6 +243,8 @@ def caption_models(source: pd.DataFrame) -> str:
             "where it is below, empty where they do not differ (p < .05, two-sided, maximum statistic "
             "over all pairs of a region). "
         )
+    if any(_UNTRAINED in _shorten(str(name)) for name in means["model"]):
+        text += "untr.: untrained. "
     if int(first["n_models"]) > MOST_MODELS:
         text += f"The first {MOST_MODELS} of {int(first['n_models'])} models are drawn. "
     return text + "Thin line at 0: no relation."

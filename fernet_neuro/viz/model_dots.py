@@ -11,6 +11,8 @@ from fernet_neuro.viz.ceilings import ceiling_legend, draw_ceiling
 _COLOUR, _HIGHER, _LOWER = "#0072B2", "#0072B2", "#D55E00"
 #: Subjects stand below the mean, so that neither hides the other; in rows.
 _SUBJECTS_AT = 0.27
+#: Largest sign in a cell, and the room that the number of a column needs, in points.
+_SIGN_SIZE, _NUMBER_WIDTH = 4.5, 8.5
 
 
 def plot_model_dots(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -71,9 +73,11 @@ def plot_pairwise(frame: pd.DataFrame, ax: Axes, n_models: int) -> Axes:
     Axes
         The same axes. Columns are numbered as rows are, from 1.
     """
+    width = 72 * ax.get_window_extent().width / ax.figure.dpi / n_models  # of a cell, in points
+    size = min(_SIGN_SIZE, 0.7 * width)
     for row in frame[frame["significant"].astype(bool)].itertuples():
         for at, across, sign in ((row.row, int(row.column), 1), (int(row.column), row.row, -1)):
-            _draw_cell(ax, at, across, is_higher=sign * row.difference > 0)
+            _draw_cell(ax, at, across, size, is_higher=sign * row.difference > 0)
     if not frame["significant"].astype(bool).any():
         ax.text(
             (n_models - 1) / 2, (n_models - 1) / 2, "no pair differs", ha="center", va="center", fontsize=6,
@@ -83,7 +87,8 @@ def plot_pairwise(frame: pd.DataFrame, ax: Axes, n_models: int) -> Axes:
         ax.plot([at - 0.5, at + 0.5], [at - 0.5, at + 0.5], color="#BDBDBD", lw=0.6)
     ax.set_xlim(-0.5, n_models - 0.5)
     ax.set_ylim(n_models - 0.4, -0.6)
-    ax.set_xticks(range(n_models), [str(at + 1) for at in range(n_models)])
+    shown = range(0, n_models, int(np.ceil(_NUMBER_WIDTH / width)))
+    ax.set_xticks(shown, [str(at + 1) for at in shown])
     ax.set_yticks([])
     edges = np.arange(n_models + 1) - 0.5
     ax.hlines(edges, -0.5, n_models - 0.5, color="#DDDDDD", lw=0.5, zorder=0)
@@ -106,10 +111,10 @@ def model_dots_legend(*, interval: str, has_ceiling: bool) -> list[Line2D | Patc
     ]
 
 
-def _draw_cell(ax: Axes, row: int, column: int, *, is_higher: bool) -> None:
+def _draw_cell(ax: Axes, row: int, column: int, size: float, *, is_higher: bool) -> None:
     colour = _HIGHER if is_higher else _LOWER
     ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=0.22, lw=0, zorder=1))
     ax.plot(
-        [column], [row], ls="", marker="$+$" if is_higher else "$-$", ms=4.5, color=colour, zorder=2,
+        [column], [row], ls="", marker="$+$" if is_higher else "$-$", ms=size, color=colour, zorder=2,
         gid=f"pair:{row}:{column}",
     )  # fmt: skip

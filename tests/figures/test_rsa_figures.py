@@ -149,6 +149,23 @@ def test_dots_of_models_are_estimates_and_subjects(results, result):
         np.testing.assert_allclose(sorted(dots[:, 0]), sorted(values["value"]))
 
 
+def test_dots_keep_the_width_that_they_need_beside_long_names_and_many_pairs(copy):
+    whole = RSAResult.load(copy)
+    names = {name: f"untrained network of kind {name}" for name in whole.estimates["model"].unique()}
+    longer = {
+        table: getattr(whole, table).replace(dict.fromkeys(("model", "model_1", "model_2"), names))
+        for table in ("estimates", "pairwise", "subjects")
+    }
+    replace(whole, **longer).save(copy)
+    source, figure, _ = draw(rsa_models, copy)
+    assert source["model"].str.startswith("untrained network").any()
+    dots = [ax for ax in figure.axes if find_artists(ax, "model:")]
+    widths = [25.4 * ax.get_window_extent().width / figure.dpi for ax in dots]
+    assert min(widths) > 23
+    figure.draw_without_rendering()
+    assert min(label.get_window_extent().x0 for ax in dots for label in ax.get_yticklabels()) >= 0
+
+
 def test_cells_of_pairs_have_the_sign_of_the_difference(copy):
     whole = RSAResult.load(copy)
     result = replace(whole, pairwise=whole.pairwise.assign(p_max=whole.pairwise["p_value"]))  # more of them
