@@ -142,7 +142,8 @@ def read_models(
     sets = [rdms for _, rdms in parts]
     models = concat_models(align_all(sets, labels) if align else sets, labels)
     if over_seeds:
-        models = _join_seeds(models, list(stores))
+        named = zip(parts, labels, strict=True)
+        models = _join_seeds(models, {source: label for (source, _), label in named if source in stores})
     return models, table or origin
 
 
@@ -178,12 +179,15 @@ def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
     return models
 
 
-def _join_seeds(models: RDMSet, stores: Sequence[str]) -> RDMSet:
-    """Return models in which the layers of all stores go by their own name, with a seed for each store."""
+def _join_seeds(models: RDMSet, stores: Mapping[str, str]) -> RDMSet:
+    """Return models in which the layers of all stores go by their own name, with a seed for each store.
+
+    `stores` are the labels of their sources, by path.
+    """
     if len(stores) < 2:
         raise ValueError(f"training seeds need two or more stores, one of each; got {len(stores)}.")
     frame = models.table.copy()
-    seeds = dict(zip(_label_sources(stores), _label_seeds(stores), strict=True))
+    seeds = dict(zip(stores.values(), _label_seeds(list(stores)), strict=True))
     is_seed = frame["source"].isin(list(seeds))
     frame["model"] = frame["layer"].where(is_seed, frame["model"])
     frame.insert(1, "seed", frame["source"].map(seeds).where(is_seed, ""))

@@ -36,8 +36,8 @@ MOST_PANELS = 8
 _TALLEST = 222.0
 #: Bands of the page in mm: a row, a panel's title and axis, the gap between panels, a line of the legend.
 _WIDEST_ROW, _HEAD, _FOOT, _GAP, _LINE = 4.6, 8.0, 10.0, 3.0, 4.4
-#: Least width of names, a matrix's widest, and the least that dots need to be read, in mm.
-_LEAST_NAMES, _WIDEST_MATRIX, _LEAST_DOTS = 14.0, 42.0, 24.0
+#: Least width of names, a matrix's least and widest, and the least that dots need to be read, in mm.
+_LEAST_NAMES, _LEAST_MATRIX, _WIDEST_MATRIX, _LEAST_DOTS = 14.0, 6.0, 42.0, 24.0
 #: Size of the rows' names in points.
 _NAME_SIZE = 6.5
 _COLUMNS = (
@@ -149,13 +149,14 @@ class _Page:
         self.width_name: Width = "one-and-half" if n_panels == 1 else "double"
         self.width = COLUMN_WIDTHS_MM[self.width_name]
         widest = max(_measure(_name_row(row)) for row in means.itertuples())
-        self.names = max(widest + _GAP, _LEAST_NAMES)
         self.legend_columns = 4 if n_panels > 1 else 3
         self.legend = _LINE * -(-7 // self.legend_columns) + 1
         most, n_lines = int(self.n_rows.max()), -(-n_panels // self.n_columns)
         self.row = min(_WIDEST_ROW, ((_TALLEST - self.legend) / n_lines - _HEAD - _FOOT) / most)
         self.block = (self.width - 2) / self.n_columns
-        room = self.block - self.names - 2 * _GAP - _LEAST_DOTS
+        room = self.block - 2 * _GAP - _LEAST_DOTS
+        self.names = min(max(widest + _GAP, _LEAST_NAMES), room - _LEAST_MATRIX)
+        room -= self.names
         self.matrix = min(self.row * most, _WIDEST_MATRIX, room) if most > 1 else 0.0
         self.panel_height = _HEAD + self.row * most + _FOOT
         self.height = n_lines * self.panel_height + self.legend

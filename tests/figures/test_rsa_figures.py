@@ -166,6 +166,18 @@ def test_dots_keep_the_width_that_they_need_beside_long_names_and_many_pairs(cop
     assert min(label.get_window_extent().x0 for ax in dots for label in ax.get_yticklabels()) >= 0
 
 
+def test_the_widest_names_leave_room_for_dots_and_pairs(copy):
+    whole = RSAResult.load(copy)
+    names = {name: "W" * 40 + name for name in whole.estimates["model"].unique()}
+    longer = {
+        table: getattr(whole, table).replace(dict.fromkeys(("model", "model_1", "model_2"), names))
+        for table in ("estimates", "pairwise", "subjects")
+    }
+    replace(whole, **longer).save(copy)
+    _, figure, _ = draw(rsa_models, copy)
+    assert min(ax.get_window_extent().width for ax in figure.axes) * 25.4 / figure.dpi > 5.9
+
+
 def test_cells_of_pairs_have_the_sign_of_the_difference(copy):
     whole = RSAResult.load(copy)
     result = replace(whole, pairwise=whole.pairwise.assign(p_max=whole.pairwise["p_value"]))  # more of them

@@ -299,6 +299,13 @@ def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tm
     assert (code, "means over training seeds" in err) == (2, True)
     assert run(*arguments, tmp_path / "apart", "--generalise-to", "subjects")[0] == 0
     assert RSAResult.load(tmp_path / "apart").models == ["seed0/fc", "seed1/fc", "seed2/fc", "pixels"]
+    # Another source called like a store takes no seed away.
+    scans.take([0]).save(tmp_path / "more" / "seed0.npz")
+    more = ("--models", tmp_path / "more" / "seed0.npz", "--over-seeds", "--generalise-to", "subjects")
+    code, _, err = run(*arguments, tmp_path / "more_out", *more)
+    assert code == 0, err
+    frame = RSAResult.load(tmp_path / "more_out").estimates.set_index("model")
+    assert frame.loc["fc", "seeds"] == "seed0 seed1 seed2"
 
 
 def test_a_fitted_model_stands_beside_its_parts(run, group):
