@@ -21,7 +21,7 @@ from fernet_neuro.rsa.layers import NETWORK_COLUMNS, choose_layers
 from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel
 from fernet_neuro.rsa.partition import MOST_MODELS
 from fernet_neuro.rsa.partition_inference import infer_partition
-from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.rdms import NO_LABEL, RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.rsa.seeds import infer_seeds
 from fernet_neuro.stimuli.table import StimulusTable
@@ -31,8 +31,6 @@ SUMMARY = "summary.json"
 #: What a folder of results holds besides the tables of `RSAResult`.
 MODELS, BRAIN, STIMULI = "models.npz", "brain.npz", "stimuli.csv"
 _CEILINGS = "ceilings.csv"
-#: What a table of text says where a model is no layer.
-_NO_LAYER = ("", "nan", "None", "<NA>")
 #: Variance is measured in the space of a cosine; for ranks that allow for ties, in that of Spearman's ranks.
 _PARTITION_SPACES = {"rho_a": "spearman", "kendall_tau_a": "spearman"}
 
@@ -250,7 +248,7 @@ def select_layers(models: RDMSet) -> RDMSet | None:
     layers = models.table["layer"].to_numpy()
     column = next((name for name in NETWORK_COLUMNS if name in models.table), None)
     networks = models.table[column].to_numpy() if column else np.full(len(layers), "")
-    is_layer = ~np.isin(layers.astype(str), _NO_LAYER)
+    is_layer = ~models.table["layer"].isin(NO_LABEL).to_numpy()
     counts = {name: len(set(layers[(networks == name) & is_layer])) for name in set(networks.tolist())}
     rows = [row for row, name in enumerate(networks) if is_layer[row] and counts[name] > 1]
     return models.take(rows) if rows else None

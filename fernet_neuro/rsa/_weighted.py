@@ -79,8 +79,7 @@ def weigh_pairs(
         Codes from 0, of stimuli drawn together; None where each stands for itself.
     """
     rows, columns = (index[present] for index in np.triu_indices(multiplicities.shape[1], 1))
-    levels = None if blocks is None else level_blocks(multiplicities, blocks)
-    return _weigh_places(multiplicities, rows, columns, blocks, levels)
+    return _weigh_places(multiplicities, rows, columns, blocks)
 
 
 def compute_grams(
@@ -212,16 +211,12 @@ def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _weigh_places(
-    counts: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    blocks: np.ndarray | None,
-    levels: np.ndarray | None,
+    counts: np.ndarray, rows: np.ndarray, columns: np.ndarray, blocks: np.ndarray | None
 ) -> np.ndarray:
-    if blocks is None or levels is None:
+    if blocks is None:
         return counts[:, rows] * counts[:, columns]
     is_within = blocks[rows] == blocks[columns]
-    return weigh(counts[:, rows], counts[:, columns], is_within, levels[:, None])
+    return weigh(counts[:, rows], counts[:, columns], is_within, level_blocks(counts, blocks)[:, None])
 
 
 def _multiply(
@@ -234,12 +229,11 @@ def _multiply(
     counts = multiplicities.astype(float)
     rows, columns = (index[present] for index in np.triu_indices(counts.shape[1], 1))
     kept = ready[:, present]
-    levels = None if blocks is None else level_blocks(counts, blocks)
     step = max(1, _AT_ONCE // (n_samples + len(left)))
     for start in range(0, len(rows), step):
         pairs = slice(start, start + step)
         part = kept[:, pairs]
-        weights = _weigh_places(counts, rows[pairs], columns[pairs], blocks, levels)
+        weights = _weigh_places(counts, rows[pairs], columns[pairs], blocks)
         flat += weights @ (part[left] * part[right]).T
     grams = np.empty((n_samples, n_rdms, n_rdms))
     grams[:, left, right] = flat

@@ -29,6 +29,8 @@ _NAME_COLUMNS = ("name", "model", "layer")
 _NAME_PARTS = ("roi", "subject", "session")
 #: Columns of labels: text, whatever they look like; layers of a plain sequence are called "0", "1".
 LABEL_COLUMNS = (*_NAME_COLUMNS, "network", "source", "seed", *_NAME_PARTS)
+#: What stands where there is no label, also as other programs write it.
+NO_LABEL = ("", "nan", "None", "<NA>")
 
 
 @dataclass(frozen=True, eq=False)

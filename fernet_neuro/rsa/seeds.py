@@ -30,11 +30,8 @@ from fernet_neuro.rsa._regions import (
 from fernet_neuro.rsa._resample import Resamples, code_blocks, draw_permutations, draw_resamples
 from fernet_neuro.rsa._tables import fill_tables, label_models
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
-from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
+from fernet_neuro.rsa.rdms import NO_LABEL, RDMSet, check_same_stimuli
 from fernet_neuro.rsa.result import RSAResult
-
-#: What a table of text says where a model has no training seed.
-_NO_SEED = ("", "nan", "None", "<NA>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +199,7 @@ def group_seeds(models: RDMSet, by: Sequence[str] | None = None) -> SeedGroups:
         keys = np.zeros(len(table), dtype=int)
     else:
         keys = table.groupby(columns, sort=False, dropna=False).ngroup().to_numpy()
-    labels = np.array([_name_seed(value) for value in table["seed"]])
+    labels = np.where(table["seed"].isin(NO_LABEL), "", table["seed"])
     rows = [np.flatnonzero(keys == key) for key in dict.fromkeys(keys.tolist())]
     seeds = [[label for label in labels[chosen].tolist() if label] for chosen in rows]
     names = models.names
@@ -221,13 +218,6 @@ def group_seeds(models: RDMSet, by: Sequence[str] | None = None) -> SeedGroups:
         means[place, chosen] = 1 / len(chosen)
     shared = RDMSet(first.dissimilarities, first.stimulus_ids, first.table[kept])
     return SeedGroups(shared, means, seeds, rows)
-
-
-def _name_seed(value: object) -> str:
-    """Return a seed as text, empty where there is none; a column with gaps makes floats of whole numbers."""
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:g}"
-    return "" if str(value) in _NO_SEED else str(value)
 
 
 def _check_seeds(name: str, n_rdms: int, seeds: list[str], columns: Sequence[str]) -> None:
