@@ -123,7 +123,8 @@ def test_a_connection_that_breaks_is_gone_on_from(url, server, tmp_path):
     server.behaviour, server.n_breaks = "breaks", 2
     fetch_data_set("tiny", tmp_path, base_url=url)
     assert read_all(tmp_path) == WHOLE
-    half, rest = 140800, 211200
+    # Pieces of 1 KiB: the last one is lost with the connection.
+    half, rest = 137 * 1024, 206 * 1024
     assert server.asked[:3] == [
         ("data/bold.bin", None), ("data/bold.bin", f"bytes={half}-"), ("data/bold.bin", f"bytes={rest}-")
     ]  # fmt: skip
@@ -131,7 +132,7 @@ def test_a_connection_that_breaks_is_gone_on_from(url, server, tmp_path):
 
 def test_a_later_call_goes_on_where_the_first_one_ended(url, server, tmp_path):
     server.behaviour, server.n_breaks = "breaks", 99
-    with pytest.raises(StoreError, match=r"ended early.*of 281600 bytes are kept\. Run the command again"):
+    with pytest.raises(StoreError, match=r"of 281600 bytes are kept\. Run the command again"):
         fetch_data_set("tiny", tmp_path, base_url=url)
     assert [path.name for path in tmp_path.iterdir()] == [".bold.bin.part"]
     kept = (tmp_path / ".bold.bin.part").stat().st_size
@@ -167,7 +168,7 @@ def test_a_damaged_rest_of_an_earlier_call_is_thrown_away(url, tmp_path):
 
 def test_a_missing_file_is_named_with_what_to_do(url, server, tmp_path):
     server.behaviour = "absent"
-    with pytest.raises(StoreError, match=r"c0ffee/data/bold.bin cannot be had: HTTP 404.*--base-url"):
+    with pytest.raises(StoreError, match=r"c0ffee/data/bold.bin cannot be had \(HTTP 404.*--base-url"):
         fetch_data_set("tiny", tmp_path, base_url=url)
 
 
@@ -189,11 +190,11 @@ def test_no_connection_is_one_line_that_says_what_to_do(tmp_path, monkeypatch):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(
-        StoreError, match=r"cannot be reached .*Run the command again when this machine is"
+        StoreError, match=r"cannot be had .*refused.*Run the command again when this machine is"
     ) as found:
         fetch_data_set("tiny", tmp_path / "new", base_url=f"http://127.0.0.1:{port}")
     assert "\n" not in str(found.value)
-    assert not (tmp_path / "new").exists()
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_server_that_says_nothing_is_given_up(tmp_path, monkeypatch):
