@@ -22,6 +22,7 @@ from fernet_neuro.experiments.dual_pathway_figures_config import (
 from fernet_neuro.experiments.dual_pathway_figures_identity import run_identity
 from fernet_neuro.experiments.dual_pathway_figures_styles import run_styles
 from fernet_neuro.experiments.transfer import run_transfer
+from fernet_neuro.models.devices import pick_device
 from fernet_neuro.typing import PathLike
 
 
@@ -60,8 +61,9 @@ def run_recipe(recipe: PathLike, out: PathLike, overrides: Iterable[str] = (), *
     Raises
     ------
     ValueError
-        If the experiment is unknown, or a key or value of the recipe is wrong.
+        If the experiment is unknown, a key or value of the recipe is wrong, or the device is not there.
     """
+    pick_device(options.get("device", "auto"))  # before anything is made
     overrides = tuple(overrides)
     name = read_recipe(recipe, overrides).get("experiment", next(iter(EXPERIMENTS)))
     experiment = EXPERIMENTS[check_option("experiment", name, EXPERIMENTS)]

@@ -145,28 +145,6 @@ def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
             part.training = was
 
 
-def resolve_device(device: str) -> torch.device:
-    """Return the device called ``"auto"`` (CUDA where there is one, else the CPU), or the one named.
-
-    Raises
-    ------
-    ValueError
-        If it is not known, or CUDA is asked for and absent.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device={device!r} is not known; use auto, cpu, cuda or cuda:0.") from None
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices; "
-            f"use device='cpu' or 'auto'."
-        )
-    return found
-
-
 def network_digest(module: nn.Module) -> str:
     """Return the SHA-256 of a network's structure and its own classes' methods; weights do not count.
 

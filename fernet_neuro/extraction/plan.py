@@ -18,7 +18,8 @@ from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.manifest import FORMAT_VERSION, build_layer_entry, partial_folders
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.extraction.hooks import LayerRecorder, evaluating, network_digest, resolve_device
+from fernet_neuro.extraction.hooks import LayerRecorder, evaluating, network_digest
+from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
@@ -157,7 +158,7 @@ def plan_extraction(
         raise ValueError(f"layers must name one or more layers, each once; got {list(wanted)}.")
     if len(table) == 0:
         raise StimulusError("the stimulus table is empty; there is nothing to extract.")
-    place = resolve_device(device)
+    place = pick_device(device)
     unit_shapes, widest = _trace(model, wanted, pool, place)
     identity = {
         "format_version": FORMAT_VERSION,

@@ -4,6 +4,7 @@ What belongs here: reading, building and finishing; what happens between is in `
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import FernetError, StoreError
+from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, load_weights, save_model
@@ -28,7 +30,6 @@ from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.concepts import make_concepts
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.data import ImageSource, split_batches
-from fernet_neuro.training.devices import pick_device
 from fernet_neuro.training.expression import make_expression
 from fernet_neuro.training.folder import RunFolder, find_run
 from fernet_neuro.training.held_out import select_tables
@@ -221,12 +222,18 @@ def _build_model(settings: TrainSettings, task: TrainingTask) -> LayeredModel:
 @contextmanager
 def _start_accelerator(settings: TrainSettings, device: str) -> Iterator[Accelerator]:
     """Yield an Accelerator, and leave no trace of it: its state is global and would bind the next run."""
-    kind = pick_device(device)
-    if settings.precision == "fp16" and kind == "cpu":
+    place = pick_device(device)
+    if settings.precision == "fp16" and place.type == "cpu":
         raise ValueError("precision='fp16' needs an accelerator; on the CPU use 'bf16' or 'no'.")
-    accelerator = Accelerator(mixed_precision=settings.precision, cpu=kind == "cpu")
+    if place.index is not None and "LOCAL_RANK" in os.environ:
+        raise ValueError(
+            f"device={device!r} is one device, but each process of torchrun takes its own; "
+            f"use device={place.type!r}."
+        )
+    accelerator = Accelerator(mixed_precision=settings.precision, cpu=place.type == "cpu")
     try:
-        yield accelerator
+        with torch.accelerator.device_index(place.index):  # Accelerate means the current one
+            yield accelerator
     finally:
         accelerator.end_training()
         accelerator.free_memory()

@@ -16,12 +16,12 @@ from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_range, format_options, suggest
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.dual_pathway import ConceptualPathway
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.data import ImageSource
-from fernet_neuro.training.devices import pick_device
 from fernet_neuro.training.folder import RunFolder, load_run
 from fernet_neuro.typing import PathLike
 
@@ -116,7 +116,7 @@ class Teacher:
         """
         check_range("batch_size", batch_size, 1)
         check_range("n_jobs", n_jobs, 0)
-        target = torch.device(pick_device(device))
+        target = pick_device(device)
         self.move(target)
         source = ImageSource(table, self.preprocessing, cache="none", n_jobs=n_jobs)
         firsts = range(0, len(table), batch_size)

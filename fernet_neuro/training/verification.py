@@ -16,12 +16,12 @@ from torch.nn import functional
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.siamese import SiameseNet
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.data import ImageSource
-from fernet_neuro.training.devices import pick_device
 from fernet_neuro.training.held_out import check_people_apart, split_validation
 from fernet_neuro.training.pairs import (
     VerificationResult,
@@ -217,7 +217,7 @@ def evaluate_verification(
     """
     rows = find_pair_rows(pairs, table)
     used, places = np.unique(rows, return_inverse=True)
-    target = torch.device(pick_device(device))
+    target = pick_device(device)
     module = model.module.to(target).eval()
     source = ImageSource(table, model.card.preprocessing, cache="none", n_jobs=n_jobs)
     chunks = [used[first : first + batch_size] for first in range(0, len(used), batch_size)]

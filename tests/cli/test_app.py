@@ -146,3 +146,21 @@ def test_what_is_no_mistake_of_the_user_is_not_hidden(verb, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["fernet-neuro", "act"])
     with pytest.raises(ZeroDivisionError):
         main()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run configs/demo.yaml --out OUT",
+        "extract resnet10-slim --size 16 --all-layers --stimuli TABLE --out OUT",
+        "probe resnet10-slim --size 16 --all-layers --holdout session --stimuli TABLE --out OUT",
+        "train configs/train/expression.yaml --stimuli TABLE --out OUT",
+    ],
+)
+def test_a_device_that_is_not_there_is_one_line_and_nothing_is_made(call, noise_table, tmp_path, line):
+    paths = {"TABLE": tmp_path / "table.csv", "OUT": tmp_path / "out"}
+    words = [str(paths.get(word, word)) for word in line.split()]
+    code, _, error = call(*words, "--device", "cuda:99")
+    assert (code, error.count("\n")) == (2, 1)
+    assert error.startswith("Error: device='cuda:99' is not available here; torch finds ")
+    assert not (tmp_path / "out").exists()

@@ -346,7 +346,7 @@ def test_unfit_arguments_are_refused(tmp_path, faces, settings):
         fit(settings, tmp_path / "run")
     with pytest.raises(ValueError, match="n_jobs must be >= 0"):
         fit(settings, tmp_path / "run", table=faces, n_jobs=-1)
-    with pytest.raises(ValueError, match="device='tpu' is not available here"):
+    with pytest.raises(ValueError, match="device='tpu' is not known"):
         fit(settings, tmp_path / "run", table=faces, device="tpu")
 
 
