@@ -60,7 +60,7 @@ def draw_confusions(source: pd.DataFrame, _results: Path | None = None) -> Figur
         ax.set_title(f"$\\bf{{{chr(ord('a') + panel)}}}$  {label_of(network)}")
         if panel:
             ax.set_ylabel("")
-    bar = figure.colorbar(axes[-1].images[0], cax=axes[-1].inset_axes((1.05, 0, 0.05, 1)))
+    bar = figure.colorbar(axes[-1].collections[0], cax=axes[-1].inset_axes((1.05, 0, 0.05, 1)))
     bar.set_label("Share of true label (%)")
     bar.outline.set_linewidth(0.5)
     return figure

@@ -70,7 +70,7 @@ def draw_evaluation(source: pd.DataFrame, _results: Path | None = None) -> Figur
         error = _describe_error(rows[rows["panel"] == "score"])
         left.set_title(f"$\\bf{{{'ac'[row]}}}${head}")
         right.set_title(f"$\\bf{{{'bd'[row]}}}${head}\n{error}")
-        bar = figure.colorbar(left.images[0], ax=left, shrink=0.8, aspect=25)
+        bar = figure.colorbar(left.collections[0], ax=left, shrink=0.8, aspect=25)
         bar.set_label("Share of true label (%)")
         bar.outline.set_linewidth(0.5)
     return figure
@@ -78,15 +78,9 @@ def draw_evaluation(source: pd.DataFrame, _results: Path | None = None) -> Figur
 
 def _draw_confusion(ax: Axes, rows: pd.DataFrame) -> None:
     """Draw the matrix with the number of images per class; a class without images stays blank."""
-    plot_confusion(rows.assign(percent=rows["percent"].fillna(0.0)), ax)
     counts = rows.drop_duplicates("true").set_index("true")["n"].astype(int)
-    ax.set_yticks(range(len(counts)), [f"{name} ({n})" for name, n in counts.items()])
-    matrix = np.array(ax.images[0].get_array(), dtype=float)
-    matrix[(counts == 0).to_numpy()] = np.nan
-    ax.images[0].set_data(matrix)
-    for text in list(ax.texts):
-        if counts.iloc[round(text.get_position()[1])] == 0:
-            text.remove()
+    plot_confusion(rows, ax)
+    ax.set_yticklabels([f"{name} ({n})" for name, n in counts.items()])
     ax.set_xlabel("Predicted label")
     ax.set_ylabel("True label (number of images)")
 

@@ -1,11 +1,12 @@
 """Confusion matrices in per cent of the true label."""
 
-import numpy as np
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap
 
 _CMAP = "cividis"
+#: With more labels than this, numbers do not fit their cells.
+_MOST_WRITTEN = 12
 
 
 def plot_confusion(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -14,39 +15,33 @@ def plot_confusion(frame: pd.DataFrame, ax: Axes) -> Axes:
     Parameters
     ----------
     frame : DataFrame
-        One row per pair of labels: ``true``, ``predicted``, ``percent`` (of the true label's stimuli).
-        Labels stand in order of appearance.
+        One row per pair of labels: ``true``, ``predicted``, ``percent`` (of the true label's stimuli; NaN
+        where it has none: the row is blank). Labels stand in order of appearance.
     ax : Axes
-        Where to draw; its image (``ax.images[0]``) serves a colour bar from 0 to 100 %.
+        Where to draw; its mesh (``ax.collections[0]``) serves a colour bar from 0 to 100 %.
 
     Returns
     -------
     Axes
         The same axes.
     """
+    import seaborn as sns
+
     labels = list(dict.fromkeys(frame["true"]))
-    cells = frame.set_index(["true", "predicted"])["percent"].to_dict()
-    matrix = np.array([[cells.get((true, name), 0.0) for name in labels] for true in labels])
-    image = ax.imshow(matrix, vmin=0, vmax=100, cmap=_CMAP)
-    if len(labels) <= 12:
-        _write_numbers(ax, matrix, image.norm(matrix), image.cmap)
-    ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(labels)), labels)
+    matrix = frame.pivot_table("percent", "true", "predicted").reindex(labels, columns=labels)
+    matrix = matrix.fillna(0.0).where(matrix.notna().any(axis=1), axis=0)
+    sns.heatmap(
+        matrix, vmin=0, vmax=100, cmap=_CMAP, square=True, cbar=False, linewidths=0.4, ax=ax,
+        annot=len(labels) <= _MOST_WRITTEN, fmt=".0f", annot_kws={"fontsize": 6},
+        xticklabels=True, yticklabels=True,
+    )  # fmt: skip
+    for text in ax.texts:
+        column, row = (int(place) for place in text.get_position())
+        shade = mpl.colormaps[_CMAP](matrix.iloc[row, column] / 100)
+        # Black beats white where relative luminance passes 0.18, by WCAG; seaborn turns black later.
+        text.set_color("black" if sns.utils.relative_luminance(shade) > 0.18 else "white")
+    ax.set_xticklabels(labels, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticklabels(labels, rotation=0)
     ax.tick_params(length=0, pad=2)
-    ax.spines[:].set_visible(False)
-    ax.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
-    ax.grid(which="minor", color="white", lw=0.5)
-    ax.tick_params(which="minor", length=0)
-    ax.set_xlabel("Predicted expression")
-    ax.set_ylabel("True expression")
+    ax.set(xlabel="Predicted expression", ylabel="True expression")
     return ax
-
-
-def _write_numbers(ax: Axes, matrix: np.ndarray, shade: np.ndarray, cmap: Colormap) -> None:
-    for (row, column), value in np.ndenumerate(matrix):
-        # Black beats white where relative luminance passes 0.18, by the contrast formula of WCAG.
-        red, green, blue, _ = cmap(shade[row, column])
-        light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-        colour = "black" if light > 0.18 else "white"
-        ax.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=6, color=colour)

@@ -27,7 +27,7 @@ def test_matrices_hold_the_confusions_of_all_seeds(results, source, figure):
     last = last.to_numpy().reshape(7, 7)
     with np.errstate(invalid="ignore"):
         wanted = 100 * last / last.sum(axis=1, keepdims=True)
-    drawn = np.ma.filled(figure.axes[0].images[0].get_array(), np.nan)
+    drawn = np.ma.filled(figure.axes[0].collections[0].get_array(), np.nan)
     np.testing.assert_allclose(drawn, wanted)
     assert np.isnan(drawn[2]).all(), "no image shows fear"
     rows = source[(source["panel"] == "confusion") & (source["true"] != "fear")]
@@ -41,7 +41,7 @@ def test_tick_labels_count_images_and_a_class_without_any_is_blank(results, figu
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels[0] == f"anger ({counts['anger']})"
     assert labels[2] == "fear (0)"
-    written = {round(text.get_position()[1]) for text in figure.axes[0].texts}
+    written = {int(text.get_position()[1]) for text in figure.axes[0].texts}
     assert written == {0, 1, 3, 4, 5, 6}
 
 

@@ -131,10 +131,10 @@ def test_confusion_rows_are_true_labels_and_absent_pairs_are_zero(ax):
         columns=["true", "predicted", "percent"],
     )
     viz.plot_confusion(frame, ax)
-    np.testing.assert_array_equal(ax.images[0].get_array(), [[80.0, 20.0], [0.0, 100.0]])
+    np.testing.assert_array_equal(ax.collections[0].get_array(), [[80.0, 20.0], [0.0, 100.0]])
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["joy", "fear"]
     assert texts(ax) == ["80", "20", "0", "100"]
-    assert ax.images[0].get_clim() == (0, 100)
+    assert ax.collections[0].get_clim() == (0, 100)
 
 
 def test_sheet_puts_each_picture_in_its_cell(ax):
