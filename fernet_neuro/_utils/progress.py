@@ -1,7 +1,10 @@
 """Progress bars on standard error, with time left; off unless asked for."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 #: Characters of a terminal that has room for more than the first of a bar's further columns.
@@ -27,7 +30,7 @@ def track(
             raise
 
 
-def make_progress(*columns: str):
+def make_progress(*columns: str) -> "Progress":
     """Return a `rich.progress.Progress` for standard error with bar, count, time spent and time left.
 
     Parameters

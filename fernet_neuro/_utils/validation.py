@@ -3,16 +3,18 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
-def suggest(name: str, options: Iterable[str]) -> str:
+def suggest(name: str, options: Iterable[object]) -> str:
     """Return ``" Did you mean 'x'?"`` for the option closest to `name`, or an empty string."""
     close = get_close_matches(str(name), [str(option) for option in options], n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def format_options(options: Iterable[str], most: int = 12) -> str:
+def format_options(options: Iterable[object], most: int = 12) -> str:
     """Return `options` as a comma-separated list, cut after `most` entries."""
     names = [str(option) for option in options]
     shown = ", ".join(names[:most])
@@ -62,8 +64,8 @@ def check_jobs(argument: str, value: int) -> int:
 
 
 def check_range(
-    argument: str, value: float, minimum: float | None = None, maximum: float | None = None
-) -> float:
+    argument: str, value: Number, minimum: float | None = None, maximum: float | None = None
+) -> Number:
     """Return `value` if it lies in the closed interval [`minimum`, `maximum`].
 
     Raises

@@ -135,20 +135,20 @@ def build_neighbourhoods(
     """
     from scipy.spatial import cKDTree
 
-    if (radius is None) == (n_nearest is None):
-        raise ValueError("give either radius (mm) or n_nearest (voxels).")
     where = _check_positions(positions)
     check_range("fewest", fewest, minimum=1)
     tree = cKDTree(where)
-    if radius is not None:
+    if radius is not None and n_nearest is None:
         check_range("radius", radius, minimum=0)
         found = tree.query_ball_point(where, radius * (1 + _ROUND_OFF), return_sorted=True)
         sizes = np.array([len(part) for part in found])
         members = np.concatenate([np.asarray(part, dtype=np.int64) for part in found])
-    else:
-        check_range("n_nearest", n_nearest, minimum=1, maximum=len(where))  # type: ignore[arg-type]
-        members = np.sort(tree.query(where, k=[*range(1, n_nearest + 1)])[1], axis=1).ravel()  # type: ignore[operator]
+    elif n_nearest is not None and radius is None:
+        check_range("n_nearest", n_nearest, minimum=1, maximum=len(where))
+        members = np.sort(tree.query(where, k=[*range(1, n_nearest + 1)])[1], axis=1).ravel()
         sizes = np.full(len(where), n_nearest)
+    else:
+        raise ValueError("give either radius (mm) or n_nearest (voxels).")
     return _keep_large(members, sizes, fewest, radius)
 
 

@@ -18,7 +18,7 @@ def parse_pairs(option: str, texts: list[str]) -> dict[str, str]:
     ValueError
         If a text has another form, or a name gets two values.
     """
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):

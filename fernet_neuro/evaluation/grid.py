@@ -194,12 +194,14 @@ def _check_decimals(decimals: int) -> int:
 def _list_counts(value: Fraction, n: int, decimals: int, rounding: str) -> tuple[int, ...]:
     """Return all numbers of right answers that print as `value`."""
     unit = Fraction(1, 10**decimals)
-    low, high, with_low, with_high = {
+    is_even = (value / unit).numerator % 2 == 0
+    ends: dict[str, tuple[Fraction, Fraction, bool, bool]] = {
         "half_up": (value - unit / 2, value + unit / 2, True, False),
         "half_down": (value - unit / 2, value + unit / 2, False, True),
-        "half_even": (value - unit / 2, value + unit / 2, *[(value / unit).numerator % 2 == 0] * 2),
+        "half_even": (value - unit / 2, value + unit / 2, is_even, is_even),
         "truncated": (value, value + unit, True, False),
-    }[rounding]
+    }
+    low, high, with_low, with_high = ends[rounding]
     first, last = math.ceil(low * n / 100), math.floor(high * n / 100)
     first += first * 100 == low * n and not with_low
     last -= last * 100 == high * n and not with_high

@@ -19,8 +19,11 @@ Ends = tuple[float, float]
 class Spread(Protocol):
     """A score with its resamples."""
 
-    value: float
     bounds: ClassVar[Ends]
+
+    @property
+    def value(self) -> float:
+        """Return the score."""
 
     def interval(self, level: float) -> Ends | None:
         """Return the ends of the interval, or None where the units do not tell how they differ."""

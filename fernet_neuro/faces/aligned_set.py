@@ -40,7 +40,7 @@ class _Aligned:
 
     path: str
     points: np.ndarray
-    values: dict[str, object]
+    values: dict[str, str | float]
 
 
 def align_stimuli(
@@ -112,8 +112,8 @@ def locate_by_table(landmarks: LandmarkTable) -> Locate:
     """Return a function that looks a stimulus's points up in a table."""
     points = dict(zip(landmarks.stimulus_ids.tolist(), landmarks.points, strict=True))
     faults: dict[str, str] = {}
-    for item in landmarks.left_out.itertuples():
-        faults.setdefault(item.stimulus_id, f"unreadable landmarks: row {item.row}: {item.reason}")
+    for item in landmarks.left_out.to_dict("records"):
+        faults.setdefault(item["stimulus_id"], f"unreadable landmarks: row {item['row']}: {item['reason']}")
 
     def locate(stimulus_id: str, _picture: np.ndarray) -> np.ndarray | str:
         if stimulus_id in points:
@@ -153,7 +153,7 @@ def _align_one(stimulus_id: str, source: Path, *, locate: Locate, size: int, fol
     data = _encode(face)
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     (folder / path).write_bytes(data)
-    values = {
+    values: dict[str, str | float] = {
         "digest": hash_bytes(data),
         "align_scale": round(similarity.scale, 6),
         "align_angle": round(similarity.angle, 4),

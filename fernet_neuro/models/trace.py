@@ -52,7 +52,7 @@ def trace_modules(module: nn.Module, example: Tensor, name: str = "") -> dict[st
         return hook
 
     modes = [(part, part.training) for part in module.modules()]
-    handles = [part.register_forward_hook(note(layer)) for layer, part in module.named_modules() if layer]  # type: ignore[arg-type]
+    handles = [part.register_forward_hook(note(layer)) for layer, part in module.named_modules() if layer]
     try:
         module.eval()(example)
     except FAILURES as error:

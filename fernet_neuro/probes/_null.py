@@ -14,7 +14,7 @@ _BLOCK = 128
 
 
 @njit(nogil=True, cache=True)
-def _score(weights, train_labels, test_labels, n_classes, block, out):  # type: ignore[no-untyped-def]
+def _score(weights, train_labels, test_labels, n_classes, block, out):
     n_units, n_test = weights.shape
     decisions = np.empty((n_classes, block), np.float32)
     best = np.empty(block, np.float32)

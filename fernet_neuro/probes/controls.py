@@ -123,7 +123,7 @@ def _matched_folds(
 ) -> list[Fold]:
     """Return folds by `holdout` whose test stimuli all have their item in the training part, if possible."""
     try:
-        folds = make_folds(table, holdout, target=target, seed=seed)  # type: ignore[arg-type]
+        folds = make_folds(table, holdout, target=target, seed=seed)
     except StimulusError:
         return []  # the table has no such factor, or one value of it
     kept = [

@@ -116,10 +116,14 @@ def decode_patterns(
     options = {"average": average, "centre": centre, "n_permutations": n_permutations, "seed": seed}
     # One thread: the products are small, and threads beside other programs wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        parts = [_decode(item, readout, **options) for item in patterns]
+        parts = [
+            _decode(item, readout, average=average, centre=centre, n_permutations=n_permutations, seed=seed)
+            for item in patterns
+        ]
     estimates = pd.DataFrame([part[0] for part in parts])
     if n_permutations:
-        estimates["p_fdr"] = estimates.groupby(["subject", "session"])["p_value"].transform(adjust_fdr)
+        sessions = estimates.groupby(["subject", "session"])["p_value"]
+        estimates["p_fdr"] = sessions.transform(lambda p: pd.Series(adjust_fdr(p.to_numpy()), p.index))
     return DecodingResult(
         estimates,
         pd.concat([part[1] for part in parts], ignore_index=True),

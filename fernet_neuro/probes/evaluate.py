@@ -34,7 +34,6 @@ from fernet_neuro.probes.result import ProbeReport, ProbeResult
 from fernet_neuro.probes.uncertainty import compare_sources
 from fernet_neuro.stimuli.splits import Fold, make_folds
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
-from fernet_neuro.typing import Holdout
 
 
 def evaluate_probe(
@@ -119,7 +118,7 @@ def run_probe(
     table: StimulusTable | None = None,
     layers: Sequence[str] | None = None,
     target: str = "expression",
-    holdout: Holdout = "identity",
+    holdout: str = "identity",
     readouts: Sequence[str] = ("ridge",),
     n_permutations: int = 1000,
     n_permutations_iterative: int = 0,
@@ -238,7 +237,7 @@ def check_probe(
     table: StimulusTable,
     *,
     target: str,
-    holdout: Holdout,
+    holdout: str,
     readouts: Sequence[str] = ("ridge",),
     n_permutations: int = 1000,
     permute_within: str | None = "auto",

@@ -267,7 +267,7 @@ class ProbeReport:
         with atomic_files(folder, ["results.csv", "confusion.csv", "null.npz", "summary.json"]) as files:
             files["summary.json"].write_text(summary + "\n", encoding="utf-8")
             with files["null.npz"].open("wb") as handle:
-                np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]  # names are of arrays alone
+                np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]  # names are of arrays only
             self.confusion.to_csv(files["confusion.csv"], index=False)
             self.results.to_csv(files["results.csv"], index=False)
         return folder

@@ -13,7 +13,7 @@ _BUCKETS = 1 << 11
 
 
 @njit(nogil=True, cache=True)
-def _weigh(multiplicities, left, right, is_within, level, unit, weights, active):  # type: ignore[no-untyped-def]
+def _weigh(multiplicities, left, right, is_within, level, unit, weights, active):
     """Fill the weights of pairs and their places among those that count; return their number and sum.
 
     The weights are those of ``_weighted.weigh``, times `unit`, and so is `level`.
@@ -33,7 +33,7 @@ def _weigh(multiplicities, left, right, is_within, level, unit, weights, active)
 
 
 @njit(nogil=True, cache=True)
-def _rank_sorted(order, steps, weights, active, ranks, groups, walk):  # type: ignore[no-untyped-def]
+def _rank_sorted(order, steps, weights, active, ranks, groups, walk):
     """Fill ranks and numbers of tie groups by place, and places in ascending order; return groups found."""
     below, within, first, count, group = 0, 0, 0, 0, -1
     for position in range(order.size):
@@ -57,7 +57,7 @@ def _rank_sorted(order, steps, weights, active, ranks, groups, walk):  # type: i
 
 
 @njit(nogil=True, cache=True)
-def _sort_keys(keys, order, spare, counts):  # type: ignore[no-untyped-def]
+def _sort_keys(keys, order, spare, counts):
     """Fill the order of non-negative whole numbers: two or more passes of a radix sort."""
     largest = 0
     for place in range(keys.size):
@@ -88,7 +88,7 @@ def _sort_keys(keys, order, spare, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _rank_keys(keys, order, weights, ranks, groups):  # type: ignore[no-untyped-def]
+def _rank_keys(keys, order, weights, ranks, groups):
     """Fill ranks and tie groups by place of keys in a given order.
 
     Return the number of groups, and the weighted sum of squares of the ranks less their mean.
@@ -113,7 +113,7 @@ def _rank_keys(keys, order, weights, ranks, groups):  # type: ignore[no-untyped-
 
 
 @njit(nogil=True, cache=True)
-def _count_signs(walk, groups, others, n_others, weights, tree):  # type: ignore[no-untyped-def]
+def _count_signs(walk, groups, others, n_others, weights, tree):
     """Return concordant less discordant pairs of entries, each weighing the product of their weights.
 
     `walk` are the places in ascending order of one RDM, `groups` its tie groups, `others` those of the other.
@@ -146,7 +146,7 @@ def _count_signs(walk, groups, others, n_others, weights, tree):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
-def _divide(shared, one, other, total, unit, kind):  # type: ignore[no-untyped-def]
+def _divide(shared, one, other, total, unit, kind):
     """Return the comparison of ranks with these sums of products (of twice the ranks, centred)."""
     if kind == 0:  # Spearman
         return shared / np.sqrt(one * other) if one > 0 and other > 0 else 0.0
@@ -155,7 +155,7 @@ def _divide(shared, one, other, total, unit, kind):  # type: ignore[no-untyped-d
 
 
 @njit(nogil=True, cache=True)
-def _weigh_ranks(ranks, total, weights):  # type: ignore[no-untyped-def]
+def _weigh_ranks(ranks, total, weights):
     """Return twice the ranks less their mean, times weights, and the weighted sums of their squares."""
     heavy = np.empty(ranks.shape)
     squares = np.zeros(len(ranks))
@@ -168,7 +168,7 @@ def _weigh_ranks(ranks, total, weights):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _compare_subjects(ranks, groups, n_groups, walks, weights, total, unit, n_subjects, kind, out):  # type: ignore[no-untyped-def]
+def _compare_subjects(ranks, groups, n_groups, walks, weights, total, unit, n_subjects, kind, out):
     """Fill comparisons (n_subjects, n_models) of the first RDMs with the others."""
     n_rdms, n_active = ranks.shape
     if kind == 2:
@@ -192,13 +192,13 @@ def _compare_subjects(ranks, groups, n_groups, walks, weights, total, unit, n_su
 
 
 @njit(nogil=True, cache=True)
-def _add_ranks(ranks, copies, keys):  # type: ignore[no-untyped-def]
+def _add_ranks(ranks, copies, keys):
     for place in range(keys.size):
         keys[place] += copies * ranks[place]
 
 
 @njit(nogil=True, cache=True)
-def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree, out):  # type: ignore[no-untyped-def]
+def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree, out):
     """Fill the comparisons of the ranks of keys with those of subjects, by the numbers in `rows`."""
     order, spare, pooled, ties, counts = spaces[0], spaces[1], spaces[2], spaces[3], spaces[4]
     size = keys.size
@@ -217,7 +217,7 @@ def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, uni
 
 
 @njit(nogil=True, cache=True)
-def _compare_pooled(ranks, groups, walks, weights, total, unit, copies, kind, lower, upper):  # type: ignore[no-untyped-def]
+def _compare_pooled(ranks, groups, walks, weights, total, unit, copies, kind, lower, upper):
     """Fill, for each subject drawn, its comparison with the pooled ranks of the others, and of all.
 
     `copies` (n_draws, n_subjects) says how often each subject counts; `lower` and `upper` are of that shape.
@@ -270,7 +270,7 @@ def _compare_pooled(ranks, groups, walks, weights, total, unit, copies, kind, lo
 
 
 @njit(nogil=True, cache=True)
-def run_samples(  # type: ignore[no-untyped-def]
+def run_samples(
     multiplicities,
     copies,
     left,
@@ -321,7 +321,7 @@ def run_samples(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def run_permuted(pairs, orders, groups, walks, n_others, others, out):  # type: ignore[no-untyped-def]
+def run_permuted(pairs, orders, groups, walks, n_others, others, out):
     """Fill the mean tau-a (n_permutations, n_models) over subjects whose pairs are exchanged."""
     n_models, n_pairs = orders.shape
     n_subjects = others.shape[0]

@@ -3,6 +3,7 @@
 What belongs here: what the compiled `_rank_kernels` need to be given, and threads to run them in.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -121,7 +122,7 @@ def _number_groups(vectors: np.ndarray) -> np.ndarray:
     return np.stack([np.unique(vector, return_inverse=True)[1] for vector in vectors]).astype(np.int64)
 
 
-def run_in_parts(work, n_items: int, n_jobs: int) -> None:  # type: ignore[no-untyped-def]
+def run_in_parts(work: Callable[[slice], None], n_items: int, n_jobs: int) -> None:
     """Call `work` with slices that cover `n_items`, in `n_jobs` threads."""
     edges = np.linspace(0, n_items, max(1, min(n_jobs, n_items)) + 1).astype(int)
     parts = [slice(int(start), int(stop)) for start, stop in pairwise(edges)]

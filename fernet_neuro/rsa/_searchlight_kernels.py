@@ -9,7 +9,7 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True)
-def _gather(values, nearby, block, sums, low, high):  # type: ignore[no-untyped-def]
+def _gather(values, nearby, block, sums, low, high):
     """Copy the voxels' values, and note sum, smallest and largest of each stimulus."""
     n_stimuli = values.shape[1]
     sums[:] = 0
@@ -27,7 +27,7 @@ def _gather(values, nearby, block, sums, low, high):  # type: ignore[no-untyped-
 
 
 @njit(nogil=True, cache=True)
-def _write_cosines(product, lengths, out):  # type: ignore[no-untyped-def]
+def _write_cosines(product, lengths, out):
     """Turn inner products (n_stimuli, n_stimuli) into distances (n_pairs,)."""
     n_stimuli = lengths.size
     for stimulus in range(n_stimuli):
@@ -41,7 +41,7 @@ def _write_cosines(product, lengths, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fill_cosines(values, members, starts, first, centred, rdms):  # type: ignore[no-untyped-def]
+def fill_cosines(values, members, starts, first, centred, rdms):
     """Write 1 - cosine of all pairs of patterns, of one neighbourhood per row of `rdms`.
 
     Parameters
@@ -89,7 +89,7 @@ def fill_cosines(values, members, starts, first, centred, rdms):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
-def tabulate_squares(values, voxels, table):  # type: ignore[no-untyped-def]
+def tabulate_squares(values, voxels, table):
     """Write each voxel's own squared differences of all pairs of stimuli, across runs where there are more.
 
     Parameters
@@ -133,7 +133,7 @@ def tabulate_squares(values, voxels, table):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def average_neighbours(table, row_of, members, starts, first, rdms):  # type: ignore[no-untyped-def]
+def average_neighbours(table, row_of, members, starts, first, rdms):
     """Write the mean of the table's rows over the voxels of one neighbourhood per row of `rdms`.
 
     Parameters
@@ -180,7 +180,7 @@ def rank_rows(vectors: np.ndarray) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _share_ranks(vectors, order, ranks):  # type: ignore[no-untyped-def]
+def _share_ranks(vectors, order, ranks):
     n_rows, n = vectors.shape
     for row in range(n_rows):
         start = 0

@@ -55,7 +55,7 @@ def fill_tables(
     estimates = labels.assign(roi=region.roi, **tests.describe_models(rng), n_subjects=region.n_subjects)
     ceilings = pd.DataFrame([{"roi": region.roi, **tests.describe_ceilings()}])
     if not has_ceiling_test(region, factors):
-        estimates[[name for name in estimates if name.startswith("p_ceiling")]] = np.nan
+        estimates[[name for name in estimates.columns.tolist() if name.startswith("p_ceiling")]] = np.nan
         ceilings[["lower_low", "lower_high", "p_value"]] = np.nan
     subjects = pd.DataFrame(
         {

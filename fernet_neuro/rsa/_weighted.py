@@ -191,8 +191,8 @@ def compare_ranks(first: np.ndarray, second: np.ndarray, weights: np.ndarray, co
     parts = []
     for start in range(0, len(weights), step):
         rows = slice(start, start + step)
-        sides = [side if len(side) == 1 else side[rows] for side in (first, second)]
-        parts.append(function(*sides, weights[rows], comparison))
+        one, other = (side if len(side) == 1 else side[rows] for side in (first, second))
+        parts.append(function(one, other, weights[rows], comparison))
     return np.concatenate(parts)
 
 
@@ -202,7 +202,7 @@ def settle_ties(vectors: np.ndarray) -> np.ndarray:
     return np.round(divide(vectors, scale), _TIE_DIGITS)
 
 
-def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def divide(numerator: np.ndarray | float, denominator: np.ndarray) -> np.ndarray:
     """Return the quotient, and 0 where the denominator is: what is constant explains nothing."""
     shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
     return np.divide(

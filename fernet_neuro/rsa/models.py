@@ -205,10 +205,10 @@ def _fit_interpolated(gram: np.ndarray, cross: np.ndarray, _scores: np.ndarray) 
         axis=-1,
     )
     shares /= np.maximum(np.abs(shares).sum(axis=-1, keepdims=True), np.finfo(float).tiny)
-    is_inside = (shares > 0).all(axis=-1)
+    is_inside = np.all(shares > 0, axis=-1, keepdims=True)
     alone = divide(cross, np.sqrt(squares))
-    first = (alone[:, one] >= alone[:, other]).astype(float)
-    shares = np.where(is_inside[..., None], shares, np.stack([first, 1 - first], axis=-1))
+    first = np.asarray(alone[:, one] >= alone[:, other], dtype=float)
+    shares = np.where(is_inside, shares, np.stack([first, 1 - first], axis=-1))
     along = shares[..., 0] * cross[:, one] + shares[..., 1] * cross[:, other]
     lengths = (
         shares[..., 0] ** 2 * squares[:, one]

@@ -194,7 +194,7 @@ def group_seeds(models: RDMSet, by: Sequence[str] | None = None) -> SeedGroups:
         raise ValueError(
             f"the models' RDMs need a column {absent[0]!r}; they have: {format_options(table) or 'none'}."
         )
-    columns = list(by) if by is not None else [name for name in table if name != "seed"]
+    columns = list(by) if by is not None else [str(name) for name in table if name != "seed"]
     if not columns:
         keys = np.zeros(len(table), dtype=int)
     else:

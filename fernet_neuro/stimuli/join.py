@@ -176,7 +176,8 @@ def _check_shared(tables: Mapping[str, StimulusTable], factor: str) -> None:
 
 def _find_likely_pairs(partial: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
     """Return pairs of similar labels that no data set has both of; the commoner one comes second."""
-    pairs, used = [], set()
+    pairs: list[tuple[str, str]] = []
+    used: set[str] = set()
     for label, counts in partial.items():
         others = [
             other
@@ -187,7 +188,8 @@ def _find_likely_pairs(partial: Mapping[str, Mapping[str, int]]) -> list[tuple[s
         if close and label not in used:
             other = next(other for other in others if other.casefold() == close[0])
             used |= {label, other}
-            pairs.append(tuple(sorted((label, other), key=lambda item: sum(partial[item].values()))))
+            rarer, commoner = sorted((label, other), key=lambda item: sum(partial[item].values()))
+            pairs.append((rarer, commoner))
     return pairs
 
 

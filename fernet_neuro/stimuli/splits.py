@@ -54,7 +54,7 @@ class Fold:
 
 def make_folds(
     table: StimulusTable,
-    holdout: Holdout,
+    holdout: str,
     *,
     target: str = "expression",
     n_folds: int = 10,
@@ -270,8 +270,8 @@ def _random_folds(table: StimulusTable, classes: np.ndarray, n_folds: int, seed:
     _check_poses(classes, group)
     # A group's stratum is the set of its classes: one class, unless the target varies within a pose.
     members: dict[int, set[str]] = {}
-    for number, name in zip(group, classes, strict=True):
-        members.setdefault(int(number), set()).add(str(name))
+    for number, name in zip(group.tolist(), classes.tolist(), strict=True):
+        members.setdefault(number, set()).add(str(name))
     strata: dict[tuple[str, ...], list[int]] = {}
     for number in sorted(members):
         strata.setdefault(tuple(sorted(members[number])), []).append(number)

@@ -78,10 +78,10 @@ def _read_annotation(folder: Path, name: str) -> Annotation | str:
     affect = [folder / f"{name}_{kind}.npy" for kind in ("val", "aro")]
     try:
         code = read_scalar(folder / f"{name}_exp.npy")
-        values = [read_scalar(path) if path.exists() else UNDEFINED for path in affect]
+        valence, arousal = (read_scalar(path) if path.exists() else UNDEFINED for path in affect)
     except StimulusError as error:
         return f"unreadable annotation: {error}"
-    return Annotation(code, *values)
+    return Annotation(code, valence, arousal)
 
 
 def _parse_rows(path: Path, handle: TextIO) -> Iterator[tuple[int, str, Annotation]]:

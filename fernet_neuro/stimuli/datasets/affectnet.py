@@ -164,7 +164,8 @@ def _find_fault(annotation: Annotation, classes: int) -> str:
 def _read_old(source: Path, root: Path, classes: int) -> tuple[list[Found], list[LeftOut]]:
     files = _find_lists(source, root)
     names, left_out = sort_out(root, list_files(root))
-    present, listed = set(names), set()
+    present = set(names)
+    listed: set[str] = set()
     found = []
     for part, path in files.items():
         annotations, repeats = read_rows(path)

@@ -4,7 +4,7 @@ What belongs here: labels from file names or a CSV; taking frames is in `clips_f
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def _list_by_pattern(root: Path, pattern: str) -> tuple[list[Clip], list[LeftOut
 
 def _list_by_csv(root: Path, path: Path, columns: dict[str, str]) -> tuple[list[Clip], list[LeftOut]]:
     frame = load_csv(path, columns)
-    labels = [name for name in frame if name not in ("stimulus_id", "path", "start_s", "end_s")]
+    labels = [str(name) for name in frame if name not in ("stimulus_id", "path", "start_s", "end_s")]
     _check_labels(labels, f"CSV {path}")
     clips, left_out, listed = [], [], set()
     for record in frame.to_dict("records"):
@@ -111,7 +111,7 @@ def _list_by_csv(root: Path, path: Path, columns: dict[str, str]) -> tuple[list[
     return clips, left_out + [(name, "not in the CSV") for name in others]
 
 
-def _read_csv_row(root: Path, name: str, record: Mapping[str, str], labels: Sequence[str]) -> Clip:
+def _read_csv_row(root: Path, name: str, record: Mapping[Hashable, str], labels: Sequence[str]) -> Clip:
     fault = find_path_fault(root, name)
     if fault:
         raise StimulusError(fault)

@@ -167,7 +167,7 @@ def _read_csv(
     frame = load_csv(path, columns)
     left_out: list[LeftOut] = []
     rows = []
-    labels = [column for column in frame if column not in ("stimulus_id", "path")]
+    labels = [str(column) for column in frame if column not in ("stimulus_id", "path")]
     for record in frame.to_dict("records"):
         name = str(record["path"]).replace("\\", "/")
         reason = find_path_fault(root, name)

@@ -127,7 +127,7 @@ def read_kdef(
         code = Path(name).stem.upper()
         factors = parse_kdef_code(code) or {}
         rows.append((code, name, *factors.values(), CENTER_CROP, LICENCE))
-    left_out += _list_missing(root, {row[0] for row in rows})
+    left_out += _list_missing(root, {str(row[0]) for row in rows})
     demands = Demands(size=SIZE, black_below=black_below)
     return make_report(
         root, _COLUMNS, rows, left_out, verify=verify, demands=demands, n_jobs=n_jobs, verbose=verbose

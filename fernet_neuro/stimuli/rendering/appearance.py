@@ -67,8 +67,9 @@ def draw_appearance(
     fairness = max(float(rng.normal(0.25, 0.22)) - 0.7 * tone, 0.0)
     hair = np.array([0.15, 0.11, 0.09]) + fairness * np.array([0.50, 0.36, 0.20])
     brow = hair * 0.9 * (1 + rng.normal(0, 0.05))
-    eye = _IRIS_COLOURS[int(min(rng.integers(0, 4) + (2 if tone > 0.55 else 0), 3))]
-    return Appearance(*(_colour(c) for c in (skin, lip, brow, hair, eye)), occluder, round(tone, 4))
+    eye = _IRIS_COLOURS[min(int(rng.integers(0, 4)) + (2 if tone > 0.55 else 0), 3)]
+    colours = (_colour(skin), _colour(lip), _colour(brow), _colour(hair), _colour(eye))
+    return Appearance(*colours, occluder, round(tone, 4))
 
 
 def _along(stops: np.ndarray, share: float) -> np.ndarray:

@@ -3,6 +3,8 @@
 What belongs here: curves in the frontal plane (x >= 0, the shown person's left), in centimetres.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 #: Inner and outer corner of the eye.
@@ -13,7 +15,7 @@ MOUTH_CORNER = np.array([2.45, -6.42])
 MOUTH_LINE = -6.44
 
 
-def _polyline(x: np.ndarray, knots: list[tuple[float, float]]) -> np.ndarray:
+def _polyline(x: np.ndarray, knots: Sequence[tuple[float, float]]) -> np.ndarray:
     """Return a smooth curve through `knots`, by monotone cubic pieces (Fritsch and Carlson)."""
     from scipy.interpolate import PchipInterpolator
 

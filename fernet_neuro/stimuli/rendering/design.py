@@ -100,7 +100,7 @@ class RenderSettings(Settings):
     @field_validator("expressions")
     @classmethod
     def _check_expressions(cls, value: str | list[str]) -> str | list[str]:
-        if value != "all":
+        if isinstance(value, list):
             for name in value:
                 check_option("expressions", name, au.EXPRESSIONS)
             _check_unique("expressions", value)

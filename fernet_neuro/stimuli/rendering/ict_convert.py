@@ -126,7 +126,7 @@ def convert_ict(
     arrays["expression"] = np.stack(deltas[len(identities) :])
     arrays["expression_names"] = np.array([path.stem for path in expressions])
     with atomic_file(target) as temporary:
-        np.savez_compressed(temporary, **arrays)
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]  # names are of arrays only
     return target
 
 
