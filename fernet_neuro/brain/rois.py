@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from fernet_neuro._utils.tables import read_text
 from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.brain.grids import Grid
 from fernet_neuro.exceptions import StoreError
@@ -155,7 +155,7 @@ def _find_number(label: str, source: str, table: PathLike | None) -> int:
             f"label {label!r} of atlas {source} is a name, and table {path} does not exist; name the "
             f"table, or give a number."
         )
-    frame = pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", dtype=str, keep_default_na=False)
+    frame = read_text(path, sep="," if path.suffix == ".csv" else "\t")
     names = next((name for name in _NAME_COLUMNS if name in frame), None)
     numbers = next((name for name in _NUMBER_COLUMNS if name in frame and name != names), None)
     if names is None or numbers is None:

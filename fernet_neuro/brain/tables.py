@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.tables import read_text
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.typing import PathLike
@@ -214,9 +215,7 @@ def _read_table(path: PathLike, names: list[str] | None = None) -> pd.DataFrame:
         raise StoreError(f"table {file} does not exist.")
     separator = {".csv": ",", ".txt": r"\s+"}.get(file.suffix.lower(), "\t")
     try:
-        frame = pd.read_csv(
-            file, sep=separator, dtype=str, keep_default_na=False, names=names, encoding="utf-8-sig"
-        )
+        frame = read_text(file, sep=separator, names=names, encoding="utf-8-sig")
     except (ValueError, OSError) as error:
         raise StoreError(f"table {file} cannot be read: {' '.join(str(error).split())}") from error
     if frame.empty:

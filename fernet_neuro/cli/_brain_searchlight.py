@@ -213,7 +213,7 @@ def _infer(
     maps: list["SubjectMaps"], models: "RDMSet", options: dict[str, Any], folder: Path, jobs: int
 ) -> tuple[dict[str, Any], "pd.DataFrame | None"]:
     """Test and write the group where that can be; return what was done, or why not, and the peaks."""
-    from fernet_neuro._utils.atomic import atomic_file
+    from fernet_neuro._utils.tables import write_csv
     from fernet_neuro.brain.group import check_smallest_p
     from fernet_neuro.rsa.searchlight_folder import write_group_maps
     from fernet_neuro.rsa.searchlight_maps import infer_maps
@@ -226,8 +226,7 @@ def _infer(
         return {"tested": False, "reason": str(error)}, None
     groups, mask, peaks = infer_maps(maps, models.names, level=LEVEL, n_jobs=jobs, **options)
     write_group_maps(folder, groups, mask, maps[0].affine, models.names)
-    with atomic_file(folder / "peaks.csv") as temporary:
-        peaks.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(peaks, folder / "peaks.csv")
     done = {"n_voxels": int(mask.sum()), "level": LEVEL, "smallest_p": groups[0].smallest_p}
     return {"tested": True, **options, **done}, peaks
 

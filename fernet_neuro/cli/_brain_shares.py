@@ -42,7 +42,7 @@ def shares(
     """
     import json
 
-    from fernet_neuro._utils.atomic import atomic_file
+    from fernet_neuro._utils.tables import write_csv
     from fernet_neuro.rsa.model_rdms import build_model_rdms
     from fernet_neuro.rsa.shares import estimate_shares
     from fernet_neuro.stimuli.table import StimulusTable
@@ -54,8 +54,7 @@ def shares(
     factors = build_model_rdms(table, varied, pixels=pixels, distance="squared_euclidean")
     found = estimate_shares(_read_brain(brain, table, roi), factors, level=level)
     if out is not None:
-        with atomic_file(out) as temporary:
-            found.to_csv(temporary, index=False, lineterminator="\n")
+        write_csv(found, out)
     typer.echo(json.dumps(_as_objects(found)) if as_json else "\n".join(_describe(found, level)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.tables import as_typed
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.embedding.comparison import Comparison, plan_comparison
@@ -30,7 +31,6 @@ from fernet_neuro.embedding.quality import (
 from fernet_neuro.embedding.result import (
     QUALITY_COLUMNS,
     EmbeddingResult,
-    as_typed,
 )
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stats.multiple import compute_p_values

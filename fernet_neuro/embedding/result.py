@@ -3,16 +3,14 @@
 What belongs here: labelled tables, reading and writing; nothing is computed and nothing drawn.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_files
+from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
-from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
 
 #: First columns of ``coordinates.csv`` and their types; factors follow as text.
@@ -123,18 +121,9 @@ class EmbeddingResult:
         return found.reset_index(drop=True)
 
     def save(self, out: PathLike) -> Path:
-        """Write ``coordinates.csv``, ``quality.csv`` and ``settings.json`` into the folder `out`.
-
-        All are written beside their names first and then renamed, the settings last: where they lie, the
-        tables are whole. Other files in the folder stay.
-        """
-        folder = Path(out)
-        text = json.dumps(self.settings, indent=2, allow_nan=False)
-        with atomic_files(folder, _FILES) as files:
-            files["settings.json"].write_text(text + "\n", encoding="utf-8")
-            self.quality.to_csv(files["quality.csv"], index=False, lineterminator="\n")
-            self.coordinates.to_csv(files["coordinates.csv"], index=False, lineterminator="\n")
-        return folder
+        """Write ``coordinates.csv``, ``quality.csv`` and, last, ``settings.json`` into the folder `out`."""
+        tables = {"coordinates.csv": self.coordinates, "quality.csv": self.quality}
+        return save_tables(out, tables, self.settings, name="settings.json")
 
     @classmethod
     def load(cls, out: PathLike) -> "EmbeddingResult":
@@ -145,51 +134,7 @@ class EmbeddingResult:
         StoreError
             If a file is missing or damaged.
         """
-        folder = Path(out)
-        for name in reversed(_FILES):
-            if not (folder / name).is_file():
-                raise StoreError(
-                    f"{folder / name} does not exist; make it with: "
-                    f"fernet-neuro embed STORE --layer LAYER --out {folder}"
-                )
-        try:
-            settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-            coordinates = _read(folder / "coordinates.csv", COORDINATE_COLUMNS)
-            quality = _read(folder / "quality.csv", QUALITY_COLUMNS)
-        except (ValueError, KeyError) as error:
-            raise StoreError(
-                f"the maps in {folder} are damaged ({' '.join(str(error).split())}); make them again."
-            ) from None
-        return cls(coordinates, quality, settings)
-
-
-def as_typed(frame: pd.DataFrame, columns: dict[str, type]) -> pd.DataFrame:
-    """Return `frame` with `columns` first and of their types, and all others as text.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, or there are no rows.
-    """
-    absent = [name for name in columns if name not in frame]
-    if absent or frame.empty:
-        raise ValueError(f"the table has no {f'column {format_options(absent)}' if absent else 'rows'}")
-    others = [str(name) for name in frame if name not in columns]
-    frame = frame[[*columns, *others]].reset_index(drop=True)
-    kinds: dict[str, type] = {**columns, **dict.fromkeys(others, str)}
-    for name, kind in kinds.items():
-        # Text stays Python strings: the file cannot tell other kinds of text apart.
-        frame[name] = frame[name].astype(kind).astype(object if kind is str else kind)
-    return frame
-
-
-def _read(path: Path, columns: dict[str, type]) -> pd.DataFrame:
-    # Labels stay text: a class may be called "007" or "NA".
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    for name, kind in columns.items():
-        if kind is not str and name in frame:
-            frame[name] = frame[name].replace("", "nan").astype(float)
-    try:
-        return as_typed(frame, columns)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
+        with loading(out, reversed(_FILES), "embed STORE --layer LAYER") as folder:
+            coordinates = read_table(folder / "coordinates.csv", COORDINATE_COLUMNS)
+            quality = read_table(folder / "quality.csv", QUALITY_COLUMNS)
+            return cls(coordinates, quality, read_json(folder / "settings.json"))

@@ -3,7 +3,6 @@
 What belongs here: scores as labelled tables, reading and writing; nothing is computed but ends of intervals.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,10 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_files
+from fernet_neuro._utils.tables import loading, parse, read_json, read_text, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.evaluation.intervals import Spread
-from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
 
 #: Columns of ``metrics.csv`` behind ``epoch`` and ``seed``, and their types; shares are from 0 to 1.
@@ -207,18 +205,8 @@ class EvaluationReport:
         return {"settings": self.settings, "notes": self.notes, "metrics": rows}
 
     def save(self, out: PathLike) -> Path:
-        """Write ``metrics, confusion, calibration, predictions`` (.csv) and ``summary.json`` to `out`.
-
-        All are written beside their names first and then renamed, the summary last: where it lies, the others
-        are whole. Other files in the folder stay.
-        """
-        folder = Path(out)
-        summary = json.dumps(self.to_dict(), indent=2, allow_nan=False)
-        with atomic_files(folder, [*(f"{name}.csv" for name in _FILES), "summary.json"]) as files:
-            for name in _FILES:
-                getattr(self, name).to_csv(files[f"{name}.csv"], index=False)
-            files["summary.json"].write_text(summary + "\n", encoding="utf-8")
-        return folder
+        """Write ``metrics, confusion, calibration, predictions`` (.csv) and, last, ``summary.json``."""
+        return save_tables(out, {f"{name}.csv": getattr(self, name) for name in _FILES}, self.to_dict())
 
     @classmethod
     def load(cls, out: PathLike) -> "EvaluationReport":
@@ -229,18 +217,11 @@ class EvaluationReport:
         StoreError
             If a file is missing or damaged.
         """
-        folder = Path(out)
-        if not (folder / "summary.json").is_file():
-            raise StoreError(
-                f"{folder / 'summary.json'} does not exist; make it with: "
-                f"fernet-neuro evaluate RUN --stimuli TABLE --out {folder}"
-            )
-        try:
-            content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        files = ("summary.json", *(f"{name}.csv" for name in _FILES))
+        with loading(out, files, "evaluate RUN --stimuli TABLE") as folder:
+            content = read_json(folder / "summary.json")
             frames = {name: _read_frame(folder / f"{name}.csv") for name in _FILES}
             return cls(**frames, settings=content["settings"], notes=content["notes"])
-        except (ValueError, KeyError, FileNotFoundError) as error:
-            raise StoreError(f"evaluation {folder} is damaged ({error}); evaluate again.") from error
 
 
 def _stack(frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
@@ -254,15 +235,10 @@ def _stack(frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    # Text stays text: a class may be called "NA" or "007". Only numbers may be empty, and Python reads them
-    # back to the last bit.
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame = read_text(path)
     absent = [name for name in KEY_COLUMNS if name not in frame]
     if absent:
         raise KeyError(f"{path.name} lacks the column {absent[0]!r}")
-    for name in frame.columns.difference(list(_TEXT)):
-        if name in _WHOLE:
-            frame[name] = frame[name].astype(int)
-        else:
-            frame[name] = [float(text) if text else np.nan for text in frame[name]]
-    return frame
+    return parse(
+        frame, {name: int if name in _WHOLE else float for name in map(str, frame) if name not in _TEXT}
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.typing import PathLike
@@ -54,8 +54,7 @@ class LandmarkTable:
         """Write the points as CSV, complete or not at all."""
         frame = pd.DataFrame(self.points.reshape(len(self), -1), columns=list(LANDMARK_COLUMNS))
         frame.insert(0, "stimulus_id", self.stimulus_ids)
-        with atomic_file(path) as temporary:
-            frame.to_csv(temporary, index=False)
+        write_csv(frame, path)
 
 
 def read_landmarks(path: PathLike) -> LandmarkTable:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fernet_neuro._utils.tables import read_text
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.embedding_caption import caption_maps
@@ -121,8 +122,7 @@ def read_scores(path: Path, keys: Iterable[str], command: str) -> pd.DataFrame:
     """
     if not path.is_file():
         raise missing(path, command)
-    # Labels stay text: a style may be called "007" or "NA".
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame = read_text(path)
     wanted = [*keys, "seed", "metric", "interval", *_NUMBERS]
     absent = [name for name in wanted if name not in frame]
     if absent or frame.empty:

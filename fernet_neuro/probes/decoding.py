@@ -3,7 +3,6 @@
 What belongs here: the read-outs, their null and their result; networks are probed in `evaluate`.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +13,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.tables import save_tables
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StimulusError
@@ -28,7 +27,7 @@ from fernet_neuro.typing import PathLike
 RIDGE_PENALTY = 1.0
 #: Decisions that are held in memory at once.
 _DECISIONS_AT_ONCE = 2**22
-_FILES = ("results.csv", "runs.csv", "confusion.csv", "summary.json")
+_FILES = ("results.csv", "runs.csv", "confusion.csv")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +54,13 @@ class DecodingResult:
 
     def save(self, out: PathLike) -> Path:
         """Write ``results.csv``, ``runs.csv``, ``confusion.csv`` and ``summary.json``, the last one last."""
-        folder = Path(out)
         summary = {
             "kind": "decoding",
             "settings": self.settings,
             "regions": self.estimates.to_dict("records"),
         }
-        with atomic_files(folder, _FILES) as files:
-            files["summary.json"].write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-            for name, frame in (
-                ("results.csv", self.estimates), ("runs.csv", self.runs), ("confusion.csv", self.confusion),
-            ):  # fmt: skip
-                frame.to_csv(files[name], index=False, lineterminator="\n")
-        return folder
+        frames = (self.estimates, self.runs, self.confusion)
+        return save_tables(out, dict(zip(_FILES, frames, strict=True)), summary)
 
 
 def decode_patterns(

@@ -3,19 +3,17 @@
 What belongs here: scores as labelled tables, p values over layers, reading and writing; no fitting, no plots.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro.exceptions import AlignmentError, StoreError
+from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
+from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.stats.multiple import compute_p_values
 from fernet_neuro.stats.resampling import bootstrap_mean_interval, one_sample_p_value
 from fernet_neuro.typing import PathLike
@@ -70,6 +68,7 @@ _DIFFERENCES = ("difference_untrained", "difference_pixels")
 #: One test: source, layer, read-out.
 TestKey = tuple[str, str, str]
 _SEPARATOR = "|"
+_FILES = ("results.csv", "confusion.csv", "null.npz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,8 +230,8 @@ class ProbeReport:
         }
         layers = [item.summarise() for item in results]
         return cls(
-            _typed(pd.concat(rows, ignore_index=True), RESULT_COLUMNS),
-            _typed(pd.concat(counts, ignore_index=True), CONFUSION_COLUMNS),
+            as_typed(pd.concat(rows)[list(RESULT_COLUMNS)], RESULT_COLUMNS),
+            as_typed(pd.concat(counts), CONFUSION_COLUMNS),
             null_scores,
             correct_over_layers(layers, null_scores),
             settings,
@@ -256,21 +255,10 @@ class ProbeReport:
     __hash__ = None  # type: ignore[assignment]  # holds DataFrames
 
     def save(self, out: PathLike) -> Path:
-        """Write ``results.csv``, ``confusion.csv``, ``null.npz`` and ``summary.json`` into the folder `out`.
-
-        All are written beside their names first and then renamed, the summary last: where it lies, the others
-        are whole. Other files in the folder stay.
-        """
-        folder = Path(out)
-        summary = json.dumps({"settings": self.settings, "layers": self.layers}, indent=2, allow_nan=False)
+        """Write ``results.csv``, ``confusion.csv``, ``null.npz`` and, last, ``summary.json`` into `out`."""
         arrays = {_SEPARATOR.join(key): scores for key, scores in self.null_scores.items()}
-        with atomic_files(folder, ["results.csv", "confusion.csv", "null.npz", "summary.json"]) as files:
-            files["summary.json"].write_text(summary + "\n", encoding="utf-8")
-            with files["null.npz"].open("wb") as handle:
-                np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]  # names are of arrays only
-            self.confusion.to_csv(files["confusion.csv"], index=False)
-            self.results.to_csv(files["results.csv"], index=False)
-        return folder
+        tables = dict(zip(_FILES, (self.results, self.confusion, arrays), strict=True))
+        return save_tables(out, tables, {"settings": self.settings, "layers": self.layers})
 
     @classmethod
     def load(cls, out: PathLike) -> "ProbeReport":
@@ -281,20 +269,13 @@ class ProbeReport:
         StoreError
             If a file is missing or damaged.
         """
-        folder = Path(out)
-        if not (folder / "summary.json").is_file():
-            raise StoreError(
-                f"{folder} holds no finished probe report (no summary.json); run the probe again."
-            )
-        try:
-            content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-            results = _read_frame(folder / "results.csv", RESULT_COLUMNS)
-            confusion = _read_frame(folder / "confusion.csv", CONFUSION_COLUMNS)
+        with loading(out, ("summary.json", *_FILES), "probe RUN --stimuli TABLE") as folder:
+            content = read_json(folder / "summary.json")
+            results = read_table(folder / "results.csv", RESULT_COLUMNS)
+            confusion = read_table(folder / "confusion.csv", CONFUSION_COLUMNS)
             with (folder / "null.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 null_scores = {_split_key(name): arrays[name] for name in arrays.files}
             return cls(results, confusion, null_scores, content["layers"], content["settings"])
-        except (ValueError, KeyError, BadZipFile, EOFError, FileNotFoundError) as error:
-            raise StoreError(f"probe report {folder} is damaged ({error}); run the probe again.") from error
 
 
 def correct_over_layers(
@@ -439,21 +420,6 @@ def _describe_folds(item: ProbeResult) -> pd.DataFrame:
         holdout=item.holdout,
         seed=0,
     )
-
-
-def _typed(frame: pd.DataFrame, columns: dict[str, type]) -> pd.DataFrame:
-    return frame[list(columns)].astype(columns)
-
-
-def _read_frame(path: Path, columns: dict[str, type]) -> pd.DataFrame:
-    # Text stays text: a class may be called "NA" or "007". Only numbers may be empty, and Python reads them
-    # back to the last bit.
-    as_text = {name: str if kind is float else kind for name, kind in columns.items()}
-    frame = pd.read_csv(path, dtype=as_text, keep_default_na=False)
-    for name, kind in columns.items():
-        if kind is float:
-            frame[name] = [float(text) if text else np.nan for text in frame[name]]
-    return _typed(frame, columns)
 
 
 def _split_key(name: str) -> TestKey:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.archives import read_archive, read_header, write_archive
+from fernet_neuro._utils.tables import to_text
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors, take_pairs, vectors_to_squares
 from fernet_neuro.stimuli import table as stimulus_table
-from fernet_neuro.stimuli._columns import to_canonical, to_text
+from fernet_neuro.stimuli._columns import to_canonical
 from fernet_neuro.typing import PathLike
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 What belongs here: labelled tables, reading and writing; nothing is computed and nothing drawn.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_files
+from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
-from fernet_neuro.exceptions import StoreError
-from fernet_neuro.stimuli._columns import to_text
 from fernet_neuro.typing import PathLike
 
 #: Columns of ``results.csv`` and their types; further columns of the models' table stand behind ``model``, as
@@ -143,7 +140,7 @@ class RSAResult:
 
     def __post_init__(self) -> None:
         for name, (_, columns, is_filled) in _TABLES.items():
-            typed = _as_typed(getattr(self, name), columns, is_filled, name)
+            typed = as_typed(getattr(self, name), columns, name, is_filled=is_filled)
             object.__setattr__(self, name, typed)
 
     def __eq__(self, other: object) -> bool:
@@ -184,18 +181,9 @@ class RSAResult:
         return {"kind": "rsa", "settings": self.settings, "models": [_plain_row(row) for row in rows]}
 
     def save(self, out: PathLike) -> Path:
-        """Write the six tables (.csv) and ``summary.json`` into the folder `out`.
-
-        All are written beside their names first and then renamed, the summary last: where it lies, the tables
-        are whole. Other files in the folder stay.
-        """
-        folder = Path(out)
-        summary = json.dumps(self.to_summary(), indent=2, allow_nan=False)
-        with atomic_files(folder, [*(file for file, _, _ in _TABLES.values()), _SUMMARY]) as files:
-            for name, (file, _, _) in _TABLES.items():
-                getattr(self, name).to_csv(files[file], index=False, lineterminator="\n")
-            files[_SUMMARY].write_text(summary + "\n", encoding="utf-8")
-        return folder
+        """Write the six tables (.csv) and, last, ``summary.json`` into the folder `out`."""
+        tables = {file: getattr(self, name) for name, (file, _, _) in _TABLES.items()}
+        return save_tables(out, tables, self.to_summary())
 
     @classmethod
     def load(cls, out: PathLike) -> "RSAResult":
@@ -206,58 +194,16 @@ class RSAResult:
         StoreError
             If a file is missing or damaged, or the results are of another kind.
         """
-        folder = Path(out)
-        for file in (_SUMMARY, *(file for file, _, _ in _TABLES.values())):
-            if not (folder / file).is_file():
-                raise StoreError(
-                    f"{folder / file} does not exist; make it with: "
-                    f"fernet-neuro rsa --models FILE --brain FILE --out {folder}"
-                )
-        try:
-            content = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
+        files = [_SUMMARY, *(file for file, _, _ in _TABLES.values())]
+        with loading(out, files, "rsa --models FILE --brain FILE") as folder:
+            content = read_json(folder / _SUMMARY)
             if content["kind"] != "rsa":
                 raise ValueError(f"summary.json is of kind {content['kind']!r}, not 'rsa'")
             tables = {
-                name: _read(folder / file, columns, is_filled)
+                name: read_table(folder / file, columns, is_filled=is_filled)
                 for name, (file, columns, is_filled) in _TABLES.items()
             }
             return cls(settings=content["settings"], **tables)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"the RSA results in {folder} are damaged ({' '.join(str(error).split())}); make them again."
-            ) from None
-
-
-def _as_typed(frame: pd.DataFrame, columns: dict[str, type], is_filled: bool, name: str) -> pd.DataFrame:
-    """Return `frame` with its columns in order and of their types; further ones as text behind ``model``."""
-    absent = [column for column in columns if column not in frame]
-    if absent:
-        raise ValueError(f"{name} has no column {format_options(absent)}")
-    if is_filled and frame.empty:
-        raise ValueError(f"{name} has no rows")
-    others = [str(column) for column in frame if column not in columns]
-    order = list(columns)
-    place = order.index("model") + 1 if others and "model" in order else len(order)
-    order[place:place] = others
-    kinds = {**columns, **dict.fromkeys(others, str)}
-    # Text stays Python strings, empty where there is none: the file cannot tell other kinds of text apart.
-    typed = {
-        column: to_text(frame[column]) if kinds[column] is str else frame[column].astype(kinds[column])
-        for column in order
-    }
-    return pd.DataFrame(typed).reset_index(drop=True)
-
-
-def _read(path: Path, columns: dict[str, type], is_filled: bool) -> pd.DataFrame:
-    # Labels stay text: a subject may be called "007" and a model "NA".
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    for name, kind in columns.items():
-        if kind is not str and name in frame:
-            frame[name] = frame[name].replace("", "nan").astype(float)
-    try:
-        return _as_typed(frame, columns, is_filled, path.name)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
 
 
 def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:

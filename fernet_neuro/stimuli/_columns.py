@@ -9,17 +9,6 @@ import numpy as np
 import pandas as pd
 
 
-def to_text(column: pd.Series) -> pd.Series:
-    """Return `column` as Python strings (dtype object); missing values become the empty string.
-
-    Whole floats lose their ``.0``: pandas turns integers with a gap into floats, and identity 3 is not "3.0".
-    """
-    values = column.astype(object)
-    missing = column.isna().to_numpy()
-    text = ["" if gap else _label(value) for value, gap in zip(values, missing, strict=True)]
-    return pd.Series(text, index=column.index, name=column.name, dtype=object)
-
-
 def to_canonical(column: pd.Series) -> pd.Series:
     """Return a factor column as bool, int64, float64 or text, whatever file it came from.
 
@@ -63,12 +52,6 @@ def _numbers(column: pd.Series) -> pd.Series:
     if pd.api.types.is_complex_dtype(column.dtype):
         return _plain_text(column)
     return pd.Series(column.to_numpy(dtype=float, na_value=math.nan), index=column.index, dtype=float)
-
-
-def _label(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
 
 
 def _is_integer(text: str) -> bool:

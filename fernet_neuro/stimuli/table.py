@@ -15,9 +15,10 @@ import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.tables import read_text, to_text
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StimulusError
-from fernet_neuro.stimuli._columns import to_canonical, to_text
+from fernet_neuro.stimuli._columns import to_canonical
 from fernet_neuro.typing import PathLike
 
 #: Columns that every table has; an unknown value is the empty string.
@@ -365,7 +366,7 @@ def _relative_to(path: Path, folder: str) -> str:
 def _read_csv(path: Path) -> pd.DataFrame:
     # All cells as text: from_frame turns into numbers only what would be written as the same text again.
     # utf-8-sig also reads what spreadsheets save, with a byte order mark in front.
-    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+    return read_text(path, na_filter=False, encoding="utf-8-sig")
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import AlignmentError, StimulusError
 from fernet_neuro.stimuli.datasets.lfw import read_lfw_pairs
@@ -277,8 +277,7 @@ def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
 
 def write_pairs(pairs: pd.DataFrame, path: PathLike) -> None:
     """Write pairs as the ``.csv`` that `read_pairs` reads, complete or not at all."""
-    with atomic_file(path) as temporary:
-        pairs.to_csv(temporary, index=False)
+    write_csv(pairs, path)
 
 
 def find_pair_rows(pairs: pd.DataFrame, table: StimulusTable) -> np.ndarray:

@@ -126,14 +126,14 @@ def test_a_result_without_permutations_has_no_p_values(store, tmp_path):
     [
         (lambda folder: (folder / "settings.json").unlink(), "settings.json does not exist; make it with"),
         (lambda folder: (folder / "quality.csv").unlink(), "quality.csv does not exist"),
-        (lambda folder: (folder / "settings.json").write_text("{"), "are damaged"),
+        (lambda folder: (folder / "settings.json").write_text("{"), "is damaged"),
         (
             lambda folder: (folder / "quality.csv").write_text("a,b\n1,2\n"),
-            "quality.csv: the table has no column",
+            "quality.csv has no column",
         ),
         (
             lambda folder: (folder / "coordinates.csv").write_text(",".join(COORDINATE_COLUMNS) + "\n"),
-            "coordinates.csv: the table has no rows",
+            "coordinates.csv has no rows",
         ),
         (
             lambda folder: (folder / "coordinates.csv").write_text(

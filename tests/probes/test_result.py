@@ -177,7 +177,7 @@ def test_report_whose_writing_fails_leaves_the_old_one(report, tmp_path, monkeyp
 
 
 def test_reports_that_are_missing_or_damaged_are_refused(report, tmp_path):
-    with pytest.raises(StoreError, match="holds no finished probe report"):
+    with pytest.raises(StoreError, match=r"summary.json does not exist; make it with: fernet-neuro probe"):
         ProbeReport.load(tmp_path)
     folder = report.save(tmp_path / "out")
     null = (folder / "null.npz").read_bytes()
@@ -193,7 +193,7 @@ def test_reports_that_are_missing_or_damaged_are_refused(report, tmp_path):
         (folder / name).write_bytes(whole)
     assert ProbeReport.load(folder) == report
     (folder / "confusion.csv").unlink()
-    with pytest.raises(StoreError, match="is damaged"):
+    with pytest.raises(StoreError, match=r"confusion.csv does not exist"):
         ProbeReport.load(folder)
 
 

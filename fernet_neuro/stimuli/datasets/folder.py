@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fernet_neuro._utils.tables import read_text
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.report import (
@@ -193,7 +194,7 @@ def load_csv(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     if not path.is_file():
         raise StimulusError(f"CSV {path} does not exist.")
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+        frame = read_text(path, na_filter=False, encoding="utf-8-sig")
     except ValueError as error:  # pandas' parser and encoding errors are all ValueErrors
         raise StimulusError(f"CSV {path} cannot be read: {error}") from error
     for ours, theirs in columns.items():
