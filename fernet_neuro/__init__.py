@@ -1,3 +1,47 @@
-"""Identity and expression in face networks and brains."""
+"""Identity and expression in face networks and brains: ``import fernet_neuro as fn``.
+
+Functions and nouns are loaded when they are first used, so that the import itself takes no time.
+
+Examples
+--------
+>>> import fernet_neuro as fn
+>>> faces = fn.render_faces(identities=3, views=1, sessions=1, size=32)
+>>> model = fn.load_model("resnet10-slim", size=32)
+>>> report = fn.probe(model, faces, layers=["layer1", "layer4"], n_folds=3, n_permutations=19)
+>>> report.results.query("source == 'network'")["layer"].unique().tolist()
+['layer1', 'layer4']
+"""
+
+from importlib import import_module
 
 __version__ = "0.1.0"
+
+#: Where each name lies; ``__init__.pyi`` says the same to type checkers.
+_PLACES = {
+    "read_stimuli": "stimuli.table:read_stimuli",
+    "render_faces": "stimuli.rendering.factorial:render_faces",
+    "load_model": "models.registry:resolve_model",
+    "extract": "extraction.extract:extract_activations",
+    "probe": "door.probe:probe",
+    "embed": "door.embed:embed",
+    "StimulusTable": "stimuli.table:StimulusTable",
+    "LayeredModel": "models.layers:LayeredModel",
+    "ActivationStore": "activations.store:ActivationStore",
+    "Activations": "activations.array:Activations",
+    "ProbeResult": "probes.result:ProbeResult",
+    "ProbeReport": "probes.result:ProbeReport",
+    "EmbeddingResult": "embedding.result:EmbeddingResult",
+}
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place, _, attribute = _PLACES[name].partition(":")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{place}"), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

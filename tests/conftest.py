@@ -19,6 +19,12 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20200501)
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Give each test an empty cache, so that no store of another test is found."""
+    monkeypatch.setenv("FERNET_NEURO_CACHE", str(tmp_path / ".cache"))
+
+
 @pytest.fixture
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,6 @@
 """Settings: frozen pydantic models read from YAML, with ``--set key=value`` on top and wrong keys refused."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -28,11 +28,40 @@ def read_settings(kind: type[S], path: PathLike | None = None, overrides: Iterab
     ValueError
         If the file is missing or no YAML mapping, or a key or value is wrong; the message names the key.
     """
-    values = read_recipe(path, overrides)
+    source = f"recipe {path}" if path is not None else "settings"
+    return _validate(kind, read_recipe(path, overrides), source)
+
+
+def fill_settings(
+    kind: type[S], recipe: S | Mapping[str, Any] | PathLike | None, changes: Mapping[str, Any]
+) -> S:
+    """Return the settings that `recipe` is, names or holds, with keys by name on top.
+
+    Raises
+    ------
+    ValueError
+        As `read_settings`.
+
+    Examples
+    --------
+    >>> class Bench(Settings):
+    ...     height: float = 1.0
+    >>> fill_settings(Bench, {"height": 2}, {}).height, fill_settings(Bench, None, {"height": 3}).height
+    (2.0, 3.0)
+    """
+    if isinstance(recipe, Settings):
+        if isinstance(recipe, kind) and not changes:
+            return recipe
+        values = recipe.model_dump(exclude_unset=True)
+    else:
+        values = dict(recipe) if isinstance(recipe, Mapping) else read_recipe(recipe)
+    return _validate(kind, merge_values(values, dict(changes)), "settings")
+
+
+def _validate(kind: type[S], values: dict[str, Any], source: str) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        source = f"recipe {path}" if path is not None else "settings"
         # Unknown keys first: a misspelt key is often why another one is missing.
         faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         raise ValueError(f"{source}: " + "; ".join(_explain(kind, item) for item in faults)) from None

@@ -4,7 +4,7 @@ What belongs here: opening and reading; the format is in `manifest`, writing in 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fernet_neuro._utils.hashing import hash_array
+from fernet_neuro._utils.hashing import hash_array, hash_json
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.manifest import (
@@ -94,6 +94,41 @@ class ActivationStore:
         """Size of all layers on disk, in bytes."""
         return sum(entry["n_bytes"] for entry in self.manifest["layers"])
 
+    def __getitem__(self, layer: str) -> Activations:
+        """Return one layer, as `load` does."""
+        return self.load(layer)
+
+    def __contains__(self, layer: object) -> bool:
+        """Return whether the store holds a layer."""
+        return layer in self.layers
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the layers, in forward order."""
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        """Return the number of layers."""
+        return len(self.layers)
+
+    def take(self, layers: Sequence[str]) -> "ActivationStore":
+        """Return the same store with some of its layers: what extracting only them gives, key included.
+
+        Raises
+        ------
+        LayerNotFoundError
+            If the store does not have a layer; the message lists those it has.
+        """
+        wanted = {self._entry(layer)["name"] for layer in layers}
+        entries = [entry for entry in self.manifest["layers"] if entry["name"] in wanted]
+        names = [entry["name"] for entry in entries]
+        identity = dict(self.manifest["identity"])
+        if "layers" in identity:
+            identity["layers"] = names
+        else:
+            identity["values"] = {name: identity["values"][name] for name in names}
+        changes = {"layers": entries, "identity": identity, "key": hash_json(identity)}
+        return ActivationStore(self.path, {**self.manifest, **changes})
+
     def load(self, layer: str) -> Activations:
         """Return one layer, memory-mapped: values are read from disk when they are used.
 
@@ -134,6 +169,16 @@ class ActivationStore:
             f"store {self.path} has no layer {layer!r}.{suggest(layer, self.layers)} "
             f"It holds: {format_options(self.layers, 30)}."
         )
+
+
+#: What a folder with a network in it, finished or not, holds; any other folder is taken for a store.
+_NETWORK_FILES = ("model", "model.json", "recipe.yaml", "checkpoints")
+
+
+def is_store(source: PathLike) -> bool:
+    """Return whether `source` is a folder that holds, or should hold, activations rather than a network."""
+    folder = Path(source)
+    return folder.is_dir() and not any((folder / name).exists() for name in _NETWORK_FILES)
 
 
 def write_store(

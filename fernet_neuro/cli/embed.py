@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fernet_neuro.cli._outputs import check_out_folder
-from fernet_neuro.cli._sources import (
-    check_source_exists,
-    count_trained_people,
-    describe_trained_people,
-    is_store,
-    missing_stimuli,
-)
 
 if TYPE_CHECKING:
-    from fernet_neuro.activations.store import ActivationStore
     from fernet_neuro.embedding.result import EmbeddingResult
-    from fernet_neuro.stimuli.table import StimulusTable
 
 _REPORT_FILES = ("settings.json", "quality.csv", "coordinates.csv")
 _MEASURES = {"neighbour_purity": "purity", "knn_balanced_accuracy": "held-out k-NN"}
@@ -64,7 +55,8 @@ def embed(
     """Map layers in two dimensions, and say beside each map how far neighbours share a label, and by chance.
 
     Neighbours of expression are other people's, and those of identity show another expression, so that
-    near-copies never count. The same seed gives the same maps. Activations of networks are kept in OUT/store.
+    near-copies never count. The same seed gives the same maps. Activations of networks that
+    were not extracted before are kept in OUT/store.
 
     Examples
     --------
@@ -77,64 +69,41 @@ def embed(
     """
     import json
 
-    from fernet_neuro.embedding.pipeline import compute_embedding
+    from fernet_neuro.door.embed import embed as run
+    from fernet_neuro.door.people import describe_trained_people
     from fernet_neuro.figures.registry import build_figure
-    from fernet_neuro.stimuli.table import StimulusTable
 
     if not layer:
         raise ValueError("name layers with --layer NAME; repeat for more.")
     check_out_folder(out, _REPORT_FILES, overwrite=overwrite)
-    check_source_exists(source)
-    table = None if stimuli is None else StimulusTable.read(stimuli)
-    options: dict[str, Any] = {
-        "method": method, "perplexities": perplexity, "factors": color_by, "n_neighbours": neighbours,
-        "n_pca": n_pca,
-    }  # fmt: skip
-    if is_store(source):
-        from fernet_neuro.activations.store import ActivationStore
-
-        store = ActivationStore.open(source)
-    else:
-        store = _extract(source, table, layer, options, out / "store", size, device, verbose=not as_json)
-    result = compute_embedding(
-        store, layer, table=table, n_permutations=permutations, seed=seed, verbose=not as_json, **options
+    result = run(
+        source,
+        stimuli,
+        layers=layer,
+        method=method,
+        perplexities=perplexity,
+        factors=color_by,
+        n_neighbours=neighbours,
+        n_permutations=permutations,
+        n_pca=n_pca,
+        seed=seed,
+        keep=out / "store",
+        size=size,
+        verbose=not as_json,
+        device=device,
     )
-    trained = count_trained_people([source], store.stimuli if table is None else table)
-    result.settings["trained_people"] = trained
     result.save(out)
     figure = build_figure("embedding-maps", out, out)
     if as_json:
         typer.echo(json.dumps({"settings": result.settings, "quality": _as_objects(result)}))
         return
-    lines = [*_describe(result), *describe_trained_people(trained), f"Written to {out}", *map(str, figure)]
+    lines = [
+        *_describe(result),
+        *describe_trained_people(result.settings["trained_people"]),
+        f"Written to {out}",
+        *map(str, figure),
+    ]
     typer.echo("\n".join(lines))
-
-
-def _extract(
-    source: str,
-    table: "StimulusTable | None",
-    layers: list[str],
-    options: dict[str, Any],
-    out: Path,
-    size: int | None,
-    device: str,
-    *,
-    verbose: bool,
-) -> "ActivationStore":
-    """Return the activations of a network, after checking all that can be checked before the long work."""
-    from fernet_neuro.embedding.maps import default_perplexity
-    from fernet_neuro.embedding.pipeline import check_embedding
-    from fernet_neuro.extraction.extract import extract_activations
-    from fernet_neuro.models.registry import resolve_model
-
-    if table is None:
-        raise missing_stimuli(source)
-    perplexities = options["perplexities"] or [default_perplexity(len(table), options["method"])]
-    check_embedding(table, layers, **{**options, "perplexities": perplexities})
-    model = resolve_model(source, **({} if size is None else {"size": size}))
-    return extract_activations(
-        model, table, layers, out, source=source, device=device, verbose=verbose, overwrite=True
-    )
 
 
 def _as_objects(result: "EmbeddingResult") -> list[dict[str, Any]]:

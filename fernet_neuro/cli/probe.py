@@ -8,22 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fernet_neuro.cli._outputs import check_out_folder
-from fernet_neuro.cli._sources import (
-    check_source_exists,
-    count_trained_people,
-    describe_trained_people,
-    is_store,
-    missing_stimuli,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fernet_neuro.activations.store import ActivationStore
-    from fernet_neuro.stimuli.table import StimulusTable
-
-#: The untrained twin's seed is this much above the network's, so that it is not its own starting point.
-_TWIN_SEED_OFFSET = 1000
 _REPORT_FILES = ("summary.json", "results.csv", "confusion.csv", "null.npz")
 
 
@@ -81,7 +69,8 @@ def probe(
 ) -> None:
     """Read a factor out of frozen layers, on stimuli whose hold-out the read-out never saw in training.
 
-    Activations of networks are kept in OUT/stores, so that the same command goes on where it was interrupted.
+    Activations of networks that were not extracted before are kept in OUT/stores, so that the same command
+    goes on where it was interrupted.
 
     Examples
     --------
@@ -98,138 +87,48 @@ def probe(
     """
     import json
 
+    from fernet_neuro.door.people import describe_trained_people
+    from fernet_neuro.door.probe import probe as run
     from fernet_neuro.probes.controls import CONTROLS
-    from fernet_neuro.probes.evaluate import check_probe, run_probe
-    from fernet_neuro.probes.result import summarise_seeds
-    from fernet_neuro.stimuli.table import StimulusTable
 
     if bool(layer) == all_layers:
         raise ValueError("name layers with --layer NAME (repeat for more), or take all with --all-layers.")
     check_out_folder(out, _REPORT_FILES, overwrite=overwrite)
-    for source in sources:
-        check_source_exists(source)
     if penalty is not None and relative_penalty is not None:
         raise ValueError("give --penalty or --relative-penalty, not both.")
-    penalties = None if relative_penalty is None else (relative_penalty,)
-    table = None if stimuli is None else StimulusTable.read(stimuli)
-    within = None if permute_within == "none" else permute_within
-    if table is not None:
-        # Before networks run over all stimuli; a store's own table is checked when it is opened.
-        with _in_options():
-            check_probe(
-                table,
-                target=target,
-                holdout=holdout,  # type: ignore[arg-type]  # checked there
-                readouts=readout,
-                n_permutations=max(permutations, permutations_iterative),
-                permute_within=within,
-                penalty=penalty,
-                n_folds=n_folds,
-                seed=seed,
-            )
-    opener = _Opener(out, table, layer, size, device, not as_json, with_twin=not no_controls)
-    pairs = opener.open_all(sources, untrained)
-    reports = []
-    for number, (store, twin) in enumerate(pairs):
-        if len(pairs) > 1:
-            typer.echo(f"{sources[number]} (seed {number + 1} of {len(pairs)})", err=True)
-        with _in_options():
-            reports.append(
-                run_probe(
-                    store,
-                    table=table,
-                    layers=layer or None,
-                    target=target,
-                    holdout=holdout,  # type: ignore[arg-type]  # checked there
-                    readouts=readout,
-                    n_permutations=permutations,
-                    n_permutations_iterative=permutations_iterative,
-                    permute_within=within,
-                    controls=() if no_controls else CONTROLS,
-                    untrained_store=twin,
-                    penalty=penalty,
-                    penalties=penalties,
-                    n_folds=n_folds,
-                    seed=seed,
-                    n_jobs=n_jobs,
-                    verbose=not as_json,
-                )
-            )
-    report = reports[0] if len(reports) == 1 else summarise_seeds(reports)
-    trained = count_trained_people(sources, pairs[0][0].stimuli if table is None else table)
-    report.settings["trained_people"] = trained
+    with _in_options():
+        report = run(
+            sources,
+            stimuli,
+            layers=layer or None,
+            target=target,
+            holdout=holdout,  # type: ignore[arg-type]  # checked there
+            readouts=readout,
+            n_permutations=permutations,
+            n_permutations_iterative=permutations_iterative,
+            permute_within=None if permute_within == "none" else permute_within,
+            controls=() if no_controls else CONTROLS,
+            untrained=untrained or None,
+            penalty=penalty,
+            penalties=None if relative_penalty is None else (relative_penalty,),
+            n_folds=n_folds,
+            seed=seed,
+            keep=out / "stores",
+            size=size,
+            n_jobs=n_jobs,
+            verbose=not as_json,
+            device=device,
+        )
     report.save(out)
     if as_json:
         typer.echo(json.dumps({"settings": report.settings, "layers": report.layers}))
         return
-    for line in [*_describe(report.settings, report.layers), *describe_trained_people(trained)]:
+    for line in [
+        *_describe(report.settings, report.layers),
+        *describe_trained_people(report.settings["trained_people"]),
+    ]:
         typer.echo(line)
     typer.echo(f"Written to {out}")
-
-
-class _Opener:
-    """Turn sources into stores; those of networks are made under OUT/stores."""
-
-    def __init__(
-        self,
-        out: Path,
-        table: "StimulusTable | None",
-        layers: list[str],
-        size: int | None,
-        device: str,
-        verbose: bool,
-        *,
-        with_twin: bool,
-    ) -> None:
-        self._folder = out / "stores"
-        self._table = table
-        self._layers = layers or None
-        self._options = {} if size is None else {"size": size}
-        self._extraction: dict[str, Any] = {"device": device, "verbose": verbose, "overwrite": True}
-        self._with_twin = with_twin
-
-    def open_all(
-        self, sources: list[str], untrained: list[Path]
-    ) -> "list[tuple[ActivationStore, ActivationStore | None]]":
-        """Return each source's store with that of its twin, if there is one."""
-        from fernet_neuro.activations.store import ActivationStore
-
-        are_stores = [is_store(source) for source in sources]
-        if untrained and len(untrained) != len(sources):
-            raise ValueError(
-                f"give one --untrained store per SOURCE; got {len(untrained)} for {len(sources)}."
-            )
-        pairs = []
-        for number, (source, as_store) in enumerate(zip(sources, are_stores, strict=True)):
-            twin = ActivationStore.open(untrained[number]) if untrained and self._with_twin else None
-            if as_store:
-                pairs.append((ActivationStore.open(source), twin))
-                continue
-            store, made = self._extract(source, number, make_twin=self._with_twin and twin is None)
-            pairs.append((store, twin or made))
-        return pairs
-
-    def _extract(
-        self, source: str, number: int, *, make_twin: bool
-    ) -> "tuple[ActivationStore, ActivationStore | None]":
-        from fernet_neuro.extraction.extract import extract_activations
-        from fernet_neuro.models.registry import resolve_model, untrained_twin
-
-        if self._table is None:
-            raise missing_stimuli(source)
-        model = resolve_model(source, **self._options)
-        place = self._folder / f"seed{number}"
-        store = extract_activations(
-            model, self._table, self._layers, place, source=source, **self._extraction
-        )
-        if not make_twin:
-            return store, None
-        twin = untrained_twin(model, (model.card.seed or 0) + _TWIN_SEED_OFFSET)
-        place = self._folder / f"seed{number}-untrained"
-        name = f"untrained twin of {source}"
-        return store, extract_activations(
-            twin, self._table, self._layers, place, source=name, **self._extraction
-        )
 
 
 @contextmanager

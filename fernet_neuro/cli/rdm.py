@@ -7,7 +7,6 @@ import typer
 
 from fernet_neuro.cli._options import parse_weights, read_landmark_table
 from fernet_neuro.cli._outputs import check_out_file
-from fernet_neuro.cli._sources import check_source_exists, is_store
 
 if TYPE_CHECKING:
     from fernet_neuro.activations.store import ActivationStore
@@ -78,6 +77,7 @@ def rdm(
     """
     import json
 
+    from fernet_neuro.extraction.sources import check_source_exists
     from fernet_neuro.rsa.io import WRITERS, write_rdms
 
     check_out_file(out, WRITERS, overwrite=overwrite)
@@ -131,7 +131,7 @@ def _compute(
 
 def _open(source: str) -> "ActivationStore | StimulusTable":
     """Open a store, or a stimulus table."""
-    from fernet_neuro.activations.store import ActivationStore
+    from fernet_neuro.activations.store import ActivationStore, is_store
     from fernet_neuro.stimuli.table import StimulusTable
 
     folder = Path(source)

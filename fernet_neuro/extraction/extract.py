@@ -14,13 +14,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.progress import make_progress
 from fernet_neuro._utils.validation import check_range
+from fernet_neuro.activations.known import cache_place, find_store, remember_store
 from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.activations.writer import StoreWriter, check_target
@@ -36,8 +38,9 @@ from fernet_neuro.extraction.plan import (
     plan_extraction,
 )
 from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import resolve_model
 from fernet_neuro.stimuli.images import load_image
-from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.typing import PathLike
 
 __all__ = ["estimate_extraction", "extract_activations", "run_extraction"]
@@ -50,10 +53,10 @@ class _Advance(Protocol):
 
 
 def extract_activations(
-    model: LayeredModel,
-    table: StimulusTable,
-    layers: Sequence[str] | None,
-    out: PathLike,
+    model: LayeredModel | nn.Module | PathLike,
+    table: StimulusTable | pd.DataFrame | PathLike,
+    layers: Sequence[str] | None = None,
+    out: PathLike | None = None,
     *,
     n_jobs: int = 0,
     verbose: bool = False,
@@ -73,15 +76,17 @@ def extract_activations(
 
     Parameters
     ----------
-    model : LayeredModel
-        The network; it is put in evaluation mode and afterwards back as it was.
-    table : StimulusTable
+    model : LayeredModel or path
+        The network, a run folder or any name that `resolve_model` takes; it is put in evaluation mode and
+        afterwards back as it was.
+    table : StimulusTable, DataFrame or path
         The stimuli, whose order becomes the order of rows.
-    layers : sequence of str or None
+    layers : sequence of str, default=None
         Paths as in ``named_modules()``; None takes all that the network lists. They are stored in the
         order in which they run.
-    out : PathLike
-        Folder of the store; complete or absent.
+    out : path, default=None
+        Folder of the store; complete or absent. Without one, a store that was made before is returned, or a
+        new one is kept in the user's cache folder.
     n_jobs : int, default=0
         Threads that decode images beside the forward pass; 0 is one.
     verbose : bool, default=False
@@ -114,10 +119,48 @@ def extract_activations(
     StoreError
         If the disk is too small or full, or `out` holds something else.
     ValueError
-        If a layer does not run exactly once, a value is not finite, or an argument is out of range.
+        If there is no such network, an nn.Module comes without a declared input, a layer does not run exactly
+        once, a value is not finite, or an argument is out of range.
+
+    Examples
+    --------
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=2, views=1, sessions=1, size=32)
+    >>> store = fn.extract(fn.load_model("resnet10-slim", size=32), faces)
+    >>> store["layer4"].values.shape
+    (14, 512)
     """
-    plan = plan_extraction(model, table, layers, device=device, batch_size=batch_size, dtype=dtype, pool=pool)
+    plan = plan_extraction(
+        resolve_model(model),
+        read_stimuli(table),
+        layers,
+        device=device,
+        batch_size=batch_size,
+        dtype=dtype,
+        pool=pool,
+    )
+    source = source or (str(model) if isinstance(model, str | Path) else "")
+    if out is None:
+        return extract_once(plan, n_jobs=n_jobs, verbose=verbose, source=source)
     return run_extraction(plan, out, n_jobs=n_jobs, verbose=verbose, overwrite=overwrite, source=source)
+
+
+def extract_once(plan: ExtractionPlan, out: PathLike | None = None, **options: Any) -> ActivationStore:
+    """Return the store of `plan` that was made before, wherever it is, or make it at `out`.
+
+    Parameters
+    ----------
+    plan : ExtractionPlan
+    out : path, default=None
+        Folder of a new store; without one, it is kept in the user's cache folder.
+    **options
+        ``n_jobs``, ``verbose`` and ``source`` of `extract_activations`.
+    """
+    known = find_store(plan.identity, plan.table)
+    if known is not None:
+        logger.info("%s already holds these activations", known.path)
+        return known
+    return run_extraction(plan, out or cache_place(plan.identity, plan.table), overwrite=True, **options)
 
 
 def run_extraction(
@@ -134,6 +177,7 @@ def run_extraction(
     finished = find_finished(plan, out, overwrite=overwrite)
     if finished is not None:
         logger.info("%s already holds exactly these activations; nothing to do", finished.path)
+        remember_store(finished)
         return finished
     check_target(Path(out).absolute(), plan.key, plan.identity, overwrite=overwrite)
     plan.check_disk(out)
@@ -150,7 +194,9 @@ def run_extraction(
     with writer, _progress(len(plan.table), writer.n_done, verbose) as advance:
         _fill(plan, writer, max(n_jobs, 1), advance)
         writer.finish()
-    return ActivationStore.open(out)
+    store = ActivationStore.open(out)
+    remember_store(store)
+    return store
 
 
 def find_finished(plan: ExtractionPlan, out: PathLike, *, overwrite: bool = False) -> ActivationStore | None:

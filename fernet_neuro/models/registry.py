@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from fernet_neuro._utils.validation import check_option, check_range, check_type, format_options, suggest
 from fernet_neuro.models import densenet, dual_pathway, resnet, siamese, sources, swin
 from fernet_neuro.models.blueprint import Blueprint, Trunk, centred_preprocessing, check_common_options
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.plain import PLAIN, reset_module, wrap_module
 from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.models.trace import find_head, find_layers, trace_modules
+from fernet_neuro.typing import PathLike
 
+_UNTRAINED = "none (untrained twin, random weights)"
 BSD, MIT, OURS = "BSD-3-Clause (torchvision)", "MIT", "BSD-3-Clause (fernet-neuro)"
 
 
@@ -328,6 +332,10 @@ def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
         loads a checkpoint.
     """
     card = model.card
+    if card.source == PLAIN:
+        first, other = (replace(model, module=reset_module(model.module, n)) for n in (seed, seed + 1))
+        _check_random(card.name, first, other)
+        return first.with_card(seed=seed, training_data=_UNTRAINED)
     twin = build_model(card.name, seed=seed, variant=card.variant, **card.options)
     if ":" in card.name and not card.name.startswith(sources.TIMM_PREFIX):
         other = build_model(card.name, seed=seed + 1, variant=card.variant, **card.options)
@@ -335,9 +343,7 @@ def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
     return replace(
         twin,
         layers=model.layers,
-        card=replace(
-            card, seed=seed, training_data="none (untrained twin, random weights)", source=twin.card.source
-        ),
+        card=replace(card, seed=seed, training_data=_UNTRAINED, source=twin.card.source),
     )
 
 
@@ -353,27 +359,49 @@ def _check_random(name: str, first: LayeredModel, second: LayeredModel) -> None:
         )
 
 
-def resolve_model(source: str, *, seed: int = 0, **options: Any) -> LayeredModel:
-    """Return the network that `source` names, from disk or newly built.
+def resolve_model(
+    source: LayeredModel | nn.Module | PathLike, *, seed: int = 0, **options: Any
+) -> LayeredModel:
+    """Return the network that `source` is or names, from disk or newly built.
 
     Parameters
     ----------
-    source : str
-        A run folder, a folder written by `save_model`, any name that `build_model` takes (a registered name
+    source : LayeredModel, nn.Module or path
+        A network as it is; a module of your own, whose input the options declare (see `plain.wrap_module`); a
+        run folder, a folder written by `save_model`, any name that `build_model` takes (a registered name
         wins over a folder of that name), or ``NAME@FILE``: that architecture with the weights of a file
         (``resnet50-vggface2@resnet50_ft_weight.pkl``) or of a saved folder.
     seed : int
         Of the initial weights of a newly built network.
     **options
-        Of a newly built network; a saved one has its own.
+        Of a newly built network, such as ``size`` (pixels) or ``n_classes``; a saved one has its own.
 
     Raises
     ------
     ValueError
-        If there is no such network, or options are given for a saved one.
+        If there is no such network, options are given for one that is there already, or the input of an
+        nn.Module is not declared.
     StoreError
         If a folder or file holds no usable weights.
+
+    Examples
+    --------
+    >>> model = resolve_model("resnet10-slim", size=32)
+    >>> model.layers
+    ('stem', 'layer1', 'layer2', 'layer3', 'layer4', 'avgpool', 'fc')
+    >>> own = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
+    >>> resolve_model(own, size=8, channels="rgb", mean=0.5, std=0.5).layers
+    ('1',)
     """
+    if isinstance(source, nn.Module):
+        return wrap_module(source, **options)
+    if isinstance(source, LayeredModel):
+        if options:
+            raise ValueError(
+                f"this network is built already and takes no options; got {format_options(options)}."
+            )
+        return source
+    source = str(source)
     # Here, because `weights` rebuilds saved networks through this module.
     from fernet_neuro.models.weights import load_model, load_weights
 

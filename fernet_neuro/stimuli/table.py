@@ -6,7 +6,7 @@ What belongs here: the `StimulusTable` noun and its files; decoding is in `image
 import csv
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,6 +117,35 @@ class StimulusTable:
     def __len__(self) -> int:
         """Return the number of stimuli."""
         return len(self.frame)
+
+    def __getitem__(self, name: str) -> pd.Series:
+        """Return a column, one value per stimulus; cells may be empty.
+
+        Raises
+        ------
+        StimulusError
+            If there is no such column.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["a.png", "b.png"], "view": ["l", "r"]})
+        >>> StimulusTable.from_frame(frame)["view"].tolist()
+        ['l', 'r']
+        """
+        self.factor(name, complete=False)
+        return self.frame[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is such a column."""
+        return name in self.frame
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the columns, as a data frame does."""
+        return map(str, self.frame)
+
+    def head(self, n: int = 5) -> pd.DataFrame:
+        """Return the first `n` rows as a data frame."""
+        return self.frame.head(n)
 
     def __eq__(self, other: object) -> bool:
         """Return whether both tables hold the same rows in the same order and the same image files."""
@@ -267,6 +296,33 @@ class StimulusTable:
         if absent:
             raise AlignmentError(f"{len(absent)} stimulus ids are not in the table (first: {absent[0]!r}).")
         return self.select(np.array([position[name] for name in wanted], dtype=int))
+
+
+def read_stimuli(source: "StimulusTable | pd.DataFrame | PathLike") -> StimulusTable:
+    """Return the stimulus table that `source` is, or that lies there.
+
+    Parameters
+    ----------
+    source : StimulusTable, DataFrame or path
+        A table as it is; a data frame with the columns ``stimulus_id`` and ``path``; a file (.csv or
+        .parquet) or the folder of a rendered set.
+
+    Raises
+    ------
+    StimulusError
+        If it is missing, damaged or not a valid table.
+
+    Examples
+    --------
+    >>> table = read_stimuli(pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["a.png", "b.png"]}))
+    >>> len(table)
+    2
+    """
+    if isinstance(source, StimulusTable):
+        return source
+    return (
+        StimulusTable.from_frame(source) if isinstance(source, pd.DataFrame) else StimulusTable.read(source)
+    )
 
 
 def concat_tables(tables: Sequence[StimulusTable]) -> StimulusTable:

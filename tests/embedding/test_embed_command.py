@@ -125,7 +125,7 @@ def test_mistakes_are_one_line_and_leave_nothing(run, store, tmp_path, arguments
 
 def test_a_network_needs_stimuli_and_is_checked_before_it_runs(run, noise_table, tmp_path):
     code, _, err = run("resnet10-slim", "--layer", "layer4", "--out", tmp_path / "maps")
-    assert (code, "add --stimuli TABLE" in err) == (2, True)
+    assert (code, "(--stimuli TABLE)" in err) == (2, True)
     arguments = ("resnet10-slim", "--stimuli", tmp_path / "table.csv", "--layer", "layer4")
     code, _, err = run(*arguments, "--perplexity", 8, "--out", tmp_path / "maps")
     assert (code, "perplexity=8 does not fit 24 stimuli" in err) == (2, True)

@@ -178,7 +178,7 @@ def test_labels_are_checked_before_a_network_runs(run, noise_table, tmp_path):
     assert "24 of 24 stimuli have no 'identity'" in err
     code, _, err = run("no-such-network", *OPTIONS, "--out", tmp_path / "out")
     assert code == 2
-    assert "add --stimuli TABLE" in err
+    assert "(--stimuli TABLE)" in err
 
 
 def test_one_photograph_per_class_and_fold_needs_a_penalty(run, noise_table, simulated, rng, tmp_path):

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_folder
-from fernet_neuro._utils.config import write_settings
-from fernet_neuro._utils.hashing import hash_bytes
+from fernet_neuro._utils.cache import cache_folder
+from fernet_neuro._utils.config import fill_settings, write_settings
+from fernet_neuro._utils.hashing import hash_bytes, hash_file, hash_json
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StimulusError
@@ -65,12 +66,13 @@ def load_face_model(source: str) -> FaceModel:
 
 
 def render_faces(
-    settings: RenderSettings,
-    out: PathLike,
+    settings: RenderSettings | None = None,
+    out: PathLike | None = None,
     *,
     n_jobs: int = 1,
     verbose: bool = False,
     overwrite: bool = False,
+    **changes: Any,
 ) -> StimulusTable:
     """Render a set of faces into the folder `out`, complete or not at all.
 
@@ -78,14 +80,18 @@ def render_faces(
 
     Parameters
     ----------
-    settings : RenderSettings
-    out : path
+    settings : RenderSettings, default=None
+        None for the defaults.
+    out : path, default=None
+        Without one, the set is kept in the user's cache folder, and not rendered again.
     n_jobs : int
         Threads; the pictures do not depend on it.
     verbose : bool
         Show a progress bar.
     overwrite : bool
         Replace a folder that is there and not empty.
+    **changes
+        Settings by name, such as ``identities=12`` or ``expressions=["fear", "neutral"]``.
 
     Returns
     -------
@@ -95,9 +101,30 @@ def render_faces(
     ------
     StimulusError
         If `out` exists, is not empty and `overwrite` is off, or the face model cannot be read.
+    ValueError
+        If there is no such setting, or its value is not allowed.
+
+    Examples
+    --------
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=2, views=1, sessions=1, size=32)
+    >>> len(faces), sorted(set(faces["identity"]))
+    (14, ['id000', 'id001'])
     """
+    settings = fill_settings(RenderSettings, settings, changes)
+    if out is None:
+        out, overwrite = _cache_place(settings), True
+        if (out / "table.csv").is_file():
+            return StimulusTable.read(out)
     write_set(settings, out, _render_person, n_jobs=n_jobs, verbose=verbose, overwrite=overwrite)
     return StimulusTable.read(Path(out) / "table.csv")
+
+
+def _cache_place(settings: RenderSettings) -> Path:
+    """Return the cache's folder for a set: another one where settings or the code that draws differ."""
+    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(settings.face_model)]
+    digests = [hash_file(path) for path in files if path.is_file()]
+    return cache_folder() / "faces" / hash_json([settings.model_dump(mode="json"), *digests])
 
 
 def write_set(
