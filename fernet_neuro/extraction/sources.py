@@ -6,7 +6,7 @@ What belongs here: what a source is, and that no network runs twice over the sam
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from fernet_neuro.activations.store import ActivationStore, is_store
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
@@ -113,8 +113,10 @@ def open_with_twin(
     """
     options = {"model_options": model_options, **extraction}
     given = None if twin is None else open_source(twin, stimuli, layers, keep=_beside(keep), **options)
-    if is_extracted(source):
-        return source if isinstance(source, ActivationStore) else ActivationStore.open(source), given
+    if isinstance(source, ActivationStore):
+        return source, given
+    if _is_path(source) and is_store(source):
+        return ActivationStore.open(source), given
     if stimuli is None:
         raise missing_stimuli(source)
     return _run(source, read_stimuli(stimuli), layers, given, make_twin and given is None, keep, **options)
@@ -158,7 +160,7 @@ def missing_stimuli(source: "Source") -> ValueError:
     )
 
 
-def _is_path(source: Any) -> bool:
+def _is_path(source: "Source") -> TypeGuard[PathLike]:
     return isinstance(source, str | os.PathLike)
 
 
