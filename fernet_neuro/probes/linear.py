@@ -51,7 +51,36 @@ class _LinearProbe(ClassifierMixin, BaseEstimator):
         return self.classes_[codes]
 
 
-class RidgeProbe(_LinearProbe):
+class _PenalisedProbe(_LinearProbe):
+    """Shared choice of the penalty; children fit with one in `_fit` and score candidates in `_score`."""
+
+    def __init__(
+        self, penalty: float = 1.0, *, penalties: Sequence[float] | None = None, n_inner_folds: int = 3
+    ) -> None:
+        self.penalty = penalty
+        self.penalties = penalties
+        self.n_inner_folds = n_inner_folds
+
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
+        """Fit to X of shape (n_samples, n_features); `groups` stay together in the inner folds.
+
+        Raises
+        ------
+        ValueError
+            If y holds one class only, or a penalty is not positive.
+        """
+        X, codes = self._check_fit(X, y)
+        relative = None
+        if self.penalties is not None:
+            grid = check_penalties(self.penalties)
+            folds = _inner_splits(codes, groups, self.n_inner_folds)
+            scores = [self._score(X, codes, train, test, grid) for train, test in folds]
+            relative = grid[int(pick_penalty(np.mean(scores, axis=0), grid))]
+        self._fit(X, codes, relative)
+        return self
+
+
+class RidgeProbe(_PenalisedProbe):
     """Ridge regression on one column of +1 and -1 per class, the largest of which is predicted.
 
     For a fixed penalty it is `sklearn.linear_model.RidgeClassifier` with ``alpha=penalty``. With `penalties`
@@ -82,43 +111,24 @@ class RidgeProbe(_LinearProbe):
        problems. Technometrics, 12(1), 55-67.
     """
 
-    def __init__(
-        self, penalty: float = 1.0, *, penalties: Sequence[float] | None = None, n_inner_folds: int = 3
-    ) -> None:
-        self.penalty = penalty
-        self.penalties = penalties
-        self.n_inner_folds = n_inner_folds
-
-    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
-        """Fit to X of shape (n_samples, n_features); `groups` stay together in the inner folds.
-
-        Raises
-        ------
-        ValueError
-            If y holds one class only, or a penalty is not positive.
-        """
-        X, codes = self._check_fit(X, y)
-        self.penalty_ = self._choose(X, codes, groups)
+    def _fit(self, X: np.ndarray, codes: np.ndarray, relative: float | None) -> None:
+        if relative is None:
+            self.penalty_ = check_penalty("penalty", self.penalty)
+        else:
+            everything = np.arange(len(X))
+            self.penalty_ = relative * fold_kernel(compute_gram(X), everything, everything[:1]).scale
         fitted = RidgeClassifier(alpha=self.penalty_).fit(X, codes)
         self.coef_, self.intercept_ = np.atleast_2d(fitted.coef_), np.atleast_1d(fitted.intercept_)
-        return self
 
-    def _choose(self, X: np.ndarray, codes: np.ndarray, groups: np.ndarray | None) -> float:
-        if self.penalties is None:
-            return check_penalty("penalty", self.penalty)
-        grid = check_penalties(self.penalties)
-        gram, onehot = compute_gram(X), np.eye(len(self.classes_))[codes]
-        scores = []
-        for train, test in _inner_splits(codes, groups, self.n_inner_folds):
-            kernel = fold_kernel(gram, train, test)
-            guesses = [kernel.weigh(r * kernel.scale, onehot[train]).argmax(axis=0) for r in grid]
-            scores.append([balanced_accuracy(codes[test], guess, len(self.classes_)) for guess in guesses])
-        everything = np.arange(len(X))
-        best = int(pick_penalty(np.mean(scores, axis=0), grid))
-        return grid[best] * fold_kernel(gram, everything, everything[:1]).scale
+    def _score(
+        self, X: np.ndarray, codes: np.ndarray, train: np.ndarray, test: np.ndarray, grid: Sequence[float]
+    ) -> list[float]:
+        kernel, onehot = fold_kernel(compute_gram(X), train, test), np.eye(len(self.classes_))[codes[train]]
+        guesses = [kernel.weigh(relative * kernel.scale, onehot).argmax(axis=0) for relative in grid]
+        return [balanced_accuracy(codes[test], guess, len(self.classes_)) for guess in guesses]
 
 
-class LogisticProbe(_LinearProbe):
+class LogisticProbe(_PenalisedProbe):
     """Multinomial logistic regression with a squared penalty.
 
     For a fixed penalty it is `sklearn.linear_model.LogisticRegression` with ``C=1/penalty``, solved to a
@@ -126,12 +136,8 @@ class LogisticProbe(_LinearProbe):
 
     Parameters
     ----------
-    penalty : float, default=1.0
-        Strength of the squared penalty in the features' squared unit; used when `penalties` is None.
-    penalties : sequence of float or None, default=None
-        Candidates, relative to the mean squared length of a centred training row (unitless).
-    n_inner_folds : int, default=3
-        Inner folds for the choice.
+    penalty, penalties, n_inner_folds
+        As in `RidgeProbe`.
     tol : float, default=1e-6
         Largest gradient at the solution, of the mean loss on features of unit mean squared length.
     max_iter : int, default=10000
@@ -139,11 +145,8 @@ class LogisticProbe(_LinearProbe):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
-    intercept_ : ndarray of shape (n_classes,) or (1,)
-    penalty_ : float
-        Absolute penalty of the fit.
+    classes_, coef_, intercept_, penalty_
+        As in `RidgeProbe`.
     n_iter_ : ndarray of int
         Iterations of the solver.
     """
@@ -157,34 +160,16 @@ class LogisticProbe(_LinearProbe):
         tol: float = 1e-6,
         max_iter: int = 10000,
     ) -> None:
-        self.penalty = penalty
-        self.penalties = penalties
-        self.n_inner_folds = n_inner_folds
+        super().__init__(penalty, penalties=penalties, n_inner_folds=n_inner_folds)
         self.tol = tol
         self.max_iter = max_iter
 
-    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
-        """Fit to X of shape (n_samples, n_features); `groups` stay together in the inner folds.
-
-        Raises
-        ------
-        ValueError
-            If y holds one class only, or a penalty is not positive.
-        """
-        X, codes = self._check_fit(X, y)
-        if self.penalties is None:
+    def _fit(self, X: np.ndarray, codes: np.ndarray, relative: float | None) -> None:
+        if relative is None:
             relative = check_penalty("penalty", self.penalty) / _mean_square(X)
-        else:
-            grid = check_penalties(self.penalties)
-            scores = [
-                [self._score(X, codes, train, test, r) for r in grid]
-                for train, test in _inner_splits(codes, groups, self.n_inner_folds)
-            ]
-            relative = grid[int(pick_penalty(np.mean(scores, axis=0), grid))]
         self.penalty_ = relative * _mean_square(X)
         self.coef_, self.intercept_, model = self._solve(X, codes, relative)
         self.n_iter_ = model.n_iter_
-        return self
 
     def _solve(
         self, X: np.ndarray, codes: np.ndarray, relative: float
@@ -198,11 +183,11 @@ class LogisticProbe(_LinearProbe):
         return coef, model.intercept_ - coef @ mean, model
 
     def _score(
-        self, X: np.ndarray, codes: np.ndarray, train: np.ndarray, test: np.ndarray, relative: float
-    ) -> float:
-        coef, intercept, model = self._solve(X[train], codes[train], relative)
-        guess = _pick_class(X[test] @ coef.T + intercept)
-        return balanced_accuracy(codes[test], model.classes_[guess], len(self.classes_))
+        self, X: np.ndarray, codes: np.ndarray, train: np.ndarray, test: np.ndarray, grid: Sequence[float]
+    ) -> list[float]:
+        fits = [self._solve(X[train], codes[train], relative) for relative in grid]
+        guesses = [m.classes_[_pick_class(X[test] @ coef.T + intercept)] for coef, intercept, m in fits]
+        return [balanced_accuracy(codes[test], guess, len(self.classes_)) for guess in guesses]
 
 
 class SgdProbe(_LinearProbe):

@@ -16,10 +16,12 @@ from fernet_neuro.experiments.dual_pathway import run_dual_pathway
 from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
 from fernet_neuro.experiments.dual_pathway_cost import write_costs
 from fernet_neuro.experiments.recipes import run_recipe
-from fernet_neuro.stimuli.datasets.folder import read_folder
+from fernet_neuro.stimuli.datasets.registry import DATASETS
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
 from fernet_neuro.stimuli.table import StimulusTable
+
+read_folder = DATASETS["folder"].read
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "crpn"
 LABELS = ["anger", "happiness", "neutral"]

@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.affectnet import read_affectnet
-from fernet_neuro.stimuli.datasets.rafdb import read_rafdb
+from fernet_neuro.stimuli.datasets.registry import DATASETS
 from fernet_neuro.stimuli.join import join_tables, name_tables
 from fernet_neuro.stimuli.table import StimulusTable
+
+read_rafdb = DATASETS["rafdb"].read
+read_affectnet = DATASETS["affectnet"].read
 
 
 def make_table(labels, root="/pictures/a", **columns) -> StimulusTable:

@@ -21,17 +21,14 @@ from fernet_neuro.stimuli.datasets._affectnet_files import (
     read_rows,
 )
 from fernet_neuro.stimuli.datasets.folder import strip_suffix
-from fernet_neuro.stimuli.datasets.labels import compare_counts, find_missing
+from fernet_neuro.stimuli.datasets.labels import find_missing
 from fernet_neuro.stimuli.datasets.report import (
-    ImportReport,
     LeftOut,
-    check_source,
+    Listing,
     find_one,
     list_files,
-    make_report,
     sort_out,
 )
-from fernet_neuro.typing import PathLike
 
 #: The owners' codes and our names.
 EXPRESSIONS = {
@@ -73,10 +70,8 @@ class Found(NamedTuple):
     annotation: Annotation
 
 
-def read_affectnet(
-    src: PathLike, *, classes: int = 8, verify: bool = False, n_jobs: int = 1, verbose: bool = False
-) -> ImportReport:
-    """Read either distribution, told apart by their folders.
+def list_affectnet(src: Path, *, classes: int = 8, n_jobs: int = 1, verbose: bool = False) -> Listing:
+    """List either distribution, told apart by their folders.
 
     The old one is ``Manually_Annotated_Images/<number>/<hash>.jpg`` with ``training.csv`` and
     ``validation.csv``; the new one ``train_set/images/<id>.jpg`` with ``train_set/annotations/<id>_exp.npy``
@@ -92,9 +87,6 @@ def read_affectnet(
         The folder that holds the pictures' folder and the CSV files, or ``train_set`` and ``val_set``.
     classes : int
         8, or 7 without contempt.
-    verify : bool
-        Whether to decode every picture. Off, since decoding 290,000 takes many minutes;
-        ``fernet-neuro stimuli check`` does it later.
     n_jobs : int
         Number of threads.
     verbose : bool
@@ -102,7 +94,7 @@ def read_affectnet(
 
     Returns
     -------
-    ImportReport
+    Listing
         Stimulus ids are paths without suffix (old) or such as ``train/17`` (new); further columns ``split``
         (``train``, ``val``), ``native_code``, ``valence`` and ``arousal`` (-1 to 1; empty where undefined),
         ``dataset``, ``licence``, and in the old distribution the face's box, ``face_x`` to ``face_height``
@@ -117,25 +109,22 @@ def read_affectnet(
         If `classes` is neither 7 nor 8.
     """
     check_range("classes", classes, 7, 8)
-    source = check_source(src)
-    old = any((source / name).is_dir() for name in _IMAGES)
-    new = any((source / folder).is_dir() for folder, _ in PARTS.values())
+    old = any((src / name).is_dir() for name in _IMAGES)
+    new = any((src / folder).is_dir() for folder, _ in PARTS.values())
     if old == new:
         wanted = "Manually_Annotated_Images (old distribution) or train_set and val_set (new distribution)"
-        raise StimulusError(f"{source} holds {'both' if old else 'neither'}: {wanted}; give a folder of one.")
+        raise StimulusError(f"{src} holds {'both' if old else 'neither'}: {wanted}; give a folder of one.")
     if old:
-        root = find_one(source, _IMAGES, "folder Manually_Annotated_Images")
-        found, left_out = _read_old(source, root, classes)
+        root = find_one(src, _IMAGES, "folder Manually_Annotated_Images")
+        found, left_out = _read_old(src, root, classes)
     else:
-        root = source
-        found, left_out = _read_new(source, classes, n_jobs, verbose)
+        root = src
+        found, left_out = _read_new(src, classes, n_jobs, verbose)
     rows = [_make_row(item) for item in found]
     columns = [*_COLUMNS, *(BOX_COLUMNS if found and found[0].annotation.box else ())]
-    report = make_report(root, columns, rows, left_out, verify=verify, n_jobs=n_jobs, verbose=verbose)
     names = [name for code, name in EXPRESSIONS.items() if code < classes]
-    return compare_counts(
-        report, {part: {name: counts[name] for name in names} for part, counts in PUBLISHED.items()}
-    )
+    published = {part: {name: counts[name] for name in names} for part, counts in PUBLISHED.items()}
+    return Listing(root, columns, rows, left_out, published=published)
 
 
 def _make_row(item: Found) -> tuple:

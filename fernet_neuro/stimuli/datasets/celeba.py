@@ -15,15 +15,12 @@ from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.labels import read_label_list
 from fernet_neuro.stimuli.datasets.report import (
     Demands,
-    ImportReport,
     LeftOut,
-    check_source,
+    Listing,
     find_one,
     list_files,
-    make_report,
     sort_out,
 )
-from fernet_neuro.typing import PathLike
 
 #: Width and height in pixels of every aligned photograph.
 SIZE = (178, 218)
@@ -41,10 +38,8 @@ _IDENTITIES = ("Anno/identity_CelebA.txt", "identity_CelebA.txt")
 _PARTITIONS = ("Eval/list_eval_partition.txt", "list_eval_partition.txt")
 
 
-def read_celeba(
-    src: PathLike, *, verify: bool = False, n_jobs: int = 1, verbose: bool = False
-) -> ImportReport:
-    """Read ``img_align_celeba/000001.jpg`` with ``identity_CelebA.txt`` and ``list_eval_partition.txt``.
+def list_celeba(src: Path) -> Listing:
+    """List ``img_align_celeba/000001.jpg`` with ``identity_CelebA.txt`` and ``list_eval_partition.txt``.
 
     Left out: files that are not six digits and ``.jpg``, files without an identity, and with `verify` damaged
     files and other sizes than 178 x 218. Files that the identity list names and the folder lacks are listed
@@ -54,17 +49,10 @@ def read_celeba(
     ----------
     src : path
         The owners' folder (``Img``, ``Anno``, ``Eval``), or one folder with all three.
-    verify : bool
-        Whether to decode every picture. Off, since decoding 202,599 takes minutes;
-        ``fernet-neuro stimuli check`` does it later.
-    n_jobs : int
-        Number of threads.
-    verbose : bool
-        Whether to show a progress bar.
 
     Returns
     -------
-    ImportReport
+    Listing
         Stimulus ids such as ``000001``; further columns ``split`` (empty without a partition file),
         ``center_crop`` (side of the lab's central square, px) and ``licence``.
 
@@ -73,13 +61,12 @@ def read_celeba(
     StimulusError
         If the images or the identities are not there, a list is malformed, or nothing is usable.
     """
-    source = check_source(src)
-    images = find_one(source, _IMAGES, "folder img_align_celeba")
+    images = find_one(src, _IMAGES, "folder img_align_celeba")
     if (images / "img_align_celeba").is_dir():
         images = images / "img_align_celeba"
-    people = read_label_list(find_one(source, _IDENTITIES, "file identity_CelebA.txt"))
+    people = read_label_list(find_one(src, _IDENTITIES, "file identity_CelebA.txt"))
     identities = people.labels
-    partitions = _read_partitions(source)
+    partitions = _read_partitions(src)
     names, left_out = sort_out(images, list_files(images))
     rows = []
     for name in names:
@@ -95,10 +82,7 @@ def read_celeba(
     missing: list[LeftOut] = [
         (name, "missing: in identity_CelebA.txt but not on disk") for name in identities.keys() - set(names)
     ]
-    return make_report(
-        images, _COLUMNS, rows, left_out + missing + people.repeats,
-        verify=verify, demands=Demands(size=SIZE), n_jobs=n_jobs, verbose=verbose,
-    )  # fmt: skip
+    return Listing(images, _COLUMNS, rows, left_out + missing + people.repeats, Demands(size=SIZE))
 
 
 def _read_partitions(source: Path) -> dict[str, str]:

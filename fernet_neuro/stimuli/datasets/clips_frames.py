@@ -58,7 +58,7 @@ def extract_frames(
     out : path
         Folder to write, outside `src`.
     pattern : str, optional
-        Labels in the videos' names, as in `read_folder`; by default ``{identity}_{expression}_{clip}``.
+        Labels in the videos' names, as in `list_folder`; by default ``{identity}_{expression}_{clip}``.
     csv : path, optional
         Instead of a pattern: a table with a row per clip, its video under ``path``, ``file``, ``filename`` or
         ``image``, and any labels. With ``start_s`` and ``end_s`` a row is a part of its video, such as the

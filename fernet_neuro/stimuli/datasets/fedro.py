@@ -15,18 +15,15 @@ from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.folder import find_path_fault, strip_suffix
 from fernet_neuro.stimuli.datasets.labels import (
-    compare_counts,
     find_label,
     find_missing,
     label_by_folder,
     read_label_list,
 )
 from fernet_neuro.stimuli.datasets.report import (
-    ImportReport,
     LeftOut,
-    check_source,
+    Listing,
     list_files,
-    make_report,
     sort_out,
 )
 from fernet_neuro.stimuli.expressions import EXPRESSION_NAMES
@@ -42,16 +39,10 @@ _COLUMNS = ("stimulus_id", "path", "expression", "split", "dataset", "licence")
 _ADVICE = "the owners document no codes, so say what each number means, such as --code 0=neutral"
 
 
-def read_fedro(
-    src: PathLike,
-    *,
-    list_file: PathLike | None = None,
-    codes: Mapping[str, str] | None = None,
-    verify: bool = True,
-    n_jobs: int = 1,
-    verbose: bool = False,
-) -> ImportReport:
-    """Read class folders (``happy/001.jpg``), or pictures that a list of two columns labels.
+def list_fedro(
+    src: Path, *, list_file: PathLike | None = None, codes: Mapping[str, str] | None = None
+) -> Listing:
+    """List class folders (``happy/001.jpg``), or pictures that a list of two columns labels.
 
     Left out and reported: files in a folder that is no class, pictures that the list does not name, names
     without a file, lines that repeat another, and with `verify` damaged pictures.
@@ -64,16 +55,10 @@ def read_fedro(
         Lines of a path from `src` and a label, separated by a tab, a comma or spaces.
     codes : mapping of str to str, optional
         Names of numeric labels, such as ``{"0": "neutral"}``; without it, numbers are refused.
-    verify : bool
-        Whether to decode every picture.
-    n_jobs : int
-        Number of threads.
-    verbose : bool
-        Whether to show a progress bar.
 
     Returns
     -------
-    ImportReport
+    Listing
         Stimulus ids are paths without suffix; further columns ``split`` (always ``test``), ``dataset`` and
         ``licence``.
 
@@ -85,19 +70,15 @@ def read_fedro(
     ValueError
         If `codes` names no expression of the seven.
     """
-    root = check_source(src)
     known = {code: check_option("codes", name, EXPRESSIONS) for code, name in (codes or {}).items()}
-    names, left_out = sort_out(root, list_files(root))
+    names, left_out = sort_out(src, list_files(src))
     if list_file is None:
-        labelled, others = label_by_folder(root, names, known, EXPRESSIONS, _ADVICE)
+        labelled, others = label_by_folder(src, names, known, EXPRESSIONS, _ADVICE)
     else:
-        labelled, others = _label_by_list(root, names, Path(list_file), known)
-        left_out = [item for item in left_out if (root / item[0]).resolve() != Path(list_file).resolve()]
+        labelled, others = _label_by_list(src, names, Path(list_file), known)
+        left_out = [item for item in left_out if (src / item[0]).resolve() != Path(list_file).resolve()]
     rows = [(strip_suffix(name), name, label, "test", "fedro", LICENCE) for name, label in labelled]
-    report = make_report(
-        root, _COLUMNS, rows, left_out + others, verify=verify, n_jobs=n_jobs, verbose=verbose
-    )
-    return compare_counts(report, PUBLISHED)
+    return Listing(src, _COLUMNS, rows, left_out + others, published=PUBLISHED)
 
 
 def _label_by_list(

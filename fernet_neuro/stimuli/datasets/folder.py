@@ -13,12 +13,10 @@ from fernet_neuro._utils.tables import read_text
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.report import (
-    ImportReport,
     LeftOut,
-    check_source,
+    Listing,
     lies_inside,
     list_files,
-    make_report,
     sort_out,
 )
 from fernet_neuro.typing import PathLike
@@ -29,18 +27,15 @@ FILE_COLUMNS = ("path", "file", "filename", "image")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def read_folder(
-    src: PathLike,
+def list_folder(
+    src: Path,
     *,
     pattern: str | None = None,
     csv: PathLike | None = None,
     columns: Mapping[str, str] | None = None,
     folders_are: str = "expression",
-    verify: bool = True,
-    n_jobs: int = 1,
-    verbose: bool = False,
-) -> ImportReport:
-    r"""Read a folder of pictures, labelled in one of three ways.
+) -> Listing:
+    r"""List a folder of pictures, labelled in one of three ways.
 
     Without `pattern` and `csv`, pictures lie in class folders: ``SRC/<expression>/<picture>``.
 
@@ -60,16 +55,10 @@ def read_folder(
         Our names of columns of `csv` that are called otherwise, such as ``{"identity": "person"}``.
     folders_are : str
         The factor that class folders stand for.
-    verify : bool
-        Whether to decode every picture and leave damaged ones out.
-    n_jobs : int
-        Number of threads.
-    verbose : bool
-        Whether to show a progress bar.
 
     Returns
     -------
-    ImportReport
+    Listing
         Stimulus ids are the CSV's ``stimulus_id`` or the paths without suffix; rows are in sorted order of
         the paths, with a CSV in its order.
 
@@ -80,18 +69,17 @@ def read_folder(
     ValueError
         If both `pattern` and `csv` are given.
     """
-    root = check_source(src)
     if pattern is not None and csv is not None:
         raise ValueError("give either pattern or csv, not both.")
     if columns and csv is None:
         raise ValueError("columns renames columns of a CSV; give csv too.")
     if csv is not None:
-        names, rows, left_out = _read_csv(root, Path(csv), dict(columns or {}))
+        names, rows, left_out = _read_csv(src, Path(csv), dict(columns or {}))
     elif pattern is not None:
-        names, rows, left_out = _read_pattern(root, pattern)
+        names, rows, left_out = _read_pattern(src, pattern)
     else:
-        names, rows, left_out = _read_class_folders(root, folders_are)
-    return make_report(root, names, rows, left_out, verify=verify, n_jobs=n_jobs, verbose=verbose)
+        names, rows, left_out = _read_class_folders(src, folders_are)
+    return Listing(src, names, rows, left_out)
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

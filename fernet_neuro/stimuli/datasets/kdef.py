@@ -14,16 +14,13 @@ from pathlib import Path
 
 from fernet_neuro.stimuli.datasets.report import (
     Demands,
-    ImportReport,
     LeftOut,
-    check_source,
+    Listing,
     find_one,
     list_files,
-    make_report,
     sort_out,
 )
 from fernet_neuro.stimuli.images import BLACK_BELOW
-from fernet_neuro.typing import PathLike
 
 #: Codes of the file names, in the owners' order, and our labels; mapped by name, never by number.
 EXPRESSIONS = {
@@ -78,15 +75,8 @@ def parse_kdef_code(code: str) -> dict[str, str] | None:
     }
 
 
-def read_kdef(
-    src: PathLike,
-    *,
-    verify: bool = True,
-    black_below: float = BLACK_BELOW,
-    n_jobs: int = 1,
-    verbose: bool = False,
-) -> ImportReport:
-    """Read ``KDEF/AF01/AF01AFS.JPG`` and its 4,899 siblings.
+def list_kdef(src: Path, *, black_below: float = BLACK_BELOW) -> Listing:
+    """List ``KDEF/AF01/AF01AFS.JPG`` and its 4,899 siblings.
 
     Left out, and never guessed: names that are no code (the distribution has ``AF31V.JPG`` and
     ``AM31H.JPG``), files in another person's folder, the averaged faces (AKDEF), unreadable files, other
@@ -97,18 +87,12 @@ def read_kdef(
     ----------
     src : path
         ``KDEF_and_AKDEF``, its subfolder ``KDEF``, or a folder that holds either.
-    verify : bool
-        Whether to decode every picture; without it odd-sized, black and damaged files stay in.
     black_below : float
         Mean luminance (0-255) below which a photograph is left out.
-    n_jobs : int
-        Number of threads.
-    verbose : bool
-        Whether to show a progress bar.
 
     Returns
     -------
-    ImportReport
+    Listing
         Identities are ``F01`` to ``M35``; further columns ``gender``, ``center_crop`` and ``licence``.
 
     Raises
@@ -116,7 +100,7 @@ def read_kdef(
     StimulusError
         If there is no KDEF folder, or no usable photograph in it.
     """
-    root = _find_root(check_source(src))
+    root = _find_root(src)
     names, left_out = sort_out(root, list_files(root))
     rows = []
     for name in names:
@@ -128,10 +112,7 @@ def read_kdef(
         factors = parse_kdef_code(code) or {}
         rows.append((code, name, *factors.values(), CENTER_CROP, LICENCE))
     left_out += _list_missing(root, {str(row[0]) for row in rows})
-    demands = Demands(size=SIZE, black_below=black_below)
-    return make_report(
-        root, _COLUMNS, rows, left_out, verify=verify, demands=demands, n_jobs=n_jobs, verbose=verbose
-    )
+    return Listing(root, _COLUMNS, rows, left_out, Demands(size=SIZE, black_below=black_below))
 
 
 def _find_root(source: Path) -> Path:

@@ -13,9 +13,6 @@ from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.report import ImportReport, LeftOut
 from fernet_neuro.stimuli.expressions import find_expression
 
-#: Published numbers of stimuli: by part (the column ``split``), in all or by expression.
-Published = Mapping[str, int | Mapping[str, int]]
-
 
 @dataclass(frozen=True)
 class LabelList:
@@ -179,7 +176,7 @@ def label_by_folder(
     return labelled, left_out
 
 
-def compare_counts(report: ImportReport, published: Published) -> ImportReport:
+def compare_counts(report: ImportReport, published: Mapping[str, int | Mapping[str, int]]) -> ImportReport:
     """Return `report` with a note per part: how many stimuli were taken, and how many were published.
 
     A subset is no fault, so this never raises.

@@ -17,11 +17,9 @@ import pandas as pd
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.report import (
     Demands,
-    ImportReport,
-    check_source,
+    Listing,
     find_one,
     list_files,
-    make_report,
     sort_out,
 )
 from fernet_neuro.stimuli.table import StimulusTable
@@ -37,8 +35,8 @@ _COLUMNS = ("stimulus_id", "path", "identity", "variant", "licence")
 _NAME = re.compile(r"(?P<identity>.+)_(?P<number>\d{4})")
 
 
-def read_lfw(src: PathLike, *, verify: bool = True, n_jobs: int = 1, verbose: bool = False) -> ImportReport:
-    """Read ``lfw/Name_Surname/Name_Surname_0001.jpg`` and its siblings.
+def list_lfw(src: Path) -> Listing:
+    """List ``lfw/Name_Surname/Name_Surname_0001.jpg`` and its siblings.
 
     Left out: names that are not their folder's name and four digits, unreadable files, and other sizes than
     250 x 250.
@@ -48,16 +46,10 @@ def read_lfw(src: PathLike, *, verify: bool = True, n_jobs: int = 1, verbose: bo
     src : path
         The folder of the person folders (``lfw``, ``lfw_funneled``, ``lfw-deepfunneled``, ...), or a folder
         that holds one variant.
-    verify : bool
-        Whether to decode every picture.
-    n_jobs : int
-        Number of threads.
-    verbose : bool
-        Whether to show a progress bar.
 
     Returns
     -------
-    ImportReport
+    Listing
         Stimulus ids are file names without suffix; a further column ``variant`` names the release.
 
     Raises
@@ -65,7 +57,7 @@ def read_lfw(src: PathLike, *, verify: bool = True, n_jobs: int = 1, verbose: bo
     StimulusError
         If `src` holds no LFW folder or several variants, or no usable photograph.
     """
-    root = _find_root(check_source(src))
+    root = _find_root(src)
     names, left_out = sort_out(root, list_files(root))
     rows = []
     for name in names:
@@ -75,10 +67,7 @@ def read_lfw(src: PathLike, *, verify: bool = True, n_jobs: int = 1, verbose: bo
             left_out.append((name, "misnamed: expected Name/Name_0001.jpg"))
             continue
         rows.append((match[0], name, match["identity"], root.name, LICENCE))
-    return make_report(
-        root, _COLUMNS, rows, left_out,
-        verify=verify, demands=Demands(size=SIZE), n_jobs=n_jobs, verbose=verbose,
-    )  # fmt: skip
+    return Listing(root, _COLUMNS, rows, left_out, Demands(size=SIZE))
 
 
 def read_lfw_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
@@ -90,7 +79,7 @@ def read_lfw_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
         First line the number of pairs of a kind, or the number of folds and that number; then per fold as
         many lines ``name i j`` (one person) and as many ``name1 i name2 j`` (two people).
     table : StimulusTable
-        LFW stimuli with the ids that `read_lfw` gives.
+        LFW stimuli with the ids that `list_lfw` gives.
 
     Returns
     -------

@@ -20,7 +20,6 @@ from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.folder import strip_suffix
 from fernet_neuro.stimuli.datasets.labels import (
     LabelList,
-    compare_counts,
     find_label,
     find_missing,
     label_by_folder,
@@ -28,15 +27,12 @@ from fernet_neuro.stimuli.datasets.labels import (
 )
 from fernet_neuro.stimuli.datasets.report import (
     Demands,
-    ImportReport,
     LeftOut,
-    check_source,
+    Listing,
     find_one,
     list_files,
-    make_report,
     sort_out,
 )
-from fernet_neuro.typing import PathLike
 
 #: The owners' codes, from 1, and our names.
 EXPRESSIONS = {
@@ -70,15 +66,8 @@ _CODES = {name: int(code) for code, name in EXPRESSIONS.items()}
 _ADVICE = "the owners count from 1; a list or folders of another origin must be renumbered or named by words"
 
 
-def read_rafdb(
-    src: PathLike,
-    *,
-    images: str = "aligned",
-    verify: bool = True,
-    n_jobs: int = 1,
-    verbose: bool = False,
-) -> ImportReport:
-    """Read ``EmoLabel/list_patition_label.txt`` with its pictures, or class folders.
+def list_rafdb(src: Path, *, images: str = "aligned") -> Listing:
+    """List ``EmoLabel/list_patition_label.txt`` with its pictures, or class folders.
 
     Without the list, pictures lie in ``train/4/`` and ``test/4/`` (the owners' codes) or ``train/happiness/``
     (names in usual spellings).
@@ -94,16 +83,10 @@ def read_rafdb(
     images : str
         ``aligned`` (``Image/aligned/train_00001_aligned.jpg``) or ``original``
         (``Image/original/train_00001.jpg``); of no effect on class folders.
-    verify : bool
-        Whether to decode every picture.
-    n_jobs : int
-        Number of threads.
-    verbose : bool
-        Whether to show a progress bar.
 
     Returns
     -------
-    ImportReport
+    Listing
         Stimulus ids such as ``train_00001``; further columns ``split`` (``train``, ``test``), ``native_code``
         (the owners' label), ``dataset`` and ``licence``. Notes compare with the published counts.
 
@@ -116,21 +99,14 @@ def read_rafdb(
         If `images` is unknown.
     """
     check_option("images", images, IMAGES)
-    source = check_source(src)
-    size = None
-    if any((source / name).is_file() for name in _LISTS):
-        labels = read_label_list(find_one(source, _LISTS, LIST_FILE))
-        root, rows, left_out = _read_listed(source, labels, images)
-        size = IMAGES[images][2]
-    elif any((source / part).is_dir() for part in PARTS):
-        root, (rows, left_out) = source, _read_class_folders(source)
-    else:
-        raise StimulusError(_describe_absence(source))
-    report = make_report(
-        root, _COLUMNS, rows, left_out,
-        verify=verify, demands=Demands(size=size), n_jobs=n_jobs, verbose=verbose,
-    )  # fmt: skip
-    return compare_counts(report, PUBLISHED)
+    if any((src / name).is_file() for name in _LISTS):
+        labels = read_label_list(find_one(src, _LISTS, LIST_FILE))
+        root, rows, left_out = _read_listed(src, labels, images)
+        return Listing(root, _COLUMNS, rows, left_out, Demands(size=IMAGES[images][2]), PUBLISHED)
+    if any((src / part).is_dir() for part in PARTS):
+        rows, left_out = _read_class_folders(src)
+        return Listing(src, _COLUMNS, rows, left_out, published=PUBLISHED)
+    raise StimulusError(_describe_absence(src))
 
 
 def _describe_absence(source: Path) -> str:

@@ -1,20 +1,19 @@
 """What an adapter gives back: the table, and every file that it left out with the reason.
 
-What belongs here: the `ImportReport` noun and the steps that all adapters share, listing and verification.
+What belongs here: `Listing` and `ImportReport`, and the steps between them that all adapters share.
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.images import IMAGE_SUFFIXES, measure_image
 from fernet_neuro.stimuli.table import StimulusTable
@@ -62,6 +61,34 @@ class Demands:
 
     size: tuple[int, int] | None = None
     black_below: float | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What an adapter lists of a folder, before any picture is decoded.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that the paths start from.
+    columns : sequence of str
+        Names of the fields of each row; ``stimulus_id`` and ``path`` come first.
+    rows : sequence of tuple
+        One per stimulus.
+    left_out : sequence of (path, reason)
+        What the adapter has left out already.
+    demands : Demands
+        What a verified picture must fulfil.
+    published : mapping
+        Published numbers of stimuli: by part (the column ``split``), in all or by expression.
+    """
+
+    root: Path
+    columns: Sequence[str]
+    rows: Sequence[tuple]
+    left_out: Sequence[LeftOut]
+    demands: Demands = Demands()
+    published: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
 
 
 def check_source(src: PathLike) -> Path:
@@ -123,47 +150,20 @@ def lies_inside(folder: Path, name: str) -> bool:
     return (folder / name).resolve().is_relative_to(folder.resolve())
 
 
-def make_report(
-    root: Path,
-    columns: Sequence[str],
-    rows: Sequence[tuple],
-    left_out: Sequence[LeftOut],
-    *,
-    verify: bool = True,
-    demands: Demands | None = None,
-    n_jobs: int = 1,
-    verbose: bool = False,
-) -> ImportReport:
-    """Verify the rows' pictures and return the report.
-
-    Parameters
-    ----------
-    root : Path
-        Folder that the paths start from.
-    columns : sequence of str
-        Names of the fields of each row; ``stimulus_id`` and ``path`` come first.
-    rows : sequence of tuple
-        One per stimulus.
-    left_out : sequence of (path, reason)
-        What the adapter has left out already.
-    verify : bool
-        Whether to decode every picture, leave the faulty ones out and record the digests of the others.
-    demands : Demands or None
-        What a verified picture must fulfil.
+def make_report(listing: Listing, *, verify: bool, n_jobs: int, verbose: bool) -> ImportReport:
+    """Return the report on the rows, with `verify` on those whose pictures can be decoded, and their digests.
 
     Raises
     ------
     StimulusError
         If nothing remains.
     """
-    check_range("n_jobs", n_jobs, 1)
-    rows, repeats = _drop_repeats(rows)
-    faults = [*left_out, *repeats]
-    frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    root, (rows, repeats) = listing.root, _drop_repeats(listing.rows)
+    faults = [*listing.left_out, *repeats]
+    frame = pd.DataFrame(rows, columns=list(listing.columns), dtype=object)
     if verify:
-        wanted = demands or Demands()
         with ThreadPoolExecutor(n_jobs) as pool:
-            checks = pool.map(lambda row: _verify(root, row[1], wanted), rows)
+            checks = pool.map(lambda row: _verify(root, row[1], listing.demands), rows)
             found = list(track(checks, "verifying", total=len(rows), verbose=verbose))
         faults += [(row[1], reason) for row, (reason, _) in zip(rows, found, strict=True) if reason]
         frame = frame.assign(digest=[digest for _, digest in found])

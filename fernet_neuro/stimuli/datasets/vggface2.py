@@ -17,14 +17,11 @@ from pathlib import Path
 
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.report import (
-    ImportReport,
     LeftOut,
-    check_source,
+    Listing,
     list_files,
-    make_report,
     sort_out,
 )
-from fernet_neuro.typing import PathLike
 
 LICENCE = "VGGFace2: CC BY-NC-SA 4.0 for the list; photographs remain their owners'"
 #: Header of identity_meta.csv; a space follows each comma and names are quoted.
@@ -48,10 +45,8 @@ class Person:
     class_index: int | str
 
 
-def read_vggface2(
-    src: PathLike, *, verify: bool = False, n_jobs: int = 1, verbose: bool = False
-) -> ImportReport:
-    """Read ``train/n000002/0001_01.jpg``, ``test/...``, the lists and ``identity_meta.csv`` where present.
+def list_vggface2(src: Path) -> Listing:
+    """List ``train/n000002/0001_01.jpg``, ``test/...``, the lists and ``identity_meta.csv`` where present.
 
     Left out: files that are not ``<image>_<face>.jpg`` in a folder ``n000000``, files absent from their
     part's list, and people whom identity_meta does not name or puts in the other part. Listed as missing:
@@ -61,17 +56,10 @@ def read_vggface2(
     ----------
     src : path
         Folder that holds ``train`` or ``test`` or both, directly or under ``data``.
-    verify : bool
-        Whether to decode every picture. Off, since decoding 3.3 million takes hours;
-        ``fernet-neuro stimuli check`` does it later.
-    n_jobs : int
-        Number of threads.
-    verbose : bool
-        Whether to show a progress bar.
 
     Returns
     -------
-    ImportReport
+    Listing
         Stimulus ids such as ``n000002/0001_01``; further columns ``split``, ``name``, ``gender`` and
         ``class_index`` (place among the training identities of identity_meta, from 0).
 
@@ -80,23 +68,20 @@ def read_vggface2(
     StimulusError
         If `src` holds neither part, a list or identity_meta is malformed, or nothing is usable.
     """
-    source = check_source(src)
-    root = source if _has_parts(source) else source / "data"
+    root = src if _has_parts(src) else src / "data"
     if not _has_parts(root):
-        raise StimulusError(
-            f"{source} holds no VGGFace2 folder; looked for train, test and the same in data."
-        )
-    meta_file = _find_beside(source, root, "identity_meta.csv")
+        raise StimulusError(f"{src} holds no VGGFace2 folder; looked for train, test and the same in data.")
+    meta_file = _find_beside(src, root, "identity_meta.csv")
     people = _read_meta(meta_file) if meta_file else None
     rows: list[tuple] = []
     left_out: list[LeftOut] = []
     for part in PARTS:
         if (root / part).is_dir():
-            listed = _find_beside(source, root, f"{part}_list.txt")
+            listed = _find_beside(src, root, f"{part}_list.txt")
             part_rows, part_left_out = _read_part(root, part, listed, people)
             rows += part_rows
             left_out += part_left_out
-    return make_report(root, _COLUMNS, rows, left_out, verify=verify, n_jobs=n_jobs, verbose=verbose)
+    return Listing(root, _COLUMNS, rows, left_out)
 
 
 def _has_parts(folder: Path) -> bool:

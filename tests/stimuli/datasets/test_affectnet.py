@@ -9,7 +9,10 @@ from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets._npy import read_scalar
-from fernet_neuro.stimuli.datasets.affectnet import PUBLISHED, read_affectnet
+from fernet_neuro.stimuli.datasets.affectnet import PUBLISHED
+from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+read_affectnet = DATASETS["affectnet"].read
 
 HEADER = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",

@@ -4,7 +4,9 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.celeba import read_celeba
+from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+read_celeba = DATASETS["celeba"].read
 
 IDENTITIES = {
     "000001.jpg": 2880,

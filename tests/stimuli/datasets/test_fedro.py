@@ -4,7 +4,9 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.fedro import read_fedro
+from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+read_fedro = DATASETS["fedro"].read
 
 
 def photograph(path, grey=110) -> None:

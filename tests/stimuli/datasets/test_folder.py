@@ -4,7 +4,10 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.folder import compile_pattern, read_folder
+from fernet_neuro.stimuli.datasets.folder import compile_pattern
+from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+read_folder = DATASETS["folder"].read
 
 
 def photograph(path) -> None:

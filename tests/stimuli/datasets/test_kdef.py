@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.kdef import EXPRESSIONS, VIEWS, parse_kdef_code, read_kdef
+from fernet_neuro.stimuli.datasets.kdef import EXPRESSIONS, VIEWS, parse_kdef_code
+from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+read_kdef = DATASETS["kdef"].read
 
 
 def photograph(path, size=(562, 762), grey=110) -> None:

@@ -4,7 +4,10 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.lfw import read_lfw, read_lfw_pairs
+from fernet_neuro.stimuli.datasets.lfw import read_lfw_pairs
+from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+read_lfw = DATASETS["lfw"].read
 
 PEOPLE = {"Aaron_Eckhart": 1, "Abdel_Madi_Shabneh": 3, "Zico": 2, "Xu_O'Neil-Smith_Jr": 4}
 

@@ -6,7 +6,10 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.rafdb import PUBLISHED, read_rafdb
+from fernet_neuro.stimuli.datasets.rafdb import PUBLISHED
+from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+read_rafdb = DATASETS["rafdb"].read
 
 # The first lines of the owners' list, and one more of each code.
 LINES = {

@@ -4,7 +4,9 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.vggface2 import read_vggface2
+from fernet_neuro.stimuli.datasets.registry import DATASETS
+
+read_vggface2 = DATASETS["vggface2"].read
 
 META = (
     "Class_ID, Name, Sample_Num, Flag, Gender\n"
