@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
 
 
@@ -51,6 +52,21 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
         _swap_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_empty(out: PathLike, overwrite: bool) -> None:
+    """Raise unless a new folder may be put at `out`.
+
+    Raises
+    ------
+    StoreError
+        If it is a file, or a folder that is not empty and `overwrite` is off.
+    """
+    target = Path(out)
+    if target.exists() and not target.is_dir():
+        raise StoreError(f"out={str(target)!r} is a file; give the name of a folder.")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise StoreError(f"out={str(target)!r} is not empty; choose another folder or pass --overwrite.")
 
 
 def replace_folder(new: PathLike, target: PathLike) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro._utils.atomic import atomic_folder, check_empty
 from fernet_neuro._utils.hashing import hash_bytes
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_range
@@ -86,7 +86,8 @@ def align_stimuli(
     make_template(size)
     check_range("n_jobs", n_jobs, 1)
     sources = table.paths()
-    _check_target(Path(out), sources, overwrite)
+    _check_sources(Path(out), sources)
+    check_empty(out, overwrite)
     ids = table.stimulus_ids.tolist()
     with atomic_folder(out) as folder:
         work = partial(_align_one, locate=locate, size=size, folder=folder)
@@ -128,15 +129,12 @@ def locate_by_detector(detector: FaceDetector, *, largest: bool = False) -> Loca
     return lambda _stimulus_id, picture: detector.locate(picture, largest=largest)
 
 
-def _check_target(out: Path, sources: list[Path], overwrite: bool) -> None:
-    target = out.resolve()
-    inside = [path for path in sources if path.resolve().is_relative_to(target)]
+def _check_sources(out: Path, sources: list[Path]) -> None:
+    inside = [path for path in sources if path.resolve().is_relative_to(out.resolve())]
     if inside:
         raise StoreError(
             f"{out} holds pictures to be aligned (such as {inside[0].name}); choose another --out."
         )
-    if target.exists() and (not target.is_dir() or any(target.iterdir())) and not overwrite:
-        raise StoreError(f"{out} exists and is not empty; choose another folder, or pass --overwrite.")
 
 
 def _align_one(stimulus_id: str, source: Path, *, locate: Locate, size: int, folder: Path) -> _Aligned | str:

@@ -156,25 +156,6 @@ def check_images(table: StimulusTable, *, n_jobs: int = 1, verbose: bool = False
     return pd.DataFrame(rows, columns=list(FAULT_COLUMNS), dtype=object)
 
 
-def check_readable(table: StimulusTable) -> None:
-    """Raise unless every picture of `table` exists and has a readable header; quick enough for any start.
-
-    Raises
-    ------
-    StimulusError
-        Naming the first bad stimulus, its file, and how many more there are.
-    """
-    faults: list[str] = []
-    for stimulus_id, path in zip(table.stimulus_ids, table.paths(), strict=True):
-        try:
-            read_image_size(path)
-        except StimulusError as error:
-            faults.append(f"stimulus {str(stimulus_id)!r}: {error}")
-    if faults:
-        more = f" {len(faults) - 1} more are bad." if len(faults) > 1 else ""
-        raise StimulusError(f"{faults[0]}{more}")
-
-
 def _open(path: PathLike) -> Image.Image:
     source = Path(path)
     if not source.is_file():

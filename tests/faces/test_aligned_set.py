@@ -111,7 +111,7 @@ def test_what_is_there_is_kept_unless_it_may_go(photos, landmarks, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "precious").write_text("x")
-    with pytest.raises(StoreError, match=r"out exists and is not empty; .*--overwrite"):
+    with pytest.raises(StoreError, match=r"out' is not empty; .*--overwrite"):
         align_stimuli(photos, out, locate_by_table(landmarks))
     assert (out / "precious").read_text() == "x"
     align_stimuli(photos, out, locate_by_table(landmarks), overwrite=True)

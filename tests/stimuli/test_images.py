@@ -10,7 +10,6 @@ from PIL import Image
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.images import (
     check_images,
-    check_readable,
     load_image,
     measure_image,
     read_image_size,
@@ -193,12 +192,6 @@ def test_sizes_that_vary_are_not_odd(tmp_path):
         names.append(str(width))
     frame = pd.DataFrame({"stimulus_id": names, "path": [f"{name}.png" for name in names]})
     assert check_images(StimulusTable.from_frame(frame, root=tmp_path)).empty
-
-
-def test_check_readable_names_the_first_and_counts_the_rest(faulty_table, noise_table):
-    with pytest.raises(StimulusError, match=r"'id0_anger_B'.*does not exist.* 1 more are bad"):
-        check_readable(faulty_table)
-    check_readable(noise_table.select([0, 7, 8]))
 
 
 def test_check_images_refuses_no_threads(noise_table):

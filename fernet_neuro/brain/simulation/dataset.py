@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro._utils.atomic import atomic_folder, check_empty
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
@@ -23,7 +23,6 @@ from fernet_neuro.brain.simulation.design import compute_responses, draw_design,
 from fernet_neuro.brain.simulation.geometry import PlantedGeometry, draw_patterns, plant_geometry
 from fernet_neuro.brain.simulation.scanner import Volume, build_volume, scan_run
 from fernet_neuro.brain.simulation.settings import SimulationSettings
-from fernet_neuro.exceptions import StoreError
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -116,7 +115,7 @@ def simulate_group(
         If regions are empty or overlap.
     """
     check_range("n_jobs", n_jobs, 1)
-    _check_target(Path(out), overwrite)
+    check_empty(out, overwrite)
     geometry = plant_geometry(table, settings, features)
     volume = build_volume(settings)
     with atomic_folder(out) as folder:
@@ -127,13 +126,6 @@ def simulate_group(
         write_settings(settings, folder / "derivatives" / "simulation" / "settings.yaml")
     n_voxels = {name: int(inside.sum()) for name, inside in volume.regions.items()}
     return SimulatedGroup(Path(out), geometry.shares, geometry.notices, n_voxels, counts[0])
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if target.is_file():
-        raise StoreError(f"out={str(target)!r} is a file; give the name of a folder.")
-    if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise StoreError(f"out={str(target)!r} is not empty; choose another folder or pass --overwrite.")
 
 
 def _in_order(group: _Group, n_jobs: int, verbose: bool) -> Iterator[int]:

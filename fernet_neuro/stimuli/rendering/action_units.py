@@ -22,24 +22,10 @@ ACTION_UNIT_NAMES = {
     "AU28": "lip suck", "AU43": "eyes closed",
 }  # fmt: skip
 #: Units whose two sides may differ.
-SIDED = frozenset(
-    (
-        "AU01",
-        "AU02",
-        "AU04",
-        "AU05",
-        "AU06",
-        "AU07",
-        "AU09",
-        "AU10",
-        "AU12",
-        "AU14",
-        "AU15",
-        "AU16",
-        "AU20",
-        "AU43",
-    )
-)
+SIDED = frozenset((
+    "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU10", "AU12", "AU14", "AU15", "AU16", "AU20",
+    "AU43",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)

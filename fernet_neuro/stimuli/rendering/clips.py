@@ -11,16 +11,9 @@ from pydantic import Field
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.stimuli.rendering import action_units as au
-from fernet_neuro.stimuli.rendering.design import FacePlan, RenderSettings, draw_person, plan_person
-from fernet_neuro.stimuli.rendering.factorial import (
-    Job,
-    encode_png,
-    make_row,
-    make_scene,
-    pose_plan,
-    write_set,
-)
-from fernet_neuro.stimuli.rendering.renderer import Paint, mix_paint, render_face
+from fernet_neuro.stimuli.rendering.design import FacePlan, RenderSettings
+from fernet_neuro.stimuli.rendering.factorial import Job, pose_plan, write_set
+from fernet_neuro.stimuli.rendering.renderer import Paint
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -57,22 +50,12 @@ def render_clips(
     Parameters
     ----------
     settings : ClipSettings
-    out : path
-    n_jobs : int
-        Threads; the pictures do not depend on it.
-    verbose : bool
-        Show a progress bar.
-    overwrite : bool
-        Replace a folder that is there and not empty.
+    out, n_jobs, verbose, overwrite
+        As in `render_faces`, and what is raised.
 
     Returns
     -------
     StimulusTable
-
-    Raises
-    ------
-    StimulusError
-        If `out` exists, is not empty and `overwrite` is off, or the face model cannot be read.
     """
     write_set(settings, out, _render_person, n_jobs=n_jobs, verbose=verbose, overwrite=overwrite)
     return StimulusTable.read(Path(out) / "table.csv")
@@ -85,17 +68,13 @@ def compute_phases(frames: int, apex: float) -> np.ndarray:
 
 
 def _render_person(job: Job[ClipSettings]) -> list[dict]:
-    person = draw_person(job.settings, job.number, job.model.n_drawn_modes)
-    relaxed = job.model.blend_identity(person.weights)
-    paint = mix_paint(job.model, person.appearance)
-    plans = plan_person(job.settings, person)
+    plans, relaxed, paint = job.plan()
     return [row for plan in plans for row in _render_clip(job, relaxed, paint, plan)]
 
 
 def _render_clip(job: Job[ClipSettings], relaxed: np.ndarray, paint: Paint, plan: FacePlan) -> list[dict]:
     settings, clip = job.settings, plan.stimulus_id
-    folder = job.folder / "clips" / clip
-    folder.mkdir(parents=True)
+    (job.folder / "clips" / clip).mkdir(parents=True)
     rng = make_rng(settings.seed, "clip", clip)
     rest = au.draw_activations("neutral", rng, variation=settings.variation)
     apex = au.parse_activations(plan.action_units)
@@ -112,10 +91,6 @@ def _render_clip(job: Job[ClipSettings], relaxed: np.ndarray, paint: Paint, plan
             yaw=round(plan.yaw + float(sway[frame, 0]), 2),
             pitch=round(plan.pitch + float(sway[frame, 1]) / 2, 2),
         )
-        picture = render_face(job.model, pose_plan(job.model, relaxed, paint, now), make_scene(settings, now))
-        data = encode_png(picture, settings.palette)
-        path = f"clips/{clip}/{frame:03d}.png"
-        (job.folder / path).write_bytes(data)
-        place = {"clip": clip, "frame": frame, "phase": round(float(phase), 4)}
-        rows.append({**make_row(settings, job.model, now, path, data), **place})
+        row = job.write(now, pose_plan(job.model, relaxed, paint, now), f"clips/{clip}/{frame:03d}.png")
+        rows.append({**row, "clip": clip, "frame": frame, "phase": round(float(phase), 4)})
     return rows

@@ -17,13 +17,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro._utils.atomic import atomic_folder, check_empty
 from fernet_neuro._utils.cache import cache_folder
 from fernet_neuro._utils.config import fill_settings, write_settings
 from fernet_neuro._utils.hashing import hash_bytes, hash_file, hash_json
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_range
-from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.rendering.action_units import parse_activations
 from fernet_neuro.stimuli.rendering.builtin import build_builtin
 from fernet_neuro.stimuli.rendering.design import FacePlan, RenderSettings, draw_person, plan_person
@@ -46,6 +45,19 @@ class Job(Generic[S]):
     model: FaceModel
     folder: Path
     number: int
+
+    def plan(self) -> tuple[Iterator[FacePlan], np.ndarray, Paint]:
+        """Return the person's pictures, their relaxed face (n_vertices, 3) and their colours."""
+        person = draw_person(self.settings, self.number, self.model.n_drawn_modes)
+        relaxed = self.model.blend_identity(person.weights)
+        return plan_person(self.settings, person), relaxed, mix_paint(self.model, person.appearance)
+
+    def write(self, plan: FacePlan, posed: Posed, path: str) -> dict:
+        """Draw one picture into the file `path` of the folder and return its row of the table."""
+        picture = render_face(self.model, posed, make_scene(self.settings, plan))
+        data = encode_png(picture, self.settings.palette)
+        (self.folder / path).write_bytes(data)
+        return make_row(self.settings, self.model, plan, path, data)
 
 
 def load_face_model(source: str) -> FaceModel:
@@ -100,7 +112,9 @@ def render_faces(
     Raises
     ------
     StimulusError
-        If `out` exists, is not empty and `overwrite` is off, or the face model cannot be read.
+        If the face model cannot be read.
+    StoreError
+        If `out` is a file, or a folder that is not empty and `overwrite` is off.
     ValueError
         If there is no such setting, or its value is not allowed.
 
@@ -138,7 +152,7 @@ def write_set(
 ) -> None:
     """Write pictures, table and settings of all people into `out`; `render_person` gives one's rows."""
     check_range("n_jobs", n_jobs, 1)
-    check_target(out, overwrite)
+    check_empty(out, overwrite)
     model = load_face_model(settings.face_model)
     numbers = range(settings.first_identity, settings.first_identity + settings.identities)
     with atomic_folder(out) as folder:
@@ -148,21 +162,6 @@ def write_set(
             raise ValueError("expression_weights leaves no picture; raise them or render more identities.")
         write_settings(settings, folder / "settings.yaml")
         StimulusTable.from_frame(pd.DataFrame(rows), root=folder).write(folder / "table.csv")
-
-
-def check_target(out: PathLike, overwrite: bool) -> None:
-    """Raise unless the folder `out` may be written.
-
-    Raises
-    ------
-    StimulusError
-        If it is a file, or a folder that is not empty and `overwrite` is off.
-    """
-    target = Path(out)
-    if target.is_file():
-        raise StimulusError(f"out={str(target)!r} is a file; give the name of a folder.")
-    if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise StimulusError(f"out={str(target)!r} is not empty; choose another folder or pass --overwrite.")
 
 
 def in_order(work: Callable, jobs: list, n_jobs: int, verbose: bool) -> Iterator:
@@ -176,21 +175,14 @@ def in_order(work: Callable, jobs: list, n_jobs: int, verbose: bool) -> Iterator
 
 def _render_person(job: Job[RenderSettings]) -> list[dict]:
     (job.folder / "images").mkdir(exist_ok=True)
-    person = draw_person(job.settings, job.number, job.model.n_drawn_modes)
-    relaxed = job.model.blend_identity(person.weights)
-    paint = mix_paint(job.model, person.appearance)
+    plans, relaxed, paint = job.plan()
     rows = []
-    plans = plan_person(job.settings, person)
     # Views of one moment come one after another and share the posed face.
     for _, moment in groupby(plans, key=lambda plan: (plan.action_units, plan.session, plan.occluder)):
         posed = None
         for plan in moment:
             posed = posed if posed is not None else pose_plan(job.model, relaxed, paint, plan)
-            picture = render_face(job.model, posed, make_scene(job.settings, plan))
-            data = encode_png(picture, job.settings.palette)
-            path = f"images/{plan.stimulus_id}.png"
-            (job.folder / path).write_bytes(data)
-            rows.append(make_row(job.settings, job.model, plan, path, data))
+            rows.append(job.write(plan, posed, f"images/{plan.stimulus_id}.png"))
     return rows
 
 
@@ -231,8 +223,6 @@ def encode_png(picture: np.ndarray, palette: int = 0) -> bytes:
 
 def make_row(settings: RenderSettings, model: FaceModel, plan: FacePlan, path: str, data: bytes) -> dict:
     """Return the table's row of a picture."""
-    names = ("expression_true", "yaw", "pitch", "roll")
-    look = plan.person.appearance
     weights = dict(zip(model.identity_names, plan.person.weights.tolist(), strict=False))
     return {
         "stimulus_id": plan.stimulus_id,
@@ -241,12 +231,12 @@ def make_row(settings: RenderSettings, model: FaceModel, plan: FacePlan, path: s
         "expression": plan.expression,
         "view": plan.view,
         "session": plan.session,
-        **{name: getattr(plan, name) for name in names},
+        **{name: getattr(plan, name) for name in ("expression_true", "yaw", "pitch", "roll")},
         **dict(zip(("light_x", "light_y", "light_z"), plan.light, strict=True)),
         "light_key": plan.key,
         "light_ambient": plan.ambient,
         "background": plan.background,
-        "skin_tone": look.tone,
+        "skin_tone": plan.person.appearance.tone,
         "intensity_level": plan.intensity_level,
         "intensity": plan.intensity,
         "action_units": plan.action_units,

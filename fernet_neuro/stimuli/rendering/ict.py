@@ -26,30 +26,17 @@ from fernet_neuro.typing import PathLike
 #: Shapes that make each action unit, by name without side; after the table in the model's own documentation,
 #: but for AU10, AU23-AU27, which it leaves open.
 SHAPES: dict[str, dict[str, float]] = {
-    "AU01": {"browInnerUp": 1.0},
-    "AU02": {"browOuterUp": 1.0},
-    "AU04": {"browDown": 1.5},
-    "AU05": {"eyeWide": 1.0},
-    "AU06": {"cheekSquint": 1.0, "cheekRaiser": 0.6},
-    "AU07": {"eyeSquint": 0.9},
-    "AU09": {"noseSneer": 1.0},
-    "AU10": {"mouthUpperUp": 1.0},
-    "AU12": {"mouthSmile": 1.0},
-    "AU14": {"mouthDimple": 1.0},
-    "AU15": {"mouthFrown": 1.0},
-    "AU16": {"mouthLowerDown": 0.8},
-    "AU17": {"mouthShrugLower": 0.7},
-    "AU18": {"mouthPucker": 1.0},
-    "AU20": {"mouthStretch": 1.0},
-    "AU22": {"mouthFunnel": 0.8},
-    "AU23": {"mouthPress": 0.8},
+    "AU01": {"browInnerUp": 1.0}, "AU02": {"browOuterUp": 1.0}, "AU04": {"browDown": 1.5},
+    "AU05": {"eyeWide": 1.0}, "AU06": {"cheekSquint": 1.0, "cheekRaiser": 0.6}, "AU07": {"eyeSquint": 0.9},
+    "AU09": {"noseSneer": 1.0}, "AU10": {"mouthUpperUp": 1.0}, "AU12": {"mouthSmile": 1.0},
+    "AU14": {"mouthDimple": 1.0}, "AU15": {"mouthFrown": 1.0}, "AU16": {"mouthLowerDown": 0.8},
+    "AU17": {"mouthShrugLower": 0.7}, "AU18": {"mouthPucker": 1.0}, "AU20": {"mouthStretch": 1.0},
+    "AU22": {"mouthFunnel": 0.8}, "AU23": {"mouthPress": 0.8},
     "AU24": {"mouthPress": 0.4, "mouthRollUpper": 0.4, "mouthRollLower": 0.4},
-    "AU25": {"mouthLowerDown": 0.3, "mouthUpperUp": 0.08},
-    "AU26": {"jawOpen": 0.3},
-    "AU27": {"jawOpen": 0.7},
-    "AU28": {"mouthRollUpper": 0.8, "mouthRollLower": 0.8},
+    "AU25": {"mouthLowerDown": 0.3, "mouthUpperUp": 0.08}, "AU26": {"jawOpen": 0.3},
+    "AU27": {"jawOpen": 0.7}, "AU28": {"mouthRollUpper": 0.8, "mouthRollLower": 0.8},
     "AU43": {"eyeBlink": 1.0},
-}
+}  # fmt: skip
 _ARRAYS = ("mean", "identity", "expression", "expression_names", "triangles", "triangle_material",
            "material_names", "part", "part_names", "landmarks68")  # fmt: skip
 #: Identity modes that random people draw: the first 30 hold 97 % of the shape's variance.
@@ -231,13 +218,8 @@ def _shade(mean: np.ndarray, triangles: np.ndarray, part: np.ndarray) -> np.ndar
     for _ in range(2):
         hollow = _neighbour_mean(hollow[:, None], triangles)[:, 0]
     shade = np.clip(1 - 1.5 * np.maximum(hollow, 0), 0.35, 1)
-    inner = {
-        "mouth_socket": 0.25,
-        "gums_tongue": 0.55,
-        "teeth": 0.95,
-        "eyeball_left": 0.95,
-        "eyeball_right": 0.95,
-    }
+    inner = {"mouth_socket": 0.25, "gums_tongue": 0.55, "teeth": 0.95, "eyeball_left": 0.95,
+             "eyeball_right": 0.95}  # fmt: skip
     for name, value in inner.items():
         shade = np.where(part == name, value, shade)
     throat = smoothstep(-mean[:, 1], 7.0, 10.5) * (part != "teeth")

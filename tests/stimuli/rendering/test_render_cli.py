@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from fernet_neuro.cli._render import register_render
-from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.exceptions import StoreError
 from fernet_neuro.stimuli.table import StimulusTable
 
 
@@ -87,7 +87,7 @@ def test_mistakes_are_one_clear_error_and_leave_nothing(app, tmp_path, arguments
 def test_a_full_folder_is_kept_unless_told(app, tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     arguments = ["render", "--identities", 1, "--views", 1, "--sessions", 1, "--size", 16, "--out", tmp_path]
-    with pytest.raises(StimulusError, match="pass --overwrite"):
+    with pytest.raises(StoreError, match="pass --overwrite"):
         run(app, *arguments)
     assert (tmp_path / "mine.txt").exists()
     run(app, *arguments, "--overwrite")

@@ -6,7 +6,7 @@ from PIL import Image
 
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro._utils.hashing import hash_file
-from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.exceptions import StoreError
 from fernet_neuro.stimuli.rendering import factorial, occluders
 from fernet_neuro.stimuli.rendering.builtin import build_builtin
 from fernet_neuro.stimuli.rendering.clips import ClipSettings, compute_phases, render_clips
@@ -151,9 +151,9 @@ def test_stronger_intensity_moves_the_picture_further_from_neutral():
 
 def test_a_folder_that_is_not_empty_is_kept(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(StimulusError, match="is not empty; choose another folder"):
+    with pytest.raises(StoreError, match="is not empty; choose another folder"):
         render_faces(SMALL, tmp_path)
-    with pytest.raises(StimulusError, match="is a file"):
+    with pytest.raises(StoreError, match="is a file"):
         render_faces(SMALL, tmp_path / "mine.txt")
     assert (tmp_path / "mine.txt").read_text() == "keep"
 
@@ -255,5 +255,5 @@ def test_phases_rise_smoothly_and_hold():
 
 def test_clips_refuse_a_folder_that_is_not_empty(tmp_path):
     (tmp_path / "x").write_text("x")
-    with pytest.raises(StimulusError, match="not empty"):
+    with pytest.raises(StoreError, match="not empty"):
         render_clips(ClipSettings(identities=1), tmp_path)
