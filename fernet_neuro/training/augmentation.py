@@ -4,39 +4,46 @@ What belongs here: augmentation on tensors, a whole batch at a time, so that nei
 of processes nor a resumed run changes a pixel.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro.training.config import TrainSettings, WarpSettings
 
 #: Uniform numbers that one image's augmentation uses up: flip, 2 shifts, 5 colours, 5 for the erased patch.
 N_DRAWS = 13
+#: Those of one group of warps: coin, rotation, 4 of the affine change, 2 of the padded crop.
+N_WARP_DRAWS = 8
 #: Brightness, contrast and the gain of each channel vary by up to these factors either way.
 BRIGHTNESS, CONTRAST, GAIN = 0.25, 0.25, 0.1
-#: Random erasing as in [1]_: half of the images lose a patch of 2 to 20 % of the area, aspect 0.3 to 3.3.
-ERASE_SHARE, ERASE_AREA, ERASE_ASPECT = 0.5, (0.02, 0.2), (0.3, 3.3)
+#: Random erasing as in [1]_: half of the images lose a patch, of aspect 0.3 to 3.3.
+ERASE_SHARE, ERASE_ASPECT = 0.5, (0.3, 3.3)
 
 
-def draw_augmentation(seed: int, epoch: int, n_images: int) -> np.ndarray:
-    """Return the epoch's uniform numbers, float32 of shape (n_images, `N_DRAWS`), one row per image."""
-    return make_rng(seed, "augmentation", epoch).random((n_images, N_DRAWS), dtype=np.float32)
+def draw_augmentation(seed: int, epoch: int, n_images: int, n_warps: int = 0) -> np.ndarray:
+    """Return the epoch's uniform numbers, one row per image: `N_DRAWS`, then `N_WARP_DRAWS` for each warp."""
+    widths = {"augmentation": N_DRAWS, "warps": N_WARP_DRAWS * n_warps}
+    streams = [
+        make_rng(seed, name, epoch).random((n_images, width), dtype=np.float32)
+        for name, width in widths.items()
+    ]
+    return np.hstack(streams)
 
 
-def augment(images: Tensor, draws: Tensor, kinds: Sequence[str], crop_padding: float = 0.08) -> Tensor:
-    """Return changed copies of `images`.
+def augment(images: Tensor, draws: Tensor, settings: TrainSettings, size: int) -> Tensor:
+    """Return changed copies of `images`: cropped and flipped, then warped, then recoloured, then erased.
 
     Parameters
     ----------
-    images : uint8 Tensor of shape (n, 3, size, size)
-    draws : float Tensor of shape (n, N_DRAWS)
+    images : uint8 Tensor of shape (n, 3, side, side)
+        With `side` above `size` for random crops.
+    draws : float Tensor of shape (n, N_DRAWS + N_WARP_DRAWS * n_warps)
         Uniform in [0, 1).
-    kinds : sequence of {"hflip", "crop", "colour", "erase"}
-        Applied in this order, whatever theirs.
-    crop_padding : float
-        Largest shift, as a share of the side; edge pixels are repeated.
+    settings : TrainSettings
+    size : int
+        Side of the network's input, in pixels.
 
     Returns
     -------
@@ -47,34 +54,68 @@ def augment(images: Tensor, draws: Tensor, kinds: Sequence[str], crop_padding: f
     ----------
     .. [1] Zhong, Z., et al. (2020). Random erasing data augmentation. AAAI.
     """
-    if not kinds:
-        return images
-    if "hflip" in kinds or "crop" in kinds:
-        images = _shift_and_flip(
-            images, draws[:, :3], "hflip" in kinds, crop_padding if "crop" in kinds else 0.0
-        )
+    kinds = settings.augment
+    if {"hflip", "crop", "random-crop"} & set(kinds):
+        padding = settings.crop_padding if "crop" in kinds else 0.0
+        images = _crop_and_flip(images, draws[:, :3], "hflip" in kinds, padding, size)
+    chances = draws[:, N_DRAWS:].unflatten(1, (len(settings.warps), N_WARP_DRAWS))
+    for number, warp in enumerate(settings.warps):
+        images = _warp(images, chances[:, number], warp)
     if "colour" in kinds:
         images = _change_colour(images, draws[:, 3:8])
     if "erase" in kinds:
-        images = _erase(images, draws[:, 8:13])
+        images = _erase(images, draws[:, 8:13], settings.erase_area)
     return images
 
 
-def _shift_and_flip(images: Tensor, draws: Tensor, flip: bool, padding: float) -> Tensor:
-    """Move each image by whole pixels and mirror about half of them, in a single gather."""
-    size = images.shape[-1]
+def _crop_and_flip(images: Tensor, draws: Tensor, flip: bool, padding: float, size: int) -> Tensor:
+    """Cut a window at a random place, up to `padding` outside, and mirror about half of them; one gather."""
+    side = images.shape[-1]
     reach = round(padding * size)
-    shift = (draws[:, 1:3] * (2 * reach + 1)).floor().long() - reach
+    first = (draws[:, 1:3] * (side - size + 2 * reach + 1)).floor().long() - reach
     positions = torch.arange(size, device=images.device)
-    rows = (positions + shift[:, :1]).clamp(0, size - 1)
-    columns = (positions + shift[:, 1:]).clamp(0, size - 1)
+    rows = (positions + first[:, :1]).clamp(0, side - 1)
+    columns = (positions + first[:, 1:]).clamp(0, side - 1)
     if flip:
         columns = torch.where(draws[:, :1] < 0.5, columns.flip(1), columns)
     # One gather over flat pixels; indexing rows and columns apart took three times as long.
     source = (
-        (rows[:, :, None] * size + columns[:, None, :]).flatten(1)[:, None].expand(-1, images.shape[1], -1)
+        (rows[:, :, None] * side + columns[:, None, :]).flatten(1)[:, None].expand(-1, images.shape[1], -1)
     )
-    return images.flatten(2).gather(2, source).view_as(images)
+    return images.flatten(2).gather(2, source).unflatten(2, (size, size))
+
+
+def _warp(images: Tensor, draws: Tensor, warp: WarpSettings) -> Tensor:
+    """Change the geometry of the images whose coin falls below `p`; the others are moved by nothing."""
+    size, hit = images.shape[-1], draws[:, :1] < warp.p
+    spread = torch.where(hit, draws * 2 - 1, 0)
+    if warp.rotate:
+        images = _move(images, spread[:, 1] * warp.rotate)
+    if warp.affine:
+        low, high = warp.affine.scale
+        scale = torch.where(hit[:, 0], low + draws[:, 3] * (high - low), 1)
+        shift = (spread[:, 4:6] * (warp.affine.shift * size)).round()
+        images = _move(images, spread[:, 2] * warp.affine.degrees, scale, shift)
+    if warp.pad_crop:
+        shift = warp.pad_crop - (draws[:, 6:8] * (2 * warp.pad_crop + 1)).floor()
+        images = _move(images, torch.zeros_like(draws[:, 0]), shift=torch.where(hit, shift, 0))
+    return images
+
+
+def _move(
+    images: Tensor, degrees: Tensor, scale: Tensor | float = 1.0, shift: Tensor | None = None
+) -> Tensor:
+    """Turn each image clockwise about its centre, scale it and shift it (x, y) by pixels, to the nearest."""
+    angle = degrees.deg2rad()
+    cos, sin = angle.cos() / scale, angle.sin() / scale
+    # Where each pixel comes from, in units of half a side.
+    turn = torch.stack([cos, sin, -sin, cos], 1).unflatten(1, (2, 2))
+    start = turn.new_zeros(len(images), 2) if shift is None else shift * (-2 / images.shape[-1])
+    grid = functional.affine_grid(
+        torch.cat([turn, turn @ start[:, :, None]], 2), list(images.shape), align_corners=False
+    )
+    moved = functional.grid_sample(images.float(), grid, mode="nearest", align_corners=False)
+    return moved.to(images.dtype)
 
 
 def _change_colour(images: Tensor, draws: Tensor) -> Tensor:
@@ -89,10 +130,10 @@ def _change_colour(images: Tensor, draws: Tensor) -> Tensor:
     return torch.addcmul((1 - contrast) * mean * gain, values, contrast * gain).clamp_(0, 255)
 
 
-def _erase(images: Tensor, draws: Tensor) -> Tensor:
+def _erase(images: Tensor, draws: Tensor, shares: tuple[float, float]) -> Tensor:
     """Paint a grey patch over some images."""
     size = images.shape[-1]
-    area = (ERASE_AREA[0] + draws[:, 1] * (ERASE_AREA[1] - ERASE_AREA[0])) * size**2
+    area = (shares[0] + draws[:, 1] * (shares[1] - shares[0])) * size**2
     low, high = np.log(ERASE_ASPECT)
     aspect = torch.exp(low + draws[:, 2] * (high - low))
     height, width = (area * aspect).sqrt().clamp(max=size), (area / aspect).sqrt().clamp(max=size)

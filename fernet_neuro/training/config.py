@@ -3,15 +3,15 @@
 What belongs here: the recipe's keys, their meaning, units and limits; nothing that imports torch.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from fernet_neuro._utils.config import Settings
 from fernet_neuro.training.pathways_config import ConceptSettings, PerceptionSettings, ReadoutSettings
 
 Task = Literal["identification", "verification", "expression", "concepts", "perception", "identity-readout"]
-Augmentation = Literal["hflip", "crop", "colour", "erase"]
+Augmentation = Literal["hflip", "crop", "random-crop", "colour", "erase"]
 
 #: Keys that name files: a run is tied to what these hold (by digest), not to where they lie.
 LOCATION_KEYS = ("stimuli", "val_stimuli", "pairs", "val_pairs", "weights")
@@ -20,6 +20,59 @@ SECTION_WEIGHT_KEYS = ("emotion_weights", "non_emotion_weights", "trunk_weights"
 SECTION_LOCATION_KEYS = (*SECTION_WEIGHT_KEYS, "bank")
 #: The section of each task that has one.
 SECTIONS = {"concepts": "concepts", "perception": "perception", "identity-readout": "readout"}
+
+
+def check_ascending(values: tuple[float, float]) -> tuple[float, float]:
+    """Return a smallest and a largest value, or raise if they are in the other order."""
+    if values[0] > values[1]:
+        raise ValueError("the smallest value comes first, then the largest")
+    return values
+
+
+class AffineSettings(Settings):
+    """A random turn, scaling and shift of an image, about its centre.
+
+    Parameters
+    ----------
+    degrees : float
+        Largest turn either way.
+    scale : tuple of float
+        Smallest and largest factor.
+    shift : float
+        Largest shift either way along each axis, as a share of the side; rounded to whole pixels.
+    """
+
+    degrees: float = Field(0.0, ge=0, le=180)
+    scale: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    shift: float = Field(0.0, ge=0, lt=1)
+
+    _check_order = field_validator("scale")(check_ascending)
+
+
+class WarpSettings(Settings):
+    """Changes of an image's geometry that are made together or not at all, in this order; gaps are black.
+
+    Parameters
+    ----------
+    p : float
+        Probability of the coin that each image throws, in (0, 1].
+    rotate : float or None
+        Largest turn either way, in degrees.
+    affine : AffineSettings or None
+    pad_crop : int or None
+        Width in pixels of a black border out of which the image is cut again at a random place.
+    """
+
+    p: float = Field(1.0, gt=0, le=1)
+    rotate: float | None = Field(None, gt=0, le=180)
+    affine: AffineSettings | None = None
+    pad_crop: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _check_any(self) -> "WarpSettings":
+        if not (self.rotate or self.affine or self.pad_crop):
+            raise ValueError("a warp needs one or more of rotate, affine and pad_crop.")
+        return self
 
 
 class TrainSettings(Settings):
@@ -53,20 +106,41 @@ class TrainSettings(Settings):
         Pairs drawn in each epoch, half of them same; None takes one per image.
     class_weights : {"none", "balanced"}
         "balanced" weighs each class by the inverse of its frequency, mean weight 1 over the training stimuli.
+    sampling : {"all", "balanced"}
+        "all" shows each item once an epoch; "balanced" draws as many with replacement, each class equally
+        often.
     label_smoothing : float
         In [0, 1), unitless.
+    flooding : float or None
+        Level b below which the loss of a batch is raised again: ``|loss - b| + b`` is minimised [1]_. Logs
+        show the loss itself.
     epochs, batch_size : int
         `batch_size` counts images (pairs, for verification) over all processes together.
     optimiser, lr, momentum, betas, weight_decay
         `momentum` belongs to sgd, `betas` to adam and adamw.
-    schedule : {"cosine", "cosine-cycle", "step", "constant"}
-        "step" multiplies by `step_factor` each `step_epochs`; "cosine-cycle" swings between `lr` and 0, down
-        in `cycle_length` and up in as much, counted in `cycle_unit`; `warmup_epochs` of linear warm-up come
-        first.
-    augment : list of {"hflip", "crop", "colour", "erase"}
-        Random changes to training images.
+    sam_rho : float or None
+        Radius of sharpness-aware minimization around `optimiser` [2]_, such as 0.05: the gradient is taken
+        where the loss is highest within it, at the cost of a second pass over each batch.
+    loss_lr, loss_weight_decay : float or None
+        Of the parameters of the loss itself, such as class centres; None is as for the network. Follows the
+        same schedule.
+    schedule, min_lr, cycle_length, cycle_unit, step_epochs, step_factor
+        `schedule` is one of "cosine", which falls from `lr` to `min_lr`; "cosine-cycle", which swings between
+        the two, down in `cycle_length` and up in as much, counted in `cycle_unit`; "step", which multiplies
+        by `step_factor` each `step_epochs`; "exponential", which does so each epoch; and "constant".
+    warmup_epochs, warmup_lr
+        Epochs before the schedule, in which the rate rises linearly to `lr`, or is `warmup_lr` throughout.
+    augment : list of {"hflip", "crop", "random-crop", "colour", "erase"}
+        Random changes to training images. "random-crop" cuts the network's input out of the larger image that
+        its preprocessing resizes to, in place of that image's centre; "crop" shifts what was cut and repeats
+        its edge pixels.
     crop_padding : float
         Largest shift of "crop", as a share of the image's side.
+    erase_area : tuple of float
+        Smallest and largest patch of "erase", as shares of the image's area.
+    warps : list of WarpSettings
+        Random changes of geometry, each group with a probability of its own, such as
+        ``[{p: 0.2, rotate: 5, pad_crop: 8}]``; after cropping and before "colour" and "erase".
     seed : int
         Of the initial weights, the held-out share, data order, pairs, augmentation and dropout.
     precision : {"no", "fp16", "bf16"}
@@ -83,6 +157,12 @@ class TrainSettings(Settings):
         Hold decoded images in memory; "auto" does where they fill at most a quarter of it.
     channels_last : bool
         Lay tensors out with channels last; often faster, never a different network.
+
+    References
+    ----------
+    .. [1] Ishida, T., et al. (2020). Do we need zero training loss after achieving zero training error? ICML.
+    .. [2] Foret, P., et al. (2021). Sharpness-aware minimization for efficiently improving generalization.
+       ICLR.
     """
 
     task: Task = "identification"
@@ -103,7 +183,9 @@ class TrainSettings(Settings):
     val_pairs: str | None = None
     pairs_per_epoch: int | None = Field(None, ge=2)
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["all", "balanced"] = "all"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    flooding: float | None = Field(None, gt=0)
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(64, ge=2)
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -111,14 +193,21 @@ class TrainSettings(Settings):
     momentum: float = Field(0.9, ge=0, lt=1)
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["cosine", "cosine-cycle", "step", "constant"] = "cosine"
+    sam_rho: float | None = Field(None, gt=0)
+    loss_lr: float | None = Field(None, gt=0)
+    loss_weight_decay: float | None = Field(None, ge=0)
+    schedule: Literal["cosine", "cosine-cycle", "step", "exponential", "constant"] = "cosine"
+    min_lr: float = Field(0.0, ge=0)
     cycle_length: float = Field(5.0, gt=0)
     cycle_unit: Literal["epoch", "step"] = "epoch"
     warmup_epochs: float = Field(0.0, ge=0)
+    warmup_lr: float | None = Field(None, gt=0)
     step_epochs: float = Field(30.0, gt=0)
     step_factor: float = Field(0.1, gt=0, le=1)
     augment: tuple[Augmentation, ...] = ()
     crop_padding: float = Field(0.08, ge=0, le=0.5)
+    erase_area: tuple[PositiveFloat, Annotated[float, Field(le=1)]] = (0.02, 0.2)
+    warps: tuple[WarpSettings, ...] = ()
     seed: int = Field(0, ge=0)
     precision: Literal["no", "fp16", "bf16"] = "no"
     freeze_batchnorm: bool = False
@@ -127,6 +216,8 @@ class TrainSettings(Settings):
     log_every: int = Field(0, ge=0)
     cache: Literal["auto", "memory", "none"] = "auto"
     channels_last: bool = False
+
+    _check_order = field_validator("erase_area")(check_ascending)
 
     @model_validator(mode="before")
     @classmethod
@@ -142,6 +233,7 @@ class TrainSettings(Settings):
                 f"warmup_epochs ({self.warmup_epochs:g}) must be less than epochs ({self.epochs}), or "
                 f"the rate would never reach lr; set warmup_epochs=0 as well, or train for more epochs."
             )
+        self._check_steps()
         if self.task != "verification" and (self.pairs or self.val_pairs or self.pairs_per_epoch):
             raise ValueError(f"pairs belong to task verification, and task is {self.task!r}.")
         for section in SECTIONS.values():
@@ -152,6 +244,20 @@ class TrainSettings(Settings):
         if self.keep == "best" and self.val_share == 0 and not has_table:
             raise ValueError("keep='best' needs validation: give val_share above 0, or val_stimuli.")
         return self
+
+    def _check_steps(self) -> None:
+        """Refuse rates, samples and optimisers that cannot go together."""
+        if self.warmup_lr is not None and not self.warmup_epochs:
+            raise ValueError("warmup_lr is the rate during warm-up; give warmup_epochs above 0 as well.")
+        if self.min_lr and not (self.schedule.startswith("cosine") and self.min_lr < self.lr):
+            raise ValueError(
+                f"min_lr ({self.min_lr:g}) is where schedules 'cosine' and 'cosine-cycle' end, below lr "
+                f"({self.lr:g}); schedule is {self.schedule!r}."
+            )
+        if self.sampling == "balanced" and self.class_weights == "balanced":
+            raise ValueError("sampling and class_weights balance the same classes twice; choose one of them.")
+        if self.sam_rho is not None and self.precision == "fp16":
+            raise ValueError("sam_rho does not work with precision='fp16'; use 'bf16' or 'no'.")
 
     def _check_section_task(self) -> None:
         """Refuse what the dual-pathway tasks have a key of their own for, or no use."""

@@ -19,6 +19,7 @@ from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.training.task import Items
 
 #: Share of the machine's memory that decoded images may fill before "auto" leaves them on disk.
 MEMORY_SHARE = 0.25
@@ -160,6 +161,15 @@ class _DecodedImages(Dataset):
             return self._preprocessing.resize_and_crop(load_image(self._paths[row]))
         except (StimulusError, OSError) as error:
             raise StimulusError(f"stimulus {str(self._ids[row])!r}: {error}") from error
+
+
+def balance_items(items: Items, seed: int, epoch: int) -> Items:
+    """Return as many items, drawn with replacement so that each target is equally likely in each draw."""
+    _, groups, counts = np.unique(items.targets, return_inverse=True, return_counts=True)
+    chances = 1 / (len(counts) * counts[groups])
+    drawn = make_rng(seed, "sampling", epoch).choice(len(items), len(items), p=chances)
+    extras = {name: values[drawn] for name, values in items.extras.items()}
+    return Items(items.rows[drawn], items.targets[drawn], extras)
 
 
 def order_epoch(n_items: int, seed: int, epoch: int) -> np.ndarray:

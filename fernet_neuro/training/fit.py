@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from fernet_neuro.training.log import RunLog, show_steps
 from fernet_neuro.training.loop import Run, train
 from fernet_neuro.training.perception import make_perception
 from fernet_neuro.training.readout import make_identity_readout
-from fernet_neuro.training.schedules import build_optimiser
+from fernet_neuro.training.schedules import build_optimiser, list_trainable
 from fernet_neuro.training.state import (
     Checkpoint,
     Progress,
@@ -161,6 +161,7 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
     table, val_table = select_tables(settings, table, val_table)
     task = TASKS[settings.task](settings, table, val_table)
     model = _build_model(settings, task)
+    _check_asked(settings, task, model)
     _warn_of_known_people(settings, task)
     digests = {
         "stimuli": table.digest(),
@@ -171,6 +172,22 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
         **task.input_digests(),
     }
     return _Inputs(task, model, digests)
+
+
+def _check_asked(settings: TrainSettings, task: TrainingTask, model: LayeredModel) -> None:
+    """Raise if the recipe asks for what its task or network does not have."""
+    asks_rate = settings.loss_lr is not None or settings.loss_weight_decay is not None
+    if asks_rate and not list_trainable(task.loss_module):
+        raise ValueError(
+            f"the loss of task {settings.task!r} has no trainable parameters; leave loss_lr and "
+            f"loss_weight_decay out."
+        )
+    prepared = model.card.preprocessing
+    if "random-crop" in settings.augment and (prepared.resize or 0) <= prepared.size:
+        raise ValueError(
+            f"random-crop needs a larger image to cut from, and model {model.card.name!r} resizes to its "
+            f"input size of {prepared.size} pixels; use 'crop' or a warp with pad_crop."
+        )
 
 
 def _find_known_people(settings: TrainSettings) -> set[str]:
@@ -269,7 +286,9 @@ def _train(
     verbose = verbose and is_main
     sources = _open_images(settings, inputs, accelerator, n_jobs, verbose)
     module = _prepare_module(model.module, settings, accelerator, checkpoint)
-    optimiser = build_optimiser(settings, module)
+    if task.loss_module is not None:
+        task.loss_module.to(accelerator.device)
+    optimiser = build_optimiser(settings, module, task.loss_module)
     wrapped, optimiser = accelerator.prepare(module, optimiser)
     log = RunLog(folder.log if is_main else None, settings.log_every, task.loss_parts)
     log.open(progress)
@@ -319,14 +338,16 @@ def _open_images(
     settings: TrainSettings, inputs: _Inputs, accelerator: Accelerator, n_jobs: int, verbose: bool
 ) -> tuple[ImageSource, ImageSource | None]:
     task, preprocessing = inputs.task, inputs.model.card.preprocessing
+    crops = "random-crop" in settings.augment
+    wide = replace(preprocessing, size=preprocessing.resize or preprocessing.size) if crops else preprocessing
     common = {
         "cache": settings.cache,
         "n_jobs": n_jobs,
         "n_sharing": accelerator.num_processes,
         "verbose": verbose,
     }
-    train_images = ImageSource(task.train_table, preprocessing, **common)
-    if task.val_table is None or task.val_table is task.train_table:
+    train_images = ImageSource(task.train_table, wide, **common)
+    if task.val_table is None or (task.val_table is task.train_table and not crops):
         return train_images, None if task.val_table is None else train_images
     return train_images, ImageSource(task.val_table, preprocessing, **common)
 
@@ -344,6 +365,8 @@ def _prepare_module(
 def _restore(run: Run, checkpoint: Checkpoint) -> None:
     """Put back what the weights alone do not hold."""
     run.optimiser.load_state_dict(checkpoint.optimiser)
+    if run.task.loss_module is not None:
+        run.task.loss_module.load_state_dict(checkpoint.loss)
     if checkpoint.scaler is not None and run.accelerator.scaler is not None:
         run.accelerator.scaler.load_state_dict(checkpoint.scaler)
     restore_rng(checkpoint.rng[run.accelerator.process_index])

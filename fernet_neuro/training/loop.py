@@ -17,9 +17,16 @@ from fernet_neuro._utils.validation import format_options
 from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.training.augmentation import augment, draw_augmentation
 from fernet_neuro.training.config import TrainSettings
-from fernet_neuro.training.data import Batch, ImageSource, iterate_batches, order_epoch, split_batches
+from fernet_neuro.training.data import (
+    Batch,
+    ImageSource,
+    balance_items,
+    iterate_batches,
+    order_epoch,
+    split_batches,
+)
 from fernet_neuro.training.log import RunLog, StepBar
-from fernet_neuro.training.schedules import compute_rate, set_rate
+from fernet_neuro.training.schedules import climbing, compute_rate, list_trainable, set_rate
 from fernet_neuro.training.state import (
     NonFiniteLossError,
     Progress,
@@ -62,9 +69,12 @@ def train(run: Run) -> None:
     rank, n_processes = accelerator.process_index, accelerator.num_processes
     for epoch in range(progress.epoch, settings.epochs):
         items = task.plan_epoch(epoch)
+        if settings.sampling == "balanced":
+            items = balance_items(items, settings.seed, epoch)
         order = order_epoch(len(items), settings.seed, epoch)
         batches = split_batches(order, settings.batch_size, n_processes)
-        draws = draw_augmentation(settings.seed, epoch, items.rows.size).reshape(*items.rows.shape, -1)
+        draws = draw_augmentation(settings.seed, epoch, items.rows.size, len(settings.warps))
+        draws = draws.reshape(*items.rows.shape, -1)
         targets = torch.from_numpy(items.targets).to(accelerator.device)
         extras = {name: torch.from_numpy(v).to(accelerator.device) for name, v in items.extras.items()}
         set_train_mode(run.model, settings)
@@ -76,19 +86,44 @@ def train(run: Run) -> None:
             pixels = prepare_pixels(run, batch, draws)
             local = torch.from_numpy(batch.local).to(accelerator.device)
             known = {name: values[local] for name, values in extras.items()} | task.observe(pixels)
-            losses = task.compute_loss(task.forward(run.model, normalise(run, pixels)), targets[local], known)
-            means = reduce_losses(accelerator, losses)
-            mean_loss = means["loss"]
-            _check_loss(run, mean_loss, items.rows[batch.items])
-            accelerator.backward(losses["loss"])
-            run.optimiser.step()
-            run.optimiser.zero_grad()
+            shown = items.rows[batch.items]
+            means = take_step(run, normalise(run, pixels), targets[local], known, shown)
             progress.count_step(means, len(batch.items))
-            run.log.count_batch(progress, mean_loss, items.rows[batch.items].size, rate)
-            run.bar.advance(mean_loss, items.rows[batch.items].size)
+            run.log.count_batch(progress, means["loss"], shown.size, rate)
+            run.bar.advance(means["loss"], shown.size)
             if _is_checkpoint_due(settings, progress, len(batches)):
                 save_checkpoint(run)
         finish_epoch(run)
+
+
+def take_step(
+    run: Run, images: Tensor, targets: Tensor, known: dict[str, Tensor], shown: np.ndarray
+) -> dict[str, float]:
+    """Take one optimiser step on a batch that shows the rows `shown`; return its mean losses before it."""
+    means = compute_gradients(run, images, targets, known, shown)
+    if run.settings.sam_rho is not None:
+        with climbing(run.optimiser, run.model, run.settings.sam_rho):
+            compute_gradients(run, images, targets, known, shown)
+    run.optimiser.step()
+    run.optimiser.zero_grad()
+    return means
+
+
+def compute_gradients(
+    run: Run, images: Tensor, targets: Tensor, known: dict[str, Tensor], shown: np.ndarray
+) -> dict[str, float]:
+    """Compute the gradients of what is minimised; return the mean of each named loss over all processes."""
+    task, level = run.task, run.settings.flooding
+    losses = task.compute_loss(task.forward(run.model, images), targets, known)
+    means = reduce_losses(run.accelerator, losses)
+    _check_loss(run, means["loss"], shown)
+    # |loss - level| + level, of the mean over processes: below the level only the gradient's sign differs.
+    sign = -1 if level is not None and means["loss"] < level else 1
+    run.accelerator.backward(sign * losses["loss"])
+    for parameter in list_trainable(task.loss_module):  # Accelerate averages those of the network
+        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        parameter.grad = run.accelerator.reduce(gradient, "mean")
+    return means
 
 
 def finish_epoch(run: Run) -> None:
@@ -135,10 +170,10 @@ def validate(run: Run) -> dict[str, float]:
 def prepare_pixels(run: Run, batch: Batch, draws: np.ndarray | None = None) -> Tensor:
     """Return the batch's pixels (0..255) on the run's device, augmented where there are `draws`."""
     images = batch.images.to(run.accelerator.device, non_blocking=True)
-    if draws is None or not run.settings.augment:
+    if draws is None:
         return images
     local = torch.from_numpy(draws[batch.local].reshape(len(images), -1)).to(images.device)
-    return augment(images, local, run.settings.augment, run.settings.crop_padding)
+    return augment(images, local, run.settings, run.preprocessing.size)
 
 
 def normalise(run: Run, pixels: Tensor) -> Tensor:
@@ -167,16 +202,15 @@ def save_checkpoint(run: Run) -> None:
     """Write a checkpoint from the main process; the others hand over their random states and wait."""
     rng: list[dict[str, Any]] = gather_object([capture_rng()])
     if run.accelerator.is_main_process:
-        scaler = run.accelerator.scaler
+        scaler, loss = run.accelerator.scaler, run.task.loss_module
         run.progress.seconds = run.log.count_seconds()
-        write_checkpoint(
-            run.checkpoints,
-            run.accelerator.unwrap_model(run.model),
-            run.optimiser.state_dict(),
-            run.progress,
-            rng,
-            scaler.state_dict() if scaler is not None else None,
-        )
+        state = {
+            "optimiser": run.optimiser.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+            "rng": rng,
+            "loss": loss.state_dict() if loss is not None else {},
+        }
+        write_checkpoint(run.checkpoints, run.accelerator.unwrap_model(run.model), run.progress, state)
     run.accelerator.wait_for_everyone()
 
 

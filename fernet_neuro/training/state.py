@@ -98,21 +98,15 @@ class Checkpoint:
     """What `read_checkpoint` found: state dicts on the CPU, a random state per process, and the progress."""
 
     weights: dict[str, torch.Tensor]
+    progress: Progress
     optimiser: dict[str, Any]
     scaler: dict[str, Any] | None
     rng: list[dict[str, Any]]
-    progress: Progress
+    loss: dict[str, torch.Tensor]
 
 
-def write_checkpoint(
-    folder: Path,
-    module: nn.Module,
-    optimiser: dict[str, Any],
-    progress: Progress,
-    rng: list[dict[str, Any]],
-    scaler: dict[str, Any] | None = None,
-) -> Path:
-    """Write ``folder/step-<n>`` and remove all but the newest `N_KEPT`.
+def write_checkpoint(folder: Path, module: nn.Module, progress: Progress, state: dict[str, Any]) -> Path:
+    """Write ``folder/step-<n>``, with what else a `Checkpoint` has as `state`; keep the newest `N_KEPT` only.
 
     Raises
     ------
@@ -120,12 +114,12 @@ def write_checkpoint(
         If it cannot be written, as on a full disk; earlier checkpoints stay.
     """
     target = folder / f"step-{progress.step:08d}"
-    state = io.BytesIO()
-    torch.save({"optimiser": optimiser, "scaler": scaler, "rng": rng}, state)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
     try:
         with atomic_folder(target) as temporary:
             (temporary / "model.safetensors").write_bytes(dump_weights(module))
-            (temporary / "state.pt").write_bytes(state.getbuffer())
+            (temporary / "state.pt").write_bytes(buffer.getbuffer())
             (temporary / "progress.json").write_text(json.dumps(asdict(progress), indent=1), encoding="utf-8")
     except OSError as error:
         raise StoreError(_explain_failure(folder, target, error)) from error
@@ -193,7 +187,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         weights = load_tensors((path / "model.safetensors").read_bytes())
         state = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
         progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
-        return Checkpoint(weights, state["optimiser"], state["scaler"], state["rng"], progress)
+        return Checkpoint(weights, progress, **state)
     except (*_DAMAGE, SafetensorError) as error:
         raise StoreError(
             f"checkpoint {path} is damaged ({type(error).__name__}); remove that folder and resume from the "

@@ -48,12 +48,16 @@ class TrainingTask(ABC):
         The validation metric, larger is better, that names the best epoch.
     loss_parts : tuple of str
         Names of the terms of the loss, which the log shows beside it; empty for a loss of one term.
+    loss_module : Module or None
+        What of the loss learns, such as class centres: the same in every process at the start. It is trained
+        at the recipe's `loss_lr` and kept in checkpoints, and is no part of the network.
     """
 
     train_table: StimulusTable
     val_table: StimulusTable | None
     best_metric: str
     loss_parts: tuple[str, ...] = ()
+    loss_module: nn.Module | None = None
 
     def prepare_run(  # noqa: B027 - most tasks need nothing
         self, folder: Path, device: torch.device, *, n_jobs: int = 0, verbose: bool = False

@@ -21,6 +21,10 @@ from pathlib import Path
 
 from torch import nn
 
+from fernet_neuro.models.card import ModelCard
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.preprocessing import Preprocessing
+
 PLAN = Path(__file__).with_name("kill")
 
 
@@ -50,6 +54,10 @@ def make(n_classes=5, size=16):
         nn.Conv2d(3, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.2),
         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, n_classes),
     )
+
+
+def make_wide(n_classes=5, size=16):
+    return LayeredModel(make(n_classes), (), ModelCard("wide", Preprocessing(size, resize=size + 2)))
 
 
 def make_plain(n_classes=5, size=16):
@@ -108,6 +116,24 @@ def settings(network: Path) -> TrainSettings:
         val_share=0.17,
         checkpoint_every=2,
     )
+
+
+#: Changes of a recipe that switch on what `centres` and the rest of the loop have to offer.
+EVERYTHING = {
+    "optimiser": "adamw", "lr": 0.02, "loss_lr": 0.3, "loss_weight_decay": 0.0, "sam_rho": 0.05,
+    "flooding": 1.5, "sampling": "balanced", "warmup_epochs": 1, "warmup_lr": 0.005, "min_lr": 0.001,
+    "erase_area": (0.1, 0.3),
+    "warps": (
+        {"p": 0.3, "rotate": 20, "pad_crop": 2},
+        {"p": 0.7, "affine": {"degrees": 9, "scale": (0.8, 1), "shift": 0.1}},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def everything(settings: TrainSettings) -> TrainSettings:
+    """Nine steps as in `settings`, with all at once; `centres.make_centres` makes its task."""
+    return TrainSettings(**{**settings.model_dump(), **EVERYTHING})
 
 
 @pytest.fixture(scope="session")

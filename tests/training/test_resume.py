@@ -2,16 +2,20 @@
 
 import multiprocessing
 import os
+import runpy
 import signal
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from fernet_neuro.models.weights import load_model
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.state import find_checkpoints
+from fernet_neuro.training.state import find_checkpoints, read_checkpoint
+
+CENTRES = Path(__file__).with_name("centres.py")
 
 # One server imports torch; each run is a fresh process forked from it, which is quick and can be killed.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -26,8 +30,16 @@ def _start(settings, out, table):
     return process
 
 
-def _run_to_end(settings, out, table):
-    process = _start(settings, out, table)
+def _start_with_centres(settings, out, table):
+    """As `_start`, with a loss that learns."""
+    names = {"settings": settings, "out": out, "table": table}
+    process = _CONTEXT.Process(target=runpy.run_path, args=(str(CENTRES), names, "__main__"))
+    process.start()
+    return process
+
+
+def _run_to_end(settings, out, table, start=_start):
+    process = start(settings, out, table)
     process.join(60)
     return process.exitcode
 
@@ -67,6 +79,21 @@ def test_a_run_killed_at_any_step_or_write_resumes_to_the_same_bits(
     assert not (out / "model").exists()
     assert _run_to_end(settings, out, faces) == 0
     _check_same(settings, out, uninterrupted)
+
+
+# Two passes a step: killed between the two of the fifth step, after the checkpoint of the fourth.
+def test_a_run_with_everything_on_resumes_to_the_same_bits(tmp_path, everything, faces, network):
+    changes = {"augment": (*everything.augment, "random-crop"), "model": f"{network}:make_wide"}
+    settings = everything.model_copy(update=changes)
+    expected, out = tmp_path / "uninterrupted", tmp_path / "run"
+    assert _run_to_end(settings, expected, faces, _start_with_centres) == 0
+    (network.parent / "kill").write_text("step 10")
+    assert _run_to_end(settings, out, faces, _start_with_centres) == -signal.SIGKILL
+    assert [path.name for path in find_checkpoints(out / "checkpoints")] == ["step-00000003", "step-00000004"]
+    assert _run_to_end(settings, out, faces, _start_with_centres) == 0
+    _check_same(settings, out, expected)
+    centres = [read_checkpoint(folder / "checkpoints" / "step-00000009").loss for folder in (out, expected)]
+    assert torch.equal(centres[0]["centres"], centres[1]["centres"])
 
 
 def test_a_run_killed_again_and_again_at_random_resumes_to_the_same_bits(tmp_path, settings, faces, rng):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn, optim
@@ -90,3 +92,49 @@ def test_a_frozen_network_cannot_be_trained():
     module = nn.Linear(3, 2).requires_grad_(False)
     with pytest.raises(ValueError, match="no trainable parameter"):
         build_optimiser(TrainSettings(), module)
+
+
+def test_exponential_is_torchs_stepped_each_epoch():
+    settings = TrainSettings(epochs=5, lr=0.3, schedule="exponential", step_factor=0.98)
+    expected = _follow(lambda o: optim.lr_scheduler.ExponentialLR(o, 0.98), 5)
+    rates = [compute_rate(settings, step, STEPS) for step in range(5 * STEPS)]
+    assert rates == pytest.approx([rate for rate in expected for _ in range(STEPS)])
+
+
+@pytest.mark.parametrize(("schedule", "unit"), [("cosine", 1), ("cosine-cycle", STEPS)])
+def test_cosines_end_at_their_floor_as_torchs(schedule, unit):
+    settings = TrainSettings(epochs=5, lr=0.3, schedule=schedule, cycle_length=4, min_lr=0.1)
+    length = 5 * STEPS if schedule == "cosine" else 4
+    expected = _follow(lambda o: optim.lr_scheduler.CosineAnnealingLR(o, length, 0.1), 5 * STEPS // unit)
+    rates = [compute_rate(settings, step, STEPS) for step in range(0, 5 * STEPS, unit)]
+    assert rates == pytest.approx(expected)
+    assert min(rates) == pytest.approx(0.1, rel=0.01)
+
+
+def test_a_warm_up_at_one_rate_stays_there_and_the_schedule_follows():
+    settings = TrainSettings(
+        epochs=50, lr=0.002, schedule="cosine-cycle", cycle_length=50, warmup_epochs=1, warmup_lr=1e-4
+    )
+    rates = [compute_rate(settings, step, STEPS) for step in range(50 * STEPS)]
+    assert rates[:STEPS] == [1e-4] * STEPS
+    expected = [0.002 * (1 + math.cos(math.pi * epoch / 50)) / 2 for epoch in range(49)]
+    assert rates[STEPS::STEPS] == pytest.approx(expected)
+    assert rates[-1] == pytest.approx(7.88529868552e-06)
+
+
+def test_what_the_loss_learns_has_a_rate_and_a_decay_of_its_own():
+    network, loss = nn.Linear(3, 2), nn.Linear(2, 2)
+    settings = TrainSettings(lr=0.3, weight_decay=0.01, loss_lr=0.6, loss_weight_decay=0.5)
+    optimiser = build_optimiser(settings, network, loss)
+    set_rate(optimiser, 0.1)
+    assert [(group["lr"], group["weight_decay"]) for group in optimiser.param_groups] == [
+        (0.1, 0.01),
+        (pytest.approx(0.2), 0.5),
+    ]
+    optimiser = build_optimiser(TrainSettings(lr=0.3, weight_decay=0.01), network, loss)
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.01, 0.01]
+    assert [list(group["params"]) for group in optimiser.param_groups] == [
+        list(module.parameters()) for module in (network, loss)
+    ]
+    frozen = build_optimiser(TrainSettings(), network, loss.requires_grad_(False))
+    assert len(frozen.param_groups) == 1

@@ -40,7 +40,9 @@ def _write(folder, module, optimiser, step):
     progress = Progress(
         step, epoch=2, step_in_epoch=1, loss_sums={"loss": 0.1 + 0.2}, n_items=64, best={"epoch": 1}
     )
-    return write_checkpoint(folder, module, optimiser.state_dict(), progress, [capture_rng()])
+    state = {"optimiser": optimiser.state_dict(), "scaler": None, "rng": [capture_rng()]}
+    state["loss"] = {"centres": torch.arange(3.0)}
+    return write_checkpoint(folder, module, progress, state)
 
 
 @contextlib.contextmanager
@@ -63,6 +65,7 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path, trained):
         assert torch.equal(found.weights[name], value)
     momentum = optimiser.state_dict()["state"][0]["momentum_buffer"]
     assert torch.equal(found.optimiser["state"][0]["momentum_buffer"], momentum)
+    assert torch.equal(found.loss["centres"], torch.arange(3.0))
     assert found.progress == Progress(9, 2, 1, {"loss": 0.1 + 0.2}, 64, best={"epoch": 1})
 
 
@@ -139,7 +142,7 @@ def test_a_checkpoint_that_would_run_code_is_not_run(tmp_path, trained):
             return os.mkdir, (str(tmp_path / "was-run"),)
 
     path = _write(tmp_path, *trained, 3)
-    torch.save({"optimiser": Evil(), "scaler": None, "rng": []}, path / "state.pt")
+    torch.save({"optimiser": Evil(), "scaler": None, "rng": [], "loss": {}}, path / "state.pt")
     with pytest.raises(StoreError, match="is damaged"):
         read_checkpoint(path)
     (path / "state.pt").write_bytes(pickle.dumps(Evil(), protocol=2))

@@ -51,6 +51,18 @@ def test_an_unknown_key_names_the_nearest():
         (["lr=-1"], "'lr'"),
         (["augment=[flip]"], "'augment.0'"),
         (["val_share=1"], "'val_share'"),
+        (["warmup_lr=0.1"], "give warmup_epochs above 0"),
+        (["min_lr=0.01", "schedule=step"], r"min_lr \(0.01\) is where schedules .*; schedule is 'step'"),
+        (["min_lr=0.1", "lr=0.1"], r"below lr \(0.1\)"),
+        (["sampling=balanced", "class_weights=balanced"], "balance the same classes twice"),
+        (["sam_rho=0.05", "precision=fp16"], "use 'bf16' or 'no'"),
+        (["sam_rho=0"], "'sam_rho'"),
+        (["flooding=-1"], "'flooding'"),
+        (["erase_area=[0.3, 0.2]"], "'erase_area': .*smallest value comes first"),
+        (["warps=[{p: 0.5}]"], "'warps.0': .*one or more of rotate, affine and pad_crop"),
+        (["warps=[{p: 1.5, rotate: 5}]"], r"'warps.0.p'"),
+        (["warps=[{pad-crop: 5}]"], r"unknown key 'warps.0.pad-crop'. Did you mean 'pad_crop'"),
+        (["warps=[{affine: {scale: [1.2, 1]}}]"], "'warps.0.affine.scale': .*smallest value comes first"),
     ],
 )
 def test_values_that_cannot_work_are_refused_before_any_work(changes, message):

@@ -2,9 +2,17 @@ import numpy as np
 import pytest
 import torch
 
+from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.models.preprocessing import Preprocessing
-from fernet_neuro.training.data import ImageSource, iterate_batches, order_epoch, split_batches
+from fernet_neuro.training.data import (
+    ImageSource,
+    balance_items,
+    iterate_batches,
+    order_epoch,
+    split_batches,
+)
+from fernet_neuro.training.task import Items
 
 PREPROCESSING = Preprocessing(13)
 
@@ -15,6 +23,22 @@ def test_order_is_a_permutation_set_by_seed_and_epoch():
     assert np.array_equal(order, order_epoch(97, 3, 5))
     assert not np.array_equal(order, order_epoch(97, 3, 6))
     assert not np.array_equal(order, order_epoch(97, 4, 5))
+
+
+def test_balanced_items_are_drawn_with_replacement_and_each_class_is_as_likely(rng):
+    targets = np.repeat([4, 0, 7], [1700, 290, 10])[rng.permutation(2000)]
+    items = Items(np.arange(4000).reshape(2000, 2), targets, {"score": np.arange(2000) * 0.5})
+    drawn = balance_items(items, 3, 5)
+    # The slow way: walk along the items until their chances add up to a uniform number.
+    ends = np.cumsum([1 / (3 * np.sum(targets == target)) for target in targets])
+    rows = [int(np.argmax(ends > value)) for value in make_rng(3, "sampling", 5).random(2000)]
+    assert np.array_equal(drawn.rows, items.rows[rows])
+    assert np.array_equal(drawn.targets, targets[rows])
+    assert np.array_equal(drawn.extras["score"], items.extras["score"][rows])
+    for target in (4, 0, 7):
+        assert 600 < np.sum(drawn.targets == target) < 733
+    assert not np.array_equal(drawn.rows, balance_items(items, 3, 6).rows)
+    assert not np.array_equal(drawn.rows, balance_items(items, 4, 5).rows)
 
 
 def test_batches_are_full_and_leave_the_rest_out():
