@@ -8,7 +8,7 @@ Examples
 >>> faces = fn.render_faces(identities=3, views=1, sessions=1, size=32)
 >>> model = fn.load_model("resnet10-slim", size=32)
 >>> report = fn.probe(model, faces, layers=["layer1", "layer4"], n_folds=3, n_permutations=19)
->>> report.results.query("source == 'network'")["layer"].unique().tolist()
+>>> report.frame.query("source == 'network'")["layer"].tolist()
 ['layer1', 'layer4']
 """
 
@@ -31,6 +31,11 @@ _PLACES = {
     "ProbeResult": "probes.result:ProbeResult",
     "ProbeReport": "probes.result:ProbeReport",
     "EmbeddingResult": "embedding.result:EmbeddingResult",
+    "EvaluationResult": "evaluation.result:EvaluationResult",
+    "EvaluationReport": "evaluation.result:EvaluationReport",
+    "BrainPatterns": "brain.patterns:BrainPatterns",
+    "RDMSet": "rsa.rdms:RDMSet",
+    "RSAResult": "rsa.result:RSAResult",
 }
 __all__ = list(_PLACES)
 

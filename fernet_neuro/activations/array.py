@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fernet_neuro._utils.shown import Shown
 from fernet_neuro.exceptions import AlignmentError
 
 
-@dataclass(frozen=True, eq=False)
-class Activations:
+@dataclass(frozen=True, eq=False, repr=False)
+class Activations(Shown):
     """What the units of one layer answer to each stimulus.
 
     Parameters
@@ -61,6 +62,11 @@ class Activations:
         return cls(
             maps.reshape(len(maps), -1), np.array(list(stimulus_ids), dtype=str), layer, maps.shape[1:]
         )
+
+    def describe(self) -> str:
+        """Return layer and shape."""
+        shape = " x ".join(map(str, self.unit_shape))
+        return f"layer {self.layer}, {self.n_stimuli} stimuli, {self.n_units} units ({shape})"
 
     @property
     def n_stimuli(self) -> int:

@@ -21,7 +21,7 @@ from fernet_neuro.stimuli.table import StimulusTable
 def cache_place(identity: Mapping[str, Any], table: StimulusTable) -> Path:
     """Return the folder in the cache for a store that was given no other place."""
     files = [str(path.absolute()) for path in table.paths()]  # equal pictures elsewhere may outlive these
-    return _index_of(identity) / hash_json([identity["layers"], files])
+    return _index_of(identity) / hash_json([identity["layers"], files])[:16]
 
 
 def remember_store(store: ActivationStore) -> None:
@@ -49,4 +49,4 @@ def find_store(identity: Mapping[str, Any], table: StimulusTable) -> ActivationS
 def _index_of(identity: Mapping[str, Any]) -> Path:
     """Return the folder of all stores that differ in their layers only."""
     shared = {name: value for name, value in identity.items() if name != "layers"}
-    return cache_folder() / "stores" / hash_json(shared)
+    return cache_folder() / "stores" / hash_json(shared)[:16]

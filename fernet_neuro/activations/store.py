@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fernet_neuro._utils.hashing import hash_array, hash_json
+from fernet_neuro._utils.shown import Shown, name_some
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.manifest import (
@@ -30,8 +32,8 @@ from fernet_neuro.typing import PathLike
 __all__ = ["ActivationStore", "StoreWriter", "write_store"]
 
 
-@dataclass(frozen=True)
-class ActivationStore:
+@dataclass(frozen=True, repr=False)
+class ActivationStore(Shown):
     """A folder with one memory-mappable array per layer, the stimulus table and a manifest.
 
     Get one from `open`, or from ``extract_activations``; a store is complete or absent, and never changes.
@@ -47,9 +49,11 @@ class ActivationStore:
 
     Examples
     --------
-    >>> store = ActivationStore.open("stores/identity")  # doctest: +SKIP
-    >>> store.load("layer4").values.shape  # doctest: +SKIP
-    (980, 25088)
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=2, views=1, sessions=1, size=32)
+    >>> store = fn.extract(fn.load_model("resnet10-slim", size=32), faces)
+    >>> "layer4" in store, store["layer4"].values.shape
+    (True, (14, 512))
     """
 
     path: Path
@@ -73,6 +77,18 @@ class ActivationStore:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers, in forward order."""
         return tuple(entry["name"] for entry in self.manifest["layers"])
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per layer: its name, the shape of one stimulus's answer, and the number of units."""
+        shapes = self.unit_shapes
+        units = [math.prod(shape) for shape in shapes.values()]
+        return pd.DataFrame({"layer": list(shapes), "unit_shape": list(shapes.values()), "n_units": units})
+
+    def describe(self) -> str:
+        """Return how much of what it holds, and where it lies."""
+        held = f"{self.manifest['n_stimuli']} stimuli, {len(self)} layers ({name_some(self.layers)})"
+        return f"{held} of {self.manifest.get('source') or 'no named source'}, in {self.path}"
 
     @property
     def key(self) -> str:

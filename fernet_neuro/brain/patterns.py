@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fernet_neuro._utils.archives import read_archive, read_header, write_archive
+from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.brain.noise import invert_covariance
 from fernet_neuro.exceptions import AlignmentError, StoreError
@@ -24,8 +25,8 @@ _ASYMMETRY = 1e-6
 Covariance = np.ndarray | Mapping[str, np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
-class BrainPatterns:
+@dataclass(frozen=True, eq=False, repr=False)
+class BrainPatterns(Shown):
     """What the voxels (or vertices) of one region answer to stimuli, one row per observation.
 
     Parameters
@@ -106,6 +107,15 @@ class BrainPatterns:
             ("noise_covariance", noise),
         ):
             object.__setattr__(self, name, value)
+
+    def describe(self) -> str:
+        """Return whose region this is, and its shape."""
+        session = f", session {self.session}" if self.session else ""
+        return (
+            f"{self.roi} of subject {self.subject}{session}: {self.n_observations} observations of "
+            f"{len(np.unique(self.stimulus_ids))} stimuli in {len(np.unique(self.runs))} runs, "
+            f"{self.n_voxels} voxels"
+        )
 
     @property
     def n_observations(self) -> int:

@@ -93,7 +93,7 @@ def probe(
     >>> import fernet_neuro as fn
     >>> faces = fn.render_faces(identities=3, views=1, sessions=1, size=32)
     >>> report = fn.probe("resnet10-slim", faces, layers=["layer1"], size=32, n_folds=3, n_permutations=9)
-    >>> sorted(set(report.results["source"]))
+    >>> sorted(set(report.frame["source"]))
     ['network', 'pixels', 'untrained']
     """
     listed, twins = _as_list(sources), [] if untrained is None else _as_list(untrained)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.shown import Plotted, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.typing import PathLike
@@ -51,8 +52,8 @@ QUALITY_COLUMNS: dict[str, type] = {
 _FILES = ("coordinates.csv", "quality.csv", "settings.json")
 
 
-@dataclass(frozen=True, eq=False)
-class EmbeddingResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class EmbeddingResult(Plotted):
     """Maps of several layers, and how far each may be trusted.
 
     Parameters
@@ -90,6 +91,19 @@ class EmbeddingResult:
         )
 
     __hash__ = None  # type: ignore[assignment]  # holds DataFrames
+
+    def describe(self) -> str:
+        """Return which maps there are, and what they are judged by."""
+        values = name_some(f"{value:g}" for value in self.settings["perplexities"])
+        return (
+            f"{self.settings['method']} maps of {len(self.layers)} layers ({name_some(self.layers)}), "
+            f"perplexity {values}, judged by {name_some(self.factors)}"
+        )
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The quality: one row per layer, space, perplexity, factor and measure."""
+        return self.quality
 
     @property
     def layers(self) -> list[str]:

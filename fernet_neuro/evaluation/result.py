@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.shown import Plotted, name_some
 from fernet_neuro._utils.tables import loading, parse, read_json, read_text, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.evaluation.intervals import Spread
@@ -62,8 +63,8 @@ class Score:
     chance_level: float
 
 
-@dataclass(frozen=True, eq=False)
-class EvaluationResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class EvaluationResult(Plotted):
     """How well one network names the labels of images.
 
     Parameters
@@ -106,8 +107,14 @@ class EvaluationResult:
             raise KeyError(f"there is no overall metric {metric!r}; there are: {format_options(values)}.")
         return values[metric]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per score: see `METRIC_COLUMNS`; ``class`` is empty for overall scores."""
+    def describe(self) -> str:
+        """Return how many images were named how well."""
+        n_images, n_classes = len(self.predictions), len(self.classes)
+        return f"accuracy {100 * self['accuracy']:.1f} % of {n_images} images, {n_classes} classes"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per score: see `METRIC_COLUMNS`; ``class`` is empty for overall scores."""
         return build_rows(self.scores, self.settings)
 
     def count_confusions(self) -> pd.DataFrame:
@@ -147,8 +154,8 @@ def build_rows(scores: "tuple[Score, ...] | list[Score]", settings: Mapping[str,
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS)).astype(METRIC_COLUMNS)
 
 
-@dataclass(frozen=True, eq=False)
-class EvaluationReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class EvaluationReport(Plotted):
     """Evaluations of one recipe: several epochs by name, several training seeds.
 
     Parameters
@@ -184,7 +191,7 @@ class EvaluationReport:
     ) -> "EvaluationReport":
         """Gather results by epoch and seed, and means over seeds by epoch (see `seeds.summarise_runs`)."""
         first = next(iter(results.values()))
-        metrics = {key: result.to_frame() for key, result in results.items()}
+        metrics = {key: result.frame for key, result in results.items()}
         metrics.update({(epoch, "mean"): frame for epoch, frame in (means or {}).items()})
         said = dict.fromkeys([*notes, *(note for result in results.values() for note in result.notes)])
         return cls(
@@ -195,6 +202,20 @@ class EvaluationReport:
             {**(settings or {}), **first.settings, "classes": list(first.classes)},
             list(said),
         )
+
+    def describe(self) -> str:
+        """Return how many runs were tested, and how well they name labels."""
+        overall = self.metrics[(self.metrics["metric"] == "accuracy") & (self.metrics["class"] == "")]
+        scores = [
+            " ".join(filter(None, [epoch, seed, f"{100 * value:.1f} %"]))
+            for epoch, seed, value in zip(overall["epoch"], overall["seed"], overall["value"], strict=True)
+        ]
+        return f"{len(self.settings['classes'])} classes; accuracy {name_some(scores)}"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The metrics: one row per epoch, training seed and score."""
+        return self.metrics
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``summary.json``: settings, notes and all metrics, null where there is no number."""

@@ -298,7 +298,7 @@ def gather_scores(results: Mapping[int, EvaluationResult], units: str, **labels:
     **labels
         What tells these rows from others.
     """
-    parts = [result.to_frame().assign(seed=str(seed)) for seed, result in results.items()]
+    parts = [result.frame.assign(seed=str(seed)) for seed, result in results.items()]
     if len(results) > 1:
         parts.append(summarise_runs(list(results.values())).assign(seed="mean"))
     frame = pd.concat(parts, ignore_index=True)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
+from fernet_neuro._utils.shown import Shown, name_some
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import LayerNotFoundError
 from fernet_neuro.models.card import ModelCard
 
 
-@dataclass(frozen=True, eq=False)
-class LayeredModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class LayeredModel(Shown):
     """A module, the names of its layers worth reading in forward order, and its card.
 
     Parameters
@@ -28,6 +29,14 @@ class LayeredModel:
     module: nn.Module
     layers: tuple[str, ...]
     card: ModelCard
+
+    def describe(self) -> str:
+        """Return name, layers and input."""
+        wanted = self.card.preprocessing
+        layers = (
+            f"{len(self.layers)} layers ({name_some(self.layers)})" if self.layers else "no layers listed"
+        )
+        return f"{self.card.name}, {layers}, input {wanted.size} x {wanted.size} {wanted.channels}"
 
     def weight_digest(self) -> str:
         """Return the SHA-256 of all parameters and buffers: names, dtypes, shapes and values."""

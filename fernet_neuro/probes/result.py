@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.shown import Plotted, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.stats.multiple import compute_p_values
@@ -71,8 +72,8 @@ _SEPARATOR = "|"
 _FILES = ("results.csv", "confusion.csv", "null.npz")
 
 
-@dataclass(frozen=True, eq=False)
-class ProbeResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProbeResult(Plotted):
     """How well one read-out of one layer tells the classes of the target, fold by fold.
 
     Parameters
@@ -116,6 +117,19 @@ class ProbeResult:
     settings: dict[str, Any] = field(default_factory=dict)
     control: dict[str, Any] = field(default_factory=dict)
     differences: dict[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """Return what was read out of what, and how well."""
+        p = "" if self.p_value is None else f", p {self.p_value:.4f}"
+        return (
+            f"{self.target} from {self.layer} of {self.source} ({self.readout}), {self.holdout} held out: "
+            f"accuracy {100 * self.balanced_accuracy:.1f} %, chance {100 * self.chance_level:.1f} %{p}"
+        )
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row with all numbers of `summarise`."""
+        return frame_of([self.summarise()])
 
     @property
     def balanced_accuracy(self) -> float:
@@ -189,8 +203,8 @@ class ProbeResult:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class ProbeReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProbeReport(Plotted):
     """Read-outs of many layers, with their controls.
 
     Parameters
@@ -212,6 +226,19 @@ class ProbeReport:
     null_scores: dict[TestKey, np.ndarray]
     layers: list[dict[str, Any]]
     settings: dict[str, Any]
+
+    def describe(self) -> str:
+        """Return what was read out of how many layers."""
+        sources = dict.fromkeys(item["source"] for item in self.layers)
+        return (
+            f"{self.settings['target']}, {self.settings['holdout']} held out: {len(self.settings['layers'])} "
+            f"layers ({name_some(self.settings['layers'])}); sources {name_some(sources)}"
+        )
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per source, layer and read-out: accuracy with its interval, null and p values (shares)."""
+        return frame_of(self.layers)
 
     @classmethod
     def from_results(cls, results: Sequence[ProbeResult], settings: dict[str, Any]) -> "ProbeReport":
@@ -276,6 +303,12 @@ class ProbeReport:
             with (folder / "null.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 null_scores = {_split_key(name): arrays[name] for name in arrays.files}
             return cls(results, confusion, null_scores, content["layers"], content["settings"])
+
+
+def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows of a summary as a table, without what is not one value, such as accuracies by class."""
+    plain = [{key: value for key, value in row.items() if not isinstance(value, dict | list)} for row in rows]
+    return pd.DataFrame(plain)
 
 
 def correct_over_layers(

@@ -3,7 +3,7 @@
 What belongs here: the noun, its reordering and its averages; files are in `io`, distances in `distances`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.archives import read_archive, read_header, write_archive
+from fernet_neuro._utils.shown import Plotted, name_some
 from fernet_neuro._utils.tables import to_text
-from fernet_neuro._utils.validation import format_options, suggest
+from fernet_neuro._utils.validation import check_option, format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors, take_pairs, vectors_to_squares
 from fernet_neuro.stimuli import table as stimulus_table
@@ -34,8 +35,8 @@ LABEL_COLUMNS = (*_NAME_COLUMNS, "network", "source", "seed", *_NAME_PARTS)
 NO_LABEL = ("", "nan", "None", "<NA>")
 
 
-@dataclass(frozen=True, eq=False)
-class RDMSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class RDMSet(Plotted):
     """Several RDMs of the same stimuli, one row each.
 
     Parameters
@@ -114,6 +115,48 @@ class RDMSet:
         vectors = squares_to_vectors(matrices[None] if matrices.ndim == 2 else matrices)
         ids = np.array(list(stimulus_ids), dtype=str)
         return cls(vectors, ids, pd.DataFrame() if table is None else table, **labels)
+
+    def describe(self) -> str:
+        """Return what the RDMs are of."""
+        how = f", {self.distance}" if self.distance else ""
+        return f"{self.n_rdms} RDMs ({name_some(self.names)}) of {self.n_stimuli} stimuli{how}"
+
+    def preview(self) -> pd.DataFrame:
+        """Return what each RDM is of."""
+        return self.table if len(self.table.columns) else pd.DataFrame({"name": self.names})
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per RDM and pair: the columns of the table, the two stimuli and their dissimilarity."""
+        first, second = np.triu_indices(self.n_stimuli, 1)
+        labels = self.preview().loc[np.repeat(np.arange(self.n_rdms), self.n_pairs)].reset_index(drop=True)
+        return labels.assign(
+            stimulus_1=np.tile(self.stimulus_ids[first], self.n_rdms),
+            stimulus_2=np.tile(self.stimulus_ids[second], self.n_rdms),
+            dissimilarity=self.dissimilarities.ravel(),
+        )
+
+    def __len__(self) -> int:
+        """Return the number of RDMs."""
+        return self.n_rdms
+
+    def __getitem__(self, name: str) -> "RDMSet":
+        """Return the RDM of that name, as `names` has it.
+
+        Raises
+        ------
+        ValueError
+            If there is none; the message suggests the closest.
+        """
+        return self.take([self.names.index(check_option("RDM", name, self.names))])
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is an RDM of that name."""
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the RDMs."""
+        return iter(self.names)
 
     @property
     def n_rdms(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.shown import Plotted, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.typing import PathLike
@@ -98,8 +99,8 @@ _TABLES: dict[str, tuple[str, dict[str, type], bool]] = {
 _SUMMARY = "summary.json"
 
 
-@dataclass(frozen=True, eq=False)
-class RSAResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class RSAResult(Plotted):
     """How well models account for the geometry of brain regions, and how sure that is.
 
     Parameters
@@ -152,6 +153,20 @@ class RSAResult:
         )
 
     __hash__ = None  # type: ignore[assignment]  # holds DataFrames
+
+    def describe(self) -> str:
+        """Return how many models were compared with which regions."""
+        first = self.estimates.iloc[0]
+        return (
+            f"{len(self.models)} models ({name_some(self.models)}) against {len(self.rois)} regions "
+            f"({name_some(self.rois)}), {first['comparison']}; {first['n_subjects']} subjects, "
+            f"{first['n_stimuli']} stimuli"
+        )
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The estimates: one row per ROI and model."""
+        return self.estimates
 
     @property
     def rois(self) -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.tables import read_text, to_text
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StimulusError
@@ -29,8 +30,8 @@ TEXT_COLUMNS = (*REQUIRED_COLUMNS, "licence", "digest")
 _RACY_SECONDS = 2.0
 
 
-@dataclass(frozen=True, eq=False)
-class StimulusTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class StimulusTable(Shown):
     """One row per image: unique id, path, who is shown, what the face feels, from where, and when.
 
     Build one with `from_frame` or `read`; the constructor expects a checked frame.
@@ -117,6 +118,11 @@ class StimulusTable:
     def __len__(self) -> int:
         """Return the number of stimuli."""
         return len(self.frame)
+
+    def describe(self) -> str:
+        """Return how many stimuli there are, and how many values of each factor."""
+        counts = {name: len(set(self.frame[name]) - {""}) for name in REQUIRED_COLUMNS[2:]}
+        return ", ".join([f"{len(self)} stimuli", *(f"{name} {n}" for name, n in counts.items() if n)])
 
     def __getitem__(self, name: str) -> pd.Series:
         """Return a column, one value per stimulus; cells may be empty.

@@ -42,7 +42,7 @@ def measure_coverage(n_people, n_each, *, grouped, n_sets=N_SETS, **options):
         )
         bins = np.searchsorted(result.calibration["confidence_high"].to_numpy()[:-1], confidence)
         truth["ece"] = np.abs(np.bincount(bins, right - confidence)).sum() / len(right)
-        frame = result.to_frame()
+        frame = result.frame
         for row in frame[frame["class"].isin(["", "anger"])].itertuples():
             if row.metric in truth:
                 held.setdefault(row.metric, []).append(row.low <= truth[row.metric] <= row.high)
@@ -74,7 +74,7 @@ def test_a_calibration_error_that_is_there_is_found():
     for number in range(20):
         logits, targets, _ = draw_answers(np.random.default_rng(number), 500, 1)
         result = evaluate_predictions(logits, np.array(CLASSES)[targets], CLASSES, n_boot=300)
-        row = result.to_frame().set_index("metric").loc["ece"]
+        row = result.frame.set_index("metric").loc["ece"]
         lows.append(row["low"])
         assert row["low"] > row["chance_level"]
         assert row["high"] - row["low"] < 2 / 3 * truth

@@ -36,7 +36,7 @@ def test_values_are_those_of_scikit_learn(answers):
 
 def test_values_by_class_are_those_of_scikit_learn(answers):
     logits, labels, _ = answers
-    frame = evaluate(logits, labels).to_frame()
+    frame = evaluate(logits, labels).frame
     predicted = np.array(CLASSES)[logits.argmax(axis=1)]
     wanted = oracle.precision_recall_fscore_support(labels, predicted, labels=list(CLASSES))
     for metric, values in zip(("precision", "recall", "f1"), wanted, strict=False):
@@ -81,12 +81,12 @@ def test_extreme_logits_have_finite_losses():
 
 def test_order_of_images_and_of_classes_changes_no_value(answers, rng):
     logits, labels, people = answers
-    frame = evaluate(logits, labels, groups=people).to_frame()
+    frame = evaluate(logits, labels, groups=people).frame
     rows, columns = rng.permutation(len(labels)), rng.permutation(len(CLASSES))
     other = evaluate_predictions(
         logits[rows][:, columns], labels[rows], [CLASSES[code] for code in columns],
         groups=people[rows], n_boot=200,
-    ).to_frame()  # fmt: skip
+    ).frame  # fmt: skip
     keys = ["metric", "class"]
     pairs = frame.merge(other, on=keys, suffixes=("", "_other"))
     assert len(pairs) == len(frame)
@@ -95,16 +95,14 @@ def test_order_of_images_and_of_classes_changes_no_value(answers, rng):
 
 def test_the_same_seed_gives_the_same_intervals_and_another_does_not(answers):
     logits, labels, people = answers
-    first, again, other = (
-        evaluate(logits, labels, groups=people, seed=seed).to_frame() for seed in (0, 0, 1)
-    )
+    first, again, other = (evaluate(logits, labels, groups=people, seed=seed).frame for seed in (0, 0, 1))
     assert first.equals(again)
     assert not first["low"].equals(other["low"])
 
 
 def test_every_interval_holds_its_value(answers):
     logits, labels, people = answers
-    frame = evaluate(logits, labels, groups=people, n_boot=40).to_frame()
+    frame = evaluate(logits, labels, groups=people, n_boot=40).frame
     assert ((frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])).all()
     assert (frame["low"] < frame["high"]).all()
 
@@ -146,14 +144,14 @@ def test_classes_that_no_image_shows_are_said_and_left_out_of_means(answers):
     recalls = [np.mean(predicted[labels[shown] == name] == name) for name in CLASSES if name != "fear"]
     assert result["mean_class_accuracy"] == pytest.approx(np.mean(recalls))
     assert "No image shows fear: means over classes are over the 4 classes shown." in result.notes
-    assert "fear" not in set(result.to_frame()["class"])
+    assert "fear" not in set(result.frame["class"])
     assert result.confusion.shape == (5, 5)
     assert result.confusion[1].sum() == 0
 
 
 def test_a_class_that_is_never_answered_has_no_precision():
     logits = np.tile([2.0, 1.0, 0.0, 0.0, 0.0], (12, 1))
-    frame = evaluate(logits, ["anger"] * 7 + ["fear"] * 5).to_frame().set_index(["metric", "class"])
+    frame = evaluate(logits, ["anger"] * 7 + ["fear"] * 5).frame.set_index(["metric", "class"])
     assert np.isnan(frame.loc[("precision", "fear"), "value"])
     assert frame.loc[("precision", "fear"), "n"] == 0
     assert frame.loc[("f1", "fear"), "value"] == 0
@@ -162,7 +160,7 @@ def test_a_class_that_is_never_answered_has_no_precision():
 
 def test_a_perfect_network_has_an_interval_too():
     logits = np.tile(5 * np.eye(5), (8, 1))
-    frame = evaluate(logits, np.tile(CLASSES, 8)).to_frame().set_index(["metric", "class"])
+    frame = evaluate(logits, np.tile(CLASSES, 8)).frame.set_index(["metric", "class"])
     assert frame.loc[("accuracy", ""), "low"] == pytest.approx(0.025 ** (1 / 40))
     assert frame.loc[("mean_class_accuracy", ""), "low"] == pytest.approx(0.025 ** (1 / 40))
     assert (frame["high"] >= frame["value"]).all()
@@ -172,7 +170,7 @@ def test_a_class_shown_by_one_person_leaves_means_without_interval(answers):
     logits, labels, people = answers
     people = np.where(labels == "fear", "p0", people)
     result = evaluate(logits, labels, groups=people)
-    frame = result.to_frame().set_index(["metric", "class"])
+    frame = result.frame.set_index(["metric", "class"])
     assert frame.loc[[("mean_class_accuracy", ""), ("recall", "fear")], "low"].isna().all()
     assert frame.loc[[("accuracy", ""), ("recall", "anger")], "low"].notna().all()
     assert any("Only one person shows fear" in note for note in result.notes)
@@ -181,8 +179,8 @@ def test_a_class_shown_by_one_person_leaves_means_without_interval(answers):
 def test_one_person_alone_gives_no_interval(answers):
     logits, labels, _ = answers
     result = evaluate(logits, labels, groups=["p0"] * len(labels))
-    assert result.to_frame()["low"].isna().all()
-    assert (result.to_frame()["interval"] == "").all()
+    assert result.frame["low"].isna().all()
+    assert (result.frame["interval"] == "").all()
 
 
 def test_images_without_identity_count_as_other_people(answers):
@@ -206,7 +204,7 @@ def test_ten_thousand_resamples_of_a_test_set_take_a_second_or_two(rng):
     logits = rng.normal(size=(3068, 7)) + 2 * np.eye(7)[targets]
     classes = [f"class{code}" for code in range(7)]
     start = time.perf_counter()
-    evaluate_predictions(logits, np.array(classes)[targets], classes).to_frame()
+    assert not evaluate_predictions(logits, np.array(classes)[targets], classes).frame.empty
     assert time.perf_counter() - start < 4
 
 
@@ -241,4 +239,4 @@ def test_hundreds_of_classes_are_no_trouble(rng):
     names = [f"person{code}" for code in range(211)]
     result = evaluate_predictions(logits, np.array(names)[targets], names, n_boot=50)
     assert result["accuracy"] == pytest.approx((logits.argmax(axis=1) == targets).mean())
-    assert len(result.to_frame()) == 6 + 3 * len(np.unique(targets))
+    assert len(result.frame) == 6 + 3 * len(np.unique(targets))

@@ -47,7 +47,7 @@ def test_images_and_seeds_are_kept_apart(runs):
 def test_equal_runs_have_the_interval_of_one_over_people_and_none_over_seeds(answers):
     logits, labels, people = answers
     one = evaluate_predictions(logits, labels, CLASSES, groups=people, n_boot=300)
-    frame, alone = summarise_runs([one, one, one]), one.to_frame()
+    frame, alone = summarise_runs([one, one, one]), one.frame
     for metric in ("accuracy", "macro_f1", "ece", "nll"):
         row, wanted = pick(frame, metric, "identities"), pick(alone, metric, "identities")
         assert row["low"] == pytest.approx(wanted["low"], abs=0.002)

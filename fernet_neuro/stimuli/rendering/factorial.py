@@ -138,7 +138,7 @@ def _cache_place(settings: RenderSettings) -> Path:
     """Return the cache's folder for a set: another one where settings or the code that draws differ."""
     files = [*sorted(Path(__file__).parent.glob("*.py")), Path(settings.face_model)]
     digests = [hash_file(path) for path in files if path.is_file()]
-    return cache_folder() / "faces" / hash_json([settings.model_dump(mode="json"), *digests])
+    return cache_folder() / "faces" / hash_json([settings.model_dump(mode="json"), *digests])[:16]
 
 
 def write_set(

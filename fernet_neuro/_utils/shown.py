@@ -1,0 +1,70 @@
+"""What every noun shows of itself: one line, a small table in a notebook and, for results, its plot.
+
+What belongs here: the forms that nouns share. Results never import plots: `PLOTS` names them, and a plot is
+loaded when it is drawn.
+"""
+
+from html import escape
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+
+#: Most signs of one line; rows and columns of a table, which cuts long cells too.
+_MOST_SIGNS = 240
+_SMALL = ("display.max_rows", 8, "display.min_rows", 8, "display.max_columns", 12)
+#: The plot of each result, as "module:function"; each takes the result and axes.
+PLOTS = {
+    "EmbeddingResult": "fernet_neuro.viz.results:plot_embedding",
+    "EvaluationReport": "fernet_neuro.viz.results:plot_evaluation",
+    "EvaluationResult": "fernet_neuro.viz.results:plot_evaluation",
+    "ProbeReport": "fernet_neuro.viz.results:plot_probe",
+    "ProbeResult": "fernet_neuro.viz.results:plot_probe_confusion",
+    "RDMSet": "fernet_neuro.viz.results:plot_rdms",
+    "RSAResult": "fernet_neuro.viz.results:plot_rsa",
+    "SearchlightMap": "fernet_neuro.viz.results:plot_searchlight",
+}
+
+
+class Shown:
+    """A noun that says in one line what it holds."""
+
+    def describe(self) -> str:
+        """Return what it holds, in one line."""
+        raise NotImplementedError
+
+    def preview(self) -> pd.DataFrame | None:
+        """Return the table that a notebook shows, or None."""
+        return getattr(self, "frame", None)
+
+    def __repr__(self) -> str:
+        line = f"{type(self).__name__}: {' '.join(self.describe().split())}"
+        return line if len(line) <= _MOST_SIGNS else f"{line[: _MOST_SIGNS - 4]} ..."
+
+    def _repr_html_(self) -> str:
+        head, table = f"<p>{escape(repr(self))}</p>", self.preview()
+        if table is None:
+            return head
+        with pd.option_context(*_SMALL):
+            return head + table._repr_html_()  # type: ignore[operator]  # cuts long cells, as to_html does not
+
+
+class Plotted(Shown):
+    """A result that can be drawn."""
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the result into `ax`, or a new figure, and return the axes; options are those of its plot."""
+        module, _, name = PLOTS[type(self).__name__].partition(":")
+        return getattr(import_module(module), name)(self, ax, **options)
+
+
+def name_some(names: Any, most: int = 4) -> str:
+    """Return names with commas; of more than `most`, the first few and the last.
+
+    Examples
+    --------
+    >>> name_some(["stem", "layer1", "layer2", "layer3", "layer4", "fc"], 3)
+    'stem, layer1 ... fc'
+    """
+    listed = [str(name) for name in names]
+    return ", ".join(listed) if len(listed) <= most else f"{', '.join(listed[: most - 1])} ... {listed[-1]}"
