@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)  ## the main job: render, train, extract, probe, figures, demo/index.html
-	$(BIN)/fernet-neuro run configs/demo.yaml --out demo --resume
+	$(BIN)/fernet-neuro run demo --out demo --resume
 
 test: $(STAMP)  ## all tests that take less than twenty seconds each, in two processes of one thread, and the notebooks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -32,7 +32,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/codespell fernet_neuro tests benchmarks docs configs README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell fernet_neuro tests benchmarks docs README.md CHANGELOG.md CONTRIBUTING.md
 
 types: $(STAMP)
 	$(BIN)/mypy

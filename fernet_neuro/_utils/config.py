@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fernet_neuro._utils.shipped import find_recipe
 from fernet_neuro._utils.validation import suggest
 from fernet_neuro.typing import PathLike
 
@@ -70,15 +71,16 @@ def _validate(kind: type[S], values: dict[str, Any], source: str) -> S:
 def read_recipe(path: PathLike | None, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """Return the plain values of a YAML recipe, with its bases filled in and ``a.b=value`` overrides on top.
 
-    Any mapping in a recipe may name another file, relative to its own, as its ``base``: it then has all that
-    the file has, and its own keys, which win, key by key in mappings and as a whole in all else.
+    `path` is a file or the name of a built-in recipe, such as ``crpn/table3``. Any mapping in a recipe may
+    name another one as its ``base``, a file relative to its own or a built-in name: it then has all that the
+    other has, and its own keys, which win, key by key in mappings and as a whole in all else.
 
     Raises
     ------
     ValueError
         If a file is missing, is no YAML mapping or is its own base, or an override is not of that form.
     """
-    values = _read_yaml(Path(path)) if path is not None else {}
+    values = _read_yaml(find_recipe(path)) if path is not None else {}
     for override in overrides:
         _apply_override(values, override)
     return values
@@ -105,8 +107,6 @@ def write_settings(settings: Settings, path: PathLike) -> None:
 def _read_yaml(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path.resolve() in above:
         raise ValueError(f"recipe {path} is its own base; take the key `base` out of one of the files.")
-    if not path.is_file():
-        raise ValueError(f"recipe {path} does not exist; the shipped recipes are in configs/.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -129,7 +129,9 @@ def _fill_bases(values: dict[str, Any], path: Path, above: tuple[Path, ...]) -> 
         return filled
     if not isinstance(values["base"], str):
         raise ValueError(f"recipe {path}: base must be the name of a file; got {values['base']!r}.")
-    return merge_values(_read_yaml(path.parent / values["base"], above), filled)
+    beside = path.parent / values["base"]
+    base = beside if beside.is_file() else find_recipe(values["base"])
+    return merge_values(_read_yaml(base, above), filled)
 
 
 def merge_values(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

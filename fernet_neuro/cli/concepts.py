@@ -48,7 +48,7 @@ def make_concepts(
         fernet-neuro concepts runs/rafdb/conceptual --stimuli rafdb.csv --select split=train --percentile 15
         --epoch last --n-jobs 4 --out banks/rafdb
 
-        fernet-neuro train configs/crpn/train/perceptual_rafdb.yaml --stimuli rafdb.csv --out runs/rafdb/fast
+        fernet-neuro train crpn/perceptual_rafdb --stimuli rafdb.csv --out runs/rafdb/fast
         --set perception.bank=banks/rafdb
     """
     import json

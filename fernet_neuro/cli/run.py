@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from fernet_neuro.cli._recipes import ListRecipes
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -12,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(help="YAML recipe, such as configs/demo.yaml.")],
+    recipe: Annotated[Path, typer.Argument(help="A built-in recipe, such as demo, or a YAML file.")],
     out: Annotated[Path, typer.Option(help="Folder for everything that the experiment makes.")],
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change one key, such as seeds=[0,1,2]; repeatable.")
@@ -23,6 +25,7 @@ def run(
     n_jobs: Annotated[int, typer.Option(help="Processor cores to use.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+    _list: ListRecipes = False,
 ) -> None:
     """Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
 
@@ -31,13 +34,15 @@ def run(
 
     Examples
     --------
-    - `fernet-neuro run configs/demo.yaml --out demo`
+    - `fernet-neuro run --list` names the recipes that are built in
 
-    - `fernet-neuro run configs/demo.yaml --out demo --resume` goes on after an interruption
+    - `fernet-neuro run demo --out demo`
 
-    - `fernet-neuro run configs/demo.yaml --out mine --set stimuli=faces.csv --set "seeds=[0,1,2,3,4]"`
+    - `fernet-neuro run demo --out demo --resume` goes on after an interruption
 
-    - `fernet-neuro run configs/crpn/table3.yaml --out table3 --set shared=crpn` shares faces and runs
+    - `fernet-neuro run demo --out mine --set stimuli=faces.csv --set "seeds=[0,1,2,3,4]"`
+
+    - `fernet-neuro run crpn/table3 --out table3 --set shared=crpn` shares faces and runs
     """
     import logging
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import typer
 
+from fernet_neuro.cli._recipes import ListRecipes
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
@@ -14,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 def train(
     recipe: Path = typer.Argument(
-        ..., metavar="RECIPE", help="Recipe, such as configs/train/identification.yaml."
+        ...,
+        metavar="RECIPE",
+        help="A built-in recipe, such as identification, or a YAML file.",
     ),
     out: Path = typer.Option(..., "--out", help="Run folder to make."),
     stimuli: Path | None = typer.Option(
@@ -29,6 +33,7 @@ def train(
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda or mps."),
     n_jobs: int = typer.Option(0, "--n-jobs", help="Worker processes that decode images."),
     quiet: bool = typer.Option(False, "--quiet", help="Show no progress bar."),
+    _list: ListRecipes = False,
 ) -> None:
     """Train a network by a recipe.
 
@@ -36,9 +41,9 @@ def train(
 
     Examples
     --------
-        fernet-neuro train configs/train/identification.yaml --stimuli faces/table.csv --out runs/identity
+        fernet-neuro train identification --stimuli faces/table.csv --out runs/identity
 
-        fernet-neuro train configs/train/expression.yaml --stimuli faces/table.csv --out runs/e1 --set seed=1
+        fernet-neuro train expression --stimuli faces/table.csv --out runs/e1 --set seed=1
         --resume
 
         torchrun --nproc_per_node 4 -m fernet_neuro train RECIPE --out runs/big --device cuda

@@ -19,6 +19,7 @@ from fernet_neuro.rsa.io import READERS, read_rdms
 from fernet_neuro.rsa.model_rdms import build_model_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS
+from fernet_neuro.stimuli.shipped import SETS
 from fernet_neuro.stimuli.table import StimulusTable
 
 #: Columns that results have for brains, or for what was found.
@@ -221,15 +222,19 @@ def _is_store(source: Path) -> bool:
 
 
 def is_stimulus_table(source: Path) -> bool:
-    """Return whether a file or folder is, or should be, a stimulus table: one RDM as .csv names stimuli too.
+    """Return whether a source is, or should be, a stimulus table; one RDM as .csv names stimuli too.
 
     Examples
     --------
+    >>> is_stimulus_table(Path("builtin"))
+    True
     >>> is_stimulus_table(Path("models.npz"))
     False
     """
     if source.is_dir():
         return (source / "table.csv").is_file()
+    if source.as_posix() in SETS and not source.exists():
+        return True
     if source.suffix.lower() not in _TABLE_SUFFIXES or not source.is_file():
         return False
     if source.suffix.lower() == ".parquet":

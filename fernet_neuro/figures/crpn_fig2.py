@@ -34,9 +34,7 @@ def read_features(results: Path) -> pd.DataFrame:
     """
     places = [place for place in (results, results / "maps") if (place / "settings.json").is_file()]
     if not places:
-        raise missing(
-            results / "maps" / "settings.json", f"fernet-neuro run configs/crpn/fig2.yaml --out {results}"
-        )
+        raise missing(results / "maps" / "settings.json", f"fernet-neuro run crpn/fig2 --out {results}")
     others = sorted(path.parent for path in places[0].glob("seed*/settings.json"))
     source = read_judged_maps([places[0], *others])
     absent = [layer for layer in LAYERS if layer not in set(source["layer"])]

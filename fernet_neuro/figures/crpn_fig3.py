@@ -32,7 +32,7 @@ from fernet_neuro.figures.embedding_caption import METHOD_NAMES, name_k
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map, plot_map_quality, quality_legend
 
-_COMMAND = "fernet-neuro run configs/crpn/fig3.yaml --out {}"
+_COMMAND = "fernet-neuro run crpn/fig3 --out {}"
 #: The factor that tells the styles.
 _STYLE = "style"
 #: Size and place of panels in mm.

@@ -29,7 +29,7 @@ from fernet_neuro.figures.embedding_caption import METHOD_NAMES, name_k
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map, plot_map_quality, quality_legend
 
-_COMMAND = "fernet-neuro run configs/crpn/fig4.yaml --out {}"
+_COMMAND = "fernet-neuro run crpn/fig4 --out {}"
 #: Networks in order: as a title, below an axis, and in a sentence.
 _NETWORKS = {
     "before": ("Before fine-tuning", "before", "before"),

@@ -79,9 +79,7 @@ def read_table(results: Path) -> pd.DataFrame:
 def _read(results: Path, name: str, numbers: dict | None = None) -> pd.DataFrame:
     path = results / f"{name}.csv"
     if not path.is_file():
-        raise StoreError(
-            f"{path} does not exist; make it with: fernet-neuro run configs/crpn/table3.yaml --out {results}"
-        )
+        raise StoreError(f"{path} does not exist; make it with: fernet-neuro run crpn/table3 --out {results}")
     text = {key: kind for key, kind in _TEXT.items() if key not in (numbers or {})}
     empty = {key: [""] for key in ("value", "low", "high", "chance", "chance_level") if key not in text}
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)

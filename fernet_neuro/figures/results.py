@@ -244,4 +244,4 @@ def _command_for(path: Path, results: Path) -> str:
             f"--all-layers --target {target} "
             f"--holdout {HOLDOUTS[target]} --out {path.parent}"
         )
-    return f"fernet-neuro run configs/demo.yaml --out {results}"
+    return f"fernet-neuro run demo --out {results}"

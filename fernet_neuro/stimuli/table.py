@@ -20,6 +20,7 @@ from fernet_neuro._utils.tables import read_text, to_text
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StimulusError
 from fernet_neuro.stimuli._columns import to_canonical
+from fernet_neuro.stimuli.shipped import find_table
 from fernet_neuro.typing import PathLike
 
 #: Columns that every table has; an unknown value is the empty string.
@@ -81,18 +82,14 @@ class StimulusTable(Shown):
 
     @classmethod
     def read(cls, path: PathLike) -> "StimulusTable":
-        """Read a ``.csv`` or ``.parquet`` table; relative image paths start from its folder.
+        """Read a ``.csv`` or ``.parquet`` table, or a shipped one by name; image paths start from its folder.
 
         Raises
         ------
         StimulusError
             If the file is missing, of another kind, damaged, or not a valid table.
         """
-        source = Path(path)
-        if source.is_dir() and (source / "table.csv").is_file():
-            source = source / "table.csv"
-        if not source.is_file():
-            raise StimulusError(f"stimulus table {source} does not exist.")
+        source = find_table(path)
         try:
             frame = _READERS[check_table_suffix(source)](source)
         except (ValueError, OSError) as error:

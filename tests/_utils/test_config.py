@@ -93,7 +93,9 @@ def test_unknown_keys_come_before_missing_ones_and_the_recipe_is_not_printed():
 
 
 def test_a_missing_recipe_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.yaml does not exist; the shipped recipes are in configs/"):
+    with pytest.raises(
+        ValueError, match=r"none\.yaml does not exist\..* Give a file, or a built-in name: .*demo"
+    ):
         read_settings(Outer, tmp_path / "none.yaml")
 
 

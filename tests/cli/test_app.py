@@ -151,10 +151,10 @@ def test_what_is_no_mistake_of_the_user_is_not_hidden(verb, monkeypatch):
 @pytest.mark.parametrize(
     "line",
     [
-        "run configs/demo.yaml --out OUT",
+        "run demo --out OUT",
         "extract resnet10-slim --size 16 --all-layers --stimuli TABLE --out OUT",
         "probe resnet10-slim --size 16 --all-layers --holdout session --stimuli TABLE --out OUT",
-        "train configs/train/expression.yaml --stimuli TABLE --out OUT",
+        "train expression --stimuli TABLE --out OUT",
     ],
 )
 def test_a_device_that_is_not_there_is_one_line_and_nothing_is_made(call, noise_table, tmp_path, line):

@@ -24,7 +24,7 @@ from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.folder import load_run
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / "configs" / "demo.yaml"
+DEMO = "demo"
 TRUNKS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim"}
 SHORT = {"epochs": 1, "batch_size": 9, "val_share": 0.0, "optimiser": "adam", "lr": 1e-3}
 SMALL = {"model_options": {"size": 32}, "epochs": 1, "batch_size": 9, "val_share": 0.0}

@@ -297,8 +297,7 @@ def test_means_name_what_they_are_means_of_and_nothing_else(rng):
 
 @pytest.mark.parametrize("name", ["crpn-fig2", "crpn-fig3", "crpn-fig4"])
 def test_the_shipped_recipe_is_one_of_this_experiment(name):
-    path = ROOT / "configs" / "crpn" / f"{name.removeprefix('crpn-')}.yaml"
-    settings = read_settings(EXPERIMENTS[name].settings, path)
+    settings = read_settings(EXPERIMENTS[name].settings, name.replace("-", "/"))
     assert settings.experiment == name
     assert len(settings.seeds) >= 3
 

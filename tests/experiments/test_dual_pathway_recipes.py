@@ -11,7 +11,6 @@ from fernet_neuro.experiments.dual_pathway_plan import list_runs, plan_arm, plan
 from fernet_neuro.experiments.recipes import EXPERIMENTS, run_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = ROOT / "configs" / "crpn"
 SMALL = {
     "stimuli": {"identities": 6, "size": 24},
     "tests": {"people": {"of": "stimuli", "change": {"first_identity": 50}}},
@@ -174,7 +173,7 @@ def test_those_that_others_need_come_first():
     ],
 )
 def test_shipped_recipes_are_the_papers_tables(name, arms, runs):
-    found = read_settings(DualPathwaySettings, TABLES / f"{name}.yaml")
+    found = read_settings(DualPathwaySettings, f"crpn/{name}")
     assert len(found.arms) == arms
     assert set(found.published) == set(found.arms)
     planned = list_runs(plan_grid(found, "digest"), Path("store")).values()
@@ -190,14 +189,14 @@ def test_shipped_recipes_are_the_papers_tables(name, arms, runs):
 def test_tables_share_their_teachers():
     stores = {}
     for name in ("table1", "table3", "table4"):
-        found = read_settings(DualPathwaySettings, TABLES / f"{name}.yaml")
+        found = read_settings(DualPathwaySettings, f"crpn/{name}")
         runs = list_runs(plan_grid(found, "digest"), Path("store"))
         stores[name] = {place for place, run in runs.items() if run.stage == "concepts"}
     assert stores["table1"] == stores["table3"] > stores["table4"]
 
 
 def test_the_published_values_of_table_two_are_those_printed():
-    found = read_settings(DualPathwaySettings, TABLES / "table2.yaml")
+    found = read_settings(DualPathwaySettings, "crpn/table2")
     printed = [found.published[arm]["RAF-DB"] for arm in found.arms]
     assert printed == [87.06, 87.52, 87.64, 88.02, 88.78, 89.16, 88.25, 90.33]
     for arm in found.arms:

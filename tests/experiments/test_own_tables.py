@@ -23,7 +23,6 @@ from fernet_neuro.stimuli.table import StimulusTable
 
 read_folder = DATASETS["folder"].read
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "crpn"
 LABELS = ["anger", "happiness", "neutral"]
 #: Makes the recipes' networks and identity stimuli small; the tables are never named here.
 SMALL = [
@@ -53,7 +52,7 @@ def tables(tmp_path_factory) -> Path:
 def invoke(recipe: str, out: Path, *changes: str, resume: bool = False):
     sets = [part for change in changes for part in ("--set", change)]
     options = ["--quiet", "--device", "cpu", *(["--resume"] if resume else [])]
-    command = ["run", str(CONFIGS / recipe), "--out", str(out), *sets, *options]
+    command = ["run", f"crpn/{recipe}", "--out", str(out), *sets, *options]
     return CliRunner().invoke(app, command, catch_exceptions=False)
 
 
@@ -62,7 +61,7 @@ def table2(tables, tmp_path_factory) -> Path:
     """Table 2 as a user asks for it."""
     out = tmp_path_factory.mktemp("table2") / "t2"
     asked = [f"stimuli={tables / 'train.csv'}", f"tests={{mine: {{stimuli: {tables / 'test.csv'}}}}}"]
-    assert invoke("table2.yaml", out, *asked, *SMALL).exit_code == 0
+    assert invoke("table2", out, *asked, *SMALL).exit_code == 0
     return out
 
 
@@ -92,9 +91,9 @@ def test_tests_of_a_recipe_may_stay_beside_a_users_own(tmp_path):
     """The rendered tests do not depend on the training stimuli."""
     values = ["stimuli=train.csv", "tests.mine=test.csv"]
     with pytest.raises(StimulusError, match=r"train\.csv"):
-        run_recipe(CONFIGS / "table3.yaml", tmp_path / "t3", values)
+        run_recipe("crpn/table3", tmp_path / "t3", values)
     assert not (tmp_path / "t3").exists()
-    found = read_settings(DualPathwaySettings, CONFIGS / "table3.yaml", values)
+    found = read_settings(DualPathwaySettings, "crpn/table3", values)
     assert list(found.tests) == ["people", "occluded", "drawn", "mine"]
     people, drawn = (found.find_stimuli(name) for name in ("people", "drawn"))
     assert (people.first_identity, people.label_noise, people.identities) == (1000, 0.0, 40)
@@ -193,15 +192,15 @@ def test_a_test_is_added_to_trained_arms_and_nothing_is_trained_again(table2, ta
     added = f"tests.smiles={{stimuli: {smiles}, map: {{smiling: happiness}}, only_known: true}}"
     asked = [f"stimuli={tables / 'train.csv'}", f"tests={{mine: {{stimuli: {tables / 'test.csv'}}}}}"]
     with pytest.raises(StimulusError, match=r"tests\.smiles: .*Did you mean 'smiling'"):
-        invoke("table2.yaml", copy, *asked, *SMALL, added.replace("smiling", "smilling"), resume=True)
-    assert invoke("table2.yaml", copy, *asked, *SMALL, added, resume=True).exit_code == 0
+        invoke("table2", copy, *asked, *SMALL, added.replace("smiling", "smilling"), resume=True)
+    assert invoke("table2", copy, *asked, *SMALL, added, resume=True).exit_code == 0
     for pattern, times in kept.items():
         assert list_times(copy, pattern) == times
     assert list(read_recipe(copy).tests) == ["mine", "smiles"]
     _check_two_classes(copy)
     # From here on the test belongs to the recipe.
     with pytest.raises(StoreError, match=r"another recipe \(different: tests\)"):
-        invoke("table2.yaml", copy, *asked, *SMALL, resume=True)
+        invoke("table2", copy, *asked, *SMALL, resume=True)
 
 
 def _check_two_classes(folder: Path) -> None:
@@ -301,7 +300,7 @@ SMALL_FIGURE = [
 def test_recipes_of_the_figures_take_any_stimulus_tables(figure, sets, tables, tmp_path):
     places = {name: tables / f"{name}.csv" for name in ("train", "test")}
     out = tmp_path / figure
-    invoke(f"{figure}.yaml", out, *[text.format(**places) for text in sets], *SMALL_FIGURE)
+    invoke(figure, out, *[text.format(**places) for text in sets], *SMALL_FIGURE)
     assert (out / "figures" / f"crpn-{figure}.pdf").stat().st_size > 0
     caption = (out / "figures" / f"crpn-{figure}.txt").read_text()
     assert "rendered faces" not in caption
@@ -314,14 +313,14 @@ def test_tables_that_name_nobody_need_others_for_the_identity_network(tables, tm
         places[name] = StimulusTable.from_frame(frame, root=tables).write(tmp_path / f"{name}.csv")
     asked = [f"stimuli={places['train']}", f"test={places['test']}", *SMALL_FIGURE]
     with pytest.raises(StimulusError, match="42 of 42 stimuli have no 'identity'"):
-        invoke("fig2.yaml", tmp_path / "alone", *asked)
+        invoke("fig2", tmp_path / "alone", *asked)
     others = f"identity_stimuli={tables / 'train.csv'}"
-    assert invoke("fig2.yaml", tmp_path / "others", *asked, others).exit_code == 0
+    assert invoke("fig2", tmp_path / "others", *asked, others).exit_code == 0
     quality = pd.read_csv(tmp_path / "others" / "maps" / "quality.csv")
     assert set(quality["factor"].dropna()) == {"expression"}
     asked[1] = f"test={tables / 'test.csv'}"
     with pytest.raises(StimulusError, match="4 values of identity are in both"):
-        invoke("fig2.yaml", tmp_path / "seen", *asked, f"identity_stimuli={tables / 'test.csv'}")
+        invoke("fig2", tmp_path / "seen", *asked, f"identity_stimuli={tables / 'test.csv'}")
     assert not (tmp_path / "seen" / "runs").exists()
 
 
@@ -335,7 +334,7 @@ def test_a_table_of_the_grid_takes_stimuli_that_name_nobody(tables, tmp_path):
         *SMALL,
         "seeds=[0]",
     ]
-    assert invoke("table2.yaml", tmp_path / "t2", *asked).exit_code == 0
+    assert invoke("table2", tmp_path / "t2", *asked).exit_code == 0
     summary = pd.read_csv(tmp_path / "t2" / "summary.csv")
     assert set(summary["interval"]) <= {"images", np.nan}
     assert set(summary["n"]) == {24}

@@ -32,7 +32,7 @@ SMALL = (
 
 
 def _settings(*more: str) -> TransferSettings:
-    return read_settings(TransferSettings, ROOT / "configs" / "demo.yaml", [*SMALL, *more])
+    return read_settings(TransferSettings, "demo", [*SMALL, *more])
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_the_command_names_an_unknown_key_and_its_neighbour(tmp_path):
     command = [
         str(Path(sys.executable).with_name("fernet-neuro")),
         "run",
-        str(ROOT / "configs" / "demo.yaml"),
+        "demo",
     ]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "new"), "--set", "probe_shares=0.2"],

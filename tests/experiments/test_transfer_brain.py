@@ -27,7 +27,7 @@ from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.table import StimulusTable
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / "configs" / "demo.yaml"
+DEMO = "demo"
 SMALL = {"model_options": {"size": 32}, "epochs": 1, "batch_size": 9, "val_share": 0.0}
 REGIONS = {
     "OFA": {"centre": [40, -78, -10], "radius": 9, "shares": {"pixels": 0.4, "identity": 0.6}},

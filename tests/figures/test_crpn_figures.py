@@ -269,7 +269,7 @@ def test_what_is_missing_or_damaged_is_named(module, name, results, tmp_path):
         module.SPEC.read(tmp_path)
     path.unlink()
     number = module.SPEC.name[-1]
-    with pytest.raises(StoreError, match=rf"accuracies.csv does not exist; .* run configs/crpn/fig{number}"):
+    with pytest.raises(StoreError, match=rf"accuracies.csv does not exist; .* run crpn/fig{number}"):
         module.SPEC.read(tmp_path)
 
 

@@ -1,7 +1,6 @@
 """Stage 2: what each regime's loss is, what an epoch shows of the concepts, and what is refused."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,8 +147,7 @@ def test_a_variant_gives_the_forms_that_a_recipe_leaves_open(
 
 @pytest.mark.parametrize("data", ["rafdb", "affectnet7", "ra", "imagen"])
 def test_recipes_have_the_papers_settings(data):
-    folder = Path(__file__).parents[2] / "configs" / "crpn" / "train"
-    settings = read_settings(TrainSettings, folder / f"perceptual_{data}.yaml")
+    settings = read_settings(TrainSettings, f"crpn/perceptual_{data}")
     section = settings.perception
     weights = (section.cross_entropy_weight, section.similarity_weight, section.distillation_weight)
     assert (weights, section.percentile, section.n_concepts, section.regime) == ((2, 1, 1), 20, 8, "crpn")

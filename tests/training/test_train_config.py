@@ -1,12 +1,10 @@
-from pathlib import Path
-
 import pytest
 
 from fernet_neuro._utils.config import read_settings
+from fernet_neuro._utils.shipped import list_recipes
 from fernet_neuro.training.config import TrainSettings, explain_changes
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-RECIPES = sorted([*(CONFIGS / "train").glob("*.yaml"), *(CONFIGS / "crpn" / "train").glob("*.yaml")])
+RECIPES = [path for path in list_recipes().values() if path.parent.name == "train"]
 
 
 def test_recipes_are_shipped():
@@ -18,7 +16,7 @@ def test_recipes_are_shipped():
 
 @pytest.mark.parametrize("data", ["rafdb", "affectnet7", "ra"])
 def test_stage_1_has_the_papers_settings(data):
-    settings = read_settings(TrainSettings, CONFIGS / "crpn" / "train" / f"conceptual_{data}.yaml")
+    settings = read_settings(TrainSettings, f"crpn/conceptual_{data}")
     concepts = settings.concepts
     weights = (concepts.orthogonality_weight, concepts.confidence_weight, concepts.contrastive_weight)
     assert weights == (0.1, 1, 0.01)

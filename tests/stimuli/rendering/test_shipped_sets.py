@@ -1,17 +1,17 @@
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fernet_neuro._utils.config import read_settings
+from fernet_neuro._utils.shipped import PACKAGE
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
+from fernet_neuro.stimuli.shipped import SETS
 from fernet_neuro.stimuli.table import StimulusTable
 
-FOLDER = Path(__file__).parents[3] / "stimuli"
-SETS = ("builtin_12x7x3", "ict_12x7x3")
+FOLDER = PACKAGE / "stimuli" / "shipped"
 
 
 def read_picture(path):
@@ -28,7 +28,7 @@ def check_same_pictures(table, again):
 
 @pytest.mark.parametrize("name", SETS)
 def test_shipped_sets_are_complete_and_unchanged(name):
-    table = StimulusTable.read(FOLDER / name / "table.csv")
+    table = StimulusTable.read(name)
     assert len(table) == 12 * 7 * 3
     cells = set(zip(*(table.factor(f) for f in ("identity", "expression", "view")), strict=True))
     assert len(cells) == 252
@@ -61,27 +61,27 @@ def test_both_sets_together_stay_below_five_megabytes():
 
 
 def test_rendering_again_finds_the_shipped_pictures(tmp_path):
-    source = FOLDER / "builtin_12x7x3"
+    source = FOLDER / "builtin"
     settings = read_settings(RenderSettings, source / "settings.yaml")
     again = render_faces(settings, tmp_path / "again", n_jobs=2)
-    check_same_pictures(StimulusTable.read(source / "table.csv"), again)
+    check_same_pictures(StimulusTable.read(source), again)
 
 
 def test_another_seed_is_told_apart_from_the_shipped_pictures(tmp_path):
-    source = FOLDER / "builtin_12x7x3"
+    source = FOLDER / "builtin"
     settings = read_settings(RenderSettings, source / "settings.yaml", ["seed=1", "identities=1"])
-    table = StimulusTable.read(source / "table.csv").select(identity="id000")
+    table = StimulusTable.read(source).select(identity="id000")
     with pytest.raises(AssertionError, match=r"id000_anger_A_half_left\.png"):
         check_same_pictures(table, render_faces(settings, tmp_path / "other"))
 
 
 @pytest.mark.realdata
 def test_rendering_again_finds_the_shipped_ict_pictures(tmp_path, data_root):
-    source = FOLDER / "ict_12x7x3"
+    source = FOLDER / "ict"
     model = data_root / "ict_facekit" / "ict_face_light.npz"
     settings = read_settings(
         RenderSettings, source / "settings.yaml", [f"face_model={model}", "identities=3"]
     )
     again = render_faces(settings, tmp_path / "again", n_jobs=2)
-    table = StimulusTable.read(source / "table.csv").select(identity=["id000", "id001", "id002"])
+    table = StimulusTable.read(source).select(identity=["id000", "id001", "id002"])
     check_same_pictures(table, again)

@@ -1,0 +1,87 @@
+"""Files that come with the package and go by a name, such as the recipe ``crpn/table3``.
+
+What belongs here: names and where they lead; sets of stimuli are in `stimuli.shipped`.
+"""
+
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from fernet_neuro._utils.validation import suggest
+from fernet_neuro.typing import PathLike
+
+PACKAGE = Path(__file__).resolve().parents[1]
+#: Folders of recipes, by what the names of their recipes begin with.
+RECIPE_ROOTS: dict[str, Path] = {"": PACKAGE / "recipes"}
+#: Folder of the recipes of single trainings, which names leave out.
+TRAININGS = "train"
+
+
+def list_recipes() -> dict[str, Path]:
+    """Return the built-in recipes by name.
+
+    Examples
+    --------
+    >>> list_recipes()["crpn/table3"].name
+    'table3.yaml'
+    >>> list_recipes()["expression"].parent.name
+    'train'
+    """
+    found = {}
+    for prefix, root in RECIPE_ROOTS.items():
+        for path in sorted(root.rglob("*.yaml")):
+            parts = [prefix, *path.relative_to(root).with_suffix("").parts]
+            found["/".join(part for part in parts if part not in ("", TRAININGS))] = path
+    return found
+
+
+def find_recipe(source: PathLike) -> Path:
+    """Return the file of the recipe that `source` names: a path, or a built-in name.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    return find_shipped(source, list_recipes(), "recipe")
+
+
+def describe_recipe(path: Path) -> str:
+    """Return the first sentence of a recipe's comment, cut to a line.
+
+    Examples
+    --------
+    >>> describe_recipe(list_recipes()["identification"])
+    'Who is shown: cross-entropy over the people of a stimulus table.'
+    """
+    comment = re.match(r"(#.*\n)*", path.read_text(encoding="utf-8"))
+    text = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
+    return textwrap.shorten(re.split(r"(?<=[.?])(?<!al\.) ", text)[0], 110, placeholder=" ...")
+
+
+def find_shipped(source: PathLike, shipped: Mapping[str, Path], kind: str) -> Path:
+    """Return the file at the path `source`, or what is shipped under that name; the path comes first.
+
+    Parameters
+    ----------
+    source : path or str
+    shipped : mapping of str to Path
+        What is built in, by name.
+    kind : str
+        What it is, for the message.
+
+    Raises
+    ------
+    ValueError
+        If it is neither; the message lists the names.
+    """
+    path = Path(source)
+    if path.is_file():
+        return path
+    if path.as_posix() in shipped:
+        return shipped[path.as_posix()]
+    close = suggest(path.with_suffix("").as_posix(), shipped) or suggest(path.stem, shipped)
+    raise ValueError(
+        f"{kind} {source} does not exist.{close} Give a file, or a built-in name: {', '.join(shipped)}."
+    )
