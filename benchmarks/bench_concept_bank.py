@@ -30,11 +30,11 @@ import torch
 from PIL import Image
 
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.crpn.concept_bank import build_concept_bank
+from fernet_neuro.systems.crpn.teacher import read_teacher
 from fernet_neuro.training import log
-from fernet_neuro.training.concept_bank import build_concept_bank
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.teacher import read_teacher
 
 N_CLASSES, N_CONCEPTS, PERCENTILE = 2, 8, 20
 COMMON = {"val_share": 0.0, "schedule": "constant", "cache": "memory"}

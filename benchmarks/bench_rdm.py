@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fernet_neuro.rsa._rsatoolbox import import_rsatoolbox
 from fernet_neuro.rsa.distances import compute_rdms
+from fernet_neuro.rsa.files.toolbox import import_rsatoolbox
 
 #: Prints the largest growth of held (anonymous) memory, that of all resident memory, and the size of the
 #: RDMs, in bytes. The second counts pages of the memory-mapped activations too, which the system may drop.

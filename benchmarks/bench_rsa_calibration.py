@@ -22,15 +22,15 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from fernet_neuro.brain.patterns import BrainPatterns
-from fernet_neuro.experiments.calibration_data import level_means, list_pair_kinds
+from fernet_neuro.rsa.analysis.null_data import level_means, list_pair_kinds
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
-from fernet_neuro.rsa.crossvalidation import infer_flexible
 from fernet_neuro.rsa.distances import compute_rdms
-from fernet_neuro.rsa.inference import infer_rsa
-from fernet_neuro.rsa.models import FlexibleModel
+from fernet_neuro.rsa.inference.fitted import infer_flexible
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.seeds import infer_seeds
+from fernet_neuro.rsa.models.flexible import FlexibleModel
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import RSAResult
-from fernet_neuro.rsa.seeds import infer_seeds
 from fernet_neuro.stats.calibration import false_positive_rate
 
 N_SUBJECTS, N_STIMULI, N_VOXELS, N_RUNS = 10, 28, 60, 4

@@ -17,10 +17,10 @@ import time
 
 import numpy as np
 
-from fernet_neuro.rsa._bootstrap import SampleValues, evaluate_samples
-from fernet_neuro.rsa._factors import Factors, list_factor_sets
-from fernet_neuro.rsa._resample import Resamples, draw_resamples
-from fernet_neuro.rsa._rsatoolbox_inference import evaluate_with_rsatoolbox
+from fernet_neuro.rsa.files.toolbox_inference import evaluate_with_rsatoolbox
+from fernet_neuro.rsa.inference.bootstrap import SampleValues, evaluate_samples
+from fernet_neuro.rsa.inference.factors import Factors, list_factor_sets
+from fernet_neuro.rsa.inference.resample import Resamples, draw_resamples
 from fernet_neuro.rsa.rdms import RDMSet
 
 COMPARISONS = ("pearson", "cosine", "spearman", "rho_a", "whitened_pearson", "whitened_cosine")

@@ -22,9 +22,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro.brain.spheres import Neighbourhoods, build_neighbourhoods
-from fernet_neuro.rsa._rsatoolbox import search_with_rsatoolbox
+from fernet_neuro.rsa.files.toolbox import search_with_rsatoolbox
 from fernet_neuro.rsa.rdms import RDMSet
-from fernet_neuro.rsa.searchlight import search_patterns
+from fernet_neuro.rsa.searchlight.search import search_patterns
 
 N_STIMULI, N_RUNS, N_MODELS = 40, 8, 3
 

@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "read_stimuli": "stimuli.table:read_stimuli",
     "render_faces": "stimuli.rendering.factorial:render_faces",
-    "load_model": "models.registry:resolve_model",
+    "load_model": "models.resolve:resolve_model",
     "extract": "extraction.extract:extract_activations",
     "probe": "door.probe:probe",
     "embed": "door.embed:embed",

@@ -7,7 +7,7 @@ from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport, EvaluationResult
 from fernet_neuro.extraction.extract import extract_activations as extract
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.registry import resolve_model as load_model
+from fernet_neuro.models.resolve import resolve_model as load_model
 from fernet_neuro.probes.result import ProbeReport, ProbeResult
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult

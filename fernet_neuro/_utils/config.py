@@ -183,4 +183,5 @@ def _all_keys(kind: type[BaseModel]) -> Iterator[str]:
         yield name
         for inner in (field.annotation, *get_args(field.annotation)):
             if isinstance(inner, type) and issubclass(inner, BaseModel):
-                yield from _all_keys(inner)
+                for model in (inner, *inner.__subclasses__()):  # sections of tasks have a base in common
+                    yield from _all_keys(model)

@@ -1,7 +1,7 @@
 """Neighbourhoods of voxels: which voxels lie around each one, from their positions in mm.
 
 What belongs here: `Neighbourhoods` and how they are built; what is computed in each is in
-``rsa/searchlight.py``.
+``rsa/searchlight/search.py``.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Patterns of whole volumes, with the place of each voxel: what a searchlight moves through.
 
 What belongs here: finding and reading images with their labels, and patterns with their mask; what is
-computed from them is in ``rsa/searchlight_maps.py``.
+computed from them is in ``rsa/searchlight/group.py``.
 """
 
 from collections.abc import Sequence

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from fernet_neuro.brain.volumes import VolumeSource
     from fernet_neuro.rsa.rdms import RDMSet
-    from fernet_neuro.rsa.searchlight_folder import SearchlightSettings, SubjectMaps
+    from fernet_neuro.rsa.searchlight.folder import SearchlightSettings, SubjectMaps
 
 #: Level of the group's test.
 LEVEL = 0.05
@@ -90,7 +90,7 @@ def searchlight(
     from fernet_neuro._utils.validation import check_jobs
     from fernet_neuro.brain.volumes import find_sources
     from fernet_neuro.figures.registry import build_figure
-    from fernet_neuro.rsa.searchlight_folder import is_searchlight, read_settings, write_description
+    from fernet_neuro.rsa.searchlight.folder import is_searchlight, read_settings, write_description
 
     check_jobs("--jobs", jobs)
     check_own_folder(out, "searchlight maps", is_searchlight, overwrite=overwrite)
@@ -150,7 +150,7 @@ def _make_settings(
     from fernet_neuro.brain.volumes import NOISE_KINDS
     from fernet_neuro.rsa.compare import COMPARISONS
     from fernet_neuro.rsa.distances import DISTANCES
-    from fernet_neuro.rsa.searchlight_folder import SearchlightSettings
+    from fernet_neuro.rsa.searchlight.folder import SearchlightSettings
 
     kind = DISTANCES[check_option("--distance", distance, DISTANCES)]
     check_option("--comparison", comparison, COMPARISONS)
@@ -177,7 +177,7 @@ def _check_group_options(options: dict[str, Any]) -> None:
 
 
 def _read_models(paths: list[Path]) -> "RDMSet":
-    from fernet_neuro.rsa.io import read_rdms
+    from fernet_neuro.rsa.files.io import read_rdms
     from fernet_neuro.rsa.rdms import concat_rdms
 
     return concat_rdms([read_rdms(path) for path in paths])
@@ -195,8 +195,8 @@ def _search_all(
 ) -> list["SubjectMaps"]:
     """Compute and write the maps of each subject, one after the other."""
     from fernet_neuro.brain.volumes import read_volumes
-    from fernet_neuro.rsa.searchlight_folder import write_subject_maps
-    from fernet_neuro.rsa.searchlight_maps import search_volume
+    from fernet_neuro.rsa.searchlight.folder import write_subject_maps
+    from fernet_neuro.rsa.searchlight.group import search_volume
 
     found = []
     for name, sources in files.items():
@@ -215,8 +215,8 @@ def _infer(
     """Test and write the group where that can be; return what was done, or why not, and the peaks."""
     from fernet_neuro._utils.tables import write_csv
     from fernet_neuro.brain.group import check_smallest_p
-    from fernet_neuro.rsa.searchlight_folder import write_group_maps
-    from fernet_neuro.rsa.searchlight_maps import infer_maps
+    from fernet_neuro.rsa.searchlight.folder import write_group_maps
+    from fernet_neuro.rsa.searchlight.group import infer_maps
 
     if not options["n_permutations"]:
         return {"tested": False, "reason": "no permutations were asked for."}, None
@@ -241,7 +241,7 @@ def _describe_run(
     from dataclasses import asdict
 
     from fernet_neuro._utils.record import describe_surroundings
-    from fernet_neuro.rsa.searchlight_folder import KIND, label_models
+    from fernet_neuro.rsa.searchlight.folder import KIND, label_models
 
     labels = label_models(models.names)
     return {

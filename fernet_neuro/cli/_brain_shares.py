@@ -43,8 +43,8 @@ def shares(
     import json
 
     from fernet_neuro._utils.tables import write_csv
-    from fernet_neuro.rsa.model_rdms import build_model_rdms
-    from fernet_neuro.rsa.shares import estimate_shares
+    from fernet_neuro.rsa.models.factors import build_model_rdms
+    from fernet_neuro.rsa.models.shares import estimate_shares
     from fernet_neuro.stimuli.table import StimulusTable
 
     if out is not None:

@@ -9,7 +9,7 @@ from fernet_neuro.cli._options import check_jobs
 from fernet_neuro.cli._outputs import check_out_file
 
 if TYPE_CHECKING:
-    from fernet_neuro.experiments.calibration import CalibrationReport
+    from fernet_neuro.rsa.analysis.calibration import CalibrationReport
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +46,8 @@ def calibrate(
     import json
 
     from fernet_neuro._utils.atomic import write_text
-    from fernet_neuro.experiments.calibration import calibrate_rsa
-    from fernet_neuro.experiments.rsa import RSAFolder
+    from fernet_neuro.rsa.analysis.calibration import calibrate_rsa
+    from fernet_neuro.rsa.analysis.run import RSAFolder
 
     check_jobs(jobs)
     if out is not None:

@@ -56,10 +56,10 @@ def make_concepts(
     from fernet_neuro._utils.config import read_overrides
     from fernet_neuro.cli._stimuli_common import check_outputs
     from fernet_neuro.stimuli.table import StimulusTable
-    from fernet_neuro.training.concept_bank import build_concept_bank, check_percentile
+    from fernet_neuro.systems.crpn.concept_bank import build_concept_bank, check_percentile
+    from fernet_neuro.systems.crpn.teacher import read_teacher
     from fernet_neuro.training.config import TrainSettings
     from fernet_neuro.training.held_out import select_tables
-    from fernet_neuro.training.teacher import read_teacher
 
     check_percentile(percentile)
     check_outputs([out], [stimuli], overwrite)

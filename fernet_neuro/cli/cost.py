@@ -44,7 +44,7 @@ def show_cost(
 
     from fernet_neuro._utils.config import read_overrides
     from fernet_neuro.models.cost import compute_cost
-    from fernet_neuro.models.registry import resolve_model
+    from fernet_neuro.models.resolve import resolve_model
 
     given = {"size": size, "variant": variant, "n_classes": n_classes, **read_overrides(changes)}
     if Path(name).is_dir():  # a saved network is measured at any size, and has its own options

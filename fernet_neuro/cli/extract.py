@@ -66,7 +66,7 @@ def extract(
     from fernet_neuro.activations.writer import check_target
     from fernet_neuro.extraction.extract import find_finished, run_extraction
     from fernet_neuro.extraction.plan import plan_extraction
-    from fernet_neuro.models.registry import resolve_model
+    from fernet_neuro.models.resolve import resolve_model
     from fernet_neuro.stimuli.table import StimulusTable
 
     if bool(layer) == all_layers:

@@ -78,7 +78,8 @@ def show_model(
     """
     import json
 
-    from fernet_neuro.models.registry import compute_layer_shapes, resolve_model
+    from fernet_neuro.models.registry import compute_layer_shapes
+    from fernet_neuro.models.resolve import resolve_model
 
     model = resolve_model(name, **({} if size is None else {"size": size}))
     shapes = compute_layer_shapes(model)

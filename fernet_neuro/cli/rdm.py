@@ -78,7 +78,7 @@ def rdm(
     import json
 
     from fernet_neuro.extraction.sources import check_source_exists
-    from fernet_neuro.rsa.io import WRITERS, write_rdms
+    from fernet_neuro.rsa.files.io import WRITERS, write_rdms
 
     check_out_file(out, WRITERS, overwrite=overwrite)
     check_source_exists(source)
@@ -113,7 +113,7 @@ def _compute(
 ) -> "RDMSet":
     """Return the RDMs of layers, then those of labels and pictures."""
     from fernet_neuro.rsa.distances import compute_rdms
-    from fernet_neuro.rsa.model_rdms import build_model_rdms
+    from fernet_neuro.rsa.models.factors import build_model_rdms
     from fernet_neuro.rsa.rdms import concat_rdms
 
     found = _open(source)
@@ -146,8 +146,8 @@ def _open(source: str) -> "ActivationStore | StimulusTable":
 
 
 def _convert(source: str, variable: str | None, stimuli: Path | None) -> "RDMSet":
-    from fernet_neuro.experiments.rsa_models import is_stimulus_table
-    from fernet_neuro.rsa.io import read_rdms
+    from fernet_neuro.rsa.analysis.models import is_stimulus_table
+    from fernet_neuro.rsa.files.io import read_rdms
     from fernet_neuro.stimuli.table import StimulusTable
 
     if Path(source).is_dir():

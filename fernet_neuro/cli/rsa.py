@@ -111,9 +111,9 @@ def rsa(
 
     from joblib import effective_n_jobs
 
-    from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, is_rsa, run_rsa
-    from fernet_neuro.experiments.rsa_inputs import align_models_and_brain, list_blocks, read_brain_for
-    from fernet_neuro.experiments.rsa_models import ModelChoice, read_models
+    from fernet_neuro.rsa.analysis.inputs import align_models_and_brain, list_blocks, read_brain_for
+    from fernet_neuro.rsa.analysis.models import ModelChoice, read_models
+    from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, is_rsa, run_rsa
     from fernet_neuro.stimuli.table import StimulusTable
 
     n_jobs = effective_n_jobs(check_jobs(jobs))

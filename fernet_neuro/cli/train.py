@@ -110,7 +110,7 @@ def verify(
     import json
 
     from fernet_neuro.exceptions import StoreError
-    from fernet_neuro.models.registry import resolve_model
+    from fernet_neuro.models.resolve import resolve_model
     from fernet_neuro.stimuli.table import StimulusTable
     from fernet_neuro.training.pairs import find_pair_identities, make_pairs, read_pairs, write_pairs
     from fernet_neuro.training.verification import evaluate_verification

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.registry import resolve_model
+from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.models.trace import find_head
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.folder import find_run

@@ -38,7 +38,7 @@ from fernet_neuro.extraction.plan import (
     plan_extraction,
 )
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.registry import resolve_model
+from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.typing import PathLike

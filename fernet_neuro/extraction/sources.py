@@ -136,7 +136,8 @@ def _run(
     # Here, because stores alone are opened without torch.
     from fernet_neuro.extraction.extract import extract_once
     from fernet_neuro.extraction.plan import plan_extraction
-    from fernet_neuro.models.registry import resolve_model, untrained_twin
+    from fernet_neuro.models.registry import untrained_twin
+    from fernet_neuro.models.resolve import resolve_model
 
     model = resolve_model(source, **(model_options or {}))
     name = str(source) if _is_path(source) else model.card.name

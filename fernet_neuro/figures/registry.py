@@ -1,6 +1,6 @@
 """The figures by name, and the one way to write them: PDF, PNG, source-data CSV and caption."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -9,59 +9,16 @@ from matplotlib.figure import Figure
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_file, write_text
 from fernet_neuro._utils.validation import check_option
+from fernet_neuro.catalogue import Entries
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures import (
-    architecture,
-    confusion,
-    crpn_fig1,
-    crpn_fig2,
-    crpn_fig3,
-    crpn_fig4,
-    crpn_tables,
-    embedding_maps,
-    evaluation,
-    layer_profile,
-    mds,
-    rdm_gallery,
-    rsa_layer_roi,
-    rsa_models,
-    searchlight_map,
-    stimulus_sheet,
-    transfer_bars,
-    variance_partition,
-)
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.typing import PathLike
 from fernet_neuro.viz.style import style
 
-FIGURES: dict[str, FigureSpec] = {
-    module.SPEC.name: module.SPEC
-    for module in (
-        transfer_bars,
-        layer_profile,
-        confusion,
-        stimulus_sheet,
-        architecture,
-        embedding_maps,
-        evaluation,
-        crpn_tables,
-        crpn_fig1,
-        crpn_fig2,
-        crpn_fig3,
-        crpn_fig4,
-        rsa_layer_roi,
-        rsa_models,
-        rdm_gallery,
-        variance_partition,
-        mds,
-        searchlight_map,
-    )
-}
+#: All figures, those of systems too.
+FIGURES: Mapping[str, FigureSpec] = Entries("figures")
 #: Figures of the results of `fernet-neuro rsa` and `fernet-neuro brain searchlight`.
-_OF_BRAINS = {
-    module.SPEC.name
-    for module in (rsa_layer_roi, rsa_models, rdm_gallery, variance_partition, mds, searchlight_map)
-}
+_OF_BRAINS = {"rsa-layer-roi", "rsa-models", "rdm-gallery", "variance-partition", "mds", "searchlight-map"}
 #: Commands whose results figures are made from.
 _MAKERS = "run, probe, embed, evaluate, rsa or brain searchlight"
 

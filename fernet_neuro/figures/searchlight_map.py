@@ -12,7 +12,7 @@ from fernet_neuro.brain import images
 from fernet_neuro.brain.group import PEAK_COLUMNS
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.rsa.searchlight_folder import name_group_map, read_settings
+from fernet_neuro.rsa.searchlight.folder import name_group_map, read_settings
 from fernet_neuro.viz.brain_maps import map_scale, plot_glass_map, plot_map_slices
 from fernet_neuro.viz.style import figure_size
 

@@ -11,7 +11,8 @@ References
 
 from torch import Tensor, cat, nn
 
-from fernet_neuro.models.trace import find_head
+from fernet_neuro.models.blueprint import Blueprint, ModelEntry, centred_preprocessing, check_common_options
+from fernet_neuro.models.registry import build_trunk
 
 GREY_WIDTHS = (32, 64, 128)
 
@@ -91,22 +92,26 @@ def _make_block(n_in: int, n_out: int) -> nn.Sequential:
     )
 
 
-def remove_head(module: nn.Module) -> int:
-    """Replace `module`'s classifier by an identity, in place, and return the number of features that it read.
+def build_siamese(*, trunk: str, size: int | None, channels: str | None) -> Blueprint:
+    """Return the twin network on its grey trunk, or on any other network without its classifier."""
+    if trunk == "grey":
+        size, channels = 48 if size is None else size, channels or "grey"
+        net = GreyTrunk(check_common_options(1, size, channels))
+        twin = SiameseNet(net, GREY_WIDTHS[-1] * (size // 8) ** 2)
+        layers = ("trunk.block1", "trunk.block2", "trunk.block3", "trunk.embedding")
+        return Blueprint(twin, centred_preprocessing(size, channels), layers)
+    if trunk == "siamese":
+        raise ValueError("trunk='siamese' is itself a twin network; use another, such as 'resnet10-slim'.")
+    wanted = {key: item for key, item in (("size", size), ("channels", channels)) if item is not None}
+    base = build_trunk(trunk, wanted)
+    twin = SiameseNet(base.module, base.n_features)
+    return Blueprint(twin, base.preprocessing, tuple(f"trunk.{name}" for name in base.layers))
 
-    Raises
-    ------
-    ValueError
-        If the network has no linear layer to take away.
-    """
-    name = find_head(module)
-    if name is None:
-        raise ValueError(
-            f"trunk {type(module).__name__} has no linear classifier to replace by an embedding."
-        )
-    n_features = getattr(module.get_submodule(name), "in_features")  # noqa: B009
-    module.set_submodule(name, nn.Identity())
-    for path, part in list(module.named_modules()):
-        if isinstance(part, nn.LogSoftmax | nn.Softmax):
-            module.set_submodule(path, nn.Identity())
-    return int(n_features)
+
+SIAMESE = ModelEntry(
+    build_siamese,
+    "twin network for verification, on a 48 px grey trunk or on any other network",
+    {"trunk": "grey", "size": None, "channels": None},
+    source="own code from the published description",
+    paper="Schwartz, O'Nell & Anzellotti (2020), Vision Sciences Society",
+)

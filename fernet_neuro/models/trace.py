@@ -105,3 +105,24 @@ def find_head(module: nn.Module) -> str | None:
     """Return the name of the last linear layer in `module`'s definition, its classifier; None without one."""
     names = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
     return names[-1] if names else None
+
+
+def remove_head(module: nn.Module) -> int:
+    """Replace `module`'s classifier by an identity, in place, and return the number of features that it read.
+
+    Raises
+    ------
+    ValueError
+        If the network has no linear layer to take away.
+    """
+    name = find_head(module)
+    if name is None:
+        raise ValueError(
+            f"trunk {type(module).__name__} has no linear classifier to replace by an embedding."
+        )
+    n_features = getattr(module.get_submodule(name), "in_features")  # noqa: B009
+    module.set_submodule(name, nn.Identity())
+    for path, part in list(module.named_modules()):
+        if isinstance(part, nn.LogSoftmax | nn.Softmax):
+            module.set_submodule(path, nn.Identity())
+    return int(n_features)

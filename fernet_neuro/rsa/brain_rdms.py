@@ -14,7 +14,7 @@ from fernet_neuro._utils.validation import check_option, format_options, suggest
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.distances import DISTANCES, compute_rdms
-from fernet_neuro.rsa.io import read_rdms
+from fernet_neuro.rsa.files.io import read_rdms
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli, concat_rdms
 from fernet_neuro.typing import PathLike
 

@@ -6,7 +6,7 @@ What belongs here: the noun, its reordering and its averages; files are in `io`,
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,6 @@ from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors, take_pair
 from fernet_neuro.stimuli import table as stimulus_table
 from fernet_neuro.stimuli._columns import to_canonical
 from fernet_neuro.typing import PathLike
-
-if TYPE_CHECKING:
-    import rsatoolbox
 
 FORMAT = "fernet-neuro rdms"
 FORMAT_VERSION = 1
@@ -315,19 +312,6 @@ class RDMSet(Plotted):
             return from_archive(read_archive(path, "RDM"))
         except (KeyError, ValueError) as error:
             raise StoreError(f"RDM file {path} cannot be read: {error}") from error
-
-    def to_rsatoolbox(self) -> "rsatoolbox.rdm.RDMs":
-        """Return a copy as ``rsatoolbox.rdm.RDMs``, with ``stimulus_id`` as its pattern descriptor."""
-        from fernet_neuro.rsa import _rsatoolbox
-
-        return _rsatoolbox.to_rsatoolbox(self)
-
-    @classmethod
-    def from_rsatoolbox(cls, rdms: "rsatoolbox.rdm.RDMs", stimuli: str | None = None) -> "RDMSet":
-        """Return a copy of ``rsatoolbox.rdm.RDMs``; `stimuli` names the pattern descriptor with the ids."""
-        from fernet_neuro.rsa import _rsatoolbox
-
-        return _rsatoolbox.from_rsatoolbox(rdms, stimuli)
 
     def _with(self, dissimilarities: np.ndarray, **changes: Any) -> "RDMSet":
         fields = {"stimulus_ids": self.stimulus_ids, "table": self.table, **changes}

@@ -3,23 +3,78 @@
 What belongs here: the recipe's keys, their meaning, units and limits; nothing that imports torch.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    SerializeAsAny,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from fernet_neuro._utils.config import Settings
-from fernet_neuro.training.pathways_config import ConceptSettings, PerceptionSettings, ReadoutSettings
+from fernet_neuro._utils.validation import check_option
+from fernet_neuro.catalogue import Entries
 
-Task = Literal["identification", "verification", "expression", "concepts", "perception", "identity-readout"]
 Augmentation = Literal["hflip", "crop", "random-crop", "colour", "erase"]
 
 #: Keys that name files: a run is tied to what these hold (by digest), not to where they lie.
 LOCATION_KEYS = ("stimuli", "val_stimuli", "pairs", "val_pairs", "weights")
-#: Those inside the sections of the dual-pathway tasks; all but the last name networks.
-SECTION_WEIGHT_KEYS = ("emotion_weights", "non_emotion_weights", "trunk_weights", "conceptual")
-SECTION_LOCATION_KEYS = (*SECTION_WEIGHT_KEYS, "bank")
-#: The section of each task that has one.
-SECTIONS = {"concepts": "concepts", "perception": "perception", "identity-readout": "readout"}
+
+
+class TaskSettings(Settings):
+    """What one task adds to a recipe: base of the sections that tasks bring.
+
+    Attributes
+    ----------
+    weight_keys : tuple of str
+        Keys that name networks which training starts from or learns from.
+    location_keys : tuple of str
+        Further keys that name files.
+    refused : tuple of str
+        Keys of `TrainSettings` that the task has no use for, or says in a key of its own.
+    """
+
+    weight_keys: ClassVar[tuple[str, ...]] = ()
+    location_keys: ClassVar[tuple[str, ...]] = ()
+    refused: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """One registered task.
+
+    Parameters
+    ----------
+    make : str
+        ``"module:function"``, called with settings, table and validation table; it returns a `TrainingTask`.
+    section : str
+        The key of the recipe that holds the task's own settings; empty where it has none.
+    settings : type of TaskSettings or None
+        What that section holds.
+
+    Examples
+    --------
+    >>> EXPRESSION.make
+    'fernet_neuro.training.expression:make_expression'
+    """
+
+    make: str
+    section: str = ""
+    settings: type[TaskSettings] | None = None
+
+
+T = TypeVar("T", bound=TaskSettings)
+IDENTIFICATION = TaskEntry("fernet_neuro.training.identification:make_identification")
+VERIFICATION = TaskEntry("fernet_neuro.training.verification:make_verification")
+EXPRESSION = TaskEntry("fernet_neuro.training.expression:make_expression")
+#: All tasks, those of systems too.
+TASKS: Mapping[str, TaskEntry] = Entries("tasks")
 
 
 def check_ascending(values: tuple[float, float]) -> tuple[float, float]:
@@ -80,11 +135,11 @@ class TrainSettings(Settings):
 
     Parameters
     ----------
-    task : {"identification", "verification", "expression", "concepts", "perception", "identity-readout"}
-        Cross-entropy over identities, over same/different of a Siamese network, or over expressions; the two
-        stages of the dual-pathway network, and the identity read-out from its non-emotion features.
-    concepts, perception, readout : settings or None
-        What these last three tasks add, see `pathways_config`; None where the task is another.
+    task : str
+        One of `TASKS`: "identification" and "expression" are cross-entropy over identities and expressions,
+        "verification" over same and different pairs of a Siamese network; systems bring further ones.
+    section : TaskSettings or None
+        What the task itself adds. A recipe gives it under the task's own key, such as ``concepts``.
     model, model_options, variant
         What `models.registry.build_model` builds; options such as ``{size: 64}``. The number of classes is
         filled in from the table.
@@ -165,10 +220,8 @@ class TrainSettings(Settings):
        ICLR.
     """
 
-    task: Task = "identification"
-    concepts: ConceptSettings | None = None
-    perception: PerceptionSettings | None = None
-    readout: ReadoutSettings | None = None
+    task: str = "identification"
+    section: SerializeAsAny[TaskSettings] | None = None
     model: str = "resnet10-slim"
     model_options: dict[str, Any] = Field(default_factory=dict)
     variant: str = "recommended"
@@ -221,10 +274,29 @@ class TrainSettings(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_section(cls, values: Any) -> Any:
-        """Give a dual-pathway task its section with default values."""
-        section = SECTIONS.get(values.get("task", "")) if isinstance(values, dict) else None
-        return {**values, section: values.get(section) or {}} if section else values
+    def _read_section(cls, values: Any) -> Any:
+        """Take the task's own settings from the key that the task gives them, with default values."""
+        if not isinstance(values, dict):
+            return values
+        task = values.get("task", cls.model_fields["task"].default)
+        entry = TASKS[check_option("task", task, TASKS)]
+        others = _list_sections() - {entry.section}
+        for key in sorted(others & {key for key, value in values.items() if value is not None}):
+            raise ValueError(f"the section {key!r} belongs to another task than {task!r}.")
+        kept = {key: value for key, value in values.items() if key not in {*others, entry.section}}
+        if entry.settings is None:
+            return kept
+        # A model of this one key, so that errors name the key.
+        reader: Any = create_model("Section", __base__=Settings, **{entry.section: (entry.settings, ...)})  # type: ignore[call-overload]
+        read = reader.model_validate({entry.section: values.get(entry.section) or {}})
+        return {**kept, "section": getattr(read, entry.section)}
+
+    @model_serializer(mode="wrap")
+    def _write_section(self, handler: Any) -> dict[str, Any]:
+        values = handler(self)
+        section, task = values.pop("section", None), values.pop("task", self.task)
+        named = {} if section is None else {TASKS[self.task].section: section}
+        return {"task": task, **named, **values}
 
     @model_validator(mode="after")
     def _check_together(self) -> "TrainSettings":
@@ -236,11 +308,8 @@ class TrainSettings(Settings):
         self._check_steps()
         if self.task != "verification" and (self.pairs or self.val_pairs or self.pairs_per_epoch):
             raise ValueError(f"pairs belong to task verification, and task is {self.task!r}.")
-        for section in SECTIONS.values():
-            if getattr(self, section) is not None and section != SECTIONS.get(self.task):
-                raise ValueError(f"the section {section!r} belongs to another task than {self.task!r}.")
-        self._check_section_task()
         has_table = self.val_stimuli or self.val_select or self.val_pairs
+        self._check_refused()
         if self.keep == "best" and self.val_share == 0 and not has_table:
             raise ValueError("keep='best' needs validation: give val_share above 0, or val_stimuli.")
         return self
@@ -259,25 +328,34 @@ class TrainSettings(Settings):
         if self.sam_rho is not None and self.precision == "fp16":
             raise ValueError("sam_rho does not work with precision='fp16'; use 'bf16' or 'no'.")
 
-    def _check_section_task(self) -> None:
-        """Refuse what the dual-pathway tasks have a key of their own for, or no use."""
-        if self.task not in SECTIONS:
-            return
-        if self.class_weights != "none" or self.label_smoothing:
-            raise ValueError(f"task {self.task!r} takes neither class_weights nor label_smoothing.")
-        if self.weights is not None:
-            section = SECTIONS[self.task]
-            keys = [
-                f"{section}.{key}"
-                for key in SECTION_WEIGHT_KEYS
-                if key in type(getattr(self, section)).model_fields
-            ]
-            raise ValueError(f"task {self.task!r} does not take `weights`; give {' or '.join(keys)}.")
+    def _check_refused(self) -> None:
+        """Refuse what the task has no use for, or a key of its own."""
+        section = self.section
+        for key in section.refused if section is not None else ():
+            if getattr(self, key) != type(self).model_fields[key].default:
+                keys = [f"{TASKS[self.task].section}.{name}" for name in section.weight_keys]
+                instead = f"; give {' or '.join(keys)}" if key == "weights" else ""
+                raise ValueError(f"task {self.task!r} does not take {key!r}{instead}.")
+
+    def own(self, kind: type[T]) -> T:
+        """Return the task's own settings, which are of this kind.
+
+        Raises
+        ------
+        TypeError
+            If the task's own settings are of another kind.
+        """
+        if not isinstance(self.section, kind):
+            raise TypeError(f"task {self.task!r} has no {kind.__name__}.")
+        return self.section
+
+    def with_section(self, **changes: Any) -> "TrainSettings":
+        """Return a copy in whose task's own settings some keys are changed."""
+        return self.model_copy(update={"section": self.own(TaskSettings).model_copy(update=changes)})
 
     def list_weight_sources(self) -> list[str]:
         """Return the places of networks that training starts from, or learns from."""
-        section = getattr(self, SECTIONS.get(self.task, ""), None)
-        own = [getattr(section, key, None) for key in SECTION_WEIGHT_KEYS]
+        own = [getattr(self.section, key) for key in (self.section.weight_keys if self.section else ())]
         return [source for source in (self.weights, *own) if source is not None]
 
 
@@ -296,20 +374,27 @@ def explain_changes(before: dict[str, Any], now: TrainSettings) -> list[str]:
 
 def leave_out_places(values: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe's plain values without those that name files, which mean nothing elsewhere."""
+    task = TASKS[values["task"]]
+    own = task.settings.weight_keys + task.settings.location_keys if task.settings else ()
     return {
-        name: {key: item for key, item in value.items() if key not in SECTION_LOCATION_KEYS}
-        if name in SECTIONS.values() and isinstance(value, dict)
+        name: {key: item for key, item in value.items() if key not in own}
+        if name == task.section and isinstance(value, dict)
         else value
         for name, value in values.items()
         if name not in LOCATION_KEYS
     }
 
 
+def _list_sections() -> set[str]:
+    return {TASKS[name].section for name in TASKS} - {""}
+
+
 def _flatten(values: dict[str, Any]) -> dict[str, Any]:
     """Return the keys of sections as ``section.key``; a section that is absent has none."""
+    sections = _list_sections()
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in SECTIONS.values():
+        if name not in sections:
             flat[name] = value
         elif value is not None:
             flat |= {f"{name}.{key}": item for key, item in value.items()}

@@ -21,23 +21,19 @@ from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.validation import check_range
+from fernet_neuro.catalogue import load
 from fernet_neuro.exceptions import FernetError, StoreError
 from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, load_weights, save_model
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.concepts import make_concepts
-from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.config import TASKS, TrainSettings
 from fernet_neuro.training.data import ImageSource, split_batches
-from fernet_neuro.training.expression import make_expression
 from fernet_neuro.training.folder import RunFolder, find_run
 from fernet_neuro.training.held_out import select_tables
-from fernet_neuro.training.identification import make_identification
 from fernet_neuro.training.log import RunLog, show_steps
 from fernet_neuro.training.loop import Run, train
-from fernet_neuro.training.perception import make_perception
-from fernet_neuro.training.readout import make_identity_readout
 from fernet_neuro.training.schedules import build_optimiser, list_trainable
 from fernet_neuro.training.state import (
     Checkpoint,
@@ -50,17 +46,8 @@ from fernet_neuro.training.state import (
     seeded_rng,
 )
 from fernet_neuro.training.task import TrainingTask
-from fernet_neuro.training.verification import make_verification
 from fernet_neuro.typing import PathLike
 
-TASKS = {
-    "identification": make_identification,
-    "verification": make_verification,
-    "expression": make_expression,
-    "concepts": make_concepts,
-    "perception": make_perception,
-    "identity-readout": make_identity_readout,
-}
 _logger = logging.getLogger(__name__)
 
 
@@ -159,7 +146,7 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
         table = StimulusTable.read(settings.stimuli)
     val_table = StimulusTable.read(settings.val_stimuli) if settings.val_stimuli else None
     table, val_table = select_tables(settings, table, val_table)
-    task = TASKS[settings.task](settings, table, val_table)
+    task: TrainingTask = load(TASKS[settings.task].make)(settings, table, val_table)
     model = _build_model(settings, task)
     _check_asked(settings, task, model)
     _warn_of_known_people(settings, task)

@@ -18,7 +18,7 @@ from fernet_neuro.evaluation.result import EvaluationReport, EvaluationResult
 from fernet_neuro.probes.result import ProbeReport, ProbeResult
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
-from fernet_neuro.rsa.searchlight import SearchlightMap
+from fernet_neuro.rsa.searchlight.search import SearchlightMap
 from fernet_neuro.viz.geometry import plot_rdm
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map
 from fernet_neuro.viz.matrices import plot_confusion

@@ -3,7 +3,7 @@ import pytest
 from sklearn.covariance import ledoit_wolf
 
 from fernet_neuro.brain.noise import COVARIANCES, compute_covariance, compute_precision
-from fernet_neuro.rsa._rsatoolbox import import_rsatoolbox
+from fernet_neuro.rsa.files.toolbox import import_rsatoolbox
 
 
 @pytest.fixture

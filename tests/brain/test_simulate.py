@@ -21,7 +21,7 @@ from fernet_neuro.brain.simulation.scanner import build_volume, draw_noise, scan
 from fernet_neuro.brain.simulation.settings import SimulationSettings
 from fernet_neuro.cli.app import main
 from fernet_neuro.exceptions import AlignmentError, StimulusError, StoreError
-from fernet_neuro.rsa.model_rdms import build_factor_rdm, build_model_rdms
+from fernet_neuro.rsa.models.factors import build_factor_rdm, build_model_rdms
 
 BINARIES = Path(sys.executable).parent
 SMALL = {

@@ -11,9 +11,9 @@ from fernet_neuro.brain.simulation.dataset import simulate_group
 from fernet_neuro.brain.simulation.settings import SimulationSettings
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
 from fernet_neuro.rsa.distances import compute_rdms
-from fernet_neuro.rsa.model_rdms import build_model_rdms
+from fernet_neuro.rsa.models.factors import build_model_rdms
+from fernet_neuro.rsa.models.shares import estimate_shares
 from fernet_neuro.rsa.rdms import concat_rdms
-from fernet_neuro.rsa.shares import estimate_shares
 from fernet_neuro.stimuli.table import StimulusTable
 
 FACTORS = ("view", "identity", "expression")

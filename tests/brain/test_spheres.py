@@ -39,7 +39,7 @@ def test_spheres_are_rsatoolboxs_in_a_whole_box():
     from contextlib import redirect_stderr, redirect_stdout
     from io import StringIO
 
-    from fernet_neuro.rsa._rsatoolbox import import_rsatoolbox
+    from fernet_neuro.rsa.files.toolbox import import_rsatoolbox
 
     import_rsatoolbox()
     from rsatoolbox.util.searchlight import get_volume_searchlight

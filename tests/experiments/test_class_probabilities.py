@@ -8,7 +8,8 @@ import torch
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.predictions import compute_class_probabilities, find_logits, read_classes
-from fernet_neuro.models.registry import build_model, resolve_model
+from fernet_neuro.models.registry import build_model
+from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit

@@ -16,11 +16,11 @@ import yaml
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.experiments._pathways import describe_pathways, pathway_tables
-from fernet_neuro.experiments.config import TransferSettings
-from fernet_neuro.experiments.transfer import run_transfer
-from fernet_neuro.experiments.transfer_pathways import check_pathways
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.crpn.beside import check_pathways
+from fernet_neuro.systems.crpn.page import describe_pathways, pathway_tables
+from fernet_neuro.systems.transfer.recipe import TransferSettings
+from fernet_neuro.systems.transfer.run import run_transfer
 from fernet_neuro.training.folder import load_run
 
 ROOT = Path(__file__).resolve().parents[2]

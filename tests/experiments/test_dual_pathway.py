@@ -15,10 +15,10 @@ import yaml
 from scipy import stats
 
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.experiments.dual_pathway import run_dual_pathway
-from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
-from fernet_neuro.experiments.dual_pathway_markup import escape_latex, list_notes
-from fernet_neuro.experiments.dual_pathway_tables import ResultFiles
+from fernet_neuro.experiments.markup import escape_latex, list_notes
+from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.experiments.run import run_dual_pathway
+from fernet_neuro.experiments.tables import ResultFiles
 from fernet_neuro.stimuli.table import StimulusTable
 
 STAGE = {"epochs": 1, "val_share": 0.34, "batch_size": 12, "optimiser": "adam", "lr": 1e-3}

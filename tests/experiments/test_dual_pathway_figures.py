@@ -11,22 +11,18 @@ from fernet_neuro._utils.config import read_settings
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.experiments.dual_pathway_figures import run_feature_maps
-from fernet_neuro.experiments.dual_pathway_figures_config import (
-    FeatureMapsSettings,
-    IdentitySettings,
-    MapSettings,
-    StylesSettings,
-)
-from fernet_neuro.experiments.dual_pathway_figures_identity import (
+from fernet_neuro.experiments.maps import describe_faces
+from fernet_neuro.experiments.recipes import EXPERIMENTS
+from fernet_neuro.experiments.settings import MapSettings
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.crpn.features import make_concept_maps, run_feature_maps
+from fernet_neuro.systems.crpn.identity import (
     compare_with_means,
     run_identity,
     split_people,
 )
-from fernet_neuro.experiments.dual_pathway_figures_parts import describe_faces, make_concept_maps
-from fernet_neuro.experiments.dual_pathway_figures_styles import join_styles, run_styles
-from fernet_neuro.experiments.recipes import EXPERIMENTS
-from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.crpn.recipes import FeatureMapsSettings, IdentitySettings, StylesSettings
+from fernet_neuro.systems.crpn.styles import join_styles, run_styles
 from fernet_neuro.training.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]

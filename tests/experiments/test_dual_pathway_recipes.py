@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fernet_neuro._utils.config import read_settings
-from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
-from fernet_neuro.experiments.dual_pathway_plan import list_runs, plan_arm, plan_grid
+from fernet_neuro.experiments.plan import list_runs, plan_arm, plan_grid
+from fernet_neuro.experiments.recipe import DualPathwaySettings
 from fernet_neuro.experiments.recipes import EXPERIMENTS, run_recipe
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.cli.app import app
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.experiments.dual_pathway import run_dual_pathway
-from fernet_neuro.experiments.dual_pathway_config import DualPathwaySettings
-from fernet_neuro.experiments.dual_pathway_cost import write_costs
+from fernet_neuro.experiments.cost import write_costs
+from fernet_neuro.experiments.recipe import DualPathwaySettings
 from fernet_neuro.experiments.recipes import run_recipe
+from fernet_neuro.experiments.run import run_dual_pathway
 from fernet_neuro.stimuli.datasets.registry import DATASETS
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.experiments.report import write_report
+from fernet_neuro.experiments.page import write_report
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -190,5 +190,5 @@ def test_page_without_probes_is_refused_and_the_old_one_stays(tmp_path):
 
 
 def test_report_loads_no_plotting_library():
-    code = "import sys, fernet_neuro.experiments.report; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, fernet_neuro.experiments.page; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,9 +10,9 @@ import pytest
 
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.experiments.config import TransferSettings
-from fernet_neuro.experiments.transfer import run_transfer
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.transfer.recipe import TransferSettings
+from fernet_neuro.systems.transfer.run import run_transfer
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (

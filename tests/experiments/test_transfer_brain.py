@@ -16,15 +16,16 @@ from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore, write_store
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.experiments._brain import describe_brain, match_regions, region_table, share_table
-from fernet_neuro.experiments.config import BrainSettings, TransferSettings
-from fernet_neuro.experiments.dual_pathway_figures_parts import Work
-from fernet_neuro.experiments.rsa import RSAFolder
-from fernet_neuro.experiments.transfer import run_transfer
-from fernet_neuro.experiments.transfer_brain import build_models, check_brain, choose_stimuli, run_brain
+from fernet_neuro.experiments.brain import build_models, check_brain, choose_stimuli, run_brain
+from fernet_neuro.experiments.page_brain import describe_brain, match_regions, region_table, share_table
+from fernet_neuro.experiments.settings import BrainSettings
+from fernet_neuro.experiments.work import Work
+from fernet_neuro.rsa.analysis.run import RSAFolder
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.transfer.recipe import TransferSettings
+from fernet_neuro.systems.transfer.run import run_transfer
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = "demo"
@@ -318,7 +319,7 @@ def test_the_recovery_sentence_counts_what_was_not_planted(finished, tmp_path):
 
 
 def test_a_page_without_a_group_has_no_section(finished, tmp_path):
-    from fernet_neuro.experiments.report import write_report
+    from fernet_neuro.experiments.page import write_report
 
     copy = shutil.copytree(finished, tmp_path / "copy")
     shutil.rmtree(copy / "rsa")

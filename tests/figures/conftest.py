@@ -16,11 +16,11 @@ from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import summarise_runs
-from fernet_neuro.rsa.inference import infer_rsa
-from fernet_neuro.rsa.partition import partition_variance
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.models.partition import partition_variance
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
-from fernet_neuro.rsa.searchlight_folder import label_models, write_group_maps
+from fernet_neuro.rsa.searchlight.folder import label_models, write_group_maps
 from fernet_neuro.stimuli.table import StimulusTable
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")

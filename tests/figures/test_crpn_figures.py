@@ -11,9 +11,12 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures import crpn_fig1, crpn_fig2, crpn_fig3, crpn_fig4
-from fernet_neuro.figures.crpn_parts import Mark, find_seed_maps, plot_scores, read_scores
 from fernet_neuro.figures.registry import find_buildable
+from fernet_neuro.systems.crpn.figures import fig1 as crpn_fig1
+from fernet_neuro.systems.crpn.figures import fig2 as crpn_fig2
+from fernet_neuro.systems.crpn.figures import fig3 as crpn_fig3
+from fernet_neuro.systems.crpn.figures import fig4 as crpn_fig4
+from fernet_neuro.systems.crpn.figures.parts import Mark, find_seed_maps, plot_scores, read_scores
 from fernet_neuro.viz import style
 
 

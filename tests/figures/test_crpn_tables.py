@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.crpn_tables import caption_table, draw_table, read_table
+from fernet_neuro.figures.arms import caption_table, draw_table, read_table
 from fernet_neuro.viz.dots import pad_limits
 from fernet_neuro.viz.style import style
 

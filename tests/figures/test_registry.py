@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures import confusion, layer_profile, stimulus_sheet, transfer_bars
+from fernet_neuro.figures import confusion, layer_profile, stimulus_sheet
 from fernet_neuro.figures.registry import FIGURES, build_figure, find_buildable
+from fernet_neuro.systems.transfer.figures import bars as transfer_bars
 from fernet_neuro.viz import style
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM
 

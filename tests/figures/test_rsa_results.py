@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.figures import rdm_gallery, rsa_layer_roi, rsa_models
 from fernet_neuro.figures.rsa_results import read_analyses
+from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.rdms import RDMSet
 
 BLOCKS = np.repeat(list("klmnop"), 2)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fernet_neuro.models.densenet import LabDenseNet
 from fernet_neuro.models.registry import build_model, compute_layer_shapes
 from fernet_neuro.models.siamese import SiameseNet
 from fernet_neuro.models.trace import trace_modules
+from fernet_neuro.systems.transfer.densenet import LabDenseNet
 
 
 def count(module: torch.nn.Module) -> int:

@@ -13,18 +13,18 @@ from typer.testing import CliRunner
 from fernet_neuro.cli.app import app
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.cost import compute_cost
-from fernet_neuro.models.dual_pathway import (
-    ConceptFeatures,
-    ConceptualPathway,
-    Encoder,
-    PerceptualFeatures,
-)
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model, compute_layer_shapes, untrained_twin
 from fernet_neuro.models.trace import trace_modules
 from fernet_neuro.models.weights import load_model, save_model
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.crpn.networks import (
+    ConceptFeatures,
+    ConceptualPathway,
+    Encoder,
+    PerceptualFeatures,
+)
 
 SLIM = "resnet10-slim"
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "avgpool")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fernet_neuro.exceptions import MissingDependencyError, StoreError
-from fernet_neuro.models.registry import build_model, make_example, resolve_model, untrained_twin
+from fernet_neuro.models.registry import build_model, make_example, untrained_twin
+from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.models.weights import load_model, save_model
 
 NET = """

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.models.dual_pathway import load_trunk
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, save_model
+from fernet_neuro.systems.crpn.networks import load_trunk
 
 SLIM = "resnet10-slim"
 

@@ -7,7 +7,7 @@ import pytest
 
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.extraction.extract import extract_activations
-from fernet_neuro.models.registry import resolve_model
+from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings

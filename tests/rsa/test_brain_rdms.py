@@ -4,9 +4,9 @@ import pytest
 
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import AlignmentError, StoreError
-from fernet_neuro.rsa._rsatoolbox import compute_with_rsatoolbox
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms, read_brain
 from fernet_neuro.rsa.distances import compute_rdms
+from fernet_neuro.rsa.files.toolbox import compute_with_rsatoolbox
 from fernet_neuro.rsa.rdms import RDMSet
 
 IDS = ["face9", "hand2", "tool10", "face1", "car7"]

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fernet_neuro.experiments import calibration
-from fernet_neuro.experiments.calibration import calibrate_rsa, make_null_brain
-from fernet_neuro.experiments.calibration_data import (
+from fernet_neuro.rsa.analysis import calibration
+from fernet_neuro.rsa.analysis.calibration import calibrate_rsa, make_null_brain
+from fernet_neuro.rsa.analysis.null_data import (
     average_sessions,
     draw_subjects,
     level_means,
@@ -17,7 +17,7 @@ from fernet_neuro.experiments.calibration_data import (
     relabel,
     share_of_movable,
 )
-from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, run_rsa
+from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.rdms import RDMSet
 

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa._rsatoolbox import COMPARISON_NAMES, compare_with_rsatoolbox
 from fernet_neuro.rsa.compare import COMPARISONS, INNER_PRODUCTS, compare_rdms, whiten
+from fernet_neuro.rsa.files.toolbox import COMPARISON_NAMES, compare_with_rsatoolbox
 from fernet_neuro.rsa.rdms import RDMSet
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from fernet_neuro.brain.noise import compute_precision
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa._rsatoolbox import compute_with_rsatoolbox
 from fernet_neuro.rsa.distances import compute_rdms
+from fernet_neuro.rsa.files.toolbox import compute_with_rsatoolbox
 
 N_CHANNELS = 13
 

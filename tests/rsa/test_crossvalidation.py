@@ -7,9 +7,13 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa._bootstrap import compare_samples
-from fernet_neuro.rsa._factors import combine_factors, combine_variances, compute_t, list_factor_sets
-from fernet_neuro.rsa._folds import (
+from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
+from fernet_neuro.rsa.files.toolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
+from fernet_neuro.rsa.inference.bootstrap import compare_samples
+from fernet_neuro.rsa.inference.factors import combine_factors, combine_variances, compute_t, list_factor_sets
+from fernet_neuro.rsa.inference.fitted import infer_flexible, score_once
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.folds import (
     Design,
     Splits,
     choose_n_stimulus_folds,
@@ -18,13 +22,9 @@ from fernet_neuro.rsa._folds import (
     cross_validate,
     draw_folds,
 )
-from fernet_neuro.rsa._regions import split_regions
-from fernet_neuro.rsa._resample import draw_counts
-from fernet_neuro.rsa._rsatoolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
-from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
-from fernet_neuro.rsa.crossvalidation import infer_flexible, score_once
-from fernet_neuro.rsa.inference import infer_rsa
-from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel, fit_model
+from fernet_neuro.rsa.inference.regions import split_regions
+from fernet_neuro.rsa.inference.resample import draw_counts
+from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel, fit_model
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.calibration import false_positive_rate

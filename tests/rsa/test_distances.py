@@ -6,8 +6,8 @@ from fernet_neuro.activations.array import Activations
 from fernet_neuro.brain.noise import compute_precision
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa import _products
-from fernet_neuro.rsa._rsatoolbox import compute_with_rsatoolbox
 from fernet_neuro.rsa.distances import DISTANCES, compute_rdms
+from fernet_neuro.rsa.files.toolbox import compute_with_rsatoolbox
 
 SIMPLE = ("correlation", "cosine", "squared_euclidean")
 

@@ -5,8 +5,9 @@ import pytest
 from scipy.optimize import minimize, nnls
 
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa._rsatoolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
-from fernet_neuro.rsa._weighted import (
+from fernet_neuro.rsa.compare import COMPARISONS, INNER_PRODUCTS, compare_rdms
+from fernet_neuro.rsa.files.toolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
+from fernet_neuro.rsa.inference.weighted import (
     RANK_COMPARISONS,
     compare_ranks,
     compute_grams,
@@ -14,8 +15,7 @@ from fernet_neuro.rsa._weighted import (
     settle_ties,
     weigh_pairs,
 )
-from fernet_neuro.rsa.compare import COMPARISONS, INNER_PRODUCTS, compare_rdms
-from fernet_neuro.rsa.models import MODEL_KINDS, FlexibleModel, fit_model
+from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel, fit_model
 from fernet_neuro.rsa.rdms import RDMSet
 
 PRODUCTS = [name for name in INNER_PRODUCTS if name not in RANK_COMPARISONS]

@@ -7,11 +7,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa._bootstrap import evaluate_samples
-from fernet_neuro.rsa._factors import list_factor_sets
-from fernet_neuro.rsa._resample import draw_resamples
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
-from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.inference.bootstrap import evaluate_samples
+from fernet_neuro.rsa.inference.factors import list_factor_sets
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.resample import draw_resamples
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import RSAResult
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fernet_neuro.rsa.compare import compare_rdms
-from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.stats.calibration import false_positive_rate
 from fernet_neuro.stats.resampling import clopper_pearson

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fernet_neuro.rsa._resample import code_blocks, draw_permutations, draw_resamples
+from fernet_neuro.rsa.inference.resample import code_blocks, draw_permutations, draw_resamples
 
 BLOCKS = np.array(["b", "a", "b", "c", "a", "c", "d"])
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fernet_neuro.rsa._bootstrap import compare_samples, evaluate_data, evaluate_samples
-from fernet_neuro.rsa._factors import list_factor_sets
-from fernet_neuro.rsa._permutation import permute_pairs, permute_scores
-from fernet_neuro.rsa._resample import Resamples, draw_permutations, draw_resamples
-from fernet_neuro.rsa._rsatoolbox_inference import evaluate_data_with_rsatoolbox, evaluate_with_rsatoolbox
-from fernet_neuro.rsa._weighted import weigh_pairs
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
+from fernet_neuro.rsa.files.toolbox_inference import evaluate_data_with_rsatoolbox, evaluate_with_rsatoolbox
+from fernet_neuro.rsa.inference.bootstrap import compare_samples, evaluate_data, evaluate_samples
+from fernet_neuro.rsa.inference.factors import list_factor_sets
+from fernet_neuro.rsa.inference.permutation import permute_pairs, permute_scores
+from fernet_neuro.rsa.inference.resample import Resamples, draw_permutations, draw_resamples
+from fernet_neuro.rsa.inference.weighted import weigh_pairs
 from fernet_neuro.rsa.rdms import RDMSet
 
 WANTED = list_factor_sets(["subjects", "stimuli"])
@@ -298,8 +298,8 @@ def test_threads_and_steps_change_no_number(subjects, guesses, comparison, monke
     samples = draw_resamples(11, 2, 9, seed=2)
     subjects = subjects[:2]
     whole = evaluate_samples(subjects, guesses, samples, comparison, WANTED)
-    monkeypatch.setattr("fernet_neuro.rsa._bootstrap._AT_ONCE", 300)
-    monkeypatch.setattr("fernet_neuro.rsa._bootstrap._MODELS_AT_ONCE", 1)
+    monkeypatch.setattr("fernet_neuro.rsa.inference.bootstrap._AT_ONCE", 300)
+    monkeypatch.setattr("fernet_neuro.rsa.inference.bootstrap._MODELS_AT_ONCE", 1)
     parts = evaluate_samples(subjects, guesses, samples, comparison, WANTED, n_jobs=3)
     for factors in WANTED:
         np.testing.assert_allclose(parts[factors].scores, whole[factors].scores, rtol=0, atol=1e-14)

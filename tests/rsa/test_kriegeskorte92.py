@@ -5,11 +5,11 @@ import pytest
 from typer.testing import CliRunner
 
 from fernet_neuro.cli.app import app
-from fernet_neuro.experiments.rsa_models import concat_models
-from fernet_neuro.rsa._rsatoolbox import compare_with_rsatoolbox, import_rsatoolbox
+from fernet_neuro.rsa.analysis.models import concat_models
 from fernet_neuro.rsa.compare import compare_rdms
-from fernet_neuro.rsa.inference import infer_rsa
-from fernet_neuro.rsa.io import read_rdms
+from fernet_neuro.rsa.files.io import read_rdms
+from fernet_neuro.rsa.files.toolbox import compare_with_rsatoolbox, import_rsatoolbox, to_rsatoolbox
+from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.result import RSAResult
 
 pytestmark = pytest.mark.realdata
@@ -106,7 +106,7 @@ def test_ceilings_are_those_of_rsatoolbox(folder, brain):
     models = read_rdms(folder / "92_modelRDMs.mat")
     for comparison, name in (("spearman", "spearman"), ("pearson", "corr")):
         result = infer_rsa(models, brain, comparison=comparison, n_bootstraps=10, n_permutations=0)
-        expected = boot_noise_ceiling(brain.mean(by="subject").to_rsatoolbox(), method=name)
+        expected = boot_noise_ceiling(to_rsatoolbox(brain.mean(by="subject")), method=name)
         assert np.allclose(result.ceilings[["lower", "upper"]].to_numpy()[0], expected, atol=1e-10)
 
 

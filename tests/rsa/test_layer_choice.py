@@ -7,8 +7,8 @@ from scipy.spatial.distance import pdist
 
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
-from fernet_neuro.rsa.inference import infer_rsa
-from fernet_neuro.rsa.layers import choose_layers
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.layers import choose_layers
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import PEAK_COLUMNS, RSAResult
 from fernet_neuro.stats.calibration import false_positive_rate

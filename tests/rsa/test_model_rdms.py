@@ -10,8 +10,7 @@ from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.exceptions import AlignmentError, StimulusError
 from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.compare import compare_rdms
-from fernet_neuro.rsa.gabor import compute_gabor_energy
-from fernet_neuro.rsa.model_rdms import (
+from fernet_neuro.rsa.models.factors import (
     build_factor_rdm,
     build_gabor_rdm,
     build_landmark_rdm,
@@ -19,6 +18,7 @@ from fernet_neuro.rsa.model_rdms import (
     build_pixel_rdm,
     build_weights_rdm,
 )
+from fernet_neuro.rsa.models.gabor import compute_gabor_energy
 from fernet_neuro.stimuli.table import StimulusTable
 
 

@@ -5,7 +5,7 @@ from sklearn.linear_model import LinearRegression
 
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa.compare import compare_rdms
-from fernet_neuro.rsa.partition import MOST_MODELS, compare_partial, partition_variance
+from fernet_neuro.rsa.models.partition import MOST_MODELS, compare_partial, partition_variance
 from fernet_neuro.rsa.rdms import RDMSet
 
 

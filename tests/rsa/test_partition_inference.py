@@ -5,8 +5,8 @@ from scipy.spatial.distance import pdist
 
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
-from fernet_neuro.rsa.partition import partition_variance
-from fernet_neuro.rsa.partition_inference import _compute_shares, infer_partition
+from fernet_neuro.rsa.inference.partition import _compute_shares, infer_partition
+from fernet_neuro.rsa.models.partition import partition_variance
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import PARTITION_COLUMNS, RSAResult
 from fernet_neuro.stats.calibration import false_positive_rate
@@ -145,7 +145,7 @@ def test_regions_are_split_one_by_one_and_go_into_a_result(tmp_path):
     assert list(found)[:6] == list(PARTITION_COLUMNS)
     halves = [found[found["roi"] == roi].drop(columns="roi").reset_index(drop=True) for roi in ("FFA", "EVC")]
     pd.testing.assert_frame_equal(*halves)
-    from fernet_neuro.rsa.inference import infer_rsa
+    from fernet_neuro.rsa.inference.fixed import infer_rsa
 
     plain = infer_rsa(models, both, n_bootstraps=20, n_permutations=0)
     parts = {name: getattr(plain, name) for name in ("estimates", "pairwise", "subjects", "ceilings")}

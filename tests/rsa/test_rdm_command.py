@@ -9,8 +9,8 @@ import scipy.io
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.rsa.distances import compute_rdms
-from fernet_neuro.rsa.io import read_rdms
-from fernet_neuro.rsa.model_rdms import build_model_rdms
+from fernet_neuro.rsa.files.io import read_rdms
+from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.stimuli.table import StimulusTable
 

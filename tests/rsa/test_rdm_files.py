@@ -7,8 +7,8 @@ import scipy.io
 from scipy.spatial.distance import squareform
 
 from fernet_neuro.exceptions import AlignmentError, StoreError
-from fernet_neuro.rsa._rsatoolbox import import_rsatoolbox
-from fernet_neuro.rsa.io import READERS, WRITERS, read_rdms, write_rdms
+from fernet_neuro.rsa.files.io import READERS, WRITERS, read_rdms, write_rdms
+from fernet_neuro.rsa.files.toolbox import from_rsatoolbox, import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.rdms import RDMSet
 
 PETNAMES = ("clear-koala", "wise-heron")
@@ -203,7 +203,7 @@ def test_meadows_mat_files_are_read_as_by_rsatoolbox(brain, tmp_path, name, part
     import_rsatoolbox()
     from rsatoolbox.io.meadows import load_rdms
 
-    theirs = RDMSet.from_rsatoolbox(load_rdms(str(tmp_path / name)))
+    theirs = from_rsatoolbox(load_rdms(str(tmp_path / name)))
     assert np.array_equal(theirs.align_to(found.stimulus_ids).dissimilarities, found.dissimilarities)
 
 
@@ -298,21 +298,21 @@ def test_names_of_another_number_of_stimuli_are_refused(brain, tmp_path):
 
 
 def test_objects_of_rsatoolbox_are_copied_both_ways(brain):
-    theirs = brain.to_rsatoolbox()
+    theirs = to_rsatoolbox(brain)
     theirs.dissimilarities[:] = 0
     theirs.rdm_descriptors["subject"][0] = "changed"
     assert brain.dissimilarities.min() > 0
     assert brain.table["subject"][0] == "01"
     descriptors = {"session": [1, 2]}
     made = import_rsatoolbox().rdm.RDMs(brain.dissimilarities[:2].copy(), rdm_descriptors=descriptors)
-    back = RDMSet.from_rsatoolbox(made)
+    back = from_rsatoolbox(made)
     assert back.table.equals(pd.DataFrame({"session": ["1", "2"]}, dtype=object))
     assert back.stimulus_ids.tolist() == [str(number) for number in range(7)]
     made.dissimilarities[:] = 0
     assert back.dissimilarities.min() > 0
-    again = RDMSet.from_rsatoolbox(brain.to_rsatoolbox())
+    again = from_rsatoolbox(to_rsatoolbox(brain))
     assert np.array_equal(again.stimulus_ids, brain.stimulus_ids)
     assert again.table.equals(brain.table)
     assert again.distance == brain.distance
     with pytest.raises(ValueError, match="no pattern descriptor 'face'"):
-        RDMSet.from_rsatoolbox(made, "face")
+        from_rsatoolbox(made, "face")

@@ -9,12 +9,12 @@ import pytest
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.patterns import BrainPatterns
-from fernet_neuro.experiments.rsa import RSAFolder, RSASettings, run_rsa, select_layers
 from fernet_neuro.faces.landmarks import LandmarkTable
+from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa, select_layers
 from fernet_neuro.rsa.compare import compare_rdms
-from fernet_neuro.rsa.inference import infer_rsa
-from fernet_neuro.rsa.layers import choose_layers
-from fernet_neuro.rsa.partition_inference import infer_partition
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.layers import choose_layers
+from fernet_neuro.rsa.inference.partition import infer_partition
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 

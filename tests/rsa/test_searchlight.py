@@ -8,13 +8,14 @@ import pytest
 from fernet_neuro.brain.noise import compute_covariance, compute_precision
 from fernet_neuro.brain.spheres import Neighbourhoods, build_neighbourhoods
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa import _searchlight_engines, searchlight
-from fernet_neuro.rsa._rsatoolbox import search_with_rsatoolbox
-from fernet_neuro.rsa._searchlight_kernels import rank_rows
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.distances import compute_rdms
+from fernet_neuro.rsa.files.toolbox import search_with_rsatoolbox
 from fernet_neuro.rsa.rdms import RDMSet
-from fernet_neuro.rsa.searchlight import search_patterns
+from fernet_neuro.rsa.searchlight import engines as _searchlight_engines
+from fernet_neuro.rsa.searchlight import search as searchlight
+from fernet_neuro.rsa.searchlight.kernels import rank_rows
+from fernet_neuro.rsa.searchlight.search import search_patterns
 
 N_VOXELS, N_RUNS = 4 * 5 * 3, 3
 

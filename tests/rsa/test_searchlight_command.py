@@ -15,14 +15,14 @@ from fernet_neuro.brain.spheres import build_neighbourhoods
 from fernet_neuro.brain.volumes import VolumePatterns
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
-from fernet_neuro.rsa.searchlight import search_patterns
-from fernet_neuro.rsa.searchlight_folder import (
+from fernet_neuro.rsa.searchlight.folder import (
     SearchlightSettings,
     SubjectMaps,
     label_models,
     write_subject_maps,
 )
-from fernet_neuro.rsa.searchlight_maps import combine_maps, infer_maps, search_volume
+from fernet_neuro.rsa.searchlight.group import combine_maps, infer_maps, search_volume
+from fernet_neuro.rsa.searchlight.search import search_patterns
 from fernet_neuro.stats.calibration import false_positive_rate
 
 AFFINE = np.array([[-3.0, 0, 0, 48], [0, 3.0, 0, -60], [0, 0, 3.0, -24], [0, 0, 0, 1]])

@@ -4,14 +4,14 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa._bootstrap import evaluate_samples
-from fernet_neuro.rsa._regions import list_targets, split_regions
-from fernet_neuro.rsa._resample import draw_resamples
 from fernet_neuro.rsa.compare import compare_rdms
-from fernet_neuro.rsa.inference import infer_rsa
+from fernet_neuro.rsa.inference.bootstrap import evaluate_samples
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.regions import list_targets, split_regions
+from fernet_neuro.rsa.inference.resample import draw_resamples
+from fernet_neuro.rsa.inference.seeds import _covary_seeds, group_seeds, infer_seeds
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
-from fernet_neuro.rsa.seeds import _covary_seeds, group_seeds, infer_seeds
 from fernet_neuro.stats.calibration import false_positive_rate
 
 N_SEEDS = 5

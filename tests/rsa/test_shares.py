@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.cli.app import app
 from fernet_neuro.exceptions import AlignmentError, FernetError
-from fernet_neuro.rsa.model_rdms import build_factor_rdm
+from fernet_neuro.rsa.models.factors import build_factor_rdm
+from fernet_neuro.rsa.models.shares import COLUMNS, estimate_shares
 from fernet_neuro.rsa.rdms import RDMSet
-from fernet_neuro.rsa.shares import COLUMNS, estimate_shares
 from fernet_neuro.stats.resampling import clopper_pearson
 from fernet_neuro.stimuli.table import StimulusTable
 

@@ -14,10 +14,10 @@ from fernet_neuro.exceptions import AlignmentError, StimulusError, StoreError
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.concept_bank import ConceptBank, build_concept_bank
-from fernet_neuro.training.concept_draws import draw_concept_rows, draw_concepts
+from fernet_neuro.systems.crpn.concept_bank import ConceptBank, build_concept_bank
+from fernet_neuro.systems.crpn.concept_draws import draw_concept_rows, draw_concepts
+from fernet_neuro.systems.crpn.teacher import Teacher, read_teacher
 from fernet_neuro.training.folder import load_run
-from fernet_neuro.training.teacher import Teacher, read_teacher
 
 GOLDEN = [0.31, 0.92, 0.47, 0.15, 0.66, 0.58, 0.83, 0.09, 0.74, 0.25]
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.models.dual_pathway import ConceptFeatures
 from fernet_neuro.models.weights import load_model
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.crpn.networks import ConceptFeatures
+from fernet_neuro.systems.crpn.readout import make_identity_readout
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.readout import make_identity_readout
 
 OPTIONS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 16}
 OPTIONS |= {"n_features": 11, "dropout": 0.1}

@@ -8,15 +8,15 @@ import torch
 
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.models.dual_pathway import PerceptualFeatures
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import save_model
-from fernet_neuro.training.concept_bank import build_concept_bank
+from fernet_neuro.systems.crpn.concept_bank import build_concept_bank
+from fernet_neuro.systems.crpn.networks import PerceptualFeatures
+from fernet_neuro.systems.crpn.perception import PerceptionTask, make_perception
+from fernet_neuro.systems.crpn.settings import PerceptionSettings
+from fernet_neuro.systems.crpn.teacher import read_teacher
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.pathways_config import PerceptionSettings
-from fernet_neuro.training.perception import PerceptionTask, make_perception
-from fernet_neuro.training.teacher import read_teacher
 
 OPTIONS = {"trunk": "resnet10-slim", "size": 16, "n_features": 11}
 LIVE = {"teacher": "live"}
@@ -148,7 +148,7 @@ def test_a_variant_gives_the_forms_that_a_recipe_leaves_open(
 @pytest.mark.parametrize("data", ["rafdb", "affectnet7", "ra", "imagen"])
 def test_recipes_have_the_papers_settings(data):
     settings = read_settings(TrainSettings, f"crpn/perceptual_{data}")
-    section = settings.perception
+    section = settings.section
     weights = (section.cross_entropy_weight, section.similarity_weight, section.distillation_weight)
     assert (weights, section.percentile, section.n_concepts, section.regime) == ((2, 1, 1), 20, 8, "crpn")
     assert (settings.optimiser, settings.lr, settings.weight_decay) == ("adam", 1e-4, 1e-5)

@@ -18,11 +18,11 @@ from fernet_neuro._utils.config import write_settings
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model
-from fernet_neuro.training.concept_bank import ConceptBank
+from fernet_neuro.systems.crpn.concept_bank import ConceptBank
+from fernet_neuro.systems.crpn.perception import make_perception
+from fernet_neuro.systems.crpn.teacher import Teacher
 from fernet_neuro.training.fit import fit
 from fernet_neuro.training.folder import RunFolder
-from fernet_neuro.training.perception import make_perception
-from fernet_neuro.training.teacher import Teacher
 
 OPTIONS = {"trunk": "resnet10-slim", "size": 16, "n_features": 11}
 LIVE = {"teacher": "live"}
@@ -154,7 +154,10 @@ KILLER = """
 import os
 import signal
 
-from fernet_neuro.training import concept_bank, fit, loop, perception, teacher
+from fernet_neuro.training import fit, loop
+from fernet_neuro.systems.crpn import concept_bank
+from fernet_neuro.systems.crpn import perception
+from fernet_neuro.systems.crpn import teacher
 
 PLACES = {
     "encoding": (teacher.Teacher, "observe"),

@@ -17,7 +17,7 @@ def test_recipes_are_shipped():
 @pytest.mark.parametrize("data", ["rafdb", "affectnet7", "ra"])
 def test_stage_1_has_the_papers_settings(data):
     settings = read_settings(TrainSettings, f"crpn/conceptual_{data}")
-    concepts = settings.concepts
+    concepts = settings.section
     weights = (concepts.orthogonality_weight, concepts.confidence_weight, concepts.contrastive_weight)
     assert weights == (0.1, 1, 0.01)
     assert (settings.optimiser, settings.lr, settings.weight_decay) == ("adam", 1e-4, 1e-5)

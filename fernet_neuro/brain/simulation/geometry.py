@@ -48,7 +48,7 @@ def plant_geometry(
     """Return what the regions of a group tell apart among the stimuli of a table.
 
     Labels are the same or not; numbers differ by so much; features by their squared Euclidean distance. These
-    are the RDMs of ``rsa/model_rdms.py`` (pixels with squared_euclidean), scaled to one mean.
+    are the RDMs of ``rsa/models/factors.py`` (pixels with squared_euclidean), scaled to one mean.
 
     Parameters
     ----------

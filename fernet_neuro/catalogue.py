@@ -1,0 +1,216 @@
+"""Networks, tasks, figures and experiments by name, each with the place of its code, imported when asked for.
+
+What belongs here: strings of the form ``"module:attribute"``, and finding systems, those of other installed
+packages too. This module imports nothing of the package, so that everything may ask it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+#: Where other packages announce their systems: ``[project.entry-points."fernet_neuro.systems"]``.
+GROUP = "fernet_neuro.systems"
+#: What a system brings, by the name of the attribute of `System`.
+KINDS = ("networks", "tasks", "figures", "experiments", "sections")
+
+
+@dataclass(frozen=True)
+class System:
+    """A published system: what it brings, as names and the places of their code.
+
+    Parameters
+    ----------
+    name : str
+        Short name, such as ``"crpn"``.
+    title : str
+        One line.
+    paper, licence : str
+        Where it was published, and the licence of the code.
+    networks : mapping of str to str
+        Each a `models.blueprint.ModelEntry`.
+    tasks : mapping of str to str
+        Each a `training.config.TaskEntry`.
+    figures : mapping of str to str
+        Each a `figures.spec.FigureSpec`.
+    experiments : mapping of str to str
+        Each an `experiments.recipes.Experiment`.
+    sections : mapping of str to str
+        Sections of the page of results, see `experiments.page`.
+    recipes : str
+        Package whose folder ``recipes`` holds the recipes; empty where there are none.
+
+    Examples
+    --------
+    >>> System("mine", "My network", networks={"my-net": "my_package.networks:MY_NET"}).networks["my-net"]
+    'my_package.networks:MY_NET'
+    """
+
+    name: str
+    title: str
+    paper: str = ""
+    licence: str = ""
+    networks: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
+    experiments: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, str] = field(default_factory=dict)
+    recipes: str = ""
+
+
+#: What belongs to no single system.
+GENERAL = System(
+    name="general",
+    title="what belongs to no single system",
+    licence="BSD-3-Clause",
+    networks={
+        "resnet18": "fernet_neuro.models.resnet:RESNET18",
+        "resnet50": "fernet_neuro.models.resnet:RESNET50",
+        "resnet50-vggface2": "fernet_neuro.models.resnet:RESNET50_VGGFACE2",
+        "siamese": "fernet_neuro.models.siamese:SIAMESE",
+        "swin_t": "fernet_neuro.models.swin:SWIN_T",
+        "resnet10-slim": "fernet_neuro.models.resnet:RESNET10_SLIM",
+    },
+    tasks={
+        "identification": "fernet_neuro.training.config:IDENTIFICATION",
+        "verification": "fernet_neuro.training.config:VERIFICATION",
+        "expression": "fernet_neuro.training.config:EXPRESSION",
+    },
+    figures={
+        "layer-profile": "fernet_neuro.figures.layer_profile:SPEC",
+        "confusion": "fernet_neuro.figures.confusion:SPEC",
+        "stimulus-sheet": "fernet_neuro.figures.stimulus_sheet:SPEC",
+        "embedding-maps": "fernet_neuro.figures.embedding_maps:SPEC",
+        "evaluation": "fernet_neuro.figures.evaluation:SPEC",
+        "crpn-table": "fernet_neuro.figures.arms:SPEC",
+        "rsa-layer-roi": "fernet_neuro.figures.rsa_layer_roi:SPEC",
+        "rsa-models": "fernet_neuro.figures.rsa_models:SPEC",
+        "rdm-gallery": "fernet_neuro.figures.rdm_gallery:SPEC",
+        "variance-partition": "fernet_neuro.figures.variance_partition:SPEC",
+        "mds": "fernet_neuro.figures.mds:SPEC",
+        "searchlight-map": "fernet_neuro.figures.searchlight_map:SPEC",
+    },
+    experiments={"dual-pathway": "fernet_neuro.experiments.run:EXPERIMENT"},
+)
+#: The systems of this package, in the order of lists.
+BUILT_IN = {
+    "transfer": "fernet_neuro.systems.transfer.system:SYSTEM",
+    "crpn": "fernet_neuro.systems.crpn.system:SYSTEM",
+}
+
+
+def load(place: str) -> Any:
+    """Return what ``"module:attribute"`` names.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be imported.
+
+    Examples
+    --------
+    >>> load("math:pi")
+    3.141592653589793
+    """
+    module, _, attribute = place.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise ValueError(f"{place!r} cannot be imported: {error}") from error
+
+
+@cache
+def list_systems() -> dict[str, System]:
+    """Return all systems by name: the built-in ones, then those of other installed packages.
+
+    Raises
+    ------
+    ValueError
+        If a system cannot be imported or is not a `System`, or two have one name.
+    """
+    places = [*BUILT_IN.items(), *((point.name, point.value) for point in entry_points(group=GROUP))]
+    systems = {GENERAL.name: GENERAL}
+    for name, place in places:
+        system = _load_named("system", name, place)
+        if not isinstance(system, System):
+            raise ValueError(f"system {name!r}: {place!r} must be a System; got {type(system).__name__}.")
+        if system.name in systems:
+            raise ValueError(
+                f"two systems are called {system.name!r}; uninstall or rename the one of {place!r}."
+            )
+        systems[system.name] = system
+    return systems
+
+
+@cache
+def list_places(kind: str) -> dict[str, str]:
+    """Return the place of everything of one kind by name.
+
+    Parameters
+    ----------
+    kind : {"networks", "tasks", "figures", "experiments", "sections"}
+
+    Raises
+    ------
+    ValueError
+        If two systems bring the same name.
+    """
+    owners: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for system in list_systems().values():
+        for name, place in getattr(system, kind).items():
+            if name in owners:
+                raise ValueError(
+                    f"systems {owners[name]!r} and {system.name!r} both bring {kind} of the name {name!r}; "
+                    f"rename one of them, or uninstall one."
+                )
+            owners[name], places[name] = system.name, place
+    return places
+
+
+def clear() -> None:
+    """Forget which systems were found, so that the next question looks anew."""
+    list_systems.cache_clear()
+    list_places.cache_clear()
+
+
+class Entries(Mapping[str, Any]):
+    """Everything of one kind by name, imported when it is taken out.
+
+    Examples
+    --------
+    >>> "resnet18" in Entries("networks")
+    True
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __getitem__(self, name: str) -> Any:
+        places = list_places(self.kind)
+        if name not in places:
+            close = get_close_matches(name, places, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise KeyError(f"{name!r} is not one of the {self.kind}.{hint}")
+        return _load_named(self.kind, name, places[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in list_places(self.kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list_places(self.kind))
+
+    def __len__(self) -> int:
+        return len(list_places(self.kind))
+
+
+def _load_named(what: str, name: str, place: str) -> Any:
+    try:
+        return load(place)
+    except ValueError as error:
+        raise ValueError(
+            f"{what} {name!r}: {error}; mend or uninstall the package that brings it."
+        ) from error

@@ -1,0 +1,233 @@
+"""A simulated group beside the networks of a transfer experiment: scanned, analysed, compared by region.
+
+What belongs here: the order of these steps and where each leaves its files; each is a call into its package
+and goes on where it was interrupted.
+"""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro.activations.pixels import compute_pixels
+from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.brain.bids import find_runs
+from fernet_neuro.brain.derivatives import start_derivatives, write_missing_subjects
+from fernet_neuro.brain.pipeline import PatternSettings, compute_run_patterns
+from fernet_neuro.brain.rois import parse_roi
+from fernet_neuro.brain.simulation.dataset import simulate_group
+from fernet_neuro.brain.simulation.geometry import plant_geometry
+from fernet_neuro.brain.simulation.scanner import build_volume
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.experiments.page_brain import BRAIN, RSA, SHARES, TWIN
+from fernet_neuro.experiments.probes import find_store
+from fernet_neuro.experiments.settings import CONCEPTUAL, PERCEPTUAL, BrainSettings
+from fernet_neuro.experiments.work import Work
+from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
+from fernet_neuro.rsa.brain_rdms import read_brain
+from fernet_neuro.rsa.distances import compute_rdms
+from fernet_neuro.rsa.inference.layers import choose_layers
+from fernet_neuro.rsa.models.factors import build_model_rdms
+from fernet_neuro.rsa.models.shares import estimate_shares
+from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.transfer.recipe import TransferSettings
+
+#: Factors that regions may tell apart; those that do not vary among the stimuli shown are left out.
+_FACTORS = ("view", "identity", "expression")
+#: What the model of each layer of a dual pathway is called.
+PATHWAY_MODELS = {
+    (CONCEPTUAL, "emotion"): "emotion features",
+    (CONCEPTUAL, "non_emotion"): "non-emotion features",
+    (PERCEPTUAL, "perceptual"): "perceptual pathway",
+}
+
+logger = logging.getLogger(__name__)
+
+
+def choose_stimuli(probe: StimulusTable, settings: BrainSettings) -> StimulusTable:
+    """Return what the group looks at: every person with every expression once, views in turn.
+
+    Views follow a Latin square, so that they vary with neither person nor expression.
+
+    Raises
+    ------
+    StimulusError
+        If there are too few people, or one of them lacks an expression.
+    """
+    people = list(dict.fromkeys(probe.factor("identity").tolist()))[: settings.identities]
+    if len(people) < settings.identities:
+        raise StimulusError(
+            f"brain.identities={settings.identities} people are to be shown; the probe stimuli have "
+            f"{len(people)}. Show fewer, or leave the stage out (--set brain=null)."
+        )
+    expressions = settings.expressions or tuple(dict.fromkeys(probe.factor("expression").tolist()))
+    rows = [
+        _pick(probe, person, expression, at + kind)
+        for at, person in enumerate(people)
+        for kind, expression in enumerate(expressions)
+    ]
+    return probe.select(rows)
+
+
+def check_brain(settings: BrainSettings, probe: StimulusTable) -> None:
+    """Check all that needs no trained network, before networks are trained for minutes or hours.
+
+    Raises
+    ------
+    StimulusError
+        If the stimuli are not there, or cannot have the planted geometry.
+    ValueError
+        If regions are empty or overlap.
+    """
+    shown = choose_stimuli(probe, settings)
+    plant_geometry(shown, settings.simulation, {"pixels": compute_pixels(shown).values})
+    build_volume(settings.simulation)
+
+
+def run_brain(settings: TransferSettings, work: Work, probe: StimulusTable) -> None:
+    """Simulate the group, estimate its patterns and their shares, and compare regions with networks.
+
+    Parameters
+    ----------
+    settings : TransferSettings
+        With `brain`; stores of its networks are there. Of several training seeds the first is compared.
+    work : Work
+        Results folder, where ``brain/`` (``stimuli.csv``, ``bids``, ``patterns``, ``shares.csv``) and
+        ``rsa/`` are written.
+    probe : StimulusTable
+    """
+    place = work.folder / BRAIN
+    shown = _keep_stimuli(probe, settings.brain, place / "stimuli.csv")
+    logger.info("    simulated group: %d people", settings.brain.simulation.subjects)
+    _simulate(settings.brain, work, shown, place / "bids")
+    logger.info("    patterns of %d regions", len(settings.brain.simulation.regions))
+    _estimate_patterns(place / "bids", place / "patterns")
+    if (place / SHARES).is_file() and (work.folder / RSA / "summary.json").is_file():
+        return
+    logger.info("    comparison with networks")
+    brain = read_brain(place / "patterns", stimulus_ids=shown.stimulus_ids)
+    brain = _order_regions(brain, list(settings.brain.simulation.regions))
+    _write_shares(brain, shown, place)
+    _compare(settings, work, shown, brain)
+
+
+def build_models(settings: TransferSettings, folder: Path, shown: StimulusTable) -> RDMSet:
+    """Return the RDMs of pixels, of the dual pathway's features, and of networks' layers, each with its twin.
+
+    Returns
+    -------
+    RDMSet
+        Its table has ``model``, and for layers ``network`` and ``layer``; empty for others.
+    """
+    chosen = settings.brain
+    sets = [build_model_rdms(shown, pixels=True, distance=chosen.distance)]
+    labels = [("pixels", "", "")]
+    kinds = {"trained": "{}", "untrained": TWIN}
+    for kind, name in kinds.items() if settings.dual_pathway is not None else ():
+        for (network, layer), model in PATHWAY_MODELS.items():
+            sets.append(_compute(folder, network, kind, layer, settings, shown))
+            labels.append((name.format(model), "", ""))
+    for network in chosen.networks or tuple(settings.networks):
+        for kind, name in kinds.items():
+            store = ActivationStore.open(find_store(folder, network, settings.seeds[0], kind))
+            for layer in store.layers:
+                sets.append(_compute(folder, network, kind, layer, settings, shown))
+                labels.append((f"{name.format(network)}/{layer}", name.format(network), layer))
+    joined = concat_rdms(sets)
+    table = pd.DataFrame(labels, columns=["model", "network", "layer"])
+    return replace(joined, table=table)
+
+
+def _pick(probe: StimulusTable, person: str, expression: str, turn: int) -> int:
+    """Return the row of the first picture of a person and expression, seen from the view whose turn it is."""
+    frame = probe.frame
+    views = list(dict.fromkeys(frame["view"].tolist()))
+    rows = np.flatnonzero((frame["identity"] == person) & (frame["expression"] == expression))
+    if not len(rows):
+        raise StimulusError(
+            f"brain: the probe stimuli have no picture of identity {person!r} with expression "
+            f"{expression!r}; name those that all have with brain.expressions, or leave the stage out (--set "
+            f"brain=null)."
+        )
+    from_view = rows[(frame["view"].iloc[rows] == views[turn % len(views)]).to_numpy()]
+    return int(from_view[0] if len(from_view) else rows[0])
+
+
+def _keep_stimuli(probe: StimulusTable, settings: BrainSettings, path: Path) -> StimulusTable:
+    if not path.is_file():
+        choose_stimuli(probe, settings).write(path)
+    return StimulusTable.read(path)
+
+
+def _simulate(settings: BrainSettings, work: Work, shown: StimulusTable, out: Path) -> None:
+    if out.is_dir():  # complete, or it would not be there
+        return
+    features = {"pixels": compute_pixels(shown).values}
+    group = simulate_group(
+        shown, settings.simulation, out, features=features, n_jobs=work.n_jobs, verbose=work.verbose
+    )
+    for text in group.notices:
+        logger.info("    %s", text)
+
+
+def _estimate_patterns(bids: Path, out: Path) -> None:
+    settings = PatternSettings(tuple(parse_roi(str(bids / "derivatives" / "rois"))))
+    runs = find_runs(bids, raw=True)
+    subjects = list(dict.fromkeys(run.subject for run in runs))
+    # Settings hold names of files, which another place of the results folder would change.
+    names = [spec.name for spec in settings.rois]
+    start_derivatives(out, {"source": "bids", **settings.describe(), "rois": names})
+    write_missing_subjects(
+        out,
+        subjects,
+        lambda subject: [compute_run_patterns([run for run in runs if run.subject == subject], settings)],
+        task=runs[0].task,
+        images=False,
+    )
+
+
+def _order_regions(brain: RDMSet, regions: list[str]) -> RDMSet:
+    """Return the RDMs region by region, in the order of the settings."""
+    rank = brain.table["roi"].map(regions.index).to_numpy()
+    return brain.take(np.argsort(rank, kind="stable"))
+
+
+def _write_shares(brain: RDMSet, shown: StimulusTable, place: Path) -> None:
+    """Write what is recovered of each factor beside what was planted."""
+    factors = [name for name in _FACTORS if len(set(shown.factor(name, complete=False).tolist())) > 1]
+    models = build_model_rdms(shown, factors, pixels=True, distance="squared_euclidean")
+    found = estimate_shares(brain, models)
+    path = place / "bids" / "derivatives" / "simulation" / "planted.json"
+    planted = json.loads(path.read_text(encoding="utf-8"))["shares"]
+    found.insert(2, "planted", [planted[row.roi].get(row.factor, 0.0) for row in found.itertuples()])
+    with atomic_file(place / SHARES) as temporary:
+        found.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _compare(settings: TransferSettings, work: Work, shown: StimulusTable, brain: RDMSet) -> None:
+    chosen = settings.brain
+    models = build_models(settings, work.folder, shown)
+    options = RSASettings(
+        comparison=chosen.comparison, n_bootstraps=chosen.bootstraps, n_permutations=chosen.permutations
+    )
+    blocks = shown.factor("identity").astype(str)
+    result = run_rsa(models, brain, options, blocks=blocks, n_jobs=work.n_jobs, verbose=work.verbose)
+    layers = models.take(np.flatnonzero((models.table["layer"] != "").to_numpy()))
+    peaks = choose_layers(
+        layers, brain, comparison=chosen.comparison, n_bootstraps=chosen.bootstraps, blocks=blocks,
+        n_jobs=work.n_jobs,
+    ).peaks  # fmt: skip
+    RSAFolder(replace(result, peaks=peaks), models, brain, shown).save(work.folder / RSA)
+
+
+def _compute(
+    folder: Path, network: str, kind: str, layer: str, settings: TransferSettings, shown: StimulusTable
+) -> RDMSet:
+    store = ActivationStore.open(find_store(folder, network, settings.seeds[0], kind))
+    activations = store.load(layer).align_to(shown.stimulus_ids)
+    return compute_rdms(activations, distance=settings.brain.distance)

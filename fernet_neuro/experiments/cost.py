@@ -1,0 +1,142 @@
+"""What the networks of a grid cost in use: parameters, multiply-adds and time per image.
+
+What belongs here: which networks are costed and against which; counting and timing are in `models`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.models.cost import compute_cost
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.registry import build_model
+from fernet_neuro.models.timing import measure_run_times
+from fernet_neuro.training.config import TrainSettings
+
+#: The network whose frozen half teaches and does not answer.
+_CONCEPTUAL = "crpn-conceptual"
+
+
+def build_network(recipe: TrainSettings, *, n_classes: int, in_use: bool = False) -> LayeredModel:
+    """Return the untrained network of a recipe, for `n_classes`.
+
+    Parameters
+    ----------
+    recipe : TrainSettings
+    n_classes : int
+    in_use : bool
+        Leave out the non-emotion encoder, which a conceptual pathway needs for training alone.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the network or an option is unknown or wrong.
+    """
+    return _build(recipe.model, recipe.model_options, recipe.variant, n_classes, in_use)
+
+
+def _build(
+    model: str, options: Mapping[str, Any], variant: str, n_classes: int, in_use: bool
+) -> LayeredModel:
+    given = {"n_classes": n_classes, **options}
+    if in_use and model == _CONCEPTUAL:
+        given = {**given, "non_emotion_trunk": "none"}
+    return build_model(model, seed=0, variant=variant, **given)
+
+
+def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, n_repeats: int = 15) -> None:
+    """Write ``cost.csv`` into the results folder if it is asked for and not there of these networks.
+
+    One row per arm, with ``group`` "arm", and one per network of ``settings.costed``. ``time_ratio`` is the
+    time per image over that of the group's first network (for arms: the reference arm's), as the median over
+    repeats in which the networks took turns, from ``time_ratio_low`` to ``time_ratio_high``, the quartiles.
+    ``inputs_digest`` is that of all networks, their group and the number of repeats.
+
+    Parameters
+    ----------
+    settings : DualPathwaySettings
+    folder : path
+    n_classes : int
+        Of the arms' networks.
+    n_repeats : int
+        Turns of each network.
+    """
+    place = folder / "cost.csv"
+    if not (settings.cost or settings.costed):
+        return
+    digest = _digest_networks(settings, n_classes, n_repeats)
+    if place.is_file() and set(pd.read_csv(place).get("inputs_digest", ())) == {digest}:
+        return
+    parts = []
+    if settings.cost:
+        parts.append(_cost_arms(settings, n_classes, n_repeats))
+    if settings.costed:
+        models = {
+            name: _build(network.model, network.model_options, "recommended", n_classes, True)
+            for name, network in settings.costed.items()
+        }
+        parts.append(_cost(models, next(iter(models)), n_repeats).assign(group="network"))
+    with atomic_file(place) as temporary:
+        pd.concat(parts, ignore_index=True).assign(inputs_digest=digest).to_csv(temporary, index=False)
+
+
+def _digest_networks(settings: DualPathwaySettings, n_classes: int, n_repeats: int) -> str:
+    """Return the digest of what decides the content of ``cost.csv``, but for the machine that measures."""
+    arms = {}
+    for name in (settings.reference_arm, *settings.arms) if settings.cost else ():
+        recipe = _find_recipe(settings, name)
+        arms[name] = [recipe.model, recipe.model_options, recipe.variant]
+    costed = {name: network.model_dump(mode="json") for name, network in settings.costed.items()}
+    # Rows and the first network, which times are relative to, have an order; keys of JSON have none.
+    order = [settings.reference_arm, *arms, *costed]
+    return hash_json([arms, costed, order, n_classes, n_repeats])
+
+
+def _find_recipe(settings: DualPathwaySettings, name: str) -> TrainSettings:
+    """Return the recipe of the stage that an arm is tested with."""
+    arm = settings.resolve(name)
+    return arm.concepts if settings.arms[name].stage == "concepts" else arm.perception
+
+
+def _cost_arms(settings: DualPathwaySettings, n_classes: int, n_repeats: int) -> pd.DataFrame:
+    """Return one row per arm; arms of equal networks share one measurement."""
+    models: dict[str, LayeredModel] = {}
+    shared: dict[str, str] = {}
+    for name in (settings.reference_arm, *settings.arms):
+        recipe = _find_recipe(settings, name)
+        key = repr((recipe.model, sorted(recipe.model_options.items()), recipe.variant))
+        shared.setdefault(name, key)
+        if key not in models:
+            models[key] = build_network(recipe, n_classes=n_classes, in_use=True)
+    costs = _cost(models, shared[settings.reference_arm], n_repeats).set_index("name")
+    rows = costs.loc[[shared[name] for name in settings.arms]].reset_index(drop=True)
+    return rows.assign(name=list(settings.arms), group="arm")
+
+
+def _cost(models: Mapping[str, LayeredModel], reference: str, n_repeats: int) -> pd.DataFrame:
+    times = measure_run_times(models, n_repeats=n_repeats)
+    rows = []
+    for name, model in models.items():
+        counted = compute_cost(model)
+        low, middle, high = np.quantile(times[name] / times[reference], (0.25, 0.5, 0.75))
+        rows.append(
+            {
+                "name": name,
+                "model": counted["model"],
+                "size": model.card.preprocessing.size,
+                "params": counted["params"],
+                "macs": counted["macs"],
+                "milliseconds": 1000 * float(np.median(times[name])),
+                "time_ratio": middle,
+                "time_ratio_low": low,
+                "time_ratio_high": high,
+                "n_repeats": n_repeats,
+            }
+        )
+    return pd.DataFrame(rows)

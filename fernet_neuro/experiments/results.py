@@ -1,0 +1,167 @@
+"""Results of a grid as tidy tables: every score, means over seeds, and arms against one another.
+
+What belongs here: numbers in the layout of files; how they are laid out for readers is in
+`dual_pathway_tables`.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro.evaluation.result import EvaluationReport
+from fernet_neuro.evaluation.seeds import SEEDS
+from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.stats.multiple import adjust_bonferroni
+from fernet_neuro.stats.resampling import one_sample_p_value, stratified_t_interval
+
+#: Seed of rows that are means over seeds.
+MEAN = "mean"
+_CASE = ["test", "epoch", "metric"]
+
+
+def write_results(
+    settings: DualPathwaySettings, folder: Path, reports: Mapping[tuple[str, str], EvaluationReport]
+) -> None:
+    """Write ``results.csv``, ``summary.csv``, ``differences.csv`` and ``published.csv``.
+
+    Parameters
+    ----------
+    settings : DualPathwaySettings
+    folder : path
+    reports : mapping of (str, str) to EvaluationReport
+        By test and arm.
+    """
+    results = build_results(settings, reports)
+    frames = {
+        "results": results,
+        "summary": build_summary(settings, results),
+        "differences": build_differences(settings, results),
+        "published": build_published(settings),
+    }
+    for name, frame in frames.items():
+        with atomic_file(folder / f"{name}.csv") as temporary:
+            frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def build_results(
+    settings: DualPathwaySettings, reports: Mapping[tuple[str, str], EvaluationReport]
+) -> pd.DataFrame:
+    """Return every score of every run: ``arm, stage, variant, test, epoch, seed, metric, class, value, ...``.
+
+    ``n_classes_shown`` of ``n_classes`` classes have images in the test; means over classes are over these.
+
+    Rows of the seed "mean" are means over seeds, once with their interval over people (or images) and once
+    over seeds; see `EvaluationReport`.
+    """
+    parts = []
+    for (test, arm), report in reports.items():
+        stage = settings.arms[arm].stage
+        variant = getattr(settings.resolve(arm), stage).variant
+        shown = report.metrics.loc[report.metrics["metric"] == "recall", "class"].nunique()
+        classes = {"n_classes_shown": shown, "n_classes": len(report.settings["classes"])}
+        columns = {"arm": arm, "stage": stage, "variant": variant, "test": test, **classes}
+        parts.append(pd.concat([pd.DataFrame(columns, index=report.metrics.index), report.metrics], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def build_summary(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per arm, test, epoch and metric: the mean over seeds and its interval.
+
+    With one seed the interval is over people (or images) instead, and ``interval`` says so.
+    """
+    rows = results[results["class"] == ""]
+    if len(settings.seeds) > 1:
+        rows = rows[(rows["seed"] == MEAN) & rows["interval"].isin((SEEDS, ""))]
+        rows = rows.drop_duplicates(["arm", *_CASE], keep="last")
+    rows = rows.assign(
+        label=rows["arm"].map(settings.label_of),
+        test_label=rows["test"].map(lambda name: settings.tests[name].label or name),
+        n_seeds=len(settings.seeds),
+        headline=(rows["metric"] == settings.metrics[0]) & (rows["epoch"] == settings.epoch),
+    )
+    columns = ["arm", "label", "stage", "variant", "test", "test_label", "epoch", "metric", "headline"]
+    columns += [
+        "value",
+        "low",
+        "high",
+        "interval",
+        "n_seeds",
+        "n",
+        "n_classes_shown",
+        "n_classes",
+        "chance_level",
+    ]
+    return rows[columns].reset_index(drop=True)
+
+
+def build_differences(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.DataFrame:
+    """Return how far all pairs of arms are apart: paired by seed, since seeds share all they can.
+
+    Returns
+    -------
+    DataFrame
+        ``test, epoch, metric, arm, reference, difference, low, high, p_value, p_bonferroni, n_seeds``: the
+        value of ``arm`` minus that of ``reference``, by Student's t over seeds. Of one test, epoch and metric
+        the recipe's reference comes first, and ``p_bonferroni`` is corrected over its comparisons alone, as
+        they are chosen beforehand; that of other pairs is corrected over all pairs. Ends and p are empty
+        where there are fewer than two seeds.
+    """
+    pairs = _list_pairs(settings)
+    rows = results[(results["class"] == "") & (results["seed"] != MEAN)]
+    values = rows.pivot_table(index=[*_CASE, "seed"], columns="arm", values="value", sort=False)
+    found = []
+    for case, group in values.groupby(level=_CASE, sort=False):
+        compared = [
+            {**dict(zip(_CASE, case, strict=True)), "arm": arm, "reference": reference}
+            | compare_paired((group[arm] - group[reference]).to_numpy())
+            for arm, reference in pairs
+        ]
+        _correct(compared)
+        _correct([row for row in compared if row["reference"] == settings.reference_arm])
+        found += compared
+    columns = [*_CASE, "arm", "reference", "difference", "low", "high", "p_value", "p_bonferroni", "n_seeds"]
+    return pd.DataFrame(found, columns=columns)
+
+
+def _list_pairs(settings: DualPathwaySettings) -> list[tuple[str, str]]:
+    """Return all pairs of arms as (arm, what it is compared with), those with the reference arm first."""
+    others = [arm for arm in settings.arms if arm != settings.reference_arm]
+    planned = [(arm, settings.reference_arm) for arm in others]
+    return planned + [(later, earlier) for earlier, later in combinations(others, 2)]
+
+
+def _correct(compared: list[dict]) -> None:
+    """Set ``p_bonferroni`` of these comparisons, corrected over those that have a p value."""
+    known = [row for row in compared if row["p_value"] is not None]
+    for row, p_value in zip(known, adjust_bonferroni([row["p_value"] for row in known]), strict=True):
+        row["p_bonferroni"] = p_value
+
+
+def compare_paired(differences: np.ndarray) -> dict[str, float | int | None]:
+    """Return mean, 95 % interval and two-sided p value of paired differences (n_seeds,) by Student's t."""
+    n, mean = len(differences), float(differences.mean())
+    low = high = np.nan
+    if n > 1:
+        low, high = stratified_t_interval(mean, (differences - mean) / n, np.zeros(n))
+    p_value = one_sample_p_value(differences) if n > 1 else None
+    return {"difference": mean, "low": low, "high": high, "p_value": p_value, "n_seeds": n}
+
+
+def build_published(settings: DualPathwaySettings) -> pd.DataFrame:
+    """Return printed values in long form: ``arm, label, column, value, chance, source``.
+
+    Numbers are accuracies in %; whatever else is printed is text.
+    """
+    rows = []
+    for entries in (settings.published, settings.comparators):
+        for name, values in entries.items():
+            label = settings.label_of(name) if name in settings.arms else name
+            for column, value in values.items():
+                text = value if isinstance(value, str) else f"{value:.2f}"
+                chance = settings.published_chance.get(column)
+                rows.append((name, label, column, text, chance, settings.published_source))
+    return pd.DataFrame(rows, columns=["arm", "label", "column", "value", "chance", "source"])

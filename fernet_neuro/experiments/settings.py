@@ -1,0 +1,98 @@
+"""Settings that recipes of several experiments have in common: read-outs, maps, and simulated brains.
+
+What belongs here: keys, meaning and limits.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fernet_neuro._utils.config import Settings
+from fernet_neuro.brain.simulation.settings import SimulationSettings
+from fernet_neuro.typing import Holdout, ReadOut
+
+#: Names of the two pathways' runs, stores and results.
+CONCEPTUAL, PERCEPTUAL = "conceptual", "perceptual"
+
+
+class ProbeSettings(Settings):
+    """One direction of transfer: what is read out, and what is kept out of the training folds.
+
+    Parameters
+    ----------
+    target : str
+        Factor that is read out, such as ``"expression"``.
+    holdout : str
+        Factor whose values are on one side of each fold only, such as ``"identity"``.
+    readouts : tuple of {"ridge", "logistic", "sgd"}
+        Linear read-outs.
+    permutations : int
+        Number of label permutations for the null of the ridge read-out.
+    n_folds : int
+        Folds of the hold-outs "identity" and "random"; no more than there are identities.
+    """
+
+    target: str
+    holdout: Holdout
+    readouts: tuple[ReadOut, ...] = ("ridge",)
+    permutations: int = Field(1000, ge=0)
+    n_folds: int = Field(10, ge=2)
+
+
+class MapSettings(Settings):
+    """How maps are made and judged; see `embedding.pipeline.compute_embedding`.
+
+    Parameters
+    ----------
+    method : {"tsne", "umap"}
+    perplexity : float or None
+        None takes 30, or the largest that so few stimuli allow.
+    n_pca : int
+        Principal components that maps are made from.
+    n_neighbours : int or None
+        k of purity and k-NN; None takes 10, or fewer where labels have fewer.
+    permutations : int
+        Relabellings of the null.
+    seed : int
+        Of maps and relabellings.
+    """
+
+    method: Literal["tsne", "umap"] = "tsne"
+    perplexity: float | None = Field(None, ge=2)
+    n_pca: int = Field(50, ge=2)
+    n_neighbours: int | None = Field(None, ge=1)
+    permutations: int = Field(1000, ge=0)
+    seed: int = Field(0, ge=0)
+
+
+class BrainSettings(Settings):
+    """A simulated group that looks at some of the probe stimuli, and networks compared with its brains.
+
+    Parameters
+    ----------
+    identities : int
+        People shown: the first of the probe stimuli. They are resampled as blocks, so four or more.
+    expressions : tuple of str or None
+        Expressions shown of each; None for all.
+    networks : tuple of str or None
+        Whose layers are compared with regions; None for all of the recipe. The features of a dual pathway are
+        always among the models.
+    distance : str
+        Between activations, a name in ``rsa.distances.DISTANCES``.
+    comparison : str
+        Between RDMs, a name in ``rsa.compare.COMPARISONS``. By default one that knows that crossnobis
+        distances which share a stimulus vary together, and for which a constant in a layer's distances counts
+        nothing.
+    bootstraps, permutations : int
+    simulation : SimulationSettings
+        The group.
+    """
+
+    identities: int = Field(12, ge=4)
+    expressions: tuple[str, ...] | None = None
+    networks: tuple[str, ...] | None = None
+    distance: str = "correlation"
+    comparison: str = "whitened_pearson"
+    bootstraps: int = Field(1000, ge=10)
+    permutations: int = Field(1000, ge=0)
+    simulation: SimulationSettings = Field(default_factory=SimulationSettings)

@@ -1,0 +1,238 @@
+"""The table of a grid as rows and cells, ours and the printed numbers in columns apart.
+
+What belongs here: which column holds what; numbers are computed in `dual_pathway_results`, and written for
+readers in `dual_pathway_markup`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.typing import PathLike
+
+#: What every column of printed numbers says of itself.
+PUBLISHED = "published, on the paper's data"
+EPOCHS = {"last": "last epoch", "best": "best epoch on validation"}
+METRICS = {
+    "accuracy": "accuracy",
+    "mean_class_accuracy": "mean class accuracy",
+    "macro_f1": "macro F1",
+}
+_NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """The tidy files of a results folder."""
+
+    summary: pd.DataFrame
+    differences: pd.DataFrame
+    published: pd.DataFrame
+    cost: pd.DataFrame | None
+
+    @classmethod
+    def read(cls, folder: PathLike) -> "ResultFiles":
+        """Read them.
+
+        Raises
+        ------
+        StoreError
+            If one is missing.
+        """
+        place = Path(folder)
+        for name in ("summary", "differences", "published"):
+            if not (place / f"{name}.csv").is_file():
+                raise StoreError(
+                    f"{place / f'{name}.csv'} does not exist; finish the experiment with --resume."
+                )
+        text = dict.fromkeys(("arm", "label", "column", "value", "source"), str)
+        return cls(
+            pd.read_csv(place / "summary.csv", keep_default_na=False, na_values=_NUMBERS),
+            pd.read_csv(place / "differences.csv", keep_default_na=False, na_values=_NUMBERS),
+            pd.read_csv(place / "published.csv", dtype=text, keep_default_na=False),
+            pd.read_csv(place / "cost.csv") if (place / "cost.csv").is_file() else None,
+        )
+
+
+_NUMBERS = {name: [""] for name in ("value", "low", "high", "p_value", "p_bonferroni", "chance_level")}
+
+
+def build_numbers(settings: DualPathwaySettings, files: ResultFiles) -> pd.DataFrame:
+    """Return one row per epoch and arm; columns begin with ``ours_`` or ``published_``, or name the row.
+
+    Ours are in %, each with ``_low`` and ``_high``; rows of other people's networks have published columns
+    alone.
+    """
+    rows = []
+    for epoch in list_epochs(settings, files):
+        for arm in settings.arms:
+            row: dict[str, object] = {"epoch": epoch, **_name_row(settings, arm)}
+            for test in settings.tests:
+                for metric in settings.metrics:
+                    found = _find(files.summary, arm, test, epoch, metric)
+                    for end, column in (("", "value"), ("_low", "low"), ("_high", "high")):
+                        row[f"ours_{test}_{metric}_percent{end}"] = 100 * float(found[column])
+            rows.append({**row, **_find_cost(files.cost, arm), **_find_published(files.published, arm)})
+    rows += [
+        {"epoch": "", "arm": name, "label": name, **_find_published(files.published, name)}
+        for name in settings.comparators
+    ]
+    return pd.DataFrame(rows)
+
+
+def build_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+    """Return the table of one epoch as text, one row per arm and comparator, headings in words."""
+    published = list(dict.fromkeys(files.published["column"]))
+    rows = []
+    for name in (*settings.arms, *settings.comparators):
+        is_arm = name in settings.arms
+        row = {"Network": settings.label_of(name) if is_arm else name}
+        row["Variant"] = str(_name_row(settings, name)["variant"]) if is_arm else _NOTHING
+        row["Seeds"] = str(len(settings.seeds)) if is_arm else _NOTHING
+        for test, tested in settings.tests.items():
+            for metric in settings.metrics:
+                heading = f"{tested.label or test}, {METRICS[metric]} (%)"
+                row[heading] = (
+                    _format_score(_find(files.summary, name, test, epoch, metric)) if is_arm else _NOTHING
+                )
+        if files.cost is not None and settings.cost:
+            row |= _format_cost(files.cost, name)
+        given = _find_published(files.published, name)
+        row |= {f"{column} ({PUBLISHED})": given.get(f"published_{column}", _NOTHING) for column in published}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def build_differences_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+    """Return the differences to the reference arm, first metric, as text; no rows with a single arm."""
+    chosen = _choose_differences(settings, files, epoch)
+    reference = settings.label_of(settings.reference_arm)
+    heading = f"minus {reference} (percentage points)"
+    rows = [
+        {"Network": settings.label_of(row.arm), **_describe_difference(settings, row, heading)}
+        for row in chosen[chosen["reference"] == settings.reference_arm].itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def build_pair_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+    """Return the differences between the other arms, likewise; no rows with fewer than three arms."""
+    chosen = _choose_differences(settings, files, epoch)
+    rows = [
+        {
+            "Network": settings.label_of(row.arm),
+            "minus": settings.label_of(row.reference),
+            **_describe_difference(settings, row, "difference (percentage points)"),
+        }
+        for row in chosen[chosen["reference"] != settings.reference_arm].itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def build_cost_cells(files: ResultFiles) -> pd.DataFrame:
+    """Return the costs of networks that are no arms as text; no rows where there are none."""
+    if files.cost is None:
+        return pd.DataFrame()
+    rows = files.cost[files.cost["group"] == "network"]
+    return pd.DataFrame(
+        [
+            {"Network": row.name, "Size (px)": str(row.size), **_describe_cost(row)}
+            for row in (_Row(item) for item in rows.to_dict("records"))
+        ]
+    )
+
+
+class _Row:
+    """One row with its columns as attributes."""
+
+    def __init__(self, values: dict) -> None:
+        self.__dict__.update(values)
+
+
+def list_epochs(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
+    """Return the epochs that every arm has, the headline's first."""
+    known = files.summary.groupby("epoch")["arm"].nunique()
+    found = [epoch for epoch in EPOCHS if known.get(epoch, 0) == len(settings.arms)]
+    return sorted(found, key=lambda epoch: epoch != settings.epoch)
+
+
+def _name_row(settings: DualPathwaySettings, arm: str) -> dict[str, object]:
+    stage = settings.arms[arm].stage
+    variant = getattr(settings.resolve(arm), stage).variant
+    label = settings.label_of(arm)
+    return {"arm": arm, "label": label, "stage": stage, "variant": variant, "n_seeds": len(settings.seeds)}
+
+
+def _choose_differences(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+    is_metric = files.differences["metric"] == settings.metrics[0]
+    return files.differences[(files.differences["epoch"] == epoch) & is_metric]
+
+
+def _describe_difference(settings: DualPathwaySettings, row: Any, heading: str) -> dict[str, str]:
+    return {
+        "Test": settings.tests[row.test].label or row.test,
+        heading: _format_interval(row.difference, row.low, row.high, "+"),
+        "p": _format_p(row.p_value),
+        "p, corrected": _format_p(row.p_bonferroni),
+    }
+
+
+def _find(summary: pd.DataFrame, arm: str, test: str, epoch: str, metric: str) -> pd.Series:
+    keys = {"arm": arm, "test": test, "epoch": epoch, "metric": metric}
+    rows = summary
+    for name, value in keys.items():
+        rows = rows[rows[name] == value]
+    if len(rows) != 1:
+        raise StoreError(f"summary.csv holds {len(rows)} rows of {keys}; one is needed. Run with --resume.")
+    return rows.iloc[0]
+
+
+def _find_published(published: pd.DataFrame, name: str) -> dict[str, str]:
+    rows = published[published["arm"] == name]
+    return {f"published_{row.column}": row.value for row in rows.itertuples()}
+
+
+def _find_cost(cost: pd.DataFrame | None, arm: str) -> dict[str, float]:
+    if cost is None:
+        return {}
+    rows = cost[(cost["group"] == "arm") & (cost["name"] == arm)]
+    columns = ("params", "macs", "milliseconds", "time_ratio", "time_ratio_low", "time_ratio_high")
+    return {f"ours_{name}": rows.iloc[0][name] for name in columns} if len(rows) else {}
+
+
+def _format_cost(cost: pd.DataFrame, name: str) -> dict[str, str]:
+    rows = cost[(cost["group"] == "arm") & (cost["name"] == name)]
+    if rows.empty:
+        return {"Parameters": _NOTHING, "Multiply-adds": _NOTHING, "Time ratio": _NOTHING}
+    return _describe_cost(_Row(rows.iloc[0].to_dict()))
+
+
+def _describe_cost(row: object) -> dict[str, str]:
+    ratio = f"×{row.time_ratio:.2f} [{row.time_ratio_low:.2f}, {row.time_ratio_high:.2f}]"
+    return {
+        "Parameters": f"{int(row.params):,}",
+        "Multiply-adds": f"{int(row.macs) / 1e6:,.1f} M",
+        "Time ratio": ratio,
+    }
+
+
+def _format_score(row: pd.Series) -> str:
+    return _format_interval(row["value"], row["low"], row["high"])
+
+
+def _format_interval(value: float, low: float, high: float, sign: str = "") -> str:
+    """Return a share and its interval in % with one decimal, two for differences."""
+    form = "{:+.2f}" if sign else "{:.1f}"
+    text = form.format(100 * value)
+    ends = "" if pd.isna(low) else f" [{form.format(100 * low)}, {form.format(100 * high)}]"
+    return (text + ends).replace("-", "−")
+
+
+def _format_p(value: float) -> str:
+    if pd.isna(value):
+        return _NOTHING
+    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")

@@ -1,0 +1,1 @@
+"""A whole RSA, from its inputs to its folder of results, and its calibration."""

@@ -1,0 +1,310 @@
+"""Is an RSA honest? Its very pipeline on data without the effect, and how often each p value finds one there.
+
+What belongs here: runs of an earlier analysis on null data, and the rates; making such data is in
+`calibration_data`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro.rsa.analysis.null_data import (
+    average_sessions,
+    draw_subjects,
+    is_centred,
+    plant_model,
+    relabel,
+    share_of_movable,
+)
+from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, infer_models
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.stats.resampling import clopper_pearson
+
+#: What is false in each kind of data, and the p values that claim it: table, column, and whether one false
+#: positive in a region is an error for all of its models, as corrected p values promise.
+NULLS: dict[str, tuple[tuple[str, str, bool], ...]] = {
+    "relabelled": (
+        ("estimates", "p_value", False),
+        ("estimates", "p_permutation", False),
+        ("estimates", "p_fdr", True),
+        ("estimates", "p_bonferroni", True),
+        ("estimates", "p_max", True),
+        ("pairwise", "p_value", False),
+        ("pairwise", "p_fdr", True),
+        ("pairwise", "p_bonferroni", True),
+        ("pairwise", "p_max", True),
+    ),
+    "no shared geometry": (("ceilings", "p_value", False),),
+    "true model": (
+        ("estimates", "p_ceiling", False),
+        ("estimates", "p_ceiling_fdr", False),
+        ("estimates", "p_ceiling_bonferroni", False),
+        ("estimates", "p_ceiling_max", False),
+    ),
+}
+_KEYS = ["null", "table", "p"]
+#: Fewer subjects leave so few degrees of freedom that rates say little about other groups.
+_FEW_SUBJECTS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationReport:
+    """False-positive rates of every p value that an analysis reports.
+
+    Parameters
+    ----------
+    rates : DataFrame
+        One row per null, p value and ``scope``: ``all`` tests of a data set together, and the ``worst``
+        region and model. Columns: ``null``, ``table``, ``p``, ``scope``, ``roi``, ``model`` (of ``worst``),
+        ``rate`` (share of p values at or below ``nominal``), ``low`` and ``high`` (its exact binomial
+        interval), ``n_datasets``, ``n_tests`` (per data set), ``nominal``, ``is_inflated`` (``low`` above
+        ``nominal``).
+    settings : dict
+        Of the analysis and of the calibration.
+    notes : list of str
+        What a reader must know of the data without the effect.
+    """
+
+    rates: pd.DataFrame
+    settings: dict[str, Any]
+    notes: list[str]
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether no rate is above the nominal one beyond chance."""
+        return not bool(self.rates["is_inflated"].any())
+
+    def to_summary(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "kind": "calibration",
+            "is_calibrated": self.is_calibrated,
+            "settings": self.settings,
+            "notes": self.notes,
+            "rates": self.rates.to_dict(orient="records"),
+        }
+
+
+def calibrate_rsa(
+    analysis: RSAFolder,
+    n_datasets: int = 200,
+    *,
+    nominal: float = 0.05,
+    confidence: float = 0.99,
+    seed: int = 0,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> CalibrationReport:
+    """Run an analysis on data without the effect, and report how often its p values find one.
+
+    Three kinds of data are made of the measured RDMs, `n_datasets` of each, with new subjects in each
+    (`calibration_data.draw_subjects`):
+
+    - ``relabelled``: the labels of the stimuli are permuted, so that no model has a part in the geometry. All
+      subjects get one permutation, which leaves geometry, reliability and ceilings what they are. Where the
+      analysis generalises to subjects alone, each subject gets its own: one common labelling would be a true,
+      if accidental, relation for these very stimuli, and finding it no mistake.
+    - ``no shared geometry``: every subject has labels of its own, so that the ceiling is zero.
+    - ``true model``: the mean geometry is that of one of the models, each in turn, with the measured
+      deviations of subjects around it; that model is not below the ceiling.
+
+    Parameters
+    ----------
+    analysis : RSAFolder
+    n_datasets : int, default=200
+    nominal : float, default=0.05
+        The level of the tests.
+    confidence : float, default=0.99
+        Of the intervals of rates. Of the worst region and model it is divided by the number of tests that it
+        was chosen from.
+    seed : int, default=0
+    n_jobs : int, default=1
+        Data sets at once.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than ten data sets, or a level is outside (0, 1).
+    """
+    check_range("n_datasets", n_datasets, minimum=10)
+    for name, value in (("nominal", nominal), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must lie between 0 and 1; got {value!r}.")
+    analysis = replace(analysis, brain=average_sessions(analysis.brain))
+    tasks = [(null, number) for null in _choose_nulls(analysis) for number in range(n_datasets)]
+    work = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_test_dataset)(analysis, null, number, seed) for null, number in tasks
+    )
+    found = list(track(work, "data sets without the effect", total=len(tasks), verbose=verbose))
+    tests = pd.concat(found, ignore_index=True)
+    settings = {
+        **asdict(analysis.settings),
+        "n_datasets": n_datasets,
+        "nominal": nominal,
+        "confidence": confidence,
+        "calibration_seed": seed,
+    }
+    rates = pd.DataFrame(_summarise(tests, n_datasets, nominal, confidence))
+    return CalibrationReport(rates, settings, _list_notes(analysis, n_datasets))
+
+
+def make_null_brain(
+    analysis: RSAFolder, null: str, number: int, rng: np.random.Generator
+) -> tuple[RDMSet, str | None]:
+    """Return brain RDMs in which a claim is false, and the name of the model that is true in them, if any.
+
+    Parameters
+    ----------
+    analysis : RSAFolder
+        Its brain has one RDM per region and subject.
+    null : str
+        A name in `NULLS`.
+    number : int
+        Of the data set; the true model is each in turn.
+    rng : numpy.random.Generator
+    """
+    settings = analysis.settings
+    brain = draw_subjects(analysis.brain, rng)
+    if null == "true model":
+        row = number % analysis.models.n_rdms
+        planted = plant_model(brain, analysis.models.dissimilarities[row], settings.comparison)
+        return planted, analysis.models.names[row]
+    alone = null == "no shared geometry" or settings.generalise_to == "subjects"
+    return (
+        relabel(brain, rng, blocks=analysis.blocks, by_subject=alone, comparison=settings.comparison),
+        None,
+    )
+
+
+def _choose_nulls(analysis: RSAFolder) -> list[str]:
+    """Return the nulls whose claims the analysis makes."""
+    reported = [null for null, claims in NULLS.items() if _is_reported(analysis.result, claims)]
+    # A fitted model that is true pays for its fit, and a mean over seeds for the others: below the ceiling,
+    # and rightly so.
+    is_plain = analysis.settings.fit == "fixed" and not analysis.settings.over_seeds
+    return [null for null in reported if null != "true model" or is_plain]
+
+
+def _is_reported(result: RSAResult, claims: tuple[tuple[str, str, bool], ...]) -> bool:
+    return any(getattr(result, table)[column].notna().any() for table, column, _ in claims)
+
+
+def _test_dataset(analysis: RSAFolder, null: str, number: int, seed: int) -> pd.DataFrame:
+    """Return the p values of one data set: a row per claim, region and model, or per region."""
+    rng = make_rng(seed, "calibration", null, number)
+    brain, true_model = make_null_brain(analysis, null, number, rng)
+    settings: RSASettings = replace(analysis.settings, seed=int(rng.integers(2**31)))
+    if null != "relabelled":
+        settings = replace(settings, n_permutations=0)
+    result = infer_models(analysis.models, brain, settings, blocks=analysis.blocks)
+    rows = [row for claim in NULLS[null] for row in _read_p_values(result, claim, true_model)]
+    return pd.DataFrame(rows).assign(null=null, dataset=number)
+
+
+def _read_p_values(
+    result: RSAResult, claim: tuple[str, str, bool], true_model: str | None
+) -> Iterator[dict[str, Any]]:
+    table, column, is_family = claim
+    frame = getattr(result, table)
+    if true_model is not None:
+        frame = frame[frame["model"] == true_model]
+    frame = frame.assign(test=_name_tests(frame)).dropna(subset=[column])
+    for roi, rows in frame.groupby("roi", sort=False):
+        shared = {"table": table, "p": column, "roi": roi}
+        if is_family:
+            yield {**shared, "model": "any", "p_value": float(rows[column].min())}
+        else:
+            for test, p_value in zip(rows["test"], rows[column], strict=True):
+                yield {**shared, "model": test, "p_value": float(p_value)}
+
+
+def _name_tests(frame: pd.DataFrame) -> pd.Series:
+    if "model" in frame:
+        return frame["model"]
+    if "model_1" in frame:
+        return frame["model_1"] + " - " + frame["model_2"]
+    return pd.Series("", index=frame.index)
+
+
+def _summarise(
+    tests: pd.DataFrame, n_datasets: int, nominal: float, confidence: float
+) -> Iterator[dict[str, Any]]:
+    """Yield the rate of each p value over all tests, and that of the worst region and model."""
+    for keys, rows in tests.groupby(_KEYS, sort=False):
+        labels = dict(zip(_KEYS, keys, strict=True))
+        is_hit = rows["p_value"] <= nominal
+        # Tests of one data set depend on one another; with the interval of as many tests as there are data
+        # sets, none is narrower than it may be.
+        per_dataset = is_hit.groupby(rows["dataset"]).mean()
+        yield {
+            **labels, "scope": "all", "roi": "", "model": "",
+            **_describe_rate(per_dataset.sum(), len(per_dataset), nominal, confidence),
+            "n_tests": round(len(rows) / n_datasets, 2),
+        }  # fmt: skip
+        groups = is_hit.groupby([rows["roi"], rows["model"]], sort=False).agg(["mean", "sum", "size"])
+        if len(groups) > 1:
+            roi, model = groups["mean"].idxmax()
+            worst = groups.loc[(roi, model)]
+            strict = 1 - (1 - confidence) / len(groups)
+            yield {
+                **labels, "scope": "worst", "roi": roi, "model": model,
+                **_describe_rate(worst["sum"], int(worst["size"]), nominal, strict),
+                "n_tests": 1.0,
+            }  # fmt: skip
+
+
+def _describe_rate(count: float, n: int, nominal: float, confidence: float) -> dict[str, Any]:
+    low, high = clopper_pearson(count, n, confidence)  # type: ignore[arg-type]  # a mean of counts
+    return {
+        "rate": float(count / n),
+        "low": low,
+        "high": high,
+        "n_datasets": n,
+        "nominal": nominal,
+        "is_inflated": bool(low > nominal),
+    }
+
+
+def _list_notes(analysis: RSAFolder, n_datasets: int) -> list[str]:
+    n_subjects = int(analysis.result.estimates["n_subjects"].min())
+    notes = [
+        f"the {n_datasets} data sets of each kind are draws from one measured data set, not {n_datasets} "
+        f"independent studies: rates speak of its geometry, its {n_subjects} subjects' spread and its models."
+    ]
+    if n_subjects < _FEW_SUBJECTS and analysis.settings.generalise_to != "stimuli":
+        notes.append(
+            f"with {n_subjects} subjects the spread between subjects is itself hardly known, and other "
+            f"groups may differ."
+        )
+    if analysis.settings.generalise_to == "subjects":
+        notes.append("each subject is relabelled on its own: the tests speak of these very stimuli.")
+    if analysis.blocks is not None:
+        share = share_of_movable(analysis.blocks, analysis.models.n_stimuli)
+        notes.append(
+            f"labels move between blocks of equal size ({share:.0%} of the stimuli have one) and inside "
+            f"blocks; what blocks share beyond that is levelled."
+        )
+    if is_centred(analysis.brain, analysis.settings.comparison):
+        notes.append("each RDM's mean is taken off: without an effect distances are zero, as of crossnobis.")
+    elif "cosine" in analysis.settings.comparison:
+        kind = analysis.brain.distance or "of a kind that the file does not name"
+        notes.append(
+            f"distances ({kind}) are above zero without any effect, and so are their cosines with every "
+            f"model, highest with flat ones. Compare by pearson or whitened_pearson, or take crossnobis "
+            f"distances."
+        )
+    if analysis.settings.over_seeds:
+        notes.append("tests against the ceiling are not calibrated: no single seed is the mean over seeds.")
+    if analysis.settings.fit != "fixed":
+        notes.append("tests against the ceiling are not calibrated: a fitted model pays for its fit.")
+    return notes

@@ -1,0 +1,324 @@
+"""RSA from what was read to a folder of results: fixed or fitted models, with all that a rerun needs.
+
+What belongs here: the settings of an analysis, which engine answers them, and the folder; inputs are in
+`rsa_inputs` and `rsa_models`, the calibration of the same pipeline in `calibration`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fernet_neuro._utils.validation import check_option
+from fernet_neuro.rsa.analysis.inputs import check_comparable
+from fernet_neuro.rsa.inference.fitted import infer_flexible
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.layers import NETWORK_COLUMNS, choose_layers
+from fernet_neuro.rsa.inference.partition import infer_partition
+from fernet_neuro.rsa.inference.seeds import infer_seeds
+from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel
+from fernet_neuro.rsa.models.partition import MOST_MODELS
+from fernet_neuro.rsa.rdms import NO_LABEL, RDMSet
+from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.typing import PathLike
+
+SUMMARY = "summary.json"
+#: What a folder of results holds besides the tables of `RSAResult`.
+MODELS, BRAIN, STIMULI = "models.npz", "brain.npz", "stimuli.csv"
+_CEILINGS = "ceilings.csv"
+#: Variance is measured in the space of a cosine; for ranks that allow for ties, in that of Spearman's ranks.
+_PARTITION_SPACES = {"rho_a": "spearman", "kendall_tau_a": "spearman"}
+
+
+@dataclass(frozen=True)
+class RSASettings:
+    """How models and brains are compared.
+
+    Parameters
+    ----------
+    comparison : str, default="rho_a"
+        A name in ``rsa.compare.COMPARISONS``.
+    generalise_to : {"both", "subjects", "stimuli"}, default="both"
+    fit : str, default="fixed"
+        A name in ``rsa.models.MODEL_KINDS``. With another than ``fixed``, the RDMs of each source make one
+        more model whose parameters are fitted, and all models are scored in the same folds.
+    n_bootstraps, n_permutations : int, default=1000
+    level : float, default=0.95
+        Of intervals.
+    engine : {"own", "rsatoolbox"}, default="own"
+    seed : int, default=0
+    over_seeds : bool, default=False
+        Whether RDMs of one ``model`` are training seeds (column ``seed``) of it, over which estimates are
+        means and which every interval takes into account.
+
+    Raises
+    ------
+    ValueError
+        If the fit is not known, or it or seeds are to be done by rsatoolbox or together.
+    """
+
+    comparison: str = "rho_a"
+    generalise_to: str = "both"
+    fit: str = "fixed"
+    n_bootstraps: int = 1000
+    n_permutations: int = 1000
+    level: float = 0.95
+    engine: str = "own"
+    seed: int = 0
+    over_seeds: bool = False
+
+    def __post_init__(self) -> None:
+        check_option("fit", self.fit, MODEL_KINDS)
+        if self.fit != "fixed" and self.engine != "own":
+            raise ValueError(f"fit={self.fit!r} is for engine='own'; got engine={self.engine!r}.")
+        if self.over_seeds and (self.fit, self.engine) != ("fixed", "own"):
+            raise ValueError("training seeds are for fixed models and engine='own'.")
+
+    @classmethod
+    def from_summary(cls, settings: dict[str, Any]) -> "RSASettings":
+        """Return the settings that a summary holds among others."""
+        return cls(**{item.name: settings[item.name] for item in fields(cls)})
+
+
+@dataclass(frozen=True, eq=False)
+class RSAFolder:
+    """The results of an analysis with all that it compared.
+
+    Parameters
+    ----------
+    result : RSAResult
+    models, brain : RDMSet
+        As compared: aligned, one row per model, and per region, subject and session.
+    stimuli : StimulusTable or None
+    """
+
+    result: RSAResult
+    models: RDMSet
+    brain: RDMSet
+    stimuli: StimulusTable | None = None
+
+    @property
+    def settings(self) -> RSASettings:
+        """How models and brains were compared."""
+        return RSASettings.from_summary(self.result.settings)
+
+    @property
+    def blocks(self) -> np.ndarray | None:
+        """The block of each stimulus, shape (n_stimuli,), or None where each is its own."""
+        blocks = self.result.settings.get("blocks")
+        return None if blocks is None else np.array(blocks, dtype=str)
+
+    def save(self, out: PathLike) -> Path:
+        """Write all into the folder `out`, the summary last: where it lies, the folder is whole."""
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / SUMMARY).unlink(missing_ok=True)
+        self.models.save(folder / MODELS)
+        self.brain.save(folder / BRAIN)
+        if self.stimuli is None:
+            (folder / STIMULI).unlink(missing_ok=True)
+        else:
+            self.stimuli.write(folder / STIMULI)
+        return self.result.save(folder)
+
+    @classmethod
+    def load(cls, out: PathLike) -> "RSAFolder":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        StoreError
+            If a file is missing or damaged.
+        """
+        folder = Path(out)
+        result = RSAResult.load(folder)
+        models, brain = RDMSet.load(folder / MODELS), RDMSet.load(folder / BRAIN)
+        table = StimulusTable.read(folder / STIMULI) if (folder / STIMULI).is_file() else None
+        return cls(result, models, brain, table)
+
+
+def run_rsa(
+    models: RDMSet,
+    brain: RDMSet,
+    settings: RSASettings | None = None,
+    *,
+    blocks: np.ndarray | None = None,
+    partition: Sequence[str] = (),
+    notes: dict[str, Any] | None = None,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> RSAResult:
+    """Compare models with brains, and infer.
+
+    Parameters
+    ----------
+    models : RDMSet
+        With unique names.
+    brain : RDMSet
+        With a column ``subject``; of the same stimuli in the same order.
+    settings : RSASettings or None
+        None for the defaults.
+    blocks : ndarray of shape (n_stimuli,) or None
+        Stimuli with one label are resampled together.
+    partition : sequence of str, default=()
+        Names of models between which explained variance is split.
+    notes : dict or None
+        Plain values to keep beside the settings, such as where the inputs come from.
+    n_jobs, verbose
+        As in ``rsa.inference.infer_rsa``.
+
+    Raises
+    ------
+    AlignmentError
+        If stimuli differ, or their order.
+    ValueError
+        If an RDM is constant, a region has too few subjects for what is asked, or an option is not known.
+    """
+    chosen = settings or RSASettings()
+    if partition and chosen.over_seeds:
+        raise ValueError("shares of variance are of single models, not of means over training seeds.")
+    for name in partition:
+        check_option("partition", name, models.names)
+    if partition and not 2 <= len(set(partition)) <= MOST_MODELS:
+        raise ValueError(
+            f"variance is split between 2 to {MOST_MODELS} different models (--partition MODEL --partition "
+            f"MODEL); got {len(set(partition))}: {', '.join(dict.fromkeys(partition))}."
+        )
+    result = infer_models(models, brain, chosen, blocks=blocks, n_jobs=n_jobs, verbose=verbose)
+    settings = {
+        **result.settings,
+        **asdict(chosen),
+        "blocks": None if blocks is None else [str(label) for label in blocks],
+        "partition": list(partition),
+        **(notes or {}),
+    }
+    settings["notes"] = list(result.settings.get("notes", []))
+    more: dict[str, pd.DataFrame] = {}
+    layers = select_layers(models)
+    if layers is not None:
+        more |= _find_peaks(layers, brain, chosen, blocks, n_jobs, settings["notes"])
+    if partition:
+        parts = models.take([models.names.index(name) for name in partition])
+        settings["partition_comparison"] = _PARTITION_SPACES.get(chosen.comparison, chosen.comparison)
+        more["partition"] = infer_partition(
+            parts, brain, comparison=settings["partition_comparison"], **_share(chosen, blocks)
+        )
+    return replace(result, settings=settings, **more)
+
+
+def infer_models(
+    models: RDMSet,
+    brain: RDMSet,
+    settings: RSASettings,
+    *,
+    blocks: np.ndarray | None = None,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> RSAResult:
+    """Return estimates, ceilings and all tests: what `run_rsa` does but for peaks and shares of variance.
+
+    Raises
+    ------
+    AlignmentError, ValueError
+        As in `run_rsa`.
+    """
+    check_comparable(models, brain, settings.comparison)
+    options: dict[str, Any] = {
+        **_share(settings, blocks),
+        "comparison": settings.comparison,
+        "n_permutations": settings.n_permutations,
+        "verbose": verbose,
+    }
+    if settings.over_seeds:
+        return infer_seeds(models, brain, by=["model"], n_jobs=n_jobs, **options)
+    if settings.fit == "fixed":
+        return infer_rsa(models, brain, engine=settings.engine, n_jobs=n_jobs, **options)
+    return infer_flexible(group_models(models, settings.fit), brain, **options)
+
+
+def select_layers(models: RDMSet) -> RDMSet | None:
+    """Return the models that are layers of networks with two or more of them; None where there are none."""
+    if "layer" not in models.table:
+        return None
+    layers = models.table["layer"].to_numpy()
+    column = next((name for name in NETWORK_COLUMNS if name in models.table), None)
+    networks = models.table[column].to_numpy() if column else np.full(len(layers), "")
+    is_layer = ~models.table["layer"].isin(NO_LABEL).to_numpy()
+    counts = {name: len(set(layers[(networks == name) & is_layer])) for name in set(networks.tolist())}
+    rows = [row for row, name in enumerate(networks) if is_layer[row] and counts[name] > 1]
+    return models.take(rows) if rows else None
+
+
+def group_models(models: RDMSet, fit: str) -> dict[str, FlexibleModel]:
+    """Return each RDM as a fixed model, and those of each source together as one model of kind `fit`.
+
+    Raises
+    ------
+    ValueError
+        If no source has two RDMs.
+
+    Examples
+    --------
+    >>> rdms = RDMSet(np.array([[1.0, 2, 4], [0, 1, 0]]), np.array(["a", "b", "c"]))
+    >>> list(group_models(rdms, "weighted"))
+    ['RDM 0', 'RDM 1', 'weighted']
+    """
+    groups = {name: FlexibleModel(models.take([row])) for row, name in enumerate(models.names)}
+    if fit == "fixed":
+        return groups
+    sources = models.table["source"].tolist() if "source" in models.table else [""] * models.n_rdms
+    for source in dict.fromkeys(sources):
+        rows = [row for row, name in enumerate(sources) if name == source]
+        if len(rows) > 1:
+            groups[f"{source} ({fit})" if source else fit] = FlexibleModel(models.take(rows), fit)
+    if len(groups) == models.n_rdms:
+        raise ValueError(f"fit={fit!r} needs a source with two or more RDMs; each has one.")
+    return groups
+
+
+def is_rsa(folder: Path) -> bool:
+    """Return whether a folder holds an RSA, whole or interrupted."""
+    try:
+        return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["kind"] == "rsa"
+    except FileNotFoundError:
+        # Writing was interrupted: the summary comes last, and no other analysis has this table.
+        return (folder / _CEILINGS).is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _find_peaks(
+    layers: RDMSet,
+    brain: RDMSet,
+    settings: RSASettings,
+    blocks: np.ndarray | None,
+    n_jobs: int,
+    notes: list[str],
+) -> dict[str, pd.DataFrame]:
+    """Return the table of peaks, or none and a note that says why."""
+    try:
+        found = choose_layers(
+            layers, brain, comparison=settings.comparison, n_jobs=n_jobs, **_share(settings, blocks)
+        )
+    except ValueError as error:
+        notes.append(f"no interval for the peak layer: {error}")
+        return {}
+    if found.peaks["nested_score"].isna().any():
+        notes.append("stimuli, or blocks of them, are too few for the score of a layer chosen on other ones.")
+    return {"peaks": found.peaks}
+
+
+def _share(settings: RSASettings, blocks: np.ndarray | None) -> dict[str, Any]:
+    """Return what all inferences take alike."""
+    return {
+        "generalise_to": settings.generalise_to,
+        "n_bootstraps": settings.n_bootstraps,
+        "blocks": blocks,
+        "level": settings.level,
+        "seed": settings.seed,
+    }

@@ -1,0 +1,267 @@
+"""Comparisons and noise ceilings of fixed models in all bootstrap samples at once.
+
+What belongs here: values for each sample of subjects and stimuli, where all RDMs have the same pairs or lack
+the same; other gaps are the business of `differences`, and what follows from the values that of `contrasts`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fernet_neuro.rsa.compare import INNER_PRODUCTS
+from fernet_neuro.rsa.inference.differences import compare_with_gaps
+from fernet_neuro.rsa.inference.factors import Factors
+from fernet_neuro.rsa.inference.resample import Resamples
+from fernet_neuro.rsa.inference.weighted import RANK_COMPARISONS, compute_grams, divide
+
+_BOTH = frozenset(["subjects", "stimuli"])
+_SUBJECTS, _STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
+#: One step takes as many models as there are subjects, but no fewer than this: of two models, inner products
+#: are not needed, and those of subjects are computed anew each time.
+_MODELS_AT_ONCE = 16
+#: Inner products that one step holds in memory.
+_AT_ONCE = 2**23
+
+
+@dataclass(frozen=True, eq=False)
+class SampleValues:
+    """What each bootstrap sample says.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_bootstraps, n_models)
+        Mean comparison over the subjects of the sample.
+    lower, upper : ndarray of shape (n_bootstraps,)
+        Noise ceilings; NaN where fewer than two different subjects were drawn.
+    """
+
+    scores: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+    def covary(self) -> np.ndarray:
+        """Return the covariance (n_models + 2, n_models + 2) over samples, the two ceilings last.
+
+        Samples in which ceilings are not defined count for models alone.
+        """
+        ceilings = np.stack([self.lower, self.upper], axis=1)
+        known = ~np.isnan(ceilings).any(axis=1)
+        n_models = self.scores.shape[1]
+        matrix = np.zeros((n_models + 2, n_models + 2))
+        matrix[:n_models, :n_models] = _covary(self.scores)
+        if known.sum() > 1:
+            joint = _covary(np.concatenate([self.scores[known], ceilings[known]], axis=1))
+            matrix[n_models:], matrix[:, n_models:] = joint[n_models:], joint[:, n_models:]
+        return matrix
+
+
+def evaluate_data(
+    subjects: np.ndarray, models: np.ndarray, n_stimuli: int, comparison: str
+) -> tuple[np.ndarray, float, float]:
+    """Return the comparisons (n_subjects, n_models) of the data themselves, and both noise ceilings."""
+    once = np.ones((1, n_stimuli), dtype=int)
+    copies = np.ones((1, 1, len(subjects)), dtype=int)
+    scores, lower, upper = compare_samples(subjects, models, once, copies, comparison)
+    found = summarise(scores, lower[:, 0], upper[:, 0], copies[:, 0])
+    return scores[0], float(found.lower[0]), float(found.upper[0])
+
+
+def evaluate_samples(
+    subjects: np.ndarray,
+    models: np.ndarray,
+    resamples: Resamples,
+    comparison: str,
+    wanted: Sequence[Factors],
+    *,
+    n_jobs: int = 1,
+) -> dict[Factors, SampleValues]:
+    """Return the values of all samples, by the factors that were drawn anew in them.
+
+    Parameters
+    ----------
+    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
+        NaN where a pair is missing.
+    resamples : Resamples
+        Of as many subjects and stimuli.
+    comparison : str
+        A name in ``compare.COMPARISONS``.
+    wanted : sequence of frozenset of str
+        Sets of ``subjects`` and ``stimuli``.
+    n_jobs : int, default=1
+        Threads.
+    """
+    everyone = np.ones_like(resamples.subjects)
+    draws = {_BOTH: resamples.subjects, _STIMULI: everyone}
+    draws = {factors: copies for factors, copies in draws.items() if factors in wanted}
+    values = {}
+    if draws:
+        stacked = np.stack(list(draws.values()), axis=1)
+        scores, lower, upper = compare_samples(
+            subjects,
+            models,
+            resamples.stimuli,
+            stacked,
+            comparison,
+            blocks=resamples.blocks,
+            n_jobs=n_jobs,
+        )
+        for place, (factors, copies) in enumerate(draws.items()):
+            values[factors] = summarise(scores, lower[:, place], upper[:, place], copies)
+    if _SUBJECTS in wanted:
+        once = np.ones((1, resamples.stimuli.shape[1]), dtype=int)
+        copies = resamples.subjects
+        scores, lower, upper = compare_samples(subjects, models, once, copies[None], comparison)
+        values[_SUBJECTS] = summarise(scores, lower[0], upper[0], copies)
+    return {factors: values[factors] for factors in wanted}
+
+
+def compare_samples(
+    subjects: np.ndarray,
+    models: np.ndarray,
+    multiplicities: np.ndarray,
+    copies: np.ndarray,
+    comparison: str,
+    *,
+    blocks: np.ndarray | None = None,
+    n_jobs: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compare each subject with each model, and with the pooled RDMs of the subjects drawn, in each sample.
+
+    Parameters
+    ----------
+    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
+    multiplicities : ndarray of int of shape (n_samples, n_stimuli)
+    copies : ndarray of int of shape (n_samples, n_draws, n_subjects)
+        How often each subject counts, in several draws for each sample of stimuli.
+    comparison : str
+    blocks : ndarray of int of shape (n_stimuli,), optional
+        Codes from 0, of stimuli drawn together: see ``weighted.level_blocks``.
+    n_jobs : int, default=1
+        Threads.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples, n_subjects, n_models)
+    lower, upper : ndarray of shape (n_samples, n_draws, n_subjects)
+        Of subjects that were not drawn, they mean nothing.
+    """
+    gaps = np.isnan(np.concatenate([subjects, models]))
+    if (gaps != gaps[0]).any():
+        return compare_with_gaps(
+            subjects, models, multiplicities, copies, comparison, compare_alike, blocks=blocks, n_jobs=n_jobs
+        )
+    return compare_alike(
+        subjects, models, multiplicities, copies, ~gaps[0], comparison, blocks=blocks, n_jobs=n_jobs
+    )
+
+
+def compare_alike(
+    subjects: np.ndarray,
+    models: np.ndarray,
+    multiplicities: np.ndarray,
+    copies: np.ndarray,
+    present: np.ndarray,
+    comparison: str,
+    *,
+    blocks: np.ndarray | None = None,
+    n_jobs: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Do what `compare_samples` does over the `present` pairs, (n_pairs,) bool, which all RDMs have."""
+    if comparison in RANK_COMPARISONS:
+        from fernet_neuro.rsa.inference.ranks import (
+            compare_ranked,  # numba loads slowly, and ranks alone need it
+        )
+
+        return compare_ranked(
+            subjects, models, multiplicities, copies, present, comparison, blocks=blocks, n_jobs=n_jobs
+        )
+    n_models = len(models)
+    scores = np.empty((len(multiplicities), len(subjects), n_models))
+    lower, upper = np.empty(copies.shape), np.empty(copies.shape)
+    n_columns = max(_MODELS_AT_ONCE, len(subjects))
+    width = len(subjects) + min(n_models, n_columns) + 1
+    step = max(1, _AT_ONCE // width**2)
+    for start in range(0, len(multiplicities), step):
+        rows = slice(start, start + step)
+        for first in range(0, n_models, n_columns):
+            columns = slice(first, first + n_columns)
+            stacked = np.concatenate([subjects, models[columns]])
+            grams = compute_grams(stacked, multiplicities[rows], present, comparison, blocks)
+            scores[rows, :, columns] = _to_cosines(grams, len(subjects))
+        if copies.shape[1]:
+            inner = grams[:, : len(subjects), : len(subjects)]
+            scale = _pooling_scale(subjects, multiplicities[rows], present, comparison, inner, blocks)
+            lower[rows], upper[rows] = _compare_pooled(inner, scale, copies[rows])
+    return scores, lower, upper
+
+
+def summarise(scores: np.ndarray, lower: np.ndarray, upper: np.ndarray, copies: np.ndarray) -> SampleValues:
+    """Average over the subjects of each sample.
+
+    Scores count each copy of a subject. Ceilings count each subject drawn once, as in rsatoolbox: the others
+    that a subject is compared with are then those of no copy of it.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_subjects, n_models)
+        Or of one sample of stimuli, for all.
+    lower, upper, copies : ndarray of shape (n_samples, n_subjects)
+    """
+    shares = copies / copies.sum(axis=1, keepdims=True)
+    means = shares @ scores[0] if len(scores) == 1 else np.einsum("bs,bsm->bm", shares, scores)
+    drawn = copies > 0
+    n_drawn = drawn.sum(axis=1)
+    ceilings = [
+        np.where(n_drawn > 1, np.where(drawn, values, 0).sum(axis=1) / n_drawn, np.nan)
+        for values in (lower, upper)
+    ]
+    return SampleValues(means, *ceilings)
+
+
+def _covary(values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean(axis=0)
+    return centred.T @ centred / max(len(values) - 1, 1)
+
+
+def _to_cosines(grams: np.ndarray, n_subjects: int) -> np.ndarray:
+    lengths = np.sqrt(np.einsum("bii->bi", grams))
+    between = lengths[:, :n_subjects, None] * lengths[:, None, n_subjects:]
+    return divide(grams[:, :n_subjects, n_subjects:], between)
+
+
+def _pooling_scale(
+    subjects: np.ndarray,
+    multiplicities: np.ndarray,
+    present: np.ndarray,
+    comparison: str,
+    inner: np.ndarray,
+    blocks: np.ndarray | None,
+) -> np.ndarray:
+    """Return what brings each subject's RDM to one length before they are pooled, (n_samples, n_subjects).
+
+    That length is the plain one also where comparisons are whitened, as in rsatoolbox.
+    """
+    if INNER_PRODUCTS[comparison].is_whitened:
+        plain = comparison.removeprefix("whitened_")
+        inner = compute_grams(subjects, multiplicities, present, plain, blocks)
+    squares = np.einsum("bii->bi", inner)
+    return divide(np.ones_like(squares), np.sqrt(squares))
+
+
+def _compare_pooled(
+    inner: np.ndarray, scale: np.ndarray, copies: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cosines of each subject with the sum of the others drawn, and with that of all.
+
+    All follow from the inner products (n_samples, n_subjects, n_subjects) of the subjects.
+    """
+    pooled = inner * scale[:, :, None] * scale[:, None, :]
+    own = np.einsum("bii->bi", pooled)[:, None, :]
+    counts = copies.astype(float)
+    with_all = counts @ pooled  # (n_samples, n_draws, n_subjects)
+    square = (with_all * counts).sum(axis=2, keepdims=True)
+    without = square - 2 * counts * with_all + counts**2 * own
+    upper = divide(with_all, np.sqrt(square * own))
+    lower = divide(with_all - counts * own, np.sqrt(np.maximum(without, 0) * own))
+    return lower, upper

@@ -1,0 +1,339 @@
+"""Ranks and signs under multiplicities, compiled: each RDM is sorted once, each sample only counts.
+
+What belongs here: numba kernels over vectors of pairs; they know neither models nor what ceilings are for.
+Ranks are twice the mean rank, so that all sums are whole numbers and ties stay ties; where weights are
+fractions, all are multiplied by one `unit` that makes them whole, which changes no comparison.
+"""
+
+import numpy as np
+from numba import njit
+
+#: Buckets of one pass of the radix sort: 11 bits of a key.
+_BUCKETS = 1 << 11
+
+
+@njit(nogil=True, cache=True)
+def _weigh(multiplicities, left, right, is_within, level, unit, weights, active):
+    """Fill the weights of pairs and their places among those that count; return their number and sum.
+
+    The weights are those of ``weighted.weigh``, times `unit`, and so is `level`.
+    """
+    n_active, total = 0, 0
+    for pair in range(left.size):
+        if is_within[pair]:
+            weight = multiplicities[left[pair]] * level
+        else:
+            weight = multiplicities[left[pair]] * multiplicities[right[pair]] * unit
+        weights[pair] = weight
+        active[pair] = n_active
+        if weight > 0:
+            n_active += 1
+            total += weight
+    return n_active, total
+
+
+@njit(nogil=True, cache=True)
+def _rank_sorted(order, steps, weights, active, ranks, groups, walk):
+    """Fill ranks and numbers of tie groups by place, and places in ascending order; return groups found."""
+    below, within, first, count, group = 0, 0, 0, 0, -1
+    for position in range(order.size):
+        pair = order[position]
+        if steps[position] and within > 0:
+            for place in range(first, count):
+                ranks[walk[place]] = 2 * below + within + 1
+            below += within
+            within, first = 0, count
+        weight = weights[pair]
+        if weight > 0:
+            if within == 0:
+                group += 1
+            walk[count] = active[pair]
+            groups[active[pair]] = group
+            within += weight
+            count += 1
+    for place in range(first, count):
+        ranks[walk[place]] = 2 * below + within + 1
+    return group + 1
+
+
+@njit(nogil=True, cache=True)
+def _sort_keys(keys, order, spare, counts):
+    """Fill the order of non-negative whole numbers: two or more passes of a radix sort."""
+    largest = 0
+    for place in range(keys.size):
+        largest = max(largest, keys[place])
+        order[place] = place
+    bits = 1
+    while largest >> bits > 0:
+        bits += 1
+    passes = max(1, (bits + 10) // 11)
+    width = (bits + passes - 1) // passes
+    size = 1 << width
+    for step in range(passes):
+        shift = step * width
+        counts[:size] = 0
+        for place in range(keys.size):
+            counts[(keys[place] >> shift) & (size - 1)] += 1
+        start = 0
+        for bucket in range(size):
+            found = counts[bucket]
+            counts[bucket] = start
+            start += found
+        for position in range(keys.size):
+            place = order[position]
+            bucket = (keys[place] >> shift) & (size - 1)
+            spare[counts[bucket]] = place
+            counts[bucket] += 1
+        order[:] = spare
+
+
+@njit(nogil=True, cache=True)
+def _rank_keys(keys, order, weights, ranks, groups):
+    """Fill ranks and tie groups by place of keys in a given order.
+
+    Return the number of groups, and the weighted sum of squares of the ranks less their mean.
+    """
+    below, start, group = 0, 0, 0
+    tied = 0.0
+    while start < keys.size:
+        stop, within = start, 0
+        key = keys[order[start]]
+        while stop < keys.size and keys[order[stop]] == key:
+            within += weights[order[stop]]
+            stop += 1
+        for position in range(start, stop):
+            ranks[order[position]] = 2 * below + within + 1
+            groups[order[position]] = group
+        tied += float(within) ** 3 - within
+        below += within
+        start = stop
+        group += 1
+    # Four times that of ranks, which is (n^3 - n) / 12 less as much for each group of ties.
+    return group, (float(below) ** 3 - below - tied) / 3.0
+
+
+@njit(nogil=True, cache=True)
+def _count_signs(walk, groups, others, n_others, weights, tree):
+    """Return concordant less discordant pairs of entries, each weighing the product of their weights.
+
+    `walk` are the places in ascending order of one RDM, `groups` its tie groups, `others` those of the other.
+    """
+    tree[: n_others + 1] = 0
+    balance, inserted, start = 0, 0, 0
+    while start < walk.size:
+        stop = start
+        while stop < walk.size and groups[walk[stop]] == groups[walk[start]]:
+            place = walk[stop]
+            below, node = 0, others[place]
+            while node > 0:
+                below += tree[node]
+                node -= node & -node
+            upto, node = 0, others[place] + 1
+            while node > 0:
+                upto += tree[node]
+                node -= node & -node
+            balance += weights[place] * (below - (inserted - upto))
+            stop += 1
+        for position in range(start, stop):
+            place = walk[position]
+            inserted += weights[place]
+            node = others[place] + 1
+            while node <= n_others:
+                tree[node] += weights[place]
+                node += node & -node
+        start = stop
+    return balance
+
+
+@njit(nogil=True, cache=True)
+def _divide(shared, one, other, total, unit, kind):
+    """Return the comparison of ranks with these sums of products (of twice the ranks, centred)."""
+    if kind == 0:  # Spearman
+        return shared / np.sqrt(one * other) if one > 0 and other > 0 else 0.0
+    # rho-a: 12 / 4, with n^3 - n of weights that are not multiplied.
+    return 3.0 * shared / (total * (total * total - unit * unit)) if total > unit else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _weigh_ranks(ranks, total, weights):
+    """Return twice the ranks less their mean, times weights, and the weighted sums of their squares."""
+    heavy = np.empty(ranks.shape)
+    squares = np.zeros(len(ranks))
+    for row in range(len(ranks)):
+        for place in range(ranks.shape[1]):
+            value = float(ranks[row, place] - total - 1)
+            heavy[row, place] = weights[place] * value
+            squares[row] += weights[place] * value * value
+    return heavy, squares
+
+
+@njit(nogil=True, cache=True)
+def _compare_subjects(ranks, groups, n_groups, walks, weights, total, unit, n_subjects, kind, out):
+    """Fill comparisons (n_subjects, n_models) of the first RDMs with the others."""
+    n_rdms, n_active = ranks.shape
+    if kind == 2:
+        tree = np.empty(n_active + 2, np.int64)
+        pairs = max(0.5 * total * (total - unit), 1.0)
+        for subject in range(n_subjects):
+            for model in range(n_subjects, n_rdms):
+                found = _count_signs(
+                    walks[subject], groups[subject], groups[model], n_groups[model], weights, tree
+                )
+                out[subject, model - n_subjects] = found / pairs
+        return
+    heavy, squares = _weigh_ranks(ranks, total, weights)
+    # Weighted ranks less their mean add up to 0, so the other side needs no mean taken off.
+    shared = np.dot(heavy[:n_subjects], ranks[n_subjects:].astype(np.float64).T)
+    for subject in range(n_subjects):
+        for model in range(n_subjects, n_rdms):
+            out[subject, model - n_subjects] = _divide(
+                shared[subject, model - n_subjects], squares[subject], squares[model], total, unit, kind
+            )
+
+
+@njit(nogil=True, cache=True)
+def _add_ranks(ranks, copies, keys):
+    for place in range(keys.size):
+        keys[place] += copies * ranks[place]
+
+
+@njit(nogil=True, cache=True)
+def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree, out):
+    """Fill the comparisons of the ranks of keys with those of subjects, by the numbers in `rows`."""
+    order, spare, pooled, ties, counts = spaces[0], spaces[1], spaces[2], spaces[3], spaces[4]
+    size = keys.size
+    _sort_keys(keys, order[:size], spare[:size], counts)
+    n_ties, square = _rank_keys(keys, order[:size], weights, pooled[:size], ties[:size])
+    pairs = max(0.5 * total * (total - unit), 1.0)
+    for row in rows:
+        if kind == 2:
+            found = _count_signs(walks[row], groups[row], ties[:size], n_ties, weights, tree)
+            out[row] = found / pairs
+        else:
+            shared = 0.0
+            for place in range(size):
+                shared += heavy[row, place] * pooled[place]
+            out[row] = _divide(shared, square, squares[row], total, unit, kind)
+
+
+@njit(nogil=True, cache=True)
+def _compare_pooled(ranks, groups, walks, weights, total, unit, copies, kind, lower, upper):
+    """Fill, for each subject drawn, its comparison with the pooled ranks of the others, and of all.
+
+    `copies` (n_draws, n_subjects) says how often each subject counts; `lower` and `upper` are of that shape.
+    """
+    n_active = ranks.shape[1]
+    keys = np.empty(n_active, np.int64)
+    everyone = np.empty(n_active, np.int64)
+    spaces = np.empty((5, max(n_active, _BUCKETS)), np.int64)
+    tree = np.empty(n_active + 2, np.int64)
+    heavy, squares = _weigh_ranks(ranks, total, weights)
+    for draw in range(copies.shape[0]):
+        drawn = np.flatnonzero(copies[draw])
+        everyone[:] = 0
+        for row in drawn:
+            _add_ranks(ranks[row], copies[draw, row], everyone)
+        _compare_keys(
+            everyone,
+            drawn,
+            heavy,
+            squares,
+            groups,
+            walks,
+            weights,
+            total,
+            unit,
+            kind,
+            spaces,
+            tree,
+            upper[draw],
+        )
+        for number in range(drawn.size):
+            keys[:] = everyone
+            _add_ranks(ranks[drawn[number]], -copies[draw, drawn[number]], keys)
+            rows = drawn[number : number + 1]
+            _compare_keys(
+                keys,
+                rows,
+                heavy,
+                squares,
+                groups,
+                walks,
+                weights,
+                total,
+                unit,
+                kind,
+                spaces,
+                tree,
+                lower[draw],
+            )
+
+
+@njit(nogil=True, cache=True)
+def run_samples(
+    multiplicities,
+    copies,
+    left,
+    right,
+    is_within,
+    levels,
+    unit,
+    orders,
+    steps,
+    n_subjects,
+    kind,
+    scores,
+    lower,
+    upper,
+):
+    """Fill `scores`, `lower` and `upper` with those of each bootstrap sample."""
+    n_rdms, n_pairs = orders.shape
+    weights = np.empty(n_pairs, np.int64)
+    active = np.empty(n_pairs, np.int64)
+    n_groups = np.empty(n_rdms, np.int64)
+    for sample in range(multiplicities.shape[0]):
+        n_active, total = _weigh(
+            multiplicities[sample], left, right, is_within, levels[sample], unit, weights, active
+        )
+        ranks = np.empty((n_rdms, n_active), np.int64)
+        groups = np.empty((n_rdms, n_active), np.int64)
+        walks = np.empty((n_rdms, n_active), np.int64)
+        for row in range(n_rdms):
+            n_groups[row] = _rank_sorted(
+                orders[row], steps[row], weights, active, ranks[row], groups[row], walks[row]
+            )
+        kept = weights[weights > 0]
+        _compare_subjects(
+            ranks, groups, n_groups, walks, kept, float(total), float(unit), n_subjects, kind, scores[sample]
+        )
+        if copies.shape[1] > 0:
+            _compare_pooled(
+                ranks[:n_subjects],
+                groups[:n_subjects],
+                walks[:n_subjects],
+                kept,
+                float(total),
+                float(unit),
+                copies[sample],
+                kind,
+                lower[sample],
+                upper[sample],
+            )
+
+
+@njit(nogil=True, cache=True)
+def run_permuted(pairs, orders, groups, walks, n_others, others, out):
+    """Fill the mean tau-a (n_permutations, n_models) over subjects whose pairs are exchanged."""
+    n_models, n_pairs = orders.shape
+    n_subjects = others.shape[0]
+    weights = np.ones(n_pairs, np.int64)
+    moved = np.empty(n_pairs, np.int64)
+    tree = np.empty(n_pairs + 2, np.int64)
+    for draw in range(pairs.shape[0]):
+        out[draw] = 0
+        for subject in range(n_subjects):
+            for pair in range(n_pairs):
+                moved[pair] = others[subject, pairs[draw, pair]]
+            for model in range(n_models):
+                found = _count_signs(walks[model], groups[model], moved, n_others[subject], weights, tree)
+                out[draw, model] += found / (0.5 * n_pairs * (n_pairs - 1.0)) / n_subjects

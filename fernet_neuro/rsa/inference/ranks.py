@@ -1,0 +1,133 @@
+"""Comparisons of ranks in many samples and permutations at once, for arrays of RDMs.
+
+What belongs here: what the compiled `rank_kernels` need to be given, and threads to run them in.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+
+from fernet_neuro.rsa.inference.rank_kernels import run_permuted, run_samples
+from fernet_neuro.rsa.inference.weighted import PARTS, level_blocks
+
+#: Comparisons of ranks and what the kernels call them.
+KINDS = {"spearman": 0, "rho_a": 1, "kendall_tau_a": 2}
+
+
+def compare_ranked(
+    subjects: np.ndarray,
+    models: np.ndarray,
+    multiplicities: np.ndarray,
+    copies: np.ndarray,
+    present: np.ndarray,
+    comparison: str,
+    *,
+    blocks: np.ndarray | None = None,
+    n_jobs: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rank comparisons of subjects with models and with each other's pooled ranks, for each sample.
+
+    Parameters
+    ----------
+    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
+        Values of pairs that are not present are not looked at.
+    multiplicities : ndarray of int of shape (n_samples, n_stimuli)
+    copies : ndarray of int of shape (n_samples, n_draws, n_subjects)
+        How often each subject counts, in several draws for each sample of stimuli.
+    present : ndarray of bool of shape (n_pairs,)
+    comparison : str
+        One of `KINDS`.
+    blocks : ndarray of int of shape (n_stimuli,), optional
+        See ``weighted.level_blocks``.
+    n_jobs : int, default=1
+        Threads.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples, n_subjects, n_models)
+    lower, upper : ndarray of shape (n_samples, n_draws, n_subjects)
+        Comparison of each subject drawn with the mean ranks of the other subjects drawn, and of all; NaN for
+        subjects not drawn. 0 where ranks are constant.
+    """
+    n_stimuli = multiplicities.shape[1]
+    left, right = (index[present] for index in np.triu_indices(n_stimuli, 1))
+    stacked = np.concatenate([subjects, models])[:, present]
+    orders = np.argsort(stacked, axis=1, kind="stable")
+    ordered = np.take_along_axis(stacked, orders, axis=1)
+    steps = np.ones(ordered.shape, dtype=bool)
+    steps[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    is_within = np.zeros(len(left), dtype=bool) if blocks is None else blocks[left] == blocks[right]
+    unit = 1 if blocks is None else PARTS
+    levels = np.zeros(len(multiplicities)) if blocks is None else level_blocks(multiplicities, blocks)
+    times = np.rint(PARTS * levels).astype(np.int64)
+    scores = np.empty((len(multiplicities), len(subjects), len(models)))
+    lower, upper = np.full(copies.shape, np.nan), np.full(copies.shape, np.nan)
+    counts = multiplicities.astype(np.int64)
+    drawn = np.ascontiguousarray(copies, dtype=np.int64)
+
+    def work(part: slice) -> None:
+        run_samples(
+            counts[part],
+            drawn[part],
+            left,
+            right,
+            is_within,
+            times[part],
+            unit,
+            orders,
+            steps,
+            len(subjects),
+            KINDS[comparison],
+            scores[part],
+            lower[part],
+            upper[part],
+        )
+
+    run_in_parts(work, len(counts), n_jobs)
+    return scores, lower, upper
+
+
+def permute_signs(
+    subjects: np.ndarray, models: np.ndarray, pairs: np.ndarray, *, n_jobs: int = 1
+) -> np.ndarray:
+    """Return Kendall's tau-a, averaged over subjects whose pairs are exchanged.
+
+    Parameters
+    ----------
+    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
+        Without gaps.
+    pairs : ndarray of int of shape (n_permutations, n_pairs)
+        Which pair of the subjects takes the place of each.
+    n_jobs : int, default=1
+        Threads.
+
+    Returns
+    -------
+    ndarray of shape (n_permutations, n_models)
+    """
+    groups = [_number_groups(side) for side in (subjects, models)]
+    orders = np.argsort(models, axis=1, kind="stable")
+    out = np.empty((len(pairs), len(models)))
+
+    def work(part: slice) -> None:
+        run_permuted(pairs[part], orders, groups[1], orders, groups[0].max(axis=1) + 1, groups[0], out[part])
+
+    run_in_parts(work, len(pairs), n_jobs)
+    return out
+
+
+def _number_groups(vectors: np.ndarray) -> np.ndarray:
+    return np.stack([np.unique(vector, return_inverse=True)[1] for vector in vectors]).astype(np.int64)
+
+
+def run_in_parts(work: Callable[[slice], None], n_items: int, n_jobs: int) -> None:
+    """Call `work` with slices that cover `n_items`, in `n_jobs` threads."""
+    edges = np.linspace(0, n_items, max(1, min(n_jobs, n_items)) + 1).astype(int)
+    parts = [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
+    if len(parts) == 1:
+        work(parts[0])
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(work, parts))

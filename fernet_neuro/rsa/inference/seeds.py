@@ -1,0 +1,303 @@
+"""Inference on networks that were trained several times: training seeds as a further random factor.
+
+What belongs here: means over seeds and what their spread adds to every standard error; inference on single
+networks is in `inference`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.validation import check_option, check_range, format_options
+from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
+from fernet_neuro.rsa.inference.bootstrap import SampleValues, evaluate_data, evaluate_samples
+from fernet_neuro.rsa.inference.contrasts import BootstrapValues
+from fernet_neuro.rsa.inference.factors import Factors
+from fernet_neuro.rsa.inference.permutation import compare_with_permuted, permute_scores
+from fernet_neuro.rsa.inference.regions import (
+    Region,
+    check_level,
+    check_stimuli,
+    check_subjects,
+    list_notes,
+    list_targets,
+    split_regions,
+)
+from fernet_neuro.rsa.inference.resample import Resamples, code_blocks, draw_permutations, draw_resamples
+from fernet_neuro.rsa.inference.tables import fill_tables, label_models
+from fernet_neuro.rsa.rdms import NO_LABEL, RDMSet, check_same_stimuli
+from fernet_neuro.rsa.result import RSAResult
+
+
+@dataclass(frozen=True, eq=False)
+class SeedGroups:
+    """Which RDMs are of one model trained with different seeds.
+
+    Parameters
+    ----------
+    models : RDMSet
+        One row per model: its first RDM, and the columns that all its RDMs share.
+    means : ndarray of shape (n_models, n_rdms)
+        Times the scores of all RDMs, the mean over seeds of each model.
+    seeds : list of list of str
+        Seeds of each model; empty for a model without.
+    rows : list of ndarray of int
+        Rows of each model.
+    """
+
+    models: RDMSet
+    means: np.ndarray
+    seeds: list[list[str]]
+    rows: list[np.ndarray]
+
+    @property
+    def n_seeds(self) -> int:
+        """Fewest seeds of a model that has any."""
+        return min(len(seeds) for seeds in self.seeds if seeds)
+
+
+def infer_seeds(
+    models: RDMSet,
+    brain: RDMSet,
+    *,
+    by: Sequence[str] | None = None,
+    comparison: str = "rho_a",
+    generalise_to: str = "both",
+    n_bootstraps: int = 1000,
+    n_permutations: int = 1000,
+    blocks: np.ndarray | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> RSAResult:
+    """Compare models with brains as means over training seeds, for networks trained anew.
+
+    Networks that differ in their seed alone differ in their RDMs [1]_, so one trained network says little
+    about its architecture and training. Estimates are means over seeds. Their standard errors are those of
+    subjects, stimuli and seeds at once: what varies with several of the three is counted once, as in
+    `infer_rsa` for two. Resampling seeds needs no draws: the variance of a mean over seeds drawn with
+    replacement is known for each sample of subjects and stimuli. Two models with the same seeds are compared
+    seed by seed, and their seeds resampled together; others have independent seeds.
+
+    Parameters
+    ----------
+    models : RDMSet
+        Its table needs ``seed``. A model that has none (pixels, a factor) leaves it empty, or NaN.
+    brain : RDMSet
+        Its table needs ``subject``; ``roi`` and ``session`` are optional. Sessions are averaged. Of the same
+        stimuli as `models`, in the same order.
+    by : sequence of str, optional
+        Columns whose values, taken together, say which model an RDM is of; all but ``seed`` by default.
+    comparison, n_bootstraps, n_permutations, blocks, level, seed, n_jobs, verbose
+        As in `infer_rsa`; labels are permuted for all seeds alike, and null scores are means over seeds.
+    generalise_to : str, default="both"
+        To new subjects, new stimuli or both, as in `infer_rsa`; always to new seeds.
+
+    Returns
+    -------
+    RSAResult
+        As `infer_rsa` returns, one row per model and region, with columns ``n_seeds`` and ``seeds``. Degrees
+        of freedom are one less than there are subjects, stimuli or seeds, whichever are fewest.
+
+    Raises
+    ------
+    AlignmentError
+        If stimuli differ, or their order.
+    ValueError
+        If the table has no seeds, a model has one seed only or one twice, or there are too few subjects,
+        stimuli or blocks.
+
+    References
+    ----------
+    .. [1] Mehrer et al. (2020), Individual differences among deep neural network models, Nature
+       Communications 11.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> ids = np.array([f"face{row}" for row in range(9)])
+    >>> shape = rng.uniform(size=36)
+    >>> table = pd.DataFrame({"model": ["net"] * 4 + ["pixels"], "seed": ["0", "1", "2", "3", ""]})
+    >>> models = RDMSet(np.vstack([shape + 0.2 * rng.normal(size=(4, 36)), rng.uniform(size=36)]), ids, table)
+    >>> brain = RDMSet(shape + 0.2 * rng.normal(size=(5, 36)), ids, pd.DataFrame({"subject": list("abcde")}))
+    >>> found = infer_seeds(models, brain, n_bootstraps=100, n_permutations=99).estimates
+    >>> found[["model", "n_seeds", "dof"]].values.tolist()
+    [['net', '4', 3], ['pixels', '0', 3]]
+    """
+    check_option("comparison", comparison, COMPARISONS)
+    factors, wanted = list_targets(generalise_to)
+    check_range("n_bootstraps", n_bootstraps, minimum=10)
+    check_range("n_permutations", n_permutations, minimum=0)
+    check_level(level)
+    check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
+    groups = group_seeds(models, by)
+    codes = code_blocks(blocks, brain.n_stimuli)
+    regions = split_regions(brain)
+    check_subjects(regions, factors)
+    check_stimuli(codes, generalise_to)
+    for region in regions:
+        compare_rdms(region.rdms, models, comparison)  # says which RDM is constant, or shares too few pairs
+    orders = None
+    if n_permutations:
+        orders = draw_permutations(n_permutations, brain.n_stimuli, blocks=blocks, seed=seed)
+    tables: dict[str, list[pd.DataFrame]] = {}
+    with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
+        for region in track(regions, "regions", total=len(regions), verbose=verbose):
+            drawn = draw_resamples(n_bootstraps, region.n_subjects, brain.n_stimuli, blocks=blocks, seed=seed)
+            sides = (region.rdms.dissimilarities, models.dissimilarities)
+            samples = evaluate_samples(*sides, drawn, comparison, wanted, n_jobs=n_jobs)
+            tests, scores = _combine(groups, region, models, drawn, samples, comparison, level)
+            p_permutation = _permute(groups, scores, sides, orders, comparison, n_jobs)
+            labels = _label(groups).assign(
+                comparison=comparison, p_permutation=p_permutation, n_stimuli=brain.n_stimuli
+            )
+            rng = make_rng(seed, "maxima", region.roi)
+            found = fill_tables(labels, region, tests, groups.means @ scores.T, factors, rng)
+            for name, table in found.items():
+                tables.setdefault(name, []).append(table)
+    settings = {
+        "engine": "own",
+        "cross_validated": False,
+        "comparison": comparison,
+        "generalise_to": generalise_to,
+        "n_bootstraps": n_bootstraps,
+        "n_permutations": n_permutations,
+        "n_blocks": None if blocks is None else int(codes.max()) + 1,
+        "level": level,
+        "seed": seed,
+        "n_seeds": groups.n_seeds,
+        "n_subjects": {region.roi: region.n_subjects for region in regions},
+        "notes": list_notes(regions, comparison, factors),
+    }
+    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    return RSAResult(settings=settings, **joined)
+
+
+def group_seeds(models: RDMSet, by: Sequence[str] | None = None) -> SeedGroups:
+    """Return which RDMs are of one model.
+
+    Raises
+    ------
+    ValueError
+        If the table has no column ``seed`` or none of `by`, no model has seeds, a model has one seed only,
+        or one of them twice.
+    """
+    table = models.table
+    absent = [name for name in ("seed", *(by or ())) if name not in table]
+    if absent:
+        raise ValueError(
+            f"the models' RDMs need a column {absent[0]!r}; they have: {format_options(table) or 'none'}."
+        )
+    columns = list(by) if by is not None else [str(name) for name in table if name != "seed"]
+    if not columns:
+        keys = np.zeros(len(table), dtype=int)
+    else:
+        keys = table.groupby(columns, sort=False, dropna=False).ngroup().to_numpy()
+    labels = np.where(table["seed"].isin(NO_LABEL), "", table["seed"])
+    rows = [np.flatnonzero(keys == key) for key in dict.fromkeys(keys.tolist())]
+    seeds = [[label for label in labels[chosen].tolist() if label] for chosen in rows]
+    names = models.names
+    for chosen, found in zip(rows, seeds, strict=True):
+        _check_seeds(names[chosen[0]], len(chosen), found, columns)
+    if not any(seeds):
+        raise ValueError("no model has a training seed; use infer_rsa.")
+    kept = [
+        name
+        for name in table
+        if name != "seed" and all(len(table[name].iloc[chosen].drop_duplicates()) == 1 for chosen in rows)
+    ]
+    first = models.take(np.array([chosen[0] for chosen in rows]))
+    means = np.zeros((len(rows), models.n_rdms))
+    for place, chosen in enumerate(rows):
+        means[place, chosen] = 1 / len(chosen)
+    shared = RDMSet(first.dissimilarities, first.stimulus_ids, first.table[kept])
+    return SeedGroups(shared, means, seeds, rows)
+
+
+def _check_seeds(name: str, n_rdms: int, seeds: list[str], columns: Sequence[str]) -> None:
+    repeated = [seed for place, seed in enumerate(seeds) if seed in seeds[:place]]
+    told = f"RDMs are of one model where these columns agree: {format_options(columns) or 'none'}"
+    if repeated:
+        raise ValueError(f"{name!r} has two RDMs of seed {repeated[0]!r}; {told}.")
+    if (seeds and len(seeds) < n_rdms) or (not seeds and n_rdms > 1):
+        raise ValueError(f"{name!r} has {n_rdms} RDMs and {len(seeds)} seeds; {told}.")
+    if len(seeds) == 1:
+        raise ValueError(
+            f"{name!r} has one seed ({seeds[0]}), which tells nothing about others; {told}. Choose them with "
+            f"by=, or train it again."
+        )
+
+
+def _combine(
+    groups: SeedGroups,
+    region: Region,
+    models: RDMSet,
+    drawn: Resamples,
+    samples: Mapping[Factors, SampleValues],
+    comparison: str,
+    level: float,
+) -> tuple[BootstrapValues, np.ndarray]:
+    """Return the tests of means over seeds, and the scores (n_subjects, n_rdms) of all RDMs."""
+    sides = (region.rdms.dissimilarities, models.dissimilarities)
+    scores, lower, upper = evaluate_data(*sides, models.n_stimuli, comparison)
+    values = np.concatenate([groups.means @ scores.mean(axis=0), [lower, upper]])
+    counted = {"subjects": region.n_subjects, "stimuli": drawn.n_units}
+    sizes = {name: counted[name] for name in set().union(*samples)} | {"seeds": groups.n_seeds}
+    seeds = frozenset(["seeds"])
+    covariances: dict[Factors, np.ndarray] = {seeds: _covary_seeds(groups, scores.mean(axis=0)[None])}
+    for chosen, found in samples.items():
+        means = SampleValues(found.scores @ groups.means.T, found.lower, found.upper)
+        covariances[chosen] = means.covary()
+        # Over samples of these factors and of seeds: how the mean over seeds varies with the former, and how
+        # much, on average over them, it varies with the latter.
+        covariances[chosen | seeds] = covariances[chosen] + _covary_seeds(groups, found.scores)
+    return BootstrapValues(values, covariances, sizes, level), scores
+
+
+def _covary_seeds(groups: SeedGroups, scores: np.ndarray) -> np.ndarray:
+    """Return the mean bootstrap covariance over seeds of scores (n_samples, n_rdms).
+
+    Shape (n_models + 2, n_models + 2); 0 for ceilings, models without seeds, and models of other seeds.
+    """
+    n = len(groups.rows)
+    matrix = np.zeros((n + 2, n + 2))
+    smallest = groups.n_seeds
+    centred = scores - scores @ groups.means.T @ (groups.means > 0)
+    ordered = [np.argsort(seeds) for seeds in groups.seeds]
+    for one in range(n):
+        for other in range(one, n):
+            if not groups.seeds[one] or sorted(groups.seeds[one]) != sorted(groups.seeds[other]):
+                continue
+            first, second = (centred[:, groups.rows[place][ordered[place]]] for place in (one, other))
+            size = first.shape[1]
+            # Divided so that n / (n - 1) of the fewest seeds makes it right for these.
+            divisor = size * (size - 1) * smallest / (smallest - 1)
+            matrix[one, other] = matrix[other, one] = (first * second).sum(axis=1).mean() / divisor
+    return matrix
+
+
+def _permute(
+    groups: SeedGroups,
+    scores: np.ndarray,
+    sides: tuple[np.ndarray, np.ndarray],
+    orders: np.ndarray | None,
+    comparison: str,
+    n_jobs: int,
+) -> np.ndarray:
+    if orders is None:
+        return np.full(len(groups.rows), np.nan)
+    null_scores = permute_scores(*sides, orders, comparison, n_jobs=n_jobs) @ groups.means.T
+    return compare_with_permuted(groups.means @ scores.mean(axis=0), null_scores)
+
+
+def _label(groups: SeedGroups) -> pd.DataFrame:
+    return label_models(groups.models.names, groups.models.table).assign(
+        n_seeds=[len(seeds) for seeds in groups.seeds],
+        seeds=[" ".join(seeds) for seeds in groups.seeds],
+    )

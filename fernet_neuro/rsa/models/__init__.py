@@ -1,0 +1,1 @@
+"""Model RDMs, flexible models, and shares of variance."""

@@ -1,0 +1,1 @@
+"""Model RDMs against the RDM around every voxel."""

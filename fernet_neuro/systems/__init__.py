@@ -1,0 +1,1 @@
+"""The published systems: one folder each, with a `system.py` that says what it brings."""

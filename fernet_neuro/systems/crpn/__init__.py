@@ -1,0 +1,1 @@
+"""The dual-pathway network with concept-regularised coding (Lu, Zhuang & Luo, AAAI 2024)."""

@@ -1,0 +1,1 @@
+"""Figures of the dual-pathway network."""

@@ -1,0 +1,244 @@
+"""Figure 4 of the dual-pathway network: identity in the non-emotion features, before and after fine-tuning.
+
+What belongs here: the order of its stages and where each leaves its files.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.evaluation.metrics import evaluate_predictions
+from fernet_neuro.evaluation.result import EvaluationResult
+from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.experiments.maps import (
+    check_maps,
+    describe_network,
+    finish,
+    gather_scores,
+    stack_features,
+    write_maps,
+    write_scores,
+)
+from fernet_neuro.experiments.recipes import Experiment
+from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.experiments.work import Work
+from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.crpn.features import open_people, train_pathway
+from fernet_neuro.systems.crpn.recipes import IdentitySettings
+from fernet_neuro.training.folder import RunFolder
+from fernet_neuro.training.held_out import hold_out_groups, hold_out_within_identity
+from fernet_neuro.typing import PathLike
+
+logger = logging.getLogger(__name__)
+
+#: The network before fine-tuning; those after it are called by their mode.
+BEFORE = "before"
+#: Layers that are read, and what maps are judged by.
+FEATURES, READOUT = "non_emotion", "identity"
+FACTORS = ("identity", "expression")
+#: How test pictures are named from features: by the nearest mean of training pictures, or by the read-out.
+NEAREST_MEAN, TRAINED_READOUT = "nearest mean", "read-out"
+
+
+def run_identity(
+    settings: IdentitySettings,
+    out: PathLike,
+    *,
+    resume: bool = False,
+    n_jobs: int = 1,
+    verbose: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Make Figure 4 into the folder `out` and return the path of its ``index.html``.
+
+    Parameters
+    ----------
+    settings : IdentitySettings
+        The recipe; kept as ``recipe.yaml``.
+    out : path
+        Results folder: ``stimuli/`` (with ``people-train.csv`` and ``people-test.csv``), ``runs/``,
+        ``identity/accuracies.csv``, ``identity/maps/seed<k>/``, ``figures/``, ``index.html``.
+    resume : bool
+        Go on in a folder that the same recipe began; finished stages are not run again.
+
+    Raises
+    ------
+    StoreError
+        If `out` holds something and `resume` is off, or was begun with another recipe.
+    StimulusError
+        If pictures of the people cannot be held out as asked, or the test pictures cannot be judged by
+        identity and expression.
+    """
+    folder = Path(out)
+    claim_folder(folder, settings, resume)
+    work = Work(folder, n_jobs, verbose, device)
+    logger.info("1/5 stimuli")
+    stage1 = open_stimuli(settings.stimuli, folder / "stimuli" / "train", n_jobs, verbose)
+    others = open_people(work, settings)
+    train, test = _split_people(settings, work)
+    networks = (BEFORE, *settings.modes)
+    check_maps(test, networks, FACTORS, settings.maps)
+    results: dict[tuple[str, str], dict[int, EvaluationResult]] = {}
+    for seed in settings.seeds:
+        logger.info("2/5 training, seed %d", seed)
+        runs = _train_all(work, settings, (stage1, others), train, seed)
+        logger.info("3/5 accuracies, seed %d", seed)
+        stores = {name: _extract(work, run, train, test, seed, name) for name, run in runs.items()}
+        for name, parts in stores.items():
+            for how, result in _judge(runs[name], parts).items():
+                results.setdefault((name, how), {})[seed] = result
+        logger.info("4/5 maps, seed %d", seed)
+        _map_people(work, settings, runs, {name: parts["test"] for name, parts in stores.items()}, seed)
+    variant = describe_network(next(iter(runs.values())))["variant"]
+    frames = [
+        gather_scores(by_seed, "poses", network=name, method=how, variant=variant)
+        for (name, how), by_seed in results.items()
+    ]
+    write_scores(frames, folder / "identity" / "accuracies.csv")
+    logger.info("5/5 figure and page")
+    lead = "Who is shown, in the features of the non-emotion encoder, before and after it learns to tell."
+    return finish(work, "crpn-fig4", "Identity in the non-emotion features", lead)
+
+
+def split_people(
+    table: StimulusTable, held_out: str, test_share: float, seed: int
+) -> tuple[StimulusTable, StimulusTable]:
+    """Return training and test pictures of the same people, none of the latter a near-copy of the former.
+
+    Parameters
+    ----------
+    table : StimulusTable
+    held_out : {"pose", "view", "expression"}
+        See `IdentitySettings`.
+    test_share : float
+        Share of the poses of each person, or of the views or expressions of the table.
+    seed : int
+
+    Raises
+    ------
+    StimulusError
+        If the table cannot be split so, or somebody is in one part alone.
+    """
+    if held_out == "pose":
+        rows = hold_out_within_identity(table, test_share, seed)
+    else:
+        rows = hold_out_groups(table, held_out, test_share, seed)
+    train, test = (table.select(part) for part in rows)
+    people = [set(part.factor("identity").tolist()) for part in (train, test)]
+    alone = sorted(people[0] ^ people[1])
+    if alone:
+        raise StimulusError(
+            f"{len(alone)} of {len(people[0] | people[1])} people have pictures in one part alone "
+            f"(first: {alone[0]!r}) when a share of {test_share:g} of {held_out}s is held out; give more "
+            f"pictures of them, or change test_share."
+        )
+    return train, test
+
+
+def _split_people(settings: IdentitySettings, work: Work) -> tuple[StimulusTable, StimulusTable]:
+    """Return the two parts, written so that the folder says which picture is in which."""
+    place = work.folder / "stimuli"
+    table = open_stimuli(settings.people, place / "people", work.n_jobs, work.verbose)
+    parts = split_people(table, settings.held_out, settings.test_share, settings.split_seed)
+    for name, part in zip(("train", "test"), parts, strict=True):
+        part.write(place / f"people-{name}.csv")
+    return StimulusTable.read(place / "people-train.csv"), StimulusTable.read(place / "people-test.csv")
+
+
+def _train_all(
+    work: Work,
+    settings: IdentitySettings,
+    stage1: tuple[StimulusTable, StimulusTable | None],
+    people: StimulusTable,
+    seed: int,
+) -> dict[str, Path]:
+    """Return the runs by network: before fine-tuning, and after it in each mode."""
+    table, others = stage1
+    runs = {BEFORE: train_pathway(work, settings, table, seed, people=others)}
+    for mode in settings.modes:
+        recipe = settings.readout.with_section(conceptual=str(runs[BEFORE]), mode=mode)
+        recipe = recipe.model_copy(update={"seed": seed})
+        runs[mode] = work.train(recipe, people, f"readout-{mode}")
+    return runs
+
+
+def _extract(
+    work: Work, run: Path, train: StimulusTable, test: StimulusTable, seed: int, name: str
+) -> dict[str, ActivationStore]:
+    layers = [FEATURES] if name == BEFORE else [FEATURES, READOUT]
+    place = work.folder / "identity" / "stores" / f"seed{seed}" / name
+    return {
+        "train": work.extract(run, train, [FEATURES], place / "train"),
+        "test": work.extract(run, test, layers, place / "test"),
+    }
+
+
+def _judge(run: Path, stores: Mapping[str, ActivationStore]) -> dict[str, EvaluationResult]:
+    """Return how well people on test pictures are named, by each method that a network has."""
+    test = stores["test"].stimuli
+    people = test.factor("identity")
+    # The people are the classes, so intervals are over other poses of them, each with all its sessions.
+    poses = test.combine("identity", "expression", "view")
+    common: dict[str, Any] = {"groups": poses, "stimulus_ids": test.stimulus_ids}
+    features = {name: np.array(store.load(FEATURES).values, dtype=float) for name, store in stores.items()}
+    classes, similarities = compare_with_means(
+        features["train"], stores["train"].stimuli.factor("identity"), features["test"]
+    )
+    results = {NEAREST_MEAN: evaluate_predictions(similarities, people, classes, **common)}
+    if READOUT in stores["test"].layers:
+        names = RunFolder(run).read_record()["task"]["identities"]
+        logits = np.array(stores["test"].load(READOUT).values, dtype=float)
+        results[TRAINED_READOUT] = evaluate_predictions(logits, people, names, **common)
+    return results
+
+
+def compare_with_means(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return classes and the cosine of each test row with the mean training row of each class.
+
+    Parameters
+    ----------
+    train : ndarray of shape (n_train, n_units)
+    labels : ndarray of str of shape (n_train,)
+    test : ndarray of shape (n_test, n_units)
+
+    Returns
+    -------
+    classes : tuple of str
+        Sorted.
+    similarities : ndarray of shape (n_test, n_classes)
+        -1 to 1; 0 for a row or mean of length 0.
+    """
+    classes, codes = np.unique(labels.astype(str), return_inverse=True)
+    means = np.stack([train[codes == code].mean(axis=0) for code in range(len(classes))])
+    rows = [part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (test, means)]
+    return tuple(str(name) for name in classes), rows[0] @ rows[1].T
+
+
+def _map_people(
+    work: Work,
+    settings: IdentitySettings,
+    runs: Mapping[str, Path],
+    stores: Mapping[str, ActivationStore],
+    seed: int,
+) -> None:
+    place = work.folder / "identity" / "maps" / f"seed{seed}"
+    features = {name: np.array(store.load(FEATURES).values) for name, store in stores.items()}
+    table = next(iter(stores.values())).stimuli
+    write_maps(
+        stack_features(features, table, place / "store"),
+        list(features),
+        place,
+        factors=FACTORS,
+        maps=settings.maps,
+        networks={name: describe_network(run) for name, run in runs.items()},
+        verbose=work.verbose,
+    )
+
+
+EXPERIMENT = Experiment(IdentitySettings, run_identity)

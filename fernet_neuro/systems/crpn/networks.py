@@ -1,0 +1,423 @@
+"""The two pathways of CRPN [1]: emotion concepts beside a frozen network for all else, and fast perception.
+
+What belongs here: the networks, and trained weights for their trunks; the names of trunks and the options'
+defaults are in `registry`, the losses in `losses`, the training in `training`.
+
+References
+----------
+[1] Lu, H., Zhuang, X. & Luo, Q. (2024). A brain-inspired way of reducing the network complexity via
+    concept-regularized coding for emotion recognition. AAAI.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fernet_neuro._utils.validation import check_option, check_range, check_type, format_options
+from fernet_neuro.models import sources
+from fernet_neuro.models.blueprint import Blueprint, ModelEntry, Trunk
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.preprocessing import Preprocessing
+from fernet_neuro.models.registry import build_trunk
+
+HIDDEN = 128  # width of the hidden layer of each classifier [1, released]
+
+
+class ConceptFeatures(NamedTuple):
+    """All that the conceptual pathway says about a batch."""
+
+    emotion: Tensor  # (n, n_features), rows of length 1
+    non_emotion: Tensor | None  # (n, n_features), rows of length 1; None without that encoder
+    confidence: Tensor  # (n,), 0-1
+    scores: Tensor  # (n, n_classes), before they are weighted
+    logits: Tensor  # (n, n_classes), scores times confidence
+    identity: Tensor | None  # (n, n_identities) logits; None without the read-out
+
+
+class PerceptualFeatures(NamedTuple):
+    """All that the perceptual pathway says about a batch."""
+
+    perceptual: Tensor  # (n, n_features), rows of length 1
+    logits: Tensor  # (n, n_classes)
+
+
+class Encoder(nn.Module):
+    """A trunk, and a head of two linear layers whose output is scaled to length 1.
+
+    Parameters
+    ----------
+    trunk : nn.Module
+        A network less its classifier; trailing axes of its output are flattened.
+    n_in, n_features : int
+        Width of the trunk's output, and of the features.
+    dropout : float
+        Share of hidden units dropped in training, 0-1.
+    """
+
+    def __init__(self, trunk: nn.Module, n_in: int, n_features: int, dropout: float) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = nn.Sequential(
+            nn.Linear(n_in, n_features), nn.ReLU(), nn.Dropout(dropout), nn.Linear(n_features, n_features)
+        )
+        self._frozen = False
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return unit rows (n, n_features) for `images` (n, n_channels, size, size)."""
+        return functional.normalize(self.head(self.trunk(images).flatten(1)), dim=1)
+
+    def freeze_trunk(self, frozen: bool = True) -> None:
+        """Hold the trunk as it is, running statistics included, or let it learn; the head always learns."""
+        self._frozen = frozen
+        self.trunk.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or evaluation mode; a frozen trunk stays in evaluation mode."""
+        super().train(mode)
+        if self._frozen:
+            self.trunk.eval()
+        return self
+
+
+class Product(nn.Module):
+    """Class scores times confidence, as a module so that its output can be read as a layer."""
+
+    def forward(self, confidence: Tensor, scores: Tensor) -> Tensor:
+        """Return (n, n_classes) for confidence (n, 1) and scores (n, n_classes)."""
+        return confidence * scores
+
+
+def _make_classifier(n_features: int, n_classes: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(n_features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, n_classes))
+
+
+class ConceptualPathway(nn.Module):
+    """Emotion concepts with a confidence each, and beside them features of all that is not emotion [1].
+
+    Parameters
+    ----------
+    emotion : Encoder
+        Learns.
+    non_emotion : Encoder or None
+        Its trunk is frozen here, until `unfreeze_non_emotion_trunk`; None leaves the encoder out, as in use.
+    n_features, n_classes : int
+        Width of the encoders' output, and number of emotions.
+    n_identities : int
+        People told apart by the read-out of the non-emotion features; 0 leaves it out.
+    """
+
+    def __init__(
+        self,
+        emotion: Encoder,
+        non_emotion: Encoder | None,
+        *,
+        n_features: int,
+        n_classes: int,
+        n_identities: int = 0,
+    ) -> None:
+        super().__init__()
+        self.emotion = emotion
+        self.non_emotion = non_emotion
+        if non_emotion is not None:
+            non_emotion.freeze_trunk()
+        self.identity = _make_classifier(n_features, n_identities) if n_identities else None
+        self.confidence = nn.Sequential(nn.Linear(n_features, 1), nn.Sigmoid())
+        self.scores = _make_classifier(n_features, n_classes)
+        self.logits = Product()
+
+    def forward(self, images: Tensor, *, full: bool = False) -> Tensor | ConceptFeatures:
+        """Return logits (n, n_classes), or everything with `full`.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, n_channels, size, size)
+            Preprocessed.
+        full : bool
+            Whether to return `ConceptFeatures`; either way every module runs once.
+        """
+        emotion = self.emotion(images)
+        non_emotion = None if self.non_emotion is None else self.non_emotion(images)
+        identity = None if self.identity is None else self.identity(non_emotion)
+        confidence = self.confidence(emotion)
+        scores = self.scores(emotion)
+        logits = self.logits(confidence, scores)
+        if not full:
+            return logits
+        return ConceptFeatures(emotion, non_emotion, confidence.squeeze(1), scores, logits, identity)
+
+    def unfreeze_non_emotion_trunk(self) -> None:
+        """Let the trunk of the non-emotion encoder learn.
+
+        Raises
+        ------
+        ValueError
+            If the network was built without that encoder.
+        """
+        if self.non_emotion is None:
+            raise ValueError("this network has no non-emotion encoder (non_emotion_trunk='none').")
+        self.non_emotion.freeze_trunk(False)
+
+
+class PerceptualPathway(nn.Module):
+    """One encoder and a classifier [1].
+
+    Parameters
+    ----------
+    perceptual : Encoder
+        Learns.
+    n_features, n_classes : int
+        Width of the encoder's output, and number of emotions.
+    """
+
+    def __init__(self, perceptual: Encoder, *, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.perceptual = perceptual
+        self.logits = _make_classifier(n_features, n_classes)
+
+    def forward(self, images: Tensor, *, full: bool = False) -> Tensor | PerceptualFeatures:
+        """Return logits (n, n_classes), or `PerceptualFeatures` with `full`, for `images` as preprocessed."""
+        perceptual = self.perceptual(images)
+        logits = self.logits(perceptual)
+        return PerceptualFeatures(perceptual, logits) if full else logits
+
+
+def build_conceptual(
+    emotion: Trunk,
+    non_emotion: Trunk | None,
+    *,
+    n_classes: int,
+    n_features: int,
+    dropout: float,
+    n_identities: int,
+) -> Blueprint:
+    """Return the conceptual pathway on two trunks that take the same input.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the trunks differ in preprocessing, a number is out of range, or people are to be read out of a
+        non-emotion encoder that is not there.
+    """
+    _check_widths(n_classes, n_features, dropout)
+    check_range("n_identities", check_type("n_identities", n_identities, int), 0)
+    if non_emotion is None and n_identities:
+        raise ValueError(f"n_identities={n_identities} needs a non-emotion encoder; give non_emotion_trunk.")
+    parts = {"emotion": emotion} if non_emotion is None else {"emotion": emotion, "non_emotion": non_emotion}
+    if non_emotion is not None:
+        _check_preprocessing(emotion.preprocessing, non_emotion.preprocessing)
+    encoders = [Encoder(trunk.module, trunk.n_features, n_features, dropout) for trunk in parts.values()]
+    module = ConceptualPathway(
+        encoders[0],
+        encoders[1] if len(encoders) > 1 else None,
+        n_features=n_features,
+        n_classes=n_classes,
+        n_identities=n_identities,
+    )
+    layers = [layer for part, trunk in parts.items() for layer in _list_layers(part, trunk)]
+    layers += ["identity"] * bool(n_identities) + ["confidence", "scores", "logits"]
+    return Blueprint(module, emotion.preprocessing, tuple(layers))
+
+
+def build_perceptual(trunk: Trunk, *, n_classes: int, n_features: int, dropout: float) -> Blueprint:
+    """Return the perceptual pathway on `trunk`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of range.
+    """
+    _check_widths(n_classes, n_features, dropout)
+    encoder = Encoder(trunk.module, trunk.n_features, n_features, dropout)
+    module = PerceptualPathway(encoder, n_features=n_features, n_classes=n_classes)
+    return Blueprint(module, trunk.preprocessing, (*_list_layers("perceptual", trunk), "logits"))
+
+
+def _check_widths(n_classes: int, n_features: int, dropout: float) -> None:
+    check_range("n_classes", check_type("n_classes", n_classes, int), 1)
+    check_range("n_features", check_type("n_features", n_features, int), 1)
+    check_range("dropout", check_type("dropout", dropout, (int, float)), 0.0, 0.999)
+
+
+def _list_layers(part: str, trunk: Trunk) -> tuple[str, ...]:
+    return (*(f"{part}.trunk.{layer}" for layer in trunk.layers), part)
+
+
+def _check_preprocessing(first: Preprocessing, second: Preprocessing) -> None:
+    differences = _list_differences(first, second)
+    if differences:
+        raise ValueError(
+            f"the emotion and the non-emotion trunk see one image and must prepare it alike; they differ in "
+            f"{differences}. Use trunks of one kind, such as resnet50-vggface2 or resnet10-slim for both."
+        )
+
+
+def _list_differences(first: Preprocessing, second: Preprocessing, but: tuple[str, ...] = ()) -> str:
+    other = second.to_dict()
+    return format_options(
+        f"{key} ({value} and {other[key]})"
+        for key, value in first.to_dict().items()
+        if value != other[key] and key not in but
+    )
+
+
+def load_trunk(model: LayeredModel, part: str, source: str) -> LayeredModel:
+    """Put trained weights into one trunk of a pathway, and return the network with a card that says so.
+
+    Parameters
+    ----------
+    model : LayeredModel
+        A pathway; its trunk is changed, all of it or, on an error, nothing.
+    part : {"emotion", "non_emotion", "perceptual"}
+        Whose trunk.
+    source : str
+        A run folder, a saved network's folder, or a weight file (see `weights.read_state_dict`). Its
+        classifier is left out; a twin network gives its trunk, another pathway the trunk of the same `part`.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such part, `source` is neither folder nor file, or a saved network prepares its
+        images differently (their size may differ).
+    StoreError
+        If the source cannot be read or its weights do not fit; the message names the first that do not.
+    """
+    # Here, because `weights` rebuilds saved networks through the registry, which imports this module.
+    from fernet_neuro.models.weights import check_state, load_model, read_state_dict
+
+    encoders = {name: item for name, item in model.module.named_children() if isinstance(item, Encoder)}
+    if not encoders:
+        raise ValueError(f"network {model.card.name!r} has no pathway's trunk; use a crpn network.")
+    trunk = encoders[check_option("part", part, encoders)].trunk
+    training_data = "see source"
+    if Path(source).is_dir():
+        saved = load_model(source)
+        _check_source(source, saved.card.preprocessing, model.card.preprocessing)
+        state, training_data = saved.module.state_dict(), saved.card.training_data
+    elif Path(source).is_file():
+        state = read_state_dict(source)
+    else:
+        raise ValueError(f"there is no run, saved network or weight file {source} to take a trunk from.")
+    state = _select_trunk(trunk, part, state)
+    check_state(trunk, state, source)
+    trunk.load_state_dict(state, strict=False)
+    return _note_source(model, part, Path(source).resolve().name, training_data)
+
+
+def _check_source(source: str, saved: Preprocessing, own: Preprocessing) -> None:
+    differences = _list_differences(saved, own, but=("size", "resize"))
+    if differences:
+        raise ValueError(
+            f"the network in {source} prepares images otherwise than this one: {differences}; "
+            f"its weights would see the wrong input."
+        )
+
+
+def _select_trunk(trunk: nn.Module, part: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` less the prefix of a larger network around the trunk, and less its classifier."""
+    own = trunk.state_dict()
+    for prefix in (f"{part}.trunk.", "trunk."):
+        inside = {name.removeprefix(prefix): item for name, item in state.items() if name.startswith(prefix)}
+        if inside and not any(name.startswith(prefix) for name in own):
+            state = inside
+            break
+    # Where a network had its classifier, a trunk has an identity.
+    removed = {name for name, item in trunk.named_modules() if isinstance(item, nn.Identity)}
+    return {name: item for name, item in state.items() if name.rpartition(".")[0] not in removed}
+
+
+def _note_source(model: LayeredModel, part: str, source: str, training_data: str) -> LayeredModel:
+    card = model.card
+    return replace(
+        model,
+        card=replace(
+            card,
+            source=f"{card.source}; {part} trunk: {source}",
+            training_data=f"{card.training_data}; {part} trunk: {training_data}",
+        ),
+    )
+
+
+def _build_pathway_trunk(argument: str, name: str, size: int) -> Trunk:
+    """Return the trunk of a pathway; none of one's own code, so that loading a pathway never runs a file."""
+    check_type(argument, name, str)
+    if name.startswith("crpn-") or (":" in name and not name.startswith(sources.TIMM_PREFIX)):
+        raise ValueError(
+            f"{argument}={name!r} cannot be the trunk of a pathway; use a registered network that is no "
+            f"pathway itself, a torchvision name or timm:NAME."
+        )
+    return build_trunk(name, {"size": size})
+
+
+# The variants of the two pathways differ in losses and training, not in the network.
+def _build_conceptual(
+    *,
+    variant: str,  # noqa: ARG001
+    emotion_trunk: str,
+    non_emotion_trunk: str,
+    size: int,
+    **options: Any,
+) -> Blueprint:
+    """Return the conceptual pathway; ``non_emotion_trunk="none"`` leaves that encoder out."""
+    emotion = _build_pathway_trunk("emotion_trunk", emotion_trunk, size)
+    non_emotion = None
+    if non_emotion_trunk != "none":
+        non_emotion = _build_pathway_trunk("non_emotion_trunk", non_emotion_trunk, size)
+    return build_conceptual(emotion, non_emotion, **options)
+
+
+def _build_perceptual(
+    *,
+    variant: str,  # noqa: ARG001
+    trunk: str,
+    size: int,
+    resize: int | None,
+    **options: Any,
+) -> Blueprint:
+    """Return the perceptual pathway; `resize` gives it another pathway's crop in place of its trunk's own."""
+    blueprint = build_perceptual(_build_pathway_trunk("trunk", trunk, size), **options)
+    if resize is None:
+        return blueprint
+    check_range("resize", check_type("resize", resize, int), size)
+    return replace(blueprint, preprocessing=replace(blueprint.preprocessing, resize=resize))
+
+
+VARIANTS = ("recommended", "paper", "released")
+PAPER = (
+    "Lu, Zhuang & Luo (2024), A brain-inspired way of reducing the network complexity via "
+    "concept-regularized coding for emotion recognition, AAAI"
+)
+CONCEPTUAL = ModelEntry(
+    _build_conceptual,
+    "CRPN's conceptual pathway: emotion encoder, frozen non-emotion encoder, confidence",
+    {
+        "n_classes": 7,
+        "emotion_trunk": "resnet50-vggface2",
+        "non_emotion_trunk": "resnet50-vggface2",
+        "size": 224,
+        "n_features": 256,
+        "dropout": 0.4,
+        "n_identities": 0,
+    },
+    variants=VARIANTS,
+    source="own code from the published description",
+    paper=PAPER,
+)
+PERCEPTUAL = ModelEntry(
+    _build_perceptual,
+    "CRPN's perceptual pathway: one small encoder that concepts can teach",
+    {
+        "n_classes": 7,
+        "trunk": "resnet18",
+        "size": 224,
+        "resize": None,
+        "n_features": 256,
+        "dropout": 0.4,
+    },
+    variants=VARIANTS,
+    source="own code from the published description",
+    paper=PAPER,
+)

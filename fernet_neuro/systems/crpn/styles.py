@@ -1,0 +1,154 @@
+"""Figure 3 of the dual-pathway network: faces of two styles under networks trained on either.
+
+What belongs here: the order of its stages and where each leaves its files.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from fernet_neuro.experiments.evaluation import evaluate_runs
+from fernet_neuro.experiments.maps import (
+    check_maps,
+    check_people,
+    describe_network,
+    finish,
+    select_scores,
+    stack_features,
+    write_maps,
+    write_scores,
+)
+from fernet_neuro.experiments.recipes import Experiment
+from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.experiments.work import Work
+from fernet_neuro.stimuli.table import StimulusTable, concat_tables
+from fernet_neuro.systems.crpn.features import open_people, train_pathway
+from fernet_neuro.systems.crpn.recipes import StylesSettings
+from fernet_neuro.typing import PathLike
+
+logger = logging.getLogger(__name__)
+
+#: The layer that is mapped, and the column that names the style of a face.
+LAYER, STYLE = "emotion", "style"
+#: What maps are judged by.
+FACTORS = ("expression", STYLE)
+
+
+def run_styles(
+    settings: StylesSettings,
+    out: PathLike,
+    *,
+    resume: bool = False,
+    n_jobs: int = 1,
+    verbose: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Make Figure 3 into the folder `out` and return the path of its ``index.html``.
+
+    Parameters
+    ----------
+    settings : StylesSettings
+        The recipe; kept as ``recipe.yaml``.
+    out : path
+        Results folder: ``stimuli/ runs/ evaluation/``, ``styles/accuracies.csv`` (every network on every
+        style), ``styles/maps/seed<k>/``, ``figures/``, ``index.html``.
+    resume : bool
+        Go on in a folder that the same recipe began; finished stages are not run again.
+
+    Raises
+    ------
+    StoreError
+        If `out` holds something and `resume` is off, or was begun with another recipe.
+    StimulusError
+        If a test shows people of training stimuli, or the styles cannot be mapped together.
+    """
+    folder = Path(out)
+    claim_folder(folder, settings, resume)
+    work = Work(folder, n_jobs, verbose, device)
+    logger.info("1/5 stimuli")
+    train, test = (_open_parts(settings, work, part) for part in ("train", "test"))
+    people = open_people(work, settings)
+    check_people((*train.values(), people), test.values())
+    joined = join_styles(test)
+    check_maps(joined, list(settings.domains), FACTORS, settings.maps)
+    runs: dict[str, dict[int, Path]] = {name: {} for name in settings.domains}
+    for seed in settings.seeds:
+        for name in settings.domains:
+            logger.info("2/5 training on %s faces, seed %d", name, seed)
+            run = train_pathway(work, settings, train[name], seed, f"{name}-", people=people)
+            runs[name][seed] = run
+    logger.info("3/5 accuracies")
+    _cross(work, runs, test)
+    logger.info("4/5 maps")
+    for seed in settings.seeds:
+        _map_styles(work, settings, {name: runs[name][seed] for name in runs}, joined, seed)
+    logger.info("5/5 figure and page")
+    lead = f"Networks trained on {' or '.join(settings.domains)} faces, tested on both."
+    return finish(work, "crpn-fig3", "Expressions across two styles of faces", lead)
+
+
+def join_styles(tables: Mapping[str, StimulusTable]) -> StimulusTable:
+    """Return faces of several styles in one table, whose column ``style`` names the domain.
+
+    Stimulus ids begin with it. People keep their names: whom two styles call alike is one person, whose faces
+    of another style do not count as another person's.
+    """
+    parts = []
+    for name, table in tables.items():
+        ids = [f"{name}/{stimulus_id}" for stimulus_id in table.stimulus_ids]
+        frame = table.frame.assign(**{"stimulus_id": ids, STYLE: name})
+        parts.append(StimulusTable.from_frame(frame, root=table.root))
+    return concat_tables(parts)
+
+
+def _open_parts(settings: StylesSettings, work: Work, part: str) -> dict[str, StimulusTable]:
+    return {
+        name: open_stimuli(
+            settings.find_stimuli(name, part),  # type: ignore[arg-type]
+            work.folder / "stimuli" / f"{name}-{part}",
+            work.n_jobs,
+            work.verbose,
+        )
+        for name in settings.domains
+    }
+
+
+def _cross(work: Work, runs: Mapping[str, Mapping[int, Path]], tests: Mapping[str, StimulusTable]) -> None:
+    """Test the networks of each style on both, and write ``styles/accuracies.csv``."""
+    frames = []
+    for trained, by_seed in runs.items():
+        variant = describe_network(next(iter(by_seed.values())))["variant"]
+        for tested, table in tests.items():
+            place = work.folder / "evaluation" / f"{trained}-on-{tested}"
+            report = evaluate_runs(
+                [str(run) for run in by_seed.values()], table, place, factor="expression", epoch="last",
+                device=work.device, verbose=work.verbose,
+            )  # fmt: skip
+            report.save(place)
+            frames.append(select_scores(report.metrics, trained=trained, tested=tested, variant=variant))
+    write_scores(frames, work.folder / "styles" / "accuracies.csv")
+
+
+def _map_styles(
+    work: Work, settings: StylesSettings, runs: Mapping[str, Path], joined: StimulusTable, seed: int
+) -> None:
+    place = work.folder / "styles" / "maps" / f"seed{seed}"
+    features = {}
+    for name, run in runs.items():
+        store = work.extract(run, joined, [LAYER], place / "stores" / name)
+        features[name] = np.array(store.load(LAYER).values)
+    store = stack_features(features, joined, place / "store")
+    write_maps(
+        store,
+        list(runs),
+        place,
+        factors=FACTORS,
+        maps=settings.maps,
+        networks={name: describe_network(run) for name, run in runs.items()},
+        verbose=work.verbose,
+    )
+
+
+EXPERIMENT = Experiment(StylesSettings, run_styles)

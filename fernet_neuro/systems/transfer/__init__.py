@@ -1,0 +1,1 @@
+"""Transfer between identity and expression (Schwartz, O'Nell & Anzellotti, VSS 2020)."""
