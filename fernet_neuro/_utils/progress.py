@@ -30,7 +30,7 @@ def track(
             raise
 
 
-def make_progress(*columns: str) -> "Progress":
+def make_progress(*columns: str, disable: bool = False) -> "Progress":
     """Return a `rich.progress.Progress` for standard error with bar, count, time spent and time left.
 
     Parameters
@@ -38,6 +38,8 @@ def make_progress(*columns: str) -> "Progress":
     *columns
         Further text columns in rich's format syntax, such as ``"loss {task.fields[loss]:.3f}"``. Terminals of
         fewer than `WIDE` characters have room for the first alone.
+    disable : bool
+        Show nothing.
     """
     from rich.console import Console
     from rich.progress import (
@@ -59,4 +61,5 @@ def make_progress(*columns: str) -> "Progress":
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
+        disable=disable,
     )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.progress import make_progress
@@ -122,27 +122,7 @@ def read_log(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(whole))
 
 
-class StepBar(Protocol):
-    """What the loop shows of each step."""
-
-    def advance(self, loss: float, n_images: int) -> None:
-        """Show one more step on `n_images` images."""
-
-    def show_validation(self, value: float | None) -> None:
-        """Show the validation metric of the epoch just finished."""
-
-
-class SilentBar:
-    """Shows nothing."""
-
-    def advance(self, loss: float, n_images: int) -> None:
-        """Do nothing."""
-
-    def show_validation(self, value: float | None) -> None:
-        """Do nothing."""
-
-
-class RichBar:
+class StepBar:
     """Losses, images/s and time left on standard error."""
 
     def __init__(self, progress: Any, task_id: Any) -> None:
@@ -170,11 +150,8 @@ class RichBar:
 @contextmanager
 def show_steps(description: str, total: int, done: int, metric: str, *, verbose: bool) -> Iterator[StepBar]:
     """Yield a bar of `total` steps of which `done` are done."""
-    if not verbose:
-        yield SilentBar()
-        return
     validation = f"val {metric.replace('_', ' ')} {{task.fields[val]}}"
     columns = ("loss {task.fields[loss]}", validation, "{task.fields[rate]} images/s")
-    with make_progress(*columns) as progress:
+    with make_progress(*columns, disable=not verbose) as progress:
         task_id = progress.add_task(description, total=total, completed=done, loss="-", val="-", rate="-")
-        yield RichBar(progress, task_id)
+        yield StepBar(progress, task_id)
