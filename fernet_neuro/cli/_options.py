@@ -1,13 +1,141 @@
-"""Options that several commands read alike: pairs, what is taken from a stimulus table, how many jobs.
+"""Options that commands share, each declared once; and from their words to what functions take.
 
-What belongs here: from the words of an option to what functions take; what a SOURCE is, is in `_sources`.
+What belongs here: types of options, in the panels of the help; what a SOURCE is, is in `_sources`.
 """
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fernet_neuro._utils.validation import check_jobs
 
 if TYPE_CHECKING:
     from fernet_neuro.faces.landmarks import LandmarkTable
+
+#: Panels of the help, beside the first one with what most calls need.
+MODELS, NETWORK, STATISTICS, OUTPUT = "Model RDMs", "Network", "Statistics", "Output and speed"
+
+
+def text(
+    help: str, panel: str | None = None, name: str | None = None, metavar: str | None = "NAME", **more: Any
+) -> Any:
+    """Return an option in a panel of the help, called like its parameter unless a `name` is given."""
+    return typer.Option(
+        *([] if name is None else [name]), help=help, rich_help_panel=panel, metavar=metavar, **more
+    )
+
+
+number, file, folder, table = (partial(text, metavar=metavar) for metavar in ("N", "FILE", "DIR", "TABLE"))
+#: A whole number from 1, or `min`, on.
+count = partial(number, min=1)
+
+
+def flag(name: str, help: str, panel: str | None = None, **more: Any) -> Any:
+    """Return an option that is there or not."""
+    return text(help, panel, name, metavar="", **more)
+
+
+def argument(help: str, metavar: str, **more: Any) -> Any:
+    """Return an argument."""
+    return typer.Argument(help=help, metavar=metavar, show_default=False, **more)
+
+
+def _count_jobs(jobs: int) -> int:
+    if check_jobs("--jobs", jobs) > 0:
+        return jobs
+    from joblib import effective_n_jobs
+
+    return int(effective_n_jobs(jobs))
+
+
+def _list_recipes(context: typer.Context, asked: bool) -> None:
+    """Print the built-in recipes of the command, a line each, and leave."""
+    from fernet_neuro._utils.shipped import TRAININGS, describe_recipe, list_recipes
+
+    if not asked:
+        return
+    is_train = context.command.name == "train"
+    recipes = {
+        name: path for name, path in list_recipes().items() if (path.parent.name == TRAININGS) == is_train
+    }
+    width = max(map(len, recipes))
+    for name, path in recipes.items():
+        typer.echo(f"{name:{width}}  {describe_recipe(path)}")
+    raise typer.Exit
+
+
+def count_workers(jobs: int) -> int:
+    """Return how many processes decode images beside this one, which does so itself if it has one job."""
+    return 0 if jobs == 1 else jobs
+
+
+Table = Annotated[Path, argument("A stimulus table, .csv or .parquet.", "TABLE")]
+Stimuli = Annotated[Path, table("Stimulus table, .csv or .parquet.")]
+Network = Annotated[
+    str,
+    argument("A registered name, torchvision name, timm:NAME, file.py:function, or a run folder.", "NETWORK"),
+]
+Layers = Annotated[list[str], text("A layer, as in `models show`; repeat for more.", None, "--layer")]
+AllLayers = Annotated[bool, flag("--all-layers", "All layers.")]
+Regions = Annotated[list[str], text("Only this region; repeat for more.  [default: all]", None, "--roi")]
+Subjects = Annotated[
+    list[str], text("Only this participant; repeat for more.  [default: all]", None, "--subject", "LABEL")
+]
+LeftOut = Annotated[
+    list[str], text("A stimulus to leave out, such as rest; repeat for more.", None, "--leave-out")
+]
+Settings = Annotated[
+    list[str], text("Change a setting, such as seed=1 (YAML); repeat for more.", None, "--set", "KEY=VALUE")
+]
+Selection = Annotated[
+    list[str], text("Only this part of the table; repeat for more.", None, "--select", "FACTOR=VALUE")
+]
+Columns = Annotated[
+    list[str], text("Rename a column of --csv; repeat for more.", None, "--column", "OURS=THEIRS")
+]
+FaceModel = Annotated[str, file("What faces are rendered from: builtin, or an .npz file (ICT).")]
+AllowTrained = Annotated[
+    bool, flag("--allow-trained", "Go on if a run was trained on the people that it is tested on.")
+]
+Resume = Annotated[bool, flag("--resume", "Go on in a folder that the same recipe began.")]
+ListRecipes = Annotated[
+    bool, flag("--list", "List the built-in recipes and leave.", callback=_list_recipes, is_eager=True)
+]
+
+Factors = Annotated[
+    list[str], text("A column of the table, as a model; repeat for more.", MODELS, "--factor")
+]
+Weights = Annotated[
+    list[str],
+    text("Numeric columns together, as a model; repeat for more.", MODELS, "--weights", "NAME=COLUMN,..."),
+]
+Landmarks = Annotated[Path | None, file("Landmarks, as `stimuli landmarks` writes them, as a model.", MODELS)]
+Pixels = Annotated[bool, flag("--pixels", "The pictures' grey levels, as a model.", MODELS)]
+Distance = Annotated[str, text("Between patterns: correlation, cosine or squared_euclidean.", MODELS)]
+Gabor = Annotated[bool, flag("--gabor", "Gabor energies, as in early visual cortex, as a model.", MODELS)]
+
+Size = Annotated[int | None, count("Side of the image in pixels.  [default: the network's own]", NETWORK)]
+Device = Annotated[str, text("auto (a GPU where there is one), cpu, cuda, cuda:N or mps.", NETWORK)]
+BatchSize = Annotated[int, count("Images per forward pass.", NETWORK)]
+
+Seed = Annotated[int, number("Seed of all random draws.", STATISTICS)]
+Level = Annotated[float, number("Coverage of the intervals, such as 0.95.", STATISTICS)]
+Comparison = Annotated[
+    str,
+    text("rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson or whitened_cosine.", STATISTICS),
+]
+Permutations = Annotated[int, count("Permutations of labels; 0 for no test.", STATISTICS, min=0)]
+Bootstrap = Annotated[int, count("Bootstrap samples.", STATISTICS)]
+
+Jobs = Annotated[
+    int,
+    number("How many at once; -1: one per core. The result stays the same.", OUTPUT, callback=_count_jobs),
+]
+Overwrite = Annotated[bool, flag("--overwrite", "Replace what is already there.", OUTPUT)]
+Json = Annotated[bool, flag("--json", "Print JSON.", OUTPUT)]
+Quiet = Annotated[bool, flag("--quiet", "Show no progress.", OUTPUT)]
 
 
 def parse_pairs(option: str, texts: list[str]) -> dict[str, str]:
@@ -46,10 +174,3 @@ def read_landmark_table(path: Path | None) -> "LandmarkTable | None":
     from fernet_neuro.faces.landmarks import read_landmarks
 
     return None if path is None else read_landmarks(path)
-
-
-def check_jobs(jobs: int) -> int:
-    """Refuse a number of jobs that means nothing."""
-    if jobs == 0:
-        raise ValueError("--jobs 0 would do nothing; name 1 or more, or -1 for one per core.")
-    return jobs

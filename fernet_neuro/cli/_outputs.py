@@ -3,7 +3,7 @@
 What belongs here: the check of ``--out`` before anything is computed; files are written by the packages.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 
@@ -79,3 +79,23 @@ def check_out_file(out: Path, suffixes: Collection[str], *, overwrite: bool) -> 
         raise StoreError(f"--out {out} is a folder; name a file.")
     if out.exists() and not overwrite:
         raise StoreError(f"--out {out} is already there; add --overwrite, or name another file.")
+
+
+def check_out_files(outputs: Iterable[Path], inputs: Iterable[Path | None], *, overwrite: bool) -> None:
+    """Raise if writing `outputs` would destroy what is read, or, without `overwrite`, anything at all.
+
+    Raises
+    ------
+    StoreError
+        Naming the file.
+    """
+    from fernet_neuro.exceptions import StoreError
+
+    read = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path.resolve() in read:
+            raise StoreError(
+                f"{path} is read by this command and would be overwritten; choose another --out."
+            )
+        if path.exists() and not overwrite:
+            raise StoreError(f"{path} exists already; choose another name, or replace it with --overwrite.")

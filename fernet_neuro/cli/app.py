@@ -1,42 +1,96 @@
-"""The ``fernet-neuro`` command: registers one file per verb.
+"""The ``fernet-neuro`` command: which commands there are, and what their errors become.
 
-What belongs here: the options before any verb, and what errors become: one line and exit code 2.
+What belongs here: the list of all commands, one function each; and exit codes, with one line per mistake.
 """
 
 import os
 import sys
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from fernet_neuro import __version__
-from fernet_neuro.cli import (
-    audit,
-    brain,
-    calibrate,
-    concepts,
-    cost,
-    embed,
-    evaluate,
-    extract,
-    figures,
-    models,
-    probe,
-    rdm,
-    rsa,
-    run,
-    stimuli,
-    train,
-)
+from fernet_neuro.cli.audit import audit_accuracy
+from fernet_neuro.cli.brain.decode import decode
+from fernet_neuro.cli.brain.fetch import fetch
+from fernet_neuro.cli.brain.patterns import patterns
+from fernet_neuro.cli.brain.searchlight import searchlight
+from fernet_neuro.cli.brain.shares import shares
+from fernet_neuro.cli.brain.simulate import simulate
+from fernet_neuro.cli.calibrate import calibrate
+from fernet_neuro.cli.concepts import make_concepts
+from fernet_neuro.cli.cost import show_cost
+from fernet_neuro.cli.embed import embed
+from fernet_neuro.cli.evaluate import evaluate
+from fernet_neuro.cli.extract import extract, show_store
+from fernet_neuro.cli.figures import build, list_figures
+from fernet_neuro.cli.models import list_models, show_model
+from fernet_neuro.cli.probe import probe
+from fernet_neuro.cli.rdm import rdm
+from fernet_neuro.cli.rsa import rsa
+from fernet_neuro.cli.run import run
+from fernet_neuro.cli.stimuli.align import align, landmarks
+from fernet_neuro.cli.stimuli.datasets import import_stimuli, join
+from fernet_neuro.cli.stimuli.render import clips, convert_ict, render
+from fernet_neuro.cli.stimuli.tables import check, sheet, show_table, split
+from fernet_neuro.cli.stimuli.videos import frames, select_frames
+from fernet_neuro.cli.train import train, verify
 from fernet_neuro.exceptions import FernetError
 
 #: What Typer raises of a command line that it cannot read; the class itself has moved between releases.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
+#: All commands, in the panels of the help; a group has its help, and its commands below it.
+COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callable[..., None]]]]] = {
+    "Experiments": {"run": run},
+    "Stimuli": {
+        "stimuli": (
+            "Import, look at, check, split and render face images.",
+            {
+                "import": import_stimuli, "show": show_table, "check": check, "sheet": sheet, "split": split,
+                "join": join, "render": render, "clips": clips, "convert-ict": convert_ict, "frames": frames,
+                "select-frames": select_frames, "landmarks": landmarks, "align": align,
+            },
+        ),
+    },
+    "Networks": {
+        "models": (
+            "List the networks, or show the layers of one.", {"list": list_models, "show": show_model},
+        ),
+        "cost": show_cost, "train": train, "concepts": make_concepts, "evaluate": evaluate, "verify": verify,
+    },
+    "Layers": {
+        "extract": extract, "store": ("Look at activation stores.", {"show": show_store}), "probe": probe,
+        "embed": embed,
+    },
+    "Brains and representational similarity": {
+        "rdm": rdm, "rsa": rsa, "calibrate": calibrate,
+        "brain": (
+            "Patterns of brain activity, searchlights, simulated participants.",
+            {
+                "patterns": patterns, "decode": decode, "searchlight": searchlight, "simulate": simulate,
+                "shares": shares, "fetch": fetch,
+            },
+        ),
+    },
+    "Results": {
+        "figures": (
+            "List the figures, and build them from a folder of results.",
+            {"list": list_figures, "build": build},
+        ),
+        "audit-accuracy": audit_accuracy,
+    },
+}  # fmt: skip
+
 
 class _Verbs(TyperGroup):
-    """All verbs; an interruption of any is said in one line."""
+    """All verbs, in our order; an interruption of any is said in one line."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in the order of `COMMANDS`; Typer's own puts groups last."""
+        return [name for commands in COMMANDS.values() for name in commands if name in self.commands]
 
     def invoke(self, ctx: typer.Context) -> Any:
         """Run the verb that was asked for."""
@@ -51,34 +105,29 @@ class _Verbs(TyperGroup):
             raise typer.Exit(130) from None
 
 
-app = typer.Typer(
-    name="fernet-neuro",
-    cls=_Verbs,
-    help="How do face networks, and brains, keep who a face is and what it feels apart?",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-for module in (
-    stimuli,
-    models,
-    cost,
-    train,
-    concepts,
-    extract,
-    probe,
-    evaluate,
-    audit,
-    embed,
-    brain,
-    rdm,
-    rsa,
-    calibrate,
-    figures,
-    run,
-):
-    module.register(app)
+def _build() -> typer.Typer:
+    """Return the command with all that `COMMANDS` lists."""
+    root = typer.Typer(
+        name="fernet-neuro",
+        cls=_Verbs,
+        help="How do face networks, and brains, keep who a face is and what it feels apart?",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+    )
+    for panel, commands in COMMANDS.items():
+        for name, command in commands.items():
+            if callable(command):
+                root.command(name, rich_help_panel=panel)(command)
+                continue
+            group = typer.Typer(no_args_is_help=True, help=command[0])
+            for inner, function in command[1].items():
+                group.command(inner)(function)
+            root.add_typer(group, name=name, rich_help_panel=panel)
+    return root
+
+
+app = _build()
 
 
 def _show_version(wanted: bool) -> None:
@@ -89,9 +138,16 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Print the version and leave."
-    ),
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version and leave.",
+            metavar="",
+        ),
+    ] = False,
 ) -> None:
     """Hold the options that stand before any verb."""
 

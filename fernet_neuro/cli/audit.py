@@ -1,8 +1,9 @@
 """``fernet-neuro audit-accuracy``: whether a printed accuracy can be a share of N test images."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from fernet_neuro.cli import _options as opt
+from fernet_neuro.cli._tables import show
 
 if TYPE_CHECKING:
     from fernet_neuro.evaluation.grid import GridAudit
@@ -10,18 +11,13 @@ if TYPE_CHECKING:
 _WORDS = {"half_up": "half up", "half_even": "half even", "half_down": "half down", "truncated": "truncated"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("audit-accuracy")(audit_accuracy)
-
-
 def audit_accuracy(
-    percents: list[str] = typer.Argument(..., metavar="PERCENT...", help="Accuracies in %, as printed."),
-    n: list[int] = typer.Option(..., "--n", min=1, help="Number of test images; repeat for more."),
-    decimals: int | None = typer.Option(
-        None, min=0, max=9, help="Digits after the point.  [default: as printed]"
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    percents: Annotated[list[str], opt.argument("Accuracies in %, as printed.", "PERCENT...")],
+    n: Annotated[list[int], opt.count("Number of test images; repeat for more.", None, "--n")],
+    decimals: Annotated[
+        int | None, opt.count("Digits after the point.  [default: as printed]", min=0, max=9)
+    ] = None,
+    as_json: opt.Json = False,
 ) -> None:
     """Say whether printed accuracies are attainable at N: which count of right answers gives them.
 
@@ -37,21 +33,18 @@ def audit_accuracy(
 
         fernet-neuro audit-accuracy 90.48 90.22 90.61 90.35 --n 3068 --json
     """
-    import json
-
     from fernet_neuro.evaluation import grid
 
     digits = max(grid.count_decimals(text) for text in percents) if decimals is None else decimals
     audits = {size: [grid.audit_accuracy(text, size, digits) for text in percents] for size in n}
     tests = {size: _summarise(found, grid.compute_hit_probability(found)) for size, found in audits.items()}
-    if as_json:
-        values = [_as_dict(audit) for found in audits.values() for audit in found]
-        typer.echo(json.dumps({"values": values, "summary": list(tests.values())}))
-        return
-    for size, found in audits.items():
-        for audit in found:
-            typer.echo(_describe(audit))
-        typer.echo(_describe_summary(tests[size]))
+    values = [_as_dict(audit) for found in audits.values() for audit in found]
+    lines = [
+        line
+        for size, found in audits.items()
+        for line in (*map(_describe, found), _describe_summary(tests[size]))
+    ]
+    show(lines, as_json=as_json, values={"values": values, "summary": list(tests.values())})
 
 
 def _as_dict(audit: "GridAudit") -> dict[str, Any]:

@@ -1,71 +1,66 @@
 """``fernet-neuro evaluate``: how well trained runs name the labels of a table, with intervals."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from fernet_neuro.cli._options import parse_pairs
+from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_folder
+from fernet_neuro.cli._tables import MISSING, format_cell, format_table, list_records, show
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fernet_neuro.evaluation.result import EvaluationReport
 
-#: Overall scores as they are printed: name, unit, factor.
+#: Overall scores as they are printed: name, unit, and the form of their numbers.
 _PRINTED = {
-    "accuracy": ("accuracy %", 100.0),
-    "mean_class_accuracy": ("mean class acc. %", 100.0),
-    "macro_f1": ("macro-F1 %", 100.0),
-    "ece": ("calibration err. %", 100.0),
-    "nll": ("neg. log-lik. (nat)", 1.0),
-    "brier": ("Brier score", 1.0),
+    "accuracy": ("accuracy %", ".1pct"),
+    "mean_class_accuracy": ("mean class acc. %", ".1pct"),
+    "macro_f1": ("macro-F1 %", ".1pct"),
+    "ece": ("calibration err. %", ".1pct"),
+    "nll": ("neg. log-lik. (nat)", ".3f"),
+    "brier": ("Brier score", ".3f"),
 }
-_WIDTH = 26
 _ON_CHANCE = (
     "Chance: an answer that ignores the image but knows how often each class occurs; for the calibration "
     "error, what noise alone would show if all probabilities were true."
 )
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("evaluate")(evaluate)
-
-
 def evaluate(
-    runs: list[str] = typer.Argument(
-        ..., metavar="RUN...", help="Run folders of `train`; several are training seeds of one recipe."
-    ),
-    stimuli: Path = typer.Option(..., help="Stimulus table (.csv or .parquet) to test on."),
-    out: Path = typer.Option(..., help="Folder for the report; logits are kept in its `stores`."),
-    factor: str | None = typer.Option(
-        None, help="Column with the labels.  [default: what the runs were trained to name]"
-    ),
-    epoch: str = typer.Option(
-        "both", help="last, best (on the validation share of training), or both side by side."
-    ),
-    map_: list[str] = typer.Option(
-        [], "--map", metavar="LABEL=CLASS", help="What a label is called by the network; repeat for more."
-    ),
-    only_known: bool = typer.Option(
-        False, "--only-known", help="Leave out stimuli whose label the network was not trained on."
-    ),
-    allow_trained: bool = typer.Option(
-        False, "--allow-trained", help="Go on if a run was trained on people of the table."
-    ),
-    n_boot: int = typer.Option(10_000, min=1, help="Bootstrap samples."),
-    n_bins: int = typer.Option(
-        15, min=1, help="Most bins of the calibration error, of equal numbers of images."
-    ),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:0."),
-    batch_size: int = typer.Option(64, min=1, help="Images per forward pass."),
-    n_jobs: int = typer.Option(0, min=0, help="Threads that decode images; 0 is one."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace a report that is already in OUT."),
-    as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
+    runs: Annotated[
+        list[str], opt.argument("Run folders of `train`; several are training seeds of one recipe.", "RUN...")
+    ],
+    stimuli: opt.Stimuli,
+    out: Annotated[Path, opt.folder("Folder for the report; logits are kept in its `stores`.")],
+    factor: Annotated[
+        str | None, opt.text("Column with the labels.  [default: what the runs were trained to name]")
+    ] = None,
+    epoch: Annotated[
+        str, opt.text("last, best (on the validation share of training), or both side by side.")
+    ] = "both",
+    map_: Annotated[
+        list[str],
+        opt.text(
+            "What a label is called by the network; repeat for more.", None, "--map", metavar="LABEL=CLASS"
+        ),
+    ] = [],
+    only_known: Annotated[
+        bool, opt.flag("--only-known", "Leave out stimuli whose label the network was not trained on.")
+    ] = False,
+    allow_trained: opt.AllowTrained = False,
+    bootstrap: opt.Bootstrap = 10_000,
+    bins: Annotated[
+        int, opt.count("Most bins of the calibration error, of equal numbers of images.", opt.STATISTICS)
+    ] = 15,
+    device: opt.Device = "auto",
+    batch_size: opt.BatchSize = 64,
+    jobs: opt.Jobs = 1,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
-    """Test trained runs: accuracy, mean class accuracy, macro-F1, calibration and confusions.
+    r"""Test trained runs: accuracy, mean class accuracy, macro-F1, calibration and confusions.
 
     Each score has its interval over images (people, where the table names them) and, for several runs, over
     training seeds. Labels and classes are matched by name. An interrupted command goes on where it was. Any
@@ -76,19 +71,20 @@ def evaluate(
     --------
         fernet-neuro evaluate runs/crpn --stimuli rafdb/test.csv --out results/rafdb
 
-        fernet-neuro evaluate runs/crpn/seed* --stimuli fedro/table.csv --out results/fedro --json
+        fernet-neuro evaluate runs/crpn/seed* --stimuli fedro/table.csv \
+            --out results/fedro --json
 
-        fernet-neuro stimuli render --identities 20 --occluders glasses,mask --seed 9 --out occluded
+        fernet-neuro stimuli render --identities 20 --occluders glasses,mask \
+            --seed 9 --out occluded
 
-        fernet-neuro evaluate runs/crpn/seed* --stimuli occluded/table.csv --allow-trained --out results/occ
+        fernet-neuro evaluate runs/crpn/seed* --stimuli occluded/table.csv \
+            --allow-trained --out results/occluded
 
-        fernet-neuro evaluate runs/crpn --stimuli other.csv --factor emotion --map happy=happiness
-        --only-known --out results/other
+        fernet-neuro evaluate runs/crpn --stimuli other.csv --factor emotion \
+            --map happy=happiness --only-known --out results/other
 
         fernet-neuro figures build evaluation --results results/rafdb
     """
-    import json
-
     from fernet_neuro.experiments.evaluation import evaluate_runs
     from fernet_neuro.stimuli.table import StimulusTable
 
@@ -99,22 +95,18 @@ def evaluate(
         out,
         factor=factor,
         epoch=epoch,
-        mapping=parse_pairs("--map", map_),
+        mapping=opt.parse_pairs("--map", map_),
         only_known=only_known,
         allow_trained=allow_trained,
-        n_boot=n_boot,
-        n_bins=n_bins,
+        n_boot=bootstrap,
+        n_bins=bins,
         device=device,
         batch_size=batch_size,
-        n_jobs=n_jobs,
-        verbose=not as_json,
+        n_jobs=jobs,
+        verbose=not (quiet or as_json),
     )
     report.save(out)
-    if as_json:
-        typer.echo(json.dumps(report.to_dict()))
-        return
-    typer.echo("\n".join(_describe(report)))
-    typer.echo(f"Written to {out}")
+    show([*_describe(report), f"Written to {out}"], as_json=as_json, values=report.to_dict())
 
 
 def _describe(report: "EvaluationReport") -> list[str]:
@@ -127,48 +119,36 @@ def _describe(report: "EvaluationReport") -> list[str]:
     if len(runs) > 1:  # a mean that has no ends over seeds is there twice
         images = images.drop_duplicates(["epoch", "metric", "class"])
     what = "" if len(runs) == 1 else f", means over {len(runs)} training seeds"
-    lines = [
+    rows: list[dict[str, Any]] = []
+    for metric, (label, form) in _PRINTED.items():
+        found = images[images["metric"] == metric]
+        chance = format_cell(f"{{chance_level:{form}}}", list_records(found)[0])
+        rows.append({"what": label, "chance": chance, **_fill_epochs(found, f"{{value:{form}}} ", form)})
+        over = seeds[seeds["metric"] == metric]
+        if len(over):
+            rows.append({"what": "  over seeds", "chance": "", **_fill_epochs(over, "", form)})
+    recalls = images[images["metric"] == "recall"]
+    classes = [
+        {"what": name, "n": found["n"].iloc[0], **_fill_epochs(found, "{value:.1pct} ", ".1pct")}
+        for name, found in recalls.groupby("class", sort=False)
+    ]
+    columns = {f"{name} epoch": f"{{{name}}}" for name in epochs}
+    return [
         f"{report.settings['stimuli']['n']} stimuli, {report.settings['factor']}{what}",
         "",
-        f"{'':<22}" + "".join(f"{f'{name} epoch':<{_WIDTH}}" for name in epochs) + "chance",
+        *format_table(rows, {"": "{what}", **columns, "chance": "{chance}"}),
+        "",
+        *format_table(classes, {"recall %": "{what}", **columns, "n": "{n:d}"}),
+        "",
+        _ON_CHANCE,
+        *report.notes,
     ]
-    for metric, (label, scale) in _PRINTED.items():
-        lines += _describe_metric(metric, label, scale, images, seeds, epochs)
-    lines += ["", f"{'recall %':<22}" + "".join(f"{f'{name} epoch':<{_WIDTH}}" for name in epochs) + "n"]
-    recalls = images[images["metric"] == "recall"]
-    for name in dict.fromkeys(recalls["class"]):
-        rows = recalls[recalls["class"] == name].set_index("epoch")
-        cells = "".join(f"{_cell(rows.loc[epoch], 100.0):<{_WIDTH}}" for epoch in epochs)
-        lines.append(f"{name:<22}{cells}{rows['n'].iloc[0]}")
-    return [*lines, "", _ON_CHANCE, *report.notes]
 
 
-def _describe_metric(
-    metric: str, label: str, scale: float, images: "pd.DataFrame", seeds: "pd.DataFrame", epochs: list[str]
-) -> list[str]:
-    """Return one line with the interval over images, and one over seeds where there are several."""
-    rows = images[images["metric"] == metric].set_index("epoch")
-    cells = "".join(f"{_cell(rows.loc[epoch], scale):<{_WIDTH}}" for epoch in epochs)
-    chance = f"{scale * rows['chance_level'].iloc[0]:.{_digits(scale)}f}"
-    lines = [f"{label:<22}{cells}{chance}"]
-    over = seeds[(seeds["metric"] == metric)].set_index("epoch")
-    if len(over):
-        cells = "".join(f"{_ends(over.loc[epoch], scale):<{_WIDTH}}" for epoch in epochs)
-        lines.append(f"{'  over seeds':<22}{cells}".rstrip())
-    return lines
-
-
-def _cell(row: "pd.Series", scale: float) -> str:
-    return f"{scale * row['value']:.{_digits(scale)}f} {_ends(row, scale).strip()}"
-
-
-def _ends(row: "pd.Series", scale: float) -> str:
-    digits = _digits(scale)
-    value = " " * len(f"{scale * row['value']:.{digits}f} ")
-    if row["low"] != row["low"]:  # no interval
-        return f"{value}[no interval]"
-    return f"{value}[{scale * row['low']:.{digits}f}, {scale * row['high']:.{digits}f}]"
-
-
-def _digits(scale: float) -> int:
-    return 1 if scale > 1 else 3
+def _fill_epochs(found: "pd.DataFrame", value: str, form: str) -> dict[str, str]:
+    """Return by epoch a value with its interval, such as "90.1 [88.0, 92.3]"."""
+    cells = {}
+    for row in list_records(found):
+        interval = format_cell(f"[{{low:{form}}}, {{high:{form}}}]", row)
+        cells[row["epoch"]] = format_cell(value, row) + ("[no interval]" if interval == MISSING else interval)
+    return cells

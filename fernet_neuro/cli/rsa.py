@@ -1,94 +1,83 @@
 """``fernet-neuro rsa``: models against brains, with noise ceilings, intervals and tests."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from fernet_neuro.cli._options import check_jobs, parse_weights, read_landmark_table
+from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_own_folder
+from fernet_neuro.cli._tables import format_cell, format_table, list_records, show
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fernet_neuro.rsa.result import RSAResult
 
 #: Significant pairs that the report names.
 _MOST_PAIRS = 10
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("rsa")(rsa)
+_ESTIMATE, _INTERVAL = "{estimate:.3f}", "[{low:.3f}, {high:.3f}]"
+_FILES = "Reading files"
 
 
 def rsa(
-    models: list[str] = typer.Option(
-        ...,
-        metavar="FILE_OR_STORE",
-        help="RDM file, activation store or stimulus table; repeat for more.",
-    ),
-    brain: str = typer.Option(
-        ..., metavar="FILE_OR_DIR", help="RDM file with a column subject, or a folder of brain patterns."
-    ),
-    out: Path = typer.Option(..., help="Folder for results.csv, pairwise.csv, summary.json and the RDMs."),
-    comparison: str = typer.Option(
-        "rho_a",
-        help="rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson or whitened_cosine.",
-    ),
-    bootstrap: int = typer.Option(1000, min=1, help="Bootstrap samples."),
-    permutations: int = typer.Option(1000, min=0, help="Permutations of stimulus labels; 0 for none."),
-    generalise_to: str = typer.Option(
-        "both", help="New subjects and new stimuli: both, subjects or stimuli."
-    ),
-    roi: list[str] = typer.Option([], help="A region of the brain RDMs; repeat for more.  [default: all]"),
-    layer: list[str] = typer.Option([], help="A layer of the stores; repeat for more."),
-    all_layers: bool = typer.Option(False, "--all-layers", help="Every layer of the stores."),
-    distance: str = typer.Option(
-        "correlation", help="Of layers and pictures: correlation, cosine or squared_euclidean."
-    ),
-    brain_distance: str = typer.Option(
-        "crossnobis", help="Of brain patterns: crossnobis, mahalanobis, correlation, ..."
-    ),
-    factor: list[str] = typer.Option([], help="A column of the stimulus table as a model; repeat for more."),
-    weights: list[str] = typer.Option(
-        [],
-        metavar="NAME=COLUMN,...",
-        help="Numeric columns compared together as a model, such as units=AU01,AU02; repeat for more.",
-    ),
-    landmarks: Path | None = typer.Option(None, help="A table of landmarks, as a model of where they lie."),
-    pixels: bool = typer.Option(False, "--pixels", help="The pictures' grey levels as a model."),
-    gabor: bool = typer.Option(False, "--gabor", help="The pictures' Gabor energies as a model."),
-    fit: str = typer.Option(
-        "fixed",
-        help="fixed; or selected, weighted or interpolated: one more model of each source's RDMs, fitted and "
-        "cross-validated over subjects and stimuli.",
-    ),
-    partition: list[str] = typer.Option(
-        [], metavar="MODEL", help="Split explained variance between these models; repeat."
-    ),
-    over_seeds: bool = typer.Option(
-        False, "--over-seeds", help="The stores are one network trained with different seeds."
-    ),
-    identity_blocks: str | None = typer.Option(
-        None, metavar="COLUMN", help="Stimuli with one value of this column are resampled together."
-    ),
-    stimuli: Path | None = typer.Option(
-        None, help="Stimulus table; names the stimuli of RDM files that name none, in its order."
-    ),
-    align: bool = typer.Option(False, "--align", help="Keep the common stimuli, in the models' order."),
-    subject_column: str = typer.Option("subject", help="Column of an RDM file that says whose each RDM is."),
-    variable: str | None = typer.Option(None, help="Which variable of a brain file that has several."),
-    models_variable: str | None = typer.Option(None, help="The same for model files."),
-    engine: str = typer.Option("own", help="own, or rsatoolbox (slow)."),
-    level: float = typer.Option(0.95, help="Of intervals."),
-    seed: int = typer.Option(0, help="Seed of bootstrap and permutations."),
-    jobs: int = typer.Option(1, help="Threads; -1 for one per core. The result does not change."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an RSA that is already in OUT."),
-    as_json: bool = typer.Option(False, "--json", help="Print the results as JSON."),
+    models: Annotated[list[str], opt.text("RDM file, activation store or stimulus table; repeat for more.")],
+    brain: Annotated[str, opt.text("RDM file with a column subject, or a folder of brain patterns.")],
+    out: Annotated[Path, opt.folder("Folder for results.csv, pairwise.csv, summary.json and the RDMs.")],
+    layer: opt.Layers = [],
+    all_layers: opt.AllLayers = False,
+    factor: opt.Factors = [],
+    weights: opt.Weights = [],
+    landmarks: opt.Landmarks = None,
+    pixels: opt.Pixels = False,
+    gabor: opt.Gabor = False,
+    roi: opt.Regions = [],
+    distance: opt.Distance = "correlation",
+    brain_distance: Annotated[
+        str, opt.text("Between brain patterns: crossnobis, mahalanobis, correlation, ...")
+    ] = "crossnobis",
+    fit: Annotated[
+        str,
+        opt.text(
+            "fixed; or selected, weighted or interpolated: one more model of each source's RDMs, fitted "
+            "and cross-validated over subjects and stimuli.",
+            opt.MODELS,
+        ),
+    ] = "fixed",
+    partition: Annotated[
+        list[str], opt.text("Split explained variance between these models; repeat for each.", opt.MODELS)
+    ] = [],
+    over_seeds: Annotated[
+        bool, opt.flag("--over-seeds", "The stores are one network trained with different seeds.", opt.MODELS)
+    ] = False,
+    comparison: opt.Comparison = "rho_a",
+    generalise_to: Annotated[
+        str, opt.text("New subjects and new stimuli: both, subjects or stimuli.", opt.STATISTICS)
+    ] = "both",
+    identity_blocks: Annotated[
+        str | None, opt.text("Stimuli with one value of this column are resampled together.", opt.STATISTICS)
+    ] = None,
+    bootstrap: opt.Bootstrap = 1000,
+    permutations: opt.Permutations = 1000,
+    level: opt.Level = 0.95,
+    seed: opt.Seed = 0,
+    engine: Annotated[str, opt.text("own, or rsatoolbox (slow).", opt.STATISTICS)] = "own",
+    stimuli: Annotated[
+        Path | None,
+        opt.table("Stimulus table; names the stimuli of RDM files that name none, in its order.", _FILES),
+    ] = None,
+    align: Annotated[
+        bool, opt.flag("--align", "Keep the common stimuli, in the models' order.", _FILES)
+    ] = False,
+    subject_column: Annotated[
+        str, opt.text("Column of an RDM file that says whose each RDM is.", _FILES)
+    ] = "subject",
+    variable: Annotated[
+        str | None, opt.text("Which variable of a brain file that has several.", _FILES)
+    ] = None,
+    models_variable: Annotated[str | None, opt.text("The same for model files.", _FILES)] = None,
+    jobs: opt.Jobs = 1,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
-    """Compare model RDMs with brain RDMs, to new subjects and new stimuli.
+    r"""Compare model RDMs with brain RDMs, to new subjects and new stimuli.
 
     Sessions of a subject are averaged. Stimuli must be the same in the same order: --align is the one way to
     change that. The folder holds all that was compared, so that fernet-neuro calibrate --like OUT can run the
@@ -96,27 +85,25 @@ def rsa(
 
     Examples
     --------
-        fernet-neuro rsa --models 92_modelRDMs.mat --brain 92_brainRDMs.mat --out rsa92
+        fernet-neuro rsa --models 92_modelRDMs.mat --brain 92_brainRDMs.mat \
+            --out rsa92
 
-        fernet-neuro rsa --models stores/identity --all-layers --brain derivatives/patterns --roi FFA
-        --roi OFA --identity-blocks identity --out layers
+        fernet-neuro rsa --models stores/identity --all-layers \
+            --brain derivatives/patterns --roi FFA --roi OFA \
+            --identity-blocks identity --out layers
 
-        fernet-neuro rsa --models faces.csv --factor identity --factor expression --pixels --gabor
-        --brain brain.h5 --partition identity --partition pixels --out factors --json
+        fernet-neuro rsa --models faces.csv --factor identity --factor expression \
+            --pixels --gabor --brain brain.h5 --partition identity \
+            --partition pixels --out factors --json
 
-        fernet-neuro rsa --models faces.csv --weights units=AU01,AU02,AU12 --landmarks points.csv
-        --brain brain.h5 --out muscles
+        fernet-neuro rsa --models faces.csv --weights units=AU01,AU02,AU12 \
+            --landmarks points.csv --brain brain.h5 --out muscles
     """
-    import json
-
-    from joblib import effective_n_jobs
-
     from fernet_neuro.rsa.analysis.inputs import align_models_and_brain, list_blocks, read_brain_for
     from fernet_neuro.rsa.analysis.models import ModelChoice, read_models
     from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, is_rsa, run_rsa
     from fernet_neuro.stimuli.table import StimulusTable
 
-    n_jobs = effective_n_jobs(check_jobs(jobs))
     check_own_folder(out, "an RSA", is_rsa, overwrite=overwrite)
     settings = RSASettings(
         comparison, generalise_to, fit, bootstrap, permutations, level, engine, seed, over_seeds
@@ -124,8 +111,8 @@ def rsa(
     table = None if stimuli is None else StimulusTable.read(stimuli)
     choice = ModelChoice(
         layers=layer, all_layers=all_layers, distance=distance, factors=factor,
-        weights=parse_weights(weights), landmarks=read_landmark_table(landmarks), pixels=pixels, gabor=gabor,
-        variable=models_variable,
+        weights=opt.parse_weights(weights), landmarks=opt.read_landmark_table(landmarks), pixels=pixels,
+        gabor=gabor, variable=models_variable,
     )  # fmt: skip
     model_rdms, known = read_models(models, choice, table, align=align, over_seeds=over_seeds)
     brain_rdms = read_brain_for(
@@ -135,8 +122,8 @@ def rsa(
     model_rdms, brain_rdms = align_models_and_brain(model_rdms, brain_rdms, align=align)
     blocks = None if identity_blocks is None else list_blocks(known, identity_blocks, model_rdms.stimulus_ids)
     result = run_rsa(
-        model_rdms, brain_rdms, settings, blocks=blocks, partition=partition, n_jobs=n_jobs,
-        verbose=not as_json,
+        model_rdms, brain_rdms, settings, blocks=blocks, partition=partition, n_jobs=jobs,
+        verbose=not (quiet or as_json),
         notes={
             "model_sources": models, "brain_source": brain, "identity_blocks": identity_blocks,
             "align": align,
@@ -145,7 +132,7 @@ def rsa(
     if known is not None:
         known = known.align_to(model_rdms.stimulus_ids)
     RSAFolder(result, model_rdms, brain_rdms, known).save(out)
-    typer.echo(json.dumps(_summarise(result, out)) if as_json else "\n".join(_describe(result, out)))
+    show(_describe(result, out), as_json=as_json, values=_summarise(result, out))
 
 
 def _summarise(result: "RSAResult", out: Path) -> dict[str, Any]:
@@ -154,22 +141,29 @@ def _summarise(result: "RSAResult", out: Path) -> dict[str, Any]:
     return {
         "out": str(out),
         **result.to_summary(),
-        **{name: _as_objects(getattr(result, name)) for name in tables},
+        **{name: list_records(getattr(result, name)) for name in tables},
     }
 
 
-def _as_objects(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    plain = frame.astype(object)
-    return plain.where(plain.notna(), None).to_dict(orient="records")
-
-
 def _describe(result: "RSAResult", out: Path) -> list[str]:
-    """Return the report as lines of text."""
-    lines: list[str] = []
+    """Return the best model of each region, then everything, as lines of text."""
+    lines = [_describe_best(result, roi) for roi in result.rois]
     for roi in result.rois:
-        lines += [*_describe_roi(result, roi), ""]
+        lines += ["", *_describe_roi(result, roi)]
     notes = [f"Note: {note}" for note in _list_notes(result)]
-    return [*lines, *notes, *([""] if notes else []), f"Written to {out}"]
+    return [*lines, "", *notes, *([""] if notes else []), f"Written to {out}"]
+
+
+def _describe_best(result: "RSAResult", roi: str) -> str:
+    rows = [row for row in list_records(result.select_roi(roi)) if row["estimate"] is not None]
+    if not rows:
+        return f"{roi or 'brain'}: no model has an estimate."
+    best = max(rows, key=lambda row: row["estimate"])
+    p_value = format_cell("{p_max:p}", best)
+    return (
+        f"{roi or 'brain'}: {best['model']} fits best of {len(rows)}, "
+        f"{format_cell(_ESTIMATE, best)} {format_cell(_INTERVAL, best)}, p (max) {p_value}"
+    )
 
 
 def _list_notes(result: "RSAResult") -> list[str]:
@@ -196,22 +190,20 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
     frame = result.select_roi(roi)
     first = frame.iloc[0]
     n_subjects = int(first["n_subjects"])
-    width = max(map(len, ["model", *frame["model"]])) + 2
     target = {"both": "new subjects and stimuli", "subjects": "new subjects", "stimuli": "new stimuli"}
+    columns = {
+        "model": "{model}", "estimate": _ESTIMATE,
+        f"{100 * result.settings['level']:g} % interval": _INTERVAL, "p": "{p_value:p}",
+        "p (FDR)": "{p_fdr:p}", "p (max)": "{p_max:p}", "p (labels)": "{p_permutation:p}",
+        "p (ceiling)": "{p_ceiling:p}",
+    }  # fmt: skip
     lines = [
         f"{roi or 'brain'}: {n_subjects} subject{'s' * (n_subjects > 1)}, {first['n_stimuli']} stimuli"
         f"{_describe_blocks(result)}; "
         f"{first['comparison']}, to {target[result.settings['generalise_to']]}",
         _describe_ceiling(result, roi),
-        f"{'model':<{width}}{'estimate':>9}  {_percent(result.settings['level']) + ' interval':<20}{'p':>8}"
-        f"{'p (FDR)':>9}{'p (max)':>9}{'p (labels)':>12}{'p (ceiling)':>13}",
+        *format_table(frame, columns),
     ]
-    for row in frame.itertuples():
-        interval = f"[{_number(row.low)}, {_number(row.high)}]"
-        lines.append(
-            f"{row.model:<{width}}{_number(row.estimate):>9}  {interval:<20}{_p(row.p_value):>8}"
-            f"{_p(row.p_fdr):>9}{_p(row.p_max):>9}{_p(row.p_permutation):>12}{_p(row.p_ceiling):>13}"
-        )
     return [
         *lines,
         *_describe_corrections(result),
@@ -235,14 +227,11 @@ def _describe_corrections(result: "RSAResult") -> list[str]:
 
 
 def _describe_ceiling(result: "RSAResult", roi: str) -> str:
-    row = result.ceilings[result.ceilings["roi"] == roi].iloc[0]
-    if math.isnan(row["lower"]):
+    row = list_records(result.ceilings[result.ceilings["roi"] == roi])[0]
+    if row["lower"] is None:
         return "no noise ceiling: one subject"
-    interval = f"[{_number(row['lower_low'])}, {_number(row['lower_high'])}]"
-    return (
-        f"noise ceiling: {_number(row['lower'])} {interval} to {_number(row['upper'])}; lower against 0: "
-        f"p {_p(row['p_value'])}"
-    )
+    interval = "{lower:.3f} [{lower_low:.3f}, {lower_high:.3f}] to {upper:.3f}"
+    return format_cell(f"noise ceiling: {interval}; lower against 0: p {{p_value:p}}", row)
 
 
 def _describe_pairs(result: "RSAResult", roi: str) -> list[str]:
@@ -264,31 +253,19 @@ def _describe_pairs(result: "RSAResult", roi: str) -> list[str]:
 
 
 def _describe_peak(result: "RSAResult", roi: str) -> list[str]:
-    frame = result.peaks[result.peaks["roi"] == roi]
-    networks = frame["network"] if "network" in frame else [""] * len(frame)
+    form = (
+        "{layer}, between {low_layer} and {high_layer}; a layer chosen on other subjects and stimuli scores "
+    )
     return [
-        f"peak{f' of {network}' if network else ''}: {row.layer}, between {row.low_layer} and "
-        f"{row.high_layer}; a layer chosen on other subjects and stimuli scores {_number(row.nested_score)}"
-        for network, row in zip(networks, frame.itertuples(), strict=True)
+        f"peak{' of ' + row['network'] if row.get('network') else ''}: "
+        f"{format_cell(form, row)}{format_cell('{nested_score:.3f}', row)}"
+        for row in list_records(result.peaks[result.peaks["roi"] == roi])
     ]
 
 
 def _describe_shares(result: "RSAResult", roi: str) -> list[str]:
-    return [
-        f"{row.component:<8}{_number(row.share):>9} [{_number(row.low)}, {_number(row.high)}]  {row.models}"
-        for row in result.partition[result.partition["roi"] == roi].itertuples()
-    ]
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if not math.isnan(value) else "-"
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return "<0.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-def _percent(level: float) -> str:
-    return f"{100 * level:g} %"
+    rows = result.partition[result.partition["roi"] == roi]
+    columns = {
+        "share of variance": "{component}", "": "{share:.3f}", "interval": _INTERVAL, "models": "{models}",
+    }  # fmt: skip
+    return format_table(rows, columns) if len(rows) else []

@@ -5,44 +5,39 @@ from typing import Annotated
 
 import typer
 
-from fernet_neuro.cli._recipes import ListRecipes
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("run")(run)
+from fernet_neuro.cli import _options as opt
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A built-in recipe, such as demo, or a YAML file.")],
-    out: Annotated[Path, typer.Option(help="Folder for everything that the experiment makes.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one key, such as seeds=[0,1,2]; repeatable.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on in a folder that the same recipe began.")
-    ] = False,
-    n_jobs: Annotated[int, typer.Option(help="Processor cores to use.")] = 2,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
-    _list: ListRecipes = False,
+    recipe: Annotated[Path, opt.argument("A built-in recipe, such as demo, or a YAML file.", "RECIPE")],
+    out: Annotated[Path, opt.folder("Folder for everything that the experiment makes.")],
+    settings: opt.Settings = [],
+    resume: opt.Resume = False,
+    device: opt.Device = "auto",
+    jobs: opt.Jobs = 2,
+    quiet: opt.Quiet = False,
+    _list: opt.ListRecipes = False,
 ) -> None:
-    """Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
+    r"""Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
 
     The recipe's key `experiment` says which one: identity-to-expression, dual-pathway, crpn-fig2,
     crpn-fig3 or crpn-fig4.
 
     Examples
     --------
-    - `fernet-neuro run --list` names the recipes that are built in
+        # names the recipes that are built in
+        fernet-neuro run --list
 
-    - `fernet-neuro run demo --out demo`
+        fernet-neuro run demo --out demo
 
-    - `fernet-neuro run demo --out demo --resume` goes on after an interruption
+        # goes on after an interruption
+        fernet-neuro run demo --out demo --resume
 
-    - `fernet-neuro run demo --out mine --set stimuli=faces.csv --set "seeds=[0,1,2,3,4]"`
+        fernet-neuro run demo --out mine --set stimuli=faces.csv \
+            --set "seeds=[0,1,2,3,4]"
 
-    - `fernet-neuro run crpn/table3 --out table3 --set shared=crpn` shares faces and runs
+        # shares faces and runs with other tables
+        fernet-neuro run crpn/table3 --out table3 --set shared=crpn
     """
     import logging
 
@@ -54,13 +49,5 @@ def run(
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("fernet_neuro").setLevel(logging.WARNING if quiet else logging.INFO)
-    page = run_recipe(
-        recipe,
-        out,
-        settings or (),
-        resume=resume,
-        n_jobs=n_jobs,
-        verbose=not quiet,
-        device=device,
-    )
+    page = run_recipe(recipe, out, settings, resume=resume, n_jobs=jobs, verbose=not quiet, device=device)
     typer.echo(f"Done. Open {page.resolve()} in a browser; everything lies in {out.resolve()}/")

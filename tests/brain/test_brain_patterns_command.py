@@ -274,7 +274,7 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
         (("BIDS", "--raw", "--roi", "ROIS", "--jobs", "0"), "--jobs must be 1 or more, or -1 for one per"),
         (("BIDS", "--raw", "--roi", "ROIS", "--subject", "9"), "no images of subject '9'"),
         (("BIDS", "--raw", "--roi", "ROIS", "--mesh", "a,b"), "--mesh goes with surface data"),
-        (("BOLD", "--roi", "ROIS"), "is no folder: for images give --labels TABLE"),
+        (("BOLD", "--roi", "ROIS"), "is not a folder: for images give --labels TABLE"),
         (
             ("BOLD", "--roi", "ROIS", "--events", "EVENTS", "--raw"),
             "--derivatives, --raw and --space go with a BIDS",
@@ -412,7 +412,7 @@ def test_sessions_have_patterns_of_their_own(run, bids, masks, tmp_path):
     out = tmp_path / "out"
     code, text, err = run("patterns", bids[0], "--raw", "--subject", "02", "--roi", masks[0], "--out", out)
     assert code == 0, err
-    assert "02 a        FFA" in text
+    assert "02 a     FFA" in text
     found = read_patterns(out, rois=["FFA"])
     assert [(item.session, item.run_names) for item in found] == [("a", ["1", "2"]), ("b", ["3"])]
     assert (out / "sub-02" / "ses-b" / "func" / "sub-02_ses-b_task-faces_roi-FFA_patterns.npz").is_file()

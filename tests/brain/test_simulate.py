@@ -363,7 +363,7 @@ def test_the_command_writes_a_group_and_says_what_is_in_it(run_command, noise_ta
     ("options", "message"),
     [
         (("--set", "subject=3"), "Did you mean 'subjects'?"),
-        (("--jobs", 0), "n_jobs must be >= 1; got 0."),
+        (("--jobs", 0), "--jobs must be 1 or more"),
     ],
 )
 def test_the_command_refuses_in_one_line(run_command, noise_table, tmp_path, options, message):

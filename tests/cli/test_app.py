@@ -78,7 +78,7 @@ def test_an_option_that_no_command_has_is_one_line(call, words):
         ("verify RUN", "Missing option '--pairs'. See: fernet-neuro verify --help"),
         ("prob x", "No such command 'prob'. Did you mean 'probe'"),
         ("cost resnet18 --size many", "Invalid value for '--size'"),
-        ("cost", "Missing argument 'NAME'"),
+        ("cost", "Missing argument 'NETWORK'"),
         ("audit-accuracy 90.33 --n", "Option '--n' requires an argument."),
     ],
 )

@@ -25,7 +25,7 @@ SETTINGS = TrainSettings(
     schedule="constant",
     val_share=0.34,
 )
-FAST = ("--n-boot", 200)
+FAST = ("--bootstrap", 200)
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,13 @@ import subprocess
 import sys
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from fernet_neuro.cli import figures as command
+from fernet_neuro.cli.app import app
 
 
 @pytest.fixture
 def run():
-    app = typer.Typer()
-    command.register(app)
-    app.command("other")(lambda: None)
     return lambda *arguments: CliRunner().invoke(app, ["figures", *map(str, arguments)])
 
 
@@ -40,11 +36,6 @@ def test_build_checks_every_name_before_it_writes(run, results, tmp_path):
 def test_build_writes_into_the_results_by_default(run, tmp_path):
     run("build", "architecture", "--results", tmp_path)
     assert (tmp_path / "figures" / "architecture.png").is_file()
-
-
-def test_help_has_examples(run):
-    output = run("build", "--help").output
-    assert "figures build transfer-bars --results demo" in output
 
 
 def test_the_command_file_loads_no_plotting_library():

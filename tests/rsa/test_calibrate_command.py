@@ -198,7 +198,7 @@ def test_the_report_has_every_p_value_and_exact_intervals(run, brain, models, tm
     code, text, err = run("--like", tmp_path / "rsa", "--datasets", 15)
     assert code == 0, err
     assert f"rates up to {100 * rates['high'].max():.1f} % would not have been seen" in text
-    assert "--jobs 0 would do nothing" in run("--like", tmp_path / "rsa", "--jobs", 0)[2]
+    assert "--jobs must be 1 or more" in run("--like", tmp_path / "rsa", "--jobs", 0)[2]
 
 
 def test_a_dishonest_test_is_found_and_exits_with_one(run, brain, models, tmp_path, monkeypatch):
@@ -233,7 +233,7 @@ def test_what_cannot_be_calibrated_is_one_line_and_exit_code_two(run, brain, mod
     (tmp_path / "c.json").write_text("mine", encoding="utf-8")
     assert "already there; add --overwrite" in run("--like", folder, "--out", tmp_path / "c.json")[2]
     assert "nominal must lie between 0 and 1" in run("--like", folder, "--nominal", 1)[2]
-    assert "confidence must lie" in run("--like", folder, "--confidence", 0)[2]
+    assert "confidence must lie" in run("--like", folder, "--level", 0)[2]
     (folder / "models.npz").unlink()
     assert "models.npz does not exist" in run("--like", folder)[2]
     with pytest.raises(ValueError, match="n_datasets must be >= 10"):

@@ -364,7 +364,7 @@ def test_one_subject_leaves_inference_over_stimuli(run, group):
         (("--subject-column", "participant"), "no column 'participant' that says whose each is"),
         (("--partition", "shapes"), "partition='shapes' is not known"),
         (("--partition", "shape"), "split between 2 to 8 different models"),
-        (("--jobs", "0"), "--jobs 0 would do nothing; name 1 or more"),
+        (("--jobs", "0"), "--jobs must be 1 or more, or -1 for one per core"),
         (("--fit", "linear"), "fit='linear' is not known"),
         (("--fit", "weighted", "--engine", "rsatoolbox"), "is for engine='own'"),
         (("--over-seeds",), "training seeds need two or more stores"),

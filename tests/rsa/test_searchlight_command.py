@@ -166,7 +166,7 @@ def test_patterns_without_a_mask_are_searched_with_a_notice(run, study):
         (made / "dataset_description.json").replace(study / "data" / "dataset_description.json")
         code, _, err = run(*_arguments(study, *options, *more))
         assert code == 0, err
-        assert ("the voxels of its regions alone (FFA, OFA), and the searchlight" in err) == is_told
+        assert ("only have the voxels of its regions (FFA, OFA), and the searchlight" in err) == is_told
         assert ("Notice" in err) == is_told
 
 

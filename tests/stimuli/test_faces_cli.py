@@ -231,11 +231,5 @@ def test_people_that_the_network_was_trained_on_are_pointed_out(run, frames, exp
     assert run("select-frames", frames, *options, tmp_path / "b.csv")[2] == ""
 
 
-@pytest.mark.parametrize("command", ["frames", "select-frames", "landmarks", "align"])
-def test_help_has_examples(command, run):
-    code, said, _ = run(command, "--help")
-    assert (code, "For example" in said) == (0, True)
-
-
 def test_help_says_on_what_the_network_must_be_trained(run):
     assert "trained on the training set" in " ".join(run("select-frames", "--help")[1].split())

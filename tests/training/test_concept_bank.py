@@ -312,7 +312,7 @@ def test_the_command_makes_a_bank_and_says_how_many_are_confident(tmp_path, run,
     asked = (conceptual_run, "--stimuli", faces.root / "table.csv", "--out", tmp_path / "bank")
     code, said, _ = run(*asked, "--percentile", 40, "--quiet")
     assert code == 0
-    lines = {line.split()[0]: line.split() for line in said.splitlines()}
+    lines = {line.split()[0]: line.split() for line in said.splitlines() if line}
     bank = ConceptBank.load(tmp_path / "bank", teacher_digest=load_run(conceptual_run).weight_digest())
     for name, threshold in zip(bank.classes, bank.compute_thresholds(40), strict=True):
         assert lines[name] == [name, "12", f"{threshold:.4f}", "8"]

@@ -2,23 +2,20 @@ import subprocess
 import sys
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from fernet_neuro.cli._render import register_render
+from fernet_neuro.cli.app import app as command
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.stimuli.table import StimulusTable
 
 
 @pytest.fixture(scope="module")
 def app():
-    group = typer.Typer()
-    register_render(group)
-    return group
+    return command
 
 
 def run(app, *arguments):
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    result = CliRunner().invoke(app, ["stimuli", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -59,13 +56,6 @@ def test_clips_writes_frames(app, tmp_path):
     assert StimulusTable.read(tmp_path / "c" / "table.csv").factor("frame").tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("command", ["render", "clips", "convert-ict"])
-def test_help_has_an_example(app, command):
-    result = run(app, command, "--help")
-    assert result.exit_code == 0
-    assert "fernet-neuro stimuli" in " ".join(result.output.split())
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -96,7 +86,7 @@ def test_a_full_folder_is_kept_unless_told(app, tmp_path):
 
 def test_the_command_file_loads_no_heavy_package():
     code = (
-        "import sys, fernet_neuro.cli._render; "
+        "import sys, fernet_neuro.cli.stimuli.render; "
         "print([m for m in ('numba', 'numpy', 'pandas', 'torch', 'PIL', 'pydantic') if m in sys.modules])"
     )
     # The package `cli` itself must not load them either.

@@ -1,138 +1,139 @@
 """``fernet-neuro brain patterns``: labelled patterns of regions, from volumes, BOLD or a BIDS data set."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from fernet_neuro.cli import _options as opt
+from fernet_neuro.cli._tables import format_table, show
 
 if TYPE_CHECKING:
     from fernet_neuro.brain.bids import RunFiles
     from fernet_neuro.brain.pipeline import PatternSettings, SubjectPatterns
 
 _LABELLED, _RUNS, _BIDS = "labelled volumes", "BOLD with --events", "a BIDS data set"
-
-
-def register(group: typer.Typer) -> None:
-    """Add the command to `group`."""
-    group.command("patterns")(patterns)
+#: Panels of the help.
+_DATA_SET, _GLM, _VOLUMES, _VOXELS = (
+    "BIDS data set",
+    "Model of BOLD in time",
+    "Labelled volumes",
+    "Voxels and noise",
+)
 
 
 def patterns(
-    source: list[str] = typer.Argument(
-        ...,
-        metavar="SOURCE",
-        help="A BIDS data set; or 4-D images with --labels, or with --events for each; surface data as "
-        "LEFT.gii,RIGHT.gii with --mesh.",
-    ),
-    out: Path = typer.Option(..., help="Folder for the patterns, as BIDS derivatives."),
-    roi: list[str] = typer.Option(
-        [],
-        metavar="SPEC",
-        help="A region: NAME=x,y,z,radius (mm), NAME=MASK, NAME=ATLAS:LABEL, a mask, or a folder of masks; "
-        "{subject} and {session} are filled in; repeat for more.  [default: the data set's derivatives/rois]",
-    ),
-    labels: Path | None = typer.Option(
-        None, help="Table with the stimulus and the run of each volume, for betas, t-maps or volumes."
-    ),
-    events: list[str] = typer.Option([], help="events.tsv of a BOLD image; repeat, in their order."),
-    confounds_file: list[str] = typer.Option([], help="Confounds of a BOLD image; repeat, in their order."),
-    derivatives: Path | None = typer.Option(
-        None, help="Preprocessed images of a BIDS data set.  [default: derivatives/fmriprep]"
-    ),
-    raw: bool = typer.Option(
-        False,
-        "--raw",
-        help="Take the images of the data set itself, which lie in the regions' space already.",
-    ),
-    subject: list[str] = typer.Option(
-        [], help="Participant; repeat for more.  [default: all of a data set, else 01]"
-    ),
-    session: list[str] = typer.Option([], help="Session; repeat for more.  [default: all]"),
-    task: str | None = typer.Option(None, help="Task.  [default: the only one, else main]"),
-    run: list[str] = typer.Option([], help="Run; repeat for more.  [default: all]"),
-    space: str | None = typer.Option(None, help="Space of the preprocessed images, where there are several."),
-    estimate: str | None = typer.Option(
-        None,
-        help="condition (one pattern per stimulus and run), lsa or lss (one per presentation).  "
-        "[default: condition]",
-    ),
-    hrf: str | None = typer.Option(None, help="spm or glover.  [default: spm]"),
-    drift: str | None = typer.Option(None, help="cosine, polynomial or none.  [default: cosine]"),
-    high_pass: float | None = typer.Option(None, help="Cut-off of cosine drifts, Hz.  [default: 0.01]"),
-    noise_model: str | None = typer.Option(None, help="In time: ar1 or ols.  [default: ar1]"),
-    statistic: str | None = typer.Option(None, help="beta or t.  [default: beta]"),
-    confound: list[str] = typer.Option(
-        [],
-        help="Column of the confounds, or a pattern such as 'trans_*'; repeat for more.  [default: the six "
-        "of head motion, where there is a table]",
-    ),
-    no_confounds: bool = typer.Option(False, "--no-confounds", help="Use no confounds."),
-    t_r: float | None = typer.Option(
-        None, help="Repetition time in seconds.  [default: of the sidecar or the header]"
-    ),
-    duration: float | None = typer.Option(
-        None, help="Seconds that every event lasts.  [default: of the events]"
-    ),
-    detrend: bool = typer.Option(
-        False, "--detrend", help="Take a line off each voxel in each run of labelled volumes."
-    ),
-    zscore: bool = typer.Option(
-        False, "--zscore", help="Then z-score each voxel in each run of labelled volumes."
-    ),
-    baseline: str = typer.Option(
-        "", help="A stimulus, such as rest, by whose volumes z-scores go.  [default: all volumes]"
-    ),
-    average: bool = typer.Option(
-        False, "--average", help="Average labelled volumes of one stimulus in one run."
-    ),
-    unit: str = typer.Option("", help="Unit of labelled volumes, such as beta or t."),
-    stimulus_column: str | None = typer.Option(
-        None, help="Column with the stimuli.  [default: stimulus_id, else trial_type, else labels]"
-    ),
-    run_column: str | None = typer.Option(
-        None, help="Column of --labels with the runs.  [default: run, else chunks]"
-    ),
-    leave_out: list[str] = typer.Option(
-        [], help="A stimulus without patterns, such as rest; repeat for more."
-    ),
-    noise: str = typer.Option(
-        "shrinkage_eye", help="Noise covariance: shrinkage_eye, shrinkage_diag, diag, full or none."
-    ),
-    noise_by_run: bool = typer.Option(False, "--noise-by-run", help="One noise covariance for each run."),
-    allow_missing: bool = typer.Option(
-        False, "--allow-missing", help="Accept runs that lack some of the stimuli."
-    ),
-    mask: str = typer.Option(
-        "", help="Write patterns of all voxels of this mask as an image; brain for that of the images."
-    ),
-    mesh: str = typer.Option("", metavar="LEFT,RIGHT", help="Meshes of surface data."),
-    atlas_table: str = typer.Option("", help="Table with the names of an atlas's labels."),
-    no_images: bool = typer.Option(False, "--no-images", help="Write no image of the patterns."),
-    jobs: int = typer.Option(1, help="Participants at a time; -1 for one per core."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Compute participants that are there again."),
-    as_json: bool = typer.Option(False, "--json", help="Print what was written as JSON."),
+    source: Annotated[
+        list[str],
+        opt.argument(
+            "A BIDS data set; or 4-D images with --labels, or with --events for each; surface data as "
+            "LEFT.gii,RIGHT.gii with --mesh.",
+            "SOURCE...",
+        ),
+    ],
+    out: Annotated[Path, opt.folder("Folder for the patterns, as BIDS derivatives.")],
+    roi: Annotated[
+        list[str],
+        opt.text(
+            "A region: NAME=x,y,z,radius (mm), NAME=MASK, NAME=ATLAS:LABEL, a mask, or a folder of masks; "
+            "{subject} and {session} are filled in; repeat for more.  [default: the data set's "
+            "derivatives/rois]",
+            metavar="SPEC",
+        ),
+    ] = [],
+    subject: Annotated[list[str], opt.text("Participant; repeat for more.  [default: all, else 01]")] = [],
+    session: Annotated[list[str], opt.text("Session; repeat for more.  [default: all]")] = [],
+    task: Annotated[str | None, opt.text("Task.  [default: the only one, else main]")] = None,
+    run: Annotated[list[str], opt.text("Run; repeat for more.  [default: all]")] = [],
+    labels: Annotated[Path | None, opt.table("Table with the stimulus and the run of each volume.")] = None,
+    events: Annotated[list[str], opt.table("events.tsv of a BOLD image; repeat, in their order.")] = [],
+    leave_out: opt.LeftOut = [],
+    stimulus_column: Annotated[
+        str | None, opt.text("Column of the stimuli.  [default: stimulus_id, else trial_type]")
+    ] = None,
+    derivatives: Annotated[
+        Path | None, opt.folder("Preprocessed images.  [default: derivatives/fmriprep]", _DATA_SET)
+    ] = None,
+    raw: Annotated[bool, opt.flag("--raw", "Use the images of the data set itself.", _DATA_SET)] = False,
+    space: Annotated[
+        str | None, opt.text("Space of the preprocessed images, where there are several.", _DATA_SET)
+    ] = None,
+    estimate: Annotated[
+        str | None,
+        opt.text("condition (per stimulus and run; default), lsa or lss (per presentation).", _GLM),
+    ] = None,
+    hrf: Annotated[str | None, opt.text("spm or glover.  [default: spm]", _GLM)] = None,
+    drift: Annotated[str | None, opt.text("cosine, polynomial or none.  [default: cosine]", _GLM)] = None,
+    high_pass: Annotated[float | None, opt.number("Cut-off of cosine drifts.  [default: 0.01]", _GLM)] = None,
+    noise_model: Annotated[str | None, opt.text("In time: ar1 or ols.  [default: ar1]", _GLM)] = None,
+    statistic: Annotated[str | None, opt.text("beta or t.  [default: beta]", _GLM)] = None,
+    confounds_file: Annotated[
+        list[str], opt.table("Confounds of a BOLD image; repeat, in their order.", _GLM)
+    ] = [],
+    confound: Annotated[
+        list[str],
+        opt.text("A column, or a pattern such as 'trans_*'; repeat for more.  [default: head motion]", _GLM),
+    ] = [],
+    no_confounds: Annotated[bool, opt.flag("--no-confounds", "Use no confounds.", _GLM)] = False,
+    t_r: Annotated[
+        float | None, opt.number("Repetition time.  [default: of the sidecar or the header]", _GLM)
+    ] = None,
+    duration: Annotated[
+        float | None, opt.number("How long every event lasts.  [default: of the events]", _GLM)
+    ] = None,
+    run_column: Annotated[
+        str | None, opt.text("Column of --labels with the runs.  [default: run]", _VOLUMES)
+    ] = None,
+    detrend: Annotated[
+        bool, opt.flag("--detrend", "Take a line off each voxel in each run.", _VOLUMES)
+    ] = False,
+    zscore: Annotated[bool, opt.flag("--zscore", "Then z-score each voxel in each run.", _VOLUMES)] = False,
+    baseline: Annotated[
+        str, opt.text("A stimulus, such as rest, to z-score by.  [default: all volumes]", _VOLUMES)
+    ] = "",
+    average: Annotated[
+        bool, opt.flag("--average", "Average the volumes of one stimulus in one run.", _VOLUMES)
+    ] = False,
+    unit: Annotated[str, opt.text("Unit, such as beta or t.", _VOLUMES)] = "",
+    noise: Annotated[
+        str, opt.text("Noise covariance: shrinkage_eye, shrinkage_diag, diag, full or none.", _VOXELS)
+    ] = "shrinkage_eye",
+    noise_by_run: Annotated[
+        bool, opt.flag("--noise-by-run", "One noise covariance for each run.", _VOXELS)
+    ] = False,
+    allow_missing: Annotated[
+        bool, opt.flag("--allow-missing", "Accept runs that lack some of the stimuli.", _VOXELS)
+    ] = False,
+    mask: Annotated[
+        str, opt.file("Also write images of all voxels of this mask; brain: the images' own.", _VOXELS)
+    ] = "",
+    mesh: Annotated[str, opt.text("Meshes of surface data.", _VOXELS, metavar="LEFT,RIGHT")] = "",
+    atlas_table: Annotated[str, opt.table("Table with the names of an atlas's labels.", _VOXELS)] = "",
+    no_images: Annotated[
+        bool, opt.flag("--no-images", "Write no image of the patterns.", opt.OUTPUT)
+    ] = False,
+    jobs: opt.Jobs = 1,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
-    """Write the patterns of regions, with stimulus and run of each, and the noise covariance of their voxels.
+    r"""Write the patterns of regions, with their stimuli and runs, and the noise covariance of the voxels.
 
     Participants that are there already are not computed again. Voxels that are NaN or constant are left out
     and counted.
 
     Examples
     --------
-        fernet-neuro brain patterns bids --space MNI152NLin2009cAsym --roi masks --roi OFA=40,-80,-8,8
-        --out patterns
+        fernet-neuro brain patterns bids --space MNI152NLin2009cAsym \
+            --roi masks --roi OFA=40,-80,-8,8 --out patterns
 
-        fernet-neuro brain patterns betas.nii.gz --labels betas.tsv --roi FFA=ffa.nii.gz --out patterns
+        fernet-neuro brain patterns betas.nii.gz --labels betas.tsv \
+            --roi FFA=ffa.nii.gz --out patterns
 
-        fernet-neuro brain patterns run1.nii.gz run2.nii.gz --events run1.tsv --events run2.tsv
-        --estimate lss --roi V1=atlas.nii.gz:1+2 --out patterns
+        fernet-neuro brain patterns run1.nii.gz run2.nii.gz --events run1.tsv \
+            --events run2.tsv --estimate lss --roi V1=atlas.nii.gz:1+2 \
+            --out patterns
     """
-    import json
-
-    from fernet_neuro._utils.validation import check_jobs
     from fernet_neuro.brain.derivatives import read_reports, start_derivatives
 
-    check_jobs("--jobs", jobs)
     kind = _find_kind(source, labels, events)
     glm = {
         "estimate": estimate, "hrf_model": hrf, "drift_model": drift, "high_pass": high_pass,
@@ -189,14 +190,11 @@ def patterns(
         out, {**asked, **settings.describe()}, overwrite=overwrite, subjects=list(plan.subjects)
     )
     written, there = plan.write(
-        out, images=not no_images, overwrite=overwrite, n_jobs=jobs, verbose=not as_json
+        out, images=not no_images, overwrite=overwrite, n_jobs=jobs, verbose=not (quiet or as_json)
     )
     reports = read_reports(out, subjects=list(plan.subjects))
-    if as_json:
-        summary = {"out": str(out), "written": written, "already_there": there, "patterns": reports}
-        typer.echo(json.dumps(summary))
-    else:
-        typer.echo("\n".join(_describe(reports, out, there)))
+    summary = {"out": str(out), "written": written, "already_there": there, "patterns": reports}
+    show(_describe(reports, out, there), as_json=as_json, values=summary)
 
 
 class _Plan:
@@ -230,8 +228,8 @@ class _Plan:
         if len(subject) > 1 or len(session) > 1:
             raise ValueError("images that are named one by one are of one --subject and one --session.")
         name, visit = (*subject, "01")[0], (*session, "")[0]
-        for option, value in (("--subject", name), ("--session", visit), ("--task", task or "main")):
-            check_label(option, value, may_be_empty=True)
+        for name_of, value in (("--subject", name), ("--session", visit), ("--task", task or "main")):
+            check_label(name_of, value, may_be_empty=True)
         self.task = task or "main"
         files = []
         if kind == _RUNS:
@@ -274,9 +272,9 @@ def _find_kind(source: list[str], labels: Path | None, events: list[str]) -> str
     if labels is None and not events:
         folders = [name for name in source if Path(name).is_dir()]
         if folders:
-            raise ValueError(f"SOURCE {folders[0]!r} is a folder; give one BIDS data set alone.")
+            raise ValueError(f"SOURCE {folders[0]!r} is a folder; give only one BIDS data set.")
         raise ValueError(
-            f"SOURCE {source[0]!r} is no folder: for images give --labels TABLE (the stimulus of each "
+            f"SOURCE {source[0]!r} is not a folder: for images give --labels TABLE (the stimulus of each "
             f"volume) or --events FILE for each."
         )
     return _RUNS if labels is None else _LABELLED
@@ -317,17 +315,13 @@ def _build_settings(
 
 def _describe(reports: list[dict[str, Any]], out: Path, there: list[str]) -> list[str]:
     """Return what was written as lines of text."""
-    lines = [
-        f"{'subject':<12}{'region':<16}{'voxels':>8}{'left out':>10}{'patterns':>10}{'stimuli':>9}"
-        f"{'runs':>6}  unit"
-    ]
-    for item in reports:
-        who = f"{item['subject']} {item['session']}".strip()
-        lines.append(
-            f"{who:<12}{item['roi']:<16}{item['n_voxels']:>8}{sum(item['n_voxels_left_out'].values()):>10}"
-            f"{item['n_observations']:>10}{item['n_stimuli']:>9}{len(item['runs']):>6}  "
-            f"{item['unit']}".rstrip()
-        )
+    columns = {
+        "subject": "{subject} {session}", "region": "{roi}", "voxels": "{n_voxels:d}",
+        "left out": lambda row: str(sum(row["n_voxels_left_out"].values())),
+        "patterns": "{n_observations:d}", "stimuli": "{n_stimuli:d}",
+        "runs": lambda row: str(len(row["runs"])), "unit": "{unit}",
+    }  # fmt: skip
+    lines = format_table(reports, columns)
     if there:
         lines += ["", f"There already, not computed again: {', '.join(there)} (--overwrite does)."]
     return [*lines, "", f"Written to {out}"]

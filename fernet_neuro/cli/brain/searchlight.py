@@ -1,11 +1,13 @@
 """``fernet-neuro brain searchlight``: model RDMs against the voxels around every voxel, and over subjects."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_own_folder
+from fernet_neuro.cli._tables import format_table, list_records, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,62 +18,64 @@ if TYPE_CHECKING:
 
 #: Level of the group's test.
 LEVEL = 0.05
-
-
-def register(group: typer.Typer) -> None:
-    """Add the command to `group`."""
-    group.command("searchlight")(searchlight)
+_VOXELS = "Voxels and distances"
 
 
 def searchlight(
-    sources: list[Path] = typer.Argument(
-        ...,
-        metavar="PATTERNS...",
-        help="A folder that `brain patterns` wrote; or 4-D images, one pattern per volume, named sub-...; or "
-        "pattern files (.npz).",
-    ),
-    models: list[Path] = typer.Option(..., help="File of model RDMs of the same stimuli; repeat for more."),
-    out: Path = typer.Option(..., help="Folder for the maps, peaks.csv, settings.json and the figure."),
-    radius: float | None = typer.Option(None, min=0, help="In mm.  [default: 10]"),
-    nearest: int | None = typer.Option(None, min=1, help="Instead of a radius: as many voxels."),
-    fewest: int = typer.Option(10, min=1, help="Voxels with fewer voxels around them get no value."),
-    distance: str = typer.Option(
-        "crossnobis", help="crossnobis, correlation, cosine, squared_euclidean or mahalanobis."
-    ),
-    comparison: str = typer.Option(
-        "spearman",
-        help="spearman, pearson, cosine, rho_a, kendall_tau_a, whitened_pearson or whitened_cosine.",
-    ),
-    noise: str | None = typer.Option(
-        None,
-        help="For crossnobis: none, univariate (variance of each voxel) or local (covariance of the voxels "
-        "around; slower).  [default: univariate]",
-    ),
-    mask: str | None = typer.Option(
-        None, help="Image of the voxels; {subject} and {session} are filled in.  [default: all that vary]"
-    ),
-    labels: Path | None = typer.Option(
-        None, help="Table with stimulus_id and run of each volume.  [default: beside each image]"
-    ),
-    roi: str | None = typer.Option(None, help="Search through this region of a folder of patterns."),
-    subject: list[str] = typer.Option(
-        [],
-        help="Only this subject; repeat for more. One alone may name an image that does not say whose it is.",
-    ),
-    leave_out: list[str] = typer.Option([], help="A stimulus to leave out, such as rest; repeat for more."),
-    detrend: bool = typer.Option(False, "--detrend", help="Take a line off each voxel in each run."),
-    zscore: bool = typer.Option(False, "--zscore", help="Then z-score each voxel in each run."),
-    correction: str = typer.Option("max_t", help="max_t, cluster_size, cluster_mass or tfce (slow)."),
-    cluster_p: float = typer.Option(0.001, help="Uncorrected p below which voxels form clusters."),
-    permutations: int = typer.Option(10_000, min=0, help="Sign flips of the group; 0 for maps alone."),
-    seed: int = typer.Option(0, help="Seed of the sign flips."),
-    jobs: int = typer.Option(1, help="How many cores; -1 for all."),
-    overwrite: bool = typer.Option(
-        False, "--overwrite", help="Replace OUT, with all in it; it must hold searchlight maps."
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print the settings and the peaks as JSON."),
+    sources: Annotated[
+        list[Path],
+        opt.argument(
+            "A folder that `brain patterns` wrote; or 4-D images, one pattern per volume, named sub-...; "
+            "or pattern files (.npz).",
+            "PATTERNS...",
+        ),
+    ],
+    models: Annotated[list[Path], opt.file("File of model RDMs of the same stimuli; repeat for more.")],
+    out: Annotated[Path, opt.folder("Folder for the maps, peaks.csv, settings.json and the figure.")],
+    radius: Annotated[float | None, opt.number("In mm.  [default: 10]", min=0)] = None,
+    nearest: Annotated[int | None, opt.count("Instead of a radius: this many voxels.")] = None,
+    mask: Annotated[
+        str | None, opt.file("Image of the voxels; {subject} and {session} are filled in.")
+    ] = None,
+    labels: Annotated[
+        Path | None, opt.table("stimulus_id and run of each volume.  [default: beside each image]")
+    ] = None,
+    roi: Annotated[str | None, opt.text("Search through this region of a folder of patterns.")] = None,
+    subject: opt.Subjects = [],
+    leave_out: opt.LeftOut = [],
+    distance: Annotated[
+        str, opt.text("crossnobis, correlation, cosine, squared_euclidean or mahalanobis.", _VOXELS)
+    ] = "crossnobis",
+    noise: Annotated[
+        str | None,
+        opt.text(
+            "For crossnobis: none, univariate (variance of each voxel; the default) or local (covariance "
+            "of the voxels around; slower).",
+            _VOXELS,
+        ),
+    ] = None,
+    fewest: Annotated[int, opt.count("Voxels with fewer voxels around them get no value.", _VOXELS)] = 10,
+    detrend: Annotated[
+        bool, opt.flag("--detrend", "Take a line off each voxel in each run.", _VOXELS)
+    ] = False,
+    zscore: Annotated[bool, opt.flag("--zscore", "Then z-score each voxel in each run.", _VOXELS)] = False,
+    comparison: opt.Comparison = "spearman",
+    correction: Annotated[
+        str, opt.text("max_t, cluster_size, cluster_mass or tfce (slow).", opt.STATISTICS)
+    ] = "max_t",
+    cluster_p: Annotated[
+        float, opt.number("Uncorrected p below which voxels form clusters.", opt.STATISTICS)
+    ] = 0.001,
+    permutations: Annotated[
+        int, opt.count("Sign flips of the group; 0 for maps without a test.", opt.STATISTICS, min=0)
+    ] = 10_000,
+    seed: opt.Seed = 0,
+    jobs: opt.Jobs = 1,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
-    """Compare model RDMs with the RDM of the voxels around every voxel, subject by subject and over subjects.
+    r"""Compare model RDMs with the RDM of the voxels around every voxel, in each subject and over subjects.
 
     OUT gets one image per subject and model, named as BIDS derivatives are. With five or more subjects there
     are also maps of mean, t and corrected p of the group (sign flips, one-sided, corrected over voxels for
@@ -79,20 +83,20 @@ def searchlight(
 
     Examples
     --------
-        fernet-neuro brain searchlight derivatives/patterns --models models.npz --radius 10 --out searchlight
+        fernet-neuro brain searchlight derivatives/patterns --models models.npz \
+            --radius 10 --out searchlight
 
-        fernet-neuro brain searchlight sub-01_betas.nii.gz sub-02_betas.nii.gz --mask brain.nii.gz
-        --models models.npz --distance correlation --nearest 100 --out searchlight
+        fernet-neuro brain searchlight sub-01_betas.nii.gz sub-02_betas.nii.gz \
+            --mask brain.nii.gz --models models.npz --distance correlation \
+            --nearest 100 --out searchlight
     """
     import json
 
     from fernet_neuro._utils.atomic import atomic_folder, write_text
-    from fernet_neuro._utils.validation import check_jobs
     from fernet_neuro.brain.volumes import find_sources
     from fernet_neuro.figures.registry import build_figure
     from fernet_neuro.rsa.searchlight.folder import is_searchlight, read_settings, write_description
 
-    check_jobs("--jobs", jobs)
     check_own_folder(out, "searchlight maps", is_searchlight, overwrite=overwrite)
     settings = _make_settings(radius, nearest, fewest, distance, comparison, noise)
     group_options = {
@@ -106,16 +110,14 @@ def searchlight(
     reading = {"leave_out": leave_out, "detrend": detrend, "zscore": zscore}
     with atomic_folder(out) as folder:
         write_description(folder)
-        maps = _search_all(files, rdms, settings, reading, folder, jobs, verbose=not as_json)
+        maps = _search_all(files, rdms, settings, reading, folder, jobs, verbose=not (quiet or as_json))
         group, peaks = _infer(maps, rdms, group_options, folder, jobs)
         report = _describe_run(maps, rdms, settings, reading, group)
         write_text(folder / "settings.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     figure = build_figure("searchlight-map", out, out) if peaks is not None else []
-    if as_json:
-        rows = [] if peaks is None else peaks.to_dict(orient="records")
-        typer.echo(json.dumps({"settings": read_settings(out), "peaks": rows}))
-        return
-    typer.echo("\n".join([*_describe(report, peaks), f"Written to {out}", *map(str, figure)]))
+    lines = [*_describe(report, peaks), "", f"Written to {out}", *map(str, figure)]
+    rows = [] if peaks is None else list_records(peaks)
+    show(lines, as_json=as_json, values={"settings": read_settings(out), "peaks": rows})
 
 
 def _find_notices(sources: list[Path], mask: str | None, roi: str | None) -> list[str]:
@@ -130,7 +132,7 @@ def _find_notices(sources: list[Path], mask: str | None, roi: str | None) -> lis
         if known.get("mask") == "":
             names = ", ".join(str(region["name"]) for region in known.get("rois", []))
             found.append(
-                f"{source} was made without --mask, so its images have the voxels of its regions alone "
+                f"{source} was made without --mask, so its images only have the voxels of its regions "
                 f"({names}), and the searchlight moves through these together; for the whole brain, make "
                 f"patterns with --mask, or name images; for one region, add --roi."
             )
@@ -256,32 +258,30 @@ def _describe_run(
 
 
 def _describe(report: dict[str, Any], peaks: "pd.DataFrame | None") -> list[str]:
-    """Return what was done as lines of text."""
+    """Return what was found, then what was done, as lines of text."""
+    group = report["group"]
+    if peaks is None:
+        return [f"No group test: {group['reason']}", "", *_describe_subjects(report)]
+    head = (
+        f"{len(report['subjects'])} subjects, {group['n_voxels']} voxels: {group['correction']} over "
+        f"{group['n_permutations']} sign flips (smallest possible p {group['smallest_p']:.2g})."
+    )
+    columns = {
+        "model": "{model}", "x": "{x_mm:.0f}", "y": "{y_mm:.0f}", "z": "{z_mm:.0f}",
+        "voxels": "{n_voxels:d}", "mean": "{mean:.3f}", "t": "{t:.2f}", "p": "{p_value:p}",
+        "": lambda row: "" if row["is_significant"] else "not significant",
+    }  # fmt: skip
+    return [head, *format_table(peaks, columns), "", *_describe_subjects(report)]
+
+
+def _describe_subjects(report: dict[str, Any]) -> list[str]:
     where = f"{report['radius']:g} mm" if report["radius"] is not None else f"{report['n_nearest']} voxels"
-    lines = [
-        f"{report['distance']} (noise: {report['noise']}), {report['comparison']}, {where} around each.",
-        "",
-    ]
+    lines = [f"{report['distance']} (noise: {report['noise']}), {report['comparison']}, {where} around each."]
     for name, item in report["subjects"].items():
         left_out = ", ".join(f"{count} {reason}" for reason, count in item["voxels_left_out"].items())
         lines.append(
             f"subject {name}: {item['n_centres']} centres of {item['n_voxels']} voxels, "
             f"{item['mean_voxels_per_centre']:.1f} voxels each"
             f"{f' (left out: {left_out})' if left_out else ''}"
-        )
-    group = report["group"]
-    if peaks is None:
-        return [*lines, "", f"No group test: {group['reason']}"]
-    lines += [
-        "",
-        f"{len(report['subjects'])} subjects, {group['n_voxels']} voxels: {group['correction']} over "
-        f"{group['n_permutations']} sign flips (smallest possible p {group['smallest_p']:.2g}).",
-        f"{'model':<20}{'x':>7}{'y':>7}{'z':>7}{'voxels':>8}{'mean':>8}{'t':>8}{'p':>9}",
-    ]
-    for row in peaks.itertuples():
-        lines.append(
-            f"{row.model:<20}{row.x_mm:>7.0f}{row.y_mm:>7.0f}{row.z_mm:>7.0f}{row.n_voxels:>8}"
-            f"{row.mean:>8.3f}{row.t:>8.2f}{row.p_value:>9.4f}"
-            f"{'' if row.is_significant else '  not significant'}"
         )
     return lines

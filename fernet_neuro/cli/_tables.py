@@ -1,0 +1,94 @@
+"""How commands print: tables of text, and results as lines or as JSON.
+
+What belongs here: the form of what is printed; what it says is up to each command.
+"""
+
+import json
+import re
+import string
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: A cell in which a value is missing.
+MISSING = "-"
+Row = Mapping[str, Any]
+
+
+class _Cells(string.Formatter):
+    """Python's format specifications, ``pct`` (``.1pct`` of 0.1234 is 12.3) and ``p`` (a p value)."""
+
+    def format_field(self, value: Any, spec: str) -> str:
+        if spec.endswith("pct"):
+            return format(100 * value, f"{spec[:-3]}f")
+        if spec == "p":
+            return "<0.0001" if value < 1e-4 else f"{value:.4f}"
+        return str(format(value, spec))
+
+
+_CELLS = _Cells()
+
+
+def format_table(
+    rows: "pd.DataFrame | Iterable[Row]", columns: Mapping[str, str | Callable[[Row], str]]
+) -> list[str]:
+    r"""Return a table as lines of text: a header, then a line per row.
+
+    Parameters
+    ----------
+    rows : DataFrame or iterable of mappings
+    columns : mapping of str to str or callable
+        Heads, and what stands below each: a template such as ``"{share:.3f}"`` or
+        ``"[{low:.3f}, {high:.3f}]"``, or a function of a row. A cell with a missing value reads "-"; a
+        column of such cells is left out. Columns of one formatted number are aligned to the right.
+
+    Examples
+    --------
+    >>> rows = [{"roi": "FFA", "r": 0.5, "p": 0.00001}, {"roi": "aSTS", "r": -0.125, "p": None}]
+    >>> print("\n".join(format_table(rows, {"region": "{roi}", "r": "{r:.2f}", "p": "{p:p}"})))
+    region      r        p
+    FFA      0.50  <0.0001
+    aSTS    -0.12        -
+    """
+    records = list_records(rows)
+    cells = {head: [format_cell(form, row) for row in records] for head, form in columns.items()}
+    cells = {head: found for head, found in cells.items() if not records or set(found) != {MISSING}}
+    widths = {head: max(map(len, [head, *found])) for head, found in cells.items()}
+    right = {head for head in cells if re.fullmatch(r"\{\w+:[^{}]+\}", str(columns[head]))}
+    lines = [dict(zip(cells, cells, strict=True))]
+    lines += [dict(zip(cells, values, strict=True)) for values in zip(*cells.values(), strict=True)]
+    return [
+        "  ".join(
+            text.rjust(widths[head]) if head in right else text.ljust(widths[head])
+            for head, text in line.items()
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def format_cell(form: str | Callable[[Row], str], row: Row) -> str:
+    """Return a template filled with the values of a row, or "-" if it lacks one of them."""
+    if callable(form):
+        return form(row)
+    names = [name for _, name, _, _ in _CELLS.parse(form) if name]
+    values = [row.get(name) for name in names]
+    is_missing = any(value is None or value != value for value in values)  # NaN differs from itself
+    return MISSING if is_missing else _CELLS.vformat(form, (), row)
+
+
+def list_records(rows: "pd.DataFrame | Iterable[Row]") -> list[dict[str, Any]]:
+    """Return the rows of a table as plain values, None (null in JSON) where there is none."""
+    if hasattr(rows, "itertuples"):
+        frame: Any = rows
+        plain = frame.astype(object)
+        rows = plain.where(plain.notna(), None).to_dict(orient="records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def show(lines: Iterable[str], *, as_json: bool = False, values: Any = None) -> None:
+    """Print `lines`, or `values` as one JSON text."""
+    typer.echo(json.dumps(values) if as_json else "\n".join(lines))

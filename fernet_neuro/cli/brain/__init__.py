@@ -1,0 +1,1 @@
+"""The commands of ``fernet-neuro brain``; the group itself is in `app`."""

@@ -1,0 +1,92 @@
+"""``fernet-neuro brain simulate``: a group of participants whose geometry is known, as a BIDS data set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fernet_neuro.cli import _options as opt
+from fernet_neuro.cli._tables import format_table, show
+
+if TYPE_CHECKING:
+    from fernet_neuro.brain.simulation.dataset import SimulatedGroup
+
+
+def simulate(
+    stimuli: opt.Stimuli,
+    out: Annotated[Path, opt.folder("Folder of the BIDS data set to write.")],
+    subjects: Annotated[int | None, opt.number("Number of people.  [default: 12]")] = None,
+    runs: Annotated[
+        int | None, opt.number("Runs of each; a run shows every stimulus once.  [default: 6]")
+    ] = None,
+    snr: Annotated[
+        float | None,
+        opt.number("Spread of a voxel's responses, in standard deviations of its noise.  [default: 0.5]"),
+    ] = None,
+    t_r: Annotated[float | None, opt.number("Repetition time, seconds.  [default: 2]")] = None,
+    config: Annotated[Path | None, opt.file("YAML with regions and all other settings.")] = None,
+    settings: opt.Settings = [],
+    seed: Annotated[int | None, opt.number("Seed of all random draws.  [default: 0]")] = None,
+    jobs: opt.Jobs = 1,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    r"""Simulate participants who look at stimuli in the scanner, as a BIDS data set.
+
+    Six regions (EVC, OFA, FFA, pSTS, aSTS, amygdala) tell the stimuli apart by known shares of their pixels,
+    view, identity and expression, so that an analysis can be judged by what it recovers. The volumes already
+    lie in MNI space; the masks of the regions and of the brain are in derivatives/rois, what was planted in
+    derivatives/simulation.
+
+    Examples
+    --------
+        fernet-neuro brain simulate --stimuli faces/table.csv --subjects 12 \
+            --runs 6 --out bids
+
+        fernet-neuro brain simulate --stimuli faces/table.csv --snr 0.3 \
+            --set task=oddball --out bids
+    """
+    from fernet_neuro._utils.config import read_settings
+    from fernet_neuro.activations.pixels import compute_pixels
+    from fernet_neuro.brain.simulation.dataset import simulate_group
+    from fernet_neuro.brain.simulation.settings import SimulationSettings
+    from fernet_neuro.stimuli.table import StimulusTable
+
+    given = {"subjects": subjects, "runs": runs, "snr": snr, "t_r": t_r, "seed": seed}
+    overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
+    recipe = read_settings(SimulationSettings, config, [*overrides, *settings])
+    table = StimulusTable.read(stimuli)
+    features = {"pixels": compute_pixels(table).values} if _needs_pixels(recipe, table) else {}
+    group = simulate_group(
+        table, recipe, out, features=features, n_jobs=jobs, verbose=not (quiet or as_json),
+        overwrite=overwrite,
+    )  # fmt: skip
+    show(_describe(group), as_json=as_json, values=_summarise(group))
+
+
+def _needs_pixels(recipe: Any, table: Any) -> bool:
+    named = any(region.shares.get("pixels") for region in recipe.regions.values())
+    return named and "pixels" not in table.frame
+
+
+def _summarise(group: "SimulatedGroup") -> dict[str, Any]:
+    return {
+        "out": str(group.folder),
+        "shares": group.shares,
+        "notices": list(group.notices),
+        "n_voxels": group.n_voxels,
+        "n_scans": group.n_scans,
+    }
+
+
+def _describe(group: "SimulatedGroup") -> list[str]:
+    rows = [
+        {
+            "region": name,
+            "voxels": group.n_voxels[name],
+            "shares": ", ".join(f"{factor} {share:.2f}" for factor, share in shares.items()),
+        }
+        for name, shares in group.shares.items()
+    ]
+    columns = {"region": "{region}", "voxels": "{voxels:d}", "planted shares": "{shares}"}
+    notices = [f"Notice: {text}" for text in group.notices]
+    return [*format_table(rows, columns), *notices, "", f"Written to {group.folder}"]
