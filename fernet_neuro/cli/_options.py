@@ -71,8 +71,8 @@ def count_workers(jobs: int) -> int:
     return 0 if jobs == 1 else jobs
 
 
-Table = Annotated[Path, argument("A stimulus table, .csv or .parquet.", "TABLE")]
-Stimuli = Annotated[Path, table("Stimulus table, .csv or .parquet.")]
+Table = Annotated[Path, argument("A stimulus table, .csv or .parquet; or builtin.", "TABLE")]
+Stimuli = Annotated[Path, table("Stimulus table, .csv or .parquet; or builtin.")]
 Network = Annotated[
     str,
     argument("A registered name, torchvision name, timm:NAME, file.py:function, or a run folder.", "NETWORK"),

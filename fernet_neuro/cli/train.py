@@ -13,9 +13,7 @@ _MAKING = "Making pairs"
 
 
 def train(
-    recipe: Annotated[
-        Path, opt.argument("A built-in recipe, such as identification, or a YAML file.", "RECIPE")
-    ],
+    recipe: Annotated[Path, opt.argument("A built-in recipe, such as expression, or a YAML file.", "RECIPE")],
     out: Annotated[Path, opt.folder("Run folder to make.")],
     stimuli: Annotated[
         Path | None, opt.table("Table to train on, in place of the recipe's `stimuli`.")

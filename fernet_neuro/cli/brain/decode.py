@@ -46,7 +46,7 @@ def decode(
     """
     import pandas as pd
 
-    from fernet_neuro._utils.atomic import write_text
+    from fernet_neuro._utils.tables import write_csv
     from fernet_neuro.brain.derivatives import read_patterns
     from fernet_neuro.brain.split_half import compute_split_half
     from fernet_neuro.probes.decoding import decode_patterns
@@ -64,7 +64,7 @@ def decode(
         seed=seed,
     )
     halves = pd.concat([_lengthen(item, compute_split_half(item)) for item in found], ignore_index=True)
-    write_text(out / "split_half.csv", halves.to_csv(index=False, lineterminator="\n"))
+    write_csv(halves, out / "split_half.csv")
     result.save(out)
     lines = [*_describe(result.estimates), "", *_describe_halves(halves), "", f"Written to {out}"]
     rows = {"regions": result.estimates.to_dict("records"), "split_half": halves.to_dict("records")}

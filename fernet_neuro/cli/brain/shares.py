@@ -37,7 +37,7 @@ def shares(
         fernet-neuro brain shares patterns --stimuli faces.csv --factor identity \
             --factor expression --pixels
     """
-    from fernet_neuro._utils.atomic import write_text
+    from fernet_neuro._utils.tables import write_csv
     from fernet_neuro.rsa.models.factors import build_model_rdms
     from fernet_neuro.rsa.models.shares import estimate_shares
     from fernet_neuro.stimuli.table import StimulusTable
@@ -49,7 +49,7 @@ def shares(
     factors = build_model_rdms(table, varied, pixels=pixels, distance="squared_euclidean")
     found = estimate_shares(_read_brain(brain, table, roi), factors, level=level)
     if out is not None:
-        write_text(out, found.to_csv(index=False, lineterminator="\n"))
+        write_csv(found, out)
     columns = {
         "region": "{roi}", "factor": "{factor}", "share": "{share:.3f}",
         "unconstrained": "{unconstrained:.3f}", f"{100 * level:g} % interval": "[{low:.3f}, {high:.3f}]",

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fernet_neuro.stimuli.datasets.report import ImportReport
     from fernet_neuro.stimuli.table import StimulusTable
 
@@ -27,13 +25,6 @@ def describe_table(table: "StimulusTable") -> str:
     return ", ".join(parts)
 
 
-def write_frame(frame: "pd.DataFrame", path: Path) -> None:
-    """Write a table as CSV, complete or not at all."""
-    from fernet_neuro._utils.atomic import write_text
-
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
-
-
 def left_out_path(out: Path) -> Path:
     """Return where the list of what is not in the table `out` lies: beside it."""
     return out.with_name(f"{out.stem}.left_out.csv")
@@ -41,7 +32,9 @@ def left_out_path(out: Path) -> Path:
 
 def show_report(report: "ImportReport", out: Path, how: str = "") -> None:
     """Say what is in the table `out`, and write and sum up what was left out."""
-    write_frame(report.left_out, left_out_path(out))
+    from fernet_neuro._utils.tables import write_csv
+
+    write_csv(report.left_out, left_out_path(out))
     typer.echo(f"{out}: {describe_table(report.table)}{how}.")
     if not report.left_out.empty:
         entries = "1 entry" if len(report.left_out) == 1 else f"{len(report.left_out)} entries"

@@ -11,7 +11,7 @@ import typer
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_file, check_out_files
 from fernet_neuro.cli._tables import format_table, show
-from fernet_neuro.cli.stimuli._common import describe_table, write_frame
+from fernet_neuro.cli.stimuli._common import describe_table
 
 if TYPE_CHECKING:
     from fernet_neuro.stimuli.table import StimulusTable
@@ -67,6 +67,7 @@ def check(
 
         fernet-neuro stimuli check faces.csv --out faults.csv
     """
+    from fernet_neuro._utils.tables import write_csv
     from fernet_neuro.stimuli.images import check_images
     from fernet_neuro.stimuli.table import StimulusTable
 
@@ -77,7 +78,7 @@ def check(
         raise ValueError(f"{table} has no stimuli; there is nothing to check.")
     faults = check_images(stimuli, n_jobs=jobs, verbose=not quiet)
     if out is not None:
-        write_frame(faults, out)
+        write_csv(faults, out)
     if faults.empty:
         typer.echo(f"{table}: all {len(stimuli)} pictures are sound.")
         return

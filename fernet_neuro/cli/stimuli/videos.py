@@ -10,7 +10,7 @@ import typer
 
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_files
-from fernet_neuro.cli.stimuli._common import MOST_SHOWN, describe_table, show_report, write_frame
+from fernet_neuro.cli.stimuli._common import MOST_SHOWN, describe_table, show_report
 
 if TYPE_CHECKING:
     from fernet_neuro.stimuli.frames import FrameSelection
@@ -94,6 +94,7 @@ def select_frames(
         fernet-neuro stimuli select-frames frames/table.csv --top 5 \
             --model runs/expression --out test.csv --rest train.csv
     """
+    from fernet_neuro._utils.tables import write_csv
     from fernet_neuro.experiments.predictions import compute_class_probabilities
     from fernet_neuro.stimuli.frames import check_clips, select_top_frames
     from fernet_neuro.stimuli.table import StimulusTable, check_table_suffix
@@ -113,7 +114,7 @@ def select_frames(
     selection = select_top_frames(stimuli, found.values, found.classes, top=top)
     _show_trained(model, stimuli)
     selection.chosen.write(out)
-    write_frame(selection.clips, beside)
+    write_csv(selection.clips, beside)
     if rest is not None and len(selection.rest):
         selection.rest.write(rest)
     typer.echo(f"{out}: {describe_table(selection.chosen)}; each clip's counts are in {beside}.")
