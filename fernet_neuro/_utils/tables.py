@@ -20,6 +20,11 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
 
 
+def iterate_rows(frame: pd.DataFrame) -> Iterator[Any]:
+    """Yield each row as a named tuple, whose values have the types of their columns."""
+    return frame.itertuples(index=False)
+
+
 def write_csv(frame: pd.DataFrame, path: PathLike) -> None:
     """Write `frame` without its index, complete or not at all."""
     with atomic_file(path) as temporary:

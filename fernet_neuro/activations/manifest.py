@@ -58,7 +58,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If `folder` is no store, or its manifest is damaged, of another version, or names files elsewhere.
+        If `folder` is not a store, or its manifest is damaged, of another version, or names files elsewhere.
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():

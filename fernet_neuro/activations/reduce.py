@@ -1,6 +1,6 @@
 """Fewer units per layer: pooling over space, random projection, principal components.
 
-What belongs here: reductions of one layer; whatever is learned is learned from the training rows alone.
+What belongs here: reductions of one layer; whatever is learned is learned from the training rows only.
 """
 
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def build_reducer(kind: str, n_components: int, seed: int = 0) -> TransformerMix
 def reduce_activations(
     activations: Activations, kind: str, n_components: int, *, train: np.ndarray, seed: int = 0
 ) -> Activations:
-    """Fit a reducer on the rows `train` alone and return all rows reduced.
+    """Fit a reducer on the rows `train` only and return all rows reduced.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.results import shorten_layer
 from fernet_neuro.viz.style import label_of
 
@@ -30,7 +31,7 @@ def describe_panels(source: pd.DataFrame) -> str:
     """Return ``"(a) expression, tested on new identities, and (b) ..."`` for the panels of `source`."""
     rows = source.dropna(subset=["holdout"]).drop_duplicates("panel")
     panels = [
-        f"({row.panel}) {row.target}, tested on {describe_holdout(row.holdout)}" for row in rows.itertuples()
+        f"({row.panel}) {row.target}, tested on {describe_holdout(row.holdout)}" for row in iterate_rows(rows)
     ]
     return " and ".join(panels)
 
@@ -50,7 +51,7 @@ def _name_intervals(rows: pd.DataFrame) -> str:
     """Return what most intervals of a panel are over, and who is an exception."""
     usual = str(rows["interval"].mode().iloc[0])
     others = rows[rows["interval"] != usual].drop_duplicates("network")
-    named = [f"{label_of(row.network).lower()}: {row.interval}" for row in others.itertuples()]
+    named = [f"{label_of(row.network).lower()}: {row.interval}" for row in iterate_rows(others)]
     return f"{usual} ({', '.join(named)})" if named else usual
 
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.results import shorten_layer
 from fernet_neuro.viz.maps import choose_looks
 
@@ -67,7 +68,7 @@ def _say_null(scores: pd.DataFrame) -> str:
         return "No null was drawn."
     ways = dict.fromkeys(
         f"{row.factor} {'within ' + row.permuted_within if row.permuted_within else 'freely'}"
-        for row in tested.itertuples()
+        for row in iterate_rows(tested)
     )
     return (
         f"Grey bars: from chance to the 95 % quantile of {tested['n_permutations'].iloc[0]:.0f} relabellings "
@@ -85,7 +86,7 @@ def _say_intervals(scores: pd.DataFrame) -> str:
 
 def _say_trust(source: pd.DataFrame) -> str:
     rows = source[(source["kind"] == "trust") & (source["perplexity"] == source["perplexity"].iloc[0])]
-    values = [f"{row.value_percent / 100:.2f} ({shorten_layer(row.layer)})" for row in rows.itertuples()]
+    values = [f"{row.value_percent / 100:.2f} ({shorten_layer(row.layer)})" for row in iterate_rows(rows)]
     return f" Trustworthiness of the maps: {', '.join(values)}."
 
 

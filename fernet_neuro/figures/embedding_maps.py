@@ -121,7 +121,7 @@ def draw_maps(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     for (panel, layer, factor), rows in points.groupby(["panel", "layer", "factor"], sort=False):
         ax = page.add_map(figure, layers.index(layer), factors.index(factor))
         plot_map(ax, rows, "label")
-        ax.set_title(f"$\\bf{{{panel}}}$  {shorten_layer(layer)}, by {factor}", pad=3.5)
+        ax.set_title(f"$\\bf{{{panel}}}$  {shorten_layer(str(layer))}, by {factor}", pad=3.5)
         if factor == factors[0]:
             ax.set_ylabel(f"{METHOD_NAMES[rows['method'].iloc[0]]}, no unit", fontsize=6)
         numbers = scores[(scores["layer"] == layer) & (scores["factor"] == factor)]
@@ -212,7 +212,7 @@ def _read_trust(result: EmbeddingResult) -> pd.DataFrame:
 
 def _count_columns(labels: pd.Series, slot: float) -> int:
     looks = choose_looks(labels)
-    names = [handle.get_label() for handle in map_legend(looks, labels.nunique() - len(looks))]
+    names = [str(handle.get_label()) for handle in map_legend(looks, labels.nunique() - len(looks))]
     return int(np.clip((slot - _GAP) // (_HANDLE + _LETTER * max(map(len, names))), 1, len(names)))
 
 

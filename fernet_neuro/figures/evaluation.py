@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.matrices import plot_confusion
@@ -121,7 +122,7 @@ def caption_evaluation(source: pd.DataFrame) -> str:
     )
     has_bars = seeds == 1 and bins["low_percent"].notna().any()
     bars = f" Bars: 95 % intervals over {scores['interval'].iloc[0]}." if has_bars else ""
-    sentences = [_describe_epoch(epoch, rows) for epoch, rows in scores.groupby("epoch", sort=False)]
+    sentences = [_describe_epoch(str(epoch), rows) for epoch, rows in scores.groupby("epoch", sort=False)]
     return (
         f"Confusions (left; each row adds up to 100 % of its true label, with its number of images) and "
         f"reliability (right; bins of equal numbers of images, dashed: as often right as sure; below "
@@ -136,7 +137,7 @@ def _describe_epoch(epoch: str, rows: pd.DataFrame) -> str:
         found = rows[rows["metric"] == metric]
         ends = [
             f"[{100 * row.low:.1f}, {100 * row.high:.1f}] over {row.interval}"
-            for row in found.itertuples()
+            for row in iterate_rows(found)
             if row.interval
         ]
         first = found.iloc[0]

@@ -117,8 +117,8 @@ def _read_target(results: Path, target: str) -> pd.DataFrame:
 
 def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw one panel per read-out."""
-    figure = Figure(figsize=figure_size("double", 82), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.04)
+    figure = Figure(figsize=figure_size("double", 82))
+    figure.set_layout_engine("constrained", wspace=0.04)
     panels = list(source.groupby("panel"))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for ax, (panel, rows) in zip(axes, panels, strict=True):

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.rsa_results import (
     NEEDS,
     has_rdms,
@@ -114,7 +115,7 @@ def _picture_size(n_stimuli: int) -> float:
 def caption_arrangements(source: pd.DataFrame) -> str:
     """Say how the plane was found, how well it fits, and what must not be read from it."""
     first = source.drop_duplicates("panel")
-    names = ", ".join(f"({row.panel}) {row.rdm} (stress {row.stress:.2f})" for row in first.itertuples())
+    names = ", ".join(f"({row.panel}) {row.rdm} (stress {row.stress:.2f})" for row in iterate_rows(first))
     roots = first[first["is_root"]]
     said = (
         f" Roots of the dissimilarities, which are squared distances, were arranged in "

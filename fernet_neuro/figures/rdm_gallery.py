@@ -1,6 +1,7 @@
 """RDMs of brain regions and models side by side, with the stimuli along their axes."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.rsa_results import (
     NEEDS,
     has_rdms,
@@ -109,9 +111,10 @@ def draw_gallery(source: pd.DataFrame, results: Path) -> Figure:
         ax = figure.add_axes(page.place(at))
         plot_rdm(_to_square(rows, len(stimuli)), ax, borders=borders)
         ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {page.fit_title(rows['rdm'].iloc[0])}", pad=3)
-        for axis, is_edge in (("y", page.is_first(at)), ("x", page.is_last(at))):
-            if is_edge:
-                _mark_stimuli(ax, axis, wanted, blocks, pictures, page)
+        if page.is_first(at):
+            _mark_stimuli(ax, "y", wanted, blocks, pictures, page)
+        if page.is_last(at):
+            _mark_stimuli(ax, "x", wanted, blocks, pictures, page)
     bar = figure.add_axes(page.bar())
     figure.colorbar(figure.axes[0].images[0], cax=bar, orientation="horizontal")
     bar.set_xlabel("Dissimilarity (percentile within an RDM, %)", fontsize=6.5, labelpad=1)
@@ -222,7 +225,7 @@ class _Page:
 
 def _mark_stimuli(
     ax: Axes,
-    axis: str,
+    axis: Literal["x", "y"],
     marks: pd.DataFrame,
     blocks: pd.DataFrame,
     pictures: dict[str, np.ndarray],
@@ -240,8 +243,10 @@ def _mark_stimuli(
     if not page.shows_text and axis == "x":
         return
     named = marks if page.shows_text else blocks
-    set_ticks, turn = (ax.set_xticks, {"rotation": 90}) if axis == "x" else (ax.set_yticks, {})
-    set_ticks(named["place"], named["text"], fontsize=6, **turn)
+    if axis == "x":
+        ax.set_xticks(named["place"], named["text"], fontsize=6, rotation=90)
+    else:
+        ax.set_yticks(named["place"], named["text"], fontsize=6)
     has_ticks = page.shows_text and not (pictures or marks["is_block"].iloc[0])
     ax.tick_params(axis=axis, length=1.5 if has_ticks else 0, pad=page.text_at * 72 / 25.4 + 1.5)
 
@@ -262,7 +267,7 @@ def caption_gallery(source: pd.DataFrame) -> str:
     """Say which RDMs are shown, the scale that they share, and the order of the stimuli."""
     first = source.drop_duplicates("panel")
     brains, models = first[first["kind"] == "brain"], first[first["kind"] == "model"]
-    names = ", ".join(f"({row.panel}) {row.rdm}" for row in brains.itertuples())
+    names = ", ".join(f"({row.panel}) {row.rdm}" for row in iterate_rows(brains))
     n_stimuli = int(source["column"].max()) + 1
     distances = [name for name in dict.fromkeys(brains["distance"].fillna("")) if name]
     said = f" ({', '.join(distances).replace('_', ' ')})" if distances else ""
@@ -271,7 +276,7 @@ def caption_gallery(source: pd.DataFrame) -> str:
         f"mean over {int(source['n_averaged'].iloc[0])} RDMs each: {names}."
     )
     if len(models):
-        text += f" Models: {', '.join(f'({row.panel}) {row.rdm}' for row in models.itertuples())}."
+        text += f" Models: {', '.join(f'({row.panel}) {row.rdm}' for row in iterate_rows(models))}."
     text += (
         " All share one colour scale, the percentile of a pair's dissimilarity among all pairs of that RDM, "
         "since units differ; white: the diagonal, and missing pairs."

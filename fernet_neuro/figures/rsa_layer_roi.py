@@ -1,11 +1,13 @@
 """Where in a network the geometry of a brain region appears: similarity over layers, one panel per ROI."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.layer_profile import merge_orders
 from fernet_neuro.figures.results import NETWORKS, shorten_layer
@@ -193,7 +195,7 @@ def _make_legend(source: pd.DataFrame, networks: list[str], references: list[str
 def caption_layers(source: pd.DataFrame) -> str:
     """Say what is compared, what bands and bars mean, and what the peaks' intervals are."""
     layers = source[source["kind"] == "layer"]
-    rois = ", ".join(f"({row.panel}) {row.roi}" for row in layers.drop_duplicates("panel").itertuples())
+    rois = ", ".join(f"({row.panel}) {row.roi}" for row in iterate_rows(layers.drop_duplicates("panel")))
     comparison = layers["comparison"].iloc[0].replace("_", " ")
     subjects, stimuli = int(layers["n_subjects"].iloc[0]), int(layers["n_stimuli"].iloc[0])
     text = (
@@ -212,7 +214,7 @@ def caption_layers(source: pd.DataFrame) -> str:
             "Above a panel: the layer with the highest estimate, and the interval of the highest layer over "
             "the bootstrap samples, open and dashed for untrained twins. Peaks, with the share of samples "
             "that have them and the score of a layer "
-            f"chosen on other subjects and stimuli: {'; '.join(map(_say_peak, peaks.itertuples()))}. "
+            f"chosen on other subjects and stimuli: {'; '.join(map(_say_peak, iterate_rows(peaks)))}. "
         )
     text += _say_seeds(source[source["kind"] == "seed peak"])
     references = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
@@ -223,7 +225,7 @@ def caption_layers(source: pd.DataFrame) -> str:
     return text + "Thin line at 0: no relation."
 
 
-def _say_peak(row: object) -> str:
+def _say_peak(row: Any) -> str:
     text = f"({row.panel}) {row.network}: {row.label}"
     if np.isfinite(row.share):
         text += f", {100 * row.share:.0f} %"

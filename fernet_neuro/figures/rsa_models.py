@@ -1,6 +1,7 @@
 """How well models account for brain regions, against zero, the noise ceiling and one another."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.rsa_results import (
     COMPARISON_LABELS,
     NAMELESS,
@@ -20,7 +22,7 @@ from fernet_neuro.figures.rsa_results import (
 )
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.model_dots import model_dots_legend, plot_model_dots, plot_pairwise
-from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, Width, figure_size
+from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, figure_size
 
 #: More models than this are not drawn: neither rows nor cells could be read.
 MOST_MODELS = 16
@@ -146,9 +148,9 @@ class _Page:
         means = source[source["kind"] == "mean"]
         self.n_rows = means.groupby("panel")["row"].max().add(1)
         self.n_columns = 1 if n_panels == 1 else 2
-        self.width_name: Width = "one-and-half" if n_panels == 1 else "double"
+        self.width_name = "one-and-half" if n_panels == 1 else "double"
         self.width = COLUMN_WIDTHS_MM[self.width_name]
-        widest = max(_measure(_name_row(row)) for row in means.itertuples())
+        widest = max(_measure(_name_row(row)) for row in iterate_rows(means))
         self.legend_columns = 4 if n_panels > 1 else 3
         self.legend = _LINE * -(-7 // self.legend_columns) + 1
         most, n_lines = int(self.n_rows.max()), -(-n_panels // self.n_columns)
@@ -188,7 +190,7 @@ def _draw_panel(
     dots, matrix = page.places(at)
     ax: Axes = figure.add_axes(dots)
     plot_model_dots(rows[rows["kind"] != "pair"], ax)
-    ax.set_yticks(means["row"], [_name_row(row) for row in means.itertuples()])
+    ax.set_yticks(means["row"], [_name_row(row) for row in iterate_rows(means)])
     ax.set_xlim(*limits)
     ax.tick_params(axis="y", pad=1.5, labelsize=_NAME_SIZE)
     ax.xaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
@@ -201,7 +203,7 @@ def _draw_panel(
         plot_pairwise(pairs, figure.add_axes(matrix), len(means))
 
 
-def _name_row(row: object) -> str:
+def _name_row(row: Any) -> str:
     return f"{_shorten(str(row.model))}  {int(row.row) + 1}"
 
 
@@ -256,7 +258,7 @@ def _say_ceiling(means: pd.DataFrame) -> str:
     if tested.empty:
         return ""
     reaching = tested[tested["p_ceiling_max"] >= ALPHA]
-    names = [f"{row.model} ({row.panel})" for row in reaching.itertuples()]
+    names = [f"{row.model} ({row.panel})" for row in iterate_rows(reaching)]
     how = "one-sided, maximum statistic over all models of a region"
     if not names:
         return f"All models stay below its lower end (p < .05, {how}). "

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
@@ -165,7 +166,7 @@ def list_panels(rows: pd.DataFrame) -> str:
     """Return what each panel shows, for a caption: "(a) FFA; (b) pSTS", with the analysis if it is named."""
     return "; ".join(
         f"({row.panel}) {row.roi}" + (f", {row.analysis}" if row.analysis else "")
-        for row in rows.drop_duplicates("panel").itertuples()
+        for row in iterate_rows(rows.drop_duplicates("panel"))
     )
 
 

@@ -1,11 +1,13 @@
 """What models explain of a brain region's geometry alone, together and in all."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.rsa_results import (
     NAMELESS,
@@ -148,7 +150,7 @@ def draw_shares(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     for at, (ax, rows) in enumerate(zip(axes, panels, strict=False)):
         plot_shares(rows, ax)
         if at % n_columns == 0 or not _same_rows(panels):
-            ax.set_yticks(rows["row"], [_name_row(row) for row in rows.itertuples()])
+            ax.set_yticks(rows["row"], [_name_row(row) for row in iterate_rows(rows)])
         title = " | ".join(part for part in (rows["analysis"].iloc[0], rows["roi"].iloc[0]) if part)
         ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {title}")
         ax.xaxis.set_tick_params(labelbottom=True)
@@ -163,7 +165,7 @@ def _same_rows(panels: list[pd.DataFrame]) -> bool:
     return len({tuple(rows["models"]) for rows in panels}) == 1
 
 
-def _name_row(row: object) -> str:
+def _name_row(row: Any) -> str:
     return "all models" if row.component == "total" else str(row.models)
 
 

@@ -109,8 +109,8 @@ def plan_exchange(
     if within == target:
         raise StimulusError(f"permute_within={within!r} is the target itself; name another factor.")
     # Photographs of one person that "auto" finds no factor to exchange within have no item in common.
-    alone = permute_within == "auto" and target == "identity"
-    partner = within or (None if alone else _complete(table, _PARTNER.get(target, "identity")))
+    is_free = permute_within == "auto" and target == "identity"
+    partner = within or (None if is_free else _complete(table, _PARTNER.get(target, "identity")))
     if partner is None:
         unit_of, units = np.arange(len(table)), "single stimuli"
     else:

@@ -98,7 +98,7 @@ def interval_of(
     -------
     tuple of float and str, or None
         Ends and what the interval is over; None if a class of a target that some people share is shown by one
-        person alone, so that nothing tells how people of that class differ.
+        person only, so that nothing tells how people of that class differ.
 
     References
     ----------

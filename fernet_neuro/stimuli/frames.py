@@ -62,7 +62,7 @@ def select_top_frames(
     Raises
     ------
     StimulusError
-        If a factor is missing or empty, a frame is no number, or an expression is not in `classes`.
+        If a factor is missing or empty, a frame is not a number, or an expression is not in `classes`.
     ValueError
         If the probabilities have another shape, are not finite, or do not sum to 1; or `top` is below 1.
 
@@ -70,7 +70,7 @@ def select_top_frames(
     -----
     The rule by which Lu, Zhuang & Luo (2024), AAAI, section "Datasets", make test frames (10 per clip) of the
     IMAGEN face videos; the frames left are their training data. Neighbouring frames of a clip are all but
-    copies of each other, so accuracy on the chosen frames of a network trained on the others is no measure of
+    copies of each other, so accuracy on the chosen frames of a network trained on the others does not measure
     generalisation.
     """
     check_range("top", top, 1)
@@ -95,7 +95,7 @@ def check_clips(table: StimulusTable) -> None:
     Raises
     ------
     StimulusError
-        If a factor is missing or empty, or a frame is no number.
+        If a factor is missing or empty, or a frame is not a number.
     """
     for name in CLIP_FACTORS:
         table.factor(name)
@@ -122,8 +122,8 @@ def _find_classes(table: StimulusTable, classes: Sequence[str]) -> np.ndarray:
     unknown = sorted(set(expressions.tolist()) - set(column))
     if unknown:
         raise StimulusError(
-            f"{len(unknown)} expressions of the table are no classes of the network (first: {unknown[0]!r}); "
-            f"it knows: {format_options(classes)}.{suggest(unknown[0], classes)}"
+            f"{len(unknown)} expressions of the table are not among the network's classes (first: "
+            f"{unknown[0]!r}); it knows: {format_options(classes)}.{suggest(unknown[0], classes)}"
         )
     return np.array([column[name] for name in expressions], dtype=int)
 

@@ -63,7 +63,7 @@ def load_image(path: PathLike, *, background: tuple[int, int, int] = BACKGROUND)
     Raises
     ------
     StimulusError
-        If the file is missing, empty, truncated, no picture, or has values of no agreed range.
+        If the file is missing, empty, truncated or not a picture, or the range of its values is not known.
     """
     with _open(path) as image:
         try:
@@ -77,12 +77,12 @@ def load_image(path: PathLike, *, background: tuple[int, int, int] = BACKGROUND)
 
 
 def read_image_size(path: PathLike) -> tuple[int, int]:
-    """Return (width, height) of an image file in pixels, as stored, from its header alone.
+    """Return (width, height) of an image file in pixels, as stored, from its header.
 
     Raises
     ------
     StimulusError
-        If the file is missing, empty or no picture.
+        If the file is missing, empty or not a picture.
     """
     with _open(path) as image:
         return image.size
@@ -116,7 +116,7 @@ def measure_image(path: PathLike) -> tuple[tuple[int, int], float]:
 def check_images(table: StimulusTable, *, n_jobs: int = 1, verbose: bool = False) -> pd.DataFrame:
     """Decode every picture of `table` and list what is wrong with it.
 
-    Faults are ``missing``, ``unreadable`` (empty, truncated or no picture), ``almost black`` (mean luminance
+    Faults are ``missing``, ``unreadable`` (empty, cut short, not a picture), ``almost black`` (mean luminance
     below 16 of 255), ``duplicate`` (the same file content as an earlier stimulus), ``changed`` (the content
     differs from the table's ``digest``) and ``odd size`` (another size than at least nine tenths of the
     pictures have; where sizes vary more than that, none is odd).
@@ -165,7 +165,7 @@ def _open(path: PathLike) -> Image.Image:
     try:
         return Image.open(source)
     except _DECODE_ERRORS as error:
-        raise _unreadable(source, "is no picture that can be read") from error
+        raise _unreadable(source, "cannot be read as a picture") from error
 
 
 def _unreadable(path: PathLike, what: str) -> StimulusError:

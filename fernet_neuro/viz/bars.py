@@ -1,10 +1,14 @@
 """Bars of read-out accuracy, one per network, with chance, limit, intervals and published values."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.viz.style import colour_of, label_of
 
 _BAR_WIDTH = 0.66
@@ -32,12 +36,12 @@ def plot_transfer_bars(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     bars = frame[frame["kind"] == "mean"].reset_index(drop=True)
     place = {network: at for at, network in enumerate(bars["network"])}
-    for row in bars.itertuples():
+    for row in iterate_rows(bars):
         _draw_bar(ax, row, place[row.network])
     dots = frame[frame["kind"].isin(("fold", "seed"))]
     for network, group in dots.groupby("network", sort=False):
         _draw_dots(ax, group["accuracy_percent"].to_numpy(), place[network])
-    for row in frame[frame["kind"] == "published"].itertuples():
+    for row in iterate_rows(frame[frame["kind"] == "published"]):
         _draw_published(ax, row.accuracy_percent, place[row.network])
     _draw_limits(ax, float(bars["chance_percent"].iloc[0]), len(bars))
     _set_axes(ax, list(place))
@@ -49,14 +53,15 @@ def transfer_legend(point_label: str, published_label: str) -> list[Line2D]:
     interval = Line2D([], [], color="#111111", marker="|", markersize=6, lw=1.0, label="95 % interval")
     dots = Line2D([], [], ls="", marker="o", ms=2.2, mfc="white", mec="#333333", mew=0.5, label=point_label)
     diamond = Line2D([], [], label=published_label, **_DIAMOND)
-    star = Line2D([], [], ls="", marker=(5, 2), ms=4, color="#111111", label="p < .05 against chance")
-    return [interval, dots, star, diamond]
+    star = MarkerStyle((5, 2))
+    stars = Line2D([], [], ls="", marker=star, ms=4, color="#111111", label="p < .05 against chance")
+    return [interval, dots, stars, diamond]
 
 
-_DIAMOND = {"ls": "", "marker": "D", "ms": 4.5, "mfc": "none", "mec": "#111111", "mew": 0.9}
+_DIAMOND: dict[str, Any] = {"ls": "", "marker": "D", "ms": 4.5, "mfc": "none", "mec": "#111111", "mew": 0.9}
 
 
-def _draw_bar(ax: Axes, row: object, at: int) -> None:
+def _draw_bar(ax: Axes, row: Any, at: int) -> None:
     (patch,) = ax.bar(
         [at],
         [row.accuracy_percent],

@@ -1,9 +1,13 @@
 """Block diagrams of networks, in mm, from a table of blocks."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.path import Path
+
+from fernet_neuro._utils.tables import iterate_rows
 
 #: Fill, edge and line style by what happens to a block's weights.
 STATES: dict[str, tuple[str, str, str]] = {
@@ -52,7 +56,7 @@ def plot_diagram(blocks: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_aspect("equal")
     ax.axis("off")
     named = blocks.set_index("block")
-    for block in blocks.itertuples():
+    for block in iterate_rows(blocks):
         _draw_block(ax, block)
         for target in filter(None, str(block.feeds).split(";")):
             _draw_arrow(ax, named.loc[block.block], named.loc[target])
@@ -73,7 +77,7 @@ def diagram_legend(states: tuple[str, ...] = _READOUT_STATES) -> list[Patch]:
     ]
 
 
-def _draw_block(ax: Axes, block: object) -> None:
+def _draw_block(ax: Axes, block: Any) -> None:
     face, edge, dashes = STATES[block.state]
     left, bottom = block.x - block.width / 2, block.y - block.height / 2
     ax.add_patch(
@@ -109,7 +113,7 @@ def _draw_block(ax: Axes, block: object) -> None:
     )
 
 
-def _draw_arrow(ax: Axes, start: pd.Series, end: pd.Series) -> None:
+def _draw_arrow(ax: Axes, start: Any, end: Any) -> None:
     """Draw from the right of `start` to the left of `end`, round two corners where their heights differ."""
     tail = (start["x"] + start["width"] / 2 + 0.3, start["y"])
     head = (end["x"] - end["width"] / 2 - 0.3, end["y"])

@@ -1,14 +1,18 @@
 """Dots with intervals, one row per arm of a grid, and printed values as hollow marks on axes of their own."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from fernet_neuro._utils.tables import iterate_rows
+
 #: Colour of arms by what is tested: two hues that read at 3:1 on white.
 STAGE_COLOURS = {"concepts": "#0072B2", "perception": "#D55E00"}
 STAGE_LABELS = {"concepts": "conceptual pathway", "perception": "perceptual pathway"}
-_HOLLOW = {"ls": "", "marker": "D", "ms": 4.0, "mfc": "white", "mec": "#111111", "mew": 0.9}
+_HOLLOW: dict[str, Any] = {"ls": "", "marker": "D", "ms": 4.0, "mfc": "white", "mec": "#111111", "mew": 0.9}
 #: Training seeds stand below the mean, so that neither hides the other; in rows.
 _SEEDS_AT = 0.27
 #: Ground of the panels that show other people's numbers.
@@ -35,7 +39,7 @@ def plot_arm_dots(frame: pd.DataFrame, ax: Axes, *, limits: tuple[float, float] 
         The same axes.
     """
     means = frame[frame["kind"] == "mean"]
-    for row in means.itertuples():
+    for row in iterate_rows(means):
         colour = STAGE_COLOURS[row.stage]
         ax.hlines(row.row, row.low_percent, row.high_percent, color=colour, lw=1.4, zorder=3)
         ax.plot([row.value_percent], [row.row], "o", ms=4.2, color=colour, zorder=4, gid=f"arm:{row.arm}")
@@ -65,7 +69,7 @@ def plot_printed_dots(frame: pd.DataFrame, ax: Axes) -> Axes:
         Where to draw.
     """
     ax.set_facecolor(_PRINTED_GROUND)
-    for row in frame.itertuples():
+    for row in iterate_rows(frame):
         ax.plot([row.value_percent], [row.row], zorder=4, gid=f"printed:{row.arm}", **_HOLLOW)
         ax.annotate(
             f"{row.value_percent:.2f}", (row.value_percent, row.row), (0, 3.2), textcoords="offset points",
@@ -107,7 +111,7 @@ def dots_legend(stages: list[str], interval: str, n_seeds: int, printed: str | N
         for name in stages
     ]
     if n_seeds > 1:
-        seeds = {"marker": "o", "ms": 2.2, "mfc": "white", "mec": "#444444", "mew": 0.5}
+        seeds: dict[str, Any] = {"marker": "o", "ms": 2.2, "mfc": "white", "mec": "#444444", "mew": 0.5}
         handles.append(Line2D([], [], ls="", label="training seeds", **seeds))
     if printed:
         handles.append(Line2D([], [], label=printed, **_HOLLOW))

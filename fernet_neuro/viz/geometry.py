@@ -1,11 +1,13 @@
 """Geometries of stimuli: RDMs as images, and points on a plane."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.viz.maps import Look
 from fernet_neuro.viz.thumbnails import draw_framed, spread_places
 
@@ -20,7 +22,7 @@ _ROOM = 0.23
 _PICTURE_ROOM, _STEP, _EDGE = 1.9, 1.12, 0.15
 
 
-def plot_rdm(square: np.ndarray, ax: Axes, *, borders: Sequence[float] = ()) -> Axes:
+def plot_rdm(square: np.ndarray, ax: Axes, *, borders: Iterable[float] = ()) -> Axes:
     """Draw one RDM as an image of percentiles; its diagonal and missing pairs are white.
 
     Parameters
@@ -92,7 +94,7 @@ def plot_arrangement(
             rows["x"], rows["y"], s=20, marker=look.marker, facecolor=look.colour, edgecolor="white",
             linewidth=0.4, gid=f"label:{label}", zorder=3,
         )  # fmt: skip
-    for row in frame[~is_shown].itertuples() if has_names else ():
+    for row in iterate_rows(frame[~is_shown]) if has_names else ():
         ax.annotate(
             row.stimulus_id, (row.x, row.y), (0, 3), textcoords="offset points", ha="center", fontsize=5
         )
@@ -121,7 +123,7 @@ def _draw_pictures(
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     edge = _EDGE * size
     places = spread_places(points, _STEP * size, (left + edge, bottom + edge), (right - edge, top - edge))
-    for row, point, place in zip(rows.itertuples(), points, places, strict=True):
+    for row, point, place in zip(iterate_rows(rows), points, places, strict=True):
         colour = looks.get(str(row.label), _GREY).colour
         name = row.stimulus_id
         draw_framed(ax, pictures[name], tuple(place), size, colour, gid=f"picture:{name}")
@@ -129,6 +131,5 @@ def _draw_pictures(
         if np.abs(away).max() > size / 2:
             start = place + away * size / 2 / np.abs(away).max()
             ax.plot(*zip(point, start, strict=True), color=colour, lw=0.8, zorder=5, gid=f"line:{name}")
-            ax.scatter(
-                *point, s=7, color=colour, edgecolor="white", linewidth=0.4, zorder=6, gid=f"point:{name}"
-            )
+            look: dict[str, Any] = {"color": colour, "edgecolor": "white", "linewidth": 0.4, "zorder": 6}
+            ax.scatter(point[0], point[1], s=7, gid=f"point:{name}", **look)

@@ -1,13 +1,15 @@
 """Two-dimensional maps of stimuli, coloured by a factor, and how far their neighbours share labels."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+
+from fernet_neuro._utils.tables import iterate_rows
 
 
 class Look(NamedTuple):
@@ -164,7 +166,7 @@ def plot_map_quality(ax: Axes, frame: pd.DataFrame) -> Axes:
     perplexities = list(dict.fromkeys(frame.loc[frame["space"] == "map", "perplexity"]))
     spaces = [("features", np.nan), *(("map", value) for value in perplexities)]
     offsets = _spread(len(spaces))
-    for row in frame.itertuples():
+    for row in iterate_rows(frame):
         column = 0 if row.space == "features" else 1 + perplexities.index(row.perplexity)
         side = list(_MEASURES).index(row.measure)
         x = layers.index(row.layer) + offsets[side][column]
@@ -235,7 +237,7 @@ def _spread(n_spaces: int) -> list[np.ndarray]:
     return [places - places[-1] - step, places + step * 0.5]
 
 
-def _marker(measure: str, space: str, is_first: bool) -> dict[str, object]:
+def _marker(measure: str, space: str, is_first: bool) -> dict[str, Any]:
     colour = _MEASURE_COLOURS[measure]
     filled = space == "map"
     return {
@@ -247,7 +249,7 @@ def _marker(measure: str, space: str, is_first: bool) -> dict[str, object]:
     }
 
 
-def _draw_score(ax: Axes, row: object, x: float, is_first: bool) -> None:
+def _draw_score(ax: Axes, row: Any, x: float, is_first: bool) -> None:
     if np.isfinite(row.null_q95_percent):
         ends = sorted((row.chance_percent, row.null_q95_percent))
         ax.vlines(x, *ends, color=_NULL_COLOUR, lw=4.0, zorder=2)

@@ -37,7 +37,7 @@ def plot_confusion(frame: pd.DataFrame, ax: Axes) -> Axes:
     )  # fmt: skip
     for text in ax.texts:
         column, row = (int(place) for place in text.get_position())
-        shade = mpl.colormaps[_CMAP](matrix.iloc[row, column] / 100)
+        shade = mpl.colormaps[_CMAP](matrix.to_numpy()[row, column] / 100)
         # Black beats white where relative luminance passes 0.18, by WCAG; seaborn turns black later.
         text.set_color("black" if sns.utils.relative_luminance(shade) > 0.18 else "white")
     ax.set_xticklabels(labels, rotation=45, ha="right", rotation_mode="anchor")

@@ -1,11 +1,14 @@
 """Models against a brain region: one row each, with subjects, interval, ceiling and who beats whom."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.viz.ceilings import ceiling_legend, draw_ceiling
 
 _COLOUR, _HIGHER, _LOWER = "#0072B2", "#0072B2", "#D55E00"
@@ -40,7 +43,7 @@ def plot_model_dots(frame: pd.DataFrame, ax: Axes) -> Axes:
         subjects["value"], subjects["row"] + _SUBJECTS_AT, s=5, facecolor="none", edgecolor="#555555",
         linewidth=0.5, zorder=3,
     )  # fmt: skip
-    for row in means.itertuples():
+    for row in iterate_rows(means):
         ax.hlines(row.row, row.low, row.high, color=_COLOUR, lw=1.5, zorder=4)
         face = _COLOUR if row.significant else "white"
         ax.plot(
@@ -75,7 +78,7 @@ def plot_pairwise(frame: pd.DataFrame, ax: Axes, n_models: int) -> Axes:
     """
     width = 72 * ax.get_window_extent().width / ax.figure.dpi / n_models  # of a cell, in points
     size = min(_SIGN_SIZE, 0.7 * width)
-    for row in frame[frame["significant"].astype(bool)].itertuples():
+    for row in iterate_rows(frame[frame["significant"].astype(bool)]):
         for at, across, sign in ((row.row, int(row.column), 1), (int(row.column), row.row, -1)):
             _draw_cell(ax, at, across, size, is_higher=sign * row.difference > 0)
     if not frame["significant"].astype(bool).any():
@@ -100,7 +103,7 @@ def plot_pairwise(frame: pd.DataFrame, ax: Axes, n_models: int) -> Axes:
 
 def model_dots_legend(*, interval: str, has_ceiling: bool) -> list[Line2D | Patch]:
     """Return the legend's handles: means, subjects, ceiling, zero, and the cells of pairs."""
-    dot = {"marker": "o", "ms": 4.4, "mec": _COLOUR, "mew": 1.0}
+    dot: dict[str, Any] = {"marker": "o", "ms": 4.4, "mec": _COLOUR, "mew": 1.0}
     return [
         Line2D([], [], color=_COLOUR, lw=1.5, mfc=_COLOUR, label=f"estimate above 0, {interval}", **dot),
         Line2D([], [], ls="", mfc="white", label="not above 0", **dot),

@@ -1,5 +1,7 @@
 """Read-out accuracy over the layers of networks, in forward order."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -73,7 +75,7 @@ def profile_legend(networks: list[str]) -> list[Line2D | Patch]:
     return handles
 
 
-def _line(network: str) -> dict[str, object]:
+def _line(network: str) -> dict[str, Any]:
     if network == "pixels":
         return {"ls": (0, (3, 1, 1, 1)), "marker": ""}
     dashes = (0, (2.5, 1.2)) if network == "untrained" else "-"

@@ -24,7 +24,7 @@ from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.model_dots import plot_model_dots
 from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
-from fernet_neuro.viz.style import Width, figure_size, style
+from fernet_neuro.viz.style import figure_size, style
 
 #: Below this, a corrected p value is marked.
 _ALPHA = 0.05
@@ -131,7 +131,7 @@ def plot_embedding(
     """
     layer, factor = layer or result.layers[0], factor or result.factors[0]
     frame = result.select_map(layer, perplexity)
-    check_option("factor", factor, [name for name in frame if name not in ("x", "y")])
+    check_option("factor", factor, [str(name) for name in frame if name not in ("x", "y")])
     looks = choose_looks(frame[factor])
     with _panel(ax, "single", 80) as panel:
         plot_map(panel, frame, factor, looks=looks)
@@ -221,7 +221,7 @@ def _draw_confusion(ax: Axes, counts: pd.DataFrame, factor: str) -> None:
 
 
 @contextmanager
-def _panel(ax: Axes | None, width: Width, height_mm: float) -> Iterator[Axes]:
+def _panel(ax: Axes | None, width: str, height_mm: float) -> Iterator[Axes]:
     """Yield `ax` as it is, or the axes of a new figure in the toolkit's style."""
     if ax is not None:
         yield ax

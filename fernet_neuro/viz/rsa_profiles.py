@@ -1,6 +1,7 @@
 """How alike the geometries of layers and of a brain region are, over the layers of networks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.viz.ceilings import ceiling_legend, draw_ceiling
 from fernet_neuro.viz.style import MARKERS, colour_of, label_of
 
@@ -48,9 +50,9 @@ def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | No
     for network, rows in layers.groupby("network", sort=False):
         _draw_network(ax, rows.sort_values("position"), _colour(str(network), networks), str(network))
     references = frame[frame["kind"] == "reference"]
-    for at, row in enumerate(references.itertuples()):
+    for at, row in enumerate(iterate_rows(references)):
         ax.axhline(row.estimate, zorder=2, gid=row.network, **_reference(at))
-    for row in frame[frame["kind"] == "peak"].itertuples():
+    for row in iterate_rows(frame[frame["kind"] == "peak"]):
         rank = networks.index(row.network) if row.network in networks else len(networks)
         _draw_peak(ax, row, _colour(row.network, networks), _FIRST_STRIP + _STRIP * rank)
     _set_axes(ax, layers, end)
@@ -74,7 +76,7 @@ def rsa_profile_legend(
     return [*handles, *ceiling_legend(is_drawn=has_ceiling)]
 
 
-def _line(network: str) -> dict[str, object]:
+def _line(network: str) -> dict[str, Any]:
     dashes = (0, (2.5, 1.2)) if network.startswith(_TWIN) else "-"
     marker = MARKERS.get(network, MARKERS.get(_trained_name(network), "o"))
     return {"ls": dashes, "marker": marker, "mfc": "white", "mew": 0.9}
@@ -92,7 +94,7 @@ def _colour(network: str, networks: Sequence[str]) -> str:
     return colour_of(own, trained) if own in trained or own == network else colour_of(_TWIN)
 
 
-def _reference(at: int) -> dict[str, object]:
+def _reference(at: int) -> dict[str, Any]:
     return {"color": "#4D4D4D", "lw": 0.9, "ls": _DASHES[at % len(_DASHES)]}
 
 
@@ -103,8 +105,9 @@ def _draw_network(ax: Axes, rows: pd.DataFrame, colour: str, network: str) -> No
     ax.plot(x, rows["estimate"].to_numpy(float), color=colour, gid=network, zorder=3, **_line(network))
 
 
-def _draw_peak(ax: Axes, row: object, colour: str, height: float) -> None:
-    style = {"color": colour, "transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 4}
+def _draw_peak(ax: Axes, row: Any, colour: str, height: float) -> None:
+    style: dict[str, Any] = {"color": colour, "clip_on": False, "zorder": 4}
+    style["transform"] = ax.get_xaxis_transform()
     line, is_twin = _line(row.network), row.network.startswith(_TWIN)
     if np.isfinite(row.low_position) and np.isfinite(row.high_position):
         # A point's interval of no length still shows as a short bar.

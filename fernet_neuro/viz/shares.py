@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.viz.ceilings import ceiling_legend, draw_ceiling
 
 #: Colour and shape by component, so that neither alone must be told apart.
@@ -32,7 +33,7 @@ def plot_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     ends = (float(frame[f"ceiling_{side}_percent"].iloc[0]) for side in ("lower", "upper"))
     draw_ceiling(ax, *ends, vertical=True)
-    for row in frame.itertuples():
+    for row in iterate_rows(frame):
         colour, marker = _LOOKS[row.component]
         ax.barh(row.row, row.share_percent, height=0.62, color=colour, alpha=0.25, lw=0, zorder=2)
         ax.hlines(row.row, row.low_percent, row.high_percent, color=colour, lw=1.4, zorder=3)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from fernet_neuro._utils.tables import iterate_rows
+
 
 def plot_stimulus_sheet(frame: pd.DataFrame, images: Mapping[str, np.ndarray], ax: Axes) -> Axes:
     """Draw pictures on a grid; a cell without a picture stays empty.
@@ -26,7 +28,7 @@ def plot_stimulus_sheet(frame: pd.DataFrame, images: Mapping[str, np.ndarray], a
         The same axes.
     """
     aspect = max(image.shape[0] / image.shape[1] for image in images.values())
-    for cell in frame.itertuples():
+    for cell in iterate_rows(frame):
         image = images[cell.stimulus_id]
         height = image.shape[0] / image.shape[1]
         left, top = cell.column + _GAP / 2, cell.row * aspect + _GAP / 2

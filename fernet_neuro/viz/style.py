@@ -5,13 +5,11 @@ What belongs here: sizes, colours, labels and rcParams; `style` changes nothing 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any
 
 import matplotlib as mpl
 
 from fernet_neuro._utils.validation import check_option
-
-Width = Literal["single", "one-and-half", "double"]
 
 #: Column widths of a journal page, in mm.
 COLUMN_WIDTHS_MM: dict[str, float] = {"single": 85.0, "one-and-half": 120.0, "double": 174.0}
@@ -43,7 +41,7 @@ MARKERS: dict[str, str] = {
     "pixels": "x",
 }
 
-_RC: dict[str, object] = {
+_RC: dict[Any, Any] = {
     "font.size": 7.0,
     "axes.labelsize": 7.5,
     "axes.titlesize": 7.5,
@@ -110,7 +108,7 @@ def style(font: str = "DejaVu Sans") -> Iterator[None]:
 _NOT_STYLE = {"backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port"}
 
 
-def figure_size(width: Width, height_mm: float) -> tuple[float, float]:
+def figure_size(width: str, height_mm: float) -> tuple[float, float]:
     """Return ``(width, height)`` in inches for a column `width` and a height in mm.
 
     Raises

@@ -1,6 +1,6 @@
 """Small pictures in a plot: along axes, and at points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def draw_thumbnail(
     box = AnnotationBbox(
         image,
         place,
-        xybox=tuple(step * _POINTS_PER_MM for step in offset_mm),
+        xybox=(offset_mm[0] * _POINTS_PER_MM, offset_mm[1] * _POINTS_PER_MM),
         boxcoords="offset points",
         pad=0.0,
         frameon=False,
@@ -136,8 +136,8 @@ def spread_places(
 def draw_axis_thumbnails(
     ax: Axes,
     pictures: Mapping[str, np.ndarray],
-    stimulus_ids: Sequence[str],
-    places: Sequence[float],
+    stimulus_ids: Iterable[str],
+    places: Iterable[float],
     *,
     axis: str,
     size_mm: float,

@@ -127,7 +127,7 @@ def test_an_empty_file_and_a_text_file_are_named(tmp_path):
     (tmp_path / "b.png").write_text("not a picture")
     with pytest.raises(StimulusError, match=r"a\.png is empty \(0 bytes\)"):
         load_image(tmp_path / "a.png")
-    with pytest.raises(StimulusError, match=r"b\.png is no picture"):
+    with pytest.raises(StimulusError, match=r"b\.png cannot be read as a picture"):
         read_image_size(tmp_path / "b.png")
 
 

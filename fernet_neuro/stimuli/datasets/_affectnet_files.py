@@ -42,7 +42,7 @@ def read_rows(path: Path) -> tuple[dict[str, Annotation], list[LeftOut]]:
     Raises
     ------
     StimulusError
-        If the file is no CSV, lacks a column, or a value is no number or no code; the line is named.
+        If the file is not CSV, lacks a column, or has a value that is not a number or code; names the line.
     """
     annotations: dict[str, Annotation] = {}
     left_out: list[LeftOut] = []

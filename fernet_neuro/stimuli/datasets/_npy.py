@@ -46,13 +46,13 @@ def read_scalar(path: Path) -> float:
         # Unlike np.load, this reads neither archives nor pickles in any case.
         values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except (OSError, *_FORMAT_ERRORS) as error:
-        raise StimulusError(f"{path.name} is no .npy file of one number") from error
+        raise StimulusError(f"{path.name} is not a .npy file of one number") from error
     if values.size != 1 or values.dtype.kind not in "USiuf":
         raise StimulusError(f"{path.name} holds {values.dtype} {values.shape} instead of one number")
     try:
         number = float(values.item())
     except (ValueError, SystemError) as error:  # SystemError: numpy's answer to characters beyond Unicode
-        raise StimulusError(f"{path.name} holds text that is no number") from error
+        raise StimulusError(f"{path.name} holds text that is not a number") from error
     if not np.isfinite(number):
         raise StimulusError(f"{path.name} holds {number} instead of a finite number")
     return number

@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 #: Labels in the names of videos unless said otherwise.
 DEFAULT_PATTERN = "{identity}_{expression}_{clip}"
-#: Columns that every table of frames has, and no label may be called.
+#: Columns of every table of frames, which are no names for labels.
 OWN_COLUMNS = ("stimulus_id", "path", "frame", "time_s", "fps", "digest")
 
 

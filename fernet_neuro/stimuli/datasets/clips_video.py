@@ -23,7 +23,7 @@ from fernet_neuro.typing import PathLike
 MISSING_SHARE, MISSING_FRAMES = 0.1, 2
 #: Written fast: the frames are read far more often than they are made, and differ little in size.
 PNG_LEVEL = 1
-#: A stated rate above this is no rate.
+#: A file that states a higher rate than this is damaged, in frames per second.
 HIGHEST_RATE = 10_000
 
 

@@ -44,7 +44,7 @@ def list_fedro(
 ) -> Listing:
     """List class folders (``happy/001.jpg``), or pictures that a list of two columns labels.
 
-    Left out and reported: files in a folder that is no class, pictures that the list does not name, names
+    Left out and reported: files in a folder that is not a class, pictures that the list does not name, names
     without a file, lines that repeat another, and with `verify` damaged pictures.
 
     Parameters
@@ -65,10 +65,10 @@ def list_fedro(
     Raises
     ------
     StimulusError
-        If a label is a number without a code or no expression, the list is missing or malformed, more than
-        half of its pictures are missing, or nothing is usable.
+        If a label is not an expression or a number without a code, the list is missing or malformed, more
+        than half of its pictures are missing, or nothing is usable.
     ValueError
-        If `codes` names no expression of the seven.
+        If `codes` names anything but one of the seven expressions.
     """
     known = {code: check_option("codes", name, EXPRESSIONS) for code, name in (codes or {}).items()}
     names, left_out = sort_out(src, list_files(src))

@@ -88,7 +88,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     Raises
     ------
     StimulusError
-        If it names no label, is no valid expression, or two placeholders touch.
+        If it names no label, is not a valid expression, or two placeholders touch.
 
     Examples
     --------

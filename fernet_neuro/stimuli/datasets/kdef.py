@@ -51,7 +51,7 @@ _AVERAGED = re.compile(rf"[FM]({'|'.join(EXPRESSIONS)})({'|'.join(VIEWS)})")
 
 
 def parse_kdef_code(code: str) -> dict[str, str] | None:
-    """Return the factors in a KDEF file name without its suffix, or None if it is no KDEF code.
+    """Return the factors in a KDEF file name without its suffix, or None if it is not a KDEF code.
 
     The straight view has one letter and all others two, so codes have 7 or 8 characters.
 
@@ -78,7 +78,7 @@ def parse_kdef_code(code: str) -> dict[str, str] | None:
 def list_kdef(src: Path, *, black_below: float = BLACK_BELOW) -> Listing:
     """List ``KDEF/AF01/AF01AFS.JPG`` and its 4,899 siblings.
 
-    Left out, and never guessed: names that are no code (the distribution has ``AF31V.JPG`` and
+    Left out, and never guessed: names that are not codes (the distribution has ``AF31V.JPG`` and
     ``AM31H.JPG``), files in another person's folder, the averaged faces (AKDEF), unreadable files, other
     sizes than 562 x 762, and almost black files. Codes and folders that a complete set has and this one has
     not are listed as missing.
@@ -127,7 +127,7 @@ def _find_fault(name: str) -> str:
     if _AVERAGED.fullmatch(code) or "AKDEF" in map(str.upper, folders):
         return "averaged face (AKDEF)"
     if _CODE.fullmatch(code) is None:
-        return "misnamed: the name is no KDEF code"
+        return "misnamed: the name is not a KDEF code"
     if len(folders) != 1 or folders[0].upper() != code[:4]:
         return f"wrong folder: {code} belongs in {code[:4]}"
     return ""

@@ -55,12 +55,12 @@ def read_label_list(path: Path, *, label: str = r"\d+", expected: str = "a numbe
     Raises
     ------
     StimulusError
-        If the file is no text, a line has another form, or a file name gets two labels; the line is named.
+        If the file is not text, a line has another form, or a file name gets two labels; the line is named.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise StimulusError(f"{path} is no text file ({error}).") from error
+        raise StimulusError(f"{path} is not a text file ({error}).") from error
     found = LabelList(path, {}, {}, [])
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -124,7 +124,7 @@ def find_label(word: str, codes: Mapping[str, str], names: Sequence[str]) -> str
     Raises
     ------
     StimulusError
-        If it is a number that is no code: then all the other numbers may mean something else, too.
+        If it is a number that is not a code: then all the other numbers may mean something else, too.
     """
     if word in codes:
         return codes[word]
@@ -149,7 +149,7 @@ def label_by_folder(
     codes, names
         As in `find_label`.
     advice : str
-        What to do about a folder whose name is a number but no code.
+        What to do about a folder whose name is a number but not a code.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def label_by_folder(
 def compare_counts(report: ImportReport, published: Mapping[str, int | Mapping[str, int]]) -> ImportReport:
     """Return `report` with a note per part: how many stimuli were taken, and how many were published.
 
-    A subset is no fault, so this never raises.
+    A subset is allowed, so this never raises.
     """
     frame = report.table.frame
     notes = []

@@ -125,7 +125,7 @@ def _read_lines(source: Path) -> list[str]:
     try:
         lines = source.read_text(encoding="utf-8").rstrip().splitlines()
     except UnicodeDecodeError as error:
-        raise StimulusError(f"LFW pairs file {source} is no text file ({error}).") from error
+        raise StimulusError(f"LFW pairs file {source} is not a text file ({error}).") from error
     if not lines:
         raise StimulusError(f"LFW pairs file {source} is empty.")
     return lines

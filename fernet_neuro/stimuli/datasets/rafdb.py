@@ -73,8 +73,8 @@ def list_rafdb(src: Path, *, images: str = "aligned") -> Listing:
     (names in usual spellings).
 
     Left out and reported: pictures that the list names and the folder lacks, pictures that the list does not
-    name, lines that repeat another, files in no class folder, and with `verify` damaged pictures and aligned
-    ones that are not 100 x 100.
+    name, lines that repeat another, files outside the class folders, and with `verify` damaged pictures and
+    aligned ones that are not 100 x 100.
 
     Parameters
     ----------

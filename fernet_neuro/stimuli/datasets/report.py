@@ -97,11 +97,11 @@ def check_source(src: PathLike) -> Path:
     Raises
     ------
     StimulusError
-        If it is no folder.
+        If it is not a folder.
     """
     source = Path(src)
     if not source.is_dir():
-        raise StimulusError(f"source folder {source} does not exist or is no folder.")
+        raise StimulusError(f"source folder {source} does not exist or is not a folder.")
     return source.resolve()
 
 

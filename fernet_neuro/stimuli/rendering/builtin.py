@@ -1,4 +1,4 @@
-"""The built-in face model: a head defined in code alone, with no data file.
+"""The built-in face model: a head defined in code, without a data file.
 
 What belongs here: the assembly of mesh, fields and paint into a `FaceModel`.
 """

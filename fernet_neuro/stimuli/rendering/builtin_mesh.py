@@ -175,7 +175,7 @@ def _honeycomb(spacing: float) -> np.ndarray:
 
 
 def _triangulate(uv: np.ndarray) -> np.ndarray:
-    """Return Delaunay triangles, counter-clockwise, in an order that depends on the points alone."""
+    """Return Delaunay triangles, counter-clockwise, in an order that depends only on the points."""
     triangles = Delaunay(uv).simplices.astype(np.int64)
     a, b, c = (uv[triangles[:, k]] for k in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])

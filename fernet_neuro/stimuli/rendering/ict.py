@@ -91,7 +91,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             f"fernet-neuro stimuli convert-ict makes one from the ICT FaceKit's .obj files."
         )
     try:
-        # Opened here, since NumPy leaves a file that is no archive open.
+        # Opened here, since NumPy leaves a file open that is not an archive.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             absent = [name for name in _ARRAYS if name not in archive.files]
             if not absent:

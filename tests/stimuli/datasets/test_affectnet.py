@@ -314,10 +314,10 @@ def test_no_damaged_file_of_one_number_breaks_the_reader(tmp_path, rng):
     ("value", "message"),
     [
         (np.zeros(3), r"a.npy holds float64 \(3,\) instead of one number"),
-        (np.array("none"), "a.npy holds text that is no number"),
+        (np.array("none"), "a.npy holds text that is not a number"),
         (np.array(np.nan), "a.npy holds nan instead of a finite number"),
         (np.array(True), r"a.npy holds bool \(\) instead"),
-        (np.zeros(4000), "a.npy is no .npy file of one number"),
+        (np.zeros(4000), "a.npy is not a .npy file of one number"),
     ],
 )
 def test_what_is_not_one_number_is_refused(value, message, tmp_path):

@@ -125,7 +125,7 @@ def test_lower_case_copies_are_read_and_doubles_left_out(tmp_path):
 
 
 def test_a_folder_that_is_not_kdef_is_refused(tmp_path):
-    with pytest.raises(StimulusError, match="does not exist or is no folder"):
+    with pytest.raises(StimulusError, match="does not exist or is not a folder"):
         read_kdef(tmp_path / "none")
     with pytest.raises(StimulusError, match="holds no KDEF folder such as KDEF/AF01"):
         read_kdef(tmp_path)

@@ -108,5 +108,5 @@ def test_a_missing_or_binary_pairs_file_is_explained(table, tmp_path):
     with pytest.raises(StimulusError, match=r"pairs\.txt does not exist"):
         read_lfw_pairs(tmp_path / "pairs.txt", table)
     (tmp_path / "pairs.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(StimulusError, match="is no text file"):
+    with pytest.raises(StimulusError, match="is not a text file"):
         read_lfw_pairs(tmp_path / "pairs.txt", table)

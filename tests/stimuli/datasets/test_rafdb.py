@@ -159,7 +159,7 @@ def test_an_empty_or_binary_list_is_refused(basic):
     with pytest.raises(StimulusError, match="names no picture"):
         read_rafdb(basic)
     (basic / "EmoLabel" / "list_patition_label.txt").write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(StimulusError, match="is no text file"):
+    with pytest.raises(StimulusError, match="is not a text file"):
         read_rafdb(basic)
 
 

@@ -12,6 +12,7 @@ References
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fernet_neuro.figures.spec import FigureSpec
@@ -80,7 +81,7 @@ def draw_architecture(source: pd.DataFrame, _results: Path | None = None) -> Fig
     return figure
 
 
-def _mark_shared_weights(ax: object) -> None:
+def _mark_shared_weights(ax: Axes) -> None:
     arrow = {"arrowstyle": "<|-|>", "lw": 0.8, "color": "#0072B2", "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (42, 32.2), (42, 16.8), arrowprops=arrow)
     ax.text(44, 24.5, "shared weights", va="center", fontsize=6.5, color="#005A8C")

@@ -134,8 +134,8 @@ def _published(target: str, networks: list[str]) -> pd.DataFrame:
 
 def draw_transfer(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw both panels: expression read-out and identity read-out."""
-    figure = Figure(figsize=figure_size("double", 78), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.04)
+    figure = Figure(figsize=figure_size("double", 78))
+    figure.set_layout_engine("constrained", wspace=0.04)
     panels = list(source.groupby("panel"))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for ax, (panel, rows) in zip(axes, panels, strict=True):
