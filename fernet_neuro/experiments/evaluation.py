@@ -6,10 +6,11 @@ in `fernet_neuro.evaluation`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.validation import check_option, format_options
@@ -21,7 +22,7 @@ from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.predictions import find_logits, read_classes
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.training.folder import RunFolder, find_run, load_run
 from fernet_neuro.typing import PathLike
 
@@ -69,9 +70,9 @@ class _Test:
 
 
 def evaluate_runs(
-    runs: Sequence[str],
-    table: StimulusTable,
-    out: PathLike,
+    runs: PathLike | Sequence[str],
+    table: StimulusTable | pd.DataFrame | PathLike,
+    out: PathLike | None = None,
     *,
     factor: str | None = None,
     epoch: str = "both",
@@ -89,17 +90,17 @@ def evaluate_runs(
 ) -> EvaluationReport:
     """Return how well runs of one recipe name the labels of a table, at the last and the best epoch.
 
-    Logits are kept in ``out/stores``, so that an interrupted evaluation goes on where it was; the report is
-    returned and not written.
+    Logits are kept, so that an interrupted evaluation goes on where it was; the report is returned and not
+    written.
 
     Parameters
     ----------
-    runs : sequence of str
+    runs : path or sequence of str
         Complete run folders; several are training seeds of one recipe.
-    table : StimulusTable
+    table : StimulusTable, DataFrame or path
         Stimuli to test on.
-    out : path
-        Folder whose ``stores`` keeps the logits.
+    out : path, default=None
+        Folder whose ``stores`` keeps the logits; without one, the user's cache folder does.
     factor : str, default=None
         Column of `table` with the labels; None for what the runs were trained to name.
     epoch : {"both", "last", "best"}
@@ -122,9 +123,24 @@ def evaluate_runs(
         If a run is not complete.
     ValueError
         If runs are not seeds of one recipe, name no classes, or had no validation where "best" is asked for.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=2, views=1, sessions=1, size=32)
+    >>> others = fn.render_faces(identities=2, first_identity=50, views=1, sessions=1, size=32)
+    >>> recipe = {"task": "expression", "model": "resnet10-slim", "model_options": {"size": 32}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = fn.train(recipe, f"{folder}/run", table=faces, epochs=1, batch_size=7, val_share=0)
+    ...     report = fn.evaluate(f"{folder}/run", others, n_boot=10)
+    >>> report.frame["metric"].tolist()[:2]
+    ['accuracy', 'mean_class_accuracy']
     """
     check_option("epoch", epoch, EPOCHS)
-    tested = [_open_run(source) for source in runs]
+    table = read_stimuli(table)
+    listed = [str(runs)] if isinstance(runs, str | PurePath) else list(runs)
+    tested = [_open_run(source) for source in listed]
     _check_seeds(tested)
     factor = factor or tested[0].factor
     test = _select_rows(table, factor, tested[0].classes, mapping, only_known=only_known)
@@ -134,8 +150,9 @@ def evaluate_runs(
     extraction = {"device": device, "batch_size": batch_size, "n_jobs": n_jobs, "verbose": verbose}
     scoring = {"level": level, "n_boot": n_boot, "n_bins": n_bins, "seed": seed}
     results: dict[tuple[str, str], EvaluationResult] = {}
+    stores = None if out is None else Path(out) / "stores"
     for run in tested:
-        results.update(_evaluate_run(run, epochs, test, Path(out) / "stores", extraction, scoring))
+        results.update(_evaluate_run(run, epochs, test, stores, extraction, scoring))
     means = {}
     if len(tested) > 1:
         means = {name: summarise_runs([results[name, run.seed] for run in tested]) for name in epochs}
@@ -245,7 +262,7 @@ def _evaluate_run(
     run: _TestedRun,
     epochs: Sequence[str],
     test: _Test,
-    stores: Path,
+    stores: Path | None,
     extraction: Mapping[str, Any],
     scoring: Mapping[str, Any],
 ) -> dict[tuple[str, str], EvaluationResult]:
@@ -255,7 +272,8 @@ def _evaluate_run(
         model = run.load(name)
         digest = model.weight_digest()
         if digest not in known:  # the best epoch may be the last
-            logits = _compute_logits(run, model, test, stores / f"seed{run.seed}-{name}", extraction)
+            place = None if stores is None else stores / f"seed{run.seed}-{name}"
+            logits = _compute_logits(run, model, test, place, extraction)
             people = test.table.factor("identity", complete=False)
             ids = test.table.stimulus_ids
             known[digest] = evaluate_predictions(
@@ -266,7 +284,7 @@ def _evaluate_run(
 
 
 def _compute_logits(
-    run: _TestedRun, model: LayeredModel, test: _Test, place: Path, extraction: Mapping[str, Any]
+    run: _TestedRun, model: LayeredModel, test: _Test, place: Path | None, extraction: Mapping[str, Any]
 ) -> np.ndarray:
     """Return the answers of the run's network, shape (n_stimuli, n_classes)."""
     layer = find_logits(model)

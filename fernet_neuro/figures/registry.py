@@ -40,6 +40,17 @@ def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
         If there is no such figure; the message suggests the closest name.
     StoreError
         If a result is missing or damaged; the message says how to make it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=3, views=1, sessions=1, size=32)
+    >>> maps = fn.embed("resnet10-slim", faces, layers=["layer1"], size=32, n_permutations=19)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = fn.build_figure("embedding-maps", maps.save(folder), folder)
+    >>> [path.suffix for path in files]
+    ['.pdf', '.png', '.csv', '.txt']
     """
     check_option("figure", name, FIGURES)
     spec, folder = FIGURES[name], Path(results)

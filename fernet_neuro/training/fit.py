@@ -5,18 +5,20 @@ What belongs here: reading, building and finishing; what happens between is in `
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from torch import nn
 
+from fernet_neuro._utils.config import fill_settings
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.record import describe_surroundings
@@ -27,7 +29,7 @@ from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, load_weights, save_model
-from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.training.config import TASKS, TrainSettings
 from fernet_neuro.training.data import ImageSource, split_batches
 from fernet_neuro.training.folder import RunFolder, find_run
@@ -61,14 +63,15 @@ class _Inputs:
 
 
 def fit(
-    settings: TrainSettings,
+    settings: TrainSettings | Mapping[str, Any] | PathLike,
     out: PathLike,
     *,
-    table: StimulusTable | None = None,
+    table: StimulusTable | pd.DataFrame | PathLike | None = None,
     resume: bool = False,
     n_jobs: int = 0,
     verbose: bool = False,
     device: str = "auto",
+    **changes: Any,
 ) -> LayeredModel:
     """Train a network by a recipe and return it, on the CPU and in eval mode.
 
@@ -80,9 +83,10 @@ def fit(
 
     Parameters
     ----------
-    settings : TrainSettings
+    settings : TrainSettings, mapping or path
+        The recipe; a path is of a YAML file.
     out : path
-    table : StimulusTable or None
+    table : StimulusTable, DataFrame, path or None
         To train on, in place of ``settings.stimuli``.
     resume : bool
         Go on with the run in `out` if there is one; a complete one is returned as it is.
@@ -92,6 +96,8 @@ def fit(
         Show a progress bar.
     device : str
         "auto", "cpu" or an accelerator's name such as "cuda".
+    **changes
+        Keys of the recipe by name, such as ``epochs=3``, in place of its own.
 
     Raises
     ------
@@ -113,8 +119,22 @@ def fit(
     each other (L_orth, L_RR and L_CC of the dual-pathway network), or are over some of them (L_D), are those
     of each process's share. Batch normalisation sees its own process's share alone, except on CUDA, where it
     is synchronised; on several CPU processes set ``freeze_batchnorm`` or expect small differences.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=2, views=1, sessions=1, size=32)
+    >>> recipe = {"task": "expression", "model": "resnet10-slim", "model_options": {"size": 32}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = fn.train(recipe, f"{folder}/run", table=faces, epochs=1, batch_size=7, val_share=0)
+    >>> model.card.training_data.split()[0]
+    'expression'
     """
     check_range("n_jobs", n_jobs, 0)
+    settings = fill_settings(TrainSettings, settings, changes)
+    if table is not None:
+        table = read_stimuli(table)
     folder = RunFolder(Path(out))
     state = folder.check_start(resume)
     inputs = _gather_inputs(settings, table)

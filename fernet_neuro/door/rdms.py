@@ -1,0 +1,88 @@
+"""`compute_rdms`: representational dissimilarity matrices of whatever has patterns, labels or pictures.
+
+What belongs here: which of the ways to RDMs a source takes; distances and models are in `fernet_neuro.rsa`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.brain.patterns import BrainPatterns
+from fernet_neuro.extraction.sources import open_source
+from fernet_neuro.rsa import distances
+from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
+from fernet_neuro.rsa.model_rdms import build_model_rdms
+from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
+from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
+
+if TYPE_CHECKING:
+    from fernet_neuro.extraction.sources import Source, Stimuli
+
+
+def compute_rdms(
+    source: "Source | Stimuli | Activations | np.ndarray | Iterable[BrainPatterns]",
+    stimuli: "Stimuli | None" = None,
+    *,
+    layers: Sequence[str] | None = None,
+    factors: Sequence[str] = (),
+    pixels: bool = False,
+    gabor: bool = False,
+    distance: str | None = None,
+    **options: Any,
+) -> RDMSet:
+    """Return the RDMs of a network's layers, of activations or patterns, or of stimuli's labels and pictures.
+
+    Parameters
+    ----------
+    source : network, store, StimulusTable, Activations, ndarray or BrainPatterns
+        A network or store, as `probe` takes it, gives one RDM per layer; a stimulus table one per factor
+        and kind of picture; patterns of brain regions one each; activations or an array one.
+    stimuli : StimulusTable, DataFrame or path, default=None
+        What a network sees; needed unless it was extracted.
+    layers : sequence of str, default=None
+        Of a network or store; None for all.
+    factors : sequence of str, default=()
+        Columns of a stimulus table: labels are the same or not, numbers differ by so much.
+    pixels, gabor : bool, default=False
+        Grey levels, and Gabor energies as in early visual cortex, of a stimulus table's pictures.
+    distance : str, default=None
+        Between patterns. None takes crossnobis for brain regions, and correlation otherwise.
+    **options
+        ``stimulus_ids``, ``runs``, ``precision`` and ``labels`` of `rsa.distances.compute_rdms`, for an
+        array; ``keep``, ``device`` and ``verbose`` of `open_source`, for a network.
+
+    Raises
+    ------
+    ValueError
+        If a network has no stimuli, a table nothing to compare, or an argument does not go with the source.
+    LayerNotFoundError, StimulusError, AlignmentError
+        As the functions that the source goes through.
+
+    Examples
+    --------
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=2, views=1, sessions=1, size=32)
+    >>> fn.compute_rdms(fn.load_model("resnet10-slim", size=32), faces, layers=["layer1", "fc"])
+    RDMSet: 2 RDMs (layer1, fc) of 14 stimuli, correlation
+    >>> fn.compute_rdms(faces, factors=["identity", "expression"], pixels=True).names
+    ['identity', 'expression', 'pixels']
+    """
+    if isinstance(source, np.ndarray | Activations):
+        return distances.compute_rdms(source, distance=distance or "correlation", **options)
+    if isinstance(source, StimulusTable):
+        return build_model_rdms(
+            source, factors, pixels=pixels, gabor=gabor, distance=distance or "correlation", **options
+        )
+    if factors or pixels or gabor:
+        raise ValueError("factors, pixels and gabor are of a stimulus table: give that as the source.")
+    if isinstance(source, BrainPatterns):
+        source = [source]
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        return compute_brain_rdms(source, distance or "crossnobis", **options)
+    store = open_source(source, None if stimuli is None else read_stimuli(stimuli), layers, **options)  # type: ignore[arg-type]
+    names = store.layers if layers is None else layers
+    return concat_rdms(
+        [distances.compute_rdms(store[name], distance=distance or "correlation") for name in names]
+    )
