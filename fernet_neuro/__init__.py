@@ -40,7 +40,6 @@ _PLACES = {
     "EvaluationReport": "evaluation.result:EvaluationReport",
     "BrainPatterns": "brain.patterns:BrainPatterns",
     "RDMSet": "rsa.rdms:RDMSet",
-    "RSAResult": "rsa.result:RSAResult",
 }
 __all__ = list(_PLACES)
 

@@ -14,7 +14,6 @@ from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.resolve import resolve_model as load_model
 from fernet_neuro.probes.result import ProbeReport, ProbeResult
 from fernet_neuro.rsa.rdms import RDMSet
-from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.rendering.factorial import render_faces
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.training.fit import fit as train
@@ -31,7 +30,6 @@ __all__ = [
     "ProbeReport",
     "ProbeResult",
     "RDMSet",
-    "RSAResult",
     "StimulusTable",
     "build_figure",
     "compute_rdms",

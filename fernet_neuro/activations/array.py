@@ -32,6 +32,11 @@ class Activations(Shown):
     ------
     ValueError
         If the shapes do not fit together or an id occurs twice.
+
+    Examples
+    --------
+    >>> Activations(np.zeros((3, 20)), np.array(["a", "b", "c"]), "conv", (5, 2, 2))
+    Activations: layer conv, 3 stimuli, 20 units (5 x 2 x 2)
     """
 
     values: np.ndarray

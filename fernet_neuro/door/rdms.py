@@ -77,10 +77,9 @@ def compute_rdms(
         )
     if factors or pixels or gabor:
         raise ValueError("factors, pixels and gabor are of a stimulus table: give that as the source.")
-    if isinstance(source, BrainPatterns):
-        source = [source]
-    if isinstance(source, Sequence) and not isinstance(source, str):
-        return compute_brain_rdms(source, distance or "crossnobis", **options)
+    if isinstance(source, BrainPatterns | list | tuple):
+        patterns = [source] if isinstance(source, BrainPatterns) else source
+        return compute_brain_rdms(patterns, distance or "crossnobis", **options)
     store = open_source(source, None if stimuli is None else read_stimuli(stimuli), layers, **options)  # type: ignore[arg-type]
     names = store.layers if layers is None else layers
     return concat_rdms(

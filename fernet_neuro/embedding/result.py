@@ -70,6 +70,14 @@ class EmbeddingResult(Plotted):
     ------
     ValueError
         If a table lacks a column or has no rows.
+
+    Examples
+    --------
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=3, views=1, sessions=1, size=32)
+    >>> maps = fn.embed("resnet10-slim", faces, layers=["layer1"], size=32, n_permutations=19)
+    >>> sorted(set(maps.frame["measure"]))
+    ['knn_balanced_accuracy', 'neighbour_purity', 'trustworthiness']
     """
 
     coordinates: pd.DataFrame

@@ -81,6 +81,13 @@ class EvaluationResult(Plotted):
         Level, bootstrap samples, bins, seed, and what the intervals are over.
     notes : list of str
         What a reader must know, in sentences.
+
+    Examples
+    --------
+    >>> from fernet_neuro.evaluation.metrics import evaluate_predictions
+    >>> logits = np.array([[3.0, 0.0], [0.0, 3.0], [2.0, 0.0], [0.0, 2.0]])
+    >>> evaluate_predictions(logits, np.array(["fear", "fear", "fear", "joy"]), ("fear", "joy"))
+    EvaluationResult: accuracy 75.0 % of 4 images, 2 classes
     """
 
     classes: tuple[str, ...]
@@ -171,6 +178,13 @@ class EvaluationReport(Plotted):
         What was asked for, of what, and with which versions.
     notes : list of str
         What a reader must know, in sentences.
+
+    Examples
+    --------
+    >>> from fernet_neuro.evaluation.metrics import evaluate_predictions
+    >>> one = evaluate_predictions(np.eye(2), np.array(["fear", "joy"]), ("fear", "joy"))
+    >>> EvaluationReport.from_results({("last", "0"): one})
+    EvaluationReport: 2 classes; accuracy last 0 100.0 %
     """
 
     metrics: pd.DataFrame

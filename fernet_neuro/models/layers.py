@@ -24,6 +24,12 @@ class LayeredModel(Shown):
         Paths as in ``named_modules()``, in forward order; what ``--all-layers`` means.
     card : ModelCard
         Origin, preprocessing and how to rebuild.
+
+    Examples
+    --------
+    >>> import fernet_neuro as fn
+    >>> fn.load_model("resnet10-slim", size=32)
+    LayeredModel: resnet10-slim, 7 layers (stem, layer1, layer2 ... fc), input 32 x 32 rgb
     """
 
     module: nn.Module

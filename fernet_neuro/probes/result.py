@@ -101,6 +101,17 @@ class ProbeResult(Plotted):
     differences : dict
         The network's accuracy minus that of a control on the same stimuli, with its interval and p value:
         ``difference_untrained``, ``difference_pixels``; empty where none was run.
+
+    Examples
+    --------
+    >>> import fernet_neuro as fn
+    >>> from fernet_neuro.probes.evaluate import evaluate_probe
+    >>> from fernet_neuro.stimuli.splits import make_folds
+    >>> faces = fn.render_faces(identities=3, views=1, sessions=1, size=32)
+    >>> units = fn.Activations(np.eye(7)[pd.factorize(faces["expression"])[0]], faces.stimulus_ids, "told")
+    >>> folds = make_folds(faces, "identity", target="expression", n_folds=3)
+    >>> evaluate_probe(units, faces, target="expression", folds=folds, n_permutations=0).balanced_accuracy
+    1.0
     """
 
     source: str
@@ -219,6 +230,13 @@ class ProbeReport(Plotted):
         One object per source, layer and read-out.
     settings : dict
         What was asked for and with which versions and stores.
+
+    Examples
+    --------
+    >>> import fernet_neuro as fn
+    >>> faces = fn.render_faces(identities=3, views=1, sessions=1, size=32)
+    >>> fn.probe("resnet10-slim", faces, layers=["layer1"], size=32, n_folds=3, n_permutations=9)
+    ProbeReport: expression, identity held out: 1 layers (layer1); sources network, untrained, pixels
     """
 
     results: pd.DataFrame

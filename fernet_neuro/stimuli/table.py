@@ -46,6 +46,13 @@ class StimulusTable(Shown):
         Never edit it in place.
     root : Path or None
         Folder that relative paths start from; None is the working directory.
+
+    Examples
+    --------
+    >>> import fernet_neuro as fn
+    >>> faces = fn.read_stimuli("builtin")
+    >>> faces["view"].unique().tolist(), len(faces.select(view="straight"))
+    (['half_left', 'straight', 'half_right'], 84)
     """
 
     frame: pd.DataFrame
@@ -307,8 +314,8 @@ def read_stimuli(source: "StimulusTable | pd.DataFrame | PathLike") -> StimulusT
     Parameters
     ----------
     source : StimulusTable, DataFrame or path
-        A table as it is; a data frame with the columns ``stimulus_id`` and ``path``; a file (.csv or
-        .parquet) or the folder of a rendered set.
+        A table as it is; a data frame with the columns ``stimulus_id`` and ``path``; a shipped set by name,
+        such as ``"builtin"``; a file (.csv or .parquet) or the folder of a rendered set.
 
     Raises
     ------
@@ -317,9 +324,10 @@ def read_stimuli(source: "StimulusTable | pd.DataFrame | PathLike") -> StimulusT
 
     Examples
     --------
-    >>> table = read_stimuli(pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["a.png", "b.png"]}))
-    >>> len(table)
-    2
+    >>> len(read_stimuli("builtin"))
+    252
+    >>> read_stimuli(pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["a.png", "b.png"]}))
+    StimulusTable: 2 stimuli
     """
     if isinstance(source, StimulusTable):
         return source
