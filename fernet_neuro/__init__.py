@@ -25,6 +25,7 @@ _PLACES = {
     "probe": "door.probe:probe",
     "embed": "door.embed:embed",
     "compute_rdms": "door.rdms:compute_rdms",
+    "rsa": "rsa",  # the package, which calls door.rsa:rsa
     "evaluate": "experiments.evaluation:evaluate_runs",
     "train": "training.fit:fit",
     "simulate_brain": "door.simulate:simulate_brain",
@@ -40,6 +41,9 @@ _PLACES = {
     "EvaluationReport": "evaluation.result:EvaluationReport",
     "BrainPatterns": "brain.patterns:BrainPatterns",
     "RDMSet": "rsa.rdms:RDMSet",
+    "RSAResult": "rsa.result:RSAResult",
+    "SearchlightMap": "rsa.searchlight.search:SearchlightMap",
+    "SimulatedGroup": "brain.simulation.dataset:SimulatedGroup",
 }
 __all__ = list(_PLACES)
 
@@ -48,7 +52,8 @@ def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     place, _, attribute = _PLACES[name].partition(":")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{place}"), attribute)
+    module = import_module(f"{__name__}.{place}")
+    value = globals()[name] = getattr(module, attribute) if attribute else module
     return value
 
 

@@ -13,7 +13,7 @@ from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.extraction.sources import open_source
 from fernet_neuro.rsa import distances
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
-from fernet_neuro.rsa.model_rdms import build_model_rdms
+from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 

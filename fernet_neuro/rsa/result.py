@@ -129,6 +129,17 @@ class RSAResult(Plotted):
     ------
     ValueError
         If a table lacks a column, or has no rows where it must.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fernet_neuro as fn
+    >>> ids = np.array(list("abcdefg"))
+    >>> model = fn.RDMSet(np.arange(21.0)[None], ids, pd.DataFrame({"name": ["steps"]}))
+    >>> noise = np.random.default_rng(0).normal(size=(3, 21))
+    >>> brain = fn.RDMSet(np.arange(21.0) + noise, ids, pd.DataFrame({"subject": list("xyz")}))
+    >>> fn.rsa(model, brain, n_bootstraps=50, n_permutations=50).frame["estimate"].item() > 0.9
+    True
     """
 
     estimates: pd.DataFrame

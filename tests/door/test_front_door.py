@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fernet_neuro as fn
 
 FUNCTIONS = {
-    "read_stimuli", "render_faces", "load_model", "extract", "probe", "embed", "compute_rdms", "evaluate",
-    "train", "simulate_brain", "build_figure",
+    "read_stimuli", "render_faces", "load_model", "extract", "probe", "embed", "compute_rdms", "rsa",
+    "evaluate", "train", "simulate_brain", "build_figure",
 }  # fmt: skip
 NOUNS = [name for name in dir(fn) if name not in FUNCTIONS]
 
@@ -34,7 +35,16 @@ def test_type_checkers_are_told_the_same():
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert told == {name: f"fernet_neuro.{place}" for name, place in fn._PLACES.items()}
+    places = {**fn._PLACES, "rsa": "door.rsa:rsa"}
+    assert told == {name: f"fernet_neuro.{place}" for name, place in places.items()}
+
+
+def test_the_package_rsa_is_also_the_function():
+    import fernet_neuro.rsa.rdms as rooms
+
+    assert fn.rsa.rdms is rooms
+    with pytest.raises(ValueError, match="give stimuli"):
+        fn.rsa(fn.RDMSet(np.ones((1, 3)), np.array(list("abc"))), "none", factors=["identity"])
 
 
 @pytest.mark.parametrize("name", dir(fn))

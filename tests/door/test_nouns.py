@@ -148,3 +148,28 @@ def test_sets_and_stores_are_asked_by_name(nouns):
     assert (len(store), list(store), "fc" in store, "conv" in store) == (2, ["layer4", "fc"], True, False)
     assert store["fc"] == store.load("fc")
     assert store.frame["n_units"].tolist() == [store[layer].n_units for layer in store]
+
+
+def test_an_rsa_draws_each_model_of_a_region_and_its_frame_is_the_estimates(faces):
+    rng = np.random.default_rng(3)
+    models = fn.compute_rdms(faces, factors=["identity", "expression"])
+    values = models.dissimilarities.repeat(4, axis=0) + rng.normal(size=(8, models.n_pairs))
+    people = pd.DataFrame({"subject": list("abcd") * 2, "roi": ["FFA"] * 4 + ["STS"] * 4})
+    brain = fn.RDMSet(values, faces.stimulus_ids, people)
+    result = fn.rsa(models, brain, n_bootstraps=40, n_permutations=40)
+    assert result.frame.equals(result.estimates)
+    assert len(repr(result)) <= 240
+    ax = result.plot(roi="STS")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["identity", "expression"]
+    drawn = next(line for line in ax.get_lines() if line.get_gid() == "model:expression")
+    assert drawn.get_xdata() == pytest.approx(result.select_roi("STS")["estimate"].iloc[[1]])
+    plt.close("all")
+
+
+def test_a_searchlight_draws_one_outline_per_model():
+    values = np.random.default_rng(5).normal(size=(2, 60))
+    centres, sizes = np.arange(60), np.full(60, 7)
+    found = fn.SearchlightMap(values, ["who", "what"], centres, sizes, 70, "correlation", "spearman")
+    assert len(found.frame) == 120
+    assert len(found.plot().patches) == 2
+    plt.close("all")

@@ -173,7 +173,7 @@ def test_a_map_knows_its_voxels(patterns, models, near, labels):
     assert volume.shape == (3, N_VOXELS)
     assert np.array_equal(volume[:, near.centres], found.values)
     assert np.isnan(volume).sum() == 3 * (N_VOXELS - near.n_centres) > 0
-    frame = found.to_frame()
+    frame = found.frame
     row = frame[(frame["model"] == "shape") & (frame["voxel"] == near.centres[4])].iloc[0]
     assert row["value"] == found.values[1, 4]
     assert row["n_voxels"] == near.sizes[4]

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.atomic import atomic_folder, check_empty
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.shown import Shown, name_some
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.brain.images import write_image
 from fernet_neuro.brain.simulation import sidecars
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 _MNI = 4
 
 
-@dataclass(frozen=True, eq=False)
-class SimulatedGroup:
+@dataclass(frozen=True, eq=False, repr=False)
+class SimulatedGroup(Shown):
     """What was simulated.
 
     Parameters
@@ -49,6 +51,11 @@ class SimulatedGroup:
         By region.
     n_scans : int
         Of each run.
+
+    Examples
+    --------
+    >>> SimulatedGroup(Path("bids"), {"FFA": {"identity": 1.0}}, (), {"FFA": 33}, 120)
+    SimulatedGroup: regions FFA, 120 scans a run, in bids
     """
 
     folder: Path
@@ -56,6 +63,17 @@ class SimulatedGroup:
     notices: tuple[str, ...]
     n_voxels: dict[str, int]
     n_scans: int
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per region: its voxels and the planted share of each factor."""
+        shares = pd.DataFrame(self.shares).T.fillna(0.0)
+        shares.insert(0, "n_voxels", pd.Series(self.n_voxels))
+        return shares.rename_axis("roi").reset_index()
+
+    def describe(self) -> str:
+        """Return which regions were planted, and where the data set lies."""
+        return f"regions {name_some(self.shares, 6)}, {self.n_scans} scans a run, in {self.folder}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.shown import Plotted, name_some
 from fernet_neuro._utils.validation import check_jobs, check_option, format_options, suggest
 from fernet_neuro.brain.noise import COVARIANCES
 from fernet_neuro.brain.spheres import Neighbourhoods
@@ -32,8 +33,8 @@ _MOST_ROWS = 512
 Compare = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
-class SearchlightMap:
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchlightMap(Plotted):
     """How well models match the RDM around each voxel.
 
     Parameters
@@ -49,6 +50,12 @@ class SearchlightMap:
     n_voxels : int
         Of the mask, with those that are no centres.
     distance, comparison : str
+
+    Examples
+    --------
+    >>> centres, sizes = np.array([0, 2]), np.array([5, 4])
+    >>> SearchlightMap(np.array([[0.1, 0.3]]), ["who"], centres, sizes, 3, "cosine", "rho_a")
+    SearchlightMap: 1 models (who), 2 centres of 3 voxels, rho_a of cosine RDMs
     """
 
     values: np.ndarray
@@ -65,8 +72,15 @@ class SearchlightMap:
         filled[:, self.centres] = self.values
         return filled
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per model and centre: model, voxel, n_voxels, distance, comparison and value."""
+    def describe(self) -> str:
+        """Return which models were searched for in how many places."""
+        places = f"{len(self.centres)} centres of {self.n_voxels} voxels"
+        how = f"{self.comparison} of {self.distance} RDMs"
+        return f"{len(self.names)} models ({name_some(self.names)}), {places}, {how}"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per model and centre: model, voxel, n_voxels, distance, comparison and value."""
         n_models, n_centres = self.values.shape
         return pd.DataFrame(
             {
