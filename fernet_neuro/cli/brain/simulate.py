@@ -46,26 +46,16 @@ def simulate(
             --set task=oddball --out bids
     """
     from fernet_neuro._utils.config import read_settings
-    from fernet_neuro.activations.pixels import compute_pixels
-    from fernet_neuro.brain.simulation.dataset import simulate_group
     from fernet_neuro.brain.simulation.settings import SimulationSettings
-    from fernet_neuro.stimuli.table import StimulusTable
+    from fernet_neuro.door.simulate import simulate_brain
 
     given = {"subjects": subjects, "runs": runs, "snr": snr, "t_r": t_r, "seed": seed}
     overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
     recipe = read_settings(SimulationSettings, config, [*overrides, *settings])
-    table = StimulusTable.read(stimuli)
-    features = {"pixels": compute_pixels(table).values} if _needs_pixels(recipe, table) else {}
-    group = simulate_group(
-        table, recipe, out, features=features, n_jobs=jobs, verbose=not (quiet or as_json),
-        overwrite=overwrite,
-    )  # fmt: skip
+    group = simulate_brain(
+        stimuli, out, recipe, n_jobs=jobs, verbose=not (quiet or as_json), overwrite=overwrite
+    )
     show(_describe(group), as_json=as_json, values=_summarise(group))
-
-
-def _needs_pixels(recipe: Any, table: Any) -> bool:
-    named = any(region.shares.get("pixels") for region in recipe.regions.values())
-    return named and "pixels" not in table.frame
 
 
 def _summarise(group: "SimulatedGroup") -> dict[str, Any]:
