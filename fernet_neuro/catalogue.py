@@ -39,7 +39,8 @@ class System:
     experiments : mapping of str to str
         Each an `experiments.recipes.Experiment`.
     sections : mapping of str to str
-        Sections of the page of results, see `experiments.page`.
+        Sections of the page of results, each a function of the results folder that returns an
+        `experiments.page.Section`; its template lies in the folder ``templates`` of the system.
     recipes : str
         Package whose folder ``recipes`` holds the recipes; empty where there are none.
 

@@ -5,7 +5,6 @@ What belongs here: steps that more than one figure needs, each of which goes on 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +187,7 @@ def finish(work: Work, figure: str, title: str, lead: str) -> Path:
         show_material(work.folder),
         show_settings(work.folder, figure),
     ]
-    return write_sections(work.folder, title, escape(lead), sections)
+    return write_sections(work.folder, title, lead, sections)
 
 
 def stack_features(

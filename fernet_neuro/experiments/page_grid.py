@@ -3,28 +3,20 @@
 What belongs here: which sections the page has; sections that all pages share are in `report`.
 """
 
-from html import escape
 from pathlib import Path
 
-from fernet_neuro.experiments.markup import list_notes
+from fernet_neuro.experiments.markup import list_notes, list_tables
 from fernet_neuro.experiments.page import (
     Section,
+    list_links,
+    render,
     show_figures,
     show_material,
     show_settings,
     write_sections,
 )
-from fernet_neuro.experiments.page_tables import format_table
 from fernet_neuro.experiments.recipe import DualPathwaySettings
-from fernet_neuro.experiments.tables import (
-    EPOCHS,
-    ResultFiles,
-    build_cells,
-    build_cost_cells,
-    build_differences_cells,
-    build_pair_cells,
-    list_epochs,
-)
+from fernet_neuro.experiments.tables import ResultFiles
 
 _FILES = (
     "table.csv",
@@ -59,21 +51,14 @@ def write_page(settings: DualPathwaySettings, folder: Path) -> Path:
         show_material(folder),
         show_settings(folder, "crpn-table"),
     ]
-    return write_sections(folder, settings.title, escape(lead), sections)
+    return write_sections(folder, settings.title, lead, sections)
 
 
 def _show_tables(settings: DualPathwaySettings, files: ResultFiles, folder: Path) -> Section:
-    parts = []
-    for epoch in list_epochs(settings, files):
-        name = EPOCHS[epoch].capitalize()
-        parts.append(format_table(build_cells(settings, files, epoch), name))
-        for build, which in ((build_differences_cells, "differences"), (build_pair_cells, "other pairs")):
-            differences = build(settings, files, epoch)
-            if len(differences):
-                parts.append(format_table(differences, f"{name}: {which}, seed by seed"))
-    costs = build_cost_cells(files)
-    if len(costs):
-        parts.append(format_table(costs, "Cost of further networks"))
-    notes = "".join(f"<li>{escape(note)}</li>" for note in list_notes(settings, files))
-    links = " · ".join(f'<a href="{name}">{name}</a>' for name in _FILES if (folder / name).is_file())
-    return Section("tables", "Tables", "\n".join([*parts, f"<ul>{notes}</ul>", f"<p>{links}</p>"]))
+    body = render(
+        "grid.html.j2",
+        groups=list_tables(settings, files),
+        notes=list_notes(settings, files),
+        files=list_links(folder, _FILES),
+    )
+    return Section("tables", "Tables", body)

@@ -1,9 +1,7 @@
-"""The tables of the page, read from a results folder; no HTML but that of a table."""
+"""The tables of the page, read from a results folder, and how its numbers are written."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,73 +18,55 @@ from fernet_neuro.figures.results import (
 )
 from fernet_neuro.stimuli.table import StimulusTable
 
-_LABELS = {"untrained": "Untrained twin", "pixels": "Pixels"}
+_CONTROLS = {"untrained": "Untrained twin", "pixels": "Pixels"}
 _HELD_OUT = {
     "identity": "new identities",
     "expression": "new expressions",
     "view": "new views",
     "kdef10": "new identities",
 }
+#: Sources of a read-out, in the order of tables.
+_SOURCES = {
+    "network": "trained",
+    "untrained": "untrained",
+    "pixels": "pixels",
+    "control-task": "control task",
+}
+#: Columns of the logs of training, and their headings.
+_LOG_COLUMNS = {
+    "Network": "Network",
+    "Run": "Run",
+    "epoch": "Epoch",
+    "split": "Split",
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "eer": "Equal error rate",
+    "auc": "Area under ROC",
+    "seconds": "Time (s)",
+}
 
 
-@dataclass(frozen=True)
-class HeadlineRow:
-    """One number of the headline; accuracies in %."""
-
-    network: str
-    label: str
-    layer: str
-    n_classes: int
-    chance: float
-    value: float
-    low: float
-    high: float
-    p_value: float
-    interval: str
-    holdout: str
-
-    @property
-    def is_control(self) -> bool:
-        """Whether this is a baseline and not a trained network."""
-        return self.network in _LABELS
-
-    @property
-    def p_text(self) -> str:
-        """The p-value as "p = .003", or nothing where none was computed."""
-        if math.isnan(self.p_value):
-            return ""
-        return "p < .001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}".replace("0.", ".")
+def read_chosen(folder: Path, network: str, target: str) -> pd.DataFrame:
+    """Return the summary of the read-out that is reported, in forward order, layers by their short names."""
+    summary = read_summary(folder, network, target)
+    summary = summary[summary["readout"] == choose_readout(summary)].sort_values("layer_index")
+    return summary.assign(layer=summary["layer"].map(shorten_layer))
 
 
-def headline_rows(folder: Path, target: str) -> list[HeadlineRow]:
-    """Return the accuracy of `target` from each network and baseline, at the layer fixed beforehand."""
+def headline_rows(folder: Path, target: str) -> list[dict[str, Any]]:
+    """Return the summary of `target` from each network and baseline, at the layer fixed beforehand."""
     networks = find_networks(folder, target)
-    wanted = [(name, "network", name) for name in networks]
-    wanted += [(networks[0], control, control) for control in _LABELS]
+    wanted = [(name, "network", f"{name.capitalize()} network") for name in networks]
+    wanted += [(networks[0], control, label) for control, label in _CONTROLS.items()]
     rows = []
-    for network, source, name in wanted:
-        summary = read_summary(folder, network, target)
-        summary = summary[(summary["source"] == source) & (summary["readout"] == choose_readout(summary))]
+    for network, source, label in wanted:
+        summary = read_chosen(folder, network, target)
+        summary = summary[summary["source"] == source]
         if len(summary):
-            row = summary[summary["layer"] == choose_layer(order_layers(summary))].iloc[0]
-            rows.append(_headline_row(row, name))
+            row = summary[summary["layer"] == choose_layer(order_layers(summary))].iloc[0].to_dict()
+            rows.append({**row, "label": label, "holdout": name_holdout(row["holdout"])})
     return rows
-
-
-def _headline_row(row: pd.Series, name: str) -> HeadlineRow:
-    return HeadlineRow(
-        network=name,
-        label=_LABELS.get(name, f"{name.capitalize()} network"),
-        layer=shorten_layer(row["layer"]),
-        n_classes=int(row["n_classes"]),
-        chance=100 * row["chance_level"],
-        value=100 * row["balanced_accuracy"],
-        low=100 * row["balanced_accuracy_low"],
-        high=100 * row["balanced_accuracy_high"],
-        p_value=float(row["p_value"]),
-        interval=str(row["interval"]),
-        holdout=name_holdout(row["holdout"]),
-    )
 
 
 def name_holdout(holdout: str) -> str:
@@ -96,35 +76,32 @@ def name_holdout(holdout: str) -> str:
 
 def layer_table(folder: Path, target: str) -> pd.DataFrame:
     """Return accuracies as text, one row per source and layer, one column per network."""
-    columns: dict[str, dict[tuple[str, str], str]] = {}
-    for network in find_networks(folder, target):
-        summary = read_summary(folder, network, target)
-        summary = summary[summary["readout"] == choose_readout(summary)].sort_values("layer_index")
-        cells = {(row.source, shorten_layer(row.layer)): format_cell(row) for row in summary.itertuples()}
-        columns[f"{network.capitalize()} network"] = cells
-    keys = list(dict.fromkeys(key for cells in columns.values() for key in cells))
-    keys.sort(key=lambda key: _SOURCE_ORDER.get(key[0], len(_SOURCE_ORDER)))
-    frame = pd.DataFrame({name: [cells.get(key, "–") for key in keys] for name, cells in columns.items()})
-    frame.insert(0, "Layer", [layer for _, layer in keys])
-    frame.insert(0, "Source", [_SOURCE_NAMES.get(source, source) for source, _ in keys])
-    return frame
+    columns = {
+        f"{network.capitalize()} network": read_chosen(folder, network, target)
+        for network in find_networks(folder, target)
+    }
+    frame = spread_scores(columns, _SOURCES)
+    return frame[["Source", "Layer", *columns]]
 
 
-_SOURCE_NAMES = {
-    "network": "trained",
-    "untrained": "untrained",
-    "pixels": "pixels",
-    "control-task": "control task",
-}
-_SOURCE_ORDER = {name: rank for rank, name in enumerate(_SOURCE_NAMES)}
+def spread_scores(columns: Mapping[str, pd.DataFrame], sources: Mapping[str, str]) -> pd.DataFrame:
+    """Return accuracies as text: one row per source (in the order of `sources`) and layer.
+
+    An asterisk marks p values, corrected over layers, below .05.
+    """
+    cells = {name: {(row.source, row.layer): _mark(row) for row in frame.itertuples()}
+             for name, frame in columns.items()}  # fmt: skip
+    keys = list(dict.fromkeys(key for found in cells.values() for key in found))
+    ranks = {source: rank for rank, source in enumerate(sources)}
+    keys.sort(key=lambda key: ranks.get(key[0], len(ranks)))
+    frame = pd.DataFrame({name: [found.get(key, "–") for key in keys] for name, found in cells.items()})
+    return frame.assign(
+        Source=[sources.get(source, source) for source, _ in keys], Layer=[layer for _, layer in keys]
+    )
 
 
-def format_cell(row: Any) -> str:
-    """Return a row of a probe's summary as text: accuracy in %, its interval, an asterisk if p < .05."""
-    mark = "*" if row.p_value_max < 0.05 else ""
-    low, high = row.balanced_accuracy_low, row.balanced_accuracy_high
-    interval = "" if pd.isna(low) else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return f"{100 * row.balanced_accuracy:.1f}{interval}{mark}"
+def _mark(row: Any) -> str:
+    return format_share(row._asdict(), "balanced_accuracy") + ("*" if row.p_value_max < 0.05 else "")
 
 
 def describe_stimuli(folder: Path) -> pd.DataFrame:
@@ -136,15 +113,11 @@ def describe_stimuli(folder: Path) -> pd.DataFrame:
             frame = StimulusTable.read(path).frame
         except StimulusError as error:
             raise StimulusError(f"the page cannot describe the stimuli: {error}") from error
-        counts = {
-            f"{name.capitalize()}s" if name != "identity" else "Identities": frame[name]
-            .replace("", pd.NA)
-            .nunique()
-            for name in ("identity", "expression", "view", "session")
-        }
-        rows.append(
-            {"Table": path.relative_to(folder / "stimuli").as_posix(), "Pictures": len(frame), **counts}
-        )
+        row = {"Table": path.relative_to(folder / "stimuli").as_posix(), "Pictures": len(frame)}
+        for name in ("identity", "expression", "view", "session"):
+            heading = "Identities" if name == "identity" else f"{name.capitalize()}s"
+            row[heading] = frame[name].replace("", pd.NA).nunique()
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -163,44 +136,83 @@ def training_table(folder: Path) -> pd.DataFrame:
     return frame.rename(columns=_LOG_COLUMNS)
 
 
-_LOG_COLUMNS = {
-    "Network": "Network",
-    "Run": "Run",
-    "epoch": "Epoch",
-    "split": "Split",
-    "loss": "Loss",
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "eer": "Equal error rate",
-    "auc": "Area under ROC",
-    "seconds": "Time (s)",
-}
+def format_percent(value: float) -> str:
+    """Return a share in %, one decimal."""
+    return f"{100 * value:.1f}"
 
 
-def format_table(frame: pd.DataFrame, caption: str) -> str:
-    """Return `frame` as an HTML table; numbers get at most four significant digits."""
-    head = "".join(f"<th{_text_class(frame[name])} scope=col>{escape(str(name))}</th>" for name in frame)
-    classes = [_text_class(frame[name]) for name in frame]
-    body = "".join(f"<tr>{_row(values, classes)}</tr>" for values in frame.itertuples(index=False))
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+def format_share(row: Mapping[str, Any], column: str, unit: str = "") -> str:
+    """Return a share of a row with its interval where there is one, in %."""
+    names = ("low", "high") if column == "value" else (f"{column}_low", f"{column}_high")
+    low, high = (row[name] for name in names)
+    interval = "" if pd.isna(low) else f" [{format_percent(low)}, {format_percent(high)}]"
+    return f"{format_percent(row[column])}{unit}{interval}"
 
 
-def _row(values: Iterable[object], classes: list[str]) -> str:
-    return "".join(
-        f"<td{kind}>{escape(_format(value))}</td>" for value, kind in zip(values, classes, strict=True)
-    )
+def format_short(value: float) -> str:
+    """Return a number with two decimals and no zero before the point."""
+    if pd.isna(value):
+        return "–"
+    text = f"{value:.2f}"
+    return "0" if float(text) == 0 else text.replace("0.", ".", 1)
 
 
-def _format(value: object) -> str:
+def join_words(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them.
+
+    Examples
+    --------
+    >>> join_words(["OFA", "FFA", "pSTS"])
+    'OFA, FFA and pSTS'
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "×": r"$\times$", "–": "--",
+    "−": "$-$", "α": r"$\alpha$",
+}  # fmt: skip
+
+
+def escape_latex(text: object) -> str:
+    r"""Return `text` with what LaTeX would take for commands as characters.
+
+    Examples
+    --------
+    >>> escape_latex("50 % of a_b")
+    '50 \\% of a\\_b'
+    """
+    return "".join(_TEX.get(letter, letter) for letter in str(text))
+
+
+def _escape_markdown(text: object) -> str:
+    return str(text).replace("|", r"\|")
+
+
+def _format_cell(value: object) -> str:
+    """Return the text of a cell; numbers get at most four significant digits."""
     if isinstance(value, float):
         return "–" if math.isnan(value) else f"{value:.4g}"
     return str(value)
 
 
-def _text_class(column: pd.Series) -> str:
-    """Return a class for columns of words, which stand left; accuracies with intervals stand right."""
-    words = column.astype(str).str.match(r"^[^\d–\[-]").any()
-    return ' class="text"' if words else ""
+def _align_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the class of each column: words stand left, accuracies with intervals right."""
+    is_text = [frame[name].astype(str).str.match(r"^[^\d–\[-]").any() for name in frame]
+    return ["text" if words else "" for words in is_text]
+
+
+#: What templates may do with values.
+FILTERS = {
+    "percent": format_percent,
+    "share": format_share,
+    "short": format_short,
+    "join_words": join_words,
+    "holdout": name_holdout,
+    "the_network": "the {} network".format,
+    "cell": _format_cell,
+    "alignments": _align_columns,
+    "tex": escape_latex,
+    "md": _escape_markdown,
+}

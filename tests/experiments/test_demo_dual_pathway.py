@@ -18,7 +18,7 @@ from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.crpn.beside import check_pathways
-from fernet_neuro.systems.crpn.page import describe_pathways, pathway_tables
+from fernet_neuro.systems.crpn.page import show_pathways
 from fernet_neuro.systems.transfer.recipe import TransferSettings
 from fernet_neuro.systems.transfer.run import run_transfer
 from fernet_neuro.training.folder import load_run
@@ -76,7 +76,7 @@ def read_layers(folder: Path, name: str, target: str) -> pd.DataFrame:
 def read_section(folder: Path) -> str:
     """Return the page's section on the dual pathway."""
     text = (folder / "index.html").read_text()
-    return text[text.index('<section id="pathways">') :].split("</section>")[0]
+    return " ".join(text[text.index('<section id="pathways">') :].split("</section>")[0].split())
 
 
 def test_the_frozen_trunk_is_the_identity_network_of_the_same_run(finished):
@@ -293,7 +293,7 @@ def make_row(source: str, layer: str, value: float, target: str) -> dict:
     ],
 )
 def test_the_sentence_follows_the_numbers(tmp_path, shares, said, not_said):
-    text = describe_pathways(write_results(tmp_path, shares))
+    text = " ".join(show_pathways(write_results(tmp_path, shares)).body.split())
     for words in said:
         assert words in text
     assert not_said not in text
@@ -304,13 +304,13 @@ def test_the_sentence_follows_the_numbers(tmp_path, shares, said, not_said):
 
 
 def test_what_is_not_above_its_null_is_said_to_be(tmp_path):
-    text = describe_pathways(write_results(tmp_path, DESIGNED))
+    text = " ".join(show_pathways(write_results(tmp_path, DESIGNED)).body.split())
     assert "20.0 % [10.0, 30.0] (not above exchanged labels)" in text
     assert text.count("not above exchanged labels") == 1
 
 
 def test_the_table_has_a_row_per_layer_and_a_column_per_factor(tmp_path):
-    rows = re.findall(r"<tr>(.*?)</tr>", pathway_tables(write_results(tmp_path, DESIGNED)))
+    rows = re.findall(r"<tr>(.*?)</tr>", show_pathways(write_results(tmp_path, DESIGNED)).body)
     cells = [[re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)] for row in rows]
     assert ["emotion", "trained", "90.0 [80.0, 100.0]*", "20.0 [10.0, 30.0]"] in cells
     assert ["perceptual", "trained", "60.0 [50.0, 70.0]*", "60.0 [50.0, 70.0]*"] in cells

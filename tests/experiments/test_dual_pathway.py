@@ -15,7 +15,8 @@ import yaml
 from scipy import stats
 
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.experiments.markup import escape_latex, list_notes
+from fernet_neuro.experiments.markup import list_notes
+from fernet_neuro.experiments.page_tables import escape_latex
 from fernet_neuro.experiments.recipe import DualPathwaySettings
 from fernet_neuro.experiments.run import run_dual_pathway
 from fernet_neuro.experiments.tables import ResultFiles

@@ -27,6 +27,7 @@ class Page(HTMLParser):
         self.words = ""
         self.feed(text)
         self.close()
+        self.words = " ".join(self.words.split())
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -167,6 +168,19 @@ def test_tables_show_layers_training_and_stimuli(page):
 
 def test_settings_are_quoted_as_text(folder):
     assert html.escape("note: a < b & c") in write_report(folder).read_text()
+
+
+def test_words_of_the_folder_are_text_in_every_section(folder):
+    path = folder / "stimuli" / "probe.csv"
+    path.rename(path.with_name("<i>probe.csv"))
+    strange = folder / "runs" / "<script>" / "seed0"
+    (folder / "runs" / "identity" / "seed0").rename(strange.parent.with_name("seed0"))
+    strange.parent.mkdir()
+    (folder / "runs" / "seed0").rename(strange)
+    text = write_report(folder, title="<h9>").read_text()
+    for tag in ("<i>", "<script>", "<h9>", "<b>"):
+        assert html.escape(tag) in text
+    assert not re.findall("<(i|script|h9)>", text)
 
 
 def test_same_results_same_page(folder):

@@ -17,7 +17,7 @@ from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore, write_store
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.brain import build_models, check_brain, choose_stimuli, run_brain
-from fernet_neuro.experiments.page_brain import describe_brain, match_regions, region_table, share_table
+from fernet_neuro.experiments.page_brain import match_regions, region_table, share_table, show_brain
 from fernet_neuro.experiments.settings import BrainSettings
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.rsa.analysis.run import RSAFolder
@@ -288,7 +288,7 @@ NEITHER = "In OFA the expression network and the identity network do not differ 
 )
 def test_the_sentence_follows_the_numbers(finished, tmp_path, first, second, said, not_said):
     folder = write_folder(finished, tmp_path / "made", {"OFA": first, "pSTS": second})
-    text = " ".join(re.sub("<[^>]+>", "", describe_brain(folder)).split())
+    text = " ".join(re.sub("<[^>]+>", "", show_brain(folder).body).split())
     for words in said:
         assert words in text
     assert not_said not in text
@@ -313,7 +313,7 @@ def test_the_recovery_sentence_counts_what_was_not_planted(finished, tmp_path):
     shares["p_value"] = np.where(shares["planted"] > 0, 0.001, 0.5)
     shares.loc[shares.index[shares["planted"] == 0][0], "p_value"] = 0.01
     shares.to_csv(folder / "brain" / "shares.csv", index=False)
-    text = describe_brain(folder)
+    text = " ".join(show_brain(folder).body.split())
     assert f"at most by 0.17 ({shares.loc[1, 'factor']} in {shares.loc[1, 'roi']})" in text
     assert "4 of 4 planted factors are significant, and 1 of 4 that were not planted" in text
 

@@ -28,4 +28,5 @@ SYSTEM = System(
         "crpn-fig3": "fernet_neuro.systems.crpn.styles:EXPERIMENT",
         "crpn-fig4": "fernet_neuro.systems.crpn.identity:EXPERIMENT",
     },
+    sections={"pathways": "fernet_neuro.systems.crpn.page:show_pathways"},
 )
