@@ -32,11 +32,7 @@ def write_csv(frame: pd.DataFrame, path: PathLike) -> None:
 
 
 def save_tables(
-    folder: PathLike,
-    tables: Mapping[str, Any],
-    content: object,
-    *,
-    name: str = "summary.json",
+    folder: PathLike, tables: Mapping[str, Any], content: object, *, name: str = "summary.json"
 ) -> Path:
     """Write tables (.csv), arrays (.npz) and `content` as JSON by file name into `folder`, and return it.
 

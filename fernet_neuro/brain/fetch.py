@@ -97,12 +97,7 @@ DATA_SETS: dict[str, DataSet] = {
 
 
 def fetch_data_set(
-    name: str,
-    out: PathLike,
-    *,
-    base_url: str = BASE_URL,
-    timeout: float = 30.0,
-    verbose: bool = False,
+    name: str, out: PathLike, *, base_url: str = BASE_URL, timeout: float = 30.0, verbose: bool = False
 ) -> list[Path]:
     """Download a data set into the folder `out`, and return its files.
 

@@ -15,12 +15,7 @@ from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_jobs, check_option, check_range
 
 #: Corrections by name, and what nilearn calls their statistic; the null is that of its maximum over the map.
-CORRECTIONS: dict[str, str] = {
-    "max_t": "t",
-    "cluster_size": "size",
-    "cluster_mass": "mass",
-    "tfce": "tfce",
-}
+CORRECTIONS: dict[str, str] = {"max_t": "t", "cluster_size": "size", "cluster_mass": "mass", "tfce": "tfce"}
 #: Columns of the table of peaks and their types.
 PEAK_COLUMNS: dict[str, type] = {
     "model": str,

@@ -179,10 +179,7 @@ class BrainPatterns(Shown):
             If a name is not among the stimuli or runs, or no observation has both.
         """
         keep = np.ones(self.n_observations, dtype=bool)
-        for what, wanted, labels in (
-            ("stimulus", stimulus_ids, self.stimulus_ids),
-            ("run", runs, self.runs),
-        ):
+        for what, wanted, labels in (("stimulus", stimulus_ids, self.stimulus_ids), ("run", runs, self.runs)):
             if wanted is None:
                 continue
             names, have = [str(name) for name in wanted], list(dict.fromkeys(labels.tolist()))

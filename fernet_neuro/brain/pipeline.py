@@ -25,13 +25,7 @@ from fernet_neuro.brain.observations import (
 )
 from fernet_neuro.brain.rois import RoiSpec, build_rois
 from fernet_neuro.brain.surfaces import SurfaceGrid, is_surface
-from fernet_neuro.brain.tables import (
-    MOTION,
-    check_events,
-    read_confounds,
-    read_events,
-    read_volume_labels,
-)
+from fernet_neuro.brain.tables import MOTION, check_events, read_confounds, read_events, read_volume_labels
 from fernet_neuro.exceptions import FernetError, StimulusError
 
 #: Stands for the brain mask of the images.

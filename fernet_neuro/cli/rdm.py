@@ -34,8 +34,7 @@ def rdm(
     layer: list[str] = typer.Option([], help="A layer of the store; repeat for more."),
     all_layers: bool = typer.Option(False, "--all-layers", help="Every layer of the store."),
     distance: str | None = typer.Option(
-        None,
-        help="Between patterns: correlation, cosine or squared_euclidean.  [default: correlation]",
+        None, help="Between patterns: correlation, cosine or squared_euclidean.  [default: correlation]"
     ),
     factor: list[str] = typer.Option(
         [],

@@ -28,10 +28,7 @@ from fernet_neuro.embedding.quality import (
     compute_quality,
     compute_trustworthiness,
 )
-from fernet_neuro.embedding.result import (
-    QUALITY_COLUMNS,
-    EmbeddingResult,
-)
+from fernet_neuro.embedding.result import QUALITY_COLUMNS, EmbeddingResult
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stats.multiple import compute_p_values
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli

@@ -182,11 +182,7 @@ def write_scores(frames: Sequence[pd.DataFrame], path: Path) -> None:
 def finish(work: Work, figure: str, title: str, lead: str) -> Path:
     """Build the figure and write the page of an experiment; return the page's path."""
     build_figure(figure, work.folder, work.folder / "figures")
-    sections = [
-        show_figures(work.folder),
-        show_material(work.folder),
-        show_settings(work.folder, figure),
-    ]
+    sections = [show_figures(work.folder), show_material(work.folder), show_settings(work.folder, figure)]
     return write_sections(work.folder, title, lead, sections)
 
 

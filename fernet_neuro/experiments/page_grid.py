@@ -19,16 +19,9 @@ from fernet_neuro.experiments.recipe import DualPathwaySettings
 from fernet_neuro.experiments.tables import ResultFiles
 
 _FILES = (
-    "table.csv",
-    "table.md",
-    "table.tex",
-    "results.csv",
-    "summary.csv",
-    "differences.csv",
-    "published.csv",
-    "cost.csv",
-    "runs.csv",
-)
+    "table.csv", "table.md", "table.tex", "results.csv", "summary.csv", "differences.csv", "published.csv",
+    "cost.csv", "runs.csv",
+)  # fmt: skip
 
 
 def write_page(settings: DualPathwaySettings, folder: Path) -> Path:

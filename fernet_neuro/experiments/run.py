@@ -22,12 +22,7 @@ from fernet_neuro.experiments.markup import write_tables
 from fernet_neuro.experiments.page_grid import write_page
 from fernet_neuro.experiments.plan import KEY_LENGTH, PlannedRun, list_runs, plan_grid
 from fernet_neuro.experiments.predictions import read_classes
-from fernet_neuro.experiments.recipe import (
-    IDENTITY_SET,
-    TRAINING_SET,
-    DualPathwaySettings,
-    HeldOutSet,
-)
+from fernet_neuro.experiments.recipe import IDENTITY_SET, TRAINING_SET, DualPathwaySettings, HeldOutSet
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.results import write_results
 from fernet_neuro.experiments.results_folder import (

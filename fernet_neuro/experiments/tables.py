@@ -17,11 +17,7 @@ from fernet_neuro.typing import PathLike
 #: What every column of printed numbers says of itself.
 PUBLISHED = "published, on the paper's data"
 EPOCHS = {"last": "last epoch", "best": "best epoch on validation"}
-METRICS = {
-    "accuracy": "accuracy",
-    "mean_class_accuracy": "mean class accuracy",
-    "macro_f1": "macro F1",
-}
+METRICS = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "macro_f1": "macro F1"}
 _NOTHING = "–"
 
 

@@ -17,13 +17,7 @@ TEMPLATE_SIDE = 112
 #: the networks of the ArcFace family are trained with, as published in the InsightFace repository
 #: (python-package/insightface/utils/face_align.py, ``arcface_dst``).
 TEMPLATE = np.array(
-    [
-        [38.2946, 51.6963],
-        [73.5318, 51.5014],
-        [56.0252, 71.7366],
-        [41.5493, 92.3655],
-        [70.7299, 92.2041],
-    ]
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
 #: Sides that faces are aligned to.
 SIDES = (112, 224)
@@ -151,11 +145,7 @@ def align_face(
 
 
 def warp_picture(
-    picture: np.ndarray,
-    similarity: Similarity,
-    size: int,
-    *,
-    background: tuple[int, int, int] = BACKGROUND,
+    picture: np.ndarray, similarity: Similarity, size: int, *, background: tuple[int, int, int] = BACKGROUND
 ) -> np.ndarray:
     """Return what `similarity` shows of a picture (height, width, 3) in size x size pixels, uint8.
 

@@ -14,13 +14,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.viz.dots import (
-    dots_legend,
-    list_arms,
-    pad_limits,
-    plot_arm_dots,
-    plot_printed_dots,
-)
+from fernet_neuro.viz.dots import dots_legend, list_arms, pad_limits, plot_arm_dots, plot_printed_dots
 from fernet_neuro.viz.style import figure_size
 
 #: Height of a row, and of everything else, in mm; the tallest page.

@@ -9,12 +9,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.embedding_caption import (
-    METHOD_NAMES,
-    caption_maps,
-    list_perplexities,
-    name_k,
-)
+from fernet_neuro.figures.embedding_caption import METHOD_NAMES, caption_maps, list_perplexities, name_k
 from fernet_neuro.figures.results import shorten_layer
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.maps import (
@@ -36,39 +31,13 @@ _LEFT, _TITLE, _LINE, _QUALITY, _FOOT = 9.0, 5.5, 3.4, 33.0, 6.0
 #: for the tick labels of a quality panel.
 _WIDEST, _GAP, _LETTER, _HANDLE, _TICKS = 78.0, 5.0, 1.3, 5.5, 3.0
 _POINT_COLUMNS = (
-    "kind",
-    "panel",
-    "layer",
-    "method",
-    "perplexity",
-    "factor",
-    "label",
-    "stimulus_id",
-    "x",
-    "y",
-)
+    "kind", "panel", "layer", "method", "perplexity", "factor", "label", "stimulus_id", "x", "y",
+)  # fmt: skip
 _SCORE_COLUMNS = (
-    "space",
-    "across",
-    "permuted_within",
-    "measure",
-    "n_neighbours",
-    "n_stimuli",
-    "n_classes",
-    "value_percent",
-    "chance_percent",
-    "chance_corrected",
-    "low_percent",
-    "high_percent",
-    "interval",
-    "null_q95_percent",
-    "p_value",
-    "p_value_max",
-    "n_permutations",
-    "n_layers",
-    "n_pca",
-    "seed",
-)
+    "space", "across", "permuted_within", "measure", "n_neighbours", "n_stimuli", "n_classes",
+    "value_percent", "chance_percent", "chance_corrected", "low_percent", "high_percent", "interval",
+    "null_q95_percent", "p_value", "p_value_max", "n_permutations", "n_layers", "n_pca", "seed",
+)  # fmt: skip
 
 
 def find_maps(results: Path) -> Path:

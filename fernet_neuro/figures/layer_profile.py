@@ -27,24 +27,10 @@ from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
 from fernet_neuro.viz.style import figure_size
 
 _COLUMNS = (
-    "panel",
-    "target",
-    "holdout",
-    "network",
-    "layer",
-    "label",
-    "layer_index",
-    "position",
-    "readout",
-    "accuracy_percent",
-    "low_percent",
-    "high_percent",
-    "interval",
-    "chance_percent",
-    "p_value",
-    "p_value_max",
-    "significant",
-)
+    "panel", "target", "holdout", "network", "layer", "label", "layer_index", "position", "readout",
+    "accuracy_percent", "low_percent", "high_percent", "interval", "chance_percent", "p_value",
+    "p_value_max", "significant",
+)  # fmt: skip
 
 
 def read_profile(results: Path) -> pd.DataFrame:

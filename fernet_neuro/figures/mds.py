@@ -8,12 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fernet_neuro._utils.tables import iterate_rows
-from fernet_neuro.figures.rsa_results import (
-    NEEDS,
-    has_rdms,
-    list_rdms,
-    read_pictures,
-)
+from fernet_neuro.figures.rsa_results import NEEDS, has_rdms, list_rdms, read_pictures
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.rsa.arrangement import arrange_stimuli, match_points
 from fernet_neuro.rsa.rdms import RDMSet
@@ -27,19 +22,9 @@ MOST_PANELS, MOST_PICTURES, MOST_NAMES = 6, 48, 30
 _PANEL = {1: 88.0, 2: 84.0, 3: 62.0}
 _LINE = 4.4
 _COLUMNS = (
-    "panel",
-    "rdm",
-    "kind",
-    "stimulus_id",
-    "factor",
-    "label",
-    "x",
-    "y",
-    "stress",
-    "distance",
-    "is_root",
+    "panel", "rdm", "kind", "stimulus_id", "factor", "label", "x", "y", "stress", "distance", "is_root",
     "n_rdms",
-)
+)  # fmt: skip
 
 
 def read_arrangements(results: Path) -> pd.DataFrame:

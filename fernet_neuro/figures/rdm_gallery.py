@@ -10,12 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from fernet_neuro._utils.tables import iterate_rows
-from fernet_neuro.figures.rsa_results import (
-    NEEDS,
-    has_rdms,
-    list_rdms,
-    read_pictures,
-)
+from fernet_neuro.figures.rsa_results import NEEDS, has_rdms, list_rdms, read_pictures
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.viz.geometry import plot_rdm
@@ -33,23 +28,9 @@ _TITLE_LETTER = 1.45
 #: Thumbnails in mm: of single stimuli in staggered rows, and of the first stimulus of a label.
 _SMALL, _LARGE = 5.0, 7.0
 _COLUMNS = (
-    "panel",
-    "rdm",
-    "kind",
-    "distance",
-    "unit",
-    "row",
-    "column",
-    "stimulus_1",
-    "stimulus_2",
-    "label_1",
-    "label_2",
-    "factor",
-    "dissimilarity",
-    "percentile",
-    "n_rdms",
-    "n_averaged",
-)
+    "panel", "rdm", "kind", "distance", "unit", "row", "column", "stimulus_1", "stimulus_2", "label_1",
+    "label_2", "factor", "dissimilarity", "percentile", "n_rdms", "n_averaged",
+)  # fmt: skip
 
 
 def read_gallery(results: Path) -> pd.DataFrame:

@@ -19,18 +19,9 @@ NETWORKS = ("identity", "verification", "expression")
 HOLDOUTS = {"expression": "identity", "identity": "expression"}
 
 _SUMMARY_COLUMNS = (
-    "source",
-    "layer",
-    "layer_index",
-    "readout",
-    "holdout",
-    "n_classes",
-    "chance_level",
-    "balanced_accuracy",
-    "balanced_accuracy_low",
-    "balanced_accuracy_high",
-    "interval",
-)
+    "source", "layer", "layer_index", "readout", "holdout", "n_classes", "chance_level",
+    "balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high", "interval",
+)  # fmt: skip
 _FOLD_COLUMNS = ("source", "layer", "layer_index", "readout", "fold", "balanced_accuracy")
 _CONFUSION_COLUMNS = ("source", "layer", "readout", "true", "predicted", "count")
 _TEXT = dict.fromkeys(("source", "layer", "readout", "holdout", "fold", "true", "predicted"), str)

@@ -32,35 +32,11 @@ MOST_REFERENCES = 4
 #: As many panels as a page holds.
 MOST_PANELS = 9
 _COLUMNS = (
-    "panel",
-    "kind",
-    "roi",
-    "analysis",
-    "network",
-    "model",
-    "layer",
-    "label",
-    "position",
-    "comparison",
-    "estimate",
-    "low",
-    "high",
-    "level_percent",
-    "p_value",
-    "p_fdr",
-    "p_max",
-    "noise_ceiling_lower",
-    "noise_ceiling_upper",
-    "low_position",
-    "high_position",
-    "share",
-    "nested_score",
-    "n_subjects",
-    "n_stimuli",
-    "interval",
-    "n_references",
-    "seed",
-)
+    "panel", "kind", "roi", "analysis", "network", "model", "layer", "label", "position", "comparison",
+    "estimate", "low", "high", "level_percent", "p_value", "p_fdr", "p_max", "noise_ceiling_lower",
+    "noise_ceiling_upper", "low_position", "high_position", "share", "nested_score", "n_subjects",
+    "n_stimuli", "interval", "n_references", "seed",
+)  # fmt: skip
 
 
 def read_layers(results: Path) -> pd.DataFrame:

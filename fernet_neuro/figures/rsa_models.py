@@ -43,34 +43,11 @@ _LEAST_NAMES, _LEAST_MATRIX, _WIDEST_MATRIX, _LEAST_DOTS = 14.0, 6.0, 42.0, 24.0
 #: Size of the rows' names in points.
 _NAME_SIZE = 6.5
 _COLUMNS = (
-    "panel",
-    "kind",
-    "roi",
-    "analysis",
-    "row",
-    "model",
-    "column",
-    "model_2",
-    "subject",
-    "comparison",
-    "value",
-    "low",
-    "high",
-    "level_percent",
-    "difference",
-    "p_value",
-    "p_max",
-    "p_permutation",
-    "p_ceiling",
-    "p_ceiling_max",
-    "significant",
-    "noise_ceiling_lower",
-    "noise_ceiling_upper",
-    "n_subjects",
-    "n_stimuli",
-    "n_models",
-    "interval",
-)
+    "panel", "kind", "roi", "analysis", "row", "model", "column", "model_2", "subject", "comparison",
+    "value", "low", "high", "level_percent", "difference", "p_value", "p_max", "p_permutation",
+    "p_ceiling", "p_ceiling_max", "significant", "noise_ceiling_lower", "noise_ceiling_upper",
+    "n_subjects", "n_stimuli", "n_models", "interval",
+)  # fmt: skip
 
 
 def read_models(results: Path) -> pd.DataFrame:

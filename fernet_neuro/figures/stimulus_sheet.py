@@ -19,20 +19,9 @@ _N_IDENTITIES, _N_COLUMNS, _PIXELS = 4, 8, 256
 _FRONTAL = ("straight", "frontal", "S")
 _VIEW_ORDER = ("full_left", "half_left", "straight", "half_right", "full_right")
 _COLUMNS = (
-    "panel",
-    "row",
-    "column",
-    "row_label",
-    "column_label",
-    "stimulus_id",
-    "path",
-    "identity",
-    "expression",
-    "view",
-    "session",
-    "n_identities",
-    "n_stimuli",
-)
+    "panel", "row", "column", "row_label", "column_label", "stimulus_id", "path", "identity", "expression",
+    "view", "session", "n_identities", "n_stimuli",
+)  # fmt: skip
 
 
 def read_sheet(results: Path) -> pd.DataFrame:

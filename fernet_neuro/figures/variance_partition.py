@@ -30,24 +30,10 @@ MOST_ROWS = 20
 #: As many panels as a page holds, and its height in mm.
 MOST_PANELS, _TALLEST = 6, 222.0
 _COLUMNS = (
-    "panel",
-    "roi",
-    "analysis",
-    "row",
-    "models",
-    "component",
-    "share_percent",
-    "low_percent",
-    "high_percent",
-    "level_percent",
-    "ceiling_lower_percent",
-    "ceiling_upper_percent",
-    "comparison",
-    "n_subjects",
-    "n_stimuli",
-    "n_components",
-    "interval",
-)
+    "panel", "roi", "analysis", "row", "models", "component", "share_percent", "low_percent",
+    "high_percent", "level_percent", "ceiling_lower_percent", "ceiling_upper_percent", "comparison",
+    "n_subjects", "n_stimuli", "n_components", "interval",
+)  # fmt: skip
 
 
 def read_shares(results: Path) -> pd.DataFrame:

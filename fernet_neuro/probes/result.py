@@ -48,15 +48,8 @@ CONFUSION_COLUMNS: dict[str, type] = {
 }
 #: Settings that must agree between training runs, or a mean over them means nothing.
 _SAME_SETTINGS = (
-    "target",
-    "holdout",
-    "layers",
-    "readouts",
-    "n_permutations",
-    "permute_within",
-    "n_folds",
-    "seed",
-)
+    "target", "holdout", "layers", "readouts", "n_permutations", "permute_within", "n_folds", "seed",
+)  # fmt: skip
 #: Numbers of a summary that are averaged over training runs.
 _MEAN_FIELDS = (
     "balanced_accuracy",

@@ -11,11 +11,7 @@ import numpy as np
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.probes.design import ProbeDesign
 from fernet_neuro.probes.result import ProbeResult
-from fernet_neuro.stats.resampling import (
-    bootstrap_mean_interval,
-    sign_flip_p_value,
-    stratified_t_interval,
-)
+from fernet_neuro.stats.resampling import bootstrap_mean_interval, sign_flip_p_value, stratified_t_interval
 
 #: Controls that the network is compared with, layer by layer.
 COMPARED = ("untrained", "pixels")

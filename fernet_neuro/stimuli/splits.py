@@ -53,12 +53,7 @@ class Fold:
 
 
 def make_folds(
-    table: StimulusTable,
-    holdout: str,
-    *,
-    target: str = "expression",
-    n_folds: int = 10,
-    seed: int = 0,
+    table: StimulusTable, holdout: str, *, target: str = "expression", n_folds: int = 10, seed: int = 0
 ) -> list[Fold]:
     """Return folds for reading out `target` with `holdout` kept apart.
 

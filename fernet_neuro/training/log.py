@@ -84,12 +84,7 @@ class RunLog:
             self._append([row])
 
     def write_epoch(
-        self,
-        progress: Progress,
-        losses: dict[str, float],
-        metrics: dict[str, float],
-        lr: float,
-        rate: float,
+        self, progress: Progress, losses: dict[str, float], metrics: dict[str, float], lr: float, rate: float
     ) -> None:
         """Write the rows of the epoch just finished."""
         common = {"epoch": progress.epoch, "step": progress.step, "seconds": round(self.count_seconds(), 3)}

@@ -15,26 +15,8 @@ from fernet_neuro.viz.sheets import plot_stimulus_sheet
 from fernet_neuro.viz.style import PALETTE, colour_of, figure_size, label_of, style
 
 __all__ = [
-    "PALETTE",
-    "colour_of",
-    "figure_size",
-    "label_of",
-    "plot_arm_dots",
-    "plot_arrangement",
-    "plot_confusion",
-    "plot_diagram",
-    "plot_glass_map",
-    "plot_layer_profile",
-    "plot_map",
-    "plot_map_quality",
-    "plot_map_slices",
-    "plot_model_dots",
-    "plot_pairwise",
-    "plot_printed_dots",
-    "plot_rdm",
-    "plot_rsa_profile",
-    "plot_shares",
-    "plot_stimulus_sheet",
-    "plot_transfer_bars",
-    "style",
-]
+    "PALETTE", "colour_of", "figure_size", "label_of", "plot_arm_dots", "plot_arrangement",
+    "plot_confusion", "plot_diagram", "plot_glass_map", "plot_layer_profile", "plot_map",
+    "plot_map_quality", "plot_map_slices", "plot_model_dots", "plot_pairwise", "plot_printed_dots",
+    "plot_rdm", "plot_rsa_profile", "plot_shares", "plot_stimulus_sheet", "plot_transfer_bars", "style",
+]  # fmt: skip

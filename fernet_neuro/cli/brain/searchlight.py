@@ -140,12 +140,7 @@ def _find_notices(sources: list[Path], mask: str | None, roi: str | None) -> lis
 
 
 def _make_settings(
-    radius: float | None,
-    nearest: int | None,
-    fewest: int,
-    distance: str,
-    comparison: str,
-    noise: str | None,
+    radius: float | None, nearest: int | None, fewest: int, distance: str, comparison: str, noise: str | None
 ) -> "SearchlightSettings":
     """Return the settings, checked before anything is read."""
     from fernet_neuro._utils.validation import check_option

@@ -49,7 +49,7 @@ def align(
         Path | None,
         opt.text(
             "Table with stimulus_id, left_eye_x, left_eye_y, right_eye_..., nose_..., left_mouth_..., "
-            "right_mouth_... in pixels; left is the viewer's.",
+            "right_mouth_... in pixels; left is the viewer's."
         ),
     ] = None,
     size: Annotated[int, opt.count("Side of the aligned pictures in pixels: 112 or 224.")] = 112,

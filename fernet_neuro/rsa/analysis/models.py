@@ -255,10 +255,7 @@ def _check_file(source: str) -> None:
 
 
 def _check_choice(
-    choice: ModelChoice,
-    stores: Sequence[str],
-    tables: Sequence[str],
-    table: StimulusTable | None,
+    choice: ModelChoice, stores: Sequence[str], tables: Sequence[str], table: StimulusTable | None
 ) -> None:
     if choice.layers and choice.all_layers:
         raise ValueError("name layers with --layer NAME, or take all with --all-layers, not both.")

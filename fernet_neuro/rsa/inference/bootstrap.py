@@ -98,13 +98,7 @@ def evaluate_samples(
     if draws:
         stacked = np.stack(list(draws.values()), axis=1)
         scores, lower, upper = compare_samples(
-            subjects,
-            models,
-            resamples.stimuli,
-            stacked,
-            comparison,
-            blocks=resamples.blocks,
-            n_jobs=n_jobs,
+            subjects, models, resamples.stimuli, stacked, comparison, blocks=resamples.blocks, n_jobs=n_jobs
         )
         for place, (factors, copies) in enumerate(draws.items()):
             values[factors] = summarise(scores, lower[:, place], upper[:, place], copies)

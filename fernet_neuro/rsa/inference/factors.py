@@ -118,12 +118,7 @@ def compute_interval(
 
 
 def compute_p_values(
-    t_values: np.ndarray,
-    loadings: np.ndarray,
-    dof: int,
-    rng: np.random.Generator,
-    *,
-    two_sided: bool = False,
+    t_values: np.ndarray, loadings: np.ndarray, dof: int, rng: np.random.Generator, *, two_sided: bool = False
 ) -> dict[str, np.ndarray]:
     """Return p values of Student's t, plain and corrected over all of them.
 

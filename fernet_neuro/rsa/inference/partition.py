@@ -11,12 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
-from fernet_neuro.rsa.inference.factors import (
-    Factors,
-    combine_factors,
-    combine_variances,
-    compute_interval,
-)
+from fernet_neuro.rsa.inference.factors import Factors, combine_factors, combine_variances, compute_interval
 from fernet_neuro.rsa.inference.regions import (
     Region,
     check_level,

@@ -298,6 +298,5 @@ def _permute(
 
 def _label(groups: SeedGroups) -> pd.DataFrame:
     return label_models(groups.models.names, groups.models.table).assign(
-        n_seeds=[len(seeds) for seeds in groups.seeds],
-        seeds=[" ".join(seeds) for seeds in groups.seeds],
+        n_seeds=[len(seeds) for seeds in groups.seeds], seeds=[" ".join(seeds) for seeds in groups.seeds]
     )

@@ -46,10 +46,7 @@ def search_volume(
     """
     try:
         near = build_neighbourhoods(
-            volume.coordinates,
-            radius=settings.radius,
-            n_nearest=settings.n_nearest,
-            fewest=settings.fewest,
+            volume.coordinates, radius=settings.radius, n_nearest=settings.n_nearest, fewest=settings.fewest
         )
         takes_noise = settings.distance in ("crossnobis", "mahalanobis")
         found = search_patterns(

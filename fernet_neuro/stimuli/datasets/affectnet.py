@@ -22,13 +22,7 @@ from fernet_neuro.stimuli.datasets._affectnet_files import (
 )
 from fernet_neuro.stimuli.datasets.folder import strip_suffix
 from fernet_neuro.stimuli.datasets.labels import find_missing
-from fernet_neuro.stimuli.datasets.report import (
-    LeftOut,
-    Listing,
-    find_one,
-    list_files,
-    sort_out,
-)
+from fernet_neuro.stimuli.datasets.report import LeftOut, Listing, find_one, list_files, sort_out
 
 #: The owners' codes and our names.
 EXPRESSIONS = {

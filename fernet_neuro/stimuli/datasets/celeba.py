@@ -13,14 +13,7 @@ from pathlib import Path
 
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.labels import read_label_list
-from fernet_neuro.stimuli.datasets.report import (
-    Demands,
-    LeftOut,
-    Listing,
-    find_one,
-    list_files,
-    sort_out,
-)
+from fernet_neuro.stimuli.datasets.report import Demands, LeftOut, Listing, find_one, list_files, sort_out
 
 #: Width and height in pixels of every aligned photograph.
 SIZE = (178, 218)

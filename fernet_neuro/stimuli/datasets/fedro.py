@@ -14,18 +14,8 @@ from pathlib import Path
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.folder import find_path_fault, strip_suffix
-from fernet_neuro.stimuli.datasets.labels import (
-    find_label,
-    find_missing,
-    label_by_folder,
-    read_label_list,
-)
-from fernet_neuro.stimuli.datasets.report import (
-    LeftOut,
-    Listing,
-    list_files,
-    sort_out,
-)
+from fernet_neuro.stimuli.datasets.labels import find_label, find_missing, label_by_folder, read_label_list
+from fernet_neuro.stimuli.datasets.report import LeftOut, Listing, list_files, sort_out
 from fernet_neuro.stimuli.expressions import EXPRESSION_NAMES
 from fernet_neuro.typing import PathLike
 

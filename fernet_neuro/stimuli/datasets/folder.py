@@ -12,13 +12,7 @@ import pandas as pd
 from fernet_neuro._utils.tables import read_text
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.report import (
-    LeftOut,
-    Listing,
-    lies_inside,
-    list_files,
-    sort_out,
-)
+from fernet_neuro.stimuli.datasets.report import LeftOut, Listing, lies_inside, list_files, sort_out
 from fernet_neuro.typing import PathLike
 
 #: Headings under which the file name is looked for in a CSV, in this order.

@@ -12,14 +12,7 @@ import re
 from itertools import product
 from pathlib import Path
 
-from fernet_neuro.stimuli.datasets.report import (
-    Demands,
-    LeftOut,
-    Listing,
-    find_one,
-    list_files,
-    sort_out,
-)
+from fernet_neuro.stimuli.datasets.report import Demands, LeftOut, Listing, find_one, list_files, sort_out
 from fernet_neuro.stimuli.images import BLACK_BELOW
 
 #: Codes of the file names, in the owners' order, and our labels; mapped by name, never by number.

@@ -15,13 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.report import (
-    Demands,
-    Listing,
-    find_one,
-    list_files,
-    sort_out,
-)
+from fernet_neuro.stimuli.datasets.report import Demands, Listing, find_one, list_files, sort_out
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 

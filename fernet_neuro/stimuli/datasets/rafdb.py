@@ -25,14 +25,7 @@ from fernet_neuro.stimuli.datasets.labels import (
     label_by_folder,
     read_label_list,
 )
-from fernet_neuro.stimuli.datasets.report import (
-    Demands,
-    LeftOut,
-    Listing,
-    find_one,
-    list_files,
-    sort_out,
-)
+from fernet_neuro.stimuli.datasets.report import Demands, LeftOut, Listing, find_one, list_files, sort_out
 
 #: The owners' codes, from 1, and our names.
 EXPRESSIONS = {

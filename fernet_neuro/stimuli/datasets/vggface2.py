@@ -16,12 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.report import (
-    LeftOut,
-    Listing,
-    list_files,
-    sort_out,
-)
+from fernet_neuro.stimuli.datasets.report import LeftOut, Listing, list_files, sort_out
 
 LICENCE = "VGGFace2: CC BY-NC-SA 4.0 for the list; photographs remain their owners'"
 #: Header of identity_meta.csv; a space follows each comma and names are quoted.

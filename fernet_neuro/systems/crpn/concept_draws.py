@@ -16,11 +16,7 @@ from fernet_neuro.systems.crpn.concept_bank import ConceptBank
 
 
 def draw_concept_rows(
-    bank: ConceptBank,
-    rows: np.ndarray,
-    n_concepts: int,
-    percentile: float | None,
-    rng: np.random.Generator,
+    bank: ConceptBank, rows: np.ndarray, n_concepts: int, percentile: float | None, rng: np.random.Generator
 ) -> np.ndarray:
     """Return for each image some different confident images of its class.
 
@@ -59,11 +55,7 @@ def draw_concept_rows(
 
 
 def draw_concepts(
-    bank: ConceptBank,
-    rows: np.ndarray,
-    n_concepts: int,
-    percentile: float | None,
-    rng: np.random.Generator,
+    bank: ConceptBank, rows: np.ndarray, n_concepts: int, percentile: float | None, rng: np.random.Generator
 ) -> np.ndarray:
     """Return the mean features of what `draw_concept_rows` draws, shape (n_rows, p) [1, Eq. 10].
 

@@ -409,14 +409,7 @@ CONCEPTUAL = ModelEntry(
 PERCEPTUAL = ModelEntry(
     _build_perceptual,
     "CRPN's perceptual pathway: one small encoder that concepts can teach",
-    {
-        "n_classes": 7,
-        "trunk": "resnet18",
-        "size": 224,
-        "resize": None,
-        "n_features": 256,
-        "dropout": 0.4,
-    },
+    {"n_classes": 7, "trunk": "resnet18", "size": 224, "resize": None, "n_features": 256, "dropout": 0.4},
     variants=VARIANTS,
     source="own code from the published description",
     paper=PAPER,

@@ -37,10 +37,7 @@ from fernet_neuro.viz.style import figure_size, label_of
 
 REFERENCE = "Schwartz et al. 2020; KDEF"
 #: Accuracies in % that the poster states, by read-out and network [1].
-PUBLISHED = {
-    "expression": {"verification": 15.0, "identity": 62.6},
-    "identity": {"identity": 98.6},
-}
+PUBLISHED = {"expression": {"verification": 15.0, "identity": 62.6}, "identity": {"identity": 98.6}}
 
 
 def read_transfer(results: Path) -> pd.DataFrame:
@@ -59,25 +56,10 @@ def read_transfer(results: Path) -> pd.DataFrame:
 
 
 _COLUMNS = (
-    "panel",
-    "target",
-    "holdout",
-    "network",
-    "layer",
-    "readout",
-    "kind",
-    "fold",
-    "seed",
-    "accuracy_percent",
-    "low_percent",
-    "high_percent",
-    "interval",
-    "chance_percent",
-    "n_classes",
-    "p_value",
-    "p_value_max",
-    "reference",
-)
+    "panel", "target", "holdout", "network", "layer", "readout", "kind", "fold", "seed",
+    "accuracy_percent", "low_percent", "high_percent", "interval", "chance_percent", "n_classes",
+    "p_value", "p_value_max", "reference",
+)  # fmt: skip
 
 
 def _measured(results: Path, network: str, target: str, source: str, name: str) -> list[pd.DataFrame]:
