@@ -6,9 +6,9 @@ Run by ``runpy`` it trains in place of the task "expression", with its settings,
 import torch
 from torch import nn
 
-from fernet_neuro.training import fit as fitting
+from fernet_neuro.training import expression
 from fernet_neuro.training.classification import ClassificationTask
-from fernet_neuro.training.expression import split_expressions
+from fernet_neuro.training.fit import fit
 
 
 class CentreTask(ClassificationTask):
@@ -28,10 +28,10 @@ class CentreTask(ClassificationTask):
 
 
 def make_centres(settings, table, val_table=None):
-    train, val, held_out = split_expressions(settings, table, val_table)
+    train, val, held_out = expression.split_expressions(settings, table, val_table)
     return CentreTask("expression", train, val, held_out=held_out)
 
 
 if __name__ == "__main__":
-    fitting.TASKS["expression"] = make_centres
-    fitting.fit(settings, out, table=table, resume=True, device="cpu")  # noqa: F821
+    expression.make_expression = make_centres
+    fit(settings, out, table=table, resume=True, device="cpu")  # noqa: F821

@@ -14,7 +14,8 @@ from fernet_neuro.models.registry import build_model
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.data import order_epoch, split_batches
-from fernet_neuro.training.fit import TASKS, fit
+from fernet_neuro.training.expression import make_expression
+from fernet_neuro.training.fit import fit
 from fernet_neuro.training.state import read_checkpoint
 
 OPTIMISERS = {
@@ -40,7 +41,7 @@ def recipe(network):
 def with_centres(monkeypatch):
     """The task "expression" pulls logits to class centres that learn."""
     make = runpy.run_path(str(Path(__file__).with_name("centres.py")))["make_centres"]
-    monkeypatch.setitem(TASKS, "expression", make)
+    monkeypatch.setattr("fernet_neuro.training.expression.make_expression", make)
 
 
 def _train_slowly(settings, table):
@@ -107,14 +108,13 @@ def test_steps_are_those_of_a_plain_loop(tmp_path, faces, recipe, name, rho, flo
 
 def test_random_crops_train_on_real_pixels_and_the_centre_validates(tmp_path, faces, recipe, monkeypatch):
     shown = []
-    task = TASKS["expression"]
 
     def spy(*args):
-        made = task(*args)
+        made = make_expression(*args)
         made.observe = lambda pixels: shown.extend(pixels.clone()) or {}
         return made
 
-    monkeypatch.setitem(TASKS, "expression", spy)
+    monkeypatch.setattr("fernet_neuro.training.expression.make_expression", spy)
     recipe |= {"model": recipe["model"] + "_wide", "loss_lr": None, "loss_weight_decay": None, "epochs": 2}
     recipe |= {"augment": ["random-crop"], "val_stimuli": str(faces.root / "table.csv"), "val_by": "random"}
     model = fit(TrainSettings(**recipe), tmp_path / "run", table=faces, device="cpu")

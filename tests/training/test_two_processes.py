@@ -21,10 +21,11 @@ import sys
 from accelerate import debug_launcher
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.training.config import TrainSettings
-from fernet_neuro.training.fit import TASKS, fit
+from fernet_neuro.training import expression
+from fernet_neuro.training.fit import fit
 
 folder, task = sys.argv[1:]
-TASKS["expression"] = runpy.run_path(task)["make_centres"]
+expression.make_expression = runpy.run_path(task)["make_centres"]
 settings = read_settings(TrainSettings, folder + "/recipe.yaml")
 debug_launcher(fit, (settings, folder + "/two"), num_processes=2)
 fit(settings, folder + "/one", device="cpu")
