@@ -73,6 +73,9 @@ def count_workers(jobs: int) -> int:
 
 Table = Annotated[Path, argument("A stimulus table, .csv or .parquet; or builtin.", "TABLE")]
 Stimuli = Annotated[Path, table("Stimulus table, .csv or .parquet; or builtin.")]
+SourceStimuli = Annotated[
+    Path | None, table("Stimulus table, .csv or .parquet; or builtin; needed for networks.")
+]
 Network = Annotated[
     str,
     argument("A registered name, torchvision name, timm:NAME, file.py:function, or a run folder.", "NETWORK"),

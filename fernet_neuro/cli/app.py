@@ -26,6 +26,7 @@ from fernet_neuro.cli.embed import embed
 from fernet_neuro.cli.evaluate import evaluate
 from fernet_neuro.cli.extract import extract, show_store
 from fernet_neuro.cli.figures import build, list_figures
+from fernet_neuro.cli.info import info
 from fernet_neuro.cli.models import list_models, show_model
 from fernet_neuro.cli.probe import probe
 from fernet_neuro.cli.rdm import rdm
@@ -44,7 +45,7 @@ _USAGE_ERROR: Any = typer.BadParameter.__base__
 
 #: All commands, in the panels of the help; a group has its help, and its commands below it.
 COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callable[..., None]]]]] = {
-    "Experiments": {"run": run},
+    "Start here": {"run": run, "info": info},
     "Stimuli": {
         "stimuli": (
             "Import, look at, check, split and render face images.",

@@ -1,74 +1,71 @@
 """``fernet-neuro embed``: maps of layers in two dimensions, with what their neighbours share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_folder
+from fernet_neuro.cli._tables import Row, format_table, list_records, show
 
 if TYPE_CHECKING:
     from fernet_neuro.embedding.result import EmbeddingResult
 
 _REPORT_FILES = ("settings.json", "quality.csv", "coordinates.csv")
 _MEASURES = {"neighbour_purity": "purity", "knn_balanced_accuracy": "held-out k-NN"}
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("embed")(embed)
+_MAPS = "Maps"
 
 
 def embed(
-    source: str = typer.Argument(
-        ..., metavar="SOURCE", help="An activation store, a run folder, or a network by name."
-    ),
-    out: Path = typer.Option(
-        ..., help="Folder for coordinates.csv, quality.csv, settings.json and the figure."
-    ),
-    layer: list[str] = typer.Option([], help="A layer to map; repeat for more."),
-    stimuli: Path | None = typer.Option(
-        None, help="Stimulus table (.csv or .parquet); needed unless SOURCE is a store."
-    ),
-    method: str = typer.Option("tsne", help="tsne or umap."),
-    perplexity: list[float] = typer.Option(
-        [],
-        help="About how many neighbours count; repeat for a sweep: all are reported, the first is drawn. "
-        "UMAP takes it as n_neighbors.  [default: 30, or what so few stimuli allow]",
-    ),
-    color_by: list[str] = typer.Option(
-        [],
-        help="A factor to colour and judge maps by; repeat for more.  [default: expression and identity, of "
-        "those that the table has]",
-    ),
-    neighbours: int | None = typer.Option(
-        None, min=1, help="k of purity and k-NN.  [default: 10, or fewer where labels have fewer]"
-    ),
-    permutations: int = typer.Option(1000, min=0, help="Relabellings of the null."),
-    n_pca: int = typer.Option(50, min=2, help="Principal components that maps are made from."),
-    seed: int = typer.Option(0, help="Seed of maps and relabellings."),
-    size: int | None = typer.Option(None, min=1, help="Input side in pixels, for a newly built network."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:0, for networks."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace maps that are already in OUT."),
-    as_json: bool = typer.Option(False, "--json", help="Print the settings and the quality as JSON."),
+    source: Annotated[
+        str, opt.argument("An activation store, a run folder, or a network by name.", "SOURCE")
+    ],
+    out: Annotated[
+        Path, opt.folder("Folder for coordinates.csv, quality.csv, settings.json and the figure.")
+    ],
+    layer: opt.Layers = [],
+    stimuli: opt.SourceStimuli = None,
+    color_by: Annotated[
+        list[str],
+        opt.text("A factor to colour and judge by; repeat for more.  [default: expression and identity]"),
+    ] = [],
+    method: Annotated[str, opt.text("tsne or umap.", _MAPS)] = "tsne",
+    perplexity: Annotated[
+        list[float],
+        opt.number(
+            "About how many neighbours count; repeat for a sweep: all are reported, the first is drawn. "
+            "UMAP takes it as n_neighbors.  [default: 30, or what so few stimuli allow]",
+            _MAPS,
+        ),
+    ] = [],
+    pca: Annotated[int, opt.count("Principal components that maps are made from.", _MAPS, min=2)] = 50,
+    neighbours: Annotated[
+        int | None,
+        opt.count("k of purity and k-NN.  [default: 10, or fewer where labels have fewer]", opt.STATISTICS),
+    ] = None,
+    permutations: opt.Permutations = 1000,
+    seed: opt.Seed = 0,
+    size: opt.Size = None,
+    device: opt.Device = "auto",
+    overwrite: opt.Overwrite = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
-    """Map layers in two dimensions, and say beside each map how far neighbours share a label, and by chance.
+    r"""Map layers in two dimensions, and say beside each map how far neighbours share a label, and by chance.
 
     Neighbours of expression are other people's, and those of identity show another expression, so that
-    near-copies never count. The same seed gives the same maps. Activations of networks that
-    were not extracted before are kept in OUT/store.
+    near-copies never count. The same seed gives the same maps. Activations of networks that were not
+    extracted before are kept in OUT/store.
 
     Examples
     --------
         fernet-neuro embed stores/crpn --layer emotion --layer non_emotion --out maps
 
-        fernet-neuro embed stores/crpn --layer emotion --perplexity 30 --perplexity 10 --out maps
+        fernet-neuro embed stores/crpn --layer emotion --perplexity 30 \
+            --perplexity 10 --out maps
 
-        fernet-neuro embed runs/crpn/seed0 --stimuli faces.csv --layer emotion --layer non_emotion
-        --method umap --color-by expression --out maps
+        fernet-neuro embed runs/crpn/seed0 --stimuli faces.csv --layer emotion \
+            --layer non_emotion --method umap --color-by expression --out maps
     """
-    import json
-
     from fernet_neuro.door.embed import embed as run
     from fernet_neuro.door.people import describe_trained_people
     from fernet_neuro.figures.registry import build_figure
@@ -77,58 +74,33 @@ def embed(
         raise ValueError("name layers with --layer NAME; repeat for more.")
     check_out_folder(out, _REPORT_FILES, overwrite=overwrite)
     result = run(
-        source,
-        stimuli,
-        layers=layer,
-        method=method,
-        perplexities=perplexity,
-        factors=color_by,
-        n_neighbours=neighbours,
-        n_permutations=permutations,
-        n_pca=n_pca,
-        seed=seed,
-        keep=out / "store",
-        size=size,
-        verbose=not as_json,
-        device=device,
-    )
+        source, stimuli, layers=layer, method=method, perplexities=perplexity, factors=color_by,
+        n_neighbours=neighbours, n_permutations=permutations, n_pca=pca, seed=seed, keep=out / "store",
+        size=size, verbose=not (quiet or as_json), device=device,
+    )  # fmt: skip
     result.save(out)
-    figure = build_figure("embedding-maps", out, out)
-    if as_json:
-        typer.echo(json.dumps({"settings": result.settings, "quality": _as_objects(result)}))
-        return
-    lines = [
-        *_describe(result),
-        *describe_trained_people(result.settings["trained_people"]),
-        f"Written to {out}",
-        *map(str, figure),
-    ]
-    typer.echo("\n".join(lines))
-
-
-def _as_objects(result: "EmbeddingResult") -> list[dict[str, Any]]:
-    """Return the rows of the quality table, with null for what has no value."""
-    frame = result.quality.astype(object)
-    return frame.where(frame.notna(), None).to_dict(orient="records")
+    figure = map(str, build_figure("embedding-maps", out, out))
+    trained = describe_trained_people(result.settings["trained_people"])
+    lines = [*_describe(result), *trained, f"Written to {out}", *figure]
+    show(
+        lines, as_json=as_json, values={"settings": result.settings, "quality": list_records(result.quality)}
+    )
 
 
 def _describe(result: "EmbeddingResult") -> list[str]:
     """Return the report as lines of text."""
+    columns = {
+        "layer": "{layer}", "space": _name_space, "factor": "{factor}",
+        "measure": lambda row: _MEASURES[row["measure"]], "k": "{n_neighbours:.0f}", "%": "{value:.1pct}",
+        "95 % interval": "[{low:.1pct}, {high:.1pct}]", "chance %": "{chance_level:.1pct}",
+        "null 95 %": "{null_q95:.1pct}", "p": "{p_value:p}", "p (max)": "{p_value_max:p}",
+    }  # fmt: skip
     judged = result.quality[result.quality["factor"] != ""]
-    lines = [
-        f"{'layer':<20}{'space':<18}{'factor':<13}{'measure':<15}{'k':>3}{'%':>7}  {'95 % interval':<15}"
-        f"{'chance %':>9}{'null 95 %':>10}{'p':>8}{'p (max)':>9}"
-    ]
-    for row in judged.itertuples():
-        space = row.space if row.space == "features" else f"map ({row.perplexity:g})"
-        interval = f"[{100 * row.low:.1f}, {100 * row.high:.1f}]" if row.interval else ""
-        tested = row.n_permutations > 0
-        null = f"{100 * row.null_q95:>10.1f}{row.p_value:>8.4f}{row.p_value_max:>9.4f}" if tested else ""
-        lines.append(
-            f"{row.layer:<20}{space:<18}{row.factor:<13}{_MEASURES[row.measure]:<15}{row.n_neighbours:>3}"
-            f"{100 * row.value:>7.1f}  {interval:<15}{100 * row.chance_level:>9.1f}{null}".rstrip()
-        )
-    return [*lines, "", *_describe_factors(result), *_describe_trust(result)]
+    return [*format_table(judged, columns), "", *_describe_factors(result), *_describe_trust(result)]
+
+
+def _name_space(row: Row) -> str:
+    return "features" if row["space"] == "features" else f"map ({row['perplexity']:g})"
 
 
 def _describe_factors(result: "EmbeddingResult") -> list[str]:

@@ -1,12 +1,11 @@
 """``fernet-neuro rdm``: RDMs of a network's layers, of stimuli's labels and pictures, or from other files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from fernet_neuro.cli._options import parse_weights, read_landmark_table
+from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_file
+from fernet_neuro.cli._tables import format_table, list_records, show
 
 if TYPE_CHECKING:
     from fernet_neuro.activations.store import ActivationStore
@@ -14,79 +13,64 @@ if TYPE_CHECKING:
     from fernet_neuro.stimuli.table import StimulusTable
 
 _DEFAULT_DISTANCE = "correlation"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("rdm")(rdm)
+_FILES = "Reading files"
 
 
 def rdm(
-    source: str = typer.Argument(
-        ...,
-        metavar="SOURCE",
-        help="An activation store, a stimulus table (.csv or .parquet), or an RDM file to convert.",
-    ),
-    out: Path = typer.Option(
-        ...,
-        help="File to write: .npz (keeps everything), .h5 (rsatoolbox), .mat, .json (Meadows) or .csv (one).",
-    ),
-    layer: list[str] = typer.Option([], help="A layer of the store; repeat for more."),
-    all_layers: bool = typer.Option(False, "--all-layers", help="Every layer of the store."),
-    distance: str | None = typer.Option(
-        None, help="Between patterns: correlation, cosine or squared_euclidean.  [default: correlation]"
-    ),
-    factor: list[str] = typer.Option(
-        [],
-        help="A column of the table: labels are the same or not, numbers differ by so much; repeat for more.",
-    ),
-    weights: list[str] = typer.Option(
-        [],
-        metavar="NAME=COLUMN,...",
-        help="Numeric columns compared together, such as units=AU01,AU02; repeat for more.",
-    ),
-    pixels: bool = typer.Option(False, "--pixels", help="The pictures' grey levels."),
-    gabor: bool = typer.Option(
-        False, "--gabor", help="The pictures' Gabor energies, as in early visual cortex."
-    ),
-    landmarks: Path | None = typer.Option(
-        None, help="A table of landmarks, as fernet-neuro stimuli landmarks writes it."
-    ),
-    variable: str | None = typer.Option(None, help="Which variable of an RDM file that has several."),
-    stimuli: Path | None = typer.Option(
-        None, help="Stimulus table that names the stimuli of an RDM file that does not, in its order."
-    ),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace a file that is already there."),
-    as_json: bool = typer.Option(False, "--json", help="Print what was written as JSON."),
+    source: Annotated[
+        str, opt.argument("An activation store, a stimulus table, or an RDM file to convert.", "SOURCE")
+    ],
+    out: Annotated[
+        Path,
+        opt.file(
+            "File to write: .npz (keeps everything), .h5 (rsatoolbox), .mat, .json (Meadows) or .csv (one)."
+        ),
+    ],
+    layer: opt.Layers = [],
+    all_layers: opt.AllLayers = False,
+    factor: opt.Factors = [],
+    weights: opt.Weights = [],
+    landmarks: opt.Landmarks = None,
+    pixels: opt.Pixels = False,
+    gabor: opt.Gabor = False,
+    distance: Annotated[
+        str | None,
+        opt.text("Between patterns: correlation (default), cosine or squared_euclidean.", opt.MODELS),
+    ] = None,
+    variable: Annotated[
+        str | None, opt.text("Which variable of an RDM file that has several.", _FILES)
+    ] = None,
+    stimuli: Annotated[
+        Path | None, opt.table("Names the stimuli of an RDM file that does not, in its order.", _FILES)
+    ] = None,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.Json = False,
 ) -> None:
-    """Write representational dissimilarity matrices (RDMs) of layers, of labels and pictures, or of a file.
+    r"""Write representational dissimilarity matrices (RDMs) of layers, of labels and pictures, or of a file.
 
     Stimuli keep the order of the store or the table. Read are rsatoolbox's .h5, MATLAB's .mat (the 92-image
     layout, squares or vectors), .npz and .npy arrays, Meadows' .mat and .json, and a square .csv.
 
     Examples
     --------
-        fernet-neuro rdm stores/identity --layer layer4 --layer fc --distance correlation --out layers.npz
+        fernet-neuro rdm stores/identity --layer layer4 --layer fc \
+            --distance correlation --out layers.npz
 
-        fernet-neuro rdm faces.csv --factor expression --factor identity --pixels --gabor --out models.npz
+        fernet-neuro rdm faces.csv --factor expression --factor identity \
+            --pixels --gabor --out models.npz
 
         fernet-neuro rdm faces.csv --weights units=AU01,AU02,AU12 --out units.npz
 
         fernet-neuro rdm 92_brainRDMs.mat --out brain.h5 --json
     """
-    import json
-
     from fernet_neuro.extraction.sources import check_source_exists
     from fernet_neuro.rsa.files.io import WRITERS, write_rdms
 
     check_out_file(out, WRITERS, overwrite=overwrite)
     check_source_exists(source)
     models: dict[str, Any] = {
-        "factors": factor,
-        "weights": parse_weights(weights),
-        "pixels": pixels,
-        "gabor": gabor,
-    }
+        "factors": factor, "weights": opt.parse_weights(weights), "pixels": pixels, "gabor": gabor,
+    }  # fmt: skip
     wants_models = bool(any(models.values()) or landmarks)
     wants_layers = bool(layer or all_layers)
     if layer and all_layers:
@@ -95,7 +79,7 @@ def rdm(
         raise ValueError(
             "--distance is between patterns: give --layer, --all-layers, --pixels or --gabor with it."
         )
-    models["landmarks"] = read_landmark_table(landmarks)
+    models["landmarks"] = opt.read_landmark_table(landmarks)
     models["distance"] = distance or _DEFAULT_DISTANCE
     if wants_models or wants_layers:
         if variable or stimuli:
@@ -104,7 +88,7 @@ def rdm(
     else:
         rdms = _convert(source, variable, stimuli)
     write_rdms(rdms, out)
-    typer.echo(json.dumps(_summarise(rdms, out)) if as_json else "\n".join(_describe(rdms, out)))
+    show(_describe(rdms, out), as_json=as_json, values=_summarise(rdms, out))
 
 
 def _compute(
@@ -167,41 +151,29 @@ def _summarise(rdms: "RDMSet", out: Path) -> dict[str, Any]:
     """Return what was written, with null for what has no value."""
     import numpy as np
 
-    labels = rdms.table.astype(object).where(rdms.table.notna(), None).to_dict(orient="records")
+    labels = list_records(rdms.table) or [{}] * rdms.n_rdms
     rows = []
-    for number, name in enumerate(rdms.names):
-        present = rdms.dissimilarities[number][~np.isnan(rdms.dissimilarities[number])]
-        low, mean, high = (
-            (float(present.min()), float(present.mean()), float(present.max()))
-            if len(present)
-            else (None,) * 3
-        )
+    for name, values, label in zip(rdms.names, rdms.dissimilarities, labels, strict=True):
+        present = values[~np.isnan(values)]
+        ends = (present.min(), present.mean(), present.max()) if len(present) else (None,) * 3
+        low, mean, high = (None if end is None else float(end) for end in ends)
         row = {"minimum": low, "mean": mean, "maximum": high, "n_missing": rdms.n_pairs - len(present)}
-        rows.append({**(labels[number] if labels else {}), "name": name, **row})
-    return {
-        "out": str(out),
-        "n_rdms": rdms.n_rdms,
-        "n_stimuli": rdms.n_stimuli,
-        "n_pairs": rdms.n_pairs,
-        "distance": rdms.distance,
-        "unit": rdms.unit,
-        "rdms": rows,
-    }
+        rows.append({**label, "name": name, **row})
+    counts = {"n_rdms": rdms.n_rdms, "n_stimuli": rdms.n_stimuli, "n_pairs": rdms.n_pairs}
+    return {"out": str(out), **counts, "distance": rdms.distance, "unit": rdms.unit, "rdms": rows}
 
 
 def _describe(rdms: "RDMSet", out: Path) -> list[str]:
     """Return what was written as lines of text."""
-    summary = _summarise(rdms, out)
     how = f"; {rdms.distance}" if rdms.distance else ""
-    lines = [
+    columns = {
+        "name": "{name}", "minimum": "{minimum:.4g}", "mean": "{mean:.4g}", "maximum": "{maximum:.4g}",
+        "missing": "{n_missing:d}",
+    }  # fmt: skip
+    return [
         f"{rdms.n_rdms} RDMs of {rdms.n_stimuli} stimuli, {rdms.n_pairs} pairs{how}.",
         "",
-        f"{'name':<32}{'minimum':>10}{'mean':>10}{'maximum':>10}{'missing':>9}",
+        *format_table(_summarise(rdms, out)["rdms"], columns),
+        "",
+        f"Written to {out}",
     ]
-    for row in summary["rdms"]:
-        values = "".join(
-            f"{'' if row[key] is None else format(row[key], '.4g'):>10}"
-            for key in ("minimum", "mean", "maximum")
-        )
-        lines.append(f"{row['name']:<32}{values}{row['n_missing']:>9}")
-    return [*lines, "", f"Written to {out}"]

@@ -55,3 +55,20 @@ def _describe_accelerators(here: torch.device | None) -> str:
     count = torch.accelerator.device_count()
     first = f"'{here.type}:0'" if count > 1 else f"{here.type!r}"
     return f"torch finds {first}" + (f" to '{here.type}:{count - 1}'" if count > 1 else "")
+
+
+def list_devices() -> list[str]:
+    """Return the devices that are here, in words; the CPU first.
+
+    Examples
+    --------
+    >>> list_devices()[0]
+    'cpu'
+    """
+    here = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if here is None:
+        return ["cpu"]
+    places = [f"{here.type}:{number}" for number in range(torch.accelerator.device_count())]
+    if here.type == "cuda":
+        places = [f"{place} ({torch.cuda.get_device_name(place)})" for place in places]
+    return ["cpu", *places]

@@ -34,7 +34,7 @@ def list_examples(command) -> list[str]:
     return [line[4:] for line in text.splitlines() if line.startswith("    ")]
 
 
-COMMANDS = {words: item for words, item in list_commands() if words[-1] not in ("probe", "embed", "rdm")}
+COMMANDS = dict(list_commands())
 EXAMPLES = {
     (words, line): None
     for words, command in COMMANDS.items()

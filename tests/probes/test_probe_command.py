@@ -33,7 +33,7 @@ def store(noise_table, simulated, rng, tmp_path):
     return write_store(tmp_path / "store", noise_table, [activations])
 
 
-OPTIONS = ("--layer", "layer4", "--n-folds", 4, "--permutations", 39)
+OPTIONS = ("--layer", "layer4", "--folds", 4, "--permutations", 39)
 
 
 def test_store_is_probed_with_a_table_of_the_layers(run, store, tmp_path):
@@ -65,7 +65,7 @@ def test_network_is_extracted_with_its_untrained_twin_and_only_once(run, noise_t
         "4",
         "--size",
         16,
-        "--n-folds",
+        "--folds",
         2,
         "--permutations",
         9,
@@ -124,7 +124,7 @@ def test_a_finished_report_is_not_overwritten_unasked(run, store, tmp_path):
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(run, store, tmp_path, arguments, message):
-    code, out, err = run(store.path, "--n-folds", 4, *arguments, "--out", tmp_path / "out")
+    code, out, err = run(store.path, "--folds", 4, *arguments, "--out", tmp_path / "out")
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
@@ -144,10 +144,10 @@ def test_mistyped_path_is_no_network(run, noise_table, tmp_path):
 
 def test_too_many_folds_are_told_as_an_option(run, store, noise_table, tmp_path):
     for extra in ((), ("--stimuli", tmp_path / "table.csv")):
-        arguments = ("--layer", "layer4", "--n-folds", 9, *extra, "--out", tmp_path / "out")
+        arguments = ("--layer", "layer4", "--folds", 9, *extra, "--out", tmp_path / "out")
         code, _, err = run(store.path, *arguments)
         assert code == 2
-        assert "Use --n-folds 4 or fewer" in err
+        assert "Use --folds 4 or fewer" in err
 
 
 def test_twin_is_compared_in_the_table(run, store, noise_table, simulated, tmp_path):
@@ -219,7 +219,7 @@ def test_the_mean_on_exchanged_labels_stands_beside_p_and_can_lie_below_chance(
 
 
 def test_without_exchanges_there_is_no_mean_over_them(run, store, tmp_path):
-    options = ("--layer", "layer4", "--n-folds", 4, "--permutations", 0, "--no-controls")
+    options = ("--layer", "layer4", "--folds", 4, "--permutations", 0, "--no-controls")
     code, out, err = run(store.path, *options, "--out", tmp_path / "out")
     assert code == 0, err
     assert "above exchanged labels" not in out
@@ -243,7 +243,7 @@ def trained(noise_table, tmp_path):
 
 
 def test_people_whom_the_network_was_trained_on_are_counted(run, trained, noise_table, tmp_path):
-    options = ("--layer", "fc", "--n-folds", 4, "--permutations", 0, "--no-controls")
+    options = ("--layer", "fc", "--folds", 4, "--permutations", 0, "--no-controls")
     stimuli = ("--stimuli", tmp_path / "table.csv")
     code, out, err = run(trained, *stimuli, *options, "--out", tmp_path / "out")
     assert code == 0, err
@@ -268,7 +268,7 @@ def test_a_run_that_does_not_say_whom_it_learnt_is_named(run, trained, tmp_path)
     record = json.loads((trained / "record.json").read_text())
     del record["train_identities"]
     (trained / "record.json").write_text(json.dumps(record))
-    options = ("--layer", "fc", "--n-folds", 4, "--permutations", 0, "--no-controls")
+    options = ("--layer", "fc", "--folds", 4, "--permutations", 0, "--no-controls")
     code, out, err = run(trained, "--stimuli", tmp_path / "table.csv", *options, "--out", tmp_path / "out")
     assert code == 0, err
     assert f"{trained} does not record whom it was trained on" in out
