@@ -58,7 +58,8 @@ def embed(
 
     Examples
     --------
-        fernet-neuro embed stores/crpn --layer emotion --layer non_emotion --out maps
+        fernet-neuro embed stores/crpn --layer emotion --layer non_emotion \
+            --out maps
 
         fernet-neuro embed stores/crpn --layer emotion --perplexity 30 \
             --perplexity 10 --out maps
