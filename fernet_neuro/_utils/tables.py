@@ -86,6 +86,12 @@ def read_text(path: PathLike, **options: Any) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False, **{"encoding": "utf-8", **options})
 
 
+def read_mixed(path: PathLike, text: Iterable[str] = (), numbers: Iterable[str] = ()) -> pd.DataFrame:
+    """Return a CSV file: columns in `text` are text, and those in `numbers` alone may be empty."""
+    empty = {name: [""] for name in numbers}
+    return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=empty)
+
+
 def parse(frame: pd.DataFrame, kinds: Mapping[str, type]) -> pd.DataFrame:
     """Turn text into the numbers that Python wrote, to the last bit; an empty float is NaN."""
     numbers = {

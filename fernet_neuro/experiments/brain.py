@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.brain.bids import find_runs
@@ -205,8 +205,7 @@ def _write_shares(brain: RDMSet, shown: StimulusTable, place: Path) -> None:
     path = place / "bids" / "derivatives" / "simulation" / "planted.json"
     planted = json.loads(path.read_text(encoding="utf-8"))["shares"]
     found.insert(2, "planted", [planted[row.roi].get(row.factor, 0.0) for row in found.itertuples()])
-    with atomic_file(place / SHARES) as temporary:
-        found.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(found, place / SHARES)
 
 
 def _compare(settings: TransferSettings, work: Work, shown: StimulusTable, brain: RDMSet) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.experiments.recipe import DualPathwaySettings
 from fernet_neuro.models.cost import compute_cost
 from fernet_neuro.models.layers import LayeredModel
@@ -82,8 +82,7 @@ def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, 
             for name, network in settings.costed.items()
         }
         parts.append(_cost(models, next(iter(models)), n_repeats).assign(group="network"))
-    with atomic_file(place) as temporary:
-        pd.concat(parts, ignore_index=True).assign(inputs_digest=digest).to_csv(temporary, index=False)
+    write_csv(pd.concat(parts, ignore_index=True).assign(inputs_digest=digest), place)
 
 
 def _digest_networks(settings: DualPathwaySettings, n_classes: int, n_repeats: int) -> str:

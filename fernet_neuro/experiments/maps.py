@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import ActivationStore, write_store
 from fernet_neuro.embedding.maps import default_perplexity
@@ -175,8 +175,7 @@ def select_scores(frame: pd.DataFrame, **labels: str) -> pd.DataFrame:
 
 def write_scores(frames: Sequence[pd.DataFrame], path: Path) -> None:
     """Write tables of scores below one another, complete or not at all."""
-    with atomic_file(path) as temporary:
-        pd.concat(frames, ignore_index=True).to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(pd.concat(frames, ignore_index=True), path)
 
 
 def finish(work: Work, figure: str, title: str, lead: str) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import SEEDS
 from fernet_neuro.experiments.recipe import DualPathwaySettings
@@ -43,8 +43,7 @@ def write_results(
         "published": build_published(settings),
     }
     for name, frame in frames.items():
-        with atomic_file(folder / f"{name}.csv") as temporary:
-            frame.to_csv(temporary, index=False, lineterminator="\n")
+        write_csv(frame, folder / f"{name}.csv")
 
 
 def build_results(

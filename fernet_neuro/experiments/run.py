@@ -13,6 +13,7 @@ import pandas as pd
 
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.evaluation.labels import match_labels
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import FernetError, StimulusError
@@ -121,7 +122,7 @@ def run_dual_pathway(
     logger.info("4/6 cost" if settings.cost or settings.costed else "4/6 cost: not asked for")
     write_costs(settings, folder, n_classes=len(job.classes))
     logger.info("5/6 tables and figure")
-    _list_runs(job, grid).to_csv(folder / "runs.csv", index=False)
+    write_csv(_list_runs(job, grid), folder / "runs.csv")
     write_results(settings, folder, reports)
     write_tables(settings, folder)
     build_figure("crpn-table", folder, folder / "figures")

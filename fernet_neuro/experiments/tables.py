@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.recipe import DualPathwaySettings
 from fernet_neuro.typing import PathLike
@@ -45,16 +46,18 @@ class ResultFiles:
                 raise StoreError(
                     f"{place / f'{name}.csv'} does not exist; finish the experiment with --resume."
                 )
-        text = dict.fromkeys(("arm", "label", "column", "value", "source"), str)
+        cost = place / "cost.csv"
         return cls(
-            pd.read_csv(place / "summary.csv", keep_default_na=False, na_values=_NUMBERS),
-            pd.read_csv(place / "differences.csv", keep_default_na=False, na_values=_NUMBERS),
-            pd.read_csv(place / "published.csv", dtype=text, keep_default_na=False),
-            pd.read_csv(place / "cost.csv") if (place / "cost.csv").is_file() else None,
+            read_mixed(place / "summary.csv", _LABELS, _NUMBERS),
+            read_mixed(place / "differences.csv", _LABELS, _NUMBERS),
+            read_mixed(place / "published.csv", ("arm", "label", "column", "value", "source")),
+            read_mixed(cost, ("group", "name"), _COSTS) if cost.is_file() else None,
         )
 
 
-_NUMBERS = {name: [""] for name in ("value", "low", "high", "p_value", "p_bonferroni", "chance_level")}
+_NUMBERS = ("value", "low", "high", "p_value", "p_bonferroni", "chance_level")
+_COSTS = ("params", "macs", "milliseconds", "time_ratio", "time_ratio_low", "time_ratio_high")
+_LABELS = ("arm", "reference", "label", "test", "test_label", "epoch", "metric", "interval")
 
 
 def build_numbers(settings: DualPathwaySettings, files: ResultFiles) -> pd.DataFrame:
@@ -196,8 +199,7 @@ def _find_cost(cost: pd.DataFrame | None, arm: str) -> dict[str, float]:
     if cost is None:
         return {}
     rows = cost[(cost["group"] == "arm") & (cost["name"] == arm)]
-    columns = ("params", "macs", "milliseconds", "time_ratio", "time_ratio_low", "time_ratio_high")
-    return {f"ours_{name}": rows.iloc[0][name] for name in columns} if len(rows) else {}
+    return {f"ours_{name}": rows.iloc[0][name] for name in _COSTS} if len(rows) else {}
 
 
 def _format_cost(cost: pd.DataFrame, name: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from textwrap import fill
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.dots import dots_legend, list_arms, pad_limits, plot_arm_dots, plot_printed_dots
@@ -30,9 +31,8 @@ _COLUMNS = (
     "low_percent", "high_percent", "chance_percent", "interval", "n_seeds", "n", "metric", "epoch",
     "reference",
 )  # fmt: skip
-_TEXT = dict.fromkeys(
-    ("arm", "label", "test", "test_label", "epoch", "seed", "metric", "column", "value"), str
-)
+_TEXT = ("arm", "label", "test", "test_label", "epoch", "seed", "metric", "column")
+_NUMBERS = ("value", "low", "high", "chance", "chance_level")
 
 
 def read_table(results: Path) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def read_table(results: Path) -> pd.DataFrame:
     StoreError
         If a file is missing or lacks what the figure shows.
     """
-    summary = _read(results, "summary", {"value": float})
+    summary = _read(results, "summary")
     summary = summary[summary["headline"]]
     if summary.empty:
         raise StoreError(
@@ -59,7 +59,7 @@ def read_table(results: Path) -> pd.DataFrame:
     rows = {arm: row for row, arm in enumerate(labels)}
     parts = [
         _take_means(summary),
-        _take_seeds(_read(results, "results", {"value": float}), summary),
+        _take_seeds(_read(results, "results"), summary),
         _take_printed(printed),
     ]
     source = pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -70,13 +70,13 @@ def read_table(results: Path) -> pd.DataFrame:
     return source.assign(panel=[letters[key] for key in keys]).reindex(columns=list(_COLUMNS))
 
 
-def _read(results: Path, name: str, numbers: dict | None = None) -> pd.DataFrame:
+def _read(results: Path, name: str) -> pd.DataFrame:
     path = results / f"{name}.csv"
     if not path.is_file():
         raise StoreError(f"{path} does not exist; make it with: fernet-neuro run crpn/table3 --out {results}")
-    text = {key: kind for key, kind in _TEXT.items() if key not in (numbers or {})}
-    empty = {key: [""] for key in ("value", "low", "high", "chance", "chance_level") if key not in text}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
+    if name == "published":
+        return read_mixed(path, (*_TEXT, "value"), _NUMBERS[1:])
+    return read_mixed(path, _TEXT, _NUMBERS)
 
 
 def _take_means(summary: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
@@ -24,8 +25,8 @@ _SUMMARY_COLUMNS = (
 )  # fmt: skip
 _FOLD_COLUMNS = ("source", "layer", "layer_index", "readout", "fold", "balanced_accuracy")
 _CONFUSION_COLUMNS = ("source", "layer", "readout", "true", "predicted", "count")
-_TEXT = dict.fromkeys(("source", "layer", "readout", "holdout", "fold", "true", "predicted"), str)
-_NUMBERS = {"balanced_accuracy": [""], "penalty": [""]}
+_TEXT = ("source", "layer", "readout", "holdout", "fold", "true", "predicted")
+_NUMBERS = ("balanced_accuracy", "penalty")
 #: Numbers that a probe may leave out (null in JSON), as where no permutation or a single fold was run.
 _MAY_BE_ABSENT = ("p_value", "p_value_max", "balanced_accuracy_low", "balanced_accuracy_high")
 
@@ -199,8 +200,7 @@ def _read_summary_json(results: PathLike, network: str, target: str) -> dict:
 def _read_csv(results: PathLike, path: Path, columns: Iterable[str]) -> pd.DataFrame:
     require(path, results)
     try:
-        # Labels stay text: a class may be called "007" or "NA".
-        frame = pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values=_NUMBERS, encoding="utf-8")
+        frame = read_mixed(path, _TEXT, _NUMBERS)
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     _check_columns(frame, columns, path)

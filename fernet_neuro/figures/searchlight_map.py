@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.brain import images
 from fernet_neuro.brain.group import PEAK_COLUMNS
 from fernet_neuro.exceptions import StoreError
@@ -60,8 +61,7 @@ def read_map(results: Path) -> pd.DataFrame:
     path = folder / "peaks.csv"
     if not path.is_file():
         raise StoreError(f"{path} does not exist; make it again with: fernet-neuro brain searchlight")
-    # Names of models stay text: one may be called "1" or "NA".
-    frame = pd.read_csv(path, dtype={"model": str}, keep_default_na=False)
+    frame = read_mixed(path, ["model"])
     absent = [column for column in PEAK_COLUMNS if column not in frame]
     if absent or frame.empty:
         what = f"column {absent[0]!r}" if absent else "rows"
