@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fernet_neuro.brain.bids import RunFiles, read_sidecar
+from fernet_neuro.brain.bids import RunFiles, find_runs, read_sidecar
 from fernet_neuro.brain.glm import Design, GlmSettings, RunEstimates, build_design, estimate_run
 from fernet_neuro.brain.grids import Grid, VolumeGrid
 from fernet_neuro.brain.images import load_image
@@ -23,10 +23,12 @@ from fernet_neuro.brain.observations import (
     cut_region,
     observe_volumes,
 )
-from fernet_neuro.brain.rois import RoiSpec, build_rois
+from fernet_neuro.brain.patterns import BrainPatterns
+from fernet_neuro.brain.rois import RoiSpec, build_rois, parse_roi
 from fernet_neuro.brain.surfaces import SurfaceGrid, is_surface
 from fernet_neuro.brain.tables import MOTION, check_events, read_confounds, read_events, read_volume_labels
 from fernet_neuro.exceptions import FernetError, StimulusError
+from fernet_neuro.typing import PathLike
 
 #: Stands for the brain mask of the images.
 BRAIN = "brain"
@@ -178,6 +180,36 @@ def compute_run_patterns(files: Sequence[RunFiles], settings: PatternSettings) -
         observed, grid, rois, inside, settings,
         subject=first.subject, session=first.session, unit=settings.glm.statistic,
     )  # fmt: skip
+
+
+def compute_dataset_patterns(
+    dataset: PathLike, settings: PatternSettings | None = None, *, raw: bool = False, **files: Any
+) -> list[BrainPatterns]:
+    """Return the patterns of all regions of all participants of a BIDS data set, in memory.
+
+    Parameters
+    ----------
+    dataset : path
+    settings : PatternSettings, default=None
+        None for the defaults, with the regions in ``derivatives/rois``.
+    raw : bool, default=False
+        Take the data set's own images, not fMRIPrep's.
+    **files
+        Which files, as in `bids.find_runs`.
+
+    Raises
+    ------
+    ValueError, StoreError, StimulusError
+        As `bids.find_runs` and `compute_run_patterns`.
+    """
+    chosen = settings or PatternSettings(tuple(parse_roi(str(Path(dataset) / "derivatives" / "rois"))))
+    people = list_sessions(find_runs(dataset, raw=raw, **files))
+    return [
+        region.patterns
+        for sessions in people.values()
+        for runs in sessions.values()
+        for region in compute_run_patterns(runs, chosen).regions
+    ]
 
 
 def open_grid(source: str, mesh: str = "") -> Grid:

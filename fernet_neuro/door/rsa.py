@@ -3,18 +3,19 @@
 What belongs here: from sources to RDMs of the same stimuli; the inference is in `fernet_neuro.rsa`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fernet_neuro.activations.array import Activations
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.door.rdms import compute_rdms
 from fernet_neuro.rsa.analysis.inputs import list_blocks, read_brain_for
 from fernet_neuro.rsa.analysis.models import concat_models
-from fernet_neuro.rsa.analysis.run import RSASettings, run_rsa
+from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
 from fernet_neuro.rsa.files.io import read_rdms
 from fernet_neuro.rsa.rdms import RDMSet
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def rsa(
-    models: "Model | Sequence[Model]",
+    models: "Model | Sequence[Model] | Mapping[str, Model]",
     brain: RDMSet | BrainPatterns | Sequence[BrainPatterns] | PathLike,
     stimuli: "Stimuli | None" = None,
     *,
@@ -43,6 +44,7 @@ def rsa(
     blocks: str | np.ndarray | None = None,
     partition: Sequence[str] = (),
     settings: RSASettings | None = None,
+    out: PathLike | None = None,
     device: str = "auto",
     n_jobs: int = 1,
     verbose: bool = False,
@@ -52,8 +54,9 @@ def rsa(
 
     Parameters
     ----------
-    models : RDMSet, network, store, path, or sequence of these
-        RDMs as they are or in a file; networks and stores as `probe` takes them, one model per layer.
+    models : RDMSet, network, store, path, sequence of these, or mapping from name to these
+        RDMs as they are or in a file; networks and stores as `probe` takes them, one model per layer. Names
+        tell the models of several sources apart.
     brain : RDMSet, BrainPatterns, sequence of BrainPatterns, or path
         RDMs with a column ``subject``, or patterns; a path is of a file of RDMs or a folder of patterns.
     stimuli : StimulusTable, DataFrame or path, default=None
@@ -72,6 +75,8 @@ def rsa(
         Names of models between which explained variance is split.
     settings : RSASettings, default=None
         None for the defaults.
+    out : path, default=None
+        Folder to write the result to, with all that was compared; figures are built from it.
     device, n_jobs, verbose
         As in `probe`.
     **changes
@@ -101,10 +106,10 @@ def rsa(
     ['layer1', 'identity']
     """
     table = None if stimuli is None else read_stimuli(stimuli)
-    listed = list(models) if isinstance(models, list | tuple) else [models]
+    named = _name(models)
     options: dict[str, Any] = {"layers": layers, "distance": distance, "device": device, "verbose": verbose}
-    sets = [_read_model(model, table, options) for model in listed]
-    labels = [_label(model, number) for number, model in enumerate(listed)]
+    sets = [_read_model(model, table, options) for _, model in named]
+    labels = [name for name, _ in named]
     if factors or pixels or gabor:
         if table is None:
             raise ValueError("factors, pixels and gabor are of a stimulus table: give stimuli.")
@@ -113,16 +118,22 @@ def rsa(
     joined = concat_models(sets, labels)
     if isinstance(blocks, str):
         blocks = list_blocks(table, blocks, joined.stimulus_ids)
-    return run_rsa(
-        joined, _read_brain(brain, joined, table, brain_distance, rois),
-        replace(settings or RSASettings(), **changes), blocks=blocks, partition=partition, n_jobs=n_jobs,
-        verbose=verbose,
-    )  # fmt: skip
+    regions = _read_brain(brain, joined, table, brain_distance, rois)
+    chosen = replace(settings or RSASettings(), **changes)
+    result = run_rsa(
+        joined, regions, chosen, blocks=blocks, partition=partition, n_jobs=n_jobs, verbose=verbose
+    )
+    if out is not None:
+        known = None if table is None else table.align_to(joined.stimulus_ids)
+        RSAFolder(result, joined, regions, known).save(out)
+    return result
 
 
 def _read_model(model: Any, table: StimulusTable | None, options: dict[str, Any]) -> RDMSet:
     if isinstance(model, RDMSet):
         return model
+    if isinstance(model, Activations):
+        return compute_rdms(model, distance=options["distance"])
     is_file = isinstance(model, str | Path) and Path(model).is_file()
     return read_rdms(model) if is_file else compute_rdms(model, table, **options)
 
@@ -138,6 +149,12 @@ def _read_brain(
     return compute_brain_rdms(patterns, distance, stimulus_ids=models.stimulus_ids)
 
 
-def _label(model: Any, number: int) -> str:
-    """Return what tells the models of one source from those of others, where names occur twice."""
-    return Path(model).stem if isinstance(model, str | Path) else f"source{number + 1}"
+def _name(models: Any) -> list[tuple[str, Any]]:
+    """Return models with what tells those of one source from those of others, where names occur twice."""
+    if isinstance(models, Mapping):
+        return list(models.items())
+    listed = models if isinstance(models, list | tuple) else [models]
+    return [
+        (Path(model).stem if isinstance(model, str | Path) else f"source{number}", model)
+        for number, model in enumerate(listed, start=1)
+    ]

@@ -14,12 +14,15 @@ from nilearn.glm.first_level import make_first_level_design_matrix
 from scipy.spatial.distance import pdist, squareform
 
 from fernet_neuro.brain.bids import find_runs
+from fernet_neuro.brain.derivatives import read_patterns
+from fernet_neuro.brain.pipeline import compute_dataset_patterns
 from fernet_neuro.brain.simulation.dataset import simulate_group
 from fernet_neuro.brain.simulation.design import HRF_MODEL, compute_responses, draw_design
 from fernet_neuro.brain.simulation.geometry import draw_patterns, plant_geometry
 from fernet_neuro.brain.simulation.scanner import build_volume, draw_noise, scan_run
 from fernet_neuro.brain.simulation.settings import SimulationSettings
 from fernet_neuro.cli.app import main
+from fernet_neuro.door.simulate import simulate_brain
 from fernet_neuro.exceptions import AlignmentError, StimulusError, StoreError
 from fernet_neuro.rsa.models.factors import build_factor_rdm, build_model_rdms
 
@@ -373,3 +376,13 @@ def test_the_command_refuses_in_one_line(run_command, noise_table, tmp_path, opt
     assert message in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "bids").exists()
+
+
+def test_patterns_of_a_whole_data_set_are_those_that_the_command_writes(run, noise_table, tmp_path):
+    bids = simulate_brain(noise_table, tmp_path / "bids", make_settings(), subjects=2, runs=2).folder
+    code, _, err = run("brain", "patterns", bids, "--raw", "--no-images", "--out", tmp_path / "patterns")
+    assert code == 0, err
+    found = {(item.roi, item.subject): item for item in compute_dataset_patterns(bids, raw=True)}
+    written = read_patterns(tmp_path / "patterns")
+    assert len(written) == len(found) == 4
+    assert all(found[item.roi, item.subject] == item for item in written)

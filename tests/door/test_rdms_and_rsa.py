@@ -7,7 +7,7 @@ from torch import nn
 
 import fernet_neuro as fn
 from fernet_neuro.rsa import distances
-from fernet_neuro.rsa.analysis.run import RSASettings, run_rsa
+from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
 from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.rdms import concat_rdms
@@ -111,3 +111,13 @@ def test_settings_go_by_name(faces):
     assert (found.settings["comparison"], found.settings["n_bootstraps"]) == ("spearman", 40)
     with pytest.raises(TypeError, match="n_bootstrap"):
         fn.rsa(labels, brain_like(labels), n_bootstrap=40)
+
+
+def test_names_tell_sources_apart_and_the_folder_holds_what_was_compared(faces, store, tmp_path):
+    brain = brain_like(fn.compute_rdms(faces, factors=["identity"]))
+    sources = {"one": store, "two": store["fc"]}
+    result = fn.rsa(sources, brain, faces, layers=["layer1", "fc"], out=tmp_path / "rsa", **FEW)
+    assert result.models == ["layer1", "one/fc", "two/fc"]
+    kept = RSAFolder.load(tmp_path / "rsa")
+    assert (kept.result, kept.stimuli) == (result, faces)
+    assert kept.models.n_rdms == 3

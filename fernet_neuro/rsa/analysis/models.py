@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.activations.store import ActivationStore, is_store
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.analysis.inputs import align_all, check_same, name_stimuli, with_table
@@ -25,8 +25,6 @@ from fernet_neuro.stimuli.table import StimulusTable
 #: Columns that results have for brains, or for what was found.
 _TAKEN = {*ESTIMATE_COLUMNS, "subject", "session"}
 _TABLE_SUFFIXES = (".csv", ".parquet")
-#: What a folder with a network in it, finished or not, holds; any other folder is taken for a store.
-_NETWORK_FILES = ("model", "model.json", "recipe.yaml", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -213,7 +211,7 @@ def _label_seeds(stores: Sequence[str]) -> list[str]:
 def _is_store(source: Path) -> bool:
     if not source.is_dir() or (source / "table.csv").is_file():
         return False
-    if any((source / name).exists() for name in _NETWORK_FILES):
+    if not is_store(source):
         raise StoreError(
             f"{source} is a network; extract its activations first: fernet-neuro extract {source} "
             f"--stimuli TABLE --out STORE."
