@@ -71,10 +71,10 @@ def count_workers(jobs: int) -> int:
     return 0 if jobs == 1 else jobs
 
 
-Table = Annotated[Path, argument("A stimulus table, .csv or .parquet; or builtin.", "TABLE")]
-Stimuli = Annotated[Path, table("Stimulus table, .csv or .parquet; or builtin.")]
+Table = Annotated[Path, argument("A stimulus table, .csv or .parquet, or builtin.", "TABLE")]
+Stimuli = Annotated[Path, table("Stimulus table, .csv or .parquet, or builtin.")]
 SourceStimuli = Annotated[
-    Path | None, table("Stimulus table, .csv or .parquet; or builtin; needed for networks.")
+    Path | None, table("Stimulus table, .csv or .parquet, or builtin; networks need one.")
 ]
 Network = Annotated[
     str,
@@ -96,7 +96,7 @@ Selection = Annotated[
     list[str], text("Only this part of the table; repeat for more.", None, "--select", "FACTOR=VALUE")
 ]
 Columns = Annotated[
-    list[str], text("Rename a column of --csv; repeat for more.", None, "--column", "OURS=THEIRS")
+    list[str], text("Rename a column of --csv to ours; repeat for more.", None, "--column", "OURS=THEIRS")
 ]
 FaceModel = Annotated[str, file("What faces are rendered from: builtin, or an .npz file (ICT).")]
 AllowTrained = Annotated[
@@ -112,7 +112,7 @@ Factors = Annotated[
 ]
 Weights = Annotated[
     list[str],
-    text("Numeric columns together, as a model; repeat for more.", MODELS, "--weights", "NAME=COLUMN,..."),
+    text("Numeric columns that make one model; repeat for more.", MODELS, "--weights", "NAME=COLUMN,..."),
 ]
 Landmarks = Annotated[Path | None, file("Landmarks, as `stimuli landmarks` writes them, as a model.", MODELS)]
 Pixels = Annotated[bool, flag("--pixels", "The pictures' grey levels, as a model.", MODELS)]
@@ -120,21 +120,24 @@ Distance = Annotated[str, text("Between patterns: correlation, cosine or squared
 Gabor = Annotated[bool, flag("--gabor", "Gabor energies, as in early visual cortex, as a model.", MODELS)]
 
 Size = Annotated[int | None, count("Side of the image in pixels.  [default: the network's own]", NETWORK)]
-Device = Annotated[str, text("auto (a GPU where there is one), cpu, cuda, cuda:N or mps.", NETWORK)]
+Device = Annotated[str, text("auto (a GPU if there is one), cpu, cuda, cuda:N or mps.", NETWORK)]
 BatchSize = Annotated[int, count("Images per forward pass.", NETWORK)]
 
 Seed = Annotated[int, number("Seed of all random draws.", STATISTICS)]
 Level = Annotated[float, number("Coverage of the intervals, such as 0.95.", STATISTICS)]
 Comparison = Annotated[
     str,
-    text("rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson or whitened_cosine.", STATISTICS),
+    text(
+        "Of RDMs: rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson, whitened_cosine.",
+        STATISTICS,
+    ),
 ]
 Permutations = Annotated[int, count("Permutations of labels; 0 for no test.", STATISTICS, min=0)]
 Bootstrap = Annotated[int, count("Bootstrap samples.", STATISTICS)]
 
 Jobs = Annotated[
     int,
-    number("How many at once; -1: one per core. The result stays the same.", OUTPUT, callback=_count_jobs),
+    number("How many run at once; -1 for one per core. Results stay the same.", OUTPUT, callback=_count_jobs),
 ]
 Overwrite = Annotated[bool, flag("--overwrite", "Replace what is already there.", OUTPUT)]
 Json = Annotated[bool, flag("--json", "Print JSON.", OUTPUT)]

@@ -6,6 +6,9 @@ What belongs here: the check of ``--out`` before anything is computed; files are
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+from fernet_neuro._utils.validation import format_options
+from fernet_neuro.exceptions import StoreError
+
 
 def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) -> None:
     """Raise if the folder `out` is a file, or holds one of `reports` that is not to be replaced.
@@ -15,8 +18,6 @@ def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) ->
     StoreError
         Naming the file.
     """
-    from fernet_neuro.exceptions import StoreError
-
     if out.exists() and not out.is_dir():
         raise StoreError(f"--out {out} is a file; name a folder.")
     found = [name for name in reports if (out / name).exists()]
@@ -41,13 +42,11 @@ def check_own_folder(out: Path, kind: str, is_own: Callable[[Path], bool], *, ov
     StoreError
         If it is a file; holds anything and `overwrite` is off; or holds something else.
     """
-    from fernet_neuro.exceptions import StoreError
-
     check_out_folder(out, [], overwrite=overwrite)
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not is_own(out):
-        raise StoreError(f"--out {out} holds something else than {kind}; name another folder.")
+        raise StoreError(f"--out {out} does not hold {kind}; name another folder.")
     if not overwrite:
         raise StoreError(f"--out {out} already holds {kind}; add --overwrite, or name another folder.")
 
@@ -69,9 +68,6 @@ def check_out_file(out: Path, suffixes: Collection[str], *, overwrite: bool) -> 
     StoreError
         If something is there.
     """
-    from fernet_neuro._utils.validation import format_options
-    from fernet_neuro.exceptions import StoreError
-
     if suffixes and out.suffix.lower() not in suffixes:
         wanted = f"{'one of: ' * (len(suffixes) > 1)}{format_options(suffixes)}"
         raise ValueError(f"--out {out} must end in {wanted}.")
@@ -89,8 +85,6 @@ def check_out_files(outputs: Iterable[Path], inputs: Iterable[Path | None], *, o
     StoreError
         Naming the file.
     """
-    from fernet_neuro.exceptions import StoreError
-
     read = {path.resolve() for path in inputs if path is not None}
     for path in outputs:
         if path.resolve() in read:

@@ -15,15 +15,14 @@ def audit_accuracy(
     percents: Annotated[list[str], opt.argument("Accuracies in %, as printed.", "PERCENT...")],
     n: Annotated[list[int], opt.count("Number of test images; repeat for more.", None, "--n")],
     decimals: Annotated[
-        int | None, opt.count("Digits after the point.  [default: as printed]", min=0, max=9)
+        int | None, opt.count("Digits after the decimal point.  [default: as printed]", min=0, max=9)
     ] = None,
     as_json: opt.Json = False,
 ) -> None:
-    """Say whether printed accuracies are attainable at N: which count of right answers gives them.
+    """Say whether printed accuracies are possible with N test images, and from which counts.
 
-    An accuracy that is not may be a mean over runs, a mean over classes, or of another number of images.
-    By chance a number is attainable about as often as N is of all printable numbers; with several numbers,
-    the probability that so many would be is given too.
+    One that is not possible may be a mean over runs or over classes, or of another number of images. Many
+    numbers are possible by chance; for several, the probability that so many would be is given too.
 
     Examples
     --------

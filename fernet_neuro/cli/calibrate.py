@@ -19,9 +19,9 @@ def calibrate(
         Path, opt.folder("Folder of an earlier fernet-neuro rsa: its settings, models and brains.")
     ],
     datasets: Annotated[
-        int, opt.count("Data sets without the effect, of each kind.", opt.STATISTICS, min=10)
+        int, opt.count("Number of data sets without the effect, of each kind.", opt.STATISTICS, min=10)
     ] = 200,
-    nominal: Annotated[float, opt.number("Level of the tests.", opt.STATISTICS)] = 0.05,
+    nominal: Annotated[float, opt.number("Level of the tests, such as 0.05.", opt.STATISTICS)] = 0.05,
     level: opt.Level = 0.99,
     seed: opt.Seed = 0,
     out: Annotated[Path | None, opt.file("File for the report as JSON.")] = None,
@@ -30,7 +30,7 @@ def calibrate(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Run an earlier RSA on data without the effect, and report its false-positive rates.
+    r"""Repeat an earlier RSA on data without the effect, and report its false-positive rates.
 
     The same settings and models meet brains made of the measured ones: stimuli relabelled (tests of models),
     each subject relabelled on its own (test of the ceiling), or built around a model that is true (tests

@@ -14,9 +14,9 @@ def make_concepts(
     out: Annotated[Path, opt.folder("Folder of the bank to make.")],
     select: opt.Selection = [],
     percentile: Annotated[
-        float, opt.number("Images below this percentile of their class count as doubtful (0 to 100).")
+        float, opt.number("Images below this percentile (0 to 100) of their class count as doubtful.")
     ] = 20.0,
-    epoch: Annotated[str, opt.text("Which epoch's weights: kept, last or best.")] = "kept",
+    epoch: Annotated[str, opt.text("Weights of which epoch: kept, last or best.")] = "kept",
     device: opt.Device = "auto",
     batch_size: opt.BatchSize = 64,
     jobs: opt.Jobs = 1,
@@ -24,7 +24,7 @@ def make_concepts(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Keep what a trained conceptual pathway makes of every image, and how confident it is of each.
+    r"""Store what a trained conceptual pathway answers to every image, and how confident it is.
 
     The folder gets scores.csv (one line per image), thresholds.csv (one per class), the features, and a
     manifest that ties them to network and table. A perceptual pathway learns from it without the network

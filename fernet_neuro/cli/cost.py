@@ -15,7 +15,7 @@ def show_cost(
     settings: opt.Settings = [],
     as_json: opt.Json = False,
 ) -> None:
-    """Count what one image costs in a network.
+    """Count the parameters and the operations that one image takes in a network.
 
     macs: multiply-adds of convolutions and linear layers; flops: two per multiply-add; flops_torchstat: the
     convention of many published tables, which also counts biases, batch normalisation and ReLU.

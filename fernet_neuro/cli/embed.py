@@ -26,9 +26,9 @@ def embed(
     stimuli: opt.SourceStimuli = None,
     color_by: Annotated[
         list[str],
-        opt.text("A factor to colour and judge by; repeat for more.  [default: expression and identity]"),
+        opt.text("A factor that colours and judges maps; repeat for more.  [default: expression, identity]"),
     ] = [],
-    method: Annotated[str, opt.text("tsne or umap.", _MAPS)] = "tsne",
+    method: Annotated[str, opt.text("Kind of map: tsne or umap.", _MAPS)] = "tsne",
     perplexity: Annotated[
         list[float],
         opt.number(
@@ -40,7 +40,9 @@ def embed(
     pca: Annotated[int, opt.count("Principal components that maps are made from.", _MAPS, min=2)] = 50,
     neighbours: Annotated[
         int | None,
-        opt.count("k of purity and k-NN.  [default: 10, or fewer where labels have fewer]", opt.STATISTICS),
+        opt.count(
+            "Neighbours of purity and k-NN.  [default: 10, or fewer where labels have fewer]", opt.STATISTICS
+        ),
     ] = None,
     permutations: opt.Permutations = 1000,
     seed: opt.Seed = 0,
@@ -50,7 +52,7 @@ def embed(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Map layers in two dimensions, and say beside each map how far neighbours share a label, and by chance.
+    r"""Map layers in two dimensions, with how far neighbours share a label, and how far by chance.
 
     Neighbours of expression are other people's, and those of identity show another expression, so that
     near-copies never count. The same seed gives the same maps. Activations of networks that were not

@@ -37,12 +37,12 @@ def evaluate(
         str | None, opt.text("Column with the labels.  [default: what the runs were trained to name]")
     ] = None,
     epoch: Annotated[
-        str, opt.text("last, best (on the validation share of training), or both side by side.")
+        str, opt.text("Which epoch: last, best (on the validation share of training), or both.")
     ] = "both",
     map_: Annotated[
         list[str],
         opt.text(
-            "What a label is called by the network; repeat for more.", None, "--map", metavar="LABEL=CLASS"
+            "Name that the network has for a label; repeat for more.", None, "--map", metavar="LABEL=CLASS"
         ),
     ] = [],
     only_known: Annotated[
@@ -51,7 +51,10 @@ def evaluate(
     allow_trained: opt.AllowTrained = False,
     bootstrap: opt.Bootstrap = 10_000,
     bins: Annotated[
-        int, opt.count("Most bins of the calibration error, of equal numbers of images.", opt.STATISTICS)
+        int,
+        opt.count(
+            "Largest number of bins of the calibration error, with equal numbers of images.", opt.STATISTICS
+        ),
     ] = 15,
     device: opt.Device = "auto",
     batch_size: opt.BatchSize = 64,
@@ -63,8 +66,8 @@ def evaluate(
     r"""Test trained runs: accuracy, mean class accuracy, macro-F1, calibration and confusions.
 
     Each score has its interval over images (people, where the table names them) and, for several runs, over
-    training seeds. Labels and classes are matched by name. An interrupted command goes on where it was. Any
-    table will do: another data set's, or one of occluded faces. OUT gets metrics.csv, confusion.csv,
+    training seeds. Labels and classes are matched by name. An interrupted command goes on where it was. The
+    table may be that of another data set, or of occluded faces. OUT gets metrics.csv, confusion.csv,
     calibration.csv, predictions.csv and summary.json.
 
     Examples

@@ -22,9 +22,9 @@ def extract(
     layer: opt.Layers = [],
     all_layers: opt.AllLayers = False,
     pool: Annotated[
-        str, opt.text("none: all units. mean, mean-last: one mean per channel (second or last axis).")
+        str, opt.text("none (all units); mean or mean-last: one mean per channel (second or last axis).")
     ] = "none",
-    dtype: Annotated[str, opt.text("float32 or float16, on disk.")] = "float32",
+    dtype: Annotated[str, opt.text("Precision on disk: float32 or float16.")] = "float32",
     settings: opt.Settings = [],
     seed: Annotated[int, opt.number("Seed of the weights of a newly built network.", opt.NETWORK)] = 0,
     size: opt.Size = None,
@@ -35,7 +35,7 @@ def extract(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Run every stimulus through a network once and store what its layers answer.
+    r"""Run every stimulus through a network once and store the activations of its layers.
 
     A store with exactly these contents is not made again, and an interrupted run goes on where it was: give
     the same command.

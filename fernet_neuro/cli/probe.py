@@ -28,10 +28,14 @@ def probe(
     all_layers: opt.AllLayers = False,
     target: Annotated[str, opt.text("Factor to read out: a column of the stimulus table.")] = "expression",
     holdout: Annotated[
-        str, opt.text("What folds hold out: identity, view, expression, session, random or kdef10.")
+        str, opt.text("What is held out: identity, view, expression, session, random or kdef10.")
     ] = "identity",
-    folds: Annotated[int, opt.count("Folds of the hold-outs identity and random.", _FITTING, min=2)] = 10,
-    readout: Annotated[list[str], opt.text("ridge, logistic or sgd; repeat for more.", _FITTING)] = ["ridge"],
+    folds: Annotated[
+        int, opt.count("Number of folds, for the hold-outs identity and random.", _FITTING, min=2)
+    ] = 10,
+    readout: Annotated[list[str], opt.text("Kind: ridge, logistic or sgd; repeat for more.", _FITTING)] = [
+        "ridge"
+    ],
     penalty: Annotated[
         float | None, opt.number("Absolute penalty; otherwise chosen inside each training fold.", _FITTING)
     ] = None,
@@ -45,17 +49,19 @@ def probe(
     ] = None,
     permutations: opt.Permutations = 1000,
     permutations_iterative: Annotated[
-        int, opt.count("The same for logistic and sgd, fitted anew for each (slow).", opt.STATISTICS, min=0)
+        int,
+        opt.count("Those of logistic and sgd, which are fitted anew for each (slow).", opt.STATISTICS, min=0),
     ] = 0,
     permute_within: Annotated[
         str,
         opt.text(
-            "Factor inside which labels are exchanged; none: freely; auto: by target and hold-out.",
+            "Factor within which labels are permuted; none: freely; auto: by target and hold-out.",
             opt.STATISTICS,
         ),
     ] = "auto",
     untrained: Annotated[
-        list[Path], opt.folder("Store of the untrained twin, one per source that is a store.", opt.STATISTICS)
+        list[Path],
+        opt.folder("Store of the untrained twin, one for each source that is a store.", opt.STATISTICS),
     ] = [],
     no_controls: Annotated[
         bool, opt.flag("--no-controls", "Leave out pixels, untrained twin and random labels.", opt.STATISTICS)
@@ -68,7 +74,7 @@ def probe(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Read a factor out of frozen layers, on stimuli whose hold-out the read-out never saw in training.
+    r"""Read a factor out of frozen layers, and test it on people, views or expressions held out of training.
 
     Activations of networks that were not extracted before are kept in OUT/stores, so that the same command
     goes on where it was interrupted. Networks get an untrained twin as a control.

@@ -41,15 +41,16 @@ def rdm(
         str | None, opt.text("Which variable of an RDM file that has several.", _FILES)
     ] = None,
     stimuli: Annotated[
-        Path | None, opt.table("Names the stimuli of an RDM file that does not, in its order.", _FILES)
+        Path | None,
+        opt.table("Table that names the stimuli of an RDM file without names, in its order.", _FILES),
     ] = None,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
 ) -> None:
     r"""Write representational dissimilarity matrices (RDMs) of layers, of labels and pictures, or of a file.
 
-    Stimuli keep the order of the store or the table. Read are rsatoolbox's .h5, MATLAB's .mat (the 92-image
-    layout, squares or vectors), .npz and .npy arrays, Meadows' .mat and .json, and a square .csv.
+    Stimuli keep the order of the store or the table. Files may be rsatoolbox's .h5, MATLAB's .mat (the
+    92-image layout, squares or vectors), .npz and .npy arrays, Meadows' .mat and .json, or a square .csv.
 
     Examples
     --------

@@ -35,20 +35,24 @@ def rsa(
     fit: Annotated[
         str,
         opt.text(
-            "fixed; or selected, weighted or interpolated: one more model of each source's RDMs, fitted "
-            "and cross-validated over subjects and stimuli.",
+            "fixed; or selected, weighted or interpolated: the RDMs of each source also make one model that "
+            "is fitted, and cross-validated over subjects and stimuli.",
             opt.MODELS,
         ),
     ] = "fixed",
     partition: Annotated[
-        list[str], opt.text("Split explained variance between these models; repeat for each.", opt.MODELS)
+        list[str], opt.text("A model among which explained variance is divided; repeat for each.", opt.MODELS)
     ] = [],
     over_seeds: Annotated[
-        bool, opt.flag("--over-seeds", "The stores are one network trained with different seeds.", opt.MODELS)
+        bool, opt.flag("--over-seeds", "The stores are training seeds of one network.", opt.MODELS)
     ] = False,
     comparison: opt.Comparison = "rho_a",
     generalise_to: Annotated[
-        str, opt.text("New subjects and new stimuli: both, subjects or stimuli.", opt.STATISTICS)
+        str,
+        opt.text(
+            "What results generalise to: both (new subjects and stimuli), subjects or stimuli.",
+            opt.STATISTICS,
+        ),
     ] = "both",
     identity_blocks: Annotated[
         str | None, opt.text("Stimuli with one value of this column are resampled together.", opt.STATISTICS)
@@ -57,10 +61,10 @@ def rsa(
     permutations: opt.Permutations = 1000,
     level: opt.Level = 0.95,
     seed: opt.Seed = 0,
-    engine: Annotated[str, opt.text("own, or rsatoolbox (slow).", opt.STATISTICS)] = "own",
+    engine: Annotated[str, opt.text("Which code: own, or rsatoolbox (slow).", opt.STATISTICS)] = "own",
     stimuli: Annotated[
         Path | None,
-        opt.table("Stimulus table; names the stimuli of RDM files that name none, in its order.", _FILES),
+        opt.table("Table that names the stimuli of RDM files without names, in its order.", _FILES),
     ] = None,
     align: Annotated[
         bool, opt.flag("--align", "Keep the common stimuli, in the models' order.", _FILES)
@@ -71,17 +75,19 @@ def rsa(
     variable: Annotated[
         str | None, opt.text("Which variable of a brain file that has several.", _FILES)
     ] = None,
-    models_variable: Annotated[str | None, opt.text("The same for model files.", _FILES)] = None,
+    models_variable: Annotated[
+        str | None, opt.text("Which variable of a model file that has several.", _FILES)
+    ] = None,
     jobs: opt.Jobs = 1,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Compare model RDMs with brain RDMs, to new subjects and new stimuli.
+    r"""Compare model RDMs with brain RDMs, with inference to new subjects and new stimuli.
 
-    Sessions of a subject are averaged. Stimuli must be the same in the same order: --align is the one way to
-    change that. The folder holds all that was compared, so that fernet-neuro calibrate --like OUT can run the
-    same analysis on data without the effect.
+    Sessions of a subject are averaged. Stimuli must be the same, in the same order, unless --align is given.
+    The folder holds all that was compared, so that fernet-neuro calibrate --like OUT can run the same
+    analysis on data without the effect.
 
     Examples
     --------

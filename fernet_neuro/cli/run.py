@@ -20,8 +20,7 @@ def run(
 ) -> None:
     r"""Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
 
-    The recipe's key `experiment` says which one: identity-to-expression, dual-pathway, crpn-fig2,
-    crpn-fig3 or crpn-fig4.
+    The recipe says in its key `experiment` which one, and `--list` shows the recipes that are built in.
 
     Examples
     --------

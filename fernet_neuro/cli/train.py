@@ -73,13 +73,13 @@ def verify(
     ],
     stimuli: opt.Stimuli,
     layer: Annotated[
-        str | None, opt.text("Layer to compare by cosine, for networks that are not Siamese.")
+        str | None, opt.text("Layer that is compared by cosine, for networks that are not Siamese.")
     ] = None,
     allow_trained: opt.AllowTrained = False,
     make: Annotated[
-        bool, opt.flag("--make", "Make the .csv first: folds of pairs, nobody in two folds.", _MAKING)
+        bool, opt.flag("--make", "Make the pairs first: folds of pairs, with nobody in two folds.", _MAKING)
     ] = False,
-    folds: Annotated[int, opt.count("Folds to make.", _MAKING)] = 10,
+    folds: Annotated[int, opt.count("Number of folds.", _MAKING)] = 10,
     per_fold: Annotated[int, opt.count("Pairs per fold, half of them same.", _MAKING)] = 600,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",

@@ -410,7 +410,7 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_an_rsa_and_told(run, group)
     out.mkdir()
     (out / "mine.txt").write_text("mine", encoding="utf-8")
     for more in ((), ("--overwrite",)):
-        assert "holds something else than an RSA; name another folder" in run(*arguments, out, *more)[2]
+        assert "does not hold an RSA; name another folder" in run(*arguments, out, *more)[2]
     assert "is a file; name a folder" in run(*arguments, folder / "models.npz")[2]
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     (out / "mine.txt").unlink()

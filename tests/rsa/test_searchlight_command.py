@@ -141,7 +141,7 @@ def test_few_subjects_get_maps_and_the_reason_for_no_test(run, study):
     subjects = ("--subject", "01", "--subject", "05")
     code, text, err = run(*_arguments(study, *subjects, "--nearest", 30, out="few"))
     assert code == 2
-    assert "give --radius or --nearest, not both" in err
+    assert "give a radius or the number of nearest voxels, not both" in err
     code, text, err = run(*_arguments(study, *subjects, out="few"))
     assert code == 0, err
     assert (
@@ -189,10 +189,10 @@ def test_only_searchlight_maps_are_replaced(run, study):
     (study / "mine").mkdir()
     (study / "mine" / "thesis.txt").write_text("mine")
     code, _, err = run(*_arguments(study, *options, "--overwrite", out="mine"))
-    assert (code, "holds something else than searchlight maps" in err) == (2, True)
+    assert (code, "does not hold searchlight maps" in err) == (2, True)
     (study / "mine" / "settings.json").write_text('{"kind": "rsa"}')
     code, _, err = run(*_arguments(study, *options, "--overwrite", out="mine"))
-    assert (code, "holds something else than searchlight maps" in err) == (2, True)
+    assert (code, "does not hold searchlight maps" in err) == (2, True)
     assert (study / "mine" / "thesis.txt").is_file()
 
 
@@ -209,7 +209,7 @@ def test_mistakes_are_one_line_each(run, study, geometry, ids):
         (("--radius", 1), "subject 01: no voxel has a neighbourhood of 10 voxels"),
         (
             ("--noise", "local", "--distance", "correlation"),
-            "--noise local goes with crossnobis and mahalanobis",
+            "noise='local' goes with crossnobis and mahalanobis",
         ),
         (("--distance", "crosnobis"), "Did you mean 'crossnobis'"),
         (("--permutations", 10), "with 10 permutations no p-value can be smaller than 0.0909"),

@@ -18,12 +18,12 @@ def decode(
     out: Annotated[
         Path, opt.folder("Folder for results.csv, runs.csv, confusion.csv, split_half.csv and summary.json.")
     ],
-    readout: Annotated[str, opt.text("correlation, centroid or ridge.")] = "correlation",
+    readout: Annotated[str, opt.text("Kind: correlation, centroid or ridge.")] = "correlation",
     average: Annotated[
         bool, opt.flag("--average", "Decode the mean pattern of each stimulus in each run, not each row.")
     ] = False,
     no_centring: Annotated[
-        bool, opt.flag("--no-centring", "Leave in each run the mean pattern of its rows.")
+        bool, opt.flag("--no-centring", "Do not subtract the mean pattern of each run.")
     ] = False,
     roi: opt.Regions = [],
     subject: opt.Subjects = [],
@@ -33,7 +33,7 @@ def decode(
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
 ) -> None:
-    """Tell stimuli apart in runs that the read-out has not seen, and compare odd with even runs.
+    """Decode which stimulus was shown, in runs that were left out, and compare odd with even runs.
 
     Labels of the null are exchanged between whole blocks inside each run: volumes of one block depend on each
     other. split_half.csv has the correlations of mean patterns of odd and even runs.

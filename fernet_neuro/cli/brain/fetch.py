@@ -14,11 +14,13 @@ def fetch(
         str | None,
         opt.text("Address of a mirror with the same paths.  [default: GitHub's raw files]", metavar="URL"),
     ] = None,
-    timeout: Annotated[float, opt.number("Seconds of silence that end a connection.", min=0.1)] = 30.0,
+    timeout: Annotated[
+        float, opt.number("Seconds without data after which a connection ends.", min=0.1)
+    ] = 30.0,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Download a public data set, and say its licence and whom to cite.
+    """Download a public data set, and print its licence and whom to cite.
 
     kriegeskorte92: RDMs of 92 pictures (1.5 MB). haxby2001: one slice of the BOLD of one subject (1.3 MB).
     Each file is checked against a pinned SHA-256. A broken download goes on where it ended. Notebooks find

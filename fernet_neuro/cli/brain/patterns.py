@@ -7,10 +7,8 @@ from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._tables import format_table, show
 
 if TYPE_CHECKING:
-    from fernet_neuro.brain.bids import RunFiles
-    from fernet_neuro.brain.pipeline import PatternSettings, SubjectPatterns
+    from fernet_neuro.brain.pipeline import PatternSettings
 
-_LABELLED, _RUNS, _BIDS = "labelled volumes", "BOLD with --events", "a BIDS data set"
 #: Panels of the help.
 _DATA_SET, _GLM, _VOLUMES, _VOXELS = (
     "BIDS data set",
@@ -58,36 +56,49 @@ def patterns(
     ] = None,
     estimate: Annotated[
         str | None,
-        opt.text("condition (per stimulus and run; default), lsa or lss (per presentation).", _GLM),
+        opt.text(
+            "One pattern per stimulus and run: condition (default); per presentation: lsa or lss.", _GLM
+        ),
     ] = None,
-    hrf: Annotated[str | None, opt.text("spm or glover.  [default: spm]", _GLM)] = None,
-    drift: Annotated[str | None, opt.text("cosine, polynomial or none.  [default: cosine]", _GLM)] = None,
-    high_pass: Annotated[float | None, opt.number("Cut-off of cosine drifts.  [default: 0.01]", _GLM)] = None,
-    noise_model: Annotated[str | None, opt.text("In time: ar1 or ols.  [default: ar1]", _GLM)] = None,
-    statistic: Annotated[str | None, opt.text("beta or t.  [default: beta]", _GLM)] = None,
+    hrf: Annotated[
+        str | None, opt.text("Haemodynamic response: spm or glover.  [default: spm]", _GLM)
+    ] = None,
+    drift: Annotated[
+        str | None, opt.text("Drifts: cosine, polynomial or none.  [default: cosine]", _GLM)
+    ] = None,
+    high_pass: Annotated[
+        float | None, opt.number("Cut-off of cosine drifts in Hz.  [default: 0.01]", _GLM)
+    ] = None,
+    noise_model: Annotated[str | None, opt.text("Noise over time: ar1 or ols.  [default: ar1]", _GLM)] = None,
+    statistic: Annotated[
+        str | None, opt.text("What patterns hold: beta or t.  [default: beta]", _GLM)
+    ] = None,
     confounds_file: Annotated[
         list[str], opt.table("Confounds of a BOLD image; repeat, in their order.", _GLM)
     ] = [],
     confound: Annotated[
         list[str],
-        opt.text("A column, or a pattern such as 'trans_*'; repeat for more.  [default: head motion]", _GLM),
+        opt.text(
+            "Column of confounds, or a pattern such as 'trans_*'; repeat for more.  [default: motion]", _GLM
+        ),
     ] = [],
     no_confounds: Annotated[bool, opt.flag("--no-confounds", "Use no confounds.", _GLM)] = False,
     t_r: Annotated[
-        float | None, opt.number("Repetition time.  [default: of the sidecar or the header]", _GLM)
+        float | None, opt.number("Repetition time in seconds.  [default: from the sidecar or header]", _GLM)
     ] = None,
     duration: Annotated[
-        float | None, opt.number("How long every event lasts.  [default: of the events]", _GLM)
+        float | None, opt.number("Duration of every event in seconds.  [default: from the events]", _GLM)
     ] = None,
     run_column: Annotated[
         str | None, opt.text("Column of --labels with the runs.  [default: run]", _VOLUMES)
     ] = None,
     detrend: Annotated[
-        bool, opt.flag("--detrend", "Take a line off each voxel in each run.", _VOLUMES)
+        bool, opt.flag("--detrend", "Remove a linear trend from each voxel in each run.", _VOLUMES)
     ] = False,
     zscore: Annotated[bool, opt.flag("--zscore", "Then z-score each voxel in each run.", _VOLUMES)] = False,
     baseline: Annotated[
-        str, opt.text("A stimulus, such as rest, to z-score by.  [default: all volumes]", _VOLUMES)
+        str,
+        opt.text("Stimulus, such as rest, whose volumes define z-scores.  [default: all volumes]", _VOLUMES),
     ] = "",
     average: Annotated[
         bool, opt.flag("--average", "Average the volumes of one stimulus in one run.", _VOLUMES)
@@ -103,7 +114,8 @@ def patterns(
         bool, opt.flag("--allow-missing", "Accept runs that lack some of the stimuli.", _VOXELS)
     ] = False,
     mask: Annotated[
-        str, opt.file("Also write images of all voxels of this mask; brain: the images' own.", _VOXELS)
+        str,
+        opt.file("Also write patterns of all voxels of this mask; brain: the mask of the images.", _VOXELS),
     ] = "",
     mesh: Annotated[str, opt.text("Meshes of surface data.", _VOXELS, metavar="LEFT,RIGHT")] = "",
     atlas_table: Annotated[str, opt.table("Table with the names of an atlas's labels.", _VOXELS)] = "",
@@ -132,34 +144,21 @@ def patterns(
             --events run2.tsv --estimate lss --roi V1=atlas.nii.gz:1+2 \
             --out patterns
     """
-    from fernet_neuro.brain.derivatives import read_reports, start_derivatives
+    from fernet_neuro.brain.plan import BOLD, DATA_SET, LABELLED, find_kind, plan_patterns
 
-    kind = _find_kind(source, labels, events)
+    kind = find_kind(source, labels, events)
     glm = {
         "estimate": estimate, "hrf_model": hrf, "drift_model": drift, "high_pass": high_pass,
         "noise_model": noise_model, "statistic": statistic,
     }  # fmt: skip
-    _refuse(
-        kind,
-        {
-            "--estimate, --hrf, --drift, --high-pass, --noise-model and --statistic": _given(glm),
-            "--confound, --no-confounds, --t-r and --duration": bool(
-                confound or no_confounds or t_r or duration
-            ),
-        },
-        (_RUNS, _BIDS),
-    )
-    _refuse(kind, {"--confounds-file": bool(confounds_file)}, (_RUNS,))
-    _refuse(kind, {"--derivatives, --raw and --space": bool(derivatives or raw or space)}, (_BIDS,))
-    _refuse(
-        kind,
-        {
-            "--detrend, --zscore, --baseline, --average, --unit and --run-column": bool(
-                detrend or zscore or baseline or average or unit or run_column
-            )
-        },
-        (_LABELLED,),
-    )
+    times = "--estimate, --hrf, --drift, --high-pass, --noise-model and --statistic"
+    _refuse(times, any(value is not None for value in glm.values()), kind, BOLD, DATA_SET)
+    confounded = confound or no_confounds or t_r or duration
+    _refuse("--confound, --no-confounds, --t-r and --duration", confounded, kind, BOLD, DATA_SET)
+    _refuse("--confounds-file", confounds_file, kind, BOLD)
+    _refuse("--derivatives, --raw and --space", derivatives or raw or space, kind, DATA_SET)
+    volumes = "--detrend, --zscore, --baseline, --average, --unit and --run-column"
+    _refuse(volumes, detrend or zscore or baseline or average or unit or run_column, kind, LABELLED)
     if confound and no_confounds:
         raise ValueError("--confound and --no-confounds exclude each other.")
     settings = _build_settings(
@@ -169,125 +168,19 @@ def patterns(
         allow_missing=allow_missing, detrend=detrend, zscore=zscore, baseline=baseline, average=average,
         unit=unit, confounds=() if no_confounds else tuple(confound) or None, t_r=t_r, duration=duration,
     )  # fmt: skip
-    plan = _Plan(settings, source, labels)
-    if kind == _BIDS:
-        from fernet_neuro.brain.bids import find_runs
-
-        plan.use(
-            find_runs(
-                source[0], derivatives=derivatives, raw=raw, subjects=subject, sessions=session, task=task,
-                runs=run, space=space,
-            )
-        )  # fmt: skip
-    else:
-        plan.use_files(kind, subject, session, task, events, confounds_file, run)
-    asked = {
-        "source": source, "labels": None if labels is None else str(labels), "events": events,
-        "confounds_file": confounds_file, "derivatives": None if derivatives is None else str(derivatives),
-        "raw": raw, "session": session, "task": plan.task, "run": run, "space": space,
-    }  # fmt: skip
-    start_derivatives(
-        out, {**asked, **settings.describe()}, overwrite=overwrite, subjects=list(plan.subjects)
-    )
-    written, there = plan.write(
+    plan = plan_patterns(
+        settings, source, labels=labels, events=events, confounds=confounds_file, subjects=subject,
+        sessions=session, task=task, runs=run, derivatives=derivatives, raw=raw, space=space,
+    )  # fmt: skip
+    summary = plan.write(
         out, images=not no_images, overwrite=overwrite, n_jobs=jobs, verbose=not (quiet or as_json)
     )
-    reports = read_reports(out, subjects=list(plan.subjects))
-    summary = {"out": str(out), "written": written, "already_there": there, "patterns": reports}
-    show(_describe(reports, out, there), as_json=as_json, values=summary)
+    show(_describe(summary), as_json=as_json, values=summary)
 
 
-class _Plan:
-    """Who is to be computed, and from what."""
-
-    def __init__(self, settings: "PatternSettings", source: list[str], labels: Path | None) -> None:
-        self.settings, self.source, self.labels = settings, source, labels
-        self.subjects: dict[str, dict[str, list[RunFiles]]] = {}
-        self.task = ""
-
-    def use(self, files: "list[RunFiles]") -> None:
-        """Take the runs of a data set."""
-        from fernet_neuro.brain.pipeline import list_sessions
-
-        self.subjects, self.task = list_sessions(files), files[0].task
-
-    def use_files(
-        self,
-        kind: str,
-        subject: list[str],
-        session: list[str],
-        task: str | None,
-        events: list[str],
-        confounds: list[str],
-        runs: list[str],
-    ) -> None:
-        """Take files of one participant that were named one by one."""
-        from fernet_neuro._utils.validation import check_label
-        from fernet_neuro.brain.pipeline import pair_runs
-
-        if len(subject) > 1 or len(session) > 1:
-            raise ValueError("images that are named one by one are of one --subject and one --session.")
-        name, visit = (*subject, "01")[0], (*session, "")[0]
-        for name_of, value in (("--subject", name), ("--session", visit), ("--task", task or "main")):
-            check_label(name_of, value, may_be_empty=True)
-        self.task = task or "main"
-        files = []
-        if kind == _RUNS:
-            files = pair_runs(
-                self.source, events, confounds, subject=name, session=visit, task=self.task, runs=runs
-            )
-        elif runs:
-            raise ValueError("--run names runs of BOLD; those of labelled volumes are in the table.")
-        self.subjects = {name: {visit: files}}
-
-    def write(self, out: Path, **options: Any) -> tuple[list[str], list[str]]:
-        """Compute and write everybody; return who was written and who was there."""
-        from fernet_neuro.brain.derivatives import write_missing_subjects
-
-        return write_missing_subjects(out, self.subjects, self._compute, task=self.task, **options)
-
-    def _compute(self, subject: str) -> "list[SubjectPatterns]":
-        from fernet_neuro.brain.pipeline import compute_labelled_patterns, compute_run_patterns
-
-        sessions = self.subjects[subject]
-        if self.labels is None:
-            return [compute_run_patterns(files, self.settings) for files in sessions.values()]
-        labels = str(self.labels)
-        return [
-            compute_labelled_patterns(self.source, labels, self.settings, subject=subject, session=session)
-            for session in sessions
-        ]
-
-
-def _find_kind(source: list[str], labels: Path | None, events: list[str]) -> str:
-    """Return which of three kinds the source is."""
-    if len(source) == 1 and Path(source[0]).is_dir():
-        if labels or events:
-            raise ValueError("--labels and --events go with images; a BIDS data set has its own events.")
-        return _BIDS
-    if labels is not None and events:
-        raise ValueError(
-            "give --labels (the stimulus of each volume) or --events (onsets in each run), not both."
-        )
-    if labels is None and not events:
-        folders = [name for name in source if Path(name).is_dir()]
-        if folders:
-            raise ValueError(f"SOURCE {folders[0]!r} is a folder; give only one BIDS data set.")
-        raise ValueError(
-            f"SOURCE {source[0]!r} is not a folder: for images give --labels TABLE (the stimulus of each "
-            f"volume) or --events FILE for each."
-        )
-    return _RUNS if labels is None else _LABELLED
-
-
-def _refuse(kind: str, options: dict[str, bool], kinds: tuple[str, ...]) -> None:
-    for name, given in options.items():
-        if given and kind not in kinds:
-            raise ValueError(f"{name} go with {' or '.join(kinds)}; SOURCE is {kind}.")
-
-
-def _given(values: dict[str, Any]) -> bool:
-    return any(value is not None for value in values.values())
+def _refuse(options: str, given: Any, kind: str, *kinds: str) -> None:
+    if given and kind not in kinds:
+        raise ValueError(f"{options} go with {' or '.join(kinds)}; SOURCE is {kind}.")
 
 
 def _build_settings(
@@ -297,13 +190,14 @@ def _build_settings(
     from fernet_neuro.brain.glm import GlmSettings
     from fernet_neuro.brain.observations import NOISE_CHOICES
     from fernet_neuro.brain.pipeline import BRAIN, PatternSettings
+    from fernet_neuro.brain.plan import DATA_SET
     from fernet_neuro.brain.rois import parse_roi
 
     check_option("noise", options["noise"], NOISE_CHOICES)
-    if options["mask"] == BRAIN and kind != _BIDS:
+    if options["mask"] == BRAIN and kind != DATA_SET:
         raise ValueError(f"--mask {BRAIN} is for a BIDS data set; name the file.")
     usual = Path(source[0]) / "derivatives" / "rois"
-    texts = roi or ([str(usual)] if kind == _BIDS and usual.is_dir() else [])
+    texts = roi or ([str(usual)] if kind == DATA_SET and usual.is_dir() else [])
     if not texts:
         raise ValueError(
             "name a region with --roi: NAME=x,y,z,radius, a mask, NAME=ATLAS:LABEL, or a folder."
@@ -313,7 +207,7 @@ def _build_settings(
     return PatternSettings(specs, glm=GlmSettings(**chosen), **options)
 
 
-def _describe(reports: list[dict[str, Any]], out: Path, there: list[str]) -> list[str]:
+def _describe(summary: dict[str, Any]) -> list[str]:
     """Return what was written as lines of text."""
     columns = {
         "subject": "{subject} {session}", "region": "{roi}", "voxels": "{n_voxels:d}",
@@ -321,7 +215,7 @@ def _describe(reports: list[dict[str, Any]], out: Path, there: list[str]) -> lis
         "patterns": "{n_observations:d}", "stimuli": "{n_stimuli:d}",
         "runs": lambda row: str(len(row["runs"])), "unit": "{unit}",
     }  # fmt: skip
-    lines = format_table(reports, columns)
-    if there:
+    lines = format_table(summary["patterns"], columns)
+    if there := summary["already_there"]:
         lines += ["", f"There already, not computed again: {', '.join(there)} (--overwrite does)."]
-    return [*lines, "", f"Written to {out}"]
+    return [*lines, "", f"Written to {summary['out']}"]

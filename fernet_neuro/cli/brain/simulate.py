@@ -15,13 +15,13 @@ def simulate(
     out: Annotated[Path, opt.folder("Folder of the BIDS data set to write.")],
     subjects: Annotated[int | None, opt.number("Number of people.  [default: 12]")] = None,
     runs: Annotated[
-        int | None, opt.number("Runs of each; a run shows every stimulus once.  [default: 6]")
+        int | None, opt.number("Runs per person; each shows every stimulus once.  [default: 6]")
     ] = None,
     snr: Annotated[
         float | None,
-        opt.number("Spread of a voxel's responses, in standard deviations of its noise.  [default: 0.5]"),
+        opt.number("Standard deviation of a voxel's responses over that of its noise.  [default: 0.5]"),
     ] = None,
-    t_r: Annotated[float | None, opt.number("Repetition time, seconds.  [default: 2]")] = None,
+    t_r: Annotated[float | None, opt.number("Repetition time in seconds.  [default: 2]")] = None,
     config: Annotated[Path | None, opt.file("YAML with regions and all other settings.")] = None,
     settings: opt.Settings = [],
     seed: Annotated[int | None, opt.number("Seed of all random draws.  [default: 0]")] = None,
@@ -34,8 +34,8 @@ def simulate(
 
     Six regions (EVC, OFA, FFA, pSTS, aSTS, amygdala) tell the stimuli apart by known shares of their pixels,
     view, identity and expression, so that an analysis can be judged by what it recovers. The volumes already
-    lie in MNI space; the masks of the regions and of the brain are in derivatives/rois, what was planted in
-    derivatives/simulation.
+    lie in MNI space. The masks of the regions and of the brain are in derivatives/rois, and what was planted
+    is in derivatives/simulation.
 
     Examples
     --------

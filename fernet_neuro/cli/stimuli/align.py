@@ -60,7 +60,12 @@ def align(
         ),
     ] = None,
     largest: Annotated[
-        bool, opt.flag("--largest", "Of several faces take the largest; otherwise none.", _DETECTOR)
+        bool,
+        opt.flag(
+            "--largest",
+            "Of several faces take the largest; without it, such pictures are left out.",
+            _DETECTOR,
+        ),
     ] = False,
     min_score: Annotated[float, opt.number("Lowest score of a face, 0 to 1.", _DETECTOR)] = 0.9,
     jobs: opt.Jobs = 2,

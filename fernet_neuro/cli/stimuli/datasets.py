@@ -103,7 +103,7 @@ def import_stimuli(
 def join(
     tables: Annotated[list[Path], opt.argument("Two or more stimulus tables.", "TABLE...")],
     out: Annotated[Path, opt.table("Table to write, .csv or .parquet.")],
-    factor: Annotated[str, opt.text("The labels that are matched by name.")] = "expression",
+    factor: Annotated[str, opt.text("Factor whose labels are matched by name.")] = "expression",
     renames: Annotated[
         list[str],
         opt.text("Rename a label in all tables; repeat for more.", None, "--map", metavar="OLD=NEW"),

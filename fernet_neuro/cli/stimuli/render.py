@@ -16,18 +16,18 @@ _LOOK = "What the faces look like"
 
 Out = Annotated[Path, opt.folder("Folder to write.")]
 Identities = Annotated[int, opt.number("Number of people.")]
-Expressions = Annotated[str, opt.text("all, or names with commas: happiness,neutral.")]
-Views = Annotated[str, opt.text("1, 2, 3 or 5, or names with commas: half_left,straight.")]
-Sessions = Annotated[int, opt.number("Times that each face is shown, with new light and action units.")]
+Expressions = Annotated[str, opt.text("all, or names separated by commas: happiness,neutral.")]
+Views = Annotated[str, opt.text("1, 2, 3 or 5, or names separated by commas: half_left,straight.")]
+Sessions = Annotated[int, opt.number("Pictures of each face, with new light and action units.")]
 Size = Annotated[int, opt.number("Height and width in pixels.")]
-Style = Annotated[str, opt.text("shaded, or drawn (flat tones and outlines).", _LOOK)]
+Style = Annotated[str, opt.text("Style: shaded, or drawn (flat tones and outlines).", _LOOK)]
 
 
 def render(
     out: Out,
     identities: Identities = 70,
     first_identity: Annotated[
-        int, opt.number("Number of the first person: other numbers, other people.")
+        int, opt.number("Number of the first person; other numbers are other people.")
     ] = 0,
     expressions: Expressions = "all",
     views: Views = "5",
@@ -36,16 +36,20 @@ def render(
     face_model: opt.FaceModel = "builtin",
     style: Style = "shaded",
     intensity: Annotated[
-        str, opt.text("Intensity of the expressions, or several with commas.", _LOOK, metavar="NUMBERS")
+        str,
+        opt.text("Intensity of the expressions; several are separated by commas.", _LOOK, metavar="NUMBERS"),
     ] = "1.0",
     mixtures: Annotated[float, opt.number("Share of pictures that mix two expressions.", _LOOK)] = 0.0,
     label_noise: Annotated[float, opt.number("Share of pictures with a wrong label.", _LOOK)] = 0.0,
-    occluders: Annotated[str, opt.text("With commas: bar,glasses,hand,mask,scarf,sunglasses.", _LOOK)] = "",
+    occluders: Annotated[
+        str,
+        opt.text("What covers faces, separated by commas: bar,glasses,hand,mask,scarf,sunglasses.", _LOOK),
+    ] = "",
     continuous_pose: Annotated[
         bool, opt.flag("--continuous-pose", "Turn heads continuously instead of to named views.", _LOOK)
     ] = False,
     palette: Annotated[
-        int, opt.number("Colours of a palette PNG (smaller files); 0 writes 24 bits.", _LOOK)
+        int, opt.number("Colours of the pictures, for smaller files; 0 keeps all.", _LOOK)
     ] = 0,
     settings: opt.Settings = [],
     seed: opt.Seed = 0,
@@ -53,7 +57,7 @@ def render(
     overwrite: opt.Overwrite = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Render faces whose every factor is known: who, what they feel, from where, in which light.
+    r"""Render faces whose factors are all known: identity, expression, view and light.
 
     Examples
     --------

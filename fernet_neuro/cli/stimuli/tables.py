@@ -91,12 +91,12 @@ def check(
 def sheet(
     table: opt.Table,
     out: Annotated[Path, opt.file("Picture to write, such as sheet.png.")],
-    rows: Annotated[str, opt.text("Factor down.")] = "identity",
-    columns: Annotated[str, opt.text("Factor across.")] = "expression",
+    rows: Annotated[str, opt.text("Factor of the rows.")] = "identity",
+    columns: Annotated[str, opt.text("Factor of the columns.")] = "expression",
     select: opt.Selection = [],
     size: Annotated[int, opt.count("Side of a cell in pixels.")] = 96,
-    max_rows: Annotated[int, opt.count("Most rows.")] = 12,
-    max_columns: Annotated[int, opt.count("Most columns.")] = 24,
+    max_rows: Annotated[int, opt.count("Largest number of rows.")] = 12,
+    max_columns: Annotated[int, opt.count("Largest number of columns.")] = 24,
 ) -> None:
     r"""Draw a contact sheet: one picture per value of two factors.
 
@@ -127,7 +127,7 @@ def split(
     table: opt.Table,
     out_train: Annotated[Path, opt.table("Table of the training part.")],
     out_test: Annotated[Path, opt.table("Table of the test part.")],
-    by: Annotated[str, opt.text("Factor whose values go to one side whole.")] = "identity",
+    by: Annotated[str, opt.text("Factor whose values are never divided between the parts.")] = "identity",
     test_share: Annotated[float, opt.number("Share of the values that go to the test part.")] = 0.2,
     seed: opt.Seed = 0,
     overwrite: opt.Overwrite = False,

@@ -28,8 +28,8 @@ def frames(
         opt.text("Instead of a pattern: a row per clip; start_s and end_s make it part of a video."),
     ] = None,
     column: opt.Columns = [],
-    every: Annotated[int, opt.count("Keep one frame of this many.")] = 1,
-    size: Annotated[int | None, opt.count("Scale frames down to this shorter side in pixels.")] = None,
+    every: Annotated[int, opt.count("Keep every so many-th frame: 3 keeps one of three.")] = 1,
+    size: Annotated[int | None, opt.count("Shorter side in pixels to which frames are scaled down.")] = None,
     allow_short: Annotated[
         bool, opt.flag("--allow-short", "Take videos that hold fewer frames than they state.")
     ] = False,
@@ -77,7 +77,7 @@ def select_frames(
     overwrite: opt.Overwrite = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Keep the frames of each clip that a trained network takes most surely for the clip's own expression.
+    r"""Keep the frames of each clip in which a trained network sees the clip's expression most clearly.
 
     The rule by which the dual-pathway paper makes its test frames of the IMAGEN face videos: per actor,
     expression and clip the 10 frames of highest probability. The network must be trained on the training set

@@ -53,6 +53,7 @@ def search_volume(
             volume.values, models, near,
             stimulus_ids=volume.stimulus_ids, runs=volume.runs, distance=settings.distance,
             comparison=settings.comparison, n_jobs=n_jobs, verbose=verbose,
+            description=f"searchlight, subject {volume.subject}",
             **(volume.describe_noise(settings.noise) if takes_noise else {}),
         )  # fmt: skip
     except (FernetError, ValueError) as error:

@@ -108,6 +108,7 @@ def search_patterns(
     noise_method: str = "shrinkage_eye",
     n_jobs: int = 1,
     verbose: bool = False,
+    description: str = "searchlight",
 ) -> SearchlightMap:
     """Compare model RDMs with the RDM of the voxels around every voxel [1]_.
 
@@ -140,8 +141,8 @@ def search_patterns(
         A name in `brain.noise.COVARIANCES`, for `residuals`.
     n_jobs : int, default=1
         Threads; -1 for one per core. The numbers do not depend on it.
-    verbose : bool, default=False
-        Show a progress bar on standard error.
+    verbose, description : bool and str
+        Show a progress bar on standard error, called `description`.
 
     Raises
     ------
@@ -175,7 +176,7 @@ def search_patterns(
     with threadpool_limits(1):
         work = _search(engine, neighbourhoods, compare, models.n_pairs, effective_n_jobs(n_jobs))
         steps = len(_plan_blocks(0, neighbourhoods.n_centres, models.n_pairs))
-        for block, found in track(work, "searchlight", total=steps, verbose=verbose):
+        for block, found in track(work, description, total=steps, verbose=verbose):
             values[:, block] = found
     undefined = np.argwhere(np.isnan(values))
     if len(undefined):
