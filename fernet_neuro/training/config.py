@@ -186,9 +186,9 @@ class TrainSettings(Settings):
     warmup_epochs, warmup_lr
         Epochs before the schedule, in which the rate rises linearly to `lr`, or is `warmup_lr` throughout.
     augment : list of {"hflip", "crop", "random-crop", "colour", "erase"}
-        Random changes to training images. "random-crop" cuts the network's input out of the larger image that
-        its preprocessing resizes to, in place of that image's centre; "crop" shifts what was cut and repeats
-        its edge pixels.
+        Random changes to training images. "random-crop" cuts the network's input out of the central square of
+        the larger image that its preprocessing resizes to, in place of its centre; "crop" shifts what was cut
+        and repeats its edge pixels.
     crop_padding : float
         Largest shift of "crop", as a share of the image's side.
     erase_area : tuple of float
@@ -361,10 +361,8 @@ class TrainSettings(Settings):
 
 def explain_changes(before: dict[str, Any], now: TrainSettings) -> list[str]:
     """Return one ``key: old -> new`` per recipe key that differs; places of files do not count."""
-    current, before = (
-        _flatten(leave_out_places(now.model_dump(mode="json"))),
-        _flatten(leave_out_places(before)),
-    )
+    current = _flatten(leave_out_places(now.model_dump(mode="json")))
+    before = _flatten(leave_out_places(before))
     return [
         f"{key}: {before.get(key)!r} -> {current.get(key)!r}"
         for key in [*current, *(set(before) - set(current))]

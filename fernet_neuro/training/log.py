@@ -74,14 +74,8 @@ class RunLog:
         """Count a batch of `n_images` images, and write its row if one is due."""
         self._n_images += n_images
         if self._log_every and progress.step % self._log_every == 0:
-            row = {
-                "epoch": progress.epoch + 1,
-                "step": progress.step,
-                "split": "batch",
-                "loss": loss,
-                "lr": lr,
-            }
-            self._append([row])
+            place = {"epoch": progress.epoch + 1, "step": progress.step, "split": "batch"}
+            self._append([{**place, "loss": loss, "lr": lr}])
 
     def write_epoch(
         self, progress: Progress, losses: dict[str, float], metrics: dict[str, float], lr: float, rate: float

@@ -146,16 +146,12 @@ def validate(run: Run) -> dict[str, float]:
         return {}
     accelerator, task, items = run.accelerator, run.task, run.task.plan_validation()
     network = accelerator.unwrap_model(run.model).eval()
-    if accelerator.num_processes > 1:
-        for (
-            buffer
-        ) in network.buffers():  # each process has batch statistics of its own; the first one's count
+    if accelerator.num_processes > 1:  # each has batch statistics of its own; those of the first count
+        for buffer in network.buffers():
             buffer.copy_(broadcast(buffer.clone()))
     mine = np.arange(len(items))[accelerator.process_index :: accelerator.num_processes]
-    chunks = [
-        mine[first : first + run.settings.batch_size]
-        for first in range(0, len(mine), run.settings.batch_size)
-    ]
+    size = run.settings.batch_size
+    chunks = [mine[first : first + size] for first in range(0, len(mine), size)]
     parts = [
         task.predict(network, normalise(run, prepare_pixels(run, batch))).float()
         for batch in iterate_batches(run.val_images, items.rows, chunks)

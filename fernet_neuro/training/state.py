@@ -113,16 +113,10 @@ def write_checkpoint(folder: Path, module: nn.Module, progress: Progress, state:
     StoreError
         If it cannot be written, as on a full disk; earlier checkpoints stay.
     """
-    target = folder / f"step-{progress.step:08d}"
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    try:
-        with atomic_folder(target) as temporary:
-            (temporary / "model.safetensors").write_bytes(dump_weights(module))
-            (temporary / "state.pt").write_bytes(buffer.getbuffer())
-            (temporary / "progress.json").write_text(json.dumps(asdict(progress), indent=1), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(_explain_failure(folder, target, error)) from error
+    files = {"state.pt": buffer.getvalue(), "progress.json": json.dumps(asdict(progress), indent=1).encode()}
+    target = _write_folder(folder / f"step-{progress.step:08d}", module, files)
     for old in find_checkpoints(folder)[:-N_KEPT]:
         shutil.rmtree(old)
     return target
@@ -136,12 +130,7 @@ def write_best(folder: Path, module: nn.Module) -> None:
     StoreError
         If they cannot be written; those before them stay.
     """
-    target = folder / "best"
-    try:
-        with atomic_folder(target) as temporary:
-            (temporary / "model.safetensors").write_bytes(dump_weights(module))
-    except OSError as error:
-        raise StoreError(_explain_failure(folder, target, error)) from error
+    _write_folder(folder / "best", module, {})
 
 
 def read_best(folder: Path) -> dict[str, torch.Tensor]:
@@ -242,10 +231,17 @@ def seeded_rng(seed: int, rank: int = 0) -> Iterator[None]:
         restore_rng(before)
 
 
-def _explain_failure(folder: Path, target: Path, error: OSError) -> str:
-    kept = find_checkpoints(folder)
-    what = f"the earlier checkpoint {kept[-1].name} is kept" if kept else "there was none before it"
-    return (
-        f"checkpoint {target} could not be written: {error.strerror or error}; {what}. "
-        f"Free some space and go on with --resume."
-    )
+def _write_folder(target: Path, module: nn.Module, files: dict[str, bytes]) -> Path:
+    """Write the weights and `files` to `target`, complete or not at all."""
+    try:
+        with atomic_folder(target) as temporary:
+            for name, content in {"model.safetensors": dump_weights(module), **files}.items():
+                (temporary / name).write_bytes(content)
+    except OSError as error:
+        kept = find_checkpoints(target.parent)
+        what = f"the earlier checkpoint {kept[-1].name} is kept" if kept else "there was none before it"
+        raise StoreError(
+            f"checkpoint {target} could not be written: {error.strerror or error}; {what}. "
+            f"Free some space and go on with --resume."
+        ) from error
+    return target
