@@ -123,7 +123,7 @@ Size = Annotated[int | None, count("Side of the image in pixels.  [default: the 
 Device = Annotated[str, text("auto (a GPU if there is one), cpu, cuda, cuda:N or mps.", NETWORK)]
 BatchSize = Annotated[int, count("Images per forward pass.", NETWORK)]
 
-Seed = Annotated[int, number("Seed of all random draws.", STATISTICS)]
+Seed = Annotated[int, number("Seed of all random draws.")]
 Level = Annotated[float, number("Coverage of the intervals, such as 0.95.", STATISTICS)]
 Comparison = Annotated[
     str,

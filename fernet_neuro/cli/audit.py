@@ -1,5 +1,6 @@
 """``fernet-neuro audit-accuracy``: whether a printed accuracy can be a share of N test images."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fernet_neuro.cli import _options as opt
@@ -27,9 +28,7 @@ def audit_accuracy(
     Examples
     --------
         fernet-neuro audit-accuracy 90.33 --n 3068
-
         fernet-neuro audit-accuracy 63.12 --n 3999 --n 4000
-
         fernet-neuro audit-accuracy 90.48 90.22 90.61 90.35 --n 3068 --json
     """
     from fernet_neuro.evaluation import grid
@@ -47,16 +46,7 @@ def audit_accuracy(
 
 
 def _as_dict(audit: "GridAudit") -> dict[str, Any]:
-    return {
-        "percent": audit.percent,
-        "n": audit.n,
-        "is_attainable": audit.is_attainable,
-        "conventions": list(audit.conventions),
-        "counts": {name: list(counts) for name, counts in audit.counts.items()},
-        "below": audit.below,
-        "above": audit.above,
-        "chance_rate": audit.chance_rate,
-    }
+    return {**asdict(audit), "is_attainable": audit.is_attainable, "conventions": audit.conventions}
 
 
 def _summarise(audits: "list[GridAudit]", probability: float) -> dict[str, Any]:

@@ -40,7 +40,6 @@ def calibrate(
     Examples
     --------
         fernet-neuro calibrate --like rsa92 --datasets 200
-
         fernet-neuro calibrate --like layers --datasets 500 --jobs -1 \
             --out layers/calibration.json --json
     """

@@ -35,11 +35,9 @@ def make_concepts(
     --------
         fernet-neuro concepts runs/concepts --stimuli faces/table.csv \
             --out banks/faces
-
         fernet-neuro concepts runs/rafdb/conceptual --stimuli rafdb.csv \
             --select split=train --percentile 15 --epoch last --jobs 4 \
             --out banks/rafdb
-
         fernet-neuro train crpn/perceptual_rafdb --stimuli rafdb.csv \
             --set perception.bank=banks/rafdb --out runs/fast
     """

@@ -23,11 +23,8 @@ def show_cost(
     Examples
     --------
         fernet-neuro cost resnet18 --size 112
-
         fernet-neuro cost resnet50-vggface2 --json
-
         fernet-neuro cost densenet --classes 1503
-
         fernet-neuro cost crpn-conceptual --set non_emotion_trunk=none
     """
     from fernet_neuro._utils.config import read_overrides

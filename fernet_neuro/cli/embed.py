@@ -62,10 +62,8 @@ def embed(
     --------
         fernet-neuro embed stores/crpn --layer emotion --layer non_emotion \
             --out maps
-
         fernet-neuro embed stores/crpn --layer emotion --perplexity 30 \
             --perplexity 10 --out maps
-
         fernet-neuro embed runs/crpn/seed0 --stimuli faces.csv --layer emotion \
             --layer non_emotion --method umap --color-by expression --out maps
     """

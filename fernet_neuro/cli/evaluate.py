@@ -73,19 +73,14 @@ def evaluate(
     Examples
     --------
         fernet-neuro evaluate runs/crpn --stimuli rafdb/test.csv --out results/rafdb
-
         fernet-neuro evaluate runs/crpn/seed* --stimuli fedro/table.csv \
             --out results/fedro --json
-
         fernet-neuro stimuli render --identities 20 --occluders glasses,mask \
             --seed 9 --out occluded
-
         fernet-neuro evaluate runs/crpn/seed* --stimuli occluded/table.csv \
             --allow-trained --out results/occluded
-
         fernet-neuro evaluate runs/crpn --stimuli other.csv --factor emotion \
             --map happy=happiness --only-known --out results/other
-
         fernet-neuro figures build evaluation --results results/rafdb
     """
     from fernet_neuro.experiments.evaluation import evaluate_runs

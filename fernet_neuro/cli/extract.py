@@ -44,10 +44,8 @@ def extract(
     --------
         fernet-neuro extract runs/identity --stimuli probe/table.csv --all-layers \
             --out stores/identity
-
         fernet-neuro extract resnet18 --size 112 --stimuli faces/table.csv \
             --layer layer4 --layer fc --out s18
-
         fernet-neuro extract vit_b_16 --stimuli faces/table.csv --all-layers \
             --pool mean-last --out vit
     """
@@ -73,13 +71,9 @@ def extract(
     estimate = plan.estimate()
     typer.echo(_describe_estimate(estimate), err=True)
     start = time.perf_counter()
-    try:
-        store = run_extraction(
-            plan, out, n_jobs=jobs, verbose=not (quiet or as_json), overwrite=overwrite, source=model
-        )
-    except KeyboardInterrupt:
-        typer.echo("Interrupted; give the same command again, and it goes on where it was.", err=True)
-        raise typer.Exit(130) from None
+    store = run_extraction(
+        plan, out, n_jobs=jobs, verbose=not (quiet or as_json), overwrite=overwrite, source=model
+    )
     seconds = time.perf_counter() - start
     speed = None if is_reused else len(plan.table) / seconds
     lines = _describe_store(store)
@@ -101,7 +95,6 @@ def show_store(
     Examples
     --------
         fernet-neuro store show stores/identity
-
         fernet-neuro store show stores/identity --verify --json
     """
     from fernet_neuro.activations.store import ActivationStore

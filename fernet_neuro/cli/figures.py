@@ -37,9 +37,7 @@ def build(
     Examples
     --------
         fernet-neuro figures build all --results demo
-
         fernet-neuro figures build layer-profile confusion --results demo
-
         fernet-neuro figures build transfer-bars --results demo --out figures
     """
     from fernet_neuro._utils.validation import check_option

@@ -22,7 +22,6 @@ def info(as_json: opt.Json = False) -> None:
     Examples
     --------
         fernet-neuro info
-
         fernet-neuro info --json
     """
     found = _describe_installation()

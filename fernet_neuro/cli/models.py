@@ -19,7 +19,6 @@ def list_models(as_json: opt.Json = False) -> None:
     Examples
     --------
         fernet-neuro models list
-
         fernet-neuro models list --json
     """
     from fernet_neuro.models.registry import MODELS
@@ -40,7 +39,6 @@ def show_model(name: opt.Network, size: opt.Size = None, as_json: opt.Json = Fal
     Examples
     --------
         fernet-neuro models show resnet18 --size 112
-
         fernet-neuro models show timm:convnext_atto --json
     """
     from fernet_neuro.models.registry import compute_layer_shapes

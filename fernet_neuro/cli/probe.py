@@ -83,16 +83,12 @@ def probe(
     --------
         fernet-neuro probe stores/identity --all-layers --target expression \
             --holdout identity --out results
-
         fernet-neuro probe runs/identity/seed0 --stimuli faces.csv \
             --layer layer4 --layer fc --out results
-
         fernet-neuro probe runs/identity/seed* --stimuli faces.csv --all-layers \
             --out over_seeds
-
         fernet-neuro probe stores/identity --layer fc --target identity \
             --holdout expression --out back --json
-
         fernet-neuro probe stores/two --layer fc --target identity \
             --holdout expression --relative-penalty 0.01 --out two
     """

@@ -56,12 +56,9 @@ def rdm(
     --------
         fernet-neuro rdm stores/identity --layer layer4 --layer fc \
             --distance correlation --out layers.npz
-
         fernet-neuro rdm faces.csv --factor expression --factor identity \
             --pixels --gabor --out models.npz
-
         fernet-neuro rdm faces.csv --weights units=AU01,AU02,AU12 --out units.npz
-
         fernet-neuro rdm 92_brainRDMs.mat --out brain.h5 --json
     """
     from fernet_neuro.extraction.sources import check_source_exists

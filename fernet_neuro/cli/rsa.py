@@ -17,8 +17,8 @@ _FILES = "Reading files"
 
 
 def rsa(
-    models: Annotated[list[str], opt.text("RDM file, activation store or stimulus table; repeat for more.")],
-    brain: Annotated[str, opt.text("RDM file with a column subject, or a folder of brain patterns.")],
+    models: Annotated[list[str], opt.file("RDM file, activation store or stimulus table; repeat for more.")],
+    brain: Annotated[str, opt.file("RDM file with a column subject, or a folder of brain patterns.")],
     out: Annotated[Path, opt.folder("Folder for results.csv, pairwise.csv, summary.json and the RDMs.")],
     layer: opt.Layers = [],
     all_layers: opt.AllLayers = False,
@@ -93,15 +93,12 @@ def rsa(
     --------
         fernet-neuro rsa --models 92_modelRDMs.mat --brain 92_brainRDMs.mat \
             --out rsa92
-
         fernet-neuro rsa --models stores/identity --all-layers \
             --brain derivatives/patterns --roi FFA --roi OFA \
             --identity-blocks identity --out layers
-
         fernet-neuro rsa --models faces.csv --factor identity --factor expression \
             --pixels --gabor --brain brain.h5 --partition identity \
             --partition pixels --out factors --json
-
         fernet-neuro rsa --models faces.csv --weights units=AU01,AU02,AU12 \
             --landmarks points.csv --brain brain.h5 --out muscles
     """

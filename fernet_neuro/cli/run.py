@@ -26,15 +26,11 @@ def run(
     --------
         # names the recipes that are built in
         fernet-neuro run --list
-
         fernet-neuro run demo --out demo
-
         # goes on after an interruption
         fernet-neuro run demo --out demo --resume
-
         fernet-neuro run demo --out mine --set stimuli=faces.csv \
             --set "seeds=[0,1,2,3,4]"
-
         # shares faces and runs with other tables
         fernet-neuro run crpn/table3 --out table3 --set shared=crpn
     """

@@ -32,13 +32,10 @@ def train(
     Examples
     --------
         fernet-neuro train --list
-
         fernet-neuro train identification --stimuli faces/table.csv \
             --out runs/identity
-
         fernet-neuro train expression --stimuli faces/table.csv --set seed=1 \
             --out runs/e1 --resume
-
         torchrun --nproc_per_node 4 -m fernet_neuro train RECIPE --out runs/big \
             --device cuda
     """
@@ -97,7 +94,6 @@ def verify(
     --------
         fernet-neuro verify runs/verification --pairs pairs.csv --make \
             --stimuli faces/table.csv --json
-
         fernet-neuro verify runs/lfw --pairs lfw/pairsDevTest.txt \
             --stimuli lfw/table.csv
     """

@@ -41,7 +41,6 @@ def decode(
     Examples
     --------
         fernet-neuro brain decode patterns --average --out decoding
-
         fernet-neuro brain decode patterns --readout ridge --roi FFA --out decoding
     """
     import pandas as pd

@@ -29,7 +29,6 @@ def fetch(
     Examples
     --------
         fernet-neuro brain fetch kriegeskorte92 --out data/kriegeskorte92
-
         fernet-neuro brain fetch haxby2001 --out data/haxby2001_slice
     """
     from fernet_neuro.brain.fetch import BASE_URL, DATA_SETS, fetch_data_set

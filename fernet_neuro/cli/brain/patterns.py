@@ -136,10 +136,8 @@ def patterns(
     --------
         fernet-neuro brain patterns bids --space MNI152NLin2009cAsym \
             --roi masks --roi OFA=40,-80,-8,8 --out patterns
-
         fernet-neuro brain patterns betas.nii.gz --labels betas.tsv \
             --roi FFA=ffa.nii.gz --out patterns
-
         fernet-neuro brain patterns run1.nii.gz run2.nii.gz --events run1.tsv \
             --events run2.tsv --estimate lss --roi V1=atlas.nii.gz:1+2 \
             --out patterns

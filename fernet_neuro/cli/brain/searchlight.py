@@ -84,7 +84,6 @@ def searchlight(
     --------
         fernet-neuro brain searchlight derivatives/patterns --models models.npz \
             --radius 10 --out searchlight
-
         fernet-neuro brain searchlight sub-01_betas.nii.gz sub-02_betas.nii.gz \
             --mask brain.nii.gz --models models.npz --distance correlation \
             --nearest 100 --out searchlight

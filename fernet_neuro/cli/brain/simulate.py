@@ -41,7 +41,6 @@ def simulate(
     --------
         fernet-neuro brain simulate --stimuli faces/table.csv --subjects 12 \
             --runs 6 --out bids
-
         fernet-neuro brain simulate --stimuli faces/table.csv --snr 0.3 \
             --set task=oddball --out bids
     """

@@ -82,7 +82,6 @@ def align(
     --------
         fernet-neuro stimuli align faces.csv --landmarks points.csv --size 224 \
             --out aligned
-
         fernet-neuro stimuli align faces.csv --out aligned \
             --detector face_detection_yunet_2023mar.onnx
     """

@@ -69,15 +69,11 @@ def import_stimuli(
     --------
         # photos/happiness/001.jpg
         fernet-neuro stimuli import folder photos --out faces.csv
-
         fernet-neuro stimuli import folder photos \
             --pattern '{identity}_{expression}' --out faces.csv
-
         fernet-neuro stimuli import folder photos --csv labels.csv \
             --column identity=person --out faces.csv
-
         fernet-neuro stimuli import kdef KDEF_and_AKDEF --out kdef.csv
-
         fernet-neuro stimuli import affectnet AffectNet --classes 7 --out an7.csv
     """
     from fernet_neuro._utils.validation import check_option
@@ -130,7 +126,6 @@ def join(
     --------
         fernet-neuro stimuli join rafdb.csv affectnet.csv --drop contempt \
             --out joint.csv
-
         fernet-neuro stimuli join mine.csv rafdb.csv --map smiling=happiness \
             --keep-all --out joint.csv
     """

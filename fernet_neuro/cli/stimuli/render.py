@@ -5,6 +5,7 @@ What belongs here: options and messages; the designs are in `stimuli.rendering`.
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,17 +63,13 @@ def render(
     Examples
     --------
         fernet-neuro stimuli render --identities 70 --views 5 --out faces
-
         fernet-neuro stimuli render --identities 20 --views 1 --style drawn \
             --out drawn
-
         fernet-neuro stimuli render --face-model ict_face_light.npz \
             --views half_left,straight --out ict
-
         fernet-neuro stimuli render --views 1 --intensity 0.25,0.5,1 \
             --mixtures 0.3 --out graded
     """
-    from fernet_neuro._utils.config import read_settings
     from fernet_neuro.stimuli.rendering.design import RenderSettings
     from fernet_neuro.stimuli.rendering.factorial import render_faces
 
@@ -83,10 +80,8 @@ def render(
         "expressions": _words(expressions, "all"), "views": _views(views), "occluders": _words(occluders),
         "intensity": _numbers(intensity),
     }  # fmt: skip
-    recipe = read_settings(RenderSettings, None, [*_as_overrides(values), *settings])
-    start = time.perf_counter()
-    table = render_faces(recipe, out, n_jobs=jobs, verbose=not quiet, overwrite=overwrite)
-    _report(out, len(table), "faces", start)
+    options = {"n_jobs": jobs, "verbose": not quiet, "overwrite": overwrite}
+    _render(RenderSettings, render_faces, values, settings, out, "faces", options)
 
 
 def clips(
@@ -115,7 +110,6 @@ def clips(
         fernet-neuro stimuli clips --identities 10 --expressions happiness,sadness \
             --frames 16 --out clips
     """
-    from fernet_neuro._utils.config import read_settings
     from fernet_neuro.stimuli.rendering.clips import ClipSettings, render_clips
 
     values = {
@@ -123,10 +117,8 @@ def clips(
         "size": size, "views": _views(views), "frames": frames, "apex": apex, "seed": seed,
         "face_model": face_model, "style": style,
     }  # fmt: skip
-    recipe = read_settings(ClipSettings, None, [*_as_overrides(values), *settings])
-    start = time.perf_counter()
-    table = render_clips(recipe, out, n_jobs=jobs, verbose=not quiet, overwrite=overwrite)
-    _report(out, len(table), "frames", start)
+    options = {"n_jobs": jobs, "verbose": not quiet, "overwrite": overwrite}
+    _render(ClipSettings, render_clips, values, settings, out, "frames", options)
 
 
 def convert_ict(
@@ -149,6 +141,21 @@ def convert_ict(
     typer.echo(f"{written} ({written.stat().st_size / 1e6:.1f} MB)")
 
 
+def _render(
+    kind: Any, make: Callable[..., Any], values: dict[str, Any], settings: list[str], out: Path, what: str,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Render by options in the form of --set, so that one set of rules checks both, and say how fast."""
+    from fernet_neuro._utils.config import read_settings
+
+    overrides = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    recipe = read_settings(kind, None, [*overrides, *settings])
+    start = time.perf_counter()
+    count = len(make(recipe, out, **options))
+    seconds = time.perf_counter() - start
+    typer.echo(f"{out / 'table.csv'}: {count} {what} in {seconds:.1f} s ({count / seconds:.0f} per second)")
+
+
 def _words(text: str, whole: str = "") -> list[str] | str:
     """Return names separated by commas, or `whole` itself."""
     return whole if whole and text == whole else [word.strip() for word in text.split(",") if word.strip()]
@@ -164,13 +171,3 @@ def _numbers(text: str) -> list[float] | float:
     except ValueError:
         raise ValueError(f"--intensity must be numbers separated by commas; got {text!r}.") from None
     return numbers if len(numbers) > 1 else numbers[0]
-
-
-def _as_overrides(values: dict[str, Any]) -> list[str]:
-    """Return options in the form of --set, so that both are checked by the same rules."""
-    return [f"{key}={json.dumps(value)}" for key, value in values.items()]
-
-
-def _report(out: Path, count: int, what: str, start: float) -> None:
-    seconds = time.perf_counter() - start
-    typer.echo(f"{out / 'table.csv'}: {count} {what} in {seconds:.1f} s ({count / seconds:.0f} per second)")

@@ -30,7 +30,6 @@ def show_table(table: opt.Table, as_json: opt.Json = False) -> None:
     Examples
     --------
         fernet-neuro stimuli show faces.csv
-
         fernet-neuro stimuli show faces.csv --json
     """
     from fernet_neuro.stimuli.table import StimulusTable
@@ -64,7 +63,6 @@ def check(
     Examples
     --------
         fernet-neuro stimuli check faces.csv
-
         fernet-neuro stimuli check faces.csv --out faults.csv
     """
     from fernet_neuro._utils.tables import write_csv
@@ -103,7 +101,6 @@ def sheet(
     Examples
     --------
         fernet-neuro stimuli sheet faces.csv --out sheet.png
-
         fernet-neuro stimuli sheet faces.csv --columns view \
             --select expression=neutral --out sheet.png
     """
@@ -138,7 +135,6 @@ def split(
     --------
         fernet-neuro stimuli split faces.csv --out-train train.csv \
             --out-test test.csv
-
         fernet-neuro stimuli split faces.csv --by session --test-share 0.5 \
             --out-train a.csv --out-test b.csv
     """

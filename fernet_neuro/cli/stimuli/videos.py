@@ -46,10 +46,8 @@ def frames(
     --------
         # videos/ann_happiness_1.mp4
         fernet-neuro stimuli frames videos --out frames
-
         fernet-neuro stimuli frames videos \
             --pattern '{expression}/{identity}-{clip}' --every 3 --out frames
-
         # columns path, identity, expression, clip, and perhaps start_s and end_s
         fernet-neuro stimuli frames videos --csv actors.csv --size 256 --out frames
     """
@@ -90,7 +88,6 @@ def select_frames(
     --------
         fernet-neuro stimuli select-frames frames/table.csv \
             --model runs/expression --out test.csv
-
         fernet-neuro stimuli select-frames frames/table.csv --top 5 \
             --model runs/expression --out test.csv --rest train.csv
     """
