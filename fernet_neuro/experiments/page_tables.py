@@ -10,21 +10,16 @@ import pandas as pd
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.figures.results import (
     choose_layer,
-    choose_readout,
+    describe_holdout,
     find_networks,
     order_layers,
-    read_summary,
+    read_chosen,
+    read_sources,
     shorten_layer,
 )
 from fernet_neuro.stimuli.table import StimulusTable
 
 _CONTROLS = {"untrained": "Untrained twin", "pixels": "Pixels"}
-_HELD_OUT = {
-    "identity": "new identities",
-    "expression": "new expressions",
-    "view": "new views",
-    "kdef10": "new identities",
-}
 #: Sources of a read-out, in the order of tables.
 _SOURCES = {
     "network": "trained",
@@ -47,31 +42,14 @@ _LOG_COLUMNS = {
 }
 
 
-def read_chosen(folder: Path, network: str, target: str) -> pd.DataFrame:
-    """Return the summary of the read-out that is reported, in forward order, layers by their short names."""
-    summary = read_summary(folder, network, target)
-    summary = summary[summary["readout"] == choose_readout(summary)].sort_values("layer_index")
-    return summary.assign(layer=summary["layer"].map(shorten_layer))
-
-
 def headline_rows(folder: Path, target: str) -> list[dict[str, Any]]:
     """Return the summary of `target` from each network and baseline, at the layer fixed beforehand."""
-    networks = find_networks(folder, target)
-    wanted = [(name, "network", f"{name.capitalize()} network") for name in networks]
-    wanted += [(networks[0], control, label) for control, label in _CONTROLS.items()]
-    rows = []
-    for network, source, label in wanted:
-        summary = read_chosen(folder, network, target)
-        summary = summary[summary["source"] == source]
-        if len(summary):
-            row = summary[summary["layer"] == choose_layer(order_layers(summary))].iloc[0].to_dict()
-            rows.append({**row, "label": label, "holdout": name_holdout(row["holdout"])})
-    return rows
-
-
-def name_holdout(holdout: str) -> str:
-    """Return what a hold-out means for the stimuli that are tested, such as "new identities"."""
-    return _HELD_OUT.get(str(holdout), f"held out: {holdout}")
+    found = []
+    for name, rows in read_sources(folder, target):
+        row = rows[rows["layer"] == choose_layer(order_layers(rows))].iloc[0].to_dict()
+        label = _CONTROLS.get(name, f"{name.capitalize()} network")
+        found.append({**row, "label": label, "layer": shorten_layer(row["layer"])})
+    return found
 
 
 def layer_table(folder: Path, target: str) -> pd.DataFrame:
@@ -89,7 +67,7 @@ def spread_scores(columns: Mapping[str, pd.DataFrame], sources: Mapping[str, str
 
     An asterisk marks p values, corrected over layers, below .05.
     """
-    cells = {name: {(row.source, row.layer): _mark(row) for row in frame.itertuples()}
+    cells = {name: {(row.source, shorten_layer(row.layer)): _mark(row) for row in frame.itertuples()}
              for name, frame in columns.items()}  # fmt: skip
     keys = list(dict.fromkeys(key for found in cells.values() for key in found))
     ranks = {source: rank for rank, source in enumerate(sources)}
@@ -209,7 +187,7 @@ FILTERS = {
     "share": format_share,
     "short": format_short,
     "join_words": join_words,
-    "holdout": name_holdout,
+    "holdout": describe_holdout,
     "the_network": "the {} network".format,
     "cell": _format_cell,
     "alignments": _align_columns,

@@ -1,30 +1,36 @@
-"""Phrases that several captions share: which panel is what, and what an interval is over."""
+"""What figures of read-outs share: their panels, and phrases on what they show and intervals are over."""
+
+from collections.abc import Callable
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
-from fernet_neuro.figures.results import shorten_layer
-from fernet_neuro.viz.style import label_of
-
-_HELD_OUT = {
-    "identity": "new identities",
-    "expression": "new expressions",
-    "view": "new views",
-    "session": "new sessions",
-    "random": "random split",
-    "kdef10": "new identities",
-}
+from fernet_neuro.figures.results import describe_holdout, shorten_layer
+from fernet_neuro.viz.style import figure_size, label_of
 
 
-def describe_holdout(holdout: str) -> str:
-    """Return what the test folds hold that training never saw, in two words.
-
-    Examples
-    --------
-    >>> describe_holdout("identity")
-    'new identities'
-    """
-    return _HELD_OUT.get(holdout, f"new {holdout}")
+def draw_readouts(
+    source: pd.DataFrame,
+    height: float,
+    plot: Callable[[pd.DataFrame, Axes], Axes],
+    *,
+    with_classes: bool = False,
+) -> Figure:
+    """Return a figure with one panel per read-out: above it, what is read out and what was held out."""
+    figure = Figure(figsize=figure_size("double", height))
+    figure.set_layout_engine("constrained", wspace=0.04)
+    panels = list(source.groupby("panel"))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (panel, rows) in zip(axes, panels, strict=True):
+        plot(rows, ax)
+        target, words = rows["target"].iloc[0], describe_holdout(rows["holdout"].dropna().iloc[0])
+        classes = f" ({int(rows['n_classes'].dropna().iloc[0])} classes)" if with_classes else ""
+        ax.set_title(f"$\\bf{{{panel}}}$  {target.capitalize()} read-out{classes}, {words}")
+        if panel != "a":
+            ax.set_ylabel("")
+    return figure
 
 
 def describe_panels(source: pd.DataFrame) -> str:

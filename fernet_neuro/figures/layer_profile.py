@@ -8,23 +8,20 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.figures.captions import (
     describe_baselines,
-    describe_holdout,
     describe_intervals,
     describe_panels,
     describe_readouts,
+    draw_readouts,
 )
 from fernet_neuro.figures.results import (
     HOLDOUTS,
-    choose_readout,
-    find_networks,
     find_targets,
     order_layers,
-    read_summary,
+    read_sources,
     shorten_layer,
 )
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
-from fernet_neuro.viz.style import figure_size
 
 _COLUMNS = (
     "panel", "target", "holdout", "network", "layer", "label", "layer_index", "position", "readout",
@@ -83,14 +80,7 @@ def merge_orders(orders: list[list[str]]) -> list[str]:
 
 
 def _read_target(results: Path, target: str) -> pd.DataFrame:
-    networks = find_networks(results, target)
-    wanted = [(name, "network", name) for name in networks]
-    wanted += [(networks[0], control, control) for control in ("untrained", "pixels")]
-    parts = []
-    for network, source, name in wanted:
-        summary = read_summary(results, network, target)
-        keep = (summary["source"] == source) & (summary["readout"] == choose_readout(summary))
-        parts.append(summary[keep].sort_values("layer_index").assign(network=name))
+    parts = [rows.assign(network=name) for name, rows in read_sources(results, target)]
     frame = pd.concat(parts, ignore_index=True)
     return frame.assign(
         accuracy_percent=100 * frame["balanced_accuracy"],
@@ -103,16 +93,7 @@ def _read_target(results: Path, target: str) -> pd.DataFrame:
 
 def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw one panel per read-out."""
-    figure = Figure(figsize=figure_size("double", 82))
-    figure.set_layout_engine("constrained", wspace=0.04)
-    panels = list(source.groupby("panel"))
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, (panel, rows) in zip(axes, panels, strict=True):
-        plot_layer_profile(rows, ax)
-        words = describe_holdout(rows["holdout"].iloc[0])
-        ax.set_title(f"$\\bf{{{panel}}}$  {rows['target'].iloc[0].capitalize()} read-out, {words}")
-        if panel != "a":
-            ax.set_ylabel("")
+    figure = draw_readouts(source, 82, plot_layer_profile)
     networks = list(dict.fromkeys(source["network"]))
     figure.legend(handles=profile_legend(networks), loc="outside lower center", ncols=4)
     return figure

@@ -31,6 +31,16 @@ _NUMBERS = ("balanced_accuracy", "penalty")
 _MAY_BE_ABSENT = ("p_value", "p_value_max", "balanced_accuracy_low", "balanced_accuracy_high")
 
 
+_HELD_OUT = {
+    "identity": "new identities",
+    "expression": "new expressions",
+    "view": "new views",
+    "session": "new sessions",
+    "random": "random split",
+    "kdef10": "new identities",
+}
+
+
 def probe_folder(results: PathLike, network: str, target: str) -> Path:
     """Return where the probe of `target` on `network` lies."""
     return Path(results) / "probes" / network / target
@@ -77,11 +87,6 @@ def find_networks(results: PathLike, target: str) -> list[str]:
     return [name for name in NETWORKS if name in found] + [name for name in found if name not in NETWORKS]
 
 
-def read_settings_of(results: PathLike, network: str, target: str) -> dict:
-    """Return the settings that the probe of `target` on `network` was run with."""
-    return dict(_read_summary_json(results, network, target).get("settings", {}))
-
-
 def read_summary(results: PathLike, network: str, target: str) -> pd.DataFrame:
     """Return ``summary.json`` as a frame, one row per source, layer and read-out.
 
@@ -102,6 +107,36 @@ def read_summary(results: PathLike, network: str, target: str) -> pd.DataFrame:
     for column in _MAY_BE_ABSENT:
         frame[column] = pd.to_numeric(frame[column]) if column in frame else float("nan")
     return frame.assign(network=network, target=target)
+
+
+def read_chosen(results: PathLike, network: str, target: str) -> pd.DataFrame:
+    """Return the summary of the one read-out that is reported, in forward order."""
+    summary = read_summary(results, network, target)
+    return summary[summary["readout"] == choose_readout(summary)].sort_values("layer_index")
+
+
+def read_sources(results: PathLike, target: str) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of `read_chosen` by network, and then of the baselines that were run, by name.
+
+    The untrained twin and the pixels are those of the first network's probe.
+    """
+    networks = find_networks(results, target)
+    wanted = [(name, "network", name) for name in networks]
+    wanted += [(networks[0], control, control) for control in ("untrained", "pixels")]
+    frames = {network: read_chosen(results, network, target) for network in networks}
+    found = [(name, frames[network][frames[network]["source"] == source]) for network, source, name in wanted]
+    return [(name, rows) for name, rows in found if len(rows)]
+
+
+def describe_holdout(holdout: str) -> str:
+    """Return what the test folds hold that training never saw, in two words.
+
+    Examples
+    --------
+    >>> describe_holdout("identity")
+    'new identities'
+    """
+    return _HELD_OUT.get(holdout, f"new {holdout}")
 
 
 def read_folds(results: PathLike, network: str, target: str) -> pd.DataFrame:

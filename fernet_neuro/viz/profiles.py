@@ -58,7 +58,7 @@ def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.axhline(100, color="#111111", lw=0.8, ls=(0, (1, 1.5)), zorder=1)
     for value, text in ((chance, f"chance\n{chance:.1f} %"), (100.0, "limit\n100 %")):
         ax.annotate(text, (end + 0.35, value), (3, 0), textcoords="offset points", va="center", fontsize=6)
-    _set_axes(ax, layered, end, len(trained))
+    _set_axes(ax, layered, len(trained))
     return ax
 
 
@@ -92,19 +92,20 @@ def _draw_network(ax: Axes, network: str, rows: pd.DataFrame, colour: str, end: 
     ax.plot(x, mean, color=colour, gid=network, zorder=3, **_line(network))
 
 
-def _set_axes(ax: Axes, layered: pd.DataFrame, end: float, n_rows: int) -> None:
-    ticks = layered.drop_duplicates("position").sort_values("position")
-    long = ticks["label"].str.len().max() > 7 or len(ticks) > 7
-    ax.set_xticks(
-        ticks["position"],
-        ticks["label"],
-        rotation=45 if long else 0,
-        ha="right" if long else "center",
-        rotation_mode="anchor" if long else "default",
-    )
+def name_layers(ax: Axes, rows: pd.DataFrame, most: int) -> None:
+    """Name layers below the axis; turned where more than `most`, or where one has more letters than that."""
+    ticks = rows.drop_duplicates("position").sort_values("position")
+    turned = ticks["label"].str.len().max() > most or len(ticks) > most
+    look: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if turned else {}
+    ax.set_xticks(ticks["position"], ticks["label"], **look)
+    end = float(ticks["position"].max())
     ax.set_xlim(-0.35, end + 0.35)
+    ax.set_xlabel("Layer (input to output)")
+
+
+def _set_axes(ax: Axes, layered: pd.DataFrame, n_rows: int) -> None:
+    name_layers(ax, layered, 7)
     ax.set_ylim(0, _FIRST_MARK + _MARK_STEP * n_rows)
     ax.set_yticks(range(0, 101, 20))
     ax.spines["left"].set_bounds(0, 100)
-    ax.set_xlabel("Layer (input to output)")
     ax.set_ylabel("Balanced accuracy (%)")

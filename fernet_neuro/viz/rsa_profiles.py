@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.viz.ceilings import ceiling_legend, draw_ceiling
+from fernet_neuro.viz.profiles import name_layers
 from fernet_neuro.viz.style import MARKERS, colour_of, label_of
 
 #: How names of untrained twins begin; one that is called so alone is grey.
@@ -45,7 +46,6 @@ def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | No
     """
     layers = frame[frame["kind"] == "layer"]
     networks = list(names if names is not None else dict.fromkeys(layers["network"]))
-    end = float(layers["position"].max())
     draw_ceiling(ax, *(float(frame[f"noise_ceiling_{side}"].iloc[0]) for side in ("lower", "upper")))
     for network, rows in layers.groupby("network", sort=False):
         _draw_network(ax, rows.sort_values("position"), _colour(str(network), networks), str(network))
@@ -55,7 +55,7 @@ def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | No
     for row in iterate_rows(frame[frame["kind"] == "peak"]):
         rank = networks.index(row.network) if row.network in networks else len(networks)
         _draw_peak(ax, row, _colour(row.network, networks), _FIRST_STRIP + _STRIP * rank)
-    _set_axes(ax, layers, end)
+    name_layers(ax, layers, 6)
     return ax
 
 
@@ -115,17 +115,3 @@ def _draw_peak(ax: Axes, row: Any, colour: str, height: float) -> None:
         ax.plot(ends, [height, height], lw=1.6, ls=line["ls"], solid_capstyle="butt", **style)
     face = "white" if is_twin else colour
     ax.plot([row.position], [height], ls="", marker="v", ms=4, mfc=face, gid=f"peak:{row.network}", **style)
-
-
-def _set_axes(ax: Axes, layers: pd.DataFrame, end: float) -> None:
-    ticks = layers.drop_duplicates("position").sort_values("position")
-    turned = ticks["label"].str.len().max() > 6 or len(ticks) > 6
-    ax.set_xticks(
-        ticks["position"],
-        ticks["label"],
-        rotation=45 if turned else 0,
-        ha="right" if turned else "center",
-        rotation_mode="anchor" if turned else "default",
-    )
-    ax.set_xlim(-0.35, end + 0.35)
-    ax.set_xlabel("Layer (input to output)")

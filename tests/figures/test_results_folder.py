@@ -122,7 +122,3 @@ def test_numbers_that_were_not_computed_are_nan(copy):
     frame = reader.read_summary(copy, "identity", "expression")
     assert frame["p_value"].isna().all()
     assert frame["p_value_max"].isna().all()
-
-
-def test_settings_travel(results):
-    assert reader.read_settings_of(results, "identity", "identity")["n_permutations"] == 1000

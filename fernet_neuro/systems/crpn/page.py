@@ -16,12 +16,10 @@ from fernet_neuro.experiments.page import Section, read_pictures, render
 from fernet_neuro.experiments.page_tables import (
     format_percent,
     format_share,
-    name_holdout,
-    read_chosen,
     spread_scores,
 )
 from fernet_neuro.experiments.settings import CONCEPTUAL, PERCEPTUAL
-from fernet_neuro.figures.results import find_targets
+from fernet_neuro.figures.results import describe_holdout, find_targets, read_chosen
 
 #: The folder, in a results folder, whose ``probes`` are those of the two pathways.
 PATHWAYS = "pathways"
@@ -82,7 +80,7 @@ def probe_table(place: Path) -> pd.DataFrame:
     columns = {}
     for target in find_targets(place):
         frame = pd.concat([read_chosen(place, name, target) for name in _PATHWAYS])
-        what = f"{target.capitalize()}, {name_holdout(frame['holdout'].iloc[-1])}"
+        what = f"{target.capitalize()}, {describe_holdout(frame['holdout'].iloc[-1])}"
         shown = frame[frame["source"].isin(list(_SOURCES))].drop_duplicates(["source", "layer"])
         columns[f"{what} (chance {format_percent(frame['chance_level'].iloc[-1])} %)"] = shown
     table = spread_scores(columns, _SOURCES)

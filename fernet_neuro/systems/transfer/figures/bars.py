@@ -13,27 +13,26 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.figures.captions import (
     describe_baselines,
-    describe_holdout,
     describe_intervals,
     describe_layers,
     describe_panels,
     describe_readouts,
+    draw_readouts,
     list_networks,
 )
 from fernet_neuro.figures.results import (
     HOLDOUTS,
     NETWORKS,
     choose_layer,
-    choose_readout,
     find_networks,
     find_targets,
     order_layers,
     read_folds,
-    read_summary,
+    read_sources,
 )
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.bars import plot_transfer_bars, transfer_legend
-from fernet_neuro.viz.style import figure_size, label_of
+from fernet_neuro.viz.style import label_of
 
 REFERENCE = "Schwartz et al. 2020; KDEF"
 #: Accuracies in % that the poster states, by read-out and network [1].
@@ -47,11 +46,11 @@ def read_transfer(results: Path) -> pd.DataFrame:
     """
     parts = []
     for panel, target in zip("ab", find_targets(results), strict=False):
-        networks = find_networks(results, target)
-        rows = [part for name in networks for part in _measured(results, name, target, "network", name)]
-        for control in ("untrained", "pixels"):
-            rows += _measured(results, networks[0], target, control, control)
-        parts += [part.assign(panel=panel) for part in (*rows, _published(target, networks))]
+        rows = [
+            part for name, found in read_sources(results, target) for part in _measured(results, name, found)
+        ]
+        published = _published(target, find_networks(results, target))
+        parts += [part.assign(panel=panel) for part in (*rows, published)]
     return pd.concat(parts, ignore_index=True)[list(_COLUMNS)]
 
 
@@ -62,12 +61,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _measured(results: Path, network: str, target: str, source: str, name: str) -> list[pd.DataFrame]:
-    """Return the mean and the dots of one bar; nothing if that control was not run."""
-    summary = read_summary(results, network, target)
-    summary = summary[(summary["source"] == source) & (summary["readout"] == choose_readout(summary))]
-    if summary.empty:
-        return []
+def _measured(results: Path, name: str, summary: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the mean and the dots of one bar."""
     layer = choose_layer(order_layers(summary))
     row = summary[summary["layer"] == layer].iloc[:1]
     mean = row.assign(
@@ -81,9 +76,9 @@ def _measured(results: Path, network: str, target: str, source: str, name: str) 
         seed="",
         reference="",
     )
-    folds = read_folds(results, network, target)
-    keep = (folds["source"] == source) & (folds["layer"] == layer)
-    folds = folds[keep & (folds["readout"] == row["readout"].iloc[0])]
+    folds = read_folds(results, row["network"].iloc[0], row["target"].iloc[0])
+    for column in ("source", "layer", "readout"):
+        folds = folds[folds[column] == row[column].iloc[0]]
     return [mean, _dots(folds, mean)]
 
 
@@ -116,20 +111,7 @@ def _published(target: str, networks: list[str]) -> pd.DataFrame:
 
 def draw_transfer(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw both panels: expression read-out and identity read-out."""
-    figure = Figure(figsize=figure_size("double", 78))
-    figure.set_layout_engine("constrained", wspace=0.04)
-    panels = list(source.groupby("panel"))
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, (panel, rows) in zip(axes, panels, strict=True):
-        plot_transfer_bars(rows, ax)
-        target, holdout = rows["target"].iloc[0], rows["holdout"].dropna().iloc[0]
-        n_classes = int(rows["n_classes"].dropna().iloc[0])
-        ax.set_title(
-            f"$\\bf{{{panel}}}$  {target.capitalize()} read-out ({n_classes} classes), "
-            f"{describe_holdout(holdout)}"
-        )
-        if panel != "a":
-            ax.set_ylabel("")
+    figure = draw_readouts(source, 78, plot_transfer_bars, with_classes=True)
     handles = transfer_legend(_describe_dots(source), f"published ({REFERENCE})")
     if not (source["kind"] == "published").any():
         handles = handles[:-1]
