@@ -17,6 +17,8 @@ from fernet_neuro.models.trace import find_layers
 
 #: What the card of such a network gives as its source.
 PLAIN = "torch.nn.Module"
+#: What declares the input of a module.
+DECLARATIONS = ("size", "channels", "mean", "std", "scale", "resize")
 _N_CHANNELS = {"rgb": 3, "bgr": 3, "grey": 1}
 _EXAMPLE = "load_model(module, size=112, channels='rgb', mean=0.5, std=0.5)"
 

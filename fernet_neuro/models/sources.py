@@ -23,6 +23,7 @@ from fernet_neuro.models.blueprint import (
     use_one_channel,
 )
 from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.plain import DECLARATIONS, wrap_module
 from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.models.trace import FAILURES
 
@@ -90,20 +91,22 @@ def build_from_function(source: str, **options: Any) -> Blueprint:
     source : str
         ``"package.module:function"`` or ``"path/to/file.py:function"``.
     **options
-        Passed on where the function has a parameter of that name. ``size`` in pixels (224 by default) and
-        ``channels`` (``"rgb"`` or ``"grey"``) also describe the input of a bare ``nn.Module``.
+        Passed on where the function has a parameter of that name. Otherwise those that declare the input of a
+        bare ``nn.Module``, as in `plain.wrap_module`; a function can do that itself and return what
+        `load_model` gives.
 
     Raises
     ------
     ValueError
-        If the function cannot be found, takes no such option, fails, or returns something else.
+        If the function cannot be found, takes no such option, fails, returns something else, or a bare
+        ``nn.Module`` whose input is not declared.
     """
     function = find_function(source)
     parameters = inspect.signature(function).parameters
     takes_all = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values())
     passed = {key: value for key, value in options.items() if takes_all or key in parameters}
     for key in options:
-        if key not in passed and key not in ("size", "channels"):
+        if key not in passed and key not in DECLARATIONS:
             raise ValueError(
                 f"network {source!r} takes no option {key!r}; its function has: "
                 f"{format_options(parameters) or 'no parameters'}.{suggest(key, parameters)}"
@@ -115,13 +118,16 @@ def build_from_function(source: str, **options: Any) -> Blueprint:
         raise ValueError(
             f"network {source!r} could not be built{given}: {type(error).__name__}: {error}"
         ) from error
-    if isinstance(result, LayeredModel):
-        return Blueprint(result.module, result.card.preprocessing, result.layers)
-    if not isinstance(result, nn.Module):
+    declared = {key: value for key, value in options.items() if key not in passed}
+    if isinstance(result, nn.Module):
+        result = wrap_module(result, **declared)
+    elif declared:
+        raise ValueError(
+            f"network {source!r} says itself what its input is and takes no {', '.join(declared)}."
+        )
+    if not isinstance(result, LayeredModel):
         raise ValueError(f"{source!r} must return an nn.Module or LayeredModel; got {type(result).__name__}.")
-    size, channels = options.get("size", 224), options.get("channels", "rgb")
-    check_common_options(1, size, channels)
-    return Blueprint(result, imagenet_preprocessing(size, channels))
+    return Blueprint(result.module, result.card.preprocessing, result.layers)
 
 
 def find_function(source: str) -> Callable[..., Any]:

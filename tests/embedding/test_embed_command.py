@@ -9,11 +9,13 @@ from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
 
 NETWORK = """
+import fernet_neuro as fn
 from torch import nn
 
-def build():
+def build(size):
     pool = nn.AdaptiveAvgPool2d(2)
-    return nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), pool, nn.Flatten(), nn.Linear(20, 7))
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), pool, nn.Flatten(), nn.Linear(20, 7))
+    return fn.load_model(net, size=size, channels="rgb", mean=0.5, std=0.5)
 """
 OPTIONS = ("--layer", "emotion", "--permutations", 19)
 

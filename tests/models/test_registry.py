@@ -12,11 +12,16 @@ from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.models.weights import load_model, save_model
 
 NET = """
+import fernet_neuro as fn
 from torch import nn
 
-def make(n_classes=4, width=5):
-    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                         nn.Linear(width, n_classes))
+def make(n_classes=4, width=5, size=24):
+    net = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                        nn.Linear(width, n_classes))
+    return fn.load_model(net, size=size, channels="rgb", mean=0.5, std=0.5)
+
+def make_bare():
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
 
 def make_layered(seedless=True):
     from fernet_neuro.models.registry import build_model
@@ -24,7 +29,7 @@ def make_layered(seedless=True):
 
 def make_frozen():
     net = make()
-    for parameter in net.parameters():
+    for parameter in net.module.parameters():
         nn.init.constant_(parameter, 0.5)
     return net
 
@@ -128,6 +133,15 @@ def test_own_function_is_checked(net_file: str) -> None:
         build_model(f"{net_file}:make_number")
     with pytest.raises(ValueError, match="has no function 'not_callable'"):
         build_model(f"{net_file}:not_callable")
+
+
+def test_own_function_says_what_its_input_is_or_the_options_do(net_file: str) -> None:
+    with pytest.raises(ValueError, match=r"does not say what its input.*missing: channels, mean"):
+        build_model(f"{net_file}:make_bare", size=2)
+    declared = {"size": 2, "channels": "rgb", "mean": 0.5, "std": 0.5}
+    assert build_model(f"{net_file}:make_bare", **declared).card.preprocessing.std == (0.5, 0.5, 0.5)
+    with pytest.raises(ValueError, match="says itself what its input is and takes no size"):
+        build_model(f"{net_file}:make_layered", size=16)
 
 
 def test_own_function_that_ignores_the_seed_has_no_untrained_twin(net_file: str) -> None:

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from torch import nn
 
+import fernet_neuro as fn
+from fernet_neuro.models.blueprint import IMAGENET_MEAN, IMAGENET_STD
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
@@ -49,22 +51,31 @@ class Net(nn.Sequential):
         return super().state_dict(*args, **kwargs)
 
 
-def make(n_classes=5, size=16):
+def build(n_classes):
     return Net(
         nn.Conv2d(3, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.2),
         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, n_classes),
     )
 
 
+def declare(net, size):
+    return fn.load_model(net, size=size, channels="rgb", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+def make(n_classes=5, size=16):
+    return declare(build(n_classes), size)
+
+
 def make_wide(n_classes=5, size=16):
-    return LayeredModel(make(n_classes), (), ModelCard("wide", Preprocessing(size, resize=size + 2)))
+    return LayeredModel(build(n_classes), (), ModelCard("wide", Preprocessing(size, resize=size + 2)))
 
 
 def make_plain(n_classes=5, size=16):
-    return nn.Sequential(
+    net = nn.Sequential(
         nn.Conv2d(3, 6, 3, 2, 1), nn.GroupNorm(2, 6), nn.ReLU(),
         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, n_classes),
     )
+    return declare(net, size)
 '''
 
 
