@@ -1,13 +1,16 @@
-"""What every noun shows of itself: one line, a small table in a notebook and, for results, its plot.
+"""What nouns share: equality by content, one line that shows them, a table in a notebook and a plot.
 
 What belongs here: the forms that nouns share. Results never import plots: `PLOTS` names them, and a plot is
 loaded when it is drawn.
 """
 
+from collections.abc import Mapping
+from dataclasses import fields
 from html import escape
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 #: Most signs of one line; rows and columns of a table, which cuts long cells too.
@@ -47,6 +50,36 @@ class Shown:
             return head
         with pd.option_context(*_SMALL):
             return head + table._repr_html_()  # type: ignore[operator]  # cuts long cells, as to_html does not
+
+
+class Compared:
+    """A dataclass that equals another of its type and content: tables, arrays (NaN too), numbers and names.
+
+    It holds what can change, and has no hash.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(_is_same(getattr(self, item.name), getattr(other, item.name)) for item in fields(self))  # type: ignore[arg-type]  # a dataclass
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_is_same(one[name], other[name]) for name in one)
+    if not isinstance(one, pd.DataFrame | np.ndarray) and not isinstance(other, pd.DataFrame | np.ndarray):
+        return bool(one == other)
+    if isinstance(one, pd.DataFrame) or isinstance(other, pd.DataFrame):
+        return isinstance(one, pd.DataFrame) and one.equals(other)
+    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
+        return False
+    # The room that texts take is no part of what they say.
+    is_text = one.dtype.kind == other.dtype.kind == "U"
+    return (is_text or one.dtype == other.dtype) and np.array_equal(
+        one, other, equal_nan=one.dtype.kind == "f"
+    )
 
 
 class Plotted(Shown):

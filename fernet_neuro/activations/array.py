@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fernet_neuro._utils.shown import Shown
+from fernet_neuro._utils.shown import Compared, Shown
 from fernet_neuro.exceptions import AlignmentError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Activations(Shown):
+class Activations(Compared, Shown):
     """What the units of one layer answer to each stimulus.
 
     Parameters
@@ -87,19 +87,6 @@ class Activations(Shown):
     def maps(self) -> np.ndarray:
         """The values as the layer gave them, of shape (n_stimuli, *unit_shape)."""
         return self.values.reshape(self.n_stimuli, *self.unit_shape)
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether layer, stimuli, their order, shapes, dtype and all values are equal."""
-        if not isinstance(other, Activations):
-            return NotImplemented
-        return (
-            (self.layer, self.unit_shape, self.values.dtype)
-            == (other.layer, other.unit_shape, other.values.dtype)
-            and np.array_equal(self.stimulus_ids, other.stimulus_ids)
-            and np.array_equal(self.values, other.values, equal_nan=True)
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # holds an array
 
     def select(self, rows: Sequence[bool] | Sequence[int] | np.ndarray) -> "Activations":
         """Return the rows of a mask or of indices, in their order.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fernet_neuro._utils.archives import read_archive, read_header, write_archive
-from fernet_neuro._utils.shown import Shown
+from fernet_neuro._utils.shown import Compared, Shown
 from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.brain.noise import invert_covariance
 from fernet_neuro.exceptions import AlignmentError, StoreError
@@ -26,7 +26,7 @@ Covariance = np.ndarray | Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BrainPatterns(Shown):
+class BrainPatterns(Compared, Shown):
     """What the voxels (or vertices) of one region answer to stimuli, one row per observation.
 
     Parameters
@@ -136,23 +136,6 @@ class BrainPatterns(Shown):
     def run_names(self) -> list[str]:
         """The different runs, in the order in which they occur first."""
         return list(dict.fromkeys(self.runs.tolist()))
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether all labels, their order, dtype and all values are equal."""
-        if not isinstance(other, BrainPatterns):
-            return NotImplemented
-        names = ("roi", "subject", "session", "unit")
-        return (
-            all(getattr(self, name) == getattr(other, name) for name in names)
-            and self.values.dtype == other.values.dtype
-            and all(
-                np.array_equal(getattr(self, name), getattr(other, name))
-                for name in ("stimulus_ids", "runs", "values")
-            )
-            and _equal_noise(self.noise_covariance, other.noise_covariance)
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # holds arrays
 
     def take(self, rows: Sequence[int] | Sequence[bool] | np.ndarray) -> "BrainPatterns":
         """Return the observations of a mask or of row numbers, in their order."""
@@ -313,11 +296,3 @@ def _check_covariance(matrix: Any, n_voxels: int, name: str) -> np.ndarray:
     if np.abs(covariance - covariance.T).max() > _ASYMMETRY * np.abs(covariance).max():
         raise ValueError(f"{name} must be symmetric.")
     return covariance
-
-
-def _equal_noise(one: Covariance | None, other: Covariance | None) -> bool:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return list(one) == list(other) and all(np.array_equal(one[run], other[run]) for run in one)
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return np.array_equal(one, other)
-    return one is None and other is None

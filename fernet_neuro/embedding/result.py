@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.shown import Plotted, name_some
+from fernet_neuro._utils.shown import Compared, Plotted, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.typing import PathLike
@@ -53,7 +53,7 @@ _FILES = ("coordinates.csv", "quality.csv", "settings.json")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EmbeddingResult(Plotted):
+class EmbeddingResult(Compared, Plotted):
     """Maps of several layers, and how far each may be trusted.
 
     Parameters
@@ -87,18 +87,6 @@ class EmbeddingResult(Plotted):
     def __post_init__(self) -> None:
         for name, columns in (("coordinates", COORDINATE_COLUMNS), ("quality", QUALITY_COLUMNS)):
             object.__setattr__(self, name, as_typed(getattr(self, name), columns))
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether both tables and the settings are equal."""
-        if not isinstance(other, EmbeddingResult):
-            return NotImplemented
-        return (
-            self.coordinates.equals(other.coordinates)
-            and self.quality.equals(other.quality)
-            and self.settings == other.settings
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # holds DataFrames
 
     def describe(self) -> str:
         """Return which maps there are, and what they are judged by."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.shown import Plotted, name_some
+from fernet_neuro._utils.shown import Compared, Plotted, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.stats.multiple import compute_p_values
@@ -208,7 +208,7 @@ class ProbeResult(Plotted):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ProbeReport(Plotted):
+class ProbeReport(Compared, Plotted):
     """Read-outs of many layers, with their controls.
 
     Parameters
@@ -274,23 +274,6 @@ class ProbeReport(Plotted):
             correct_over_layers(layers, null_scores),
             settings,
         )
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether all tables, null scores, summaries and settings are equal."""
-        if not isinstance(other, ProbeReport):
-            return NotImplemented
-        return (
-            self.results.equals(other.results)
-            and self.confusion.equals(other.confusion)
-            and self.null_scores.keys() == other.null_scores.keys()
-            and all(
-                np.array_equal(scores, other.null_scores[key]) for key, scores in self.null_scores.items()
-            )
-            and self.layers == other.layers
-            and self.settings == other.settings
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # holds DataFrames
 
     def save(self, out: PathLike) -> Path:
         """Write ``results.csv``, ``confusion.csv``, ``null.npz`` and, last, ``summary.json`` into `out`."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.archives import read_archive, read_header, write_archive
-from fernet_neuro._utils.shown import Plotted, name_some
+from fernet_neuro._utils.shown import Compared, Plotted, name_some
 from fernet_neuro._utils.tables import to_text
 from fernet_neuro._utils.validation import check_option, format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StoreError
@@ -33,7 +33,7 @@ NO_LABEL = ("", "nan", "None", "<NA>")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RDMSet(Plotted):
+class RDMSet(Compared, Plotted):
     """Several RDMs of the same stimuli, one row each.
 
     Parameters
@@ -186,19 +186,6 @@ class RDMSet(Plotted):
             if columns and len(set(joined)) == len(joined):
                 return joined
         return [f"RDM {row}" for row in range(self.n_rdms)]
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether stimuli, their order, tables, labels and all values are equal."""
-        if not isinstance(other, RDMSet):
-            return NotImplemented
-        return (
-            (self.distance, self.unit, self.n_channels) == (other.distance, other.unit, other.n_channels)
-            and np.array_equal(self.stimulus_ids, other.stimulus_ids)
-            and self.table.equals(other.table)
-            and np.array_equal(self.dissimilarities, other.dissimilarities, equal_nan=True)
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # holds arrays
 
     def to_squares(self) -> np.ndarray:
         """Return the matrices (n_rdms, n_stimuli, n_stimuli), with 0 on the diagonal."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.shown import Plotted, name_some
+from fernet_neuro._utils.shown import Compared, Plotted, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.typing import PathLike
@@ -100,7 +100,7 @@ _SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RSAResult(Plotted):
+class RSAResult(Compared, Plotted):
     """How well models account for the geometry of brain regions, and how sure that is.
 
     Parameters
@@ -154,16 +154,6 @@ class RSAResult(Plotted):
         for name, (_, columns, is_filled) in _TABLES.items():
             typed = as_typed(getattr(self, name), columns, name, is_filled=is_filled)
             object.__setattr__(self, name, typed)
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether all tables and the settings are equal."""
-        if not isinstance(other, RSAResult):
-            return NotImplemented
-        return self.settings == other.settings and all(
-            getattr(self, name).equals(getattr(other, name)) for name in _TABLES
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # holds DataFrames
 
     def describe(self) -> str:
         """Return how many models were compared with which regions."""
