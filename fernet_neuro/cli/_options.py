@@ -1,8 +1,9 @@
 """Options that commands share, each declared once; and from their words to what functions take.
 
-What belongs here: types of options, in the panels of the help; what a SOURCE is, is in `_sources`.
+What belongs here: types of options, in the panels of the help, and the words that a shell completes.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +43,23 @@ def argument(help: str, metavar: str, **more: Any) -> Any:
     return typer.Argument(help=help, metavar=metavar, show_default=False, **more)
 
 
+def complete_names(kind: str) -> Callable[[str], list[str]]:
+    """Return what completes names of one kind in `catalogue`, or built-in ``recipes``, in a shell."""
+
+    def complete(incomplete: str) -> list[str]:
+        from fernet_neuro._utils.shipped import list_recipes
+        from fernet_neuro.catalogue import list_places
+
+        names = list_recipes() if kind == "recipes" else list_places(kind)
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+def _complete_devices(incomplete: str) -> list[str]:
+    return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
+
+
 def _count_jobs(jobs: int) -> int:
     if check_jobs("--jobs", jobs) > 0:
         return jobs
@@ -78,7 +96,16 @@ SourceStimuli = Annotated[
 ]
 Network = Annotated[
     str,
-    argument("A registered name, torchvision name, timm:NAME, file.py:function, or a run folder.", "NETWORK"),
+    argument(
+        "A registered name, torchvision name, timm:NAME, file.py:function, or a run folder.", "NETWORK",
+        autocompletion=complete_names("networks"),
+    ),
+]  # fmt: skip
+Recipe = Annotated[
+    Path,
+    argument(
+        "A built-in recipe by its name, or a YAML file.", "RECIPE", autocompletion=complete_names("recipes")
+    ),
 ]
 Layers = Annotated[list[str], text("A layer, as in `models show`; repeat for more.", None, "--layer")]
 AllLayers = Annotated[bool, flag("--all-layers", "All layers.")]
@@ -120,7 +147,12 @@ Distance = Annotated[str, text("Between patterns: correlation, cosine or squared
 Gabor = Annotated[bool, flag("--gabor", "Gabor energies, as in early visual cortex, as a model.", MODELS)]
 
 Size = Annotated[int | None, count("Side of the image in pixels.  [default: the network's own]", NETWORK)]
-Device = Annotated[str, text("auto (a GPU if there is one), cpu, cuda, cuda:N or mps.", NETWORK)]
+Device = Annotated[
+    str,
+    text(
+        "auto (a GPU if there is one), cpu, cuda, cuda:N or mps.", NETWORK, autocompletion=_complete_devices
+    ),
+]
 BatchSize = Annotated[int, count("Images per forward pass.", NETWORK)]
 
 Seed = Annotated[int, number("Seed of all random draws.")]

@@ -23,7 +23,10 @@ def list_figures() -> None:
 
 
 def build(
-    names: Annotated[list[str], opt.argument("Figures by name, or `all`.", "NAME...")],
+    names: Annotated[
+        list[str],
+        opt.argument("Figures by name, or `all`.", "NAME...", autocompletion=opt.complete_names("figures")),
+    ],
     results: Annotated[Path, opt.folder("Folder of results, such as `demo`.")],
     out: Annotated[
         Path | None, opt.folder("Folder to write to.  [default: the folder `figures` in the results]")

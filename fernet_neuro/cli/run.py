@@ -9,7 +9,7 @@ from fernet_neuro.cli import _options as opt
 
 
 def run(
-    recipe: Annotated[Path, opt.argument("A built-in recipe, such as demo, or a YAML file.", "RECIPE")],
+    recipe: opt.Recipe,
     out: Annotated[Path, opt.folder("Folder for everything that the experiment makes.")],
     settings: opt.Settings = [],
     resume: opt.Resume = False,

@@ -13,7 +13,7 @@ _MAKING = "Making pairs"
 
 
 def train(
-    recipe: Annotated[Path, opt.argument("A built-in recipe, such as expression, or a YAML file.", "RECIPE")],
+    recipe: opt.Recipe,
     out: Annotated[Path, opt.folder("Run folder to make.")],
     stimuli: Annotated[
         Path | None, opt.table("Table to train on, in place of the recipe's `stimuli`.")

@@ -92,9 +92,16 @@ def test_the_same_flag_is_the_same_thing_everywhere():
     assert not [name for name in found if name.startswith("--n-")]
 
 
-def test_a_shell_completes_commands_and_options(monkeypatch, run):
+def test_a_shell_completes_commands_options_and_names(monkeypatch, run):
     monkeypatch.setenv("_FERNET_NEURO_COMPLETE", "complete_bash")
-    lines = {"fernet-neuro pro": "probe", "fernet-neuro rsa --bo": "--bootstrap"}
+    lines = {
+        "fernet-neuro pro": "probe",
+        "fernet-neuro rsa --bo": "--bootstrap",
+        "fernet-neuro cost resnet1": "resnet18",
+        "fernet-neuro run crpn/tab": "crpn/table3",
+        "fernet-neuro figures build transfer": "transfer-bars",
+        "fernet-neuro train expression --device c": "cuda",
+    }
     for typed, wanted in lines.items():
         monkeypatch.setenv("COMP_WORDS", typed)
         monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
