@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_folder
-from fernet_neuro.cli._tables import format_table, show
+from fernet_neuro.cli._tables import format_cell, format_table, show
 
 _REPORT_FILES = ("summary.json", "results.csv", "confusion.csv", "null.npz")
 _FITTING = "Read-out and folds"
@@ -140,8 +140,12 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
     }  # fmt: skip
     over = {row["interval"] for row in layers if row["interval"]}
     within = settings["permute_within"]
+    own = [row for row in layers if row["source"] == layers[0]["source"]]
+    best = max(own, key=lambda row: row["balanced_accuracy"])
+    score = format_cell("{balanced_accuracy:.1pct} %, p (max) ", best) + format_cell("{p_value_max:p}", best)
     lines = [
-        f"{settings['target']} read out, {settings['holdout']} held out, {settings['n_folds']} folds; chance "
+        f"{settings['target']} is read out best from {best['layer']} ({best['readout']}): {score}.",
+        f"Held out: {settings['holdout']}; {settings['n_folds']} folds; chance "
         f"{100 * layers[0]['chance_level']:.1f} %.",
         "",
         *format_table(layers, columns),

@@ -214,7 +214,7 @@ def test_the_mean_on_exchanged_labels_stands_beside_p_and_can_lie_below_chance(
     row = report.layers[0]
     assert row["null_mean"] == pytest.approx(report.null_scores["network", "layer4", "ridge"].mean())
     assert row["null_mean"] < row["chance_level"] - 0.02
-    head, line = (line.split() for line in out.splitlines()[2:4])
+    head, line = (line.split() for line in out.splitlines()[3:5])
     assert head[8:10] == ["null", "%"]
     assert f"{100 * row['null_mean']:.1f}" in line
     assert "p: above exchanged labels, whose mean accuracy is null %" in out
