@@ -1,5 +1,6 @@
 """The documentation speaks of what is there: links lead somewhere, and every command in it exists."""
 
+import json
 import re
 import shlex
 from contextlib import suppress
@@ -108,3 +109,16 @@ def test_a_command_with_a_typo_is_not(line):
 def test_links_and_pictures_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_thin_and_hold_no_output(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    assert not any("subprocess" in text or "filterwarnings" in text or text.startswith("!") for text in code)
+    assert max(len(text.splitlines()) for text in code) <= 30
+    assert any("import fernet_neuro as fn" in text or "run_recipe" in text for text in code)

@@ -88,6 +88,16 @@ def test_network_is_extracted_with_its_untrained_twin_and_only_once(run, noise_t
     assert ProbeReport.load(tmp_path / "out") == report
 
 
+def test_a_network_that_was_extracted_does_not_run_again(run, trained, noise_table, tmp_path, monkeypatch):
+    extract_activations(trained, noise_table, None, tmp_path / "elsewhere")
+    options = ("--layer", "fc", "--folds", 4, "--permutations", 9, "--no-controls")
+    stimuli = ("--stimuli", tmp_path / "table.csv")
+    monkeypatch.setattr("fernet_neuro.extraction.extract._fill", None)  # nothing is left to run a network
+    code, _, err = run(trained, *stimuli, *options, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert not (tmp_path / "out" / "stores").exists()
+
+
 def test_several_sources_are_training_seeds(run, noise_table, simulated, tmp_path):
     for seed in range(3):
         activations = simulated(noise_table, np.random.default_rng(seed), expression=0.3)
