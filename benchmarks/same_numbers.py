@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,7 @@ def run_case(checkout: Path, case: str, folder: Path) -> None:
     out = folder / case
     words = [part for change in changes for part in ("--set", change)]
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment["FERNET_NEURO_CACHE"] = str(folder / "cache")
     command = [sys.executable, "-m", "fernet_neuro", "run"]
     options = {"cwd": checkout, "env": environment, "text": True}
     help_text = subprocess.run([*command, "--help"], check=True, capture_output=True, **options).stdout
@@ -216,10 +217,12 @@ def _strip_places(values: list[Any] | np.ndarray, places: re.Pattern[str]) -> li
 
 
 def _name_run(relative: str, names: dict[str, str]) -> str:
+    """Return the path of a file with its shared run's own name, or "" if no recipe asked for uses the run."""
     match = re.fullmatch(r"shared/(runs|banks)/([^/]+/seed\d+)/(.*)", relative)
-    if not match or f"runs/{match[2]}" not in names:
+    if not match:
         return relative
-    return f"shared/{match[1]}/{names[f'runs/{match[2]}']}/{match[3]}"
+    name = names.get(f"runs/{match[2]}")
+    return f"shared/{match[1]}/{name}/{match[3]}" if name else ""
 
 
 def _rename(name: str, renamed: tuple[tuple[str, str], ...]) -> str:
@@ -255,13 +258,14 @@ def _flatten(value: Any, place: str, columns: dict[str, list[Any]]) -> None:
 
 def _read_text_table(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield the columns of tables in Markdown or LaTeX by their headings, and the lines between."""
+    between_cells = r"\|" if path.suffix == ".md" else r"(?<!\\)&"
     between: list[str] = []
     headings: list[str] = []
     columns: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in re.split(r" ?(?<!\\)[|&] ?", line)]
+        cells = [cell.strip() for cell in re.split(between_cells, line)]
         if len(cells) < 3:
-            headings = []
+            headings = [] if not line or "tabular" in line else headings
             between.append(line)
             continue
         headings = headings or cells
@@ -327,22 +331,22 @@ def explain(name: str, column: str) -> str | None:
 def compare(before: Path, after: Path, cases: list[str]) -> dict[str, Any]:
     """Print what differs between two folders of results and return the counts."""
     old, new = (list_columns(folder, cases) for folder in (before, after))
-    counts: dict[str, Any] = {"columns": len({*old, *new}), "equal": 0, "explained": 0, "differing": 0}
-    for name, column in sorted({*old, *new}):
-        difference = describe_difference(old.get((name, column)), new.get((name, column)))
-        if difference is None:
-            counts["equal"] += 1
-            continue
-        words = explain(name, column)
-        counts["explained" if words else "differing"] += 1
-        print(f"{name}  {column}: {difference}{f' (explained: {words})' if words else ''}")
-    files = {name for name, _ in {*old, *new}}
-    return {
-        "recipes": len(cases),
-        "files": len(files),
-        **counts,
-        "passed": counts["differing"] == 0 < counts["equal"],
-    }
+    both = sorted({*old, *new})
+    found = {key: describe_difference(old.get(key), new.get(key)) for key in both}
+    counts = dict.fromkeys(("equal", "explained", "differing"), 0)
+    for name, columns in groupby(both, key=lambda key: key[0]):
+        said = set()  # what a whole file lacks is said once
+        for column in (column for _, column in columns):
+            difference = found[name, column]
+            words = explain(name, column) if difference else None
+            counts["equal" if not difference else "explained" if words else "differing"] += 1
+            if difference and difference not in said:
+                print(f"{name}  {column}: {difference}{f' (explained: {words})' if words else ''}")
+            if difference in ("only before", "only after"):
+                said.add(difference)
+    files = {name for name, _ in both}
+    passed = counts["differing"] == 0 < counts["equal"]
+    return {"recipes": len(cases), "files": len(files), "columns": len(both), **counts, "passed": passed}
 
 
 def main() -> int:
