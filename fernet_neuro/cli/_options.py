@@ -176,7 +176,7 @@ Json = Annotated[bool, flag("--json", "Print JSON.", OUTPUT)]
 Quiet = Annotated[bool, flag("--quiet", "Show no progress.", OUTPUT)]
 
 
-def parse_pairs(option: str, texts: list[str]) -> dict[str, str]:
+def parse_pairs(option: str, texts: list[str], form: str = "NAME=VALUE") -> dict[str, str]:
     """Return ``{name: value}`` of texts such as ``name=value``.
 
     Raises
@@ -188,23 +188,16 @@ def parse_pairs(option: str, texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"{option} {text!r} must have the form NAME=VALUE.")
+            raise ValueError(f"{option} {text!r} must have the form {form}.")
         if pairs.setdefault(name, value) != value:
             raise ValueError(f"{option} gives {name!r} two values, {pairs[name]!r} and {value!r}.")
     return pairs
 
 
-def parse_weights(items: list[str]) -> dict[str, list[str]]:
+def parse_weights(texts: list[str]) -> dict[str, list[str]]:
     """Return the columns of each ``NAME=COLUMN,COLUMN,...``."""
-    found: dict[str, list[str]] = {}
-    for item in items:
-        name, equals, columns = item.partition("=")
-        if not (name and equals and columns):
-            raise ValueError(f"--weights {item!r} must read NAME=COLUMN,COLUMN,..., such as units=AU01,AU02.")
-        if name in found:
-            raise ValueError(f"--weights {name!r} is given twice.")
-        found[name] = [column.strip() for column in columns.split(",")]
-    return found
+    pairs = parse_pairs("--weights", texts, "NAME=COLUMN,COLUMN,..., such as units=AU01,AU02")
+    return {name: [column.strip() for column in columns.split(",")] for name, columns in pairs.items()}
 
 
 def read_landmark_table(path: Path | None) -> "LandmarkTable | None":

@@ -28,14 +28,7 @@ def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) ->
 def check_own_folder(out: Path, kind: str, is_own: Callable[[Path], bool], *, overwrite: bool) -> None:
     """Raise if the folder `out`, which is replaced as a whole, is a file or holds what must be kept.
 
-    Parameters
-    ----------
-    out : Path
-    kind : str
-        What the command writes, in words.
-    is_own : callable
-        Whether a folder holds that.
-    overwrite : bool
+    `kind` says in words what the command writes, and `is_own` whether a folder holds that.
 
     Raises
     ------
@@ -52,14 +45,7 @@ def check_own_folder(out: Path, kind: str, is_own: Callable[[Path], bool], *, ov
 
 
 def check_out_file(out: Path, suffixes: Collection[str], *, overwrite: bool) -> None:
-    """Raise if the file `out` ends otherwise, is a folder, or is there and not to be replaced.
-
-    Parameters
-    ----------
-    out : Path
-    suffixes : collection of str
-        Allowed ends, such as ``".csv"``; any if there are none.
-    overwrite : bool
+    """Raise if the file `out` ends otherwise than in `suffixes`, is a folder, or must not be replaced.
 
     Raises
     ------

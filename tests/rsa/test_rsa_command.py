@@ -256,7 +256,7 @@ def test_action_units_and_landmarks_are_models(run, noise_table, tmp_path, rng):
     assert frame["model"].tolist() == ["units", "landmarks"]
     assert frame["estimate"].iloc[0] > 0.95 > 0.3 > abs(frame["estimate"].iloc[1])
     arguments = ("--models", tmp_path / "faces.csv", "--brain", tmp_path / "brain.npz", "--weights", "AU01")
-    assert "--weights 'AU01' must read NAME=COLUMN" in run(*arguments, "--out", tmp_path / "x")[2]
+    assert "--weights 'AU01' must have the form NAME=COLUMN" in run(*arguments, "--out", tmp_path / "x")[2]
 
 
 def test_a_table_without_pictures_says_what_it_lacks(run, group):
