@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError
@@ -28,8 +29,8 @@ MOST_TURNED = 0.2
 SAME_POINT = 1e-3
 
 
-@dataclass(frozen=True, eq=False)
-class LandmarkTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class LandmarkTable(Shown):
     """Five points for each of some stimuli, and the rows that could not be read.
 
     Parameters
@@ -45,6 +46,10 @@ class LandmarkTable:
     stimulus_ids: np.ndarray
     points: np.ndarray
     left_out: pd.DataFrame
+
+    def describe(self) -> str:
+        """Return how many faces there are, and how many rows could not be read."""
+        return f"{len(self)} faces, {len(self.left_out)} rows left out"
 
     def __len__(self) -> int:
         """Return the number of faces."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.validation import check_option, check_range, format_options
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.near_copies import find_near_copies
@@ -35,8 +36,8 @@ KDEF_SETS: tuple[tuple[int, ...], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Fold:
+@dataclass(frozen=True, repr=False)
+class Fold(Shown):
     """Row numbers of one partition of a table.
 
     Parameters
@@ -50,6 +51,10 @@ class Fold:
     name: str
     train: np.ndarray
     test: np.ndarray
+
+    def describe(self) -> str:
+        """Return its name and sizes."""
+        return f"{self.name}, {len(self.train)} train, {len(self.test)} test"
 
 
 def make_folds(

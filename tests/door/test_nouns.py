@@ -14,8 +14,10 @@ from fernet_neuro._utils.shown import PLOTS, Plotted, Shown
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.probes.evaluate import evaluate_probe
 from fernet_neuro.stimuli.splits import make_folds
+from fernet_neuro.systems.crpn.concept_bank import ConceptBank
 
 N_LONG = 5000
 
@@ -78,7 +80,13 @@ def test_lines_stay_short_however_much_a_noun_holds(noise_table, rng):
     ids = np.array([f"s{row}" for row in range(40)])
     rdms = fn.RDMSet(rng.random((30, 780)), ids, pd.DataFrame({"name": ["y" * N_LONG] * 30}))
     wide = fn.Activations(np.zeros((40, N_LONG)), ids, "layer" * 300)
-    for noun in (table, rdms, wide):
+    fold = make_folds(table, "identity", target="expression", n_folds=4)[0]
+    n = len(table)
+    bank = ConceptBank(
+        table.stimulus_ids, ("a", "b"), np.arange(n) % 2, np.eye(n), np.full(n, 0.5), np.zeros((n, 2))
+    )
+    points = LandmarkTable(table.stimulus_ids, np.zeros((n, 5, 2)), pd.DataFrame())
+    for noun in (table, rdms, wide, fold, bank, points):
         assert len(repr(noun)) <= 240
         assert len(noun._repr_html_()) < 20_000
     assert "<b>x" not in table._repr_html_()

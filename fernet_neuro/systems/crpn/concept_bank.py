@@ -21,6 +21,7 @@ import pandas as pd
 from fernet_neuro._utils.atomic import atomic_folder
 from fernet_neuro._utils.hashing import hash_array, hash_json
 from fernet_neuro._utils.record import describe_surroundings
+from fernet_neuro._utils.shown import Shown, name_some
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
@@ -34,8 +35,8 @@ _ARRAYS = ("stimulus_ids", "targets", "emotion", "confidence", "logits")
 _AGAIN = "make it again with `fernet-neuro concepts RUN --stimuli TABLE --out BANK`"
 
 
-@dataclass(frozen=True, eq=False)
-class ConceptBank:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConceptBank(Shown):
     """Emotion features, confidences and logits of labelled images, and which of them a student may trust.
 
     Parameters
@@ -71,6 +72,14 @@ class ConceptBank:
     percentile: float = 20.0
     teacher_digest: str = ""
     stimuli_digest: str = ""
+
+    def describe(self) -> str:
+        """Return how many images of which classes it holds."""
+        return f"{len(self.stimulus_ids)} images, {len(self.classes)} classes ({name_some(self.classes)})"
+
+    def preview(self) -> pd.DataFrame:
+        """Return how sure the pathway is of each class."""
+        return self.summarise()
 
     def __post_init__(self) -> None:
         check_percentile(self.percentile)
