@@ -38,10 +38,8 @@ from fernet_neuro.typing import PathLike
 
 try:
     import fcntl
-except (
-    ImportError
-):  # Windows has no advisory locks of this kind; two runs to one target are not caught there.
-    fcntl = None  # type: ignore[assignment]
+except ImportError:
+    fcntl = None  # type: ignore[assignment]  # Windows: two runs to one target are not caught there
 
 logger = logging.getLogger(__name__)
 _JOURNAL_NAME = "journal.jsonl"

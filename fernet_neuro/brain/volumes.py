@@ -341,7 +341,9 @@ def _join(parts: Sequence[VolumePatterns], sources: Sequence[VolumeSource]) -> V
     cut = [mask[part.mask] for part in parts]
     names = [item.session or str(number) for number, item in enumerate(sources, start=1)]
     runs = [np.array([f"{name}-{run}" for run in part.runs]) for name, part in zip(names, parts, strict=True)]
-    have_residuals = all(part.residuals is not None for part in parts)
+    residuals = [
+        item.residuals[:, keep] for item, keep in zip(parts, cut, strict=True) if item.residuals is not None
+    ]
     reasons = sorted({reason for part in parts for reason in part.left_out})
     return replace(
         first,
@@ -350,9 +352,7 @@ def _join(parts: Sequence[VolumePatterns], sources: Sequence[VolumeSource]) -> V
         runs=np.concatenate(runs),
         mask=mask,
         session="",
-        residuals=np.concatenate([part.residuals[:, keep] for part, keep in zip(parts, cut, strict=True)])  # type: ignore[index]
-        if have_residuals
-        else None,
+        residuals=np.concatenate(residuals) if len(residuals) == len(parts) else None,
         covariance=_join_covariances(parts, cut, names),
         left_out={reason: max(part.left_out.get(reason, 0) for part in parts) for reason in reasons},
     )

@@ -33,9 +33,7 @@ class _Cells(string.Formatter):
 _CELLS = _Cells()
 
 
-def format_table(
-    rows: "pd.DataFrame | Iterable[Row]", columns: Mapping[str, str | Callable[[Row], str]]
-) -> list[str]:
+def format_table(rows: "pd.DataFrame | Iterable[Row]", columns: Mapping[str, Any]) -> list[str]:
     r"""Return a table as lines of text: a header, then a line per row.
 
     Parameters
@@ -85,7 +83,7 @@ def list_records(rows: "pd.DataFrame | Iterable[Row]") -> list[dict[str, Any]]:
     if hasattr(rows, "itertuples"):
         frame: Any = rows
         plain = frame.astype(object)
-        rows = plain.where(plain.notna(), None).to_dict(orient="records")
+        rows = list(plain.where(plain.notna(), None).to_dict(orient="records"))
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 

@@ -89,11 +89,11 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callabl
 class _Verbs(TyperGroup):
     """All verbs, in our order; an interruption of any is said in one line."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names in the order of `COMMANDS`; Typer's own puts groups last."""
         return [name for commands in COMMANDS.values() for name in commands if name in self.commands]
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the verb that was asked for."""
         try:
             return super().invoke(ctx)

@@ -97,7 +97,7 @@ def _compute(
     from fernet_neuro.rsa.models.factors import build_model_rdms
     from fernet_neuro.rsa.rdms import concat_rdms
 
-    found = _open(source)
+    found: Any = _open(source)
     sets = []
     if layers or all_layers:
         if not hasattr(found, "layers"):

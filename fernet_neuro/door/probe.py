@@ -151,4 +151,4 @@ def _open_all(
 
 
 def _as_list(sources: "Source | Sequence[Source]") -> "list[Source]":
-    return list(sources) if isinstance(sources, list | tuple) else [sources]  # type: ignore[list-item]
+    return list(sources) if isinstance(sources, list | tuple) else [sources]  # type: ignore[list-item]  # one

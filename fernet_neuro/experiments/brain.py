@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.tables import write_csv
+from fernet_neuro._utils.validation import check_type
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.brain.bids import find_runs
@@ -101,17 +102,17 @@ def run_brain(settings: TransferSettings, work: Work, probe: StimulusTable) -> N
         ``rsa/`` are written.
     probe : StimulusTable
     """
-    place = work.folder / BRAIN
-    shown = _keep_stimuli(probe, settings.brain, place / "stimuli.csv")
-    logger.info("    simulated group: %d people", settings.brain.simulation.subjects)
-    _simulate(settings.brain, work, shown, place / "bids")
-    logger.info("    patterns of %d regions", len(settings.brain.simulation.regions))
+    place, chosen = work.folder / BRAIN, check_type("settings.brain", settings.brain, BrainSettings)
+    shown = _keep_stimuli(probe, chosen, place / "stimuli.csv")
+    logger.info("    simulated group: %d people", chosen.simulation.subjects)
+    _simulate(chosen, work, shown, place / "bids")
+    logger.info("    patterns of %d regions", len(chosen.simulation.regions))
     _estimate_patterns(place / "bids", place / "patterns")
     if (place / SHARES).is_file() and (work.folder / RSA / "summary.json").is_file():
         return
     logger.info("    comparison with networks")
     brain = read_brain(place / "patterns", stimulus_ids=shown.stimulus_ids)
-    brain = _order_regions(brain, list(settings.brain.simulation.regions))
+    brain = _order_regions(brain, list(chosen.simulation.regions))
     _write_shares(brain, shown, place)
     _compare(settings, work, shown, brain)
 
@@ -124,7 +125,7 @@ def build_models(settings: TransferSettings, folder: Path, shown: StimulusTable)
     RDMSet
         Its table has ``model``, and for layers ``network`` and ``layer``; empty for others.
     """
-    chosen = settings.brain
+    chosen = check_type("settings.brain", settings.brain, BrainSettings)
     sets = [build_model_rdms(shown, pixels=True, distance=chosen.distance)]
     labels = [("pixels", "", "")]
     kinds = {"trained": "{}", "untrained": TWIN}
@@ -209,7 +210,7 @@ def _write_shares(brain: RDMSet, shown: StimulusTable, place: Path) -> None:
 
 
 def _compare(settings: TransferSettings, work: Work, shown: StimulusTable, brain: RDMSet) -> None:
-    chosen = settings.brain
+    chosen = check_type("settings.brain", settings.brain, BrainSettings)
     models = build_models(settings, work.folder, shown)
     options = RSASettings(
         comparison=chosen.comparison, n_bootstraps=chosen.bootstraps, n_permutations=chosen.permutations
@@ -229,4 +230,5 @@ def _compute(
 ) -> RDMSet:
     store = ActivationStore.open(find_store(folder, network, settings.seeds[0], kind))
     activations = store.load(layer).align_to(shown.stimulus_ids)
-    return compute_rdms(activations, distance=settings.brain.distance)
+    chosen = check_type("settings.brain", settings.brain, BrainSettings)
+    return compute_rdms(activations, distance=chosen.distance)

@@ -4,9 +4,10 @@ What belongs here: which runs may be tested on what, and the way from a run to i
 in `fernet_neuro.evaluation`.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def evaluate_runs(
     """
     check_option("epoch", epoch, EPOCHS)
     table = read_stimuli(table)
-    listed = [str(runs)] if isinstance(runs, str | PurePath) else list(runs)
+    listed = [str(runs)] if isinstance(runs, str | os.PathLike) else list(runs)
     tested = [_open_run(source) for source in listed]
     _check_seeds(tested)
     factor = factor or tested[0].factor

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.page import Section, list_links, read_pictures, render
 from fernet_neuro.experiments.page_tables import format_short
@@ -149,7 +150,7 @@ def share_table(shares: pd.DataFrame) -> pd.DataFrame:
     for roi, frame in shares.groupby("roi", sort=False):
         cells = {
             row.factor.capitalize(): f"{format_short(row.planted)}, {_format(row.share, row.low, row.high)}"
-            for row in frame.itertuples()
+            for row in iterate_rows(frame)
         }
         rows.append({"Region": roi, **cells})
     return pd.DataFrame(rows)
@@ -181,7 +182,8 @@ def _find_closer(result: RSAResult, models: dict[str, str]) -> tuple[set[tuple[s
 
 
 def _match(rows: pd.DataFrame, roi: str, models: dict[str, str], closer: set[tuple[str, str, str]]) -> Match:
-    best = max(models, key=lambda name: rows.loc[models[name], "estimate"])
+    estimates = rows["estimate"].astype(float).to_dict()
+    best = max(models, key=lambda name: estimates[models[name]])
     model = models[best]
     others = {name: other for name, other in models.items() if name != best}
     controls = {"its untrained twin": TWIN.format(model), PIXELS: PIXELS}
@@ -190,7 +192,7 @@ def _match(rows: pd.DataFrame, roi: str, models: dict[str, str], closer: set[tup
         for rivals in (others, controls)
     )
     return Match(
-        roi, best, shorten_layer(str(rows.loc[model, "layer"])), float(rows.loc[model, "estimate"]),
+        roi, best, shorten_layer(str(rows.loc[model, "layer"])), estimates[model],
         tuple(name for name in won if won[name]), tuple(name for name in won if not won[name]),
         tuple(name for name in controlled if controlled[name]),
         tuple(name for name in controlled if not controlled[name]),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.figures.results import (
     choose_layer,
@@ -46,7 +47,7 @@ def headline_rows(folder: Path, target: str) -> list[dict[str, Any]]:
     """Return the summary of `target` from each network and baseline, at the layer fixed beforehand."""
     found = []
     for name, rows in read_sources(folder, target):
-        row = rows[rows["layer"] == choose_layer(order_layers(rows))].iloc[0].to_dict()
+        row: Any = rows[rows["layer"] == choose_layer(order_layers(rows))].iloc[0].to_dict()
         label = _CONTROLS.get(name, f"{name.capitalize()} network")
         found.append({**row, "label": label, "layer": shorten_layer(row["layer"])})
     return found
@@ -67,7 +68,7 @@ def spread_scores(columns: Mapping[str, pd.DataFrame], sources: Mapping[str, str
 
     An asterisk marks p values, corrected over layers, below .05.
     """
-    cells = {name: {(row.source, shorten_layer(row.layer)): _mark(row) for row in frame.itertuples()}
+    cells = {name: {(row.source, shorten_layer(row.layer)): _mark(row) for row in iterate_rows(frame)}
              for name, frame in columns.items()}  # fmt: skip
     keys = list(dict.fromkeys(key for found in cells.values() for key in found))
     ranks = {source: rank for rank, source in enumerate(sources)}
@@ -119,7 +120,7 @@ def format_percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def format_share(row: Mapping[str, Any], column: str, unit: str = "") -> str:
+def format_share(row: Mapping[str, Any] | pd.Series, column: str, unit: str = "") -> str:
     """Return a share of a row with its interval where there is one, in %."""
     names = ("low", "high") if column == "value" else (f"{column}_low", f"{column}_high")
     low, high = (row[name] for name in names)

@@ -6,6 +6,7 @@ What belongs here: from settings to runs and their places; training them is in `
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro.experiments.recipe import DualPathwaySettings, ResolvedArm
@@ -89,7 +90,7 @@ def plan_arm(
     if settings.arms[name].stage == "concepts":
         return _plan_concepts(arm, starts, seed, stimuli)
     perception = arm.perception.model_copy(update={"seed": seed})
-    section = perception.section
+    section: Any = perception.section
     inputs = {}
     if "perceptual" in starts and section.trunk_weights is None:
         inputs["trunk_weights"] = starts["perceptual"]
@@ -102,7 +103,7 @@ def _plan_starts(
     settings: DualPathwaySettings, arm: ResolvedArm, seed: int, stimuli: str, people: str
 ) -> dict[str, PlannedRun]:
     """Return the run that each trunk of an arm starts from, where it starts from one."""
-    starts = {}
+    starts: dict[str, PlannedRun] = {}
     if settings.identity is not None:
         pinned = settings.identity_seed
         recipe = settings.identity.model_copy(update={"seed": seed if pinned is None else pinned})
@@ -116,9 +117,10 @@ def _plan_starts(
 
 def _plan_concepts(arm: ResolvedArm, starts: dict[str, PlannedRun], seed: int, stimuli: str) -> PlannedRun:
     recipe = arm.concepts.model_copy(update={"seed": seed})
+    section: Any = recipe.section
     is_open = {
-        "emotion": recipe.section.emotion_weights is None,
-        "non_emotion": recipe.section.non_emotion_weights is None
+        "emotion": section.emotion_weights is None,
+        "non_emotion": section.non_emotion_weights is None
         and recipe.model_options.get("non_emotion_trunk") != "none",
     }
     inputs = {f"{part}_weights": starts[part] for part in is_open if is_open[part] and part in starts}

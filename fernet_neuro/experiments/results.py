@@ -136,7 +136,8 @@ def _list_pairs(settings: DualPathwaySettings) -> list[tuple[str, str]]:
 def _correct(compared: list[dict]) -> None:
     """Set ``p_bonferroni`` of these comparisons, corrected over those that have a p value."""
     known = [row for row in compared if row["p_value"] is not None]
-    for row, p_value in zip(known, adjust_bonferroni([row["p_value"] for row in known]), strict=True):
+    p_values = np.array([row["p_value"] for row in known], dtype=float)
+    for row, p_value in zip(known, adjust_bonferroni(p_values), strict=True):
         row["p_bonferroni"] = p_value
 
 

@@ -7,6 +7,7 @@ package, and each goes on where it was interrupted.
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -186,9 +187,8 @@ def _list_recipes(settings: DualPathwaySettings, name: str) -> list[TrainSetting
     arm = settings.resolve(name)
     if settings.arms[name].stage == "concepts":
         return [arm.concepts]
-    return (
-        [arm.perception] if arm.perception.section.regime == "perceptual" else [arm.concepts, arm.perception]
-    )
+    section: Any = arm.perception.section
+    return [arm.perception] if section.regime == "perceptual" else [arm.concepts, arm.perception]
 
 
 def _train_all(job: _Job, runs: dict[Path, PlannedRun]) -> None:

@@ -4,13 +4,14 @@ What belongs here: which column holds what; numbers are computed in `dual_pathwa
 readers in `dual_pathway_markup`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.tables import read_mixed
+from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.recipe import DualPathwaySettings
 from fernet_neuro.typing import PathLike
@@ -113,7 +114,7 @@ def build_differences_cells(settings: DualPathwaySettings, files: ResultFiles, e
     heading = f"minus {reference} (percentage points)"
     rows = [
         {"Network": settings.label_of(row.arm), **_describe_difference(settings, row, heading)}
-        for row in chosen[chosen["reference"] == settings.reference_arm].itertuples()
+        for row in iterate_rows(chosen[chosen["reference"] == settings.reference_arm])
     ]
     return pd.DataFrame(rows)
 
@@ -127,7 +128,7 @@ def build_pair_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: s
             "minus": settings.label_of(row.reference),
             **_describe_difference(settings, row, "difference (percentage points)"),
         }
-        for row in chosen[chosen["reference"] != settings.reference_arm].itertuples()
+        for row in iterate_rows(chosen[chosen["reference"] != settings.reference_arm])
     ]
     return pd.DataFrame(rows)
 
@@ -139,17 +140,10 @@ def build_cost_cells(files: ResultFiles) -> pd.DataFrame:
     rows = files.cost[files.cost["group"] == "network"]
     return pd.DataFrame(
         [
-            {"Network": row.name, "Size (px)": str(row.size), **_describe_cost(row)}
-            for row in (_Row(item) for item in rows.to_dict("records"))
+            {"Network": row["name"], "Size (px)": str(row["size"]), **_describe_cost(row)}
+            for row in rows.to_dict("records")
         ]
     )
-
-
-class _Row:
-    """One row with its columns as attributes."""
-
-    def __init__(self, values: dict) -> None:
-        self.__dict__.update(values)
 
 
 def list_epochs(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
@@ -192,7 +186,7 @@ def _find(summary: pd.DataFrame, arm: str, test: str, epoch: str, metric: str) -
 
 def _find_published(published: pd.DataFrame, name: str) -> dict[str, str]:
     rows = published[published["arm"] == name]
-    return {f"published_{row.column}": row.value for row in rows.itertuples()}
+    return {f"published_{row.column}": row.value for row in iterate_rows(rows)}
 
 
 def _find_cost(cost: pd.DataFrame | None, arm: str) -> dict[str, float]:
@@ -206,14 +200,14 @@ def _format_cost(cost: pd.DataFrame, name: str) -> dict[str, str]:
     rows = cost[(cost["group"] == "arm") & (cost["name"] == name)]
     if rows.empty:
         return {"Parameters": _NOTHING, "Multiply-adds": _NOTHING, "Time ratio": _NOTHING}
-    return _describe_cost(_Row(rows.iloc[0].to_dict()))
+    return _describe_cost(rows.iloc[0].to_dict())
 
 
-def _describe_cost(row: object) -> dict[str, str]:
-    ratio = f"×{row.time_ratio:.2f} [{row.time_ratio_low:.2f}, {row.time_ratio_high:.2f}]"
+def _describe_cost(row: Mapping[Any, Any]) -> dict[str, str]:
+    ratio = f"×{row['time_ratio']:.2f} [{row['time_ratio_low']:.2f}, {row['time_ratio_high']:.2f}]"
     return {
-        "Parameters": f"{int(row.params):,}",
-        "Multiply-adds": f"{int(row.macs) / 1e6:,.1f} M",
+        "Parameters": f"{int(row['params']):,}",
+        "Multiply-adds": f"{int(row['macs']) / 1e6:,.1f} M",
         "Time ratio": ratio,
     }
 

@@ -125,18 +125,14 @@ def use_one_channel(module: nn.Module) -> nn.Module:
     """
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels == 3 and layer.groups == 1:
-            grey = nn.Conv2d(
-                1,
-                layer.out_channels,
-                layer.kernel_size,  # type: ignore[arg-type]
-                layer.stride,  # type: ignore[arg-type]
-                layer.padding,  # type: ignore[arg-type]
-                bias=layer.bias is not None,
-            )
+            shape: dict[str, Any] = {
+                name: getattr(layer, name) for name in ("kernel_size", "stride", "padding")
+            }
+            grey = nn.Conv2d(1, layer.out_channels, **shape, bias=layer.bias is not None)
             with torch.no_grad():
                 grey.weight.copy_(layer.weight[:, :1])
-                if layer.bias is not None:
-                    grey.bias.copy_(layer.bias)  # type: ignore[union-attr]
+                if layer.bias is not None and grey.bias is not None:
+                    grey.bias.copy_(layer.bias)
             module.set_submodule(name, grey)
             return module
     raise ValueError("channels='grey' needs a network whose first convolution takes three channels.")

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -71,6 +72,6 @@ class LayeredModel(Shown):
                 )
         return tuple(layers)
 
-    def with_card(self, **changes: object) -> "LayeredModel":
+    def with_card(self, **changes: Any) -> "LayeredModel":
         """Return the same network with some fields of its card replaced."""
-        return replace(self, card=replace(self.card, **changes))  # type: ignore[arg-type]
+        return replace(self, card=replace(self.card, **changes))

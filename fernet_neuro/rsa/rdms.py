@@ -196,7 +196,7 @@ class RDMSet(Compared, Plotted):
         index = np.arange(self.n_rdms)[np.asarray(rows)]
         return self._with(self.dissimilarities[index], table=self.table.iloc[index])
 
-    def select(self, **columns: object) -> "RDMSet":
+    def select(self, **columns: Any) -> "RDMSet":
         """Return the RDMs whose columns have one of the given values.
 
         Raises
@@ -215,7 +215,7 @@ class RDMSet(Compared, Plotted):
         for name, wanted in columns.items():
             values = self._column(name)
             single = isinstance(wanted, str) or not isinstance(wanted, Iterable)
-            options = [str(option) for option in ([wanted] if single else wanted)]  # type: ignore[attr-defined]
+            options = [str(option) for option in ([wanted] if single else wanted)]
             found = values.astype(str).isin(options).to_numpy()
             if not found.any():
                 have = list(dict.fromkeys(values.astype(str)))

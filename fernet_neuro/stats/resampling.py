@@ -62,13 +62,13 @@ def permute_within(
     return _permute_each_group(labels[first], groups[first], rng, n)[:, block_of]
 
 
-def clopper_pearson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+def clopper_pearson(k: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return the exact binomial confidence interval of a proportion of `k` in `n` (unitless).
 
     Parameters
     ----------
-    k, n : int
-        Number of successes and of trials.
+    k, n : float, int
+        Number of successes (or its mean over tests) and of trials.
     level : float, default=0.95
         Least probability that the interval covers the true proportion.
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -251,7 +252,7 @@ class StimulusTable(Shown):
         return hash_json({"columns": list(frame), "rows": rows, "images": list(self.image_digests)})
 
     def select(
-        self, rows: Sequence[bool] | Sequence[int] | np.ndarray | None = None, **factors: object
+        self, rows: Sequence[bool] | Sequence[int] | np.ndarray | None = None, **factors: Any
     ) -> "StimulusTable":
         """Return the rows of a mask or of indices, and whose factors have one of the given values.
 
@@ -265,7 +266,7 @@ class StimulusTable(Shown):
         for name, wanted in factors.items():
             values = self.factor(name, complete=False)[index]
             single = isinstance(wanted, str) or not isinstance(wanted, Iterable)
-            options: list = [wanted] if single else list(wanted)  # type: ignore[call-overload]
+            options: list = [wanted] if single else list(wanted)
             if values.dtype.kind == "U":
                 options = [str(option) for option in options]
             index = index[np.isin(values, options)]

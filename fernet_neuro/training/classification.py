@@ -77,11 +77,11 @@ class ClassificationTask(TrainingTask):
             raise ValueError("this task has no validation stimuli.")
         return self._val
 
-    def forward(self, network: nn.Module, images: Tensor) -> Tensor:
+    def forward(self, network: nn.Module, images: Tensor) -> Any:
         """Return logits (n_images, n_classes)."""
         return network(images)
 
-    def compute_loss(self, outputs: Tensor, targets: Tensor, extras: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+    def compute_loss(self, outputs: Any, targets: Tensor, extras: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the mean over images of the weighted cross-entropy, in nats, from logits `outputs`."""
         losses = functional.cross_entropy(
             outputs, targets, reduction="none", label_smoothing=self.label_smoothing

@@ -287,7 +287,8 @@ class TrainSettings(Settings):
         if entry.settings is None:
             return kept
         # A model of this one key, so that errors name the key.
-        reader: Any = create_model("Section", __base__=Settings, **{entry.section: (entry.settings, ...)})  # type: ignore[call-overload]
+        fields: Any = {entry.section: (entry.settings, ...)}
+        reader: Any = create_model("Section", __base__=Settings, **fields)
         read = reader.model_validate({entry.section: values.get(entry.section) or {}})
         return {**kept, "section": getattr(read, entry.section)}
 
@@ -330,8 +331,8 @@ class TrainSettings(Settings):
 
     def _check_refused(self) -> None:
         """Refuse what the task has no use for, or a key of its own."""
-        section = self.section
-        for key in section.refused if section is not None else ():
+        section = self.section or TaskSettings()
+        for key in section.refused:
             if getattr(self, key) != type(self).model_fields[key].default:
                 keys = [f"{TASKS[self.task].section}.{name}" for name in section.weight_keys]
                 instead = f"; give {' or '.join(keys)}" if key == "weights" else ""

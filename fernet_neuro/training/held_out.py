@@ -29,7 +29,7 @@ def select_tables(
     if not settings.val_select:
         return train, val_table
     val = _select_part(table if val_table is None else val_table, settings.val_select, "val_select")
-    shared = np.intersect1d(train.stimulus_ids, val.stimulus_ids) if val_table is None else []
+    shared = np.intersect1d(train.stimulus_ids, val.stimulus_ids if val_table is None else [])
     if len(shared):
         raise StimulusError(
             f"select and val_select share {len(shared)} stimuli (first: {str(shared[0])!r}), which would be "

@@ -67,7 +67,7 @@ def build_optimiser(
         groups.append({"params": own, "rate_factor": factor})
         if settings.loss_weight_decay is not None:
             groups[1]["weight_decay"] = settings.loss_weight_decay
-    common = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     if settings.optimiser == "sgd":
         return optim.SGD(groups, momentum=settings.momentum, **common)
     kind = {"adam": optim.Adam, "adamw": optim.AdamW}[settings.optimiser]

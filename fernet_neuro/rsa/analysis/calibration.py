@@ -253,8 +253,8 @@ def _summarise(
         }  # fmt: skip
         groups = is_hit.groupby([rows["roi"], rows["model"]], sort=False).agg(["mean", "sum", "size"])
         if len(groups) > 1:
-            roi, model = groups["mean"].idxmax()
-            worst = groups.loc[(roi, model)]
+            place = int(groups["mean"].argmax())
+            (roi, model), worst = groups.index[place], groups.iloc[place]
             strict = 1 - (1 - confidence) / len(groups)
             yield {
                 **labels, "scope": "worst", "roi": roi, "model": model,
@@ -264,7 +264,7 @@ def _summarise(
 
 
 def _describe_rate(count: float, n: int, nominal: float, confidence: float) -> dict[str, Any]:
-    low, high = clopper_pearson(count, n, confidence)  # type: ignore[arg-type]  # a mean of counts
+    low, high = clopper_pearson(count, n, confidence)
     return {
         "rate": float(count / n),
         "low": low,

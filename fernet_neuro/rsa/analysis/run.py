@@ -190,25 +190,25 @@ def run_rsa(
             f"MODEL); got {len(set(partition))}: {', '.join(dict.fromkeys(partition))}."
         )
     result = infer_models(models, brain, chosen, blocks=blocks, n_jobs=n_jobs, verbose=verbose)
-    settings = {
+    record: dict[str, Any] = {
         **result.settings,
         **asdict(chosen),
         "blocks": None if blocks is None else [str(label) for label in blocks],
         "partition": list(partition),
         **(notes or {}),
     }
-    settings["notes"] = list(result.settings.get("notes", []))
+    record["notes"] = list(result.settings.get("notes", []))
     more: dict[str, pd.DataFrame] = {}
     layers = select_layers(models)
     if layers is not None:
-        more |= _find_peaks(layers, brain, chosen, blocks, n_jobs, settings["notes"])
+        more |= _find_peaks(layers, brain, chosen, blocks, n_jobs, record["notes"])
     if partition:
         parts = models.take([models.names.index(name) for name in partition])
-        settings["partition_comparison"] = _PARTITION_SPACES.get(chosen.comparison, chosen.comparison)
+        record["partition_comparison"] = _PARTITION_SPACES.get(chosen.comparison, chosen.comparison)
         more["partition"] = infer_partition(
-            parts, brain, comparison=settings["partition_comparison"], **_share(chosen, blocks)
+            parts, brain, comparison=record["partition_comparison"], **_share(chosen, blocks)
         )
-    return replace(result, settings=settings, **more)
+    return replace(result, settings=record, **more)
 
 
 def infer_models(

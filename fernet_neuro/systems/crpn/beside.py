@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fernet_neuro._utils.validation import check_type
 from fernet_neuro.evaluation.labels import match_labels
 from fernet_neuro.exceptions import FernetError, StimulusError
 from fernet_neuro.experiments.cost import build_network
@@ -19,6 +20,7 @@ from fernet_neuro.experiments.settings import CONCEPTUAL, PERCEPTUAL
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.crpn.features import FEATURE_LAYERS, make_concept_maps
+from fernet_neuro.systems.crpn.settings import PerceptionSettings
 from fernet_neuro.systems.transfer.recipe import PathwaysSettings, TransferSettings
 from fernet_neuro.training.config import TrainSettings
 
@@ -79,22 +81,21 @@ def run_pathways(settings: TransferSettings, work: Work, train: StimulusTable, p
 
 
 def _train_both(settings: TransferSettings, work: Work, train: StimulusTable, seed: int) -> None:
-    stages = settings.dual_pathway
+    stages = check_type("settings.dual_pathway", settings.dual_pathway, PathwaysSettings)
     logger.info("    conceptual pathway, seed %d", seed)
     trunks = {key: str(find_run(work.folder, name, seed)) for key, name in stages.trunks.items()}
     sources = {f"{key}_weights": run for key, run in trunks.items() if key != PERCEPTUAL}
     teacher = work.train(_fill(stages.concepts, seed, sources), train, CONCEPTUAL)
     logger.info("    perceptual pathway, seed %d", seed)
     sources = {"trunk_weights": trunks[PERCEPTUAL]} if PERCEPTUAL in trunks else {}
-    if stages.perception.section.regime != "perceptual":
+    if stages.perception.own(PerceptionSettings).regime != "perceptual":
         sources["conceptual"] = str(teacher)
     work.train(_fill(stages.perception, seed, sources), train, PERCEPTUAL)
 
 
 def _fill(recipe: TrainSettings, seed: int, sources: dict[str, str]) -> TrainSettings:
     """Return a stage's recipe with its seed and the places of the runs that it starts from."""
-    filled = recipe.section.model_copy(update=sources)
-    return recipe.model_copy(update={"seed": seed, "section": filled})
+    return recipe.with_section(**sources).model_copy(update={"seed": seed})
 
 
 def _evaluate(settings: TransferSettings, work: Work, name: str, probe: StimulusTable) -> None:
@@ -108,13 +109,14 @@ def _evaluate(settings: TransferSettings, work: Work, name: str, probe: Stimulus
 
 def _map(settings: TransferSettings, work: Work, probe: StimulusTable) -> None:
     """Map the features of each seed; maps of all but the lowest lie in ``maps/seed<k>``."""
+    stages = check_type("settings.dual_pathway", settings.dual_pathway, PathwaysSettings)
     for number, seed in enumerate(sorted(settings.seeds)):
         logger.info("    maps, seed %d", seed)
         make_concept_maps(
             find_run(work.folder, CONCEPTUAL, seed),
             probe,
             work.folder / "maps" / (f"seed{seed}" if number else ""),
-            maps=settings.dual_pathway.maps,
+            maps=stages.maps,
             verbose=work.verbose,
             device=work.device,
         )

@@ -234,8 +234,9 @@ class ConceptBank(Shown):
                 f"{manifest['stimuli_digest'][:12]}, wanted {wanted}); {_AGAIN} over the training table."
             )
         names = ("percentile", "teacher_digest", "stimuli_digest")
-        arrays = {name: _read_array(place, name, manifest["arrays"][name]) for name in _ARRAYS}
-        return cls(**arrays, classes=tuple(manifest["classes"]), **{name: manifest[name] for name in names})
+        values: dict[str, Any] = {name: manifest[name] for name in names}
+        values |= {name: _read_array(place, name, manifest["arrays"][name]) for name in _ARRAYS}
+        return cls(classes=tuple(manifest["classes"]), **values)
 
     def _choose(self, percentile: float | None) -> float:
         return check_percentile(self.percentile if percentile is None else percentile)

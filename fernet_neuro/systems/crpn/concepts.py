@@ -89,7 +89,7 @@ class ConceptTask(ClassificationTask):
         }
 
     @property
-    def loss_parts(self) -> tuple[str, ...]:  # type: ignore[override]
+    def loss_parts(self) -> tuple[str, ...]:  # type: ignore[override]  # read only here
         """Names of the terms whose weight is not 0."""
         return tuple(self._terms)
 
@@ -234,9 +234,8 @@ def check_conceptual(model: LayeredModel, task: str) -> ConceptualPathway:
 
 def be_sure(module: ConceptualPathway) -> None:
     """Fix the confidence in every image at 1, so that logits are the plain scores."""
-    linear = module.confidence[0]
-    nn.init.zeros_(linear.weight)
-    nn.init.constant_(linear.bias, _SURE)
+    nn.init.zeros_(module.get_parameter("confidence.0.weight"))
+    nn.init.constant_(module.get_parameter("confidence.0.bias"), _SURE)
     module.confidence.requires_grad_(False)
 
 

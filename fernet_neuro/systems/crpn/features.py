@@ -23,6 +23,7 @@ from fernet_neuro.experiments.settings import MapSettings
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.crpn.recipes import FeatureMapsSettings, PathwaySettings
+from fernet_neuro.systems.crpn.settings import ConceptSettings
 from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def train_pathway(
     Path
         Run folder of the conceptual pathway.
     """
-    section = settings.concepts.section
+    section = settings.concepts.own(ConceptSettings)
     weights = {}
     if settings.identity is not None:
         name = f"{prefix}identity" if people is None else "identity"

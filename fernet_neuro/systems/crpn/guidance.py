@@ -11,6 +11,7 @@ References
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +88,8 @@ class Guidance:
         ValueError
             If it has another number of features, or a live teacher would see other parts of an image.
         """
-        n_features = model.module.perceptual.head[-1].out_features
+        student: Any = model.module
+        n_features = student.perceptual.head[-1].out_features
         if n_features != self.teacher.n_features:
             raise ValueError(
                 f"the student has {n_features} features and its teacher {self.teacher.n_features}; set "
@@ -132,7 +134,8 @@ class Guidance:
         if not self._has_concepts:
             return replace(items, extras=known)
         confident = self.bank.find_confident(self.settings.percentile)
-        return self._add_concepts(replace(items, extras={**known, "confident": confident}), epoch)
+        items = replace(items, extras={**known, "confident": confident})
+        return self._add_concepts(items, epoch, self.bank)
 
     def observe(self, pixels: Tensor) -> dict[str, Tensor]:
         """Return a live teacher's features and logits, and the pixels of the images to make concepts of."""
@@ -152,18 +155,18 @@ class Guidance:
         concepts = self._encode_concepts(extras) if self._shows_concepts else extras["concepts"]
         return torch.where(extras["confident"][:, None], extras["emotion"], concepts)
 
-    def _add_concepts(self, items: Items, epoch: int) -> Items:
+    def _add_concepts(self, items: Items, epoch: int, bank: ConceptBank) -> Items:
         """Return `items` with the concepts of the images of low confidence, or the images to make them of."""
         low = np.flatnonzero(~items.extras["confident"])
         rng = make_rng(self.seed, "concepts", epoch)
-        drawn = draw_concept_rows(self.bank, low, self.settings.n_concepts, self.settings.percentile, rng)
+        drawn = draw_concept_rows(bank, low, self.settings.n_concepts, self.settings.percentile, rng)
         if self._shows_concepts:
             # Confident images need no others; their own picture fills the places, and is not encoded.
             rows = np.repeat(items.rows, self.n_images, axis=1)
             rows[low, 1:] = drawn
             return replace(items, rows=rows)
-        concepts = np.zeros_like(self.bank.emotion)
-        concepts[low] = average_rows(self.bank.emotion, drawn)
+        concepts = np.zeros_like(bank.emotion)
+        concepts[low] = average_rows(bank.emotion, drawn)
         return replace(items, extras={**items.extras, "concepts": concepts})
 
     def _encode_concepts(self, extras: dict[str, Tensor]) -> Tensor:
@@ -185,12 +188,9 @@ class Guidance:
         """
         remove_leftovers(place.parent)
         if place.exists():
-            known = {
-                "teacher_digest": self.teacher.model.weight_digest(),
-                "stimuli_digests": [table.digest()],
-            }
+            teacher = self.teacher.model.weight_digest()
             try:
-                return ConceptBank.load(place, **known)
+                return ConceptBank.load(place, teacher_digest=teacher, stimuli_digests=[table.digest()])
             except (StoreError, ValueError):
                 if find_checkpoints(RunFolder(place.parent).checkpoints):
                     raise

@@ -82,7 +82,7 @@ class PerceptionTask(ClassificationTask):
             )
 
     @property
-    def loss_parts(self) -> tuple[str, ...]:  # type: ignore[override]
+    def loss_parts(self) -> tuple[str, ...]:  # type: ignore[override]  # read only here
         """Names of the terms that are computed."""
         return tuple(self._terms)
 
@@ -171,16 +171,19 @@ class PerceptionTask(ClassificationTask):
 
     def _list_terms(self) -> dict[str, Term]:
         form = pick_form(self.variant, self.perception, "similarity")
-        return {
+        terms: dict[str, Term] = {
             "cross_entropy": lambda outputs, targets, _: functional.cross_entropy(outputs.logits, targets),
-            "similarity": lambda outputs, _, extras: similarity_loss(
-                outputs.perceptual, self.guidance.find_aims(extras), form=form
-            ),
             # "distillation", the regime, has no mask: every image counts.
             "distillation": lambda outputs, _, extras: masked_kl_divergence(
                 outputs.logits, extras["teacher_logits"], extras.get("confident")
             ),
         }
+        guidance = self.guidance
+        if guidance is not None:
+            terms["similarity"] = lambda outputs, _, extras: similarity_loss(
+                outputs.perceptual, guidance.find_aims(extras), form=form
+            )
+        return terms
 
     def _check_guidance(self) -> None:
         regime = self.perception.regime

@@ -73,8 +73,8 @@ class IdentityReadoutTask(ClassificationTask):
 
     def predict(self, network: nn.Module, images: Tensor) -> Tensor:
         """Return logits (n_images, n_identities), in mode "all" followed by those of the expressions."""
-        outputs = self.forward(network, images)
-        return outputs.identity if self.mode == "non_emotion" else torch.hstack(_pick_logits(outputs))
+        identity, emotion = _pick_logits(self.forward(network, images))
+        return identity if self.mode == "non_emotion" else torch.hstack((identity, emotion))
 
     def compute_loss(
         self, outputs: ConceptFeatures, targets: Tensor, extras: dict[str, Tensor]
@@ -187,6 +187,8 @@ def _load_conceptual(settings: TrainSettings, readout: ReadoutSettings) -> Layer
 
 
 def _pick_logits(outputs: ConceptFeatures) -> tuple[Tensor, Tensor]:
+    if outputs.identity is None:
+        raise ValueError("the network has no read-out of identities; set model_options.n_identities.")
     return outputs.identity, outputs.logits
 
 

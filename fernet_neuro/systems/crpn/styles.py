@@ -6,6 +6,7 @@ What belongs here: the order of its stages and where each leaves its files.
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -103,10 +104,12 @@ def join_styles(tables: Mapping[str, StimulusTable]) -> StimulusTable:
     return concat_tables(parts)
 
 
-def _open_parts(settings: StylesSettings, work: Work, part: str) -> dict[str, StimulusTable]:
+def _open_parts(
+    settings: StylesSettings, work: Work, part: Literal["train", "test"]
+) -> dict[str, StimulusTable]:
     return {
         name: open_stimuli(
-            settings.find_stimuli(name, part),  # type: ignore[arg-type]
+            settings.find_stimuli(name, part),
             work.folder / "stimuli" / f"{name}-{part}",
             work.n_jobs,
             work.verbose,

@@ -6,7 +6,7 @@ What belongs here: finding it, and what it says about pixels or about a whole ta
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -29,9 +29,9 @@ from fernet_neuro.typing import PathLike
 class Concepts(NamedTuple):
     """What a conceptual pathway says about the emotion in a batch, as tensors or as arrays."""
 
-    emotion: Tensor  # (n, p), rows of length 1
-    confidence: Tensor  # (n,), 0-1
-    logits: Tensor  # (n, c), weighted by the confidence
+    emotion: Any  # (n, p), rows of length 1
+    confidence: Any  # (n,), 0-1
+    logits: Any  # (n, c), weighted by the confidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,8 @@ class Teacher:
     @property
     def n_features(self) -> int:
         """Width of the emotion features."""
-        return self.model.module.emotion.head[-1].out_features
+        module: Any = self.model.module
+        return module.emotion.head[-1].out_features
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -91,7 +92,7 @@ class Teacher:
         """
         # A copy: normalising changes floating-point pixels in place, and the student is to see them too.
         images = self.preprocessing.normalise(pixels.to(torch.float32, copy=True))
-        module = self.model.module
+        module: Any = self.model.module
         emotion = module.emotion(images)
         confidence = module.confidence(emotion)
         return Concepts(emotion, confidence.squeeze(1), module.logits(confidence, module.scores(emotion)))

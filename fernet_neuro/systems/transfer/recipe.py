@@ -38,7 +38,7 @@ class PathwaysSettings(Settings):
         Maps of the emotion and non-emotion features.
     """
 
-    trunks: dict[Pathway, str] = Field(default_factory=lambda: {"non_emotion": "identity"})
+    trunks: dict[Pathway, str] = Field(default={"non_emotion": "identity"})
     concepts: TrainSettings = Field(
         default_factory=lambda: TrainSettings(task="concepts", model="crpn-conceptual")
     )

@@ -8,6 +8,7 @@ References
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.embedding_caption import METHOD_NAMES, name_k
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.crpn.figures.parts import (
@@ -54,12 +56,12 @@ def read_styles(results: Path) -> pd.DataFrame:
     at = pd.MultiIndex.from_frame(shown[["layer", "stimulus_id"]])
     shown["style"] = np.where(shown["kind"] == "point", styles.reindex(at).to_numpy(dtype=object), "")
     networks = list(dict.fromkeys(shown.loc[shown["kind"] == "point", "layer"]))
-    shown["panel"] = [_letter(row, networks) for row in shown.itertuples()]
+    shown["panel"] = [_letter(row, networks) for row in iterate_rows(shown)]
     accuracies = read_scores(results / "styles" / "accuracies.csv", ("trained", "tested", "variant"), command)
     return pd.concat([shown, accuracies.assign(kind="accuracy", panel="c")], ignore_index=True)
 
 
-def _letter(row: object, networks: list[str]) -> str:
+def _letter(row: Any, networks: list[str]) -> str:
     if row.kind == "point":
         return "ab"[networks.index(row.layer)]
     return "" if row.kind != "score" else ("d" if row.factor != _STYLE else "e")

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.embedding_caption import METHOD_NAMES, name_k
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.crpn.figures.parts import (
@@ -58,7 +59,7 @@ def read_identity(results: Path) -> pd.DataFrame:
     letters = {factor: "abcdef"[len(networks) + at] for at, factor in enumerate(("identity", "expression"))}
     frame["panel"] = [
         "abc"[networks.index(row.layer)] if row.kind == "point" else letters.get(row.factor, "")
-        for row in frame.itertuples()
+        for row in iterate_rows(frame)
     ]
     path = results / "identity" / "accuracies.csv"
     accuracies = read_scores(path, ("network", "method", "variant"), command)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fernet_neuro._utils.tables import read_text
+from fernet_neuro._utils.tables import iterate_rows, read_text
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.embedding_caption import caption_maps
@@ -196,7 +196,7 @@ _INK, _PEOPLE = "#333333", "#8FB8D6"
 
 def _draw_score(ax: Axes, rows: pd.DataFrame, x: float, mark: Mark, gid: str) -> None:
     means = pick_means(rows)
-    for row in means[means["low_percent"].notna()].itertuples():
+    for row in iterate_rows(means[means["low_percent"].notna()]):
         over_seeds = row.interval == SEEDS
         ax.vlines(
             x + _SEEDS_AT * over_seeds, row.low_percent, row.high_percent,
