@@ -20,9 +20,9 @@ from fernet_neuro.brain.bids import find_runs
 from fernet_neuro.brain.derivatives import start_derivatives, write_missing_subjects
 from fernet_neuro.brain.pipeline import PatternSettings, compute_run_patterns
 from fernet_neuro.brain.rois import parse_roi
-from fernet_neuro.brain.simulation.dataset import simulate_group
 from fernet_neuro.brain.simulation.geometry import plant_geometry
 from fernet_neuro.brain.simulation.scanner import build_volume
+from fernet_neuro.door.simulate import simulate_brain
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.page_brain import BRAIN, RSA, SHARES, TWIN
 from fernet_neuro.experiments.probes import find_store
@@ -168,10 +168,7 @@ def _keep_stimuli(probe: StimulusTable, settings: BrainSettings, path: Path) -> 
 def _simulate(settings: BrainSettings, work: Work, shown: StimulusTable, out: Path) -> None:
     if out.is_dir():  # complete, or it would not be there
         return
-    features = {"pixels": compute_pixels(shown).values}
-    group = simulate_group(
-        shown, settings.simulation, out, features=features, n_jobs=work.n_jobs, verbose=work.verbose
-    )
+    group = simulate_brain(shown, out, settings.simulation, n_jobs=work.n_jobs, verbose=work.verbose)
     for text in group.notices:
         logger.info("    %s", text)
 

@@ -20,8 +20,7 @@ from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationReport, EvaluationResult
 from fernet_neuro.evaluation.seeds import summarise_runs
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.experiments.predictions import find_logits, read_classes
-from fernet_neuro.extraction.extract import extract_activations
+from fernet_neuro.experiments.predictions import compute_logits, read_classes
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.training.folder import RunFolder, find_run, load_run
@@ -274,7 +273,7 @@ def _evaluate_run(
         digest = model.weight_digest()
         if digest not in known:  # the best epoch may be the last
             place = None if stores is None else stores / f"seed{run.seed}-{name}"
-            logits = _compute_logits(run, model, test, place, extraction)
+            logits = compute_logits(model, run.classes, test.table, place, source=run.source, **extraction)
             people = test.table.factor("identity", complete=False)
             ids = test.table.stimulus_ids
             known[digest] = evaluate_predictions(
@@ -282,23 +281,6 @@ def _evaluate_run(
             )
         results[name, run.seed] = known[digest]
     return results
-
-
-def _compute_logits(
-    run: _TestedRun, model: LayeredModel, test: _Test, place: Path | None, extraction: Mapping[str, Any]
-) -> np.ndarray:
-    """Return the answers of the run's network, shape (n_stimuli, n_classes)."""
-    layer = find_logits(model)
-    store = extract_activations(
-        model, test.table, [layer], place, source=run.source, overwrite=True, **extraction
-    )
-    logits = np.array(store.load(layer).values, dtype=float)
-    if logits.shape[1] != len(run.classes):
-        raise ValueError(
-            f"layer {layer!r} of {run.source} has {logits.shape[1]} outputs for {len(run.classes)} classes "
-            f"({format_options(run.classes)}); which output is which class is unknown."
-        )
-    return logits
 
 
 def _describe(

@@ -4,8 +4,10 @@ What belongs here: from a run folder and a table to class probabilities; rules t
 """
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -73,26 +75,37 @@ def compute_class_probabilities(
     """
     classes = read_classes(run, factor)
     model = resolve_model(run)
-    layer = find_logits(model)
+    options = {"device": device, "batch_size": batch_size, "n_jobs": n_jobs, "verbose": verbose}
     with tempfile.TemporaryDirectory(prefix="fernet-neuro-") as folder:
-        store = extract_activations(
-            model,
-            table,
-            [layer],
-            Path(folder) / "store",
-            device=device,
-            batch_size=batch_size,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            source=run,
-        )
-        logits = np.array(store.load(layer).values, dtype=float)
+        logits = compute_logits(model, classes, table, Path(folder) / "store", source=run, **options)
+    return ClassProbabilities(table.stimulus_ids, classes, softmax(logits, axis=1))
+
+
+def compute_logits(
+    model: LayeredModel,
+    classes: Sequence[str],
+    table: StimulusTable,
+    place: Path | None,
+    *,
+    source: str,
+    **extraction: Any,
+) -> np.ndarray:
+    """Return a classifier's answers, shape (n_stimuli, n_classes); they are kept in the store `place`.
+
+    Raises
+    ------
+    ValueError
+        If the network does not give one logit per class; otherwise as `extract_activations`.
+    """
+    layer = find_logits(model)
+    store = extract_activations(model, table, [layer], place, source=source, overwrite=True, **extraction)
+    logits = np.array(store[layer].values, dtype=float)
     if logits.shape[1] != len(classes):
         raise ValueError(
-            f"layer {layer!r} of {run} has {logits.shape[1]} outputs for {len(classes)} classes "
+            f"layer {layer!r} of {source} has {logits.shape[1]} outputs for {len(classes)} classes "
             f"({format_options(classes)}); which output is which class is unknown."
         )
-    return ClassProbabilities(table.stimulus_ids, classes, softmax(logits, axis=1))
+    return logits
 
 
 def read_classes(run: str, factor: str = "expression") -> tuple[str, ...]:
