@@ -5,7 +5,7 @@ What belongs here: the read-outs, their null and their result; networks are prob
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -242,14 +242,6 @@ def _multiply(matrix: np.ndarray, stack: np.ndarray) -> np.ndarray:
     return np.moveaxis(np.tensordot(matrix, stack, axes=(1, 1)), 0, 1)
 
 
-def _guess_correlation(data: _Blocks, run: int, labels: np.ndarray) -> np.ndarray:
-    return _guess_centroid(data, run, labels, correlate=True)
-
-
-def _guess_nearest(data: _Blocks, run: int, labels: np.ndarray) -> np.ndarray:
-    return _guess_centroid(data, run, labels, correlate=False)
-
-
 def _guess_ridge(data: _Blocks, run: int, labels: np.ndarray) -> np.ndarray:
     """Return as `_guess_centroid` does, from ridge regression on +1 and -1 for each class."""
     train, test = np.flatnonzero(data.run_of != run), np.flatnonzero(data.run_of == run)
@@ -290,7 +282,7 @@ def _confuse(guesses: list[np.ndarray], data: _Blocks, where: dict[str, str]) ->
 
 #: Read-outs by name: the classes of the test rows of one run under many labellings of the blocks.
 READOUTS: dict[str, Callable[[_Blocks, int, np.ndarray], np.ndarray]] = {
-    "correlation": _guess_correlation,
-    "centroid": _guess_nearest,
+    "correlation": partial(_guess_centroid, correlate=True),
+    "centroid": partial(_guess_centroid, correlate=False),
     "ridge": _guess_ridge,
 }

@@ -225,8 +225,12 @@ def run_probe(
         "controls_left_out": left_out,
         "control_task": None
         if task is None
-        else {"holdout": task.holdout, "n_draws": _count_draws(readouts)},
-        "stores": _describe_stores(store, untrained_store),
+        else {"holdout": task.holdout, "n_draws": {name: N_DRAWS[name] for name in readouts}},
+        "stores": {
+            name: held.key
+            for name, held in {"network": store, "untrained": untrained_store}.items()
+            if held is not None
+        },
         "stimuli": {"n": len(table), "digest": digest_labels(table, target)},
         "versions": _versions(),
     }
@@ -366,17 +370,6 @@ def _gram_of(activations: Activations) -> Gram:
         return compute_gram(activations.values)
     except ValueError as error:
         raise ValueError(f"layer {activations.layer!r}: {error}") from None
-
-
-def _count_draws(readouts: Sequence[str]) -> dict[str, int]:
-    return {name: N_DRAWS[name] for name in readouts}
-
-
-def _describe_stores(store: ActivationStore, untrained_store: ActivationStore | None) -> dict[str, str]:
-    stores = (
-        {"network": store} if untrained_store is None else {"network": store, "untrained": untrained_store}
-    )
-    return {name: held.key for name, held in stores.items()}
 
 
 def _versions() -> dict[str, str]:

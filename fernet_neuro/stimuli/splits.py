@@ -3,7 +3,7 @@
 What belongs here: who is in the training part and who in the test part; what is fitted on them is not.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -124,7 +124,10 @@ def make_folds(
         folds = _random_folds(table, classes, n_folds, seed)
     else:
         groups = table.factor(factor).astype(str)
-        folds = _FOLDS_OF.get(holdout, _leave_one_out)(groups, classes, factor, n_folds, seed)
+        if holdout == "identity":
+            folds = _identity_folds(groups, classes, n_folds, seed)
+        else:
+            folds = _kdef_folds(groups) if holdout == "kdef10" else _leave_one_out(groups, factor)
         for fold in folds:
             check_disjoint(groups[fold.train], groups[fold.test], f"{factor} (fold {fold.name})")
     for fold in folds:
@@ -186,20 +189,18 @@ def check_disjoint(train_groups: Iterable[str], test_groups: Iterable[str], name
         )
 
 
-def _identity_folds(
-    groups: np.ndarray, classes: np.ndarray, factor: str, n_folds: int, seed: int
-) -> list[Fold]:
+def _identity_folds(groups: np.ndarray, classes: np.ndarray, n_folds: int, seed: int) -> list[Fold]:
     names, index = np.unique(groups, return_inverse=True)
     if len(names) < n_folds:
         raise StimulusError(
-            f"{n_folds} folds by {factor} need at least {n_folds} of them; the table has {len(names)}. "
+            f"{n_folds} folds by identity need at least {n_folds} of them; the table has {len(names)}. "
             f"Use n_folds={max(2, len(names))} or fewer."
         )
     labels, code = np.unique(classes, return_inverse=True)
     counts = np.zeros((len(names), len(labels)), dtype=int)
     np.add.at(counts, (index, code), 1)
-    member = _spread(counts, n_folds, make_rng(seed, "folds", factor))
-    return [_fold_of_mask(f"{factor}-{number + 1:02d}", member[index] == number) for number in range(n_folds)]
+    member = _spread(counts, n_folds, make_rng(seed, "folds", "identity"))
+    return [_fold_of_mask(f"identity-{number + 1:02d}", member[index] == number) for number in range(n_folds)]
 
 
 def _spread(counts: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
@@ -223,13 +224,7 @@ def _spread(counts: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.nd
     return member
 
 
-def _kdef_folds(
-    groups: np.ndarray,
-    classes: np.ndarray,  # noqa: ARG001 - the sets are fixed
-    factor: str,  # noqa: ARG001
-    n_folds: int,  # noqa: ARG001
-    seed: int,  # noqa: ARG001
-) -> list[Fold]:
+def _kdef_folds(groups: np.ndarray) -> list[Fold]:
     names = np.unique(groups)
     n_wanted = sum(map(len, KDEF_SETS))
     if len(names) != n_wanted:
@@ -243,25 +238,13 @@ def _kdef_folds(
     ]
 
 
-def _leave_one_out(
-    groups: np.ndarray,
-    classes: np.ndarray,  # noqa: ARG001 - one fold per value, whatever the classes
-    factor: str,
-    n_folds: int,  # noqa: ARG001
-    seed: int,  # noqa: ARG001
-) -> list[Fold]:
+def _leave_one_out(groups: np.ndarray, factor: str) -> list[Fold]:
     names = np.unique(groups)
     if len(names) < 2:
         raise StimulusError(
             f"holdout {factor!r} needs at least two of them; the table has only {str(names[0])!r}."
         )
     return [_fold_of_mask(f"{factor}={name}", groups == name) for name in names]
-
-
-_FOLDS_OF: dict[str, Callable[[np.ndarray, np.ndarray, str, int, int], list[Fold]]] = {
-    "identity": _identity_folds,
-    "kdef10": _kdef_folds,
-}
 
 
 def _random_folds(table: StimulusTable, classes: np.ndarray, n_folds: int, seed: int) -> list[Fold]:

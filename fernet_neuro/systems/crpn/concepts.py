@@ -206,7 +206,7 @@ class ConceptTask(ClassificationTask):
         """Leave out of training what gets no gradient: several processes could not agree on it."""
         settings = self.concepts
         if not settings.confidence:
-            be_sure(module)
+            fix_confidence_at_one(module)
         if not settings.confidence_weight:
             module.confidence.requires_grad_(False)
             module.scores.requires_grad_(False)
@@ -232,7 +232,7 @@ def check_conceptual(model: LayeredModel, task: str) -> ConceptualPathway:
     return model.module
 
 
-def be_sure(module: ConceptualPathway) -> None:
+def fix_confidence_at_one(module: ConceptualPathway) -> None:
     """Fix the confidence in every image at 1, so that logits are the plain scores."""
     nn.init.zeros_(module.get_parameter("confidence.0.weight"))
     nn.init.constant_(module.get_parameter("confidence.0.bias"), _SURE)

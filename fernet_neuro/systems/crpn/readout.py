@@ -20,7 +20,7 @@ from torch.nn import functional
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.crpn.concepts import be_sure, check_conceptual
+from fernet_neuro.systems.crpn.concepts import check_conceptual, fix_confidence_at_one
 from fernet_neuro.systems.crpn.networks import ConceptFeatures
 from fernet_neuro.systems.crpn.settings import ReadoutSettings
 from fernet_neuro.training.classification import ClassificationTask, compute_accuracies
@@ -120,7 +120,7 @@ class IdentityReadoutTask(ClassificationTask):
         module.load_state_dict({**module.state_dict(), **kept})
         module.unfreeze_non_emotion_trunk()
         if self.mode == "all":
-            be_sure(module)
+            fix_confidence_at_one(module)
             return model
         for part in (module.emotion, module.confidence, module.scores):
             part.requires_grad_(False)
