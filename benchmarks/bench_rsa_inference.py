@@ -19,12 +19,12 @@ import numpy as np
 
 from fernet_neuro.rsa.files.toolbox_inference import evaluate_with_rsatoolbox
 from fernet_neuro.rsa.inference.bootstrap import SampleValues, evaluate_samples
-from fernet_neuro.rsa.inference.factors import Factors, list_factor_sets
+from fernet_neuro.rsa.inference.random_effects import Effects, list_effect_sets
 from fernet_neuro.rsa.inference.resample import Resamples, draw_resamples
 from fernet_neuro.rsa.rdms import RDMSet
 
 COMPARISONS = ("pearson", "cosine", "spearman", "rho_a", "whitened_pearson", "whitened_cosine")
-WANTED = list_factor_sets(["subjects", "stimuli"])
+WANTED = list_effect_sets(["subjects", "stimuli"])
 TARGET_RATIO = 100
 #: The two comparisons that are one matrix product for all samples.
 SECONDS_OF_PRODUCTS = 0.5
@@ -50,7 +50,7 @@ def make_data(n_models: int, n_subjects: int, n_stimuli: int) -> tuple[RDMSet, R
     return RDMSet(vectors[:n_subjects], ids), RDMSet(vectors[n_subjects:], ids)
 
 
-def differ(ours: dict[Factors, SampleValues], theirs: dict[Factors, SampleValues]) -> float:
+def differ(ours: dict[Effects, SampleValues], theirs: dict[Effects, SampleValues]) -> float:
     """Return the largest difference in the samples that both have."""
     largest = 0.0
     for factors, found in theirs.items():

@@ -109,8 +109,9 @@ def rsa(
 
     check_own_folder(out, "an RSA", is_rsa, overwrite=overwrite)
     settings = RSASettings(
-        comparison, generalise_to, fit, bootstrap, permutations, level, engine, seed, over_seeds
-    )
+        comparison, generalise_to, bootstrap, permutations, level=level, engine=engine, seed=seed, fit=fit,
+        over_seeds=over_seeds, n_jobs=jobs, verbose=not (quiet or as_json),
+    )  # fmt: skip
     table = None if stimuli is None else StimulusTable.read(stimuli)
     choice = ModelChoice(
         layers=layer, all_layers=all_layers, distance=distance, factors=factor,
@@ -125,8 +126,7 @@ def rsa(
     model_rdms, brain_rdms = align_models_and_brain(model_rdms, brain_rdms, align=align)
     blocks = None if identity_blocks is None else list_blocks(known, identity_blocks, model_rdms.stimulus_ids)
     result = run_rsa(
-        model_rdms, brain_rdms, settings, blocks=blocks, partition=partition, n_jobs=jobs,
-        verbose=not (quiet or as_json),
+        model_rdms, brain_rdms, settings, blocks=blocks, partition=partition,
         notes={
             "model_sources": models, "brain_source": brain, "identity_blocks": identity_blocks,
             "align": align,

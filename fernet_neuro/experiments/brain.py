@@ -209,16 +209,14 @@ def _write_shares(brain: RDMSet, shown: StimulusTable, place: Path) -> None:
 def _compare(settings: TransferSettings, work: Work, shown: StimulusTable, brain: RDMSet) -> None:
     chosen = check_type("settings.brain", settings.brain, BrainSettings)
     models = build_models(settings, work.folder, shown)
-    options = RSASettings(
-        comparison=chosen.comparison, n_bootstraps=chosen.bootstraps, n_permutations=chosen.permutations
-    )
     blocks = shown.factor("identity").astype(str)
-    result = run_rsa(models, brain, options, blocks=blocks, n_jobs=work.n_jobs, verbose=work.verbose)
+    options = RSASettings(
+        chosen.comparison, n_bootstraps=chosen.bootstraps, n_permutations=chosen.permutations, blocks=blocks,
+        n_jobs=work.n_jobs, verbose=work.verbose,
+    )  # fmt: skip
+    result = run_rsa(models, brain, options)
     layers = models.take(np.flatnonzero((models.table["layer"] != "").to_numpy()))
-    peaks = choose_layers(
-        layers, brain, comparison=chosen.comparison, n_bootstraps=chosen.bootstraps, blocks=blocks,
-        n_jobs=work.n_jobs,
-    ).peaks  # fmt: skip
+    peaks = choose_layers(layers, brain, options).peaks
     RSAFolder(replace(result, peaks=peaks), models, brain, shown).save(work.folder / RSA)
 
 

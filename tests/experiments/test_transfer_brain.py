@@ -132,7 +132,7 @@ def test_models_are_the_layers_their_twins_and_pixels(finished):
     np.testing.assert_allclose(folder.models.dissimilarities[0], pixels, atol=1e-9)
     assert folder.result.rois == list(REGIONS)
     assert set(folder.result.estimates["n_subjects"]) == {4}
-    assert folder.blocks.tolist() == shown.factor("identity").tolist()
+    assert list(folder.settings.blocks) == shown.factor("identity").tolist()
     peaks = folder.result.peaks
     assert set(zip(peaks["roi"], peaks["network"], strict=True)) == {
         (roi, f"{kind}{network}")

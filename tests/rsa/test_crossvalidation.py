@@ -10,7 +10,6 @@ from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.files.toolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.inference.bootstrap import compare_samples
-from fernet_neuro.rsa.inference.factors import combine_factors, combine_variances, compute_t, list_factor_sets
 from fernet_neuro.rsa.inference.fitted import infer_flexible, score_once
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.folds import (
@@ -21,6 +20,12 @@ from fernet_neuro.rsa.inference.folds import (
     count_blocks_needed,
     cross_validate,
     draw_folds,
+)
+from fernet_neuro.rsa.inference.random_effects import (
+    combine_effects,
+    combine_variances,
+    compute_t,
+    list_effect_sets,
 )
 from fernet_neuro.rsa.inference.regions import split_regions
 from fernet_neuro.rsa.inference.resample import draw_counts
@@ -313,11 +318,11 @@ def test_components_that_vary_with_several_factors_count_once():
             shape = [sizes[letter] if letter in name else 1 for letter in "abc"]
             values = values + value * rng.normal(size=shape)
         moments = {}
-        for chosen in list_factor_sets("abc"):
+        for chosen in list_effect_sets("abc"):
             # The exact variance of the mean over bootstrap samples of these factors: of all products of
             # differences between units, those of the factors that are resampled.
             moments[chosen] = _bootstrap_variance(values, ["abc".index(letter) for letter in chosen])
-        found.append(combine_factors(moments, sizes))
+        found.append(combine_effects(moments, sizes))
     assert np.mean(found) == pytest.approx(truth, rel=0.1)
 
 

@@ -9,8 +9,8 @@ from statsmodels.stats.multitest import multipletests
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
 from fernet_neuro.rsa.inference.bootstrap import evaluate_samples
-from fernet_neuro.rsa.inference.factors import list_factor_sets
 from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.random_effects import list_effect_sets
 from fernet_neuro.rsa.inference.resample import draw_resamples
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import RSAResult
@@ -69,7 +69,7 @@ def test_standard_errors_are_those_of_the_corrected_two_factor_bootstrap(guesses
         guesses.dissimilarities,
         samples,
         "pearson",
-        list_factor_sets(["subjects", "stimuli"]),
+        list_effect_sets(["subjects", "stimuli"]),
     )
     subjects, stimuli, both = (found.scores.var(axis=0, ddof=1) for found in values.values())
     corrections = N_SUBJECTS / (N_SUBJECTS - 1), N_STIMULI / (N_STIMULI - 1)

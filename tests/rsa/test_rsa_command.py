@@ -52,7 +52,7 @@ def test_the_folder_holds_what_the_engine_says_and_what_was_compared(run, group)
     expected = infer_rsa(named, brain, n_bootstraps=50, n_permutations=19, seed=3)
     for table in ("estimates", "pairwise", "subjects", "ceilings"):
         assert getattr(kept.result, table).equals(getattr(expected, table))
-    assert (kept.models, kept.brain, kept.stimuli, kept.blocks) == (named, brain, None, None)
+    assert (kept.models, kept.brain, kept.stimuli, kept.settings.blocks) == (named, brain, None, None)
     assert kept.settings.n_bootstraps == 50
     assert "FFA: 5 subjects, 13 stimuli; rho_a, to new subjects and stimuli" in text
     assert "shape > gaze" in text or "shape > pixels" in text
@@ -119,7 +119,7 @@ def test_layers_of_a_store_meet_patterns_of_brains_with_identities_as_blocks(run
     assert kept.brain.distance == "crossnobis"
     assert np.array_equal(kept.models.stimulus_ids, noise_table.stimulus_ids)
     assert kept.stimuli == noise_table
-    assert kept.blocks.tolist() == noise_table.factor("identity").tolist()
+    assert list(kept.settings.blocks) == noise_table.factor("identity").tolist()
     assert kept.result.estimates["estimate"].argmax() == 1
     assert kept.result.peaks["layer"].tolist() == ["layer2"]
     assert "peak of store: layer2, between layer2 and layer2" in text

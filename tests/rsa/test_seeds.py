@@ -7,9 +7,10 @@ from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference.bootstrap import evaluate_samples
 from fernet_neuro.rsa.inference.fixed import infer_rsa
-from fernet_neuro.rsa.inference.regions import list_targets, split_regions
+from fernet_neuro.rsa.inference.regions import split_regions
 from fernet_neuro.rsa.inference.resample import draw_resamples
 from fernet_neuro.rsa.inference.seeds import _covary_seeds, group_seeds, infer_seeds
+from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.calibration import false_positive_rate
@@ -102,7 +103,7 @@ def test_the_variance_over_seeds_is_that_of_seeds_drawn_with_replacement(rng):
     groups = group_seeds(both)
     region = split_regions(brain)[0]
     drawn = draw_resamples(40, region.n_subjects, brain.n_stimuli)
-    wanted = list_targets("both")[1]
+    wanted = InferenceSettings().effect_sets
     samples = evaluate_samples(region.rdms.dissimilarities, both.dissimilarities, drawn, "pearson", wanted)[
         frozenset(["subjects", "stimuli"])
     ].scores

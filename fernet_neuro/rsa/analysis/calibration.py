@@ -1,11 +1,11 @@
 """Is an RSA honest? Its very pipeline on data without the effect, and how often each p value finds one there.
 
 What belongs here: runs of an earlier analysis on null data, and the rates; making such data is in
-`calibration_data`.
+`null_data`.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,7 @@ def calibrate_rsa(
     """Run an analysis on data without the effect, and report how often its p values find one.
 
     Three kinds of data are made of the measured RDMs, `n_datasets` of each, with new subjects in each
-    (`calibration_data.draw_subjects`):
+    (`null_data.draw_subjects`):
 
     - ``relabelled``: the labels of the stimuli are permuted, so that no model has a part in the geometry. All
       subjects get one permutation, which leaves geometry, reliability and ceilings what they are. Where the
@@ -148,7 +148,7 @@ def calibrate_rsa(
     found = list(track(work, "data sets without the effect", total=len(tasks), verbose=verbose))
     tests = pd.concat(found, ignore_index=True)
     settings = {
-        **asdict(analysis.settings),
+        **analysis.settings.to_summary(),
         "n_datasets": n_datasets,
         "nominal": nominal,
         "confidence": confidence,
@@ -180,10 +180,8 @@ def make_null_brain(
         planted = plant_model(brain, analysis.models.dissimilarities[row], settings.comparison)
         return planted, analysis.models.names[row]
     alone = null == "no shared geometry" or settings.generalise_to == "subjects"
-    return (
-        relabel(brain, rng, blocks=analysis.blocks, by_subject=alone, comparison=settings.comparison),
-        None,
-    )
+    options = {"blocks": settings.blocks, "by_subject": alone, "comparison": settings.comparison}
+    return relabel(brain, rng, **options), None
 
 
 def _choose_nulls(analysis: RSAFolder) -> list[str]:
@@ -206,7 +204,7 @@ def _test_dataset(analysis: RSAFolder, null: str, number: int, seed: int) -> pd.
     settings: RSASettings = replace(analysis.settings, seed=int(rng.integers(2**31)))
     if null != "relabelled":
         settings = replace(settings, n_permutations=0)
-    result = infer_models(analysis.models, brain, settings, blocks=analysis.blocks)
+    result = infer_models(analysis.models, brain, settings)
     rows = [row for claim in NULLS[null] for row in _read_p_values(result, claim, true_model)]
     return pd.DataFrame(rows).assign(null=null, dataset=number)
 
@@ -288,8 +286,8 @@ def _list_notes(analysis: RSAFolder, n_datasets: int) -> list[str]:
         )
     if analysis.settings.generalise_to == "subjects":
         notes.append("each subject is relabelled on its own: the tests speak of these very stimuli.")
-    if analysis.blocks is not None:
-        share = share_of_movable(analysis.blocks, analysis.models.n_stimuli)
+    if analysis.settings.blocks is not None:
+        share = share_of_movable(analysis.settings.blocks, analysis.models.n_stimuli)
         notes.append(
             f"labels move between blocks of equal size ({share:.0%} of the stimuli have one) and inside "
             f"blocks; what blocks share beyond that is levelled."

@@ -1,6 +1,6 @@
 """What an RSA compares models with, and whether both speak of the same stimuli.
 
-What belongs here: the brain's RDMs, aligning, blocks of stimuli and refusals; models are in `rsa_models`.
+What belongs here: the brain's RDMs, aligning, blocks of stimuli and refusals; models are in `models`.
 """
 
 from collections.abc import Sequence

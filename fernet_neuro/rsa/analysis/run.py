@@ -1,7 +1,7 @@
 """RSA from what was read to a folder of results: fixed or fitted models, with all that a rerun needs.
 
 What belongs here: the settings of an analysis, which engine answers them, and the folder; inputs are in
-`rsa_inputs` and `rsa_models`, the calibration of the same pipeline in `calibration`.
+`inputs` and `models`, the calibration of the same pipeline in `calibration`.
 """
 
 import json
@@ -20,6 +20,7 @@ from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.layers import NETWORK_COLUMNS, choose_layers
 from fernet_neuro.rsa.inference.partition import infer_partition
 from fernet_neuro.rsa.inference.seeds import infer_seeds
+from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel
 from fernet_neuro.rsa.models.partition import MOST_MODELS
 from fernet_neuro.rsa.rdms import NO_LABEL, RDMSet
@@ -35,54 +36,50 @@ _CEILINGS = "ceilings.csv"
 _PARTITION_SPACES = {"rho_a": "spearman", "kendall_tau_a": "spearman"}
 
 
+#: Settings that change nothing in the results.
+_NOT_KEPT = ("n_jobs", "verbose")
+
+
 @dataclass(frozen=True)
-class RSASettings:
-    """How models and brains are compared.
+class RSASettings(InferenceSettings):
+    """How models and brains are compared, and what of the models.
 
     Parameters
     ----------
-    comparison : str, default="rho_a"
-        A name in ``rsa.compare.COMPARISONS``.
-    generalise_to : {"both", "subjects", "stimuli"}, default="both"
     fit : str, default="fixed"
         A name in ``rsa.models.MODEL_KINDS``. With another than ``fixed``, the RDMs of each source make one
         more model whose parameters are fitted, and all models are scored in the same folds.
-    n_bootstraps, n_permutations : int, default=1000
-    level : float, default=0.95
-        Of intervals.
-    engine : {"own", "rsatoolbox"}, default="own"
-    seed : int, default=0
     over_seeds : bool, default=False
         Whether RDMs of one ``model`` are training seeds (column ``seed``) of it, over which estimates are
         means and which every interval takes into account.
+    comparison, generalise_to, n_bootstraps, n_permutations, n_assignments, blocks, level, engine, seed
+        As in `InferenceSettings`, and so are ``n_jobs`` and ``verbose``.
 
     Raises
     ------
     ValueError
-        If the fit is not known, or it or seeds are to be done by rsatoolbox or together.
+        If a setting is not known, or fits or seeds are to be done by rsatoolbox or together.
     """
 
-    comparison: str = "rho_a"
-    generalise_to: str = "both"
     fit: str = "fixed"
-    n_bootstraps: int = 1000
-    n_permutations: int = 1000
-    level: float = 0.95
-    engine: str = "own"
-    seed: int = 0
     over_seeds: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_option("fit", self.fit, MODEL_KINDS)
-        if self.fit != "fixed" and self.engine != "own":
-            raise ValueError(f"fit={self.fit!r} is for engine='own'; got engine={self.engine!r}.")
+        if self.fit != "fixed":
+            self.check_own_engine(f"fit={self.fit!r}")
         if self.over_seeds and (self.fit, self.engine) != ("fixed", "own"):
             raise ValueError("training seeds are for fixed models and engine='own'.")
+
+    def to_summary(self) -> dict[str, Any]:
+        """Return what the results depend on as plain values."""
+        return {name: value for name, value in asdict(self).items() if name not in _NOT_KEPT}
 
     @classmethod
     def from_summary(cls, settings: dict[str, Any]) -> "RSASettings":
         """Return the settings that a summary holds among others."""
-        return cls(**{item.name: settings[item.name] for item in fields(cls)})
+        return cls(**{item.name: settings[item.name] for item in fields(cls) if item.name in settings})
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +103,6 @@ class RSAFolder:
     def settings(self) -> RSASettings:
         """How models and brains were compared."""
         return RSASettings.from_summary(self.result.settings)
-
-    @property
-    def blocks(self) -> np.ndarray | None:
-        """The block of each stimulus, shape (n_stimuli,), or None where each is its own."""
-        blocks = self.result.settings.get("blocks")
-        return None if blocks is None else np.array(blocks, dtype=str)
 
     def save(self, out: PathLike) -> Path:
         """Write all into the folder `out`, the summary last: where it lies, the folder is whole."""
@@ -147,11 +138,9 @@ def run_rsa(
     brain: RDMSet,
     settings: RSASettings | None = None,
     *,
-    blocks: np.ndarray | None = None,
     partition: Sequence[str] = (),
     notes: dict[str, Any] | None = None,
-    n_jobs: int = 1,
-    verbose: bool = False,
+    **changes: Any,
 ) -> RSAResult:
     """Compare models with brains, and infer.
 
@@ -163,14 +152,12 @@ def run_rsa(
         With a column ``subject``; of the same stimuli in the same order.
     settings : RSASettings or None
         None for the defaults.
-    blocks : ndarray of shape (n_stimuli,) or None
-        Stimuli with one label are resampled together.
     partition : sequence of str, default=()
         Names of models between which explained variance is split.
     notes : dict or None
         Plain values to keep beside the settings, such as where the inputs come from.
-    n_jobs, verbose
-        As in ``rsa.inference.infer_rsa``.
+    **changes
+        Single settings by their names, such as ``blocks=identities`` or ``n_jobs=4``.
 
     Raises
     ------
@@ -179,8 +166,25 @@ def run_rsa(
     ValueError
         If an RDM is constant, a region has too few subjects for what is asked, or an option is not known.
     """
-    chosen = settings or RSASettings()
-    if partition and chosen.over_seeds:
+    chosen = settle(settings, changes, RSASettings())
+    _check_partition(partition, models, chosen)
+    result = infer_models(models, brain, chosen)
+    described = {**result.settings, **chosen.to_summary(), "partition": list(partition), **(notes or {})}
+    described["notes"] = list(result.settings.get("notes", []))
+    more: dict[str, pd.DataFrame] = {}
+    layers = select_layers(models)
+    if layers is not None:
+        more |= _find_peaks(layers, brain, chosen, described["notes"])
+    if partition:
+        parts = models.take([models.names.index(name) for name in partition])
+        space = _PARTITION_SPACES.get(chosen.comparison, chosen.comparison)
+        described["partition_comparison"] = space
+        more["partition"] = infer_partition(parts, brain, chosen, comparison=space)
+    return replace(result, settings=described, **more)
+
+
+def _check_partition(partition: Sequence[str], models: RDMSet, settings: RSASettings) -> None:
+    if partition and settings.over_seeds:
         raise ValueError("shares of variance are of single models, not of means over training seeds.")
     for name in partition:
         check_option("partition", name, models.names)
@@ -189,37 +193,9 @@ def run_rsa(
             f"variance is split between 2 to {MOST_MODELS} different models (--partition MODEL --partition "
             f"MODEL); got {len(set(partition))}: {', '.join(dict.fromkeys(partition))}."
         )
-    result = infer_models(models, brain, chosen, blocks=blocks, n_jobs=n_jobs, verbose=verbose)
-    record: dict[str, Any] = {
-        **result.settings,
-        **asdict(chosen),
-        "blocks": None if blocks is None else [str(label) for label in blocks],
-        "partition": list(partition),
-        **(notes or {}),
-    }
-    record["notes"] = list(result.settings.get("notes", []))
-    more: dict[str, pd.DataFrame] = {}
-    layers = select_layers(models)
-    if layers is not None:
-        more |= _find_peaks(layers, brain, chosen, blocks, n_jobs, record["notes"])
-    if partition:
-        parts = models.take([models.names.index(name) for name in partition])
-        record["partition_comparison"] = _PARTITION_SPACES.get(chosen.comparison, chosen.comparison)
-        more["partition"] = infer_partition(
-            parts, brain, comparison=record["partition_comparison"], **_share(chosen, blocks)
-        )
-    return replace(result, settings=record, **more)
 
 
-def infer_models(
-    models: RDMSet,
-    brain: RDMSet,
-    settings: RSASettings,
-    *,
-    blocks: np.ndarray | None = None,
-    n_jobs: int = 1,
-    verbose: bool = False,
-) -> RSAResult:
+def infer_models(models: RDMSet, brain: RDMSet, settings: RSASettings) -> RSAResult:
     """Return estimates, ceilings and all tests: what `run_rsa` does but for peaks and shares of variance.
 
     Raises
@@ -228,17 +204,11 @@ def infer_models(
         As in `run_rsa`.
     """
     check_comparable(models, brain, settings.comparison)
-    options: dict[str, Any] = {
-        **_share(settings, blocks),
-        "comparison": settings.comparison,
-        "n_permutations": settings.n_permutations,
-        "verbose": verbose,
-    }
     if settings.over_seeds:
-        return infer_seeds(models, brain, by=["model"], n_jobs=n_jobs, **options)
+        return infer_seeds(models, brain, settings, by=["model"])
     if settings.fit == "fixed":
-        return infer_rsa(models, brain, engine=settings.engine, n_jobs=n_jobs, **options)
-    return infer_flexible(group_models(models, settings.fit), brain, **options)
+        return infer_rsa(models, brain, settings)
+    return infer_flexible(group_models(models, settings.fit), brain, settings)
 
 
 def select_layers(models: RDMSet) -> RDMSet | None:
@@ -293,32 +263,14 @@ def is_rsa(folder: Path) -> bool:
 
 
 def _find_peaks(
-    layers: RDMSet,
-    brain: RDMSet,
-    settings: RSASettings,
-    blocks: np.ndarray | None,
-    n_jobs: int,
-    notes: list[str],
+    layers: RDMSet, brain: RDMSet, settings: RSASettings, notes: list[str]
 ) -> dict[str, pd.DataFrame]:
     """Return the table of peaks, or none and a note that says why."""
     try:
-        found = choose_layers(
-            layers, brain, comparison=settings.comparison, n_jobs=n_jobs, **_share(settings, blocks)
-        )
+        found = choose_layers(layers, brain, settings)
     except ValueError as error:
         notes.append(f"no interval for the peak layer: {error}")
         return {}
     if found.peaks["nested_score"].isna().any():
         notes.append("stimuli, or blocks of them, are too few for the score of a layer chosen on other ones.")
     return {"peaks": found.peaks}
-
-
-def _share(settings: RSASettings, blocks: np.ndarray | None) -> dict[str, Any]:
-    """Return what all inferences take alike."""
-    return {
-        "generalise_to": settings.generalise_to,
-        "n_bootstraps": settings.n_bootstraps,
-        "blocks": blocks,
-        "level": settings.level,
-        "seed": settings.seed,
-    }

@@ -13,7 +13,7 @@ import numpy as np
 from fernet_neuro._utils.progress import track
 from fernet_neuro.rsa.files.toolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.inference.bootstrap import SampleValues
-from fernet_neuro.rsa.inference.factors import Factors
+from fernet_neuro.rsa.inference.random_effects import Effects
 from fernet_neuro.rsa.inference.resample import Resamples
 from fernet_neuro.rsa.rdms import RDMSet
 
@@ -23,10 +23,10 @@ def evaluate_with_rsatoolbox(
     models: RDMSet,
     resamples: Resamples,
     comparison: str,
-    wanted: Sequence[Factors],
+    wanted: Sequence[Effects],
     *,
     verbose: bool = False,
-) -> dict[Factors, SampleValues]:
+) -> dict[Effects, SampleValues]:
     """Return what ``_bootstrap.evaluate_samples`` returns.
 
     Raises
@@ -35,26 +35,26 @@ def evaluate_with_rsatoolbox(
         If RDMs lack different pairs: rsatoolbox compares those alone that lack the same. Or if stimuli of a
         block are drawn together: it cannot weigh the pairs inside one otherwise than those between two.
     """
-    if resamples.blocks is not None and any("stimuli" in factors for factors in wanted):
+    if resamples.blocks is not None and any("stimuli" in effects for effects in wanted):
         raise ValueError(
             "engine='rsatoolbox' repeats stimuli and has no weights of pairs, so blocks of several stimuli "
             "cannot be drawn; use engine='own', or generalise_to='subjects'."
         )
     method = COMPARISON_NAMES[comparison]
     values = {
-        factors: SampleValues(
+        effects: SampleValues(
             np.empty((resamples.n_bootstraps, models.n_rdms)),
             np.empty(resamples.n_bootstraps),
             np.empty(resamples.n_bootstraps),
         )
-        for factors in wanted
+        for effects in wanted
     }
     sides = (_convert(subjects), _convert(models))
     samples = track(range(resamples.n_bootstraps), "rsatoolbox", verbose=verbose)
     for sample in samples:
-        for factors, found in values.items():
-            rows = _repeat(resamples.subjects[sample]) if "subjects" in factors else None
-            stimuli = _repeat(resamples.stimuli[sample]) if "stimuli" in factors else None
+        for effects, found in values.items():
+            rows = _repeat(resamples.subjects[sample]) if "subjects" in effects else None
+            stimuli = _repeat(resamples.stimuli[sample]) if "stimuli" in effects else None
             found.scores[sample], found.lower[sample], found.upper[sample] = _evaluate(
                 *sides, rows, stimuli, method
             )

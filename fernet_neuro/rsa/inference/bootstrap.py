@@ -11,7 +11,7 @@ import numpy as np
 
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
 from fernet_neuro.rsa.inference.differences import compare_with_gaps
-from fernet_neuro.rsa.inference.factors import Factors
+from fernet_neuro.rsa.inference.random_effects import Effects
 from fernet_neuro.rsa.inference.resample import Resamples
 from fernet_neuro.rsa.inference.weighted import RANK_COMPARISONS, compute_grams, divide
 
@@ -72,11 +72,11 @@ def evaluate_samples(
     models: np.ndarray,
     resamples: Resamples,
     comparison: str,
-    wanted: Sequence[Factors],
+    wanted: Sequence[Effects],
     *,
     n_jobs: int = 1,
-) -> dict[Factors, SampleValues]:
-    """Return the values of all samples, by the factors that were drawn anew in them.
+) -> dict[Effects, SampleValues]:
+    """Return the values of all samples, by the effects that were drawn anew in them.
 
     Parameters
     ----------
@@ -93,21 +93,21 @@ def evaluate_samples(
     """
     everyone = np.ones_like(resamples.subjects)
     draws = {_BOTH: resamples.subjects, _STIMULI: everyone}
-    draws = {factors: copies for factors, copies in draws.items() if factors in wanted}
+    draws = {effects: copies for effects, copies in draws.items() if effects in wanted}
     values = {}
     if draws:
         stacked = np.stack(list(draws.values()), axis=1)
         scores, lower, upper = compare_samples(
             subjects, models, resamples.stimuli, stacked, comparison, blocks=resamples.blocks, n_jobs=n_jobs
         )
-        for place, (factors, copies) in enumerate(draws.items()):
-            values[factors] = summarise(scores, lower[:, place], upper[:, place], copies)
+        for place, (effects, copies) in enumerate(draws.items()):
+            values[effects] = summarise(scores, lower[:, place], upper[:, place], copies)
     if _SUBJECTS in wanted:
         once = np.ones((1, resamples.stimuli.shape[1]), dtype=int)
         copies = resamples.subjects
         scores, lower, upper = compare_samples(subjects, models, once, copies[None], comparison)
         values[_SUBJECTS] = summarise(scores, lower[0], upper[0], copies)
-    return {factors: values[factors] for factors in wanted}
+    return {effects: values[effects] for effects in wanted}
 
 
 def compare_samples(

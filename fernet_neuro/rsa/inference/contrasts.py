@@ -1,6 +1,6 @@
 """Tests and intervals of models and noise ceilings whose bootstrap covariances are known.
 
-What belongs here: the columns that every inference reports; the arithmetic is in `factors`.
+What belongs here: the columns that every inference reports; the arithmetic is in `random_effects`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fernet_neuro.rsa.inference.factors import (
-    Factors,
+from fernet_neuro.rsa.inference.random_effects import (
+    Effects,
     compute_errors,
     compute_interval,
     compute_p_values,
@@ -29,16 +29,16 @@ class BootstrapValues:
     ----------
     values : ndarray of shape (n_models + 2,)
     covariances : mapping of frozenset of str to ndarray of shape (n_models + 2, n_models + 2)
-        Over bootstrap samples of each set of factors.
+        Over bootstrap samples of each set of effects.
     sizes : mapping of str to int
-        Number of units of each factor.
+        Number of units of each effect.
     level : float
     resolution : ndarray of shape (n_models + 2, n_models + 2) or 0
         Covariance that so few bootstrap samples cannot tell from none.
     """
 
     values: np.ndarray
-    covariances: Mapping[Factors, np.ndarray]
+    covariances: Mapping[Effects, np.ndarray]
     sizes: Mapping[str, int]
     level: float
     resolution: np.ndarray | float = 0.0
@@ -50,7 +50,7 @@ class BootstrapValues:
 
     @property
     def dof(self) -> int:
-        """Degrees of freedom: one less than the smallest factor has units."""
+        """Degrees of freedom: one less than the smallest effect has units."""
         return min(self.sizes.values()) - 1
 
     def describe_models(self, rng: np.random.Generator) -> dict[str, np.ndarray | float | int]:

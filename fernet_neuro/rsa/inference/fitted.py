@@ -14,10 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.validation import check_option, check_range
-from fernet_neuro.rsa.compare import COMPARISONS
 from fernet_neuro.rsa.inference.contrasts import BootstrapValues
-from fernet_neuro.rsa.inference.factors import Factors
 from fernet_neuro.rsa.inference.folds import (
     SHARE_DRAWN,
     Design,
@@ -30,15 +27,10 @@ from fernet_neuro.rsa.inference.folds import (
     draw_folds,
 )
 from fernet_neuro.rsa.inference.permutation import compare_with_permuted
-from fernet_neuro.rsa.inference.regions import (
-    Region,
-    check_level,
-    check_subjects,
-    list_notes,
-    list_targets,
-    split_regions,
-)
+from fernet_neuro.rsa.inference.random_effects import Effects
+from fernet_neuro.rsa.inference.regions import Region, check_subjects, describe, join_tables, split_regions
 from fernet_neuro.rsa.inference.resample import code_blocks, draw_counts, draw_permutations, find_shared
+from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.tables import fill_tables
 from fernet_neuro.rsa.inference.weighted import RANK_COMPARISONS
 from fernet_neuro.rsa.models.flexible import FlexibleModel, find_present, fit_model
@@ -51,20 +43,6 @@ _N_PER_SAMPLE = 2
 _N_PER_PERMUTATION = 4
 #: With fewer, too few bootstrap samples hold different subjects on both sides of a fold.
 _FEWEST_SUBJECTS = 4
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is asked for, apart from the data."""
-
-    comparison: str
-    generalise_to: str
-    n_bootstraps: int
-    n_permutations: int
-    n_assignments: int
-    level: float
-    seed: int
-    verbose: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,16 +74,8 @@ class _Folds:
 def infer_flexible(
     models: Mapping[str, FlexibleModel],
     brain: RDMSet,
-    *,
-    comparison: str = "rho_a",
-    generalise_to: str = "both",
-    n_bootstraps: int = 1000,
-    n_permutations: int = 1000,
-    blocks: np.ndarray | None = None,
-    n_assignments: int = 50,
-    level: float = 0.95,
-    seed: int = 0,
-    verbose: bool = False,
+    settings: InferenceSettings | None = None,
+    **changes: Any,
 ) -> RSAResult:
     """Score fixed and fitted models in the same folds over subjects and stimuli, with inference [1]_.
 
@@ -122,23 +92,9 @@ def infer_flexible(
         Models by name, of the same stimuli as `brain` in the same order.
     brain : RDMSet
         Its table needs ``subject``; ``roi`` and ``session`` are optional. Sessions are averaged.
-    comparison : str, default="rho_a"
-        A name in ``compare.COMPARISONS``; see `fit_model` for what is fitted with ranks.
-    generalise_to : str, default="both"
-        ``both``: to new subjects and new stimuli. ``subjects`` or ``stimuli``: to new ones of these alone;
-        folds are over both all the same.
-    n_bootstraps : int, default=1000
-    n_permutations : int, default=1000
-        Permutations of condition labels, each with all fits done again; 0 for none.
-    blocks : ndarray of shape (n_stimuli,), optional
-        Labels; stimuli with the same one, such as photographs of one identity, are resampled together and
-        are never on both sides of a fold. They bound permutations as in `infer_rsa`.
-    n_assignments : int, default=50
-        Random assignments to folds over which an estimate is a mean.
-    level : float, default=0.95
-    seed : int, default=0
-    verbose : bool, default=False
-        Whether to show a progress bar.
+    settings, **changes
+        As in `infer_rsa`; see `fit_model` for what is fitted where ranks are compared. Folds are over both
+        subjects and stimuli, whatever it generalises to.
 
     Returns
     -------
@@ -170,66 +126,39 @@ def infer_flexible(
     >>> result.estimates["estimate"].is_monotonic_increasing
     True
     """
-    plan = _Plan(comparison, generalise_to, n_bootstraps, n_permutations, n_assignments, level, seed, verbose)
-    _check_options(models, brain, plan)
-    codes = code_blocks(blocks, brain.n_stimuli)
-    regions = split_regions(brain)
-    folds = [_cut(region, codes, generalise_to) for region in regions]  # refuses before anything is computed
-    tables: list[dict[str, pd.DataFrame]] = []
-    weights: dict[str, dict[str, dict[str, float]]] = {}
-    with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
-        for region, cut in zip(regions, folds, strict=True):
-            tables.append(_infer_region(models, region, cut, plan))
-            weights[region.roi] = {name: _name_weights(model, region, plan) for name, model in models.items()}
-    settings = {
-        **_describe(plan, regions, folds),
-        "n_blocks": None if blocks is None else int(codes.max()) + 1,
-        "weights": weights,
-    }
-    joined = {name: pd.concat([table[name] for table in tables], ignore_index=True) for name in tables[0]}
-    return RSAResult(settings=settings, **joined)
-
-
-def _check_options(models: Mapping[str, FlexibleModel], brain: RDMSet, plan: _Plan) -> None:
-    check_option("comparison", plan.comparison, COMPARISONS)
-    check_range("n_bootstraps", plan.n_bootstraps, minimum=10)
-    check_range("n_permutations", plan.n_permutations, minimum=0)
-    check_range("n_assignments", plan.n_assignments, minimum=1)
-    check_level(plan.level)
+    chosen = settle(settings, changes, InferenceSettings())
+    chosen.check_own_engine("inference on fitted models")
     if not models:
         raise ValueError("infer_flexible needs at least one model; got none.")
     for name, model in models.items():
         check_same_stimuli(model.rdms, brain, (f"model {name!r}", "the brain RDMs"))
-
-
-def _describe(plan: _Plan, regions: Sequence[Region], folds: Sequence[_Folds]) -> dict[str, Any]:
-    """Return the settings, and notes on inferences that do not exist."""
-    return {
-        "engine": "own",
-        "cross_validated": True,
-        "comparison": plan.comparison,
-        "fitted_with": "pearson" if plan.comparison in RANK_COMPARISONS else plan.comparison,
-        "generalise_to": plan.generalise_to,
-        "n_bootstraps": plan.n_bootstraps,
-        "n_permutations": plan.n_permutations,
-        "n_assignments": plan.n_assignments,
-        "level": plan.level,
-        "seed": plan.seed,
-        "n_subjects": {region.roi: region.n_subjects for region in regions},
-        "n_subject_folds": {
+    codes = code_blocks(chosen.blocks, brain.n_stimuli)
+    regions = split_regions(brain)
+    folds = [_cut(region, codes, chosen) for region in regions]  # refuses before anything is computed
+    weights: dict[str, dict[str, dict[str, float]]] = {}
+    tables = []
+    with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
+        for region, cut in zip(regions, folds, strict=True):
+            tables.append(_infer_region(models, region, cut, chosen))
+            weights[region.roi] = {
+                name: _name_weights(model, region, chosen) for name, model in models.items()
+            }
+    described = describe(
+        chosen, regions, codes, cross_validated=True, n_assignments=chosen.n_assignments, weights=weights,
+        fitted_with="pearson" if chosen.comparison in RANK_COMPARISONS else chosen.comparison,
+        n_subject_folds={
             region.roi: cut.n_subject_folds for region, cut in zip(regions, folds, strict=True)
         },
-        "n_stimulus_folds": folds[0].n_stimulus_folds,
-        "notes": list_notes(regions, plan.comparison, list_targets(plan.generalise_to)[0]),
-    }
+        n_stimulus_folds=folds[0].n_stimulus_folds,
+    )  # fmt: skip
+    return RSAResult(settings=described, **join_tables(tables))
 
 
 def score_once(
     models: Sequence[FlexibleModel],
     region: Region,
-    comparison: str,
     blocks: np.ndarray,
-    n_assignments: int,
+    settings: InferenceSettings,
     rng: np.random.Generator,
 ) -> Scores:
     """Return cross-validated scores of all the data under random assignments, without inference.
@@ -241,16 +170,16 @@ def score_once(
     ValueError
         If there are too few stimuli or blocks.
     """
-    design = _design(models, region, comparison)
-    return cross_validate(design, _cut(region, blocks, None).draw_whole(n_assignments, rng))
+    design = _design(models, region, settings.comparison)
+    return cross_validate(design, _cut(region, blocks, None).draw_whole(settings.n_assignments, rng))
 
 
-def _cut(region: Region, blocks: np.ndarray, generalise_to: str | None) -> _Folds:
+def _cut(region: Region, blocks: np.ndarray, settings: InferenceSettings | None) -> _Folds:
     """Return the folds of a region; None where nothing is resampled."""
-    factors = () if generalise_to is None else list_targets(generalise_to)[0]
-    check_subjects([region], factors, _FEWEST_SUBJECTS)
+    if settings is not None:
+        check_subjects([region], settings, _FEWEST_SUBJECTS)
     n_blocks, needed = int(blocks.max()) + 1, count_blocks_needed(blocks, 2)
-    share = SHARE_DRAWN if "stimuli" in factors else 1.0
+    share = SHARE_DRAWN if settings is not None and "stimuli" in settings.effects else 1.0
     if share * n_blocks < needed:
         remains = "; what remains is generalise_to='subjects' (--generalise-to subjects)"
         raise ValueError(
@@ -271,55 +200,45 @@ def _design(models: Sequence[FlexibleModel], region: Region, comparison: str) ->
 
 
 def _infer_region(
-    models: Mapping[str, FlexibleModel], region: Region, folds: _Folds, plan: _Plan
+    models: Mapping[str, FlexibleModel], region: Region, folds: _Folds, settings: InferenceSettings
 ) -> dict[str, pd.DataFrame]:
-    design = _design(list(models.values()), region, plan.comparison)
-    whole = folds.draw_whole(plan.n_assignments, make_rng(plan.seed, "assignments", region.roi))
+    design = _design(list(models.values()), region, settings.comparison)
+    whole = folds.draw_whole(settings.n_assignments, make_rng(settings.seed, "assignments", region.roi))
     scores = cross_validate(design, whole)
-    found = list(_bootstrap(design, region, folds, plan))
+    found = list(_bootstrap(design, region, folds, settings))
     covariances = {chosen: shared for chosen, shared, _ in found}
     per_subject = scores.values.mean(axis=0)
     ceilings = np.array([scores.lower.mean(), scores.upper.mean()])
     if region.n_subjects == 1:
         ceilings[:] = np.nan
     values = np.concatenate([per_subject.mean(axis=1), ceilings])
-    factors = list_targets(plan.generalise_to)[0]
-    counted = {"subjects": region.n_subjects, "stimuli": int(folds.blocks.max()) + 1}
-    tests = BootstrapValues(
-        values, covariances, {name: counted[name] for name in factors}, plan.level, found[-1][2]
-    )
-    labels = pd.DataFrame(
-        {
-            "model": list(models),
-            "kind": [model.kind for model in models.values()],
-            "comparison": plan.comparison,
-            "p_permutation": _permute(design, folds, plan, region.roi),
-            "n_stimuli": len(folds.blocks),
-        }
-    )
-    rng = make_rng(plan.seed, "maxima", region.roi)
-    return fill_tables(labels, region, tests, per_subject, factors, rng)
+    sizes = region.count(settings, int(folds.blocks.max()) + 1)
+    tests = BootstrapValues(values, covariances, sizes, settings.level, found[-1][2])
+    kinds = [model.kind for model in models.values()]
+    labels = pd.DataFrame({"model": list(models), "kind": kinds})
+    p_permutation = _permute(design, folds, settings, region.roi)
+    return fill_tables(labels, p_permutation, region, tests, per_subject, settings)
 
 
 def _bootstrap(
-    design: Design, region: Region, folds: _Folds, plan: _Plan
-) -> Iterator[tuple[Factors, np.ndarray, np.ndarray]]:
-    """Yield for each set of factors how models and ceilings vary.
+    design: Design, region: Region, folds: _Folds, settings: InferenceSettings
+) -> Iterator[tuple[Effects, np.ndarray, np.ndarray]]:
+    """Yield for each set of random effects how models and ceilings vary.
 
     Two matrices (n_models + 2, n_models + 2): the covariance, and what so many samples cannot tell from none.
     """
-    rng = make_rng(plan.seed, "bootstrap", region.roi)
-    n = plan.n_bootstraps
+    rng = make_rng(settings.seed, "bootstrap", region.roi)
+    n = settings.n_bootstraps
     alone = np.arange(region.n_subjects)
     needed = count_blocks_needed(folds.blocks, folds.n_stimulus_folds)
     subjects, stimuli = np.ones((n, region.n_subjects)), np.ones((n, len(folds.blocks)))
-    factors, chosen_sets = list_targets(plan.generalise_to)
-    drawn = {  # the same samples for all sets of factors, so that their differences are less noisy
-        "subjects": draw_counts(n, alone, rng, folds.n_subject_folds) if "subjects" in factors else subjects,
-        "stimuli": draw_counts(n, folds.blocks, rng, needed) if "stimuli" in factors else stimuli,
+    effects, effect_sets = settings.effects, settings.effect_sets
+    drawn = {  # the same samples for all sets of random effects, so that their differences are less noisy
+        "subjects": draw_counts(n, alone, rng, folds.n_subject_folds) if "subjects" in effects else subjects,
+        "stimuli": draw_counts(n, folds.blocks, rng, needed) if "stimuli" in effects else stimuli,
     }
     title = f"bootstrap {region.roi}".strip()
-    for chosen in track(chosen_sets, title, total=len(chosen_sets), verbose=plan.verbose):
+    for chosen in track(effect_sets, title, total=len(effect_sets), verbose=settings.verbose):
         counts = (
             drawn["subjects"] if "subjects" in chosen else subjects,
             drawn["stimuli"] if "stimuli" in chosen else stimuli,
@@ -342,24 +261,26 @@ def _average(scores: Scores, subjects: np.ndarray) -> np.ndarray:
     return (rows * subjects[:, None]).sum(axis=2) / subjects.sum(axis=1, keepdims=True)
 
 
-def _permute(design: Design, folds: _Folds, plan: _Plan, roi: str) -> np.ndarray:
+def _permute(design: Design, folds: _Folds, settings: InferenceSettings, roi: str) -> np.ndarray:
     """Return p values (n_models,) of the labels: whether models know which stimulus is which."""
-    if not plan.n_permutations:
+    if not settings.n_permutations:
         return np.full(len(design.models), np.nan)
-    splits = folds.draw_whole(_N_PER_PERMUTATION, make_rng(plan.seed, "permutation folds", roi))
+    splits = folds.draw_whole(_N_PER_PERMUTATION, make_rng(settings.seed, "permutation folds", roi))
     observed = cross_validate(design, splits).values.mean(axis=(0, 2))
     n_stimuli = len(folds.blocks)
     square = np.zeros((n_stimuli, n_stimuli), dtype=int)
     rows, columns = np.triu_indices(n_stimuli, 1)
     square[rows, columns] = square[columns, rows] = np.arange(len(rows))
-    null = np.empty((plan.n_permutations, len(observed)))
-    orders = draw_permutations(plan.n_permutations, n_stimuli, blocks=folds.blocks, seed=plan.seed)
+    null = np.empty((settings.n_permutations, len(observed)))
+    orders = draw_permutations(settings.n_permutations, n_stimuli, blocks=folds.blocks, seed=settings.seed)
     kept = np.where(design.present, design.data, 0.0)
     title = f"permute {roi}".strip()
-    for number, order in enumerate(track(orders, title, total=len(orders), verbose=plan.verbose)):
+    for number, order in enumerate(track(orders, title, total=len(orders), verbose=settings.verbose)):
         moved = square[order[rows], order[columns]]
         # The data move against models, folds and all: fits and scores see one labelling throughout.
-        shuffled = Design(design.models, design.kinds, kept[:, moved], design.present[moved], plan.comparison)
+        shuffled = Design(
+            design.models, design.kinds, kept[:, moved], design.present[moved], settings.comparison
+        )
         null[number] = cross_validate(_mask(shuffled, design), splits).values.mean(axis=(0, 2))
     return compare_with_permuted(observed, null)
 
@@ -374,6 +295,6 @@ def _mask(shuffled: Design, design: Design) -> Design:
     )
 
 
-def _name_weights(model: FlexibleModel, region: Region, plan: _Plan) -> dict[str, float]:
-    found = fit_model(model, region.rdms, plan.comparison)
+def _name_weights(model: FlexibleModel, region: Region, settings: InferenceSettings) -> dict[str, float]:
+    found = fit_model(model, region.rdms, settings.comparison)
     return {name: float(weight) for name, weight in zip(model.rdms.names, found, strict=True)}

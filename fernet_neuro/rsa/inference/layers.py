@@ -5,19 +5,20 @@ What belongs here: the choice of a layer and what may be said after it; scores o
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.validation import check_option, check_range, format_options
-from fernet_neuro.rsa.compare import COMPARISONS
+from fernet_neuro._utils.validation import format_options
 from fernet_neuro.rsa.inference.bootstrap import compare_samples
 from fernet_neuro.rsa.inference.fitted import score_once
 from fernet_neuro.rsa.inference.folds import count_blocks_needed
-from fernet_neuro.rsa.inference.regions import Region, check_level, list_targets, split_regions
-from fernet_neuro.rsa.inference.resample import Resamples, code_blocks, draw_resamples
+from fernet_neuro.rsa.inference.regions import Region, split_regions
+from fernet_neuro.rsa.inference.resample import Resamples, code_blocks
+from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.models.flexible import FlexibleModel
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 from fernet_neuro.rsa.result import PEAK_COLUMNS
@@ -49,15 +50,8 @@ class LayerChoice:
 def choose_layers(
     layers: RDMSet,
     brain: RDMSet,
-    *,
-    comparison: str = "rho_a",
-    generalise_to: str = "both",
-    n_bootstraps: int = 1000,
-    blocks: np.ndarray | None = None,
-    n_assignments: int = 50,
-    level: float = 0.95,
-    seed: int = 0,
-    n_jobs: int = 1,
+    settings: InferenceSettings | None = None,
+    **changes: Any,
 ) -> LayerChoice:
     """Find the layer of each network that is most like each region, and say how sure that is.
 
@@ -74,10 +68,8 @@ def choose_layers(
     brain : RDMSet
         Of the same stimuli in the same order. Its table needs ``subject``; ``roi`` and ``session`` are
         optional. Sessions are averaged.
-    comparison, generalise_to, n_bootstraps, blocks, level, seed, n_jobs
-        As in `infer_rsa`.
-    n_assignments : int, default=50
-        Random assignments to folds over which a nested score is a mean.
+    settings, **changes
+        As in `infer_rsa`; there are no permutations here.
 
     Raises
     ------
@@ -100,31 +92,22 @@ def choose_layers(
     >>> choose_layers(layers, brain, comparison="pearson", n_bootstraps=100).peaks["layer"].tolist()
     ['conv2']
     """
-    check_option("comparison", comparison, COMPARISONS)
-    list_targets(generalise_to)
-    check_range("n_bootstraps", n_bootstraps, minimum=1)
-    check_range("n_assignments", n_assignments, minimum=1)
-    check_level(level)
+    chosen = settle(settings, changes, InferenceSettings())
     check_same_stimuli(layers, brain, ("the layers", "the brain RDMs"))
-    codes = code_blocks(blocks, brain.n_stimuli)
-    has_folds = int(codes.max()) + 1 >= count_blocks_needed(codes, 2)
+    codes = code_blocks(chosen.blocks, brain.n_stimuli)
     networks = _split_networks(layers)
     peaks, shares = [], []
     with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
         for region in split_regions(brain):
-            drawn = draw_resamples(n_bootstraps, region.n_subjects, brain.n_stimuli, blocks=codes, seed=seed)
+            drawn = region.resample(chosen)
             for network, rdms in networks.items():
-                estimate, best = _find_best(rdms, region, drawn, comparison, generalise_to, n_jobs)
-                nested = np.nan
-                if has_folds:
-                    rng = make_rng(seed, "nested", region.roi, network)
-                    chosen = FlexibleModel(rdms, "selected")
-                    scores = score_once([chosen], region, comparison, codes, n_assignments, rng)
-                    nested = float(scores.values.mean())
+                estimate, best = _find_best(rdms, region, drawn, chosen)
                 labels = {"roi": region.roi, "network": network}
-                found = _describe(rdms.table["layer"].astype(str).tolist(), estimate, best, level)
-                peaks.append({**labels, **found[0], "nested_score": nested})
-                shares.append(found[1].assign(**labels))
+                names = rdms.table["layer"].astype(str).tolist()
+                nested = _score_nested(rdms, region, codes, chosen, network)
+                peak = _describe_peak(names, estimate, best, chosen.level)
+                peaks.append({**labels, **peak, "nested_score": nested})
+                shares.append(_describe_layers(names, estimate, best).assign(**labels))
     columns = ["roi", "network", "layer", "position", "estimate", "share"]
     return LayerChoice(
         pd.DataFrame(peaks)[["roi", "network", *list(PEAK_COLUMNS)[1:]]],
@@ -151,50 +134,53 @@ def _split_networks(layers: RDMSet) -> dict[str, RDMSet]:
     return found
 
 
+def _score_nested(
+    rdms: RDMSet, region: Region, codes: np.ndarray, settings: InferenceSettings, network: str
+) -> float:
+    """Return the score of layers chosen on other data, NaN where there are too few blocks for folds."""
+    if int(codes.max()) + 1 < count_blocks_needed(codes, 2):
+        return np.nan
+    rng = make_rng(settings.seed, "nested", region.roi, network)
+    return float(score_once([FlexibleModel(rdms, "selected")], region, codes, settings, rng).values.mean())
+
+
 def _find_best(
-    rdms: RDMSet, region: Region, samples: Resamples, comparison: str, generalise_to: str, n_jobs: int
+    rdms: RDMSet, region: Region, samples: Resamples, settings: InferenceSettings
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores (n_layers,) of all the data, and the best layer (n_bootstraps,) of each sample."""
-    factors = list_targets(generalise_to)[0]
-    data, models = region.rdms.dissimilarities, rdms.dissimilarities
+    sides = (region.rdms.dissimilarities, rdms.dissimilarities)
     once = np.ones((1, samples.stimuli.shape[1]), dtype=int)
     none = np.empty((1, 0, region.n_subjects), dtype=int)
-    estimate = compare_samples(data, models, once, none, comparison)[0][0].mean(axis=0)
-    if "stimuli" in factors:
+    scores = compare_samples(*sides, once, none, settings.comparison)[0]
+    estimate = scores[0].mean(axis=0)
+    if "stimuli" in settings.effects:
         none = np.empty((samples.n_bootstraps, 0, region.n_subjects), dtype=int)
         scores = compare_samples(
-            data, models, samples.stimuli, none, comparison, blocks=samples.blocks, n_jobs=n_jobs
+            *sides, samples.stimuli, none, settings.comparison, blocks=samples.blocks, n_jobs=settings.n_jobs
         )[0]
-    else:
-        scores = compare_samples(data, models, once, none, comparison)[0]
-    counts = samples.subjects if "subjects" in factors else np.ones_like(samples.subjects)
-    sums = (counts[:, None, :] @ scores)[:, 0]
-    return estimate, sums.argmax(axis=1)
+    counts = samples.subjects if "subjects" in settings.effects else np.ones_like(samples.subjects)
+    return estimate, (counts[:, None, :] @ scores)[:, 0].argmax(axis=1)
 
 
-def _describe(
+def _describe_peak(
     layers: list[str], estimate: np.ndarray, best: np.ndarray, level: float
-) -> tuple[dict[str, object], pd.DataFrame]:
+) -> dict[str, object]:
     peak = int(estimate.argmax())
-    shares = np.bincount(best, minlength=len(layers)) / len(best)
     # Ends are layers, and the peak itself is never outside.
     low = min(int(np.quantile(best, (1 - level) / 2, method="lower")), peak)
     high = max(int(np.quantile(best, (1 + level) / 2, method="higher")), peak)
-    row: dict[str, object] = {
+    return {
         "layer": layers[peak],
         "position": float(peak),
         "low_layer": layers[low],
         "high_layer": layers[high],
         "low_position": float(low),
         "high_position": float(high),
-        "share": float(shares[peak]),
+        "share": float((best == peak).mean()),
     }
-    frame = pd.DataFrame(
-        {
-            "layer": layers,
-            "position": np.arange(len(layers), dtype=float),
-            "estimate": estimate,
-            "share": shares,
-        }
-    )
-    return row, frame
+
+
+def _describe_layers(layers: list[str], estimate: np.ndarray, best: np.ndarray) -> pd.DataFrame:
+    shares = np.bincount(best, minlength=len(layers)) / len(best)
+    positions = np.arange(len(layers), dtype=float)
+    return pd.DataFrame({"layer": layers, "position": positions, "estimate": estimate, "share": shares})

@@ -4,27 +4,27 @@ What belongs here: shares over subjects with their bootstrap; the shares of sing
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro._utils.validation import check_option
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
-from fernet_neuro.rsa.inference.factors import Factors, combine_factors, combine_variances, compute_interval
-from fernet_neuro.rsa.inference.regions import (
-    Region,
-    check_level,
-    check_stimuli,
-    check_subjects,
-    list_targets,
-    split_regions,
+from fernet_neuro.rsa.inference.random_effects import (
+    Effects,
+    combine_effects,
+    combine_variances,
+    compute_interval,
 )
-from fernet_neuro.rsa.inference.resample import Resamples, code_blocks, draw_resamples
+from fernet_neuro.rsa.inference.regions import Region, open_regions
+from fernet_neuro.rsa.inference.resample import Resamples
+from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.weighted import compute_grams, compute_rank_grams, divide
 from fernet_neuro.rsa.models.flexible import find_present
 from fernet_neuro.rsa.models.partition import label_components, list_subsets, mix_subsets, partition_variance
-from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
+from fernet_neuro.rsa.rdms import RDMSet
 
 #: Keeps the inner products of models regular that are sums of one another in a sample; far below any share.
 _RIDGE = 1e-9
@@ -35,13 +35,8 @@ _AT_ONCE = 2**23
 def infer_partition(
     models: RDMSet,
     brain: RDMSet,
-    *,
-    comparison: str = "pearson",
-    generalise_to: str = "both",
-    n_bootstraps: int = 1000,
-    blocks: np.ndarray | None = None,
-    level: float = 0.95,
-    seed: int = 0,
+    settings: InferenceSettings | None = None,
+    **changes: Any,
 ) -> pd.DataFrame:
     """Split the variance of regions into what models explain alone, together and in all, with intervals.
 
@@ -57,10 +52,9 @@ def infer_partition(
         2 to 8 models of the same stimuli as `brain` in the same order.
     brain : RDMSet
         Its table needs ``subject``; ``roi`` and ``session`` are optional. Sessions are averaged.
-    comparison : str, default="pearson"
-        The space in which variance is measured, a name in ``compare.INNER_PRODUCTS``.
-    generalise_to, n_bootstraps, blocks, level, seed
-        As in `infer_rsa`.
+    settings, **changes
+        As in `infer_rsa`, but for the comparison: the space in which variance is measured, a name in
+        ``compare.INNER_PRODUCTS``, by default ``pearson``. There are no permutations here.
 
     Returns
     -------
@@ -90,42 +84,31 @@ def infer_partition(
     >>> bool(found.loc["identity", "low"] > 0.5), bool(found.loc["view", "high"] < 0.1)
     (True, True)
     """
-    check_option("comparison", comparison, INNER_PRODUCTS)
-    check_range("n_bootstraps", n_bootstraps, minimum=10)
-    check_level(level)
-    check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
-    factors, _ = list_targets(generalise_to)
-    codes = code_blocks(blocks, brain.n_stimuli)
-    regions = split_regions(brain)
-    check_subjects(regions, factors)
-    check_stimuli(codes, generalise_to)
+    chosen = settle(settings, changes, InferenceSettings("pearson"))
+    check_option("comparison", chosen.comparison, INNER_PRODUCTS)
+    regions, _ = open_regions(models, brain, chosen)
     for region in regions:
-        partition_variance(region.rdms, models, comparison)  # refuses models that cannot be told apart
-    tables = []
+        partition_variance(region.rdms, models, chosen.comparison)  # refuses models that are too much alike
     with threadpool_limits(limits=1, user_api="blas"):  # many small systems: threads only wait
-        for region in regions:
-            drawn = draw_resamples(n_bootstraps, region.n_subjects, brain.n_stimuli, blocks=codes, seed=seed)
-            tables.append(_infer_region(models, region, drawn, comparison, generalise_to, level))
+        tables = [_infer_region(models, region, chosen) for region in regions]
     return pd.concat(tables, ignore_index=True)
 
 
-def _infer_region(
-    models: RDMSet, region: Region, samples: Resamples, comparison: str, generalise_to: str, level: float
-) -> pd.DataFrame:
-    factors, _ = list_targets(generalise_to)
-    counted = {"subjects": region.n_subjects, "stimuli": samples.n_units}
-    sizes = {name: counted[name] for name in factors}
+def _infer_region(models: RDMSet, region: Region, settings: InferenceSettings) -> pd.DataFrame:
+    samples = region.resample(settings)
+    sizes = region.count(settings, samples.n_units)
     vectors = np.vstack([models.dissimilarities, region.rdms.dissimilarities])
     once = np.ones((1, samples.stimuli.shape[1]))
-    plain = _compute_shares(vectors, once, models.n_rdms, comparison).mean(axis=2)[0]
-    means: dict[Factors, np.ndarray] = {}
-    variances: dict[Factors, np.ndarray] = {}
-    for chosen, found in _resample_shares(vectors, samples, models.n_rdms, comparison, generalise_to):
-        means[chosen] = found.mean(axis=0) - plain
-        variances[chosen] = found.var(axis=0, ddof=1)
-    shares = plain - combine_factors(means, sizes)
+    whole = _compute_shares(vectors, once, models.n_rdms, settings.comparison)
+    plain = whole.mean(axis=2)[0]
+    means: dict[Effects, np.ndarray] = {}
+    variances: dict[Effects, np.ndarray] = {}
+    for effects, found in _resample_shares(vectors, whole, samples, models.n_rdms, settings):
+        means[effects] = found.mean(axis=0) - plain
+        variances[effects] = found.var(axis=0, ddof=1)
+    shares = plain - combine_effects(means, sizes)
     errors = np.sqrt(combine_variances(variances, sizes))
-    low, high = compute_interval(shares, errors, min(sizes.values()) - 1, level)
+    low, high = compute_interval(shares, errors, min(sizes.values()) - 1, settings.level)
     labels = label_components(models.names)
     return labels.assign(roi=region.roi, share=shares, low=low, high=high, uncorrected=plain)[
         ["roi", "models", "component", "share", "low", "high", "uncorrected"]
@@ -133,19 +116,17 @@ def _infer_region(
 
 
 def _resample_shares(
-    vectors: np.ndarray, samples: Resamples, n_models: int, comparison: str, generalise_to: str
-) -> Iterator[tuple[Factors, np.ndarray]]:
-    """Yield the mean shares (n_bootstraps, n_components) for each set of factors."""
-    once = np.ones((1, samples.stimuli.shape[1]))
-    whole = _compute_shares(vectors, once, n_models, comparison)
+    vectors: np.ndarray, whole: np.ndarray, samples: Resamples, n_models: int, settings: InferenceSettings
+) -> Iterator[tuple[Effects, np.ndarray]]:
+    """Yield the mean shares (n_bootstraps, n_components) for each set of random effects."""
     drawn = whole
-    if generalise_to != "subjects":
+    if "stimuli" in settings.effects:
         counts = samples.stimuli.astype(float)
-        drawn = _compute_shares(vectors, counts, n_models, comparison, samples.blocks)
+        drawn = _compute_shares(vectors, counts, n_models, settings.comparison, samples.blocks)
     weights = samples.subjects[:, :, None] / samples.subjects.sum(axis=1)[:, None, None]
-    for chosen in list_targets(generalise_to)[1]:
-        shares = drawn if "stimuli" in chosen else whole
-        yield chosen, (shares @ weights)[:, :, 0] if "subjects" in chosen else shares.mean(axis=2)
+    for effects in settings.effect_sets:
+        shares = drawn if "stimuli" in effects else whole
+        yield effects, (shares @ weights)[:, :, 0] if "subjects" in effects else shares.mean(axis=2)
 
 
 def _compute_shares(

@@ -14,6 +14,7 @@ from fernet_neuro.rsa.compare import (
     iterate_present,
     whiten,
 )
+from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.inference.weighted import divide
 from fernet_neuro.stats.multiple import compute_p_values
 
@@ -63,6 +64,23 @@ def permute_scores(
         else:
             null_scores[rows] = mean[pairs] @ units.T
     return null_scores
+
+
+def find_p_values(
+    sides: tuple[np.ndarray, np.ndarray],
+    orders: np.ndarray | None,
+    observed: np.ndarray,
+    settings: InferenceSettings,
+    means: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the p values (n_models,) of `observed` scores; NaN without permutations.
+
+    `sides` are the RDMs of subjects and models; `means` (n_models, n_rdms) makes models' scores of RDMs'.
+    """
+    if orders is None:
+        return np.full(len(observed), np.nan)
+    null_scores = permute_scores(*sides, orders, settings.comparison, n_jobs=settings.n_jobs)
+    return compare_with_permuted(observed, null_scores if means is None else null_scores @ means.T)
 
 
 def compare_with_permuted(scores: np.ndarray, null_scores: np.ndarray) -> np.ndarray:

@@ -1,24 +1,23 @@
 """Brain RDMs region by region, samples of their subjects and stimuli, and what cannot be inferred from them.
 
-What belongs here: what every inference does with the brain's table and with blocks of stimuli before it
-computes anything; the tables that it fills are in `_tables`.
+What belongs here: what every inference does with the brain's table and with blocks of stimuli before and
+after it computes anything; the tables that it fills are in `tables`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from fernet_neuro._utils.validation import check_option
-from fernet_neuro.rsa.inference.factors import Factors, list_factor_sets
-from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro._utils.progress import track
+from fernet_neuro.rsa.compare import compare_rdms
+from fernet_neuro.rsa.inference.resample import Resamples, code_blocks, draw_permutations, draw_resamples
+from fernet_neuro.rsa.inference.settings import InferenceSettings
+from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
+from fernet_neuro.rsa.result import RSAResult
 
-#: What an inference may generalise to, and the factors that are then resampled.
-TARGETS: dict[str, tuple[str, ...]] = {
-    "both": ("subjects", "stimuli"),
-    "subjects": ("subjects",),
-    "stimuli": ("stimuli",),
-}
 #: With fewer stimuli, many samples hold too few different ones to be compared; and with fewer blocks, hardly
 #: two samples differ.
 FEWEST_STIMULI, FEWEST_BLOCKS = 6, 4
@@ -49,6 +48,79 @@ class Region:
         """Number of subjects."""
         return len(self.subjects)
 
+    def resample(self, settings: InferenceSettings) -> Resamples:
+        """Draw the bootstrap samples of subjects and stimuli."""
+        n = (settings.n_bootstraps, self.n_subjects, self.rdms.n_stimuli)
+        return draw_resamples(*n, blocks=settings.blocks, seed=settings.seed)
+
+    def count(self, settings: InferenceSettings, n_units: int) -> dict[str, int]:
+        """Return the number of units of each random effect; `n_units` are the independent stimuli."""
+        counted = {"subjects": self.n_subjects, "stimuli": n_units}
+        return {name: counted[name] for name in settings.effects}
+
+
+def open_regions(
+    models: RDMSet, brain: RDMSet, settings: InferenceSettings, what: str = "the models"
+) -> tuple[list[Region], np.ndarray]:
+    """Return the regions, and the block of each stimulus (n_stimuli,), of data that allow what is asked.
+
+    Raises
+    ------
+    AlignmentError
+        If stimuli differ, or their order.
+    ValueError
+        If the brain has no subjects, or too few subjects, stimuli or blocks.
+    """
+    check_same_stimuli(models, brain, (what, "the brain RDMs"))
+    codes = code_blocks(settings.blocks, brain.n_stimuli)
+    regions = split_regions(brain)
+    check_subjects(regions, settings)
+    check_stimuli(codes, settings)
+    return regions, codes
+
+
+def infer_by_region(
+    models: RDMSet,
+    brain: RDMSet,
+    settings: InferenceSettings,
+    infer_region: Callable[[Region, Resamples, np.ndarray | None], dict[str, pd.DataFrame]],
+    **described: Any,
+) -> RSAResult:
+    """Return the tables that `infer_region` fills from a region, its samples and the permutations, if any."""
+    regions, codes = open_regions(models, brain, settings)
+    for region in regions:  # says which RDM is constant, or shares too few pairs
+        compare_rdms(region.rdms, models, settings.comparison)
+    orders = None
+    if settings.n_permutations:
+        orders = draw_permutations(
+            settings.n_permutations, brain.n_stimuli, blocks=settings.blocks, seed=settings.seed
+        )
+    tables = [
+        infer_region(region, region.resample(settings), orders)
+        for region in track(regions, "regions", total=len(regions), verbose=settings.verbose)
+    ]
+    return RSAResult(settings=describe(settings, regions, codes, **described), **join_tables(tables))
+
+
+def join_tables(tables: Sequence[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """Return the tables of all regions as one of each name."""
+    return {name: pd.concat([part[name] for part in tables], ignore_index=True) for name in tables[0]}
+
+
+def describe(
+    settings: InferenceSettings, regions: Sequence[Region], codes: np.ndarray, **described: Any
+) -> dict[str, Any]:
+    """Return the settings of a result, and notes on inferences that do not exist."""
+    names = ("engine", "comparison", "generalise_to", "n_bootstraps", "n_permutations", "level", "seed")
+    return {
+        **{name: getattr(settings, name) for name in names},
+        "cross_validated": False,
+        "n_blocks": None if settings.blocks is None else int(codes.max()) + 1,
+        "n_subjects": {region.roi: region.n_subjects for region in regions},
+        "notes": list_notes(regions, settings),
+        **described,
+    }
+
 
 def split_regions(brain: RDMSet) -> list[Region]:
     """Return the regions of a set of brain RDMs, in order of first occurrence.
@@ -72,32 +144,7 @@ def split_regions(brain: RDMSet) -> list[Region]:
     return found
 
 
-def list_targets(generalise_to: str) -> tuple[tuple[str, ...], list[Factors]]:
-    """Return the factors that are resampled, and all sets of them.
-
-    Raises
-    ------
-    ValueError
-        If the target is not known.
-    """
-    factors = TARGETS[check_option("generalise_to", generalise_to, TARGETS)]
-    return factors, list_factor_sets(factors)
-
-
-def check_level(level: float) -> float:
-    """Return the probability of an interval.
-
-    Raises
-    ------
-    ValueError
-        If it is not between 0 and 1.
-    """
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
-    return level
-
-
-def check_subjects(regions: Sequence[Region], factors: Sequence[str], fewest: int = 2) -> None:
+def check_subjects(regions: Iterable[Region], settings: InferenceSettings, fewest: int = 2) -> None:
     """Refuse regions with too few subjects to say anything about others.
 
     Raises
@@ -106,7 +153,7 @@ def check_subjects(regions: Sequence[Region], factors: Sequence[str], fewest: in
         Naming the first such region and what remains possible.
     """
     for region in regions:
-        if "subjects" in factors and region.n_subjects < fewest:
+        if "subjects" in settings.effects and region.n_subjects < fewest:
             name = f"region {region.roi!r}" if region.roi else "the brain"
             alone = f"one subject only ({region.subjects[0]!r})"
             held = alone if region.n_subjects == 1 else f"{region.n_subjects} subjects"
@@ -117,14 +164,8 @@ def check_subjects(regions: Sequence[Region], factors: Sequence[str], fewest: in
             )
 
 
-def check_stimuli(codes: np.ndarray, generalise_to: str) -> None:
-    """Refuse too few stimuli, or blocks of them, to say anything about others.
-
-    Parameters
-    ----------
-    codes : ndarray of int of shape (n_stimuli,)
-        Number of each stimulus's block, from 0.
-    generalise_to : str
+def check_stimuli(codes: np.ndarray, settings: InferenceSettings) -> None:
+    """Refuse too few stimuli, or blocks of them (codes from 0), to say anything about others.
 
     Raises
     ------
@@ -133,29 +174,29 @@ def check_stimuli(codes: np.ndarray, generalise_to: str) -> None:
     """
     n_blocks = int(codes.max()) + 1
     is_few = len(codes) < FEWEST_STIMULI or n_blocks < FEWEST_BLOCKS
-    if is_few and "stimuli" in list_targets(generalise_to)[0]:
+    if is_few and "stimuli" in settings.effects:
         raise ValueError(
             f"{len(codes)} stimuli in {n_blocks} blocks are too few for generalise_to="
-            f"{generalise_to!r}: {FEWEST_STIMULI} stimuli and {FEWEST_BLOCKS} blocks are needed. What "
-            f"remains is generalise_to='subjects' (--generalise-to subjects)."
+            f"{settings.generalise_to!r}: {FEWEST_STIMULI} stimuli and {FEWEST_BLOCKS} blocks are needed. "
+            f"What remains is generalise_to='subjects' (--generalise-to subjects)."
         )
 
 
-def has_ceiling_test(region: Region, factors: Sequence[str]) -> bool:
-    """Return whether samples of these factors say how noise ceilings vary."""
-    return region.n_subjects >= (FEWEST_FOR_CEILING_TEST if "subjects" in factors else 2)
+def has_ceiling_test(region: Region, settings: InferenceSettings) -> bool:
+    """Return whether samples of the random effects say how noise ceilings vary."""
+    return region.n_subjects >= (FEWEST_FOR_CEILING_TEST if "subjects" in settings.effects else 2)
 
 
-def list_notes(regions: Sequence[Region], comparison: str, factors: Sequence[str]) -> list[str]:
+def list_notes(regions: Sequence[Region], settings: InferenceSettings) -> list[str]:
     """Return what a reader must know of inferences that do not exist or say little."""
     notes = []
     for region in regions:
         name = region.roi or "the brain"
         if region.n_subjects == 1:
             notes.append(f"{name}: one subject, so there are no noise ceilings.")
-        elif not has_ceiling_test(region, factors):
+        elif not has_ceiling_test(region, settings):
             notes.append(f"{name}: two subjects, so noise ceilings have no interval and no test.")
-        if "cosine" in comparison and region.rdms.distance not in SIGNED_DISTANCES:
+        if "cosine" in settings.comparison and region.rdms.distance not in SIGNED_DISTANCES:
             notes.append(
                 f"{name}: dissimilarities may all be positive, and so are their cosines with any model: only "
                 f"p (labels) (p_permutation) then means something. p (p_value), pairs and the test of the "

@@ -1,4 +1,4 @@
-"""Inference on networks that were trained several times: training seeds as a further random factor.
+"""Inference on networks that were trained several times: training seeds as a further random effect.
 
 What belongs here: means over seeds and what their spread adds to every standard error; inference on single
 networks is in `inference`.
@@ -6,29 +6,21 @@ networks is in `inference`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.validation import check_option, check_range, format_options
-from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
+from fernet_neuro._utils.validation import format_options
 from fernet_neuro.rsa.inference.bootstrap import SampleValues, evaluate_data, evaluate_samples
 from fernet_neuro.rsa.inference.contrasts import BootstrapValues
-from fernet_neuro.rsa.inference.factors import Factors
-from fernet_neuro.rsa.inference.permutation import compare_with_permuted, permute_scores
-from fernet_neuro.rsa.inference.regions import (
-    Region,
-    check_level,
-    check_stimuli,
-    check_subjects,
-    list_notes,
-    list_targets,
-    split_regions,
-)
-from fernet_neuro.rsa.inference.resample import Resamples, code_blocks, draw_permutations, draw_resamples
+from fernet_neuro.rsa.inference.permutation import find_p_values
+from fernet_neuro.rsa.inference.random_effects import Effects
+from fernet_neuro.rsa.inference.regions import Region, infer_by_region
+from fernet_neuro.rsa.inference.resample import Resamples
+from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.tables import fill_tables, label_models
 from fernet_neuro.rsa.rdms import NO_LABEL, RDMSet, check_same_stimuli
 from fernet_neuro.rsa.result import RSAResult
@@ -64,17 +56,10 @@ class SeedGroups:
 def infer_seeds(
     models: RDMSet,
     brain: RDMSet,
+    settings: InferenceSettings | None = None,
     *,
     by: Sequence[str] | None = None,
-    comparison: str = "rho_a",
-    generalise_to: str = "both",
-    n_bootstraps: int = 1000,
-    n_permutations: int = 1000,
-    blocks: np.ndarray | None = None,
-    level: float = 0.95,
-    seed: int = 0,
-    n_jobs: int = 1,
-    verbose: bool = False,
+    **changes: Any,
 ) -> RSAResult:
     """Compare models with brains as means over training seeds, for networks trained anew.
 
@@ -94,10 +79,9 @@ def infer_seeds(
         stimuli as `models`, in the same order.
     by : sequence of str, optional
         Columns whose values, taken together, say which model an RDM is of; all but ``seed`` by default.
-    comparison, n_bootstraps, n_permutations, blocks, level, seed, n_jobs, verbose
-        As in `infer_rsa`; labels are permuted for all seeds alike, and null scores are means over seeds.
-    generalise_to : str, default="both"
-        To new subjects, new stimuli or both, as in `infer_rsa`; always to new seeds.
+    settings, **changes
+        As in `infer_rsa`; labels are permuted for all seeds alike, and null scores are means over seeds. What
+        it generalises to are always new seeds as well.
 
     Returns
     -------
@@ -130,53 +114,36 @@ def infer_seeds(
     >>> found[["model", "n_seeds", "dof"]].values.tolist()
     [['net', '4', 3], ['pixels', '0', 3]]
     """
-    check_option("comparison", comparison, COMPARISONS)
-    factors, wanted = list_targets(generalise_to)
-    check_range("n_bootstraps", n_bootstraps, minimum=10)
-    check_range("n_permutations", n_permutations, minimum=0)
-    check_level(level)
+    chosen = settle(settings, changes, InferenceSettings())
+    chosen.check_own_engine("inference over training seeds")
     check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
     groups = group_seeds(models, by)
-    codes = code_blocks(blocks, brain.n_stimuli)
-    regions = split_regions(brain)
-    check_subjects(regions, factors)
-    check_stimuli(codes, generalise_to)
-    for region in regions:
-        compare_rdms(region.rdms, models, comparison)  # says which RDM is constant, or shares too few pairs
-    orders = None
-    if n_permutations:
-        orders = draw_permutations(n_permutations, brain.n_stimuli, blocks=blocks, seed=seed)
-    tables: dict[str, list[pd.DataFrame]] = {}
+    infer_region = partial(_infer_region, groups, models, chosen)
     with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
-        for region in track(regions, "regions", total=len(regions), verbose=verbose):
-            drawn = draw_resamples(n_bootstraps, region.n_subjects, brain.n_stimuli, blocks=blocks, seed=seed)
-            sides = (region.rdms.dissimilarities, models.dissimilarities)
-            samples = evaluate_samples(*sides, drawn, comparison, wanted, n_jobs=n_jobs)
-            tests, scores = _combine(groups, region, models, drawn, samples, comparison, level)
-            p_permutation = _permute(groups, scores, sides, orders, comparison, n_jobs)
-            labels = _label(groups).assign(
-                comparison=comparison, p_permutation=p_permutation, n_stimuli=brain.n_stimuli
-            )
-            rng = make_rng(seed, "maxima", region.roi)
-            found = fill_tables(labels, region, tests, groups.means @ scores.T, factors, rng)
-            for name, table in found.items():
-                tables.setdefault(name, []).append(table)
-    settings = {
-        "engine": "own",
-        "cross_validated": False,
-        "comparison": comparison,
-        "generalise_to": generalise_to,
-        "n_bootstraps": n_bootstraps,
-        "n_permutations": n_permutations,
-        "n_blocks": None if blocks is None else int(codes.max()) + 1,
-        "level": level,
-        "seed": seed,
-        "n_seeds": groups.n_seeds,
-        "n_subjects": {region.roi: region.n_subjects for region in regions},
-        "notes": list_notes(regions, comparison, factors),
-    }
-    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    return RSAResult(settings=settings, **joined)
+        return infer_by_region(models, brain, chosen, infer_region, n_seeds=groups.n_seeds)
+
+
+def _infer_region(
+    groups: SeedGroups,
+    models: RDMSet,
+    settings: InferenceSettings,
+    region: Region,
+    drawn: Resamples,
+    orders: np.ndarray | None,
+) -> dict[str, pd.DataFrame]:
+    sides = (region.rdms.dissimilarities, models.dissimilarities)
+    comparison, wanted = settings.comparison, settings.effect_sets
+    samples = evaluate_samples(*sides, drawn, comparison, wanted, n_jobs=settings.n_jobs)
+    data = evaluate_data(*sides, models.n_stimuli, comparison)
+    sizes = region.count(settings, drawn.n_units)
+    tests = _combine(groups, data, samples, sizes, settings.level)
+    observed = groups.means @ data[0].mean(axis=0)
+    p_permutation = find_p_values(sides, orders, observed, settings, groups.means)
+    labels = label_models(groups.models.names, groups.models.table).assign(
+        n_seeds=[len(seeds) for seeds in groups.seeds],
+        seeds=[" ".join(seeds) for seeds in groups.seeds],
+    )
+    return fill_tables(labels, p_permutation, region, tests, groups.means @ data[0].T, settings)
 
 
 def group_seeds(models: RDMSet, by: Sequence[str] | None = None) -> SeedGroups:
@@ -236,28 +203,23 @@ def _check_seeds(name: str, n_rdms: int, seeds: list[str], columns: Sequence[str
 
 def _combine(
     groups: SeedGroups,
-    region: Region,
-    models: RDMSet,
-    drawn: Resamples,
-    samples: Mapping[Factors, SampleValues],
-    comparison: str,
+    data: tuple[np.ndarray, float, float],
+    samples: Mapping[Effects, SampleValues],
+    sizes: Mapping[str, int],
     level: float,
-) -> tuple[BootstrapValues, np.ndarray]:
-    """Return the tests of means over seeds, and the scores (n_subjects, n_rdms) of all RDMs."""
-    sides = (region.rdms.dissimilarities, models.dissimilarities)
-    scores, lower, upper = evaluate_data(*sides, models.n_stimuli, comparison)
-    values = np.concatenate([groups.means @ scores.mean(axis=0), [lower, upper]])
-    counted = {"subjects": region.n_subjects, "stimuli": drawn.n_units}
-    sizes = {name: counted[name] for name in set().union(*samples)} | {"seeds": groups.n_seeds}
+) -> BootstrapValues:
+    """Return the tests of means over seeds, of the scores and ceilings of all RDMs."""
+    scores = data[0].mean(axis=0)
+    values = np.concatenate([groups.means @ scores, data[1:]])
     seeds = frozenset(["seeds"])
-    covariances: dict[Factors, np.ndarray] = {seeds: _covary_seeds(groups, scores.mean(axis=0)[None])}
+    covariances: dict[Effects, np.ndarray] = {seeds: _covary_seeds(groups, scores[None])}
     for chosen, found in samples.items():
         means = SampleValues(found.scores @ groups.means.T, found.lower, found.upper)
         covariances[chosen] = means.covary()
-        # Over samples of these factors and of seeds: how the mean over seeds varies with the former, and how
+        # Over samples of these effects and of seeds: how the mean over seeds varies with the former, and how
         # much, on average over them, it varies with the latter.
         covariances[chosen | seeds] = covariances[chosen] + _covary_seeds(groups, found.scores)
-    return BootstrapValues(values, covariances, sizes, level), scores
+    return BootstrapValues(values, covariances, {**sizes, "seeds": groups.n_seeds}, level)
 
 
 def _covary_seeds(groups: SeedGroups, scores: np.ndarray) -> np.ndarray:
@@ -280,23 +242,3 @@ def _covary_seeds(groups: SeedGroups, scores: np.ndarray) -> np.ndarray:
             divisor = size * (size - 1) * smallest / (smallest - 1)
             matrix[one, other] = matrix[other, one] = (first * second).sum(axis=1).mean() / divisor
     return matrix
-
-
-def _permute(
-    groups: SeedGroups,
-    scores: np.ndarray,
-    sides: tuple[np.ndarray, np.ndarray],
-    orders: np.ndarray | None,
-    comparison: str,
-    n_jobs: int,
-) -> np.ndarray:
-    if orders is None:
-        return np.full(len(groups.rows), np.nan)
-    null_scores = permute_scores(*sides, orders, comparison, n_jobs=n_jobs) @ groups.means.T
-    return compare_with_permuted(groups.means @ scores.mean(axis=0), null_scores)
-
-
-def _label(groups: SeedGroups) -> pd.DataFrame:
-    return label_models(groups.models.names, groups.models.table).assign(
-        n_seeds=[len(seeds) for seeds in groups.seeds], seeds=[" ".join(seeds) for seeds in groups.seeds]
-    )

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.rsa.inference.contrasts import BootstrapValues
 from fernet_neuro.rsa.inference.regions import Region, has_ceiling_test
+from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS
 
 
@@ -30,31 +32,25 @@ def label_models(names: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
 
 def fill_tables(
     labels: pd.DataFrame,
+    p_permutation: np.ndarray,
     region: Region,
     tests: BootstrapValues,
     values: np.ndarray,
-    factors: Sequence[str],
-    rng: np.random.Generator,
+    settings: InferenceSettings,
 ) -> dict[str, pd.DataFrame]:
     """Return estimates, pairs, subjects and ceilings of one region.
 
-    Parameters
-    ----------
-    labels : DataFrame
-        One row per model, with ``model`` and further columns of the estimates.
-    region : Region
-    tests : BootstrapValues
-        Of as many models.
-    values : ndarray of shape (n_models, n_subjects)
-    factors : sequence of str
-        What is resampled.
-    rng : numpy.random.Generator
-        For the maximum statistic.
+    `labels` has one row per model, with ``model`` and further columns of the estimates; `p_permutation` is
+    (n_models,), `values` (n_models, n_subjects).
     """
+    rng = make_rng(settings.seed, "maxima", region.roi)
+    labels = labels.assign(
+        comparison=settings.comparison, p_permutation=p_permutation, n_stimuli=region.rdms.n_stimuli
+    )
     names = labels["model"].tolist()
     estimates = labels.assign(roi=region.roi, **tests.describe_models(rng), n_subjects=region.n_subjects)
     ceilings = pd.DataFrame([{"roi": region.roi, **tests.describe_ceilings()}])
-    if not has_ceiling_test(region, factors):
+    if not has_ceiling_test(region, settings):
         estimates[[name for name in estimates.columns.tolist() if name.startswith("p_ceiling")]] = np.nan
         ceilings[["lower_low", "lower_high", "p_value"]] = np.nan
     subjects = pd.DataFrame(

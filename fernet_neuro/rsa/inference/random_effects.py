@@ -1,4 +1,4 @@
-"""From bootstraps over several random factors to standard errors, intervals and p values.
+"""From bootstraps over several random effects to standard errors, intervals and p values.
 
 What belongs here: arithmetic on variances of subjects, stimuli and seeds; drawing and scoring are elsewhere.
 """
@@ -11,8 +11,8 @@ from scipy import stats
 
 from fernet_neuro.stats.multiple import adjust_bonferroni, adjust_fdr
 
-#: Factors that a bootstrap resamples together.
-Factors = frozenset[str]
+#: Effects that a bootstrap resamples together.
+Effects = frozenset[str]
 #: Draws of the maximum statistic; p_max is known to 1 / 20000.
 _N_MAXIMA = 20_000
 #: Numbers that one step holds in memory.
@@ -21,32 +21,32 @@ _AT_ONCE = 2**22
 _NO_VARIANCE = 1e-24
 
 
-def list_factor_sets(factors: Sequence[str]) -> list[Factors]:
-    """Return all sets of one or more of the factors, small ones first.
+def list_effect_sets(effects: Sequence[str]) -> list[Effects]:
+    """Return all sets of one or more of the effects, small ones first.
 
     Examples
     --------
-    >>> [sorted(chosen) for chosen in list_factor_sets(["subjects", "stimuli"])]
+    >>> [sorted(chosen) for chosen in list_effect_sets(["subjects", "stimuli"])]
     [['subjects'], ['stimuli'], ['stimuli', 'subjects']]
     """
-    sizes = range(1, len(factors) + 1)
-    return [frozenset(chosen) for size in sizes for chosen in combinations(factors, size)]
+    sizes = range(1, len(effects) + 1)
+    return [frozenset(chosen) for size in sizes for chosen in combinations(effects, size)]
 
 
-def combine_factors(moments: Mapping[Factors, np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:
-    """Return what bootstraps over single factors and over several together say of all factors at once.
+def combine_effects(moments: Mapping[Effects, np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:
+    """Return what bootstraps over single effects and over several together say of all effects at once.
 
-    Resampling a set of factors at once counts what varies with several of them more than once, up to 2^k - 1
-    times for k factors. What a bootstrap over W has beyond those over parts of W, times n / (n - 1) for each
-    factor of W, is the share of all components that vary with every factor of W; the alternating sum of
-    these over all W counts each component once. With two factors this is the corrected bootstrap of [1]_.
+    Resampling a set of effects at once counts what varies with several of them more than once, up to 2^k - 1
+    times for k effects. What a bootstrap over W has beyond those over parts of W, times n / (n - 1) for each
+    effect of W, is the share of all components that vary with every effect of W; the alternating sum of
+    these over all W counts each component once. With two effects this is the corrected bootstrap of [1]_.
 
     Parameters
     ----------
     moments : mapping of frozenset of str to ndarray
-        For every set of factors, the variance (or any moment of second order) over samples of these factors.
+        For every set of effects, the variance (or any moment of second order) over samples of these effects.
     sizes : mapping of str to int
-        Number of units of each factor.
+        Number of units of each effect.
 
     References
     ----------
@@ -55,24 +55,24 @@ def combine_factors(moments: Mapping[Factors, np.ndarray], sizes: Mapping[str, i
     Examples
     --------
     >>> one, other, both = frozenset(["a"]), frozenset(["b"]), frozenset(["a", "b"])
-    >>> float(combine_factors({one: 1.0, other: 2.0, both: 3.0}, {"a": 2, "b": 3}))
+    >>> float(combine_effects({one: 1.0, other: 2.0, both: 3.0}, {"a": 2, "b": 3}))
     5.0
     """
     return sum(
         (-1) ** (len(chosen) + 1) * _scale_up(moments, chosen, sizes)
-        for chosen in list_factor_sets(list(sizes))
+        for chosen in list_effect_sets(list(sizes))
     )
 
 
-def combine_variances(variances: Mapping[Factors, np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:
-    """Return `combine_factors` of variances, within the limits that hold for them.
+def combine_variances(variances: Mapping[Effects, np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:
+    """Return `combine_effects` of variances, within the limits that hold for them.
 
-    No more than the uncorrected bootstrap over all factors, and no less than any single factor alone has.
+    No more than the uncorrected bootstrap over all effects, and no less than any single effect has.
     Differs from rsatoolbox in the order: the lower limit goes first, so that few units never narrow it.
     """
     most = variances[frozenset(sizes)]
     least = np.max([_scale_up(variances, frozenset([name]), sizes) for name in sizes], axis=0)
-    return np.maximum(np.minimum(combine_factors(variances, sizes), most), np.maximum(least, 0))
+    return np.maximum(np.minimum(combine_effects(variances, sizes), most), np.maximum(least, 0))
 
 
 def covary_contrasts(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ def covary_contrasts(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarra
 
 
 def compute_errors(
-    covariances: Mapping[Factors, np.ndarray],
+    covariances: Mapping[Effects, np.ndarray],
     contrasts: np.ndarray,
     sizes: Mapping[str, int],
     resolution: np.ndarray | float = 0.0,
@@ -170,10 +170,10 @@ def list_pairs(n: int) -> list[tuple[int, int]]:
     return list(combinations(range(n), 2))
 
 
-def _scale_up(moments: Mapping[Factors, np.ndarray], chosen: Factors, sizes: Mapping[str, int]) -> np.ndarray:
-    """Return the share of all components that vary with every factor of a set."""
+def _scale_up(moments: Mapping[Effects, np.ndarray], chosen: Effects, sizes: Mapping[str, int]) -> np.ndarray:
+    """Return the share of all components that vary with every effect of a set."""
     beyond = sum(
-        (-1) ** (len(chosen) - len(part)) * moments[part] for part in list_factor_sets(sorted(chosen))
+        (-1) ** (len(chosen) - len(part)) * moments[part] for part in list_effect_sets(sorted(chosen))
     )
     return beyond * _product(sizes[name] / (sizes[name] - 1) for name in chosen)
 
