@@ -17,8 +17,7 @@ import time
 
 import numpy as np
 
-from fernet_neuro.rsa.files.toolbox_inference import evaluate_with_rsatoolbox
-from fernet_neuro.rsa.inference.bootstrap import SampleValues, evaluate_samples
+from fernet_neuro.rsa.inference.bootstrap import SampleValues, evaluate_samples, evaluate_with_rsatoolbox
 from fernet_neuro.rsa.inference.random_effects import Effects, list_effect_sets
 from fernet_neuro.rsa.inference.resample import Resamples, draw_resamples
 from fernet_neuro.rsa.rdms import RDMSet

@@ -4,7 +4,6 @@ What belongs here: from sources to RDMs of the same stimuli; the inference is in
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,11 +117,11 @@ def rsa(
     joined = concat_models(sets, labels)
     if isinstance(blocks, str):
         blocks = list_blocks(table, blocks, joined.stimulus_ids)
+    if blocks is not None:
+        changes["blocks"] = blocks
     regions = _read_brain(brain, joined, table, brain_distance, rois)
-    chosen = replace(settings or RSASettings(), **changes)
-    result = run_rsa(
-        joined, regions, chosen, blocks=blocks, partition=partition, n_jobs=n_jobs, verbose=verbose
-    )
+    changes |= {"n_jobs": n_jobs, "verbose": verbose}
+    result = run_rsa(joined, regions, settings, partition=partition, **changes)
     if out is not None:
         known = None if table is None else table.align_to(joined.stimulus_ids)
         RSAFolder(result, joined, regions, known).save(out)

@@ -1,7 +1,7 @@
 """How alike RDMs are: every RDM of one set with every RDM of another.
 
 What belongs here: the comparisons and what missing pairs do to them; partial comparisons are in `partition`,
-inference in `inference`, comparisons of patterns themselves in `cka`.
+inference is in the folder `inference`, comparisons of patterns themselves in `cka`.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.rsa._pairs import add_to_pairs, count_stimuli, sum_by_stimulus, vectors_to_squares
+from fernet_neuro.rsa.pairs import add_to_pairs, count_stimuli, sum_by_stimulus, vectors_to_squares
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 
 #: Fewer shared pairs than three always correlate perfectly, or not at all.

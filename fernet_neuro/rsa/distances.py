@@ -1,7 +1,7 @@
 """Distances between patterns, all pairs at once: one RDM from one set of patterns.
 
-What belongs here: what each distance is, and `compute_rdms`; the matrix products are in `_products`, averages
-over rows and what patterns may not hold in `_patterns`.
+What belongs here: what each distance is, and `compute_rdms`; the matrix products are in `products`, averages
+over rows and what patterns may not hold in `labelled`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,8 +13,8 @@ import pandas as pd
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.activations.array import Activations
-from fernet_neuro.rsa import _patterns
-from fernet_neuro.rsa._products import ProductTerm, ShiftedPatterns, fill_from_patterns, fill_from_terms
+from fernet_neuro.rsa.labelled import LabelledPatterns, check_precision, label_patterns
+from fernet_neuro.rsa.products import ProductTerm, ShiftedPatterns, fill_from_patterns, fill_from_terms
 from fernet_neuro.rsa.rdms import RDMSet
 
 #: One noise precision matrix for all runs, or one for each.
@@ -34,7 +34,7 @@ class Distance:
     needs_runs, takes_precision, needs_precision : bool
     """
 
-    compute: Callable[[_patterns.LabelledPatterns, Precision | None], np.ndarray]
+    compute: Callable[[LabelledPatterns, Precision | None], np.ndarray]
     unit: str
     needs_runs: bool = False
     takes_precision: bool = False
@@ -107,13 +107,11 @@ def compute_rdms(
         columns = {"layer": patterns.layer, **columns}
         if stimulus_ids is not None:
             raise ValueError("stimulus_ids go with an array of patterns; activations have their own.")
-        labelled = _patterns.label_patterns(
-            patterns.values, patterns.stimulus_ids, runs, f"layer {patterns.layer!r}"
-        )
+        labelled = label_patterns(patterns.values, patterns.stimulus_ids, runs, f"layer {patterns.layer!r}")
     else:
         if stimulus_ids is None:
             raise ValueError("an array of patterns needs stimulus_ids, one per row.")
-        labelled = _patterns.label_patterns(np.asarray(patterns), stimulus_ids, runs, "patterns")
+        labelled = label_patterns(np.asarray(patterns), stimulus_ids, runs, "patterns")
     vector = kind.compute(labelled, precision)
     unit = kind.unit if precision is None or not kind.takes_precision else "squared noise sd per channel"
     table = pd.DataFrame([columns]) if columns else pd.DataFrame()
@@ -145,19 +143,19 @@ def _check_arguments(
         raise ValueError(f"distance {distance!r} takes one precision matrix; one per run is for crossnobis.")
 
 
-def _correlation(patterns: _patterns.LabelledPatterns, _precision: Precision | None) -> np.ndarray:
+def _correlation(patterns: LabelledPatterns, _precision: Precision | None) -> np.ndarray:
     means = patterns.row_means()
     patterns.check_varied()
     return fill_from_patterns(ShiftedPatterns(patterns.stimulus_means, means[:, None]), _finish_cosine)
 
 
-def _cosine(patterns: _patterns.LabelledPatterns, _precision: Precision | None) -> np.ndarray:
+def _cosine(patterns: LabelledPatterns, _precision: Precision | None) -> np.ndarray:
     patterns.row_means()
     patterns.check_nonzero()
     return fill_from_patterns(ShiftedPatterns(patterns.stimulus_means, np.zeros((1, 1))), _finish_cosine)
 
 
-def _squared_euclidean(patterns: _patterns.LabelledPatterns, _precision: Precision | None) -> np.ndarray:
+def _squared_euclidean(patterns: LabelledPatterns, _precision: Precision | None) -> np.ndarray:
     patterns.row_means()
     values = patterns.stimulus_means
     # The mean pattern leaves the distances as they are, and its products would cost digits.
@@ -168,21 +166,21 @@ def _squared_euclidean(patterns: _patterns.LabelledPatterns, _precision: Precisi
     return np.divide(vector, patterns.n_channels, out=vector)
 
 
-def _mahalanobis(patterns: _patterns.LabelledPatterns, precision: Precision | None) -> np.ndarray:
+def _mahalanobis(patterns: LabelledPatterns, precision: Precision | None) -> np.ndarray:
     patterns.row_means()
-    matrix = _patterns.check_precision(precision, patterns.n_channels)
+    matrix = check_precision(precision, patterns.n_channels)
     values = _centre(patterns.stimulus_means)
     vector = fill_from_terms([ProductTerm(values @ matrix, values, 1.0)], _finish_squared)
     return np.divide(vector, patterns.n_channels, out=vector)
 
 
-def _crossnobis(patterns: _patterns.LabelledPatterns, precision: Precision | None) -> np.ndarray:
+def _crossnobis(patterns: LabelledPatterns, precision: Precision | None) -> np.ndarray:
     patterns.row_means()
     by_run = [_centre(values) for values in patterns.run_means()]
     if isinstance(precision, Mapping):
         terms = _terms_of_pairs(by_run, patterns.check_run_precisions(precision))
     else:
-        terms = _terms_of_sum(by_run, _patterns.check_precision(precision, patterns.n_channels))
+        terms = _terms_of_sum(by_run, check_precision(precision, patterns.n_channels))
     vector = fill_from_terms(terms, _finish_squared)
     return np.divide(vector, patterns.n_channels, out=vector)
 

@@ -16,7 +16,7 @@ from fernet_neuro._utils.shown import Compared, Plotted, name_some
 from fernet_neuro._utils.tables import to_text
 from fernet_neuro._utils.validation import check_option, format_options, suggest
 from fernet_neuro.exceptions import AlignmentError, StoreError
-from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors, take_pairs, vectors_to_squares
+from fernet_neuro.rsa.pairs import count_stimuli, squares_to_vectors, take_pairs, vectors_to_squares
 from fernet_neuro.stimuli import table as stimulus_table
 from fernet_neuro.stimuli._columns import to_canonical
 from fernet_neuro.typing import PathLike

@@ -7,7 +7,9 @@ from scipy.optimize import minimize, nnls
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.rsa.compare import COMPARISONS, INNER_PRODUCTS, compare_rdms
 from fernet_neuro.rsa.files.toolbox import COMPARISON_NAMES, import_rsatoolbox, to_rsatoolbox
-from fernet_neuro.rsa.inference.weighted import (
+from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel, fit_model
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.weighted import (
     RANK_COMPARISONS,
     compare_ranks,
     compute_grams,
@@ -15,8 +17,6 @@ from fernet_neuro.rsa.inference.weighted import (
     settle_ties,
     weigh_pairs,
 )
-from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel, fit_model
-from fernet_neuro.rsa.rdms import RDMSet
 
 PRODUCTS = [name for name in INNER_PRODUCTS if name not in RANK_COMPARISONS]
 

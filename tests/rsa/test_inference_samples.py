@@ -5,13 +5,18 @@ import pytest
 from scipy import stats
 
 from fernet_neuro.rsa.compare import COMPARISONS, compare_rdms
-from fernet_neuro.rsa.files.toolbox_inference import evaluate_data_with_rsatoolbox, evaluate_with_rsatoolbox
-from fernet_neuro.rsa.inference.bootstrap import compare_samples, evaluate_data, evaluate_samples
+from fernet_neuro.rsa.inference.bootstrap import (
+    compare_samples,
+    evaluate_data,
+    evaluate_data_with_rsatoolbox,
+    evaluate_samples,
+    evaluate_with_rsatoolbox,
+)
 from fernet_neuro.rsa.inference.permutation import permute_pairs, permute_scores
 from fernet_neuro.rsa.inference.random_effects import list_effect_sets
 from fernet_neuro.rsa.inference.resample import Resamples, draw_permutations, draw_resamples
-from fernet_neuro.rsa.inference.weighted import weigh_pairs
 from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.weighted import weigh_pairs
 
 WANTED = list_effect_sets(["subjects", "stimuli"])
 RANKS = ("spearman", "rho_a", "kendall_tau_a")

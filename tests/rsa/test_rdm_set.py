@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.distance import squareform
 
 from fernet_neuro.exceptions import AlignmentError, StoreError
-from fernet_neuro.rsa._pairs import add_to_pairs, count_stimuli, sum_by_stimulus
+from fernet_neuro.rsa.pairs import add_to_pairs, count_stimuli, sum_by_stimulus
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli, concat_rdms
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fernet_neuro.rsa._pairs import take_pairs
 from fernet_neuro.rsa.inference.regions import SIGNED_DISTANCES
 from fernet_neuro.rsa.inference.resample import code_blocks, draw_permutations
+from fernet_neuro.rsa.pairs import take_pairs
 from fernet_neuro.rsa.rdms import RDMSet
 
 

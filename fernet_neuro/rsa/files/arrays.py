@@ -14,7 +14,7 @@ from fernet_neuro._utils.archives import read_archive
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.rsa._pairs import count_stimuli, squares_to_vectors
+from fernet_neuro.rsa.pairs import count_stimuli, squares_to_vectors
 from fernet_neuro.rsa.rdms import RDMSet, from_archive
 
 #: Names that arrays with the stimulus ids of a file go by.

@@ -157,6 +157,55 @@ def compare_with_rsatoolbox(first: RDMSet, second: RDMSet, comparison: str) -> n
     )
 
 
+def evaluate_draws(
+    subjects: RDMSet,
+    models: RDMSet,
+    comparison: str,
+    draws: Iterable[tuple[np.ndarray | None, np.ndarray | None]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rsatoolbox's mean comparison with each model, and its noise ceilings, of samples one by one.
+
+    Parameters
+    ----------
+    subjects, models : RDMSet
+    comparison : str
+    draws : iterable of two ndarray of int, or None
+        The numbers of the subjects and of the stimuli drawn, as often as they are; None for all, once.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_draws, n_models)
+    lower, upper : ndarray of shape (n_draws,)
+        NaN where fewer than two different subjects were drawn.
+    """
+    # Without the tables: a column that is called "index" would take the place of rsatoolbox's own.
+    sides = [to_rsatoolbox(RDMSet(rdms.dissimilarities, rdms.stimulus_ids)) for rdms in (subjects, models)]
+    method = COMPARISON_NAMES[comparison]
+    found = [_evaluate_draw(*sides, *draw, method) for draw in draws]
+    scores, lower, upper = zip(*found, strict=True)
+    return np.stack(scores), np.array(lower), np.array(upper)
+
+
+def _evaluate_draw(
+    subjects: Any, models: Any, rows: np.ndarray | None, stimuli: np.ndarray | None, method: str
+) -> tuple[np.ndarray, float, float]:
+    module = import_rsatoolbox()
+    if rows is not None:
+        subjects = subjects.subsample("index", rows)
+    if stimuli is not None:
+        subjects = subjects.subsample_pattern("index", stimuli)
+        models = models.subsample_pattern("index", stimuli)
+    scores = module.rdm.compare(models, subjects, method).mean(axis=1)
+    if len(np.unique(subjects.rdm_descriptors["index"])) < 2:
+        # Differs from rsatoolbox, which compares the only subject with itself.
+        return scores, np.nan, np.nan
+    with warnings.catch_warnings():
+        # It says that RDMs are pooled by mean ranks for Kendall's tau: for each subject of each sample.
+        warnings.filterwarnings("ignore", message="Noise ceiling for tau")
+        lower, upper = module.inference.boot_noise_ceiling(subjects, method=method, rdm_descriptor="index")
+    return scores, float(lower), float(upper)
+
+
 def compute_with_rsatoolbox(
     patterns: np.ndarray,
     stimulus_ids: Iterable[str],

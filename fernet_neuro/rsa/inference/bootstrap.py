@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fernet_neuro._utils.progress import track
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
+from fernet_neuro.rsa.files.toolbox import compare_with_rsatoolbox, evaluate_draws
 from fernet_neuro.rsa.inference.differences import compare_with_gaps
 from fernet_neuro.rsa.inference.random_effects import Effects
 from fernet_neuro.rsa.inference.resample import Resamples
-from fernet_neuro.rsa.inference.weighted import RANK_COMPARISONS, compute_grams, divide
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.weighted import RANK_COMPARISONS, compute_grams, divide
 
 _BOTH = frozenset(["subjects", "stimuli"])
 _SUBJECTS, _STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
@@ -108,6 +111,51 @@ def evaluate_samples(
         scores, lower, upper = compare_samples(subjects, models, once, copies[None], comparison)
         values[_SUBJECTS] = summarise(scores, lower[0], upper[0], copies)
     return {effects: values[effects] for effects in wanted}
+
+
+def evaluate_with_rsatoolbox(
+    subjects: RDMSet,
+    models: RDMSet,
+    resamples: Resamples,
+    comparison: str,
+    wanted: Sequence[Effects],
+    *,
+    verbose: bool = False,
+) -> dict[Effects, SampleValues]:
+    """Return what `evaluate_samples` returns, by rsatoolbox: a reference that takes minutes for a second.
+
+    Raises
+    ------
+    ValueError
+        If RDMs lack different pairs: rsatoolbox compares only those that lack the same. Or if stimuli of a
+        block are drawn together: it cannot weigh the pairs inside one otherwise than those between two.
+    """
+    if resamples.blocks is not None and any("stimuli" in effects for effects in wanted):
+        raise ValueError(
+            "engine='rsatoolbox' repeats stimuli and has no weights of pairs, so blocks of several stimuli "
+            "cannot be drawn; use engine='own', or generalise_to='subjects'."
+        )
+    n = resamples.n_bootstraps
+    values = {}
+    for effects in wanted:
+        rows = _list_drawn(resamples.subjects) if "subjects" in effects else [None] * n
+        stimuli = _list_drawn(resamples.stimuli) if "stimuli" in effects else [None] * n
+        draws = track(zip(rows, stimuli, strict=True), "rsatoolbox", total=n, verbose=verbose)
+        values[effects] = SampleValues(*evaluate_draws(subjects, models, comparison, draws))
+    return values
+
+
+def evaluate_data_with_rsatoolbox(
+    subjects: RDMSet, models: RDMSet, comparison: str
+) -> tuple[np.ndarray, float, float]:
+    """Return what `evaluate_data` returns, by rsatoolbox."""
+    _, lower, upper = evaluate_draws(subjects, models, comparison, [(None, None)])
+    return compare_with_rsatoolbox(subjects, models, comparison), float(lower[0]), float(upper[0])
+
+
+def _list_drawn(counts: np.ndarray) -> list[np.ndarray]:
+    """Return the numbers of the units of each sample, as often as they are in it."""
+    return [np.repeat(np.arange(counts.shape[1]), sample) for sample in counts]
 
 
 def compare_samples(

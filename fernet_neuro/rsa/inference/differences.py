@@ -1,16 +1,15 @@
 """Comparisons and noise ceilings in bootstrap samples where RDMs lack different pairs.
 
-What belongs here: the slower way, over the pairs that two RDMs share; without such gaps `_bootstrap` needs it
-not.
+What belongs here: the slower way, over the pairs that two RDMs share, for `bootstrap`.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from fernet_neuro.rsa._pairs import vectors_to_squares
 from fernet_neuro.rsa.compare import INNER_PRODUCTS, iterate_present
-from fernet_neuro.rsa.inference.weighted import (
+from fernet_neuro.rsa.pairs import vectors_to_squares
+from fernet_neuro.rsa.weighted import (
     RANK_COMPARISONS,
     compare_ranks,
     divide,
@@ -33,7 +32,7 @@ def compare_with_gaps(
     blocks: np.ndarray | None = None,
     n_jobs: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what ``_bootstrap.compare_samples`` returns, each comparison over the pairs that both RDMs have.
+    """Return what ``bootstrap.compare_samples`` returns, each comparison over the pairs that both RDMs have.
 
     The pooled RDM has a pair that any of its subjects has: the mean over those that have it, each brought to
     one length (or one range of ranks) over the pairs of its own.

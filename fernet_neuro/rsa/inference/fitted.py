@@ -1,7 +1,7 @@
 """Inference on models with parameters: two-dimensional cross-validation inside the bootstrap.
 
 What belongs here: the order of steps and the tables they fill; fits are in `models`, folds in `folds`,
-inference on fixed models without folds in `inference`.
+inference on fixed models without folds in `fixed`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,10 +32,10 @@ from fernet_neuro.rsa.inference.regions import Region, check_subjects, describe,
 from fernet_neuro.rsa.inference.resample import code_blocks, draw_counts, draw_permutations, find_shared
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.tables import fill_tables
-from fernet_neuro.rsa.inference.weighted import RANK_COMPARISONS
 from fernet_neuro.rsa.models.flexible import FlexibleModel, find_present, fit_model
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.rsa.weighted import RANK_COMPARISONS
 
 #: Assignments to folds per bootstrap sample: their covariance is free of the variance of assignments.
 _N_PER_SAMPLE = 2

@@ -1,7 +1,7 @@
 """Inference on fixed models: how well each accounts for the RDMs of brains, and how sure that is.
 
 What belongs here: the one function that goes from two sets of RDMs to a result; models with parameters are in
-`crossvalidation`, single comparisons in `compare`.
+`fitted`, single comparisons in `compare`.
 """
 
 from functools import partial
@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fernet_neuro.rsa.inference.bootstrap import SampleValues, evaluate_data, evaluate_samples
+from fernet_neuro.rsa.inference.bootstrap import (
+    SampleValues,
+    evaluate_data,
+    evaluate_data_with_rsatoolbox,
+    evaluate_samples,
+    evaluate_with_rsatoolbox,
+)
 from fernet_neuro.rsa.inference.contrasts import BootstrapValues
 from fernet_neuro.rsa.inference.permutation import find_p_values
 from fernet_neuro.rsa.inference.random_effects import Effects
@@ -113,10 +119,8 @@ def _evaluate(
     """Return scores (n_subjects, n_models), both ceilings, and the values of all bootstrap samples."""
     comparison, wanted = settings.comparison, settings.effect_sets
     if settings.engine == "rsatoolbox":
-        from fernet_neuro.rsa.files import toolbox_inference as peer
-
-        data = peer.evaluate_data_with_rsatoolbox(region.rdms, models, comparison)
-        samples = peer.evaluate_with_rsatoolbox(
+        data = evaluate_data_with_rsatoolbox(region.rdms, models, comparison)
+        samples = evaluate_with_rsatoolbox(
             region.rdms, models, drawn, comparison, wanted, verbose=settings.verbose
         )
     else:

@@ -1,7 +1,7 @@
 """Folds over subjects and stimuli at once, and scores of fitted models in them.
 
 What belongs here: which stimuli and subjects a fit may see, for many bootstrap samples together; what follows
-from the scores is in `crossvalidation`.
+from the scores is in `fitted`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ import numpy as np
 
 from fernet_neuro.rsa.inference.bootstrap import compare_alike
 from fernet_neuro.rsa.inference.resample import count_fewest
-from fernet_neuro.rsa.inference.weighted import (
+from fernet_neuro.rsa.models.flexible import MODEL_KINDS
+from fernet_neuro.rsa.weighted import (
     RANK_COMPARISONS,
     compare_ranks,
     compute_grams,
@@ -22,7 +23,6 @@ from fernet_neuro.rsa.inference.weighted import (
     settle_ties,
     weigh,
 )
-from fernet_neuro.rsa.models.flexible import MODEL_KINDS
 
 #: Share of the units that a bootstrap sample holds at least once, on average: 1 - 1 / e.
 SHARE_DRAWN = 0.632

@@ -1,7 +1,7 @@
 """Which layer of a network is most like a brain region: an interval for the peak, and an unbiased score.
 
 What belongs here: the choice of a layer and what may be said after it; scores of given layers are in
-`inference`.
+`fixed`.
 """
 
 from dataclasses import dataclass

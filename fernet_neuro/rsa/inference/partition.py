@@ -1,6 +1,6 @@
 """Variance partitioning with intervals: what models explain of a region alone, together and in all.
 
-What belongs here: shares over subjects with their bootstrap; the shares of single RDMs are in `partition`.
+What belongs here: shares over subjects and their bootstrap; those of single RDMs are in `models.partition`.
 """
 
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ from fernet_neuro.rsa.inference.random_effects import (
 from fernet_neuro.rsa.inference.regions import Region, open_regions
 from fernet_neuro.rsa.inference.resample import Resamples
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
-from fernet_neuro.rsa.inference.weighted import compute_grams, compute_rank_grams, divide
 from fernet_neuro.rsa.models.flexible import find_present
 from fernet_neuro.rsa.models.partition import label_components, list_subsets, mix_subsets, partition_variance
 from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.weighted import compute_grams, compute_rank_grams, divide
 
 #: Keeps the inner products of models regular that are sums of one another in a sample; far below any share.
 _RIDGE = 1e-9

@@ -5,7 +5,6 @@ What belongs here: null scores, averaged over subjects, and their p values, wher
 
 import numpy as np
 
-from fernet_neuro.rsa._pairs import row_slices, take_pairs
 from fernet_neuro.rsa.compare import (
     COMPARISONS,
     FEWEST_PAIRS,
@@ -15,7 +14,8 @@ from fernet_neuro.rsa.compare import (
     whiten,
 )
 from fernet_neuro.rsa.inference.settings import InferenceSettings
-from fernet_neuro.rsa.inference.weighted import divide
+from fernet_neuro.rsa.pairs import row_slices, take_pairs
+from fernet_neuro.rsa.weighted import divide
 from fernet_neuro.stats.multiple import compute_p_values
 
 #: Numbers that one step holds in memory.

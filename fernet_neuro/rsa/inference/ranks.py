@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from fernet_neuro.rsa.inference.rank_kernels import run_permuted, run_samples
-from fernet_neuro.rsa.inference.weighted import PARTS, level_blocks
+from fernet_neuro.rsa.weighted import PARTS, level_blocks
 
 #: Comparisons of ranks and what the kernels call them.
 KINDS = {"spearman": 0, "rho_a": 1, "kendall_tau_a": 2}

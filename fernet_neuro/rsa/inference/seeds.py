@@ -1,7 +1,7 @@
 """Inference on networks that were trained several times: training seeds as a further random effect.
 
 What belongs here: means over seeds and what their spread adds to every standard error; inference on single
-networks is in `inference`.
+networks is in `fixed`.
 """
 
 from collections.abc import Mapping, Sequence

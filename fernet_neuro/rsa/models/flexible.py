@@ -1,7 +1,7 @@
 """Models of an RDM with and without parameters: fixed, selected, weighted and interpolated.
 
 What belongs here: what a model is and how its parameters are fitted to data; scores on data that the fit has
-not seen are in `crossvalidation`.
+not seen are in `inference.fitted`.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from scipy.optimize import nnls
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.rsa.compare import COMPARISONS, FEWEST_PAIRS
-from fernet_neuro.rsa.inference.weighted import RANK_COMPARISONS, compute_grams, divide
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
+from fernet_neuro.rsa.weighted import RANK_COMPARISONS, compute_grams, divide
 
 #: Directions of less than this share of the largest are none: RDMs that are sums of one another.
 _FLAT = 1e-12

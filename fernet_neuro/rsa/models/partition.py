@@ -1,7 +1,7 @@
 """What each of several models explains of an RDM, alone and together.
 
 What belongs here: partial comparisons and commonality analysis of vectors of pairs; inference on the shares
-is in `inference`.
+is in the folder `inference`.
 """
 
 from collections.abc import Sequence

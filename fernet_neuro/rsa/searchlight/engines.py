@@ -15,8 +15,8 @@ from joblib import Parallel, delayed
 
 from fernet_neuro.brain.noise import compute_precision, invert_covariance
 from fernet_neuro.brain.spheres import Neighbourhoods
-from fernet_neuro.rsa._patterns import LabelledPatterns
 from fernet_neuro.rsa.distances import DISTANCES, Precision
+from fernet_neuro.rsa.labelled import LabelledPatterns
 from fernet_neuro.rsa.searchlight import kernels
 
 #: RDMs (stop - start, n_pairs) of the neighbourhoods from `start` to `stop`.

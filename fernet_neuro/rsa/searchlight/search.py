@@ -19,9 +19,9 @@ from fernet_neuro._utils.validation import check_jobs, check_option, format_opti
 from fernet_neuro.brain.noise import COVARIANCES
 from fernet_neuro.brain.spheres import Neighbourhoods
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa._patterns import LabelledPatterns, label_patterns
 from fernet_neuro.rsa.compare import COMPARISONS, InnerProduct, compare_rdms, iterate_present
 from fernet_neuro.rsa.distances import DISTANCES
+from fernet_neuro.rsa.labelled import LabelledPatterns, label_patterns
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.searchlight import engines
 from fernet_neuro.rsa.searchlight.kernels import rank_rows

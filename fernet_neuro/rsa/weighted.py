@@ -7,8 +7,8 @@ how often the block is; the pairs of a stimulus with its own copies are no pairs
 
 import numpy as np
 
-from fernet_neuro.rsa._pairs import vectors_to_squares
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
+from fernet_neuro.rsa.pairs import vectors_to_squares
 
 #: Comparisons of ranks. A fit in the space of one of them is a fit with ``pearson``.
 RANK_COMPARISONS = ("spearman", "rho_a", "kendall_tau_a")

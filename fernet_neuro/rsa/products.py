@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fernet_neuro.rsa._pairs import row_slices
+from fernet_neuro.rsa.pairs import row_slices
 
 #: Bytes of one band of inner products, and of one block of patterns in float64: a few of each stay small
 #: beside the 100 MB of one RDM of 5,000 stimuli, and are large enough for matrix products at full speed.
