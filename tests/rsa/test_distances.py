@@ -5,7 +5,7 @@ from scipy.spatial.distance import cdist, pdist
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.brain.noise import compute_precision
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa import _products
+from fernet_neuro.rsa import products
 from fernet_neuro.rsa.distances import DISTANCES, compute_rdms
 from fernet_neuro.rsa.files.toolbox import compute_with_rsatoolbox
 
@@ -55,8 +55,8 @@ def test_distances_are_those_of_scipy(patterns, ids, precision, distance):
 @pytest.mark.parametrize("sizes", [(1, 1), (150, 900), (400, 10**7)])
 def test_the_size_of_blocks_changes_nothing(patterns, ids, distance, sizes, monkeypatch):
     whole = compute_rdms(patterns, stimulus_ids=ids, distance=distance)
-    monkeypatch.setattr(_products, "BAND_BYTES", sizes[0])
-    monkeypatch.setattr(_products, "BLOCK_BYTES", sizes[1])
+    monkeypatch.setattr(products, "BAND_BYTES", sizes[0])
+    monkeypatch.setattr(products, "BLOCK_BYTES", sizes[1])
     parts = compute_rdms(patterns, stimulus_ids=ids, distance=distance)
     assert np.abs(whole.dissimilarities - parts.dissimilarities).max() < 1e-13
 

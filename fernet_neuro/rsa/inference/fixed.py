@@ -29,10 +29,7 @@ from fernet_neuro.rsa.result import RSAResult
 
 
 def infer_rsa(
-    models: RDMSet,
-    brain: RDMSet,
-    settings: InferenceSettings | None = None,
-    **changes: Any,
+    models: RDMSet, brain: RDMSet, settings: InferenceSettings | None = None, **changes: Any
 ) -> RSAResult:
     """Compare fixed models with the brains of subjects, region by region, with noise ceilings and tests.
 
@@ -93,11 +90,7 @@ def infer_rsa(
 
 
 def _infer_region(
-    models: RDMSet,
-    settings: InferenceSettings,
-    region: Region,
-    drawn: Resamples,
-    orders: np.ndarray | None,
+    models: RDMSet, settings: InferenceSettings, region: Region, drawn: Resamples, orders: np.ndarray | None
 ) -> dict[str, pd.DataFrame]:
     scores, ceilings, samples = _evaluate(models, region, drawn, settings)
     means = scores.mean(axis=0)

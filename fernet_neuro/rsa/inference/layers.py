@@ -48,10 +48,7 @@ class LayerChoice:
 
 
 def choose_layers(
-    layers: RDMSet,
-    brain: RDMSet,
-    settings: InferenceSettings | None = None,
-    **changes: Any,
+    layers: RDMSet, brain: RDMSet, settings: InferenceSettings | None = None, **changes: Any
 ) -> LayerChoice:
     """Find the layer of each network that is most like each region, and say how sure that is.
 

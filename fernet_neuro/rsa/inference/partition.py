@@ -33,10 +33,7 @@ _AT_ONCE = 2**23
 
 
 def infer_partition(
-    models: RDMSet,
-    brain: RDMSet,
-    settings: InferenceSettings | None = None,
-    **changes: Any,
+    models: RDMSet, brain: RDMSet, settings: InferenceSettings | None = None, **changes: Any
 ) -> pd.DataFrame:
     """Split the variance of regions into what models explain alone, together and in all, with intervals.
 

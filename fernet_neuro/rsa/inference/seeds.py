@@ -140,8 +140,7 @@ def _infer_region(
     observed = groups.means @ data[0].mean(axis=0)
     p_permutation = find_p_values(sides, orders, observed, settings, groups.means)
     labels = label_models(groups.models.names, groups.models.table).assign(
-        n_seeds=[len(seeds) for seeds in groups.seeds],
-        seeds=[" ".join(seeds) for seeds in groups.seeds],
+        n_seeds=[len(seeds) for seeds in groups.seeds], seeds=[" ".join(seeds) for seeds in groups.seeds]
     )
     return fill_tables(labels, p_permutation, region, tests, groups.means @ data[0].T, settings)
 
