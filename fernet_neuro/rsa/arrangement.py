@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fernet_neuro._utils.validation import check_range
+from fernet_neuro.rsa.pairs import vectors_to_squares
 from fernet_neuro.rsa.rdms import RDMSet
 
 #: Distances that are squares: their roots are lengths, and are what the plane shows.
@@ -77,7 +78,7 @@ def arrange_stimuli(rdms: RDMSet, *, n_iterations: int = 500, tolerance: float =
     is_root = rdms.distance in SQUARED
     vectors = np.sqrt(np.maximum(rdms.dissimilarities, 0)) if is_root else rdms.dissimilarities
     found = []
-    for name, square in zip(rdms.names, rdms._with(vectors).to_squares(), strict=True):
+    for name, square in zip(rdms.names, vectors_to_squares(vectors, rdms.n_stimuli), strict=True):
         _check_arrangeable(square, name)
         found.append(_refine(square, n_iterations, tolerance))
     return Arrangement(np.stack([points for points, _ in found]), np.array([s for _, s in found]), is_root)

@@ -4,6 +4,7 @@ What belongs here: the way from `BrainPatterns` and from what lies on disk to on
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def compute_brain_rdms(
         )
     rdms = concat_rdms(found)
     if "session" in rdms.table and not rdms.table["session"].astype(str).any():
-        rdms = _with_table(rdms, rdms.table.drop(columns="session"))
+        rdms = replace(rdms, table=rdms.table.drop(columns="session"))
     return rdms
 
 
@@ -158,7 +159,7 @@ def _compute_one(item: BrainPatterns, distance: str, order: list[str], *, is_all
         whole = RDMSet(np.zeros((1, len(names) * (len(names) - 1) // 2)), names)
         check_same_stimuli(whole, made, (_describe(item), "the patterns before"))
     labels = {"subject": item.subject, "session": item.session, "roi": item.roi, "n_voxels": item.n_voxels}
-    return _with_table(made, pd.DataFrame([labels]), n_channels=item.n_voxels)
+    return replace(made, table=pd.DataFrame([labels]), n_channels=item.n_voxels)
 
 
 def _describe(item: BrainPatterns) -> str:
@@ -210,9 +211,4 @@ def _name_subjects(rdms: RDMSet, column: str, source: Path) -> RDMSet:
     if column == "subject":
         return rdms
     kept = rdms.table.drop(columns=["subject"], errors="ignore")
-    return _with_table(rdms, kept.rename(columns={column: "subject"}))
-
-
-def _with_table(rdms: RDMSet, table: pd.DataFrame, **changes: Any) -> RDMSet:
-    labels = {"distance": rdms.distance, "unit": rdms.unit, "n_channels": rdms.n_channels, **changes}
-    return RDMSet(rdms.dissimilarities, rdms.stimulus_ids, table, **labels)
+    return replace(rdms, table=kept.rename(columns={column: "subject"}))

@@ -229,9 +229,12 @@ def _leave(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
-def _compare_rho_a(first: np.ndarray, second: np.ndarray, _present: np.ndarray) -> np.ndarray:
+def compare_rho_a(
+    first: np.ndarray, second: np.ndarray, _present: np.ndarray, rank: Callable[..., np.ndarray] = _rank
+) -> np.ndarray:
+    """Return Spearman's correlation averaged over random orders of ties, by any way to rank rows."""
     n = first.shape[1]
-    return 12 * (_rank(first) @ _rank(second).T) / (n**3 - n)
+    return 12 * (rank(first) @ rank(second).T) / (n**3 - n)
 
 
 def _compare_tau_a(first: np.ndarray, second: np.ndarray, _present: np.ndarray) -> np.ndarray:
@@ -265,6 +268,6 @@ INNER_PRODUCTS: dict[str, InnerProduct] = {
 #: pairs, shape (n_pairs,).
 COMPARISONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
     **{name: product.compare for name, product in INNER_PRODUCTS.items()},
-    "rho_a": _compare_rho_a,
+    "rho_a": compare_rho_a,
     "kendall_tau_a": _compare_tau_a,
 }

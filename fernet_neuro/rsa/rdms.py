@@ -4,7 +4,7 @@ What belongs here: the noun, its reordering and its averages; files are in `io`,
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -194,7 +194,7 @@ class RDMSet(Compared, Plotted):
     def take(self, rows: Sequence[int] | Sequence[bool] | np.ndarray) -> "RDMSet":
         """Return the RDMs of a mask or of row numbers, in their order."""
         index = np.arange(self.n_rdms)[np.asarray(rows)]
-        return self._with(self.dissimilarities[index], table=self.table.iloc[index])
+        return replace(self, dissimilarities=self.dissimilarities[index], table=self.table.iloc[index])
 
     def select(self, **columns: Any) -> "RDMSet":
         """Return the RDMs whose columns have one of the given values.
@@ -251,7 +251,12 @@ class RDMSet(Compared, Plotted):
         _check_unique(np.array(wanted, dtype=str))
         order = np.array([position[name] for name in wanted], dtype=int)
         vectors = take_pairs(self.dissimilarities, self.n_stimuli, order)
-        return self._with(vectors, stimulus_ids=self.stimulus_ids[order])
+        return replace(self, dissimilarities=vectors, stimulus_ids=self.stimulus_ids[order])
+
+    def rows_by(self, column: str) -> dict[str, np.ndarray]:
+        """Return the numbers of the rows of each label, in order; without the column, all are of ``""``."""
+        labels = np.array(self.table[column].astype(str) if column in self.table else [""] * self.n_rdms)
+        return {label: np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist())}
 
     def mean(self, by: str | Sequence[str] | None = None) -> "RDMSet":
         """Return the mean RDM, or with `by` that of each group with equal values in those columns.
@@ -269,10 +274,10 @@ class RDMSet(Compared, Plotted):
         groups: dict[tuple, list[int]] = {}
         for row, key in enumerate(keys):
             groups.setdefault(key, []).append(row)
-        vectors = np.stack([_mean_of(self.dissimilarities[rows]) for rows in groups.values()])
+        vectors = np.stack([mean_of(self.dissimilarities[rows]) for rows in groups.values()])
         kept = [name for name in self.table if _is_constant(self.table[name], groups.values())]
         first = [rows[0] for rows in groups.values()]
-        return self._with(vectors, table=self.table[kept].iloc[first])
+        return replace(self, dissimilarities=vectors, table=self.table[kept].iloc[first])
 
     def save(self, path: PathLike) -> None:
         """Write the set as one ``.npz`` file, complete or not at all; `load` gives an equal set."""
@@ -299,11 +304,6 @@ class RDMSet(Compared, Plotted):
             return from_archive(read_archive(path, "RDM"))
         except (KeyError, ValueError) as error:
             raise StoreError(f"RDM file {path} cannot be read: {error}") from error
-
-    def _with(self, dissimilarities: np.ndarray, **changes: Any) -> "RDMSet":
-        fields = {"stimulus_ids": self.stimulus_ids, "table": self.table, **changes}
-        labels = {"distance": self.distance, "unit": self.unit, "n_channels": self.n_channels}
-        return RDMSet(dissimilarities, **{**labels, **fields})
 
     def _column(self, name: str) -> pd.Series:
         if name not in self.table:
@@ -382,14 +382,9 @@ def from_archive(archive: Mapping[str, np.ndarray]) -> RDMSet:
         If the archive is of another format or version.
     """
     header = read_header(archive, FORMAT, FORMAT_VERSION)
-    return RDMSet(
-        archive["dissimilarities"],
-        archive["stimulus_ids"],
-        pd.DataFrame(header["table"]),
-        distance=header["distance"],
-        unit=header["unit"],
-        n_channels=header["n_channels"],
-    )
+    labels = {name: header[name] for name in ("distance", "unit", "n_channels")}
+    table = pd.DataFrame(header["table"])
+    return RDMSet(archive["dissimilarities"], archive["stimulus_ids"], table, **labels)
 
 
 def _as_table(table: pd.DataFrame, n_rdms: int) -> pd.DataFrame:
@@ -409,7 +404,8 @@ def _check_unique(ids: np.ndarray) -> None:
         raise ValueError(f"stimulus_ids must be unique; {str(names[counts > 1][0])!r} occurs twice.")
 
 
-def _mean_of(vectors: np.ndarray) -> np.ndarray:
+def mean_of(vectors: np.ndarray) -> np.ndarray:
+    """Return the mean of vectors (n, n_pairs); of pairs that some lack, of the others; NaN where all do."""
     present = ~np.isnan(vectors)
     counts = present.sum(axis=0)
     sums = np.where(present, vectors, 0).sum(axis=0)

@@ -19,73 +19,35 @@ from fernet_neuro.typing import PathLike
 #: Columns of ``results.csv`` and their types; further columns of the models' table stand behind ``model``, as
 #: text. Estimates, ceilings, intervals and standard errors are in the unit of the comparison (unitless).
 ESTIMATE_COLUMNS: dict[str, type] = {
-    "roi": str,
-    "model": str,
-    "comparison": str,
-    "estimate": float,
-    "standard_error": float,
-    "low": float,
-    "high": float,
-    "p_value": float,
-    "p_fdr": float,
-    "p_bonferroni": float,
-    "p_max": float,
-    "p_permutation": float,
-    "p_ceiling": float,
-    "p_ceiling_fdr": float,
-    "p_ceiling_bonferroni": float,
-    "p_ceiling_max": float,
-    "noise_ceiling_lower": float,
-    "noise_ceiling_upper": float,
-    "n_subjects": int,
-    "n_stimuli": int,
-    "dof": int,
+    **dict.fromkeys(("roi", "model", "comparison"), str),
+    **dict.fromkeys(("estimate", "standard_error", "low", "high"), float),
+    **dict.fromkeys(("p_value", "p_fdr", "p_bonferroni", "p_max", "p_permutation"), float),
+    **dict.fromkeys(("p_ceiling", "p_ceiling_fdr", "p_ceiling_bonferroni", "p_ceiling_max"), float),
+    **dict.fromkeys(("noise_ceiling_lower", "noise_ceiling_upper"), float),
+    **dict.fromkeys(("n_subjects", "n_stimuli", "dof"), int),
 }
 #: Columns of ``pairwise.csv``: the first model less the second.
 PAIRWISE_COLUMNS: dict[str, type] = {
-    "roi": str,
-    "model_1": str,
-    "model_2": str,
-    "difference": float,
-    "standard_error": float,
-    "low": float,
-    "high": float,
-    "p_value": float,
-    "p_fdr": float,
-    "p_bonferroni": float,
-    "p_max": float,
+    **dict.fromkeys(("roi", "model_1", "model_2"), str),
+    **dict.fromkeys(("difference", "standard_error", "low", "high"), float),
+    **dict.fromkeys(("p_value", "p_fdr", "p_bonferroni", "p_max"), float),
 }
 #: Columns of ``subjects.csv``.
 SUBJECT_COLUMNS: dict[str, type] = {"roi": str, "model": str, "subject": str, "value": float}
 #: Columns of ``ceilings.csv``.
 CEILING_COLUMNS: dict[str, type] = {
     "roi": str,
-    "lower": float,
-    "lower_low": float,
-    "lower_high": float,
-    "upper": float,
-    "p_value": float,
+    **dict.fromkeys(("lower", "lower_low", "lower_high", "upper", "p_value"), float),
 }
 #: Columns of ``peaks.csv``; positions count layers in forward order.
 PEAK_COLUMNS: dict[str, type] = {
-    "roi": str,
-    "layer": str,
-    "position": float,
-    "low_layer": str,
-    "high_layer": str,
-    "low_position": float,
-    "high_position": float,
-    "share": float,
-    "nested_score": float,
+    **{"roi": str, "layer": str, "position": float, "low_layer": str, "high_layer": str},
+    **dict.fromkeys(("low_position", "high_position", "share", "nested_score"), float),
 }
 #: Columns of ``partition.csv``; shares are of variance.
 PARTITION_COLUMNS: dict[str, type] = {
-    "roi": str,
-    "models": str,
-    "component": str,
-    "share": float,
-    "low": float,
-    "high": float,
+    **dict.fromkeys(("roi", "models", "component"), str),
+    **dict.fromkeys(("share", "low", "high"), float),
 }
 #: Tables by attribute: file, columns, and whether it must have rows.
 _TABLES: dict[str, tuple[str, dict[str, type], bool]] = {

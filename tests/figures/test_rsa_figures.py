@@ -272,7 +272,7 @@ def test_missing_pairs_are_white(copy):
     brain = RDMSet.load(copy / "brain.npz")
     values = brain.dissimilarities.copy()
     values[:, 7] = np.nan
-    brain._with(values).save(copy / "brain.npz")
+    replace(brain, dissimilarities=values).save(copy / "brain.npz")
     _, figure, _ = draw(rdm_gallery, copy)
     image = figure.axes[0].images[0].get_array()
     assert np.ma.getmaskarray(np.ma.masked_invalid(image)).sum() == 21 + 2

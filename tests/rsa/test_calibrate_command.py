@@ -9,7 +9,6 @@ import pytest
 from fernet_neuro.rsa.analysis import calibration
 from fernet_neuro.rsa.analysis.calibration import calibrate_rsa, make_null_brain
 from fernet_neuro.rsa.analysis.null_data import (
-    average_sessions,
     draw_subjects,
     level_means,
     list_pair_kinds,
@@ -19,6 +18,7 @@ from fernet_neuro.rsa.analysis.null_data import (
 )
 from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.compare import compare_rdms
+from fernet_neuro.rsa.inference.regions import average_sessions
 from fernet_neuro.rsa.rdms import RDMSet
 
 N_STIMULI, N_PAIRS, N_SUBJECTS = 13, 78, 5

@@ -29,6 +29,7 @@ from fernet_neuro.rsa.inference.random_effects import (
 )
 from fernet_neuro.rsa.inference.regions import split_regions
 from fernet_neuro.rsa.inference.resample import draw_counts
+from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel, fit_model
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
@@ -199,10 +200,11 @@ def test_a_model_of_the_blocks_scores_in_folds_what_it_scores_in_all_the_data(co
     plain, nested = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
+        settings = InferenceSettings(comparison, n_assignments=10)
         table = pd.DataFrame({"subject": list("abcdef")})
         brain = RDMSet(identity + 0.8 * rng.normal(size=(6, len(left))), ids, table)
         found = infer_rsa(model.rdms, brain, comparison=comparison, n_bootstraps=10, n_permutations=0)
-        scores = score_once([model], split_regions(brain)[0], comparison, people, 10, rng)
+        scores = score_once([model], split_regions(brain)[0], people, settings, rng)
         plain.append([found.estimates["estimate"][0], found.ceilings["upper"][0]])
         nested.append([scores.values.mean(), scores.upper.mean()])
     difference = np.mean(nested, axis=0) - np.mean(plain, axis=0)

@@ -16,7 +16,6 @@ from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.rsa.analysis.null_data import (
-    average_sessions,
     draw_subjects,
     is_centred,
     plant_model,
@@ -24,6 +23,7 @@ from fernet_neuro.rsa.analysis.null_data import (
     share_of_movable,
 )
 from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, infer_models
+from fernet_neuro.rsa.inference.regions import average_sessions
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.resampling import clopper_pearson

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import AlignmentError
@@ -125,11 +124,6 @@ def name_stimuli(rdms: RDMSet, table: StimulusTable | None) -> RDMSet:
             f"{rdms.n_stimuli}."
         )
     return replace(rdms, stimulus_ids=table.stimulus_ids)
-
-
-def with_table(rdms: RDMSet, table: pd.DataFrame) -> RDMSet:
-    """Return the same RDMs under another table."""
-    return replace(rdms, table=table.reset_index(drop=True))
 
 
 def align_all(sets: Sequence[RDMSet], labels: Sequence[str]) -> list[RDMSet]:

@@ -5,7 +5,7 @@ What belongs here: what a source is, what is taken from it, and names that tell 
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,7 @@ import pandas as pd
 from fernet_neuro.activations.store import ActivationStore, is_store
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.faces.landmarks import LandmarkTable
-from fernet_neuro.rsa.analysis.inputs import align_all, check_same, name_stimuli, with_table
+from fernet_neuro.rsa.analysis.inputs import align_all, check_same, name_stimuli
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.files.io import READERS, read_rdms
 from fernet_neuro.rsa.models.factors import build_model_rdms
@@ -170,7 +170,7 @@ def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
         frame.insert(0, "model", pd.Series(names, dtype=object))
         if len(sets) > 1:
             frame.insert(1, "source", label)
-        named.append(with_table(rdms, frame))
+        named.append(replace(rdms, table=frame))
     models = concat_rdms(named)
     repeated = models.table["model"][models.table["model"].duplicated()]
     if len(repeated):
@@ -190,7 +190,7 @@ def _join_seeds(models: RDMSet, stores: Mapping[str, str]) -> RDMSet:
     is_seed = frame["source"].isin(list(seeds))
     frame["model"] = frame["layer"].where(is_seed, frame["model"])
     frame.insert(1, "seed", frame["source"].map(seeds).where(is_seed, ""))
-    return with_table(models, frame)
+    return replace(models, table=frame)
 
 
 def _label_seeds(stores: Sequence[str]) -> list[str]:

@@ -10,12 +10,7 @@ import numpy as np
 from fernet_neuro.rsa.inference.regions import SIGNED_DISTANCES
 from fernet_neuro.rsa.inference.resample import code_blocks, draw_permutations
 from fernet_neuro.rsa.pairs import take_pairs
-from fernet_neuro.rsa.rdms import RDMSet
-
-
-def average_sessions(brain: RDMSet) -> RDMSet:
-    """Return one RDM per region and subject, the mean of the sessions, as every inference begins."""
-    return brain.mean([name for name in ("roi", "subject") if name in brain.table])
+from fernet_neuro.rsa.rdms import RDMSet, mean_of
 
 
 def draw_subjects(brain: RDMSet, rng: np.random.Generator) -> RDMSet:
@@ -36,10 +31,10 @@ def draw_subjects(brain: RDMSet, rng: np.random.Generator) -> RDMSet:
     everyone = list(dict.fromkeys(names.tolist()))
     mixing = rng.standard_normal((len(everyone), len(everyone)))
     made = brain.dissimilarities.copy()
-    for rows in _rows_of_regions(brain):
+    for rows in brain.rows_by("roi").values():
         if len(rows) < 2:
             continue
-        means = _average(brain.dissimilarities[rows])
+        means = mean_of(brain.dissimilarities[rows])
         deviations = np.nan_to_num(brain.dissimilarities[rows] - means)
         who = [everyone.index(name) for name in names[rows]]
         shift = mixing[np.ix_(who, who)] @ deviations / np.sqrt(len(rows) - 1)
@@ -105,8 +100,8 @@ def plant_model(brain: RDMSet, model: np.ndarray, comparison: str) -> RDMSet:
     comparison : str
     """
     made = brain.dissimilarities.copy()
-    for rows in _rows_of_regions(brain):
-        mean = _average(brain.dissimilarities[rows])
+    for rows in brain.rows_by("roi").values():
+        mean = mean_of(brain.dissimilarities[rows])
         present = ~np.isnan(mean) & ~np.isnan(model)
         if "cosine" in comparison:
             truth = model * np.linalg.norm(mean[present]) / np.linalg.norm(model[present])
@@ -150,19 +145,3 @@ def share_of_movable(blocks: np.ndarray | None, n_stimuli: int) -> float:
     codes = code_blocks(blocks, n_stimuli)
     sizes = np.bincount(codes)
     return float((np.bincount(sizes)[sizes[codes]] > 1).mean())
-
-
-def _rows_of_regions(brain: RDMSet) -> list[np.ndarray]:
-    if "roi" not in brain.table:
-        return [np.arange(brain.n_rdms)]
-    rois = brain.table["roi"].astype(str).to_numpy()
-    return [np.flatnonzero(rois == roi) for roi in dict.fromkeys(rois.tolist())]
-
-
-def _average(vectors: np.ndarray) -> np.ndarray:
-    """Return the mean of vectors (n, n_pairs); of pairs that some lack, of the others; NaN where all do."""
-    present = ~np.isnan(vectors)
-    counts = present.sum(axis=0)
-    return np.divide(
-        np.nan_to_num(vectors).sum(axis=0), counts, out=np.full(len(counts), np.nan), where=counts > 0
-    )

@@ -17,7 +17,7 @@ from fernet_neuro._utils.validation import check_option
 from fernet_neuro.rsa.analysis.inputs import check_comparable
 from fernet_neuro.rsa.inference.fitted import infer_flexible
 from fernet_neuro.rsa.inference.fixed import infer_rsa
-from fernet_neuro.rsa.inference.layers import NETWORK_COLUMNS, choose_layers
+from fernet_neuro.rsa.inference.layers import choose_layers, find_network_column
 from fernet_neuro.rsa.inference.partition import infer_partition
 from fernet_neuro.rsa.inference.seeds import infer_seeds
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
@@ -215,13 +215,11 @@ def select_layers(models: RDMSet) -> RDMSet | None:
     """Return the models that are layers of networks with two or more of them; None where there are none."""
     if "layer" not in models.table:
         return None
-    layers = models.table["layer"].to_numpy()
-    column = next((name for name in NETWORK_COLUMNS if name in models.table), None)
-    networks = models.table[column].to_numpy() if column else np.full(len(layers), "")
     is_layer = ~models.table["layer"].isin(NO_LABEL).to_numpy()
-    counts = {name: len(set(layers[(networks == name) & is_layer])) for name in set(networks.tolist())}
-    rows = [row for row, name in enumerate(networks) if is_layer[row] and counts[name] > 1]
-    return models.take(rows) if rows else None
+    networks = models.rows_by(find_network_column(models)).values()
+    found = [rows[is_layer[rows]] for rows in networks]
+    kept = [rows for rows in found if len(models.table["layer"].iloc[rows].unique()) > 1]
+    return models.take(np.sort(np.concatenate(kept))) if kept else None
 
 
 def group_models(models: RDMSet, fit: str) -> dict[str, FlexibleModel]:

@@ -97,7 +97,7 @@ def read_npz(path: Path, variable: str | None) -> RDMSet:
             return from_archive(archive)
         except (KeyError, ValueError) as error:
             raise StoreError(f"RDM file {path} cannot be read: {error}") from error
-    found = {name: array for name, array in archive.items() if _are_rdms(array)}
+    found = {name: array for name, array in archive.items() if are_rdms(array)}
     chosen = choose(found, variable, path)
     ids = next((archive[name] for name in ID_NAMES if name in archive), None)
     return make_set(found[chosen], ids, f"{chosen!r} of RDM file {path}")
@@ -172,12 +172,17 @@ def _is_square(array: np.ndarray, one: int, other: int) -> bool:
     return array.ndim >= 2 and array.shape[one] == array.shape[other] >= 2
 
 
-def _are_rdms(array: np.ndarray) -> bool:
-    """Return whether an array's shape is that of RDMs, and not of one number per stimulus."""
-    if array.dtype.kind not in "biuf" or array.ndim == 0:
+def are_rdms(value: object) -> bool:
+    """Return whether a value is an array of the shape of RDMs, and not of one number per stimulus."""
+    if (
+        not isinstance(value, np.ndarray)
+        or value.dtype.kind not in "biuf"
+        or not value.ndim
+        or not value.size
+    ):
         return False
     try:
-        to_vectors(array)
+        to_vectors(value)
     except ValueError:
         return False
     return True

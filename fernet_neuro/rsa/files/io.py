@@ -5,6 +5,7 @@ and, for rsatoolbox's HDF5, `toolbox`.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,14 +84,7 @@ def read_rdms(
     names = [str(name) for name in stimulus_ids]
     if len(names) != rdms.n_stimuli:
         raise ValueError(f"RDM file {source} is of {rdms.n_stimuli} stimuli; got {len(names)} stimulus ids.")
-    return RDMSet(
-        rdms.dissimilarities,
-        np.array(names, dtype=str),
-        rdms.table,
-        distance=rdms.distance,
-        unit=rdms.unit,
-        n_channels=rdms.n_channels,
-    )
+    return replace(rdms, stimulus_ids=np.array(names, dtype=str))
 
 
 def write_rdms(rdms: RDMSet, path: PathLike) -> Path:

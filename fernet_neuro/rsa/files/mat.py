@@ -16,7 +16,7 @@ from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.files import meadows
-from fernet_neuro.rsa.files.arrays import ID_NAMES, choose, default_ids, make_set, to_vectors
+from fernet_neuro.rsa.files.arrays import ID_NAMES, are_rdms, choose, default_ids, make_set, to_vectors
 from fernet_neuro.rsa.rdms import RDMSet
 
 #: What the parts of a name such as "hIT | BE | Session: 1" are, in the order of the RSA toolbox for MATLAB.
@@ -35,7 +35,7 @@ def read_mat(path: Path, variable: str | None) -> RDMSet:
     if meadows.is_meadows(content):
         return meadows.from_mat(content, path)
     structures = {name: value for name, value in content.items() if _has_rdms(value)}
-    arrays = {name: value for name, value in content.items() if _is_plain(value)}
+    arrays = {name: value for name, value in content.items() if are_rdms(value)}
     candidates = structures or arrays if variable is None else {**arrays, **structures}
     chosen = choose(candidates, variable, path)
     ids = _find_ids(content)
@@ -96,16 +96,6 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _has_rdms(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.names is not None and "RDM" in value.dtype.names
-
-
-def _is_plain(value: Any) -> bool:
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf" or value.size < 1:
-        return False
-    try:
-        to_vectors(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _find_ids(content: dict[str, Any]) -> list[str] | None:

@@ -5,7 +5,7 @@ inference on fixed models without folds in `fixed`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -274,25 +274,14 @@ def _permute(design: Design, folds: _Folds, settings: InferenceSettings, roi: st
     null = np.empty((settings.n_permutations, len(observed)))
     orders = draw_permutations(settings.n_permutations, n_stimuli, blocks=folds.blocks, seed=settings.seed)
     kept = np.where(design.present, design.data, 0.0)
+    has_models = ~np.isnan(np.vstack(design.models)).any(axis=0)
     title = f"permute {roi}".strip()
     for number, order in enumerate(track(orders, title, total=len(orders), verbose=settings.verbose)):
         moved = square[order[rows], order[columns]]
         # The data move against models, folds and all: fits and scores see one labelling throughout.
-        shuffled = Design(
-            design.models, design.kinds, kept[:, moved], design.present[moved], settings.comparison
-        )
-        null[number] = cross_validate(_mask(shuffled, design), splits).values.mean(axis=(0, 2))
+        shuffled = replace(design, data=kept[:, moved], present=design.present[moved] & has_models)
+        null[number] = cross_validate(shuffled, splits).values.mean(axis=(0, 2))
     return compare_with_permuted(observed, null)
-
-
-def _mask(shuffled: Design, design: Design) -> Design:
-    """Return the shuffled design over the pairs that data and models both have under this labelling."""
-    if design.present.all():
-        return shuffled
-    has_models = ~np.isnan(np.vstack(design.models)).any(axis=0)
-    return Design(
-        shuffled.models, shuffled.kinds, shuffled.data, shuffled.present & has_models, design.comparison
-    )
 
 
 def _name_weights(model: FlexibleModel, region: Region, settings: InferenceSettings) -> dict[str, float]:

@@ -5,7 +5,7 @@ from the scores is in `fitted`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,15 +62,8 @@ class Splits:
 
     def take(self, rows: slice) -> "Splits":
         """Return some of the samples."""
-        return Splits(
-            self.subjects[rows],
-            self.stimuli[rows],
-            self.subject_folds[rows],
-            self.stimulus_folds[rows],
-            self.n_subject_folds,
-            self.n_stimulus_folds,
-            self.blocks,
-        )
+        names = ("subjects", "stimuli", "subject_folds", "stimulus_folds")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def count_stimuli(self, *, is_test: bool) -> np.ndarray:
         """Return how often each stimulus is in each fold's test or training set.

@@ -116,19 +116,21 @@ def _split_networks(layers: RDMSet) -> dict[str, RDMSet]:
     if "layer" not in layers.table:
         have = format_options(layers.table) or "none"
         raise ValueError(f"the layers' RDMs need a column 'layer'; they have: {have}.")
-    column = next((name for name in NETWORK_COLUMNS if name in layers.table), None)
-    labels = layers.table[column].astype(str).to_numpy() if column else np.full(layers.n_rdms, "")
     found = {}
-    for network in dict.fromkeys(labels.tolist()):
-        rdms = layers.take(np.flatnonzero(labels == network))
-        repeated = rdms.table["layer"][rdms.table["layer"].duplicated()]
-        if len(repeated):
+    for network, rows in layers.rows_by(find_network_column(layers)).items():
+        found[network] = layers.take(rows)
+        names = found[network].table["layer"]
+        if names.duplicated().any():
             raise ValueError(
-                f"network {network!r} has two RDMs of layer {str(repeated.iloc[0])!r}; tell networks apart "
-                f"with a column 'network'."
+                f"network {network!r} has two RDMs of layer {str(names[names.duplicated()].iloc[0])!r}; tell "
+                f"networks apart with a column 'network'."
             )
-        found[network] = rdms
     return found
+
+
+def find_network_column(layers: RDMSet) -> str:
+    """Return the column that tells networks apart, or the first that could."""
+    return next((name for name in NETWORK_COLUMNS if name in layers.table), NETWORK_COLUMNS[0])
 
 
 def _score_nested(

@@ -198,8 +198,9 @@ def _add_ranks(ranks, copies, keys):
 
 
 @njit(nogil=True, cache=True)
-def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree, out):
+def _compare_keys(keys, rows, shared, out):
     """Fill the comparisons of the ranks of keys with those of subjects, by the numbers in `rows`."""
+    heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree = shared
     order, spare, pooled, ties, counts = spaces[0], spaces[1], spaces[2], spaces[3], spaces[4]
     size = keys.size
     _sort_keys(keys, order[:size], spare[:size], counts)
@@ -210,10 +211,10 @@ def _compare_keys(keys, rows, heavy, squares, groups, walks, weights, total, uni
             found = _count_signs(walks[row], groups[row], ties[:size], n_ties, weights, tree)
             out[row] = found / pairs
         else:
-            shared = 0.0
+            product = 0.0
             for place in range(size):
-                shared += heavy[row, place] * pooled[place]
-            out[row] = _divide(shared, square, squares[row], total, unit, kind)
+                product += heavy[row, place] * pooled[place]
+            out[row] = _divide(product, square, squares[row], total, unit, kind)
 
 
 @njit(nogil=True, cache=True)
@@ -228,64 +229,24 @@ def _compare_pooled(ranks, groups, walks, weights, total, unit, copies, kind, lo
     spaces = np.empty((5, max(n_active, _BUCKETS)), np.int64)
     tree = np.empty(n_active + 2, np.int64)
     heavy, squares = _weigh_ranks(ranks, total, weights)
+    shared = (heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree)
     for draw in range(copies.shape[0]):
         drawn = np.flatnonzero(copies[draw])
         everyone[:] = 0
         for row in drawn:
             _add_ranks(ranks[row], copies[draw, row], everyone)
-        _compare_keys(
-            everyone,
-            drawn,
-            heavy,
-            squares,
-            groups,
-            walks,
-            weights,
-            total,
-            unit,
-            kind,
-            spaces,
-            tree,
-            upper[draw],
-        )
+        _compare_keys(everyone, drawn, shared, upper[draw])
         for number in range(drawn.size):
             keys[:] = everyone
             _add_ranks(ranks[drawn[number]], -copies[draw, drawn[number]], keys)
-            rows = drawn[number : number + 1]
-            _compare_keys(
-                keys,
-                rows,
-                heavy,
-                squares,
-                groups,
-                walks,
-                weights,
-                total,
-                unit,
-                kind,
-                spaces,
-                tree,
-                lower[draw],
-            )
+            _compare_keys(keys, drawn[number : number + 1], shared, lower[draw])
 
 
 @njit(nogil=True, cache=True)
 def run_samples(
-    multiplicities,
-    copies,
-    left,
-    right,
-    is_within,
-    levels,
-    unit,
-    orders,
-    steps,
-    n_subjects,
-    kind,
-    scores,
-    lower,
-    upper,
-):
+    multiplicities, copies, left, right, is_within, levels, unit, orders, steps, n_subjects, kind, scores,
+    lower, upper,
+):  # fmt: skip
     """Fill `scores`, `lower` and `upper` with those of each bootstrap sample."""
     n_rdms, n_pairs = orders.shape
     weights = np.empty(n_pairs, np.int64)
@@ -308,17 +269,9 @@ def run_samples(
         )
         if copies.shape[1] > 0:
             _compare_pooled(
-                ranks[:n_subjects],
-                groups[:n_subjects],
-                walks[:n_subjects],
-                kept,
-                float(total),
-                float(unit),
-                copies[sample],
-                kind,
-                lower[sample],
-                upper[sample],
-            )
+                ranks[:n_subjects], groups[:n_subjects], walks[:n_subjects], kept, float(total), float(unit),
+                copies[sample], kind, lower[sample], upper[sample],
+            )  # fmt: skip
 
 
 @njit(nogil=True, cache=True)

@@ -29,27 +29,8 @@ def compare_ranked(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rank comparisons of subjects with models and with each other's pooled ranks, for each sample.
 
-    Parameters
-    ----------
-    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
-        Values of pairs that are not present are not looked at.
-    multiplicities : ndarray of int of shape (n_samples, n_stimuli)
-    copies : ndarray of int of shape (n_samples, n_draws, n_subjects)
-        How often each subject counts, in several draws for each sample of stimuli.
-    present : ndarray of bool of shape (n_pairs,)
-    comparison : str
-        One of `KINDS`.
-    blocks : ndarray of int of shape (n_stimuli,), optional
-        See ``weighted.level_blocks``.
-    n_jobs : int, default=1
-        Threads.
-
-    Returns
-    -------
-    scores : ndarray of shape (n_samples, n_subjects, n_models)
-    lower, upper : ndarray of shape (n_samples, n_draws, n_subjects)
-        Comparison of each subject drawn with the mean ranks of the other subjects drawn, and of all; NaN for
-        subjects not drawn. 0 where ranks are constant.
+    As `bootstrap.compare_alike`, where values of pairs that are not `present` are not looked at; ceilings are
+    NaN for subjects not drawn, and 0 where ranks are constant.
     """
     n_stimuli = multiplicities.shape[1]
     left, right = (index[present] for index in np.triu_indices(n_stimuli, 1))
@@ -69,21 +50,9 @@ def compare_ranked(
 
     def work(part: slice) -> None:
         run_samples(
-            counts[part],
-            drawn[part],
-            left,
-            right,
-            is_within,
-            times[part],
-            unit,
-            orders,
-            steps,
-            len(subjects),
-            KINDS[comparison],
-            scores[part],
-            lower[part],
-            upper[part],
-        )
+            counts[part], drawn[part], left, right, is_within, times[part], unit, orders, steps,
+            len(subjects), KINDS[comparison], scores[part], lower[part], upper[part],
+        )  # fmt: skip
 
     run_in_parts(work, len(counts), n_jobs)
     return scores, lower, upper
@@ -92,20 +61,9 @@ def compare_ranked(
 def permute_signs(
     subjects: np.ndarray, models: np.ndarray, pairs: np.ndarray, *, n_jobs: int = 1
 ) -> np.ndarray:
-    """Return Kendall's tau-a, averaged over subjects whose pairs are exchanged.
+    """Return Kendall's tau-a (n_permutations, n_models), averaged over subjects whose pairs are exchanged.
 
-    Parameters
-    ----------
-    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
-        Without gaps.
-    pairs : ndarray of int of shape (n_permutations, n_pairs)
-        Which pair of the subjects takes the place of each.
-    n_jobs : int, default=1
-        Threads.
-
-    Returns
-    -------
-    ndarray of shape (n_permutations, n_models)
+    `pairs` (n_permutations, n_pairs) says which pair of the subjects takes the place of each; without gaps.
     """
     groups = [_number_groups(side) for side in (subjects, models)]
     orders = np.argsort(models, axis=1, kind="stable")

@@ -135,13 +135,14 @@ def split_regions(brain: RDMSet) -> list[Region]:
     if "subject" not in brain.table:
         have = ", ".join(map(str, brain.table)) or "none"
         raise ValueError(f"the brain RDMs need a column 'subject'; they have: {have}.")
-    means = brain.mean([name for name in ("roi", "subject") if name in brain.table])
-    rois = means.table["roi"].astype(str).to_numpy() if "roi" in means.table else np.full(means.n_rdms, "")
-    found = []
-    for roi in dict.fromkeys(rois.tolist()):
-        rdms = means.take(np.flatnonzero(rois == roi))
-        found.append(Region(roi, rdms.table["subject"].astype(str).tolist(), rdms))
-    return found
+    means = average_sessions(brain)
+    regions = {roi: means.take(rows) for roi, rows in means.rows_by("roi").items()}
+    return [Region(roi, list(rdms.table["subject"].astype(str)), rdms) for roi, rdms in regions.items()]
+
+
+def average_sessions(brain: RDMSet) -> RDMSet:
+    """Return one RDM per region and subject, the mean of the sessions, as every inference begins."""
+    return brain.mean([name for name in ("roi", "subject") if name in brain.table])
 
 
 def check_subjects(regions: Iterable[Region], settings: InferenceSettings, fewest: int = 2) -> None:

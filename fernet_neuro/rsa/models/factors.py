@@ -4,6 +4,7 @@ What belongs here: hypotheses made from a stimulus table; RDMs of networks and b
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -205,15 +206,7 @@ def build_landmark_rdm(table: StimulusTable, landmarks: LandmarkTable, *, align:
 
 def _from_layer(layer: Activations, distance: str) -> RDMSet:
     rdms = compute_rdms(layer, distance=distance)
-    labels = pd.DataFrame({"model": [layer.layer], "distance": [distance]})
-    return RDMSet(
-        rdms.dissimilarities,
-        rdms.stimulus_ids,
-        labels,
-        distance=distance,
-        unit=rdms.unit,
-        n_channels=rdms.n_channels,
-    )
+    return replace(rdms, table=pd.DataFrame({"model": [layer.layer], "distance": [distance]}))
 
 
 def _make(table: StimulusTable, vector: np.ndarray, model: str, distance: str, unit: str) -> RDMSet:

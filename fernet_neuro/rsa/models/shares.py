@@ -12,15 +12,8 @@ from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 
 #: Columns of the result and their types.
 COLUMNS: dict[str, type] = {
-    "roi": str,
-    "factor": str,
-    "share": float,
-    "unconstrained": float,
-    "low": float,
-    "high": float,
-    "weight": float,
-    "p_value": float,
-    "constant": float,
+    **dict.fromkeys(("roi", "factor"), str),
+    **dict.fromkeys(("share", "unconstrained", "low", "high", "weight", "p_value", "constant"), float),
     "n_subjects": int,
 }
 

@@ -6,6 +6,7 @@ neighbourhoods are in ``brain/spheres.py``, inference over subjects in ``brain/g
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fernet_neuro._utils.validation import check_jobs, check_option, format_opti
 from fernet_neuro.brain.noise import COVARIANCES
 from fernet_neuro.brain.spheres import Neighbourhoods
 from fernet_neuro.exceptions import AlignmentError
-from fernet_neuro.rsa.compare import COMPARISONS, InnerProduct, compare_rdms, iterate_present
+from fernet_neuro.rsa.compare import COMPARISONS, InnerProduct, compare_rdms, compare_rho_a, iterate_present
 from fernet_neuro.rsa.distances import DISTANCES
 from fernet_neuro.rsa.labelled import LabelledPatterns, label_patterns
 from fernet_neuro.rsa.rdms import RDMSet
@@ -388,10 +389,8 @@ def _make_comparison(models: RDMSet, comparison: str) -> Callable[[np.ndarray], 
     return apply
 
 
-def _compare_rho_a(first: np.ndarray, second: np.ndarray, _present: np.ndarray) -> np.ndarray:
-    n = first.shape[1]
-    return 12 * (rank_rows(first) @ rank_rows(second).T) / (n**3 - n)
-
-
 #: Comparisons of ranks, which is what takes the time with thousands of RDMs, by the compiled kernel.
-_FAST: dict[str, Compare] = {"spearman": InnerProduct(rank_rows).compare, "rho_a": _compare_rho_a}
+_FAST: dict[str, Compare] = {
+    "spearman": InnerProduct(rank_rows).compare,
+    "rho_a": partial(compare_rho_a, rank=rank_rows),
+}
