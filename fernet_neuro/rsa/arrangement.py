@@ -101,7 +101,7 @@ def _check_arrangeable(square: np.ndarray, name: str) -> None:
         raise ValueError(f"RDM {name!r} is 0 everywhere; there is nothing to arrange.")
 
 
-def _start(square: np.ndarray) -> np.ndarray:
+def _scale_classically(square: np.ndarray) -> np.ndarray:
     """Return classical scaling's points; a missing pair counts as the mean of the others here."""
     filled = np.where(np.isnan(square), np.nanmean(square), square)
     inner = filled**2
@@ -117,20 +117,20 @@ def _refine(square: np.ndarray, n_iterations: int, tolerance: float) -> tuple[np
     np.fill_diagonal(weights, 0)
     wanted = np.nan_to_num(square)
     inverse = np.linalg.pinv(np.diag(weights.sum(axis=0)) - weights)
-    points = _start(square)
+    points = _scale_classically(square)
     loss = np.inf
     for _ in range(n_iterations):
-        lengths = _measure(points)
+        lengths = _measure_lengths(points)
         before, loss = loss, float((weights * (wanted - lengths) ** 2).sum())
         if before - loss <= tolerance * before and np.isfinite(before):
             break
         pull = -weights * np.divide(wanted, lengths, out=np.zeros_like(lengths), where=lengths > 0)
         np.fill_diagonal(pull, -pull.sum(axis=1))
         points = inverse @ pull @ points
-    lengths = _measure(points)
+    lengths = _measure_lengths(points)
     misfit = (weights * (wanted - lengths) ** 2).sum() / (weights * lengths**2).sum()
     return points - points.mean(axis=0), float(np.sqrt(misfit))
 
 
-def _measure(points: np.ndarray) -> np.ndarray:
+def _measure_lengths(points: np.ndarray) -> np.ndarray:
     return np.linalg.norm(points[:, None] - points[None], axis=-1)

@@ -225,7 +225,7 @@ def _rank(vectors: np.ndarray) -> np.ndarray:
     return stats.rankdata(vectors, axis=1) - (vectors.shape[1] + 1) / 2
 
 
-def _leave(vectors: np.ndarray) -> np.ndarray:
+def _keep(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
@@ -260,9 +260,9 @@ def _count_untied(vector: np.ndarray) -> float:
 INNER_PRODUCTS: dict[str, InnerProduct] = {
     "pearson": InnerProduct(_centre),
     "spearman": InnerProduct(_rank),
-    "cosine": InnerProduct(_leave),
+    "cosine": InnerProduct(_keep),
     "whitened_pearson": InnerProduct(_centre, is_whitened=True),
-    "whitened_cosine": InnerProduct(_leave, is_whitened=True),
+    "whitened_cosine": InnerProduct(_keep, is_whitened=True),
 }
 #: All comparisons by name: of vectors (n_first, n_present), (n_second, n_present) and the mask of present
 #: pairs, shape (n_pairs,).

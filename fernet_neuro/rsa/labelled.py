@@ -62,13 +62,7 @@ class LabelledPatterns:
         return _average(self.values, self.stimulus_of, len(self.stimulus_ids))
 
     def run_means(self) -> list[np.ndarray]:
-        """Return one array (n_stimuli, n_channels) per run.
-
-        Raises
-        ------
-        ValueError
-            If there is one run only, or a stimulus is missing in a run.
-        """
+        """Return one array (n_stimuli, n_channels) per run."""
         if len(self.runs) < 2:
             raise ValueError(f"crossnobis needs two or more runs; {self.name} have {len(self.runs)}.")
         means = []
@@ -85,13 +79,7 @@ class LabelledPatterns:
         return means
 
     def check_varied(self) -> None:
-        """Refuse patterns that are constant over channels: they correlate with nothing.
-
-        Raises
-        ------
-        ValueError
-            Naming the first.
-        """
+        """Refuse patterns that are constant over channels: they correlate with nothing."""
         if self.n_channels < 2:
             raise ValueError(f"correlation needs two or more channels; {self.name} have {self.n_channels}.")
         values = self.stimulus_means
@@ -99,24 +87,12 @@ class LabelledPatterns:
         self._raise_for(constant, "constant over channels", "correlation", "squared_euclidean")
 
     def check_nonzero(self) -> None:
-        """Refuse patterns that are zero everywhere: they have no direction.
-
-        Raises
-        ------
-        ValueError
-            Naming the first.
-        """
+        """Refuse patterns that are zero everywhere: they have no direction."""
         empty = [row for row, pattern in enumerate(self.stimulus_means) if not pattern.any()]
         self._raise_for(empty, "zero in every channel", "cosine", "squared_euclidean")
 
     def check_run_precisions(self, precisions: Mapping[Any, np.ndarray]) -> list[np.ndarray]:
-        """Return the precision of each run, in the order of `runs`.
-
-        Raises
-        ------
-        ValueError
-            If a run has none, or one is not a precision matrix of the channels.
-        """
+        """Return the precision of each run, in the order of `runs`."""
         absent = [run for run in self.runs if run not in precisions]
         if absent:
             raise ValueError(
@@ -149,15 +125,7 @@ class LabelledPatterns:
 def label_patterns(
     values: np.ndarray, stimulus_ids: Iterable[str], runs: Iterable[Any] | None, name: str
 ) -> LabelledPatterns:
-    """Return labelled patterns, checked.
-
-    Raises
-    ------
-    AlignmentError
-        If there is not one id, or one run, per row.
-    ValueError
-        If `values` is not a table of real numbers with channels, or there are fewer than two stimuli.
-    """
+    """Return labelled patterns, checked."""
     if values.ndim != 2 or values.shape[1] < 1 or values.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} must be real numbers of shape (n_rows, n_channels); got {values.dtype} {values.shape}."
@@ -167,21 +135,15 @@ def label_patterns(
     for what, items in (("stimulus_ids", ids), ("runs", run_labels)):
         if (what == "stimulus_ids" or runs is not None) and len(items) != len(values):
             raise AlignmentError(f"{name} have {len(values)} rows but {len(items)} {what}.")
-    names, stimulus_of = _number(ids)
-    run_names, run_of = _number(run_labels)
+    names, stimulus_of = _number_items(ids)
+    run_names, run_of = _number_items(run_labels)
     if len(names) < 2:
         raise ValueError(f"an RDM needs two or more stimuli; {name} have {len(names)}.")
     return LabelledPatterns(values, np.array(names, dtype=str), stimulus_of, run_names, run_of, name)
 
 
 def check_precision(precision: Any, n_channels: int) -> Any:
-    """Return a precision matrix as float64, or None as it is.
-
-    Raises
-    ------
-    ValueError
-        If it is not symmetric, not finite, or of other channels.
-    """
+    """Return a precision matrix as float64, or None as it is."""
     if precision is None:
         return None
     matrix = np.asarray(precision, dtype=np.float64)
@@ -200,7 +162,7 @@ def check_precision(precision: Any, n_channels: int) -> Any:
     return (matrix + matrix.T) / 2
 
 
-def _number(items: list[Any]) -> tuple[list[Any], np.ndarray]:
+def _number_items(items: list[Any]) -> tuple[list[Any], np.ndarray]:
     """Return the different items in the order of their first occurrence, and the number of each item's."""
     numbers = {item: number for number, item in enumerate(dict.fromkeys(items))}
     return list(numbers), np.array([numbers[item] for item in items], dtype=int)

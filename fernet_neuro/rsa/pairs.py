@@ -37,13 +37,7 @@ def vectors_to_squares(vectors: np.ndarray, n_stimuli: int) -> np.ndarray:
 
 
 def squares_to_vectors(squares: np.ndarray) -> np.ndarray:
-    """Return (n_rdms, n_pairs) of symmetric matrices (n_rdms, n_stimuli, n_stimuli).
-
-    Raises
-    ------
-    ValueError
-        If they are not square, not symmetric, or have anything but 0 or NaN on the diagonal.
-    """
+    """Return (n_rdms, n_pairs) of symmetric matrices (n_rdms, n_stimuli, n_stimuli)."""
     if squares.ndim != 3 or squares.shape[1] != squares.shape[2] or squares.shape[1] < 2:
         raise ValueError(
             f"square RDMs must have shape (n_rdms, n_stimuli, n_stimuli), two or more stimuli; got "

@@ -79,7 +79,7 @@ def fill_from_patterns(patterns: ShiftedPatterns, finish: Finish) -> np.ndarray:
                 squares[:] += np.einsum("ij,ij->i", block, block)
         return band
 
-    return _fill(n_stimuli, multiply, squares, finish)
+    return _fill_bands(n_stimuli, multiply, squares, finish)
 
 
 def fill_from_terms(terms: list[ProductTerm], finish: Finish) -> np.ndarray:
@@ -95,10 +95,10 @@ def fill_from_terms(terms: list[ProductTerm], finish: Finish) -> np.ndarray:
             band += term.weight * (term.left[start:stop] @ term.right[start:].T)
         return band
 
-    return _fill(n_stimuli, multiply, squares, finish)
+    return _fill_bands(n_stimuli, multiply, squares, finish)
 
 
-def _fill(
+def _fill_bands(
     n_stimuli: int, multiply: Callable[[int, int], np.ndarray], squares: np.ndarray, finish: Finish
 ) -> np.ndarray:
     slices = row_slices(n_stimuli)

@@ -374,13 +374,7 @@ def check_same_stimuli(
 
 
 def from_archive(archive: Mapping[str, np.ndarray]) -> RDMSet:
-    """Return the set whose arrays `RDMSet.save` put into an archive.
-
-    Raises
-    ------
-    ValueError
-        If the archive is of another format or version.
-    """
+    """Return the set whose arrays `RDMSet.save` put into an archive."""
     header = read_header(archive, FORMAT, FORMAT_VERSION)
     labels = {name: header[name] for name in ("distance", "unit", "n_channels")}
     table = pd.DataFrame(header["table"])

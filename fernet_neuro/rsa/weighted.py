@@ -71,12 +71,7 @@ def weigh_pairs(
 ) -> np.ndarray:
     """Return how often each present pair counts, shape (n_samples, n_present).
 
-    Parameters
-    ----------
-    multiplicities : ndarray of shape (n_samples, n_stimuli)
-    present : ndarray of bool of shape (n_pairs,)
-    blocks : ndarray of int of shape (n_stimuli,), optional
-        Codes from 0, of stimuli drawn together; None where each stands for itself.
+    `blocks` (n_stimuli,) are codes from 0, of stimuli drawn together; None where each stands for itself.
     """
     rows, columns = (index[present] for index in np.triu_indices(multiplicities.shape[1], 1))
     return _weigh_places(multiplicities, rows, columns, blocks)
@@ -127,11 +122,7 @@ def compute_grams(
 def rank_weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the mean ranks of values that count `weights` times, less the mean of all ranks.
 
-    Parameters
-    ----------
-    values, weights : ndarray of shape (..., n_pairs)
-        Of shapes that broadcast. What the ranks of values of weight 0 are means
-        nothing.
+    Shapes (..., n_pairs) broadcast; what the ranks of values of weight 0 are means nothing.
     """
     order = np.argsort(values, axis=-1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=-1)

@@ -161,18 +161,7 @@ def calibrate_rsa(
 def make_null_brain(
     analysis: RSAFolder, null: str, number: int, rng: np.random.Generator
 ) -> tuple[RDMSet, str | None]:
-    """Return brain RDMs in which a claim is false, and the name of the model that is true in them, if any.
-
-    Parameters
-    ----------
-    analysis : RSAFolder
-        Its brain has one RDM per region and subject.
-    null : str
-        A name in `NULLS`.
-    number : int
-        Of the data set; the true model is each in turn.
-    rng : numpy.random.Generator
-    """
+    """Return brain RDMs in which a claim is false, and the name of the model that is true in them, if any."""
     settings = analysis.settings
     brain = draw_subjects(analysis.brain, rng)
     if null == "true model":

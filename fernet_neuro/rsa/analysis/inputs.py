@@ -75,13 +75,7 @@ def align_models_and_brain(models: RDMSet, brain: RDMSet, *, align: bool = False
 
 
 def check_comparable(models: RDMSet, brain: RDMSet, comparison: str) -> None:
-    """Refuse what could only fail later, or give no result: constant RDMs.
-
-    Raises
-    ------
-    ValueError
-        If the comparison is not known, or an RDM is constant (or zero, for cosines).
-    """
+    """Refuse what could only fail later, or give no result: constant RDMs."""
     check_option("comparison", comparison, COMPARISONS)
     for what, rdms in (("model", models), ("brain RDM", brain)):
         for name, vector in zip(rdms.names, rdms.dissimilarities, strict=True):
@@ -89,17 +83,7 @@ def check_comparable(models: RDMSet, brain: RDMSet, comparison: str) -> None:
 
 
 def list_blocks(table: StimulusTable | None, column: str, stimulus_ids: np.ndarray) -> np.ndarray:
-    """Return the block of each stimulus: the values of a column of the table, shape (n_stimuli,).
-
-    Raises
-    ------
-    ValueError
-        If no table is known.
-    StimulusError
-        If the table has no such column, or a stimulus no value in it.
-    AlignmentError
-        If a stimulus is not in the table.
-    """
+    """Return the block of each stimulus: the values of a column of the table, shape (n_stimuli,)."""
     if table is None:
         raise ValueError(
             "--identity-blocks is a column of the stimulus table; name the table with --stimuli."
@@ -108,13 +92,7 @@ def list_blocks(table: StimulusTable | None, column: str, stimulus_ids: np.ndarr
 
 
 def name_stimuli(rdms: RDMSet, table: StimulusTable | None) -> RDMSet:
-    """Return RDMs whose stimuli are named by the table, where their file named none.
-
-    Raises
-    ------
-    ValueError
-        If the table has another number of stimuli.
-    """
+    """Return RDMs whose stimuli are named by the table, where their file named none."""
     is_unnamed = rdms.stimulus_ids.tolist() == default_ids(rdms.dissimilarities)
     if table is None or not is_unnamed:
         return rdms
@@ -127,13 +105,7 @@ def name_stimuli(rdms: RDMSet, table: StimulusTable | None) -> RDMSet:
 
 
 def align_all(sets: Sequence[RDMSet], labels: Sequence[str]) -> list[RDMSet]:
-    """Return all sets over the stimuli that all have, in the order of the first.
-
-    Raises
-    ------
-    AlignmentError
-        If fewer than three are common.
-    """
+    """Return all sets over the stimuli that all have, in the order of the first."""
     common = set.intersection(*(set(rdms.stimulus_ids.tolist()) for rdms in sets))
     if len(common) < FEWEST_STIMULI:
         raise AlignmentError(
@@ -146,13 +118,7 @@ def align_all(sets: Sequence[RDMSet], labels: Sequence[str]) -> list[RDMSet]:
 
 
 def check_same(first: RDMSet, second: RDMSet, names: tuple[str, str]) -> None:
-    """Refuse two sets of different stimuli or order, as `check_same_stimuli`, and name the way out.
-
-    Raises
-    ------
-    AlignmentError
-        Naming the first stimulus or row that differs.
-    """
+    """Refuse two sets of different stimuli or order, as `check_same_stimuli`, and name the way out."""
     try:
         check_same_stimuli(first, second, names)
     except AlignmentError as error:

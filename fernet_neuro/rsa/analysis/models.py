@@ -136,7 +136,11 @@ def read_models(
             parts.append((source, name_stimuli(read_rdms(source, variable=choice.variable), table)))
     if choice.wants_table and origin is not None:
         label = next(iter(tables), "stimuli")
-        parts.append((label, _build_from_table(origin, choice)))
+        made = build_model_rdms(
+            origin, list(choice.factors), weights=choice.weights, landmarks=choice.landmarks,
+            pixels=choice.pixels, gabor=choice.gabor, distance=choice.distance,
+        )  # fmt: skip
+        parts.append((label, made))
     labels = _label_sources([source for source, _ in parts])
     sets = [rdms for _, rdms in parts]
     models = concat_models(align_all(sets, labels) if align else sets, labels)
@@ -273,18 +277,6 @@ def _check_choice(
         raise ValueError(
             f"say which layers of store {stores[0]} are the models: --layer NAME, or --all-layers."
         )
-
-
-def _build_from_table(table: StimulusTable, choice: ModelChoice) -> RDMSet:
-    return build_model_rdms(
-        table,
-        list(choice.factors),
-        weights=choice.weights,
-        landmarks=choice.landmarks,
-        pixels=choice.pixels,
-        gabor=choice.gabor,
-        distance=choice.distance,
-    )
 
 
 def _label_sources(sources: Sequence[str]) -> list[str]:

@@ -20,12 +20,6 @@ def draw_subjects(brain: RDMSet, rng: np.random.Generator) -> RDMSet:
     one subject stays as it is. Drawing the measured subjects with replacement instead would repeat some, with
     their noise: repeated noise is agreement, and ceilings would rise. A subject's draw is one for all
     regions, so these stay as dependent as they were.
-
-    Parameters
-    ----------
-    brain : RDMSet
-        One RDM per region and subject (`average_sessions`). Pairs that a subject lacks stay missing.
-    rng : numpy.random.Generator
     """
     names = brain.table["subject"].astype(str).to_numpy()
     everyone = list(dict.fromkeys(names.tolist()))
@@ -90,14 +84,6 @@ def plant_model(brain: RDMSet, model: np.ndarray, comparison: str) -> RDMSet:
 
     Each subject keeps its deviation from the mean. For cosines the mean is the model times a factor; for
     other comparisons the model is brought to the mean and the standard deviation of the mean RDM.
-
-    Parameters
-    ----------
-    brain : RDMSet
-        One RDM per region and subject.
-    model : ndarray of shape (n_pairs,)
-        Pairs that it lacks become missing.
-    comparison : str
     """
     made = brain.dissimilarities.copy()
     for rows in brain.rows_by("roi").values():

@@ -196,13 +196,7 @@ def _check_partition(partition: Sequence[str], models: RDMSet, settings: RSASett
 
 
 def infer_models(models: RDMSet, brain: RDMSet, settings: RSASettings) -> RSAResult:
-    """Return estimates, ceilings and all tests: what `run_rsa` does but for peaks and shares of variance.
-
-    Raises
-    ------
-    AlignmentError, ValueError
-        As in `run_rsa`.
-    """
+    """Return estimates, ceilings and all tests: what `run_rsa` does but for peaks and shares of variance."""
     check_comparable(models, brain, settings.comparison)
     if settings.over_seeds:
         return infer_seeds(models, brain, settings, by=["model"])
@@ -224,11 +218,6 @@ def select_layers(models: RDMSet) -> RDMSet | None:
 
 def group_models(models: RDMSet, fit: str) -> dict[str, FlexibleModel]:
     """Return each RDM as a fixed model, and those of each source together as one model of kind `fit`.
-
-    Raises
-    ------
-    ValueError
-        If no source has two RDMs.
 
     Examples
     --------

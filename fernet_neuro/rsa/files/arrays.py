@@ -22,13 +22,7 @@ ID_NAMES = ("stimulus_ids", "stimulus_id", "stimuli", "conditions")
 
 
 def to_vectors(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return vectors (n_rdms, n_pairs) of an array of RDMs, and the shape of its leading axes.
-
-    Raises
-    ------
-    ValueError
-        If its shape is none of those that `io.read_rdms` names.
-    """
+    """Return vectors (n_rdms, n_pairs) of an array of RDMs, and the shape of its leading axes."""
     values = np.asarray(array)
     if values.dtype.kind not in "biuf":
         raise ValueError(f"it holds {values.dtype}, not real numbers")
@@ -46,13 +40,7 @@ def to_vectors(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
 
 
 def make_set(array: np.ndarray, stimulus_ids: Iterable[str] | None, origin: str) -> RDMSet:
-    """Return the set of an array, its leading axes as columns ``index`` or ``index_0``, ``index_1``...
-
-    Raises
-    ------
-    ValueError
-        If it is no array of RDMs, or the ids are of another number; `origin` says where it comes from.
-    """
+    """Return the set of an array, its leading axes as columns ``index`` or ``index_0``, ``index_1``..."""
     try:
         vectors, leading = to_vectors(array)
         ids = default_ids(vectors) if stimulus_ids is None else [str(item) for item in stimulus_ids]
@@ -69,13 +57,7 @@ def default_ids(vectors: np.ndarray) -> list[str]:
 
 
 def choose(found: Mapping[str, np.ndarray], variable: str | None, path: Path) -> str:
-    """Return the name of the only array, or of the `variable` asked for.
-
-    Raises
-    ------
-    ValueError
-        If there is no such array, none, or several and none is asked for.
-    """
+    """Return the name of the only array, or of the `variable` asked for."""
     if variable is not None:
         if variable not in found:
             raise ValueError(
@@ -136,13 +118,7 @@ def read_csv(path: Path, _variable: str | None) -> RDMSet:
 
 
 def write_csv(rdms: RDMSet, path: Path) -> None:
-    """Write one square RDM with a heading and the ids in the first column.
-
-    Raises
-    ------
-    ValueError
-        If there are several.
-    """
+    """Write one square RDM with a heading and the ids in the first column."""
     if rdms.n_rdms != 1:
         raise ValueError(f"a .csv file holds one RDM; there are {rdms.n_rdms}. Choose one, or write .npz.")
     ids = rdms.stimulus_ids

@@ -29,13 +29,7 @@ def is_meadows(content: Mapping[str, Any]) -> bool:
 
 
 def from_mat(content: Mapping[str, Any], path: Path) -> RDMSet:
-    """Return the RDMs of ``rdmutv`` and ``stimuli``, or of those with ``_NAME`` by participant.
-
-    Raises
-    ------
-    ValueError
-        If a participant's stimuli are missing, or others than those of the first.
-    """
+    """Return the RDMs of ``rdmutv`` and ``stimuli``, or of those with ``_NAME`` by participant."""
     sets = []
     for name in sorted(key for key in content if key.startswith("rdmutv")):
         suffix = name.removeprefix("rdmutv")
@@ -43,20 +37,12 @@ def from_mat(content: Mapping[str, Any], path: Path) -> RDMSet:
             raise ValueError(f"RDM file {path} has {name!r} but no 'stimuli{suffix}'.")
         participant = suffix.strip("_").replace("_", "-") or _find_participant(path)
         vectors = np.atleast_2d(np.squeeze(np.asarray(content[name], dtype=np.float64)))
-        sets.append(_make(vectors, content[f"stimuli{suffix}"], {"subject": participant}, path))
-    return _join(sets)
+        sets.append(_make_set(vectors, content[f"stimuli{suffix}"], {"subject": participant}, path))
+    return _concat_in_one_order(sets)
 
 
 def read_json(path: Path, variable: str | None = None) -> RDMSet:
-    """Read a Meadows ``.json`` file; `variable` chooses one task by its name.
-
-    Raises
-    ------
-    StoreError
-        If it is not JSON, or not of Meadows.
-    ValueError
-        If it has no multi-arrangement task, or no such one, or tasks of different stimuli.
-    """
+    """Read a Meadows ``.json`` file; `variable` chooses one task by its name."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -81,17 +67,11 @@ def read_json(path: Path, variable: str | None = None) -> RDMSet:
             else (f"has no task of the type {_TASK_TYPE!r}")
         )
         raise ValueError(f"RDM file {path} {found}.")
-    return _join(sets)
+    return _concat_in_one_order(sets)
 
 
 def write_json(rdms: RDMSet, path: Path) -> None:
-    """Write each RDM as one multi-arrangement task of a Meadows file.
-
-    Raises
-    ------
-    ValueError
-        If pairs are missing: the format has no gaps.
-    """
+    """Write each RDM as one multi-arrangement task of a Meadows file."""
     if np.isnan(rdms.dissimilarities).any():
         raise ValueError("a Meadows file has no missing pairs; write .npz instead.")
     stimuli = [{"name": name} for name in rdms.stimulus_ids.tolist()]
@@ -110,10 +90,10 @@ def _from_task(task: Mapping[str, Any], labels: dict[str, str], path: Path) -> R
         raise ValueError(
             f"RDM file {path}: task {labels['task']!r} has no stimuli and rdm: {error}."
         ) from error
-    return _make(vectors, stimuli, labels, path)
+    return _make_set(vectors, stimuli, labels, path)
 
 
-def _make(vectors: np.ndarray, stimuli: Any, labels: dict[str, str], path: Path) -> RDMSet:
+def _make_set(vectors: np.ndarray, stimuli: Any, labels: dict[str, str], path: Path) -> RDMSet:
     # File names of pictures come with their suffix, and from MATLAB padded to one length.
     ids = [_FILE_SUFFIX.sub("", str(item).strip()) for item in np.asarray(stimuli).ravel()]
     given = {name: value for name, value in labels.items() if value}
@@ -124,7 +104,7 @@ def _make(vectors: np.ndarray, stimuli: Any, labels: dict[str, str], path: Path)
         raise ValueError(f"RDM file {path}: {error}") from error
 
 
-def _join(sets: list[RDMSet]) -> RDMSet:
+def _concat_in_one_order(sets: list[RDMSet]) -> RDMSet:
     """Return one set in the first one's order of stimuli: each task lists its own."""
     first = sets[0].stimulus_ids
     aligned = [rdms.align_to(first) if set(rdms.stimulus_ids) == set(first) else rdms for rdms in sets]

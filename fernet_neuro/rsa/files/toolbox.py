@@ -107,13 +107,7 @@ def from_rsatoolbox(rdms: Any, stimuli: str | None = None) -> RDMSet:
 
 
 def read_hdf5(path: PathLike, stimuli: str | None = None) -> RDMSet:
-    """Read an HDF5 file that rsatoolbox wrote.
-
-    Raises
-    ------
-    StoreError
-        If it is missing, damaged, or holds no RDMs.
-    """
+    """Read an HDF5 file that rsatoolbox wrote."""
     if not Path(path).is_file():
         raise StoreError(f"RDM file {path} does not exist.")
     try:
@@ -123,13 +117,7 @@ def read_hdf5(path: PathLike, stimuli: str | None = None) -> RDMSet:
 
 
 def write_hdf5(rdms: RDMSet, path: PathLike) -> None:
-    """Write a file that ``rsatoolbox.rdm.load_rdm`` reads, complete or not at all.
-
-    Raises
-    ------
-    ValueError
-        If a stimulus id or a label is not ASCII: rsatoolbox stores text as bytes.
-    """
+    """Write a file that ``rsatoolbox.rdm.load_rdm`` reads, complete or not at all."""
     with atomic_file(path) as temporary:
         try:
             to_rsatoolbox(rdms).save(str(temporary), file_type="hdf5")
@@ -140,15 +128,7 @@ def write_hdf5(rdms: RDMSet, path: PathLike) -> None:
 
 
 def compare_with_rsatoolbox(first: RDMSet, second: RDMSet, comparison: str) -> np.ndarray:
-    """Return rsatoolbox's comparison of all RDMs of two sets, shape (n_first, n_second), unitless.
-
-    Raises
-    ------
-    AlignmentError
-        If the sets are of different stimuli or order: rsatoolbox would not look.
-    ValueError
-        If rsatoolbox has no such comparison, or pairs are missing in one set alone.
-    """
+    """Return rsatoolbox's comparison of all RDMs of two sets, shape (n_first, n_second), unitless."""
     check_option("comparison", comparison, COMPARISON_NAMES)
     check_same_stimuli(first, second)
     module = import_rsatoolbox()
@@ -181,7 +161,7 @@ def evaluate_draws(
     # Without the tables: a column that is called "index" would take the place of rsatoolbox's own.
     sides = [to_rsatoolbox(RDMSet(rdms.dissimilarities, rdms.stimulus_ids)) for rdms in (subjects, models)]
     method = COMPARISON_NAMES[comparison]
-    found = [_evaluate_draw(*sides, *draw, method) for draw in draws]
+    found = [_evaluate_draw(sides[0], sides[1], *draw, method) for draw in draws]
     scores, lower, upper = zip(*found, strict=True)
     return np.stack(scores), np.array(lower), np.array(upper)
 
@@ -214,13 +194,7 @@ def compute_with_rsatoolbox(
     runs: Iterable[Any] | None = None,
     precision: Any = None,
 ) -> RDMSet:
-    """Return rsatoolbox's RDM of patterns (n_rows, n_channels), its stimuli in the order of first occurrence.
-
-    Raises
-    ------
-    ValueError
-        If rsatoolbox has no such distance.
-    """
+    """Return rsatoolbox's RDM of patterns (n_rows, n_channels), stimuli in the order of first occurrence."""
     check_option("distance", distance, DISTANCE_NAMES)
     module = import_rsatoolbox()
     ids = [str(item) for item in stimulus_ids]
@@ -250,13 +224,7 @@ def search_with_rsatoolbox(
     distance: str = "correlation",
     comparison: str = "spearman",
 ) -> np.ndarray:
-    """Return what rsatoolbox's searchlight functions give for fixed models, shape (n_models, n_centres).
-
-    Raises
-    ------
-    ValueError
-        If rsatoolbox has no such distance or comparison there.
-    """
+    """Return what rsatoolbox's searchlight functions give for fixed models, shape (n_models, n_centres)."""
     check_option("distance", distance, ("correlation", "squared_euclidean"))
     check_option("comparison", comparison, COMPARISON_NAMES)
     import_rsatoolbox()

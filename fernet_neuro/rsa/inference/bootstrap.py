@@ -79,20 +79,9 @@ def evaluate_samples(
     *,
     n_jobs: int = 1,
 ) -> dict[Effects, SampleValues]:
-    """Return the values of all samples, by the effects that were drawn anew in them.
+    """Return the values of all samples, by the random effects that were drawn anew in them.
 
-    Parameters
-    ----------
-    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
-        NaN where a pair is missing.
-    resamples : Resamples
-        Of as many subjects and stimuli.
-    comparison : str
-        A name in ``compare.COMPARISONS``.
-    wanted : sequence of frozenset of str
-        Sets of ``subjects`` and ``stimuli``.
-    n_jobs : int, default=1
-        Threads.
+    `subjects` (n_subjects, n_pairs) and `models` (n_models, n_pairs) are NaN where a pair is missing.
     """
     everyone = np.ones_like(resamples.subjects)
     draws = {_BOTH: resamples.subjects, _STIMULI: everyone}
@@ -243,12 +232,6 @@ def summarise(scores: np.ndarray, lower: np.ndarray, upper: np.ndarray, copies: 
 
     Scores count each copy of a subject. Ceilings count each subject drawn once, as in rsatoolbox: the others
     that a subject is compared with are then those of no copy of it.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples, n_subjects, n_models)
-        Or of one sample of stimuli, for all.
-    lower, upper, copies : ndarray of shape (n_samples, n_subjects)
     """
     shares = copies / copies.sum(axis=1, keepdims=True)
     means = shares @ scores[0] if len(scores) == 1 else np.einsum("bs,bsm->bm", shares, scores)

@@ -5,6 +5,7 @@ What belongs here: the columns that every inference reports; the arithmetic is i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ from fernet_neuro.rsa.inference.random_effects import (
     compute_interval,
     compute_p_values,
     compute_t,
-    list_pairs,
     load_contrasts,
 )
 
@@ -79,7 +79,7 @@ class BootstrapValues:
 
     def describe_pairs(self, names: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
         """Return one row per pair of models: the first less the second, tested on two sides."""
-        pairs = list_pairs(self.n_models)
+        pairs = list(combinations(range(self.n_models), 2))
         axes = np.eye(self.n_models + 2)
         contrasts = np.array([axes[one] - axes[other] for one, other in pairs]).reshape(-1, len(axes))
         found, errors = self._measure(contrasts)

@@ -134,7 +134,7 @@ def infer_flexible(
         check_same_stimuli(model.rdms, brain, (f"model {name!r}", "the brain RDMs"))
     codes = code_blocks(chosen.blocks, brain.n_stimuli)
     regions = split_regions(brain)
-    folds = [_cut(region, codes, chosen) for region in regions]  # refuses before anything is computed
+    folds = [_plan_folds(region, codes, chosen) for region in regions]  # refuses before anything is computed
     weights: dict[str, dict[str, dict[str, float]]] = {}
     tables = []
     with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
@@ -164,17 +164,12 @@ def score_once(
     """Return cross-validated scores of all the data under random assignments, without inference.
 
     Two or three subjects are cut as well, and one is not: then stimuli alone are cross-validated.
-
-    Raises
-    ------
-    ValueError
-        If there are too few stimuli or blocks.
     """
     design = _design(models, region, settings.comparison)
-    return cross_validate(design, _cut(region, blocks, None).draw_whole(settings.n_assignments, rng))
+    return cross_validate(design, _plan_folds(region, blocks, None).draw_whole(settings.n_assignments, rng))
 
 
-def _cut(region: Region, blocks: np.ndarray, settings: InferenceSettings | None) -> _Folds:
+def _plan_folds(region: Region, blocks: np.ndarray, settings: InferenceSettings | None) -> _Folds:
     """Return the folds of a region; None where nothing is resampled."""
     if settings is not None:
         check_subjects([region], settings, _FEWEST_SUBJECTS)
@@ -216,7 +211,7 @@ def _infer_region(
     tests = BootstrapValues(values, covariances, sizes, settings.level, found[-1][2])
     kinds = [model.kind for model in models.values()]
     labels = pd.DataFrame({"model": list(models), "kind": kinds})
-    p_permutation = _permute(design, folds, settings, region.roi)
+    p_permutation = _test_labels(design, folds, settings, region.roi)
     return fill_tables(labels, p_permutation, region, tests, per_subject, settings)
 
 
@@ -244,7 +239,7 @@ def _bootstrap(
             drawn["stimuli"] if "stimuli" in chosen else stimuli,
         )
         halves = [
-            _average(cross_validate(design, folds.draw(*counts, rng)), counts[0])
+            _average_subjects(cross_validate(design, folds.draw(*counts, rng)), counts[0])
             for _ in range(_N_PER_SAMPLE)
         ]
         one, other = (half - half.mean(axis=0) for half in halves)
@@ -255,13 +250,13 @@ def _bootstrap(
         yield chosen, (shared + shared.T) / 2, single / np.sqrt(n)
 
 
-def _average(scores: Scores, subjects: np.ndarray) -> np.ndarray:
+def _average_subjects(scores: Scores, subjects: np.ndarray) -> np.ndarray:
     """Return the means (n_samples, n_models + 2) over the subjects of each sample."""
     rows = np.concatenate([scores.values, scores.lower[:, None], scores.upper[:, None]], axis=1)
     return (rows * subjects[:, None]).sum(axis=2) / subjects.sum(axis=1, keepdims=True)
 
 
-def _permute(design: Design, folds: _Folds, settings: InferenceSettings, roi: str) -> np.ndarray:
+def _test_labels(design: Design, folds: _Folds, settings: InferenceSettings, roi: str) -> np.ndarray:
     """Return p values (n_models,) of the labels: whether models know which stimulus is which."""
     if not settings.n_permutations:
         return np.full(len(design.models), np.nan)

@@ -154,13 +154,7 @@ def choose_n_subject_folds(n_subjects: int) -> int:
 
 
 def choose_n_stimulus_folds(blocks: np.ndarray) -> int:
-    """Return 2 to 5, so that nearly every bootstrap sample has three stimuli for each test fold.
-
-    Parameters
-    ----------
-    blocks : ndarray of int of shape (n_stimuli,)
-        Codes from 0; stimuli of one block are never parted.
-    """
+    """Return 2 to 5, so that nearly every bootstrap sample has three stimuli for each test fold."""
     wanted = 2 + int(np.searchsorted([12, 24, 40], SHARE_DRAWN * len(blocks), side="right"))
     while wanted > 2 and SHARE_DRAWN * (blocks.max() + 1) < count_blocks_needed(blocks, wanted):
         wanted -= 1
@@ -175,12 +169,8 @@ def count_blocks_needed(blocks: np.ndarray, n_folds: int) -> int:
 def draw_folds(counts: np.ndarray, blocks: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
     """Return folds (n_samples, n_units) of units, at random and as even as can be.
 
-    Parameters
-    ----------
-    counts : ndarray of shape (n_samples, n_units)
-        How often each unit is in a sample; those that are not in it do not fill folds.
-    blocks : ndarray of int of shape (n_units,)
-        Codes from 0; units of one block are in one fold, and equally often in a sample.
+    Units that are not in a sample (`counts` of shape (n_samples, n_units) are 0) do not fill folds. Units of
+    one block (codes from 0) are in one fold, and equally often in a sample.
     """
     first = np.unique(blocks, return_index=True)[1]
     keys = np.where(counts[:, first] > 0, rng.random((len(counts), len(first))), 2.0)

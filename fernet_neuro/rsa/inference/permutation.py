@@ -27,23 +27,10 @@ _UNMOVED = 1e-9
 def permute_scores(
     subjects: np.ndarray, models: np.ndarray, orders: np.ndarray, comparison: str, *, n_jobs: int = 1
 ) -> np.ndarray:
-    """Return the mean comparison of models with subjects whose stimuli have changed names.
+    """Return mean comparisons (n_permutations, n_models) with subjects whose stimuli have changed names.
 
-    Parameters
-    ----------
-    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
-        NaN where a pair is missing.
-    orders : ndarray of int of shape (n_permutations, n_stimuli)
-        Which stimulus takes the place of each. Exchanging the names in the subjects' RDMs or in the models'
-        gives the same null distribution.
-    comparison : str
-        A name in ``compare.COMPARISONS``.
-    n_jobs : int, default=1
-        Threads; ``kendall_tau_a`` alone uses them.
-
-    Returns
-    -------
-    ndarray of shape (n_permutations, n_models)
+    `orders` (n_permutations, n_stimuli) says which stimulus takes the place of each. Exchanging the names in
+    the subjects' RDMs or in the models' gives the same null distribution. Threads are for ``kendall_tau_a``.
     """
     if np.isnan(subjects).any() or np.isnan(models).any():
         return np.stack([_permute_with_gaps(subjects, models, order, comparison) for order in orders])

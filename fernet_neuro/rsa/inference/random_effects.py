@@ -122,20 +122,8 @@ def compute_p_values(
 ) -> dict[str, np.ndarray]:
     """Return p values of Student's t, plain and corrected over all of them.
 
-    Parameters
-    ----------
-    t_values : ndarray of shape (n_tests,)
-    loadings : ndarray of shape (n_tests, n_axes)
-        What `load_contrasts` returns of the tested values; ``p_max`` is the probability that the largest of
-        as many t values with these correlations reaches each.
-    dof : int
-    rng : numpy.random.Generator
-    two_sided : bool, default=False
-
-    Returns
-    -------
-    dict
-        ``p_value``, ``p_fdr``, ``p_bonferroni`` and ``p_max``; NaN where `t_values` is.
+    ``p_max`` is the probability that the largest of as many t values, with the correlations of `loadings`
+    (n_tests, n_axes) of `load_contrasts`, reaches each. All are NaN where `t_values` (n_tests,) are.
     """
     found = {name: np.full(t_values.shape, np.nan) for name in ("p_value", "p_fdr", "p_bonferroni", "p_max")}
     known = np.flatnonzero(np.isfinite(t_values))
@@ -163,11 +151,6 @@ def load_contrasts(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
     loadings = contrasts @ (axes * np.sqrt(np.maximum(values, 0)))
     spread = np.sqrt((loadings**2).sum(axis=1, keepdims=True))
     return np.divide(loadings, spread, out=np.zeros_like(loadings), where=spread > 0)
-
-
-def list_pairs(n: int) -> list[tuple[int, int]]:
-    """Return all pairs of numbers below n, in order."""
-    return list(combinations(range(n), 2))
 
 
 def _scale_up(moments: Mapping[Effects, np.ndarray], chosen: Effects, sizes: Mapping[str, int]) -> np.ndarray:

@@ -126,11 +126,6 @@ def split_regions(brain: RDMSet) -> list[Region]:
     """Return the regions of a set of brain RDMs, in order of first occurrence.
 
     Several RDMs of a subject and region (sessions) are averaged.
-
-    Raises
-    ------
-    ValueError
-        If the table has no column ``subject``.
     """
     if "subject" not in brain.table:
         have = ", ".join(map(str, brain.table)) or "none"
@@ -146,13 +141,7 @@ def average_sessions(brain: RDMSet) -> RDMSet:
 
 
 def check_subjects(regions: Iterable[Region], settings: InferenceSettings, fewest: int = 2) -> None:
-    """Refuse regions with too few subjects to say anything about others.
-
-    Raises
-    ------
-    ValueError
-        Naming the first such region and what remains possible.
-    """
+    """Refuse regions with too few subjects to say anything about others."""
     for region in regions:
         if "subjects" in settings.effects and region.n_subjects < fewest:
             name = f"region {region.roi!r}" if region.roi else "the brain"
@@ -166,13 +155,7 @@ def check_subjects(regions: Iterable[Region], settings: InferenceSettings, fewes
 
 
 def check_stimuli(codes: np.ndarray, settings: InferenceSettings) -> None:
-    """Refuse too few stimuli, or blocks of them (codes from 0), to say anything about others.
-
-    Raises
-    ------
-    ValueError
-        Saying what remains possible.
-    """
+    """Refuse too few stimuli, or blocks of them (codes from 0), to say anything about others."""
     n_blocks = int(codes.max()) + 1
     is_few = len(codes) < FEWEST_STIMULI or n_blocks < FEWEST_BLOCKS
     if is_few and "stimuli" in settings.effects:

@@ -83,19 +83,8 @@ def draw_resamples(
 def draw_counts(n_samples: int, blocks: np.ndarray, rng: np.random.Generator, fewest: int = 1) -> np.ndarray:
     """Return how often each unit is in each bootstrap sample, shape (n_samples, n_units).
 
-    Parameters
-    ----------
-    n_samples : int
-    blocks : ndarray of int of shape (n_units,)
-        Codes from 0; the units of a block are drawn together.
-    rng : numpy.random.Generator
-    fewest : int, default=1
-        A sample of fewer different blocks is drawn again.
-
-    Raises
-    ------
-    ValueError
-        If such samples hardly ever turn up.
+    `blocks` (n_units,) are codes from 0, of units drawn together; a sample of fewer than `fewest` different
+    blocks is drawn again.
     """
     n = int(blocks.max()) + 1
     counts = np.zeros((n_samples, n), dtype=int)
@@ -109,13 +98,7 @@ def draw_counts(n_samples: int, blocks: np.ndarray, rng: np.random.Generator, fe
 
 
 def count_fewest(blocks: np.ndarray) -> int:
-    """Return how many blocks have three stimuli and a pair between two of them, whichever blocks they are.
-
-    Parameters
-    ----------
-    blocks : ndarray of int of shape (n_stimuli,)
-        Codes from 0.
-    """
+    """Return how many blocks have three stimuli and a pair between two of them, whichever blocks they are."""
     together = np.cumsum(np.sort(np.bincount(blocks)))
     return max(2, int(np.searchsorted(together, FEWEST_DISTINCT)) + 1)
 
@@ -133,11 +116,6 @@ def draw_permutations(
 
     With `blocks`, whole blocks of equal size change places and the stimuli inside each are shuffled: two
     stimuli share a block after it if and only if they did before.
-
-    Raises
-    ------
-    ValueError
-        If the number is below 1.
     """
     check_range("n_permutations", n_permutations, minimum=1)
     rng = make_rng(seed, "permutations")
@@ -159,13 +137,7 @@ def find_shared(codes: np.ndarray) -> np.ndarray | None:
 
 
 def code_blocks(blocks: np.ndarray | None, n_stimuli: int) -> np.ndarray:
-    """Return the number of each stimulus's block, (n_stimuli,) int from 0 in order of first occurrence.
-
-    Raises
-    ------
-    ValueError
-        If there is not one label per stimulus.
-    """
+    """Return the number of each stimulus's block, (n_stimuli,) int from 0 in order of first occurrence."""
     if blocks is None:
         return np.arange(n_stimuli)
     labels = [str(label) for label in np.asarray(blocks, dtype=object).ravel()]

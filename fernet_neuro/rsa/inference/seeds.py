@@ -146,14 +146,7 @@ def _infer_region(
 
 
 def group_seeds(models: RDMSet, by: Sequence[str] | None = None) -> SeedGroups:
-    """Return which RDMs are of one model.
-
-    Raises
-    ------
-    ValueError
-        If the table has no column ``seed`` or none of `by`, no model has seeds, a model has one seed only,
-        or one of them twice.
-    """
+    """Return which RDMs are of one model."""
     table = models.table
     absent = [name for name in ("seed", *(by or ())) if name not in table]
     if absent:

@@ -109,13 +109,7 @@ class InferenceSettings:
         return list_effect_sets(self.effects)
 
     def check_own_engine(self, what: str) -> None:
-        """Refuse another engine than our own.
-
-        Raises
-        ------
-        ValueError
-            Naming what is asked of the other engine.
-        """
+        """Refuse another engine than our own."""
         if self.engine != "own":
             raise ValueError(f"{what} is for engine='own'; got engine={self.engine!r}.")
 
@@ -124,13 +118,7 @@ Settings = TypeVar("Settings", bound=InferenceSettings)
 
 
 def settle(settings: Settings | None, changes: Mapping[str, Any], default: Settings) -> Settings:
-    """Return `settings`, or else `default`, with the changes made.
-
-    Raises
-    ------
-    TypeError
-        If a change names no setting.
-    """
+    """Return `settings`, or else `default`, with the changes made."""
     names = [item.name for item in fields(default)]
     for name in changes:
         if name not in names:

@@ -104,13 +104,13 @@ def build_factor_rdm(table: StimulusTable, factor: str, *, kind: str = "auto") -
     is_number = values.dtype.kind in "if"
     if kind == "numeric" and not is_number:
         raise StimulusError(f"factor {factor!r} holds labels, not numbers; it can only be categorical.")
-    _check_several(values, factor)
+    _check_varies(values, factor)
     if kind == "categorical" or not is_number:
         codes = np.unique(values, return_inverse=True)[1].astype(float)
-        return _make(table, np.sign(pdist(codes[:, None], "cityblock")), factor, "categorical", "0 or 1")
+        return _make_set(table, np.sign(pdist(codes[:, None], "cityblock")), factor, "categorical", "0 or 1")
     _check_finite(table, values[:, None], [factor])
     vector = pdist(values[:, None].astype(float), "cityblock")
-    return _make(table, vector, factor, "absolute_difference", f"unit of {factor}")
+    return _make_set(table, vector, factor, "absolute_difference", f"unit of {factor}")
 
 
 def build_weights_rdm(table: StimulusTable, columns: Sequence[str], model: str) -> RDMSet:
@@ -139,8 +139,8 @@ def build_weights_rdm(table: StimulusTable, columns: Sequence[str], model: str) 
             raise StimulusError(f"column {name!r} of model {model!r} holds labels, not numbers.")
     weights = np.stack(lists, axis=1).astype(float)
     _check_finite(table, weights, columns)
-    _check_several(weights, model)
-    return _make(table, pdist(weights), model, "euclidean", "unit of the weights")
+    _check_varies(weights, model)
+    return _make_set(table, pdist(weights), model, "euclidean", "unit of the weights")
 
 
 def build_pixel_rdm(table: StimulusTable, *, distance: str = "correlation", size: int = 48) -> RDMSet:
@@ -199,9 +199,9 @@ def build_landmark_rdm(table: StimulusTable, landmarks: LandmarkTable, *, align:
         points = points - points.mean(axis=1, keepdims=True)
         points = points / np.sqrt((points**2).sum(axis=(1, 2), keepdims=True))
     flat = points.reshape(len(points), -1)
-    _check_several(flat, "landmarks")
+    _check_varies(flat, "landmarks")
     unit = "unitless (centroid size 1)" if align else "pixels"
-    return _make(table, pdist(flat), "landmarks", "euclidean", unit)
+    return _make_set(table, pdist(flat), "landmarks", "euclidean", unit)
 
 
 def _from_layer(layer: Activations, distance: str) -> RDMSet:
@@ -209,12 +209,12 @@ def _from_layer(layer: Activations, distance: str) -> RDMSet:
     return replace(rdms, table=pd.DataFrame({"model": [layer.layer], "distance": [distance]}))
 
 
-def _make(table: StimulusTable, vector: np.ndarray, model: str, distance: str, unit: str) -> RDMSet:
+def _make_set(table: StimulusTable, vector: np.ndarray, model: str, distance: str, unit: str) -> RDMSet:
     labels = pd.DataFrame({"model": [model], "distance": [distance]})
     return RDMSet(vector[None], table.stimulus_ids, labels, distance=distance, unit=unit)
 
 
-def _check_several(values: np.ndarray, name: str) -> None:
+def _check_varies(values: np.ndarray, name: str) -> None:
     check_range("number of stimuli", len(values), minimum=2)
     if (values == values[0]).all():
         raise StimulusError(

@@ -67,13 +67,7 @@ class FlexibleModel:
         return self.rdms.n_rdms
 
     def predict(self, weights: np.ndarray) -> np.ndarray:
-        """Return the predicted dissimilarities (n_pairs,) of `weights` (n_rdms,).
-
-        Raises
-        ------
-        ValueError
-            If there is not one weight per RDM.
-        """
+        """Return the predicted dissimilarities (n_pairs,) of `weights` (n_rdms,)."""
         values = np.asarray(weights, dtype=float)
         if values.shape != (self.n_rdms,):
             raise ValueError(f"weights must have shape ({self.n_rdms},), one per RDM; got {values.shape}.")
@@ -125,8 +119,10 @@ def fit_model(model: FlexibleModel, data: RDMSet, comparison: str = "pearson") -
     ones = np.ones((1, data.n_stimuli))
     gram = compute_grams(vectors, ones, present, comparison)
     n = model.n_rdms
-    cross = sum_normalised(gram[:, :n, n:], gram[:, range(n, len(vectors)), range(n, len(vectors))])
-    scores = divide(cross, np.sqrt(gram[:, range(n), range(n)]))
+    squares = np.einsum("bii->bi", gram)
+    shares = 1 / data.n_rdms * divide(1.0, np.sqrt(squares[:, n:]))  # of the data's vectors of length 1
+    cross = (gram[:, :n, n:] @ shares[..., None])[..., 0]
+    scores = divide(cross, np.sqrt(squares[:, :n]))
     if model.kind == "selected" and comparison in RANK_COMPARISONS:
         shared = vectors[:, present]
         scores = COMPARISONS[comparison](shared[:n], shared[n:], present).mean(axis=1)[None]
@@ -134,13 +130,7 @@ def fit_model(model: FlexibleModel, data: RDMSet, comparison: str = "pearson") -
 
 
 def find_present(vectors: np.ndarray) -> np.ndarray:
-    """Return the mask (n_pairs,) of the pairs that all RDMs have.
-
-    Raises
-    ------
-    ValueError
-        If they are fewer than three.
-    """
+    """Return the mask (n_pairs,) of the pairs that all RDMs have."""
     present = ~np.isnan(vectors).any(axis=0)
     if present.sum() < FEWEST_PAIRS:
         raise ValueError(
@@ -148,21 +138,6 @@ def find_present(vectors: np.ndarray) -> np.ndarray:
             f"three stimuli at least."
         )
     return present
-
-
-def sum_normalised(products: np.ndarray, squares: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """Return inner products with the sum of the data's vectors of length 1.
-
-    Parameters
-    ----------
-    products : ndarray of shape (..., n_rdms, n_subjects)
-    squares : ndarray of shape (..., n_subjects)
-        Squared lengths of the data's vectors.
-    counts : ndarray of shape (..., n_subjects), optional
-        How often each counts; by default each has its share of 1.
-    """
-    shares = 1 / squares.shape[-1] if counts is None else counts
-    return (products @ (shares * divide(1.0, np.sqrt(squares)))[..., None])[..., 0]
 
 
 def _fit_fixed(gram: np.ndarray, _cross: np.ndarray, _scores: np.ndarray) -> np.ndarray:

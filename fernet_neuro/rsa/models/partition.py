@@ -89,7 +89,7 @@ def compare_partial(
         pair = [data.dissimilarities[row], models.dissimilarities[column]]
         names = [*controlled, data.names[row], models.names[column]]
         gram, n_pairs[row, column] = _correlate(np.stack([*controls.dissimilarities, *pair]), names, product)
-        values[row, column] = _take_out(gram, names)
+        values[row, column] = _compare_what_is_left(gram, names)
     return ComparisonResult(np.clip(values, -1, 1), n_pairs, comparison, data.table, models.table)
 
 
@@ -129,7 +129,9 @@ def partition_variance(data: RDMSet, models: RDMSet, comparison: str = "pearson"
         stack = np.vstack([models.dissimilarities, data.dissimilarities[row]])
         gram, n_pairs = _correlate(stack, [*models.names, data.names[row]], product)
         _check_independent(gram[:-1, :-1], models.names)
-        frame = _shares(gram, models.names).assign(n_pairs=n_pairs)
+        explained = [_compute_r_squared(gram, chosen) for chosen in list_subsets(models.n_rdms)]
+        shares = mix_subsets(models.n_rdms) @ np.array(explained)
+        frame = label_components(models.names).assign(share=shares, n_pairs=n_pairs)
         labels = data.table.iloc[[row] * len(frame)].reset_index(drop=True)
         frames.append(pd.concat([labels, frame], axis=1))
     return PartitionResult(pd.concat(frames, ignore_index=True), models.names, comparison)
@@ -153,7 +155,7 @@ def _correlate(vectors: np.ndarray, names: Sequence[str], product: InnerProduct)
     return gram, int(present.sum())
 
 
-def _take_out(gram: np.ndarray, names: Sequence[str]) -> float:
+def _compare_what_is_left(gram: np.ndarray, names: Sequence[str]) -> float:
     """Return the comparison of the last two vectors without what all before them explain."""
     inside, across = gram[:-2, :-2], gram[:-2, -2:]
     _check_independent(inside, names)
@@ -176,12 +178,7 @@ def _check_independent(gram: np.ndarray, names: Sequence[str]) -> None:
             )
 
 
-def _shares(gram: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    explained = np.array([_explained(gram, chosen) for chosen in list_subsets(len(names))])
-    return label_components(names).assign(share=mix_subsets(len(names)) @ explained)
-
-
-def _explained(gram: np.ndarray, chosen: tuple[int, ...]) -> float:
+def _compute_r_squared(gram: np.ndarray, chosen: tuple[int, ...]) -> float:
     """Return R^2 of the last vector on the chosen ones."""
     if not chosen:
         return 0.0

@@ -1,6 +1,6 @@
 """The RDMs of many neighbourhoods of voxels, block by block.
 
-What belongs here: one class per way to get there. Correlations need one matrix product per neighbourhood;
+What belongs here: one engine per way to get there. Correlations need one matrix product per neighbourhood;
 distances that are sums over voxels need each voxel's own share once, and its mean over the neighbourhood; all
 others are computed as `distances.compute_rdms` does, one neighbourhood at a time.
 """
@@ -8,7 +8,7 @@ others are computed as `distances.compute_rdms` does, one neighbourhood at a tim
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -26,93 +26,72 @@ Fill = Callable[[int, int], np.ndarray]
 TABLE_BYTES = 512 << 20
 
 
-class Engine(Protocol):
-    """A way to compute the RDMs of neighbourhoods."""
-
-    @property
-    def bytes_per_voxel(self) -> int:
-        """Return how much `open` holds for each voxel that it reaches; 0 for nothing."""
-        ...
-
-    def open(self, near: Neighbourhoods, start: int, stop: int, n_jobs: int) -> Fill:
-        """Return a function that computes the RDMs of a range between `start` and `stop`."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
-class CosineEngine:
-    """Correlation and cosine distances.
+class Engine:
+    """A way to compute the RDMs of neighbourhoods.
 
     Parameters
     ----------
-    values : ndarray of shape (n_voxels, n_stimuli), float64, C order
-    stimulus_ids : ndarray of str of shape (n_stimuli,)
-        For messages.
-    centred : bool
-        Whether patterns are centred over the voxels of the neighbourhood.
+    open : callable
+        From neighbourhoods, the first and the last of a range of them, and a number of threads, to a function
+        that computes the RDMs of any part of that range.
+    bytes_per_voxel : int, default=0
+        How much `open` holds for each voxel that the range reaches.
     """
 
-    values: np.ndarray
-    stimulus_ids: np.ndarray
-    centred: bool
+    open: Callable[[Neighbourhoods, int, int, int], Fill]
     bytes_per_voxel: int = 0
 
-    def open(self, near: Neighbourhoods, _start: int, _stop: int, _n_jobs: int) -> Fill:
-        """Return a function that computes the RDMs of a range of neighbourhoods."""
-        return partial(self._fill, near)
 
-    def _fill(self, near: Neighbourhoods, start: int, stop: int) -> np.ndarray:
-        rdms = np.empty((stop - start, _count_pairs(self.values.shape[1])))
-        row, stimulus = kernels.fill_cosines(
-            self.values, near.members, near.starts, start, self.centred, rdms
-        )
+def make_cosine_engine(values: np.ndarray, stimulus_ids: np.ndarray, *, centred: bool) -> Engine:
+    """Return the engine of correlation (if `centred`) and cosine distances.
+
+    `values` are float64 of shape (n_voxels, n_stimuli), C order.
+    """
+
+    def fill(near: Neighbourhoods, start: int, stop: int) -> np.ndarray:
+        rdms = np.empty((stop - start, _count_pairs(values.shape[1])))
+        row, stimulus = kernels.fill_cosines(values, near.members, near.starts, start, centred, rdms)
         if row >= 0:
-            what = "constant" if self.centred else "zero"
+            what, name = ("constant", "correlation") if centred else ("zero", "cosine")
             raise ValueError(
-                f"the pattern of stimulus {str(self.stimulus_ids[stimulus])!r} is {what} over the "
+                f"the pattern of stimulus {str(stimulus_ids[stimulus])!r} is {what} over the "
                 f"{near.sizes[start + row]} voxels around voxel {near.centres[start + row]}, so it has no "
-                f"{'correlation' if self.centred else 'cosine'}; leave such voxels out of the mask, or use "
-                f"squared_euclidean."
+                f"{name}; leave such voxels out of the mask, or use squared_euclidean."
             )
         return rdms
 
+    return Engine(lambda near, *_: partial(fill, near))
 
-@dataclass(frozen=True, eq=False)
-class SumEngine:
-    """Distances that are means over voxels: squared Euclidean, and crossnobis with one noise level per voxel.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_voxels, n_runs, n_stimuli), float64, C order
-        Divided by each voxel's noise, where that counts. One run means without cross-validation.
+def make_sum_engine(values: np.ndarray) -> Engine:
+    """Return the engine of means over voxels: squared Euclidean, and crossnobis with each voxel's own noise.
+
+    `values` are float64 of shape (n_voxels, n_runs, n_stimuli), C order, divided by each voxel's noise where
+    that counts. One run means without cross-validation. The dissimilarities of each voxel in reach are
+    computed once, in parallel, and then averaged.
     """
+    n_pairs = _count_pairs(values.shape[2])
 
-    values: np.ndarray
-
-    @property
-    def bytes_per_voxel(self) -> int:
-        """Return the bytes of one voxel's dissimilarities."""
-        return 8 * _count_pairs(self.values.shape[2])
-
-    def open(self, near: Neighbourhoods, start: int, stop: int, n_jobs: int) -> Fill:
-        """Compute the dissimilarities of each voxel in reach, in parallel, and return what averages them."""
+    def open_range(near: Neighbourhoods, start: int, stop: int, n_jobs: int) -> Fill:
         voxels = np.unique(near.members[near.starts[start] : near.starts[stop]])
         row_of = np.zeros(near.n_voxels, dtype=np.int64)
         row_of[voxels] = np.arange(len(voxels))
-        table = np.empty((len(voxels), _count_pairs(self.values.shape[2])))
+        table = np.empty((len(voxels), n_pairs))
         parts = np.array_split(np.arange(len(voxels)), min(4 * n_jobs, len(voxels)))
         Parallel(n_jobs=n_jobs, backend="threading")(
-            delayed(kernels.tabulate_squares)(self.values, voxels[part], table[part[0] : part[-1] + 1])
+            delayed(kernels.tabulate_squares)(values, voxels[part], table[part[0] : part[-1] + 1])
             for part in parts
         )
-        return partial(self._fill, near, table, row_of)
 
-    def _fill(
-        self, near: Neighbourhoods, table: np.ndarray, row_of: np.ndarray, start: int, stop: int
-    ) -> np.ndarray:
-        rdms = np.empty((stop - start, table.shape[1]))
-        kernels.average_neighbours(table, row_of, near.members, near.starts, start, rdms)
-        return rdms
+        def fill(first: int, last: int) -> np.ndarray:
+            rdms = np.empty((last - first, n_pairs))
+            kernels.average_neighbours(table, row_of, near.members, near.starts, first, rdms)
+            return rdms
+
+        return fill
+
+    return Engine(open_range, 8 * n_pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,47 +101,33 @@ class MeanPatterns(LabelledPatterns):
     @cached_property
     def stimulus_means(self) -> np.ndarray:
         """One pattern per stimulus: the mean over runs."""
-        return self.values.reshape(-1, len(self.stimulus_ids), self.n_channels).mean(axis=0)
+        return np.mean(self.run_means(), axis=0)
 
     def run_means(self) -> list[np.ndarray]:
         """Return one array (n_stimuli, n_channels) per run: the rows as they are."""
         return list(self.values.reshape(-1, len(self.stimulus_ids), self.n_channels))
 
 
-@dataclass(frozen=True, eq=False)
-class PlainEngine:
-    """Any distance, one neighbourhood after the other: those with a noise precision of several voxels.
+def make_plain_engine(
+    patterns: MeanPatterns, distance: str, find_precision: Callable[[np.ndarray], Precision | None]
+) -> Engine:
+    """Return the engine of any distance, one neighbourhood after the other.
 
-    Parameters
-    ----------
-    patterns : MeanPatterns
-        Stimuli in the models' order.
-    distance : str
-    find_precision : callable
-        The precision of the voxels of a neighbourhood, or None.
+    `find_precision` gives the noise precision of the voxels of a neighbourhood; stimuli are in the models'
+    order.
     """
+    compute = DISTANCES[distance].compute
 
-    patterns: MeanPatterns
-    distance: str
-    find_precision: Callable[[np.ndarray], Precision | None]
-    bytes_per_voxel: int = 0
-
-    def open(self, near: Neighbourhoods, _start: int, _stop: int, _n_jobs: int) -> Fill:
-        """Return a function that computes the RDMs of a range of neighbourhoods."""
-        return partial(self._fill, near)
-
-    def _fill(self, near: Neighbourhoods, start: int, stop: int) -> np.ndarray:
-        rdms = np.empty((stop - start, _count_pairs(len(self.patterns.stimulus_ids))))
-        compute = DISTANCES[self.distance].compute
+    def fill(near: Neighbourhoods, start: int, stop: int) -> np.ndarray:
+        rdms = np.empty((stop - start, _count_pairs(len(patterns.stimulus_ids))))
         for row, number in enumerate(range(start, stop)):
             voxels = near.get(number)
-            here = replace(
-                self.patterns,
-                values=np.ascontiguousarray(self.patterns.values[:, voxels]),
-                name=f"the voxels around voxel {near.centres[number]}",
-            )
-            rdms[row] = compute(here, self.find_precision(voxels))
+            values = np.ascontiguousarray(patterns.values[:, voxels])
+            name = f"the voxels around voxel {near.centres[number]}"
+            rdms[row] = compute(replace(patterns, values=values, name=name), find_precision(voxels))
         return rdms
+
+    return Engine(lambda near, *_: partial(fill, near))
 
 
 def make_covariance_finder(noise: Any) -> Callable[[np.ndarray], Precision]:

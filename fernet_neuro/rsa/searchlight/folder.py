@@ -114,13 +114,7 @@ def write_description(out: PathLike) -> None:
 def write_subject_maps(
     out: PathLike, maps: SubjectMaps, models: Sequence[str], settings: SearchlightSettings
 ) -> list[Path]:
-    """Write one image per model with its sidecar, ``sub-*/func/..._statmap.nii.gz``; NaN outside.
-
-    Raises
-    ------
-    ValueError
-        If subject or task have other signs than letters and digits.
-    """
+    """Write one image per model with its sidecar, ``sub-*/func/..._statmap.nii.gz``; NaN outside."""
     check_label("subject", maps.subject)
     check_label("task", maps.task, may_be_empty=True)
     entities = [f"sub-{maps.subject}", *([f"task-{maps.task}"] if maps.task else [])]
@@ -163,13 +157,7 @@ def is_searchlight(folder: PathLike) -> bool:
 
 
 def read_settings(folder: PathLike) -> dict[str, Any]:
-    """Return what the maps of a folder are of.
-
-    Raises
-    ------
-    StoreError
-        If there is no ``settings.json``, or it is of something else.
-    """
+    """Return what the maps of a folder are of."""
     path = Path(folder) / "settings.json"
     if not path.is_file():
         raise StoreError(

@@ -42,24 +42,11 @@ def _write_cosines(product, lengths, out):
 
 @njit(nogil=True, cache=True)
 def fill_cosines(values, members, starts, first, centred, rdms):
-    """Write 1 - cosine of all pairs of patterns, of one neighbourhood per row of `rdms`.
+    """Write 1 - cosine of all pairs of patterns, of one neighbourhood per row of `rdms` (n_rows, n_pairs).
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_voxels, n_stimuli), float64
-    members, starts : ndarray of int
-        As in `Neighbourhoods`.
-    first : int
-        The neighbourhood of the first row.
-    centred : bool
-        Whether each pattern's mean over the voxels is taken off: correlations.
-    rdms : ndarray of shape (n_rows, n_pairs), float64
-        Written to.
-
-    Returns
-    -------
-    row, stimulus : int
-        The first pattern that has no direction, where the kernel stops; -1 twice without one.
+    `values` are (n_voxels, n_stimuli), `members` and `starts` as in `Neighbourhoods`, `first` is the
+    neighbourhood of the first row; with `centred` each pattern's mean over the voxels is taken off. Return
+    row and stimulus of the first pattern without a direction, where the kernel stops; -1 twice if there is none.
     """
     n_stimuli = values.shape[1]
     n_rows = rdms.shape[0]
@@ -92,15 +79,9 @@ def fill_cosines(values, members, starts, first, centred, rdms):
 def tabulate_squares(values, voxels, table):
     """Write each voxel's own squared differences of all pairs of stimuli, across runs where there are more.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_voxels, n_runs, n_stimuli), float64
-        With one run the square of its difference; with more the mean product of the differences in two
-        different runs: the square of their sum less their squares.
-    voxels : ndarray of int of shape (n_rows,)
-        The voxel of each row of the table.
-    table : ndarray of shape (n_rows, n_pairs), float64
-        Written to.
+    `values` are (n_voxels, n_runs, n_stimuli), `voxels` those of the rows of `table` (n_rows, n_pairs). With
+    several runs it is the mean product of the differences in two different runs: the square of their sum less
+    their squares.
     """
     n_runs, n_stimuli = values.shape[1], values.shape[2]
     share = 1.0 / (n_runs * (n_runs - 1)) if n_runs > 1 else 1.0
@@ -136,13 +117,7 @@ def tabulate_squares(values, voxels, table):
 def average_neighbours(table, row_of, members, starts, first, rdms):
     """Write the mean of the table's rows over the voxels of one neighbourhood per row of `rdms`.
 
-    Parameters
-    ----------
-    table : ndarray of shape (n_table, n_pairs), float64
-    row_of : ndarray of int of shape (n_voxels,)
-        The table's row of each voxel.
-    members, starts, first, rdms
-        As in `fill_cosines`.
+    `row_of` (n_voxels,) is the table's row of each voxel; the others are as in `fill_cosines`.
     """
     n_pairs = table.shape[1]
     for row in range(rdms.shape[0]):

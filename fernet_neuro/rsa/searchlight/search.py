@@ -277,15 +277,15 @@ def _make_engine(
     is_univariate = noise is None or (not isinstance(noise, Mapping) and np.ndim(noise) == 1)
     if residuals is not None or not is_univariate or distance == "mahalanobis":
         finder = _make_finder(labelled, noise, residuals, noise_method)
-        return engines.PlainEngine(_reduce(labelled, kind.needs_runs), distance, finder)
+        return engines.make_plain_engine(_reduce(labelled, kind.needs_runs), distance, finder)
     if distance in ("correlation", "cosine"):
         values = np.ascontiguousarray(_average(labelled).T)
-        return engines.CosineEngine(values, labelled.stimulus_ids, distance == "correlation")
+        return engines.make_cosine_engine(values, labelled.stimulus_ids, centred=distance == "correlation")
     by_run = labelled.run_means() if kind.needs_runs else [_average(labelled)]
     values = np.ascontiguousarray(np.stack(by_run).transpose(2, 0, 1))
     if noise is not None:
         values /= np.sqrt(_check_variances(noise, labelled.n_channels))[:, None, None]
-    return engines.SumEngine(values)
+    return engines.make_sum_engine(values)
 
 
 def _make_finder(
