@@ -327,6 +327,12 @@ def concat_rdms(sets: Sequence[RDMSet]) -> RDMSet:
         If two sets are of different stimuli, or of the same in another order.
     ValueError
         If there are none.
+
+    Examples
+    --------
+    >>> one = RDMSet(np.array([[1.0]]), np.array(["a", "b"]), pd.DataFrame({"layer": ["conv1"]}))
+    >>> concat_rdms([one, RDMSet(2 * one.dissimilarities, one.stimulus_ids, one.table)]).n_rdms
+    2
     """
     if not sets:
         raise ValueError("concat_rdms needs at least one set of RDMs; got none.")

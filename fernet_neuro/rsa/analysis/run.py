@@ -165,6 +165,17 @@ def run_rsa(
         If stimuli differ, or their order.
     ValueError
         If an RDM is constant, a region has too few subjects for what is asked, or an option is not known.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> ids = np.array([f"face{row}" for row in range(9)])
+    >>> models = RDMSet(rng.uniform(size=(2, 36)), ids, pd.DataFrame({"model": ["shape", "other"]}))
+    >>> noisy = models.dissimilarities[0] + 0.2 * rng.normal(size=(5, 36))
+    >>> brain = RDMSet(noisy, ids, pd.DataFrame({"subject": list("abcde")}))
+    >>> result = run_rsa(models, brain, comparison="pearson", n_bootstraps=50, partition=["shape", "other"])
+    >>> result.partition["models"].tolist()
+    ['shape', 'other', 'shape & other', 'shape + other']
     """
     chosen = settle(settings, changes, RSASettings())
     _check_partition(partition, models, chosen)

@@ -66,6 +66,14 @@ def read_rdms(
     ValueError
         If its arrays are no RDMs, it has several and `variable` is not given, or `stimulus_ids` are of
         another number.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> rdms = RDMSet(np.array([[0.1, 0.2, 0.3]]), np.array(["a", "b", "c"]))
+    >>> with TemporaryDirectory() as folder:
+    ...     read_rdms(write_rdms(rdms, Path(folder) / "rdms.npz")) == rdms
+    True
     """
     source = Path(path)
     suffix = source.suffix.lower()

@@ -64,6 +64,11 @@ def build_model_rdms(
         If a stimulus has no landmarks.
     ValueError
         If nothing is asked for, or two models have one name.
+
+    Examples
+    --------
+    >>> build_model_rdms(StimulusTable.read("builtin"), ["identity", "view"], pixels=True).names
+    ['identity', 'view', 'pixels']
     """
     made = [build_factor_rdm(table, name) for name in factors]
     made += [build_weights_rdm(table, columns, name) for name, columns in (weights or {}).items()]

@@ -78,6 +78,15 @@ def compare_partial(
     ValueError
         If the comparison is not known, the controls explain a model or an RDM entirely, they are sums of one
         another, or too few pairs are shared.
+
+    Examples
+    --------
+    >>> model, control = np.array([0.0, 0, 1, 1, 2, 3]), np.array([3.0, 1, 0, 0, 1, 2])
+    >>> brain, models, controls = (
+    ...     RDMSet(vector[None], list("abcd")) for vector in (model + 5 * control, model, control)
+    ... )
+    >>> compare_partial(brain, models, controls, "pearson").values.round(6)
+    array([[1.]])
     """
     product = INNER_PRODUCTS[check_option("comparison", comparison, INNER_PRODUCTS)]
     check_same_stimuli(data, models, ("the data", "the models"))
@@ -119,6 +128,12 @@ def partition_variance(data: RDMSet, models: RDMSet, comparison: str = "pearson"
     ----------
     .. [1] Seibold & McPhee (1979), Commonality analysis: a method for decomposing explained variance in
        multiple regression analyses, Human Communication Research 5.
+
+    Examples
+    --------
+    >>> models = RDMSet(np.array([[0.0, 0, 1, 1, 2, 3], [3, 1, 0, 0, 1, 2]]), list("abcd"))
+    >>> partition_variance(models.take([0]), models).select("total")["share"].round(6).tolist()
+    [1.0]
     """
     product = INNER_PRODUCTS[check_option("comparison", comparison, INNER_PRODUCTS)]
     check_same_stimuli(data, models, ("the data", "the models"))

@@ -46,7 +46,7 @@ def fill_cosines(values, members, starts, first, centred, rdms):
 
     `values` are (n_voxels, n_stimuli), `members` and `starts` as in `Neighbourhoods`, `first` is the
     neighbourhood of the first row; with `centred` each pattern's mean over the voxels is taken off. Return
-    row and stimulus of the first pattern without a direction, where the kernel stops; -1 twice if there is none.
+    row and stimulus of the first pattern without a direction, where the kernel stops, or -1 twice.
     """
     n_stimuli = values.shape[1]
     n_rows = rdms.shape[0]
