@@ -60,18 +60,10 @@ class Region:
 
 
 def open_regions(
-    models: RDMSet, brain: RDMSet, settings: InferenceSettings, what: str = "the models"
+    models: RDMSet, brain: RDMSet, settings: InferenceSettings
 ) -> tuple[list[Region], np.ndarray]:
-    """Return the regions, and the block of each stimulus (n_stimuli,), of data that allow what is asked.
-
-    Raises
-    ------
-    AlignmentError
-        If stimuli differ, or their order.
-    ValueError
-        If the brain has no subjects, or too few subjects, stimuli or blocks.
-    """
-    check_same_stimuli(models, brain, (what, "the brain RDMs"))
+    """Return the regions, and the block of each stimulus (n_stimuli,), of data that allow what is asked."""
+    check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
     codes = code_blocks(settings.blocks, brain.n_stimuli)
     regions = split_regions(brain)
     check_subjects(regions, settings)
