@@ -136,11 +136,11 @@ def read_models(
             parts.append((source, name_stimuli(read_rdms(source, variable=choice.variable), table)))
     if choice.wants_table and origin is not None:
         label = next(iter(tables), "stimuli")
-        made = build_model_rdms(
+        built = build_model_rdms(
             origin, list(choice.factors), weights=choice.weights, landmarks=choice.landmarks,
             pixels=choice.pixels, gabor=choice.gabor, distance=choice.distance,
         )  # fmt: skip
-        parts.append((label, made))
+        parts.append((label, built))
     labels = _label_sources([source for source, _ in parts])
     sets = [rdms for _, rdms in parts]
     models = concat_models(align_all(sets, labels) if align else sets, labels)
