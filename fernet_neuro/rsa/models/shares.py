@@ -33,7 +33,7 @@ def estimate_shares(brain: RDMSet, factors: RDMSet, *, level: float = 0.95) -> p
         several RDMs of a subject and region (sessions) are averaged.
     factors : RDMSet
         One RDM per factor, of the same stimuli in the same order: labels as 0 and 1, pictures' squared
-        Euclidean distances, as ``model_rdms.build_model_rdms`` gives them.
+        Euclidean distances, as ``models.factors.build_model_rdms`` gives them.
     level : float, default=0.95
         Of the intervals.
 

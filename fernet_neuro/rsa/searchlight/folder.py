@@ -43,7 +43,7 @@ class SearchlightSettings:
     fewest : int, default=10
         Voxels with fewer around them are no centres.
     distance, comparison : str
-        As in ``searchlight.search_patterns``.
+        As in ``search.search_patterns``.
     noise : str, default="univariate"
         As in ``VolumePatterns.describe_noise``; for crossnobis and mahalanobis alone.
     """

@@ -1,7 +1,7 @@
 """Searchlight maps of participants and of their group.
 
 What belongs here: from `VolumePatterns` to maps in the space of the mask, and the group's tests; the search
-itself is in `searchlight`, the permutations are in ``brain/group.py``, files are in `searchlight_folder`.
+itself is in `search`, the permutations are in ``brain/group.py``, files are in `folder`.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def search_volume(
         Of the same stimuli.
     settings : SearchlightSettings
     n_jobs, verbose
-        As in ``searchlight.search_patterns``.
+        As in ``search.search_patterns``.
 
     Raises
     ------
