@@ -39,10 +39,19 @@ RECIPES = (
 #: Differences that are meant: (file, column) as patterns, and the words of CHANGELOG.md that explain them.
 EXPLAINED: dict[tuple[str, str], str] = {}
 #: Files, columns and keys of recipes that are called otherwise now: (pattern, replacement).
-RENAMED_FILES: tuple[tuple[str, str], ...] = ()
-RENAMED_COLUMNS: tuple[tuple[str, str], ...] = ()
+RENAMED_FILES: tuple[tuple[str, str], ...] = (
+    (r"/figures/crpn-table\.", "/figures/grid."),
+    (r"^demo/pathways/", "demo/beside/"),
+    (r"^demo/runs/perceptual/(seed\d+)/bank/", r"demo/banks/conceptual/\1/"),
+    (r"^(crpn/table\d)/stimuli/identity\.csv$", r"\1/stimuli/identity_stimuli.csv"),
+)
+RENAMED_COLUMNS: tuple[tuple[str, str], ...] = ((r"^stage$", "network"),)
 RENAMED_KEYS: tuple[tuple[str, str], ...] = (
     (r"^(identity|expression|concepts|perception|readout)\.", r"networks.\1."),
+    (r"^identity_stimuli\.", "sets.identity_stimuli."),
+    (r"^dual_pathway\.concepts\.", "networks.conceptual."),
+    (r"^dual_pathway\.perception\.", "networks.perceptual."),
+    (r"^dual_pathway\.maps", "beside.conceptual.maps"),
 )
 IGNORED_FILES = (
     "*/recipe.yaml",
@@ -206,7 +215,8 @@ def name_shared_runs(folder: Path, cases: list[str]) -> dict[str, str]:
     for case in cases:
         if (folder / case / "runs.csv").is_file():
             for row in pd.read_csv(folder / case / "runs.csv").itertuples():
-                names.setdefault(row.run, f"{case}/{row.arm}/{row.stage}/seed{row.seed}")
+                network = row.network if hasattr(row, "network") else row.stage
+                names.setdefault(row.run, f"{case}/{row.arm}/{network}/seed{row.seed}")
     return names
 
 

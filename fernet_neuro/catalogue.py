@@ -86,7 +86,7 @@ GENERAL = System(
         "stimulus-sheet": "fernet_neuro.figures.stimulus_sheet:SPEC",
         "embedding-maps": "fernet_neuro.figures.embedding_maps:SPEC",
         "evaluation": "fernet_neuro.figures.evaluation:SPEC",
-        "crpn-table": "fernet_neuro.figures.arms:SPEC",
+        "grid": "fernet_neuro.figures.arms:SPEC",
         "rsa-layer-roi": "fernet_neuro.figures.rsa_layer_roi:SPEC",
         "rsa-models": "fernet_neuro.figures.rsa_models:SPEC",
         "rdm-gallery": "fernet_neuro.figures.rdm_gallery:SPEC",
@@ -94,7 +94,7 @@ GENERAL = System(
         "mds": "fernet_neuro.figures.mds:SPEC",
         "searchlight-map": "fernet_neuro.figures.searchlight_map:SPEC",
     },
-    experiments={"dual-pathway": "fernet_neuro.experiments.run:EXPERIMENT"},
+    experiments={"grid": "fernet_neuro.experiments.run:EXPERIMENT"},
 )
 #: The systems of this package, in the order of lists.
 BUILT_IN = {

@@ -1,4 +1,4 @@
-"""A simulated group beside the networks of a transfer experiment: scanned, analysed, compared by region.
+"""A simulated group beside the networks of an experiment: scanned, analysed, compared by region.
 
 What belongs here: the order of these steps and where each leaves its files; each is a call into its package
 and goes on where it was interrupted.
@@ -6,6 +6,7 @@ and goes on where it was interrupted.
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from fernet_neuro.door.simulate import simulate_brain
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.page_brain import BRAIN, RSA, SHARES, TWIN
 from fernet_neuro.experiments.probes import find_store
-from fernet_neuro.experiments.settings import CONCEPTUAL, PERCEPTUAL, BrainSettings
+from fernet_neuro.experiments.settings import BrainSettings
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.brain_rdms import read_brain
@@ -36,16 +37,11 @@ from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.models.shares import estimate_shares
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.transfer.recipe import TransferSettings
 
 #: Factors that regions may tell apart; those that do not vary among the stimuli shown are left out.
 _FACTORS = ("view", "identity", "expression")
-#: What the model of each layer of a dual pathway is called.
-PATHWAY_MODELS = {
-    (CONCEPTUAL, "emotion"): "emotion features",
-    (CONCEPTUAL, "non_emotion"): "non-emotion features",
-    (PERCEPTUAL, "perceptual"): "perceptual pathway",
-}
+#: Names of layers' models by network and layer.
+Names = Mapping[str, Mapping[str, str]]
 
 logger = logging.getLogger(__name__)
 
@@ -90,58 +86,85 @@ def check_brain(settings: BrainSettings, probe: StimulusTable) -> None:
     build_volume(settings.simulation)
 
 
-def run_brain(settings: TransferSettings, work: Work, probe: StimulusTable) -> None:
+def run_brain(
+    settings: BrainSettings,
+    work: Work,
+    probe: StimulusTable,
+    networks: Sequence[str],
+    *,
+    named: Names | None = None,
+    seed: int = 0,
+) -> None:
     """Simulate the group, estimate its patterns and their shares, and compare regions with networks.
 
     Parameters
     ----------
-    settings : TransferSettings
-        With `brain`; stores of its networks are there. Of several training seeds the first is compared.
+    settings : BrainSettings
     work : Work
         Results folder, where ``brain/`` (``stimuli.csv``, ``bids``, ``patterns``, ``shares.csv``) and
-        ``rsa/`` are written.
+        ``rsa/`` are written; stores of the networks are there.
     probe : StimulusTable
+    networks : sequence of str
+        Those whose layers are compared, unless the settings name some.
+    named : mapping of str to mapping of str to str, optional
+        Models of further networks: what they are called by network and layer.
+    seed : int
+        Training seed of the networks.
     """
-    place, chosen = work.folder / BRAIN, check_type("settings.brain", settings.brain, BrainSettings)
-    shown = _keep_stimuli(probe, chosen, place / "stimuli.csv")
-    logger.info("    simulated group: %d people", chosen.simulation.subjects)
-    _simulate(chosen, work, shown, place / "bids")
-    logger.info("    patterns of %d regions", len(chosen.simulation.regions))
+    place = work.folder / BRAIN
+    shown = _keep_stimuli(probe, settings, place / "stimuli.csv")
+    logger.info("    simulated group: %d people", settings.simulation.subjects)
+    _simulate(settings, work, shown, place / "bids")
+    logger.info("    patterns of %d regions", len(settings.simulation.regions))
     _estimate_patterns(place / "bids", place / "patterns")
     if (place / SHARES).is_file() and (work.folder / RSA / "summary.json").is_file():
         return
     logger.info("    comparison with networks")
     brain = read_brain(place / "patterns", stimulus_ids=shown.stimulus_ids)
-    brain = _order_regions(brain, list(chosen.simulation.regions))
+    brain = _order_regions(brain, list(settings.simulation.regions))
     _write_shares(brain, shown, place)
-    _compare(settings, work, shown, brain)
+    models = build_models(settings, work.folder, shown, networks, named=named, seed=seed)
+    _compare(settings, work, shown, brain, models)
 
 
-def build_models(settings: TransferSettings, folder: Path, shown: StimulusTable) -> RDMSet:
-    """Return the RDMs of pixels, of the dual pathway's features, and of networks' layers, each with its twin.
+def build_models(
+    settings: BrainSettings,
+    folder: Path,
+    shown: StimulusTable,
+    networks: Sequence[str],
+    *,
+    named: Names | None = None,
+    seed: int = 0,
+) -> RDMSet:
+    """Return the RDMs of pixels, of layers that have names, and of networks' layers, each with its twin.
+
+    Parameters are those of `run_brain`.
 
     Returns
     -------
     RDMSet
         Its table has ``model``, and for layers ``network`` and ``layer``; empty for others.
     """
-    chosen = check_type("settings.brain", settings.brain, BrainSettings)
-    sets = [build_model_rdms(shown, pixels=True, distance=chosen.distance)]
+
+    def compute(network: str, kind: str, layer: str) -> RDMSet:
+        activations = ActivationStore.open(find_store(folder, network, seed, kind)).load(layer)
+        return compute_rdms(activations.align_to(shown.stimulus_ids), distance=settings.distance)
+
+    sets = [build_model_rdms(shown, pixels=True, distance=settings.distance)]
     labels = [("pixels", "", "")]
     kinds = {"trained": "{}", "untrained": TWIN}
-    for kind, name in kinds.items() if settings.dual_pathway is not None else ():
-        for (network, layer), model in PATHWAY_MODELS.items():
-            sets.append(_compute(folder, network, kind, layer, settings, shown))
-            labels.append((name.format(model), "", ""))
-    for network in chosen.networks or tuple(settings.networks):
+    for kind, name in kinds.items():
+        for network, models in (named or {}).items():
+            for layer, model in models.items():
+                sets.append(compute(network, kind, layer))
+                labels.append((name.format(model), "", ""))
+    for network in settings.networks or networks:
         for kind, name in kinds.items():
-            store = ActivationStore.open(find_store(folder, network, settings.seeds[0], kind))
-            for layer in store.layers:
-                sets.append(_compute(folder, network, kind, layer, settings, shown))
+            for layer in ActivationStore.open(find_store(folder, network, seed, kind)).layers:
+                sets.append(compute(network, kind, layer))
                 labels.append((f"{name.format(network)}/{layer}", name.format(network), layer))
-    joined = concat_rdms(sets)
     table = pd.DataFrame(labels, columns=["model", "network", "layer"])
-    return replace(joined, table=table)
+    return replace(concat_rdms(sets), table=table)
 
 
 def _pick(probe: StimulusTable, person: str, expression: str, turn: int) -> int:
@@ -206,24 +229,15 @@ def _write_shares(brain: RDMSet, shown: StimulusTable, place: Path) -> None:
     write_csv(found, place / SHARES)
 
 
-def _compare(settings: TransferSettings, work: Work, shown: StimulusTable, brain: RDMSet) -> None:
-    chosen = check_type("settings.brain", settings.brain, BrainSettings)
-    models = build_models(settings, work.folder, shown)
+def _compare(
+    settings: BrainSettings, work: Work, shown: StimulusTable, brain: RDMSet, models: RDMSet
+) -> None:
     blocks = shown.factor("identity").astype(str)
     options = RSASettings(
-        chosen.comparison, n_bootstraps=chosen.bootstraps, n_permutations=chosen.permutations, blocks=blocks,
+        settings.comparison, n_bootstraps=settings.bootstraps, n_permutations=settings.permutations, blocks=blocks,
         n_jobs=work.n_jobs, verbose=work.verbose,
     )  # fmt: skip
     result = run_rsa(models, brain, options)
     layers = models.take(np.flatnonzero((models.table["layer"] != "").to_numpy()))
     peaks = choose_layers(layers, brain, options).peaks
     RSAFolder(replace(result, peaks=peaks), models, brain, shown).save(work.folder / RSA)
-
-
-def _compute(
-    folder: Path, network: str, kind: str, layer: str, settings: TransferSettings, shown: StimulusTable
-) -> RDMSet:
-    store = ActivationStore.open(find_store(folder, network, settings.seeds[0], kind))
-    activations = store.load(layer).align_to(shown.stimulus_ids)
-    chosen = check_type("settings.brain", settings.brain, BrainSettings)
-    return compute_rdms(activations, distance=chosen.distance)

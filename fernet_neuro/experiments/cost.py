@@ -12,15 +12,12 @@ import pandas as pd
 
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.tables import write_csv
-from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.models.cost import compute_cost
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.registry import build_model
+from fernet_neuro.models.registry import MODELS, build_model
 from fernet_neuro.models.timing import measure_run_times
 from fernet_neuro.training.config import TrainSettings
-
-#: The network whose frozen half teaches and does not answer.
-_CONCEPTUAL = "crpn-conceptual"
 
 
 def build_network(recipe: TrainSettings, *, n_classes: int, in_use: bool = False) -> LayeredModel:
@@ -31,7 +28,7 @@ def build_network(recipe: TrainSettings, *, n_classes: int, in_use: bool = False
     recipe : TrainSettings
     n_classes : int
     in_use : bool
-        Leave out the non-emotion encoder, which a conceptual pathway needs for training alone.
+        Leave out what training alone needs, see `ModelEntry.in_use`.
 
     Raises
     ------
@@ -44,13 +41,15 @@ def build_network(recipe: TrainSettings, *, n_classes: int, in_use: bool = False
 def _build(
     model: str, options: Mapping[str, Any], variant: str, n_classes: int, in_use: bool
 ) -> LayeredModel:
+    entry = MODELS.get(model)
     given = {"n_classes": n_classes, **options}
-    if in_use and model == _CONCEPTUAL:
-        given = {**given, "non_emotion_trunk": "none"}
+    if entry is not None:  # an unknown one is told by its builder
+        given = {key: value for key, value in given.items() if key in options or key in entry.options}
+        given |= entry.in_use if in_use else {}
     return build_model(model, seed=0, variant=variant, **given)
 
 
-def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, n_repeats: int = 15) -> None:
+def write_costs(settings: GridSettings, folder: Path, *, n_classes: int, n_repeats: int = 15) -> None:
     """Write ``cost.csv`` into the results folder if it is asked for and not there of these networks.
 
     One row per arm, with ``group`` "arm", and one per network of ``settings.costed``. ``time_ratio`` is the
@@ -60,7 +59,7 @@ def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, 
 
     Parameters
     ----------
-    settings : DualPathwaySettings
+    settings : GridSettings
     folder : path
     n_classes : int
         Of the arms' networks.
@@ -68,13 +67,13 @@ def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, 
         Turns of each network.
     """
     place = folder / "cost.csv"
-    if not (settings.cost or settings.costed):
+    if not (settings.costs or settings.costed):
         return
     digest = _digest_networks(settings, n_classes, n_repeats)
     if place.is_file() and set(pd.read_csv(place).get("inputs_digest", ())) == {digest}:
         return
     parts = []
-    if settings.cost:
+    if settings.costs:
         parts.append(_cost_arms(settings, n_classes, n_repeats))
     if settings.costed:
         models = {
@@ -85,11 +84,11 @@ def write_costs(settings: DualPathwaySettings, folder: Path, *, n_classes: int, 
     write_csv(pd.concat(parts, ignore_index=True).assign(inputs_digest=digest), place)
 
 
-def _digest_networks(settings: DualPathwaySettings, n_classes: int, n_repeats: int) -> str:
+def _digest_networks(settings: GridSettings, n_classes: int, n_repeats: int) -> str:
     """Return the digest of what decides the content of ``cost.csv``, but for the machine that measures."""
     arms = {}
-    for name in (settings.reference_arm, *settings.arms) if settings.cost else ():
-        recipe = _find_recipe(settings, name)
+    for name in (settings.reference_arm, *settings.arms) if settings.costs else ():
+        recipe = settings.find_tested(name)
         arms[name] = [recipe.model, recipe.model_options, recipe.variant]
     costed = {name: network.model_dump(mode="json") for name, network in settings.costed.items()}
     # Rows and the first network, which times are relative to, have an order; keys of JSON have none.
@@ -97,18 +96,12 @@ def _digest_networks(settings: DualPathwaySettings, n_classes: int, n_repeats: i
     return hash_json([arms, costed, order, n_classes, n_repeats])
 
 
-def _find_recipe(settings: DualPathwaySettings, name: str) -> TrainSettings:
-    """Return the recipe of the stage that an arm is tested with."""
-    arm = settings.resolve(name)
-    return arm.concepts if settings.arms[name].stage == "concepts" else arm.perception
-
-
-def _cost_arms(settings: DualPathwaySettings, n_classes: int, n_repeats: int) -> pd.DataFrame:
+def _cost_arms(settings: GridSettings, n_classes: int, n_repeats: int) -> pd.DataFrame:
     """Return one row per arm; arms of equal networks share one measurement."""
     models: dict[str, LayeredModel] = {}
     shared: dict[str, str] = {}
     for name in (settings.reference_arm, *settings.arms):
-        recipe = _find_recipe(settings, name)
+        recipe = settings.find_tested(name)
         key = repr((recipe.model, sorted(recipe.model_options.items()), recipe.variant))
         shared.setdefault(name, key)
         if key not in models:

@@ -137,6 +137,50 @@ def write_maps(
     return result
 
 
+def map_features(
+    run: PathLike,
+    table: StimulusTable,
+    out: PathLike,
+    layers: Sequence[str],
+    *,
+    factors: Sequence[str] = (),
+    maps: MapSettings | None = None,
+    verbose: bool = False,
+    device: str = "auto",
+) -> EmbeddingResult:
+    """Map layers of a trained network for stimuli of people whom it has not seen.
+
+    Parameters
+    ----------
+    run : path
+        Complete run folder.
+    table : StimulusTable
+    out : path
+        Folder for the maps, and for the activations in ``store``; maps that are there of the same
+        activations and settings are read.
+    layers : sequence of str
+    factors : sequence of str
+        What maps are judged by; expression and identity by default.
+    maps : MapSettings, optional
+
+    Raises
+    ------
+    StimulusError
+        If the run was trained on people of `table`, or they cannot be judged by the factors.
+    StoreError
+        If the run is not complete.
+    ValueError
+        If the maps' settings do not fit the table.
+    """
+    maps = maps or MapSettings()
+    check_unseen(run, table)
+    check_maps(table, layers, factors, maps)
+    work = Work(Path(out), verbose=verbose, device=device)
+    store = work.extract(Path(run), table, layers, Path(out) / "store")
+    networks = dict.fromkeys(layers, describe_network(run))
+    return write_maps(store, layers, out, factors=factors, maps=maps, networks=networks, verbose=verbose)
+
+
 def _read_finished(folder: Path, wanted: Mapping[str, Any]) -> EmbeddingResult | None:
     if not (folder / "settings.json").is_file():
         return None

@@ -1,6 +1,6 @@
 """The tables of a grid as files: CSV, Markdown, LaTeX, and the sentences that stand below them.
 
-What belongs here: markup; what a cell says is in `dual_pathway_tables`.
+What belongs here: markup; what a cell says is in `tables`.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import pandas as pd
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.experiments.page import render
-from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.experiments.tables import (
     EPOCHS,
     PUBLISHED,
@@ -24,7 +24,7 @@ from fernet_neuro.experiments.tables import (
 )
 
 
-def write_tables(settings: DualPathwaySettings, folder: Path) -> None:
+def write_tables(settings: GridSettings, folder: Path) -> None:
     """Write ``table.csv`` (numbers), ``table.md`` and ``table.tex`` (for reading) into a results folder."""
     files = ResultFiles.read(folder)
     write_csv(build_numbers(settings, files), folder / "table.csv")
@@ -32,9 +32,7 @@ def write_tables(settings: DualPathwaySettings, folder: Path) -> None:
     write_text(folder / "table.tex", format_latex(settings, files))
 
 
-def list_tables(
-    settings: DualPathwaySettings, files: ResultFiles
-) -> list[tuple[str, dict[str, pd.DataFrame]]]:
+def list_tables(settings: GridSettings, files: ResultFiles) -> list[tuple[str, dict[str, pd.DataFrame]]]:
     """Return all tables as text, by caption, in groups with a heading each."""
     groups = []
     for epoch in list_epochs(settings, files):
@@ -49,7 +47,7 @@ def list_tables(
     return [*groups, (name, {name: costs})] if len(costs) else groups
 
 
-def list_notes(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
+def list_notes(settings: GridSettings, files: ResultFiles) -> list[str]:
     """Return what a reader must know of the tables, in sentences."""
     tests = [
         (settings.tests[str(name)].label or name, rows.iloc[0], settings.tests[str(name)].only_known)
@@ -67,13 +65,13 @@ def list_notes(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
     return [*str(text).splitlines(), *settings.list_notes()]
 
 
-def format_markdown(settings: DualPathwaySettings, files: ResultFiles) -> str:
+def format_markdown(settings: GridSettings, files: ResultFiles) -> str:
     """Return the page of tables as Markdown."""
     groups, notes = list_tables(settings, files), list_notes(settings, files)
     return render("table.md.j2", title=settings.title, groups=groups, notes=notes)
 
 
-def format_latex(settings: DualPathwaySettings, files: ResultFiles) -> str:
+def format_latex(settings: GridSettings, files: ResultFiles) -> str:
     """Return the table of the headline epoch as a LaTeX ``tabular``, its notes as comments."""
     title = f"{settings.title}, {EPOCHS[settings.epoch]}"
     frame, notes = build_cells(settings, files, settings.epoch), list_notes(settings, files)

@@ -1,6 +1,6 @@
-"""The page of a dual-pathway experiment: its tables, figure, stimuli, training and settings.
+"""The page of a grid: its tables, figure, stimuli, training and settings.
 
-What belongs here: which sections the page has; sections that all pages share are in `report`.
+What belongs here: which sections the page has; sections that all pages share are in `page`.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from fernet_neuro.experiments.page import (
     show_settings,
     write_sections,
 )
-from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.experiments.tables import ResultFiles
 
 _FILES = (
@@ -24,7 +24,7 @@ _FILES = (
 )  # fmt: skip
 
 
-def write_page(settings: DualPathwaySettings, folder: Path) -> Path:
+def write_page(settings: GridSettings, folder: Path) -> Path:
     """Write ``index.html`` into a results folder with finished tables and return its path.
 
     Raises
@@ -42,12 +42,12 @@ def write_page(settings: DualPathwaySettings, folder: Path) -> Path:
         _show_tables(settings, files, folder),
         show_figures(folder),
         show_material(folder),
-        show_settings(folder, "crpn-table"),
+        show_settings(folder, "grid"),
     ]
     return write_sections(folder, settings.title, lead, sections)
 
 
-def _show_tables(settings: DualPathwaySettings, files: ResultFiles, folder: Path) -> Section:
+def _show_tables(settings: GridSettings, files: ResultFiles, folder: Path) -> Section:
     body = render(
         "grid.html.j2",
         groups=list_tables(settings, files),

@@ -1,15 +1,15 @@
-"""Which training runs a grid of arms needs, each once: a run is known by what goes into it, not by its arm.
+"""Which training runs the networks of a graph need, each once: a run is known by what goes into it.
 
-What belongs here: from settings to runs and their places; training them is in `dual_pathway`.
+What belongs here: from settings to runs and their places; `work` trains them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fernet_neuro._utils.hashing import hash_json
-from fernet_neuro.experiments.recipe import DualPathwaySettings, ResolvedArm
+from fernet_neuro.experiments.graph import Networks
 from fernet_neuro.training.config import TrainSettings
 
 #: Letters of a content key in the names of folders.
@@ -22,35 +22,43 @@ class PlannedRun:
 
     Parameters
     ----------
-    stage : {"identity", "expression", "concepts", "perception"}
+    network : str
+        Name of the network.
     settings : TrainSettings
         With its seed, and without the places of other runs.
+    learns_from : str
+        The set of stimuli that it learns from.
     stimuli : str
-        Digest of what it learns from.
+        Digest of that set.
     inputs : dict of str to PlannedRun
-        Runs that it starts from, by the key of the stage's section (or of the settings, where it has none)
-        that names their place; all are complete before it begins.
+        Runs that it starts from or learns from, by the key of its settings that names their place; all are
+        complete before it begins.
     pinned : int or None
         Its seed, where that is one for all runs that start from it.
+    folder : str or None
+        Its folder below ``runs``; None takes the network's name and the digest of what goes into it.
     """
 
-    stage: str
+    network: str
     settings: TrainSettings
+    learns_from: str
     stimuli: str
     inputs: dict[str, "PlannedRun"] = field(default_factory=dict)
     pinned: int | None = None
+    folder: str | None = None
 
     @property
     def key(self) -> str:
         """What goes into the run, less its seed, as a digest: runs of one key are seeds of one recipe."""
         settings = self.settings.model_dump(mode="json", exclude={"seed"})
         inputs = {name: [run.key, run.pinned] for name, run in self.inputs.items()}
-        content = {"stage": self.stage, "settings": settings, "stimuli": self.stimuli, "inputs": inputs}
+        content = {"stage": self.network, "settings": settings, "stimuli": self.stimuli, "inputs": inputs}
         return hash_json(content)[:KEY_LENGTH]
 
     def find_place(self, store: Path) -> Path:
         """Return its run folder below `store`."""
-        return store / "runs" / f"{self.stage}-{self.key}" / f"seed{self.settings.seed}"
+        folder = self.folder or f"{self.network}-{self.key}"
+        return store / "runs" / folder / f"seed{self.settings.seed}"
 
     def list_all(self) -> Iterator["PlannedRun"]:
         """Yield the runs that it needs and then itself."""
@@ -60,90 +68,51 @@ class PlannedRun:
 
     def fill_places(self, store: Path) -> TrainSettings:
         """Return its settings with the places of the runs that it starts from."""
-        if not self.inputs:
-            return self.settings
-        places = {name: str(run.find_place(store)) for name, run in self.inputs.items()}
-        if self.settings.section is None:
-            return self.settings.model_copy(update=places)
-        return self.settings.with_section(**places)
+        places = {key: str(run.find_place(store)) for key, run in self.inputs.items()}
+        weights = {key: places.pop(key) for key in ("weights",) if key in places}
+        filled = self.settings.with_section(**places) if places else self.settings
+        return filled.model_copy(update=weights)
 
 
-def plan_arm(
-    settings: DualPathwaySettings, name: str, seed: int, stimuli: str, people: str | None = None
+def plan_network(
+    networks: Networks,
+    name: str,
+    seed: int,
+    stimuli: Mapping[str, str],
+    *,
+    by_name: bool = False,
+    folders: Mapping[str, str] | None = None,
 ) -> PlannedRun:
-    """Return the run that the arm `name` is tested with, and in it all that it needs.
+    """Return the run of a network, and in it all that it needs.
 
     Parameters
     ----------
-    settings : DualPathwaySettings
+    networks : mapping of str to NetworkSettings
+        The graph, checked.
     name : str
-        A key of ``settings.arms``.
     seed : int
-        Of every run of the arm; the identity network has its own where the recipe says so.
-    stimuli : str
-        Digest of the training stimuli.
-    people : str or None
-        Digest of what the identity network learns from; None where it is the training stimuli.
+        Of every run but those with a seed of their own.
+    stimuli : mapping of str to str
+        Digests of the sets that networks learn from.
+    by_name : bool
+        Whether a run's folder has the network's name; otherwise it has the name and a digest of its content.
+    folders : mapping of str to str, optional
+        Folders of networks that are called otherwise.
     """
-    arm = settings.resolve(name)
-    starts = _plan_starts(settings, arm, seed, stimuli, people or stimuli)
-    if settings.arms[name].stage == "concepts":
-        return _plan_concepts(arm, starts, seed, stimuli)
-    perception = arm.perception.model_copy(update={"seed": seed})
-    section: Any = perception.section
-    inputs = {}
-    if "perceptual" in starts and section.trunk_weights is None:
-        inputs["trunk_weights"] = starts["perceptual"]
-    if section.regime != "perceptual" and section.conceptual is None:
-        inputs["conceptual"] = _plan_concepts(arm, starts, seed, stimuli)
-    return PlannedRun("perception", perception, stimuli, inputs)
-
-
-def _plan_starts(
-    settings: DualPathwaySettings, arm: ResolvedArm, seed: int, stimuli: str, people: str
-) -> dict[str, PlannedRun]:
-    """Return the run that each trunk of an arm starts from, where it starts from one."""
-    starts: dict[str, PlannedRun] = {}
-    if settings.identity is not None:
-        pinned = settings.identity_seed
-        recipe = settings.identity.model_copy(update={"seed": seed if pinned is None else pinned})
-        starts |= dict.fromkeys(arm.identity_trunks, PlannedRun("identity", recipe, people, pinned=pinned))
-    if settings.expression is not None:
-        recipe = settings.expression.model_copy(update={"seed": seed})
-        known = {"weights": starts["expression"]} if "expression" in starts and recipe.weights is None else {}
-        starts |= dict.fromkeys(arm.expression_trunks, PlannedRun("expression", recipe, stimuli, known))
-    return starts
-
-
-def _plan_concepts(arm: ResolvedArm, starts: dict[str, PlannedRun], seed: int, stimuli: str) -> PlannedRun:
-    recipe = arm.concepts.model_copy(update={"seed": seed})
-    section: Any = recipe.section
-    is_open = {
-        "emotion": section.emotion_weights is None,
-        "non_emotion": section.non_emotion_weights is None
-        and recipe.model_options.get("non_emotion_trunk") != "none",
+    network = networks[name]
+    inputs = {
+        key: plan_network(networks, source, seed, stimuli, by_name=by_name, folders=folders)
+        for key, source in network.find_starts().items()
     }
-    inputs = {f"{part}_weights": starts[part] for part in is_open if is_open[part] and part in starts}
-    return PlannedRun("concepts", recipe, stimuli, inputs)
+    folder = (folders or {}).get(name, name if by_name else None)
+    digest = stimuli[network.learns_from]
+    return PlannedRun(name, network.at_seed(seed), network.learns_from, digest, inputs, network.seed, folder)
 
 
-def plan_grid(
-    settings: DualPathwaySettings, stimuli: str, people: str | None = None
-) -> dict[tuple[str, int], PlannedRun]:
-    """Return the tested run of each arm and seed; see `plan_arm`."""
-    return {
-        (name, seed): plan_arm(settings, name, seed, stimuli, people)
-        for name in settings.arms
-        for seed in settings.seeds
-    }
-
-
-def list_runs(grid: dict[tuple[str, int], PlannedRun], store: Path) -> dict[Path, PlannedRun]:
-    """Return all runs of a grid by place, each once, those that others need first."""
+def list_runs(planned: Iterable[PlannedRun], store: Path) -> dict[Path, PlannedRun]:
+    """Return all that some runs need by place, each once, those that others need first."""
     places: dict[Path, PlannedRun] = {}
-    for stage in ("identity", "expression", "concepts", "perception"):
-        for tested in grid.values():
-            for run in tested.list_all():
-                if run.stage == stage:
-                    places.setdefault(run.find_place(store), run)
+    for run in planned:
+        for needed in run.list_all():
+            places.setdefault(needed.find_place(store), needed)
     return places

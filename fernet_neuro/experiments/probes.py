@@ -1,7 +1,7 @@
 """Activations of trained networks beside their untrained twins, and what is read out of them.
 
-What belongs here: steps that all networks of a transfer experiment go through, the two pathways' too, each of
-which goes on where it was interrupted; the order of the stages is in `transfer`.
+What belongs here: steps that all networks of an experiment go through, each of which goes on where it was
+interrupted.
 """
 
 import logging
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.experiments.settings import ProbeSettings
+from fernet_neuro.experiments.work import Work
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.registry import untrained_twin
 from fernet_neuro.models.weights import load_model
 from fernet_neuro.probes.evaluate import run_probe
 from fernet_neuro.probes.result import ProbeReport, summarise_seeds
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.transfer.recipe import TransferSettings
 
 logger = logging.getLogger(__name__)
 
@@ -32,68 +32,71 @@ def find_store(folder: Path, name: str, seed: int, kind: str) -> Path:
 
 
 def extract_stores(
-    folder: Path,
-    name: str,
-    seed: int,
-    table: StimulusTable,
-    layers: Sequence[str] | None,
-    *,
-    verbose: bool = False,
-    device: str = "auto",
+    work: Work, name: str, seed: int, table: StimulusTable, layers: Sequence[str] | None
 ) -> None:
     """Keep what the layers of a trained network, and of its untrained twin, answer to a table.
 
     Parameters
     ----------
-    folder : Path
-        Results folder.
+    work : Work
     name, seed
         Of the run.
     table : StimulusTable
     layers : sequence of str or None
         None takes all that the network lists.
     """
-    model = load_model(find_run(folder, name, seed))
+    model = load_model(find_run(work.folder, name, seed))
     # The twin's seed differs from the network's, so that it is not the network's own starting point.
     for kind, network in (("trained", model), ("untrained", untrained_twin(model, seed + 1000))):
         logger.info("    %s network, seed %d, %s", name, seed, kind)
-        place = find_store(folder, name, seed, kind)
-        extract_activations(network, table, layers, place, verbose=verbose, device=device)
+        place = find_store(work.folder, name, seed, kind)
+        extract_activations(network, table, layers, place, verbose=work.verbose, device=work.device)
 
 
 def probe_network(
-    settings: TransferSettings, folder: Path, name: str, out: Path, *, n_jobs: int = 1, verbose: bool = False
+    work: Work,
+    name: str,
+    out: Path,
+    probes: Sequence[ProbeSettings],
+    *,
+    seeds: Sequence[int],
+    split_seed: int,
 ) -> None:
-    """Read all targets out of a network's stores, into ``out/<name>/<target>``; finished ones are left."""
-    for probe in settings.probes:
+    """Read all targets out of a network's stores, into ``out/<name>/<target>``; finished ones are left.
+
+    Parameters
+    ----------
+    work : Work
+    name : str
+    out : Path
+    probes : sequence of ProbeSettings
+    seeds : sequence of int
+        Training seeds.
+    split_seed : int
+        Of folds and permutations.
+    """
+    for probe in probes:
         place = out / name / probe.target
         if (place / "summary.json").is_file():
             continue
         logger.info("    %s from the %s network, %s held out", probe.target, name, probe.holdout)
-        reports = [
-            _probe_once(settings, probe, folder, name, seed, n_jobs, verbose) for seed in settings.seeds
-        ]
-        (reports[0] if len(reports) == 1 else summarise_seeds(reports, settings.seeds)).save(place)
+        reports = [_probe_once(work, probe, name, seed, split_seed) for seed in seeds]
+        (reports[0] if len(reports) == 1 else summarise_seeds(reports, seeds)).save(place)
 
 
-def _probe_once(
-    settings: TransferSettings,
-    probe: ProbeSettings,
-    folder: Path,
-    name: str,
-    seed: int,
-    n_jobs: int,
-    verbose: bool,
-) -> ProbeReport:
+def _probe_once(work: Work, probe: ProbeSettings, name: str, seed: int, split_seed: int) -> ProbeReport:
+    trained, untrained = (
+        ActivationStore.open(find_store(work.folder, name, seed, kind)) for kind in ("trained", "untrained")
+    )
     return run_probe(
-        ActivationStore.open(find_store(folder, name, seed, "trained")),
+        trained,
         target=probe.target,
         holdout=probe.holdout,
         readouts=probe.readouts,
         n_permutations=probe.permutations,
-        untrained_store=ActivationStore.open(find_store(folder, name, seed, "untrained")),
+        untrained_store=untrained,
         n_folds=probe.n_folds,
-        seed=settings.split_seed,
-        n_jobs=n_jobs,
-        verbose=verbose,
+        seed=split_seed,
+        n_jobs=work.n_jobs,
+        verbose=work.verbose,
     )

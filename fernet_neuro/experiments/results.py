@@ -1,7 +1,7 @@
 """Results of a grid as tidy tables: every score, means over seeds, and arms against one another.
 
 What belongs here: numbers in the layout of files; how they are laid out for readers is in
-`dual_pathway_tables`.
+`tables`.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,10 @@ import pandas as pd
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import SEEDS
-from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.stats.multiple import adjust_bonferroni
 from fernet_neuro.stats.resampling import one_sample_p_value, stratified_t_interval
+from fernet_neuro.training.folder import RunFolder
 
 #: Seed of rows that are means over seeds.
 MEAN = "mean"
@@ -24,13 +25,13 @@ _CASE = ["test", "epoch", "metric"]
 
 
 def write_results(
-    settings: DualPathwaySettings, folder: Path, reports: Mapping[tuple[str, str], EvaluationReport]
+    settings: GridSettings, folder: Path, reports: Mapping[tuple[str, str], EvaluationReport]
 ) -> None:
     """Write ``results.csv``, ``summary.csv``, ``differences.csv`` and ``published.csv``.
 
     Parameters
     ----------
-    settings : DualPathwaySettings
+    settings : GridSettings
     folder : path
     reports : mapping of (str, str) to EvaluationReport
         By test and arm.
@@ -46,10 +47,22 @@ def write_results(
         write_csv(frame, folder / f"{name}.csv")
 
 
+def write_training(places: Mapping[tuple[str, int], Path], folder: Path) -> None:
+    """Write ``training.csv``: the training loss of each arm and seed, in the epochs that are tested."""
+    rows = []
+    for (arm, seed), place in places.items():
+        run = RunFolder(place)
+        log = pd.read_csv(run.log)
+        losses = log[log["split"] == "train"].set_index("epoch")["loss"]
+        reached = {epoch: run.read_record().get(epoch) for epoch in ("last", "best")}
+        rows += [(arm, seed, epoch, losses[found["epoch"]]) for epoch, found in reached.items() if found]
+    write_csv(pd.DataFrame(rows, columns=["arm", "seed", "epoch", "training_loss"]), folder / "training.csv")
+
+
 def build_results(
-    settings: DualPathwaySettings, reports: Mapping[tuple[str, str], EvaluationReport]
+    settings: GridSettings, reports: Mapping[tuple[str, str], EvaluationReport]
 ) -> pd.DataFrame:
-    """Return every score of every run: ``arm, stage, variant, test, epoch, seed, metric, class, value, ...``.
+    """Return every score of every run: ``arm, network, variant, test, epoch, seed, metric, class, ...``.
 
     ``n_classes_shown`` of ``n_classes`` classes have images in the test; means over classes are over these.
 
@@ -58,16 +71,15 @@ def build_results(
     """
     parts = []
     for (test, arm), report in reports.items():
-        stage = settings.arms[arm].stage
-        variant = getattr(settings.resolve(arm), stage).variant
+        network, variant = settings.arms[arm].tested, settings.find_tested(arm).variant
         shown = report.metrics.loc[report.metrics["metric"] == "recall", "class"].nunique()
         classes = {"n_classes_shown": shown, "n_classes": len(report.settings["classes"])}
-        columns = {"arm": arm, "stage": stage, "variant": variant, "test": test, **classes}
+        columns = {"arm": arm, "network": network, "variant": variant, "test": test, **classes}
         parts.append(pd.concat([pd.DataFrame(columns, index=report.metrics.index), report.metrics], axis=1))
     return pd.concat(parts, ignore_index=True)
 
 
-def build_summary(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.DataFrame:
+def build_summary(settings: GridSettings, results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per arm, test, epoch and metric: the mean over seeds and its interval.
 
     With one seed the interval is over people (or images) instead, and ``interval`` says so.
@@ -82,7 +94,7 @@ def build_summary(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.Da
         n_seeds=len(settings.seeds),
         headline=(rows["metric"] == settings.metrics[0]) & (rows["epoch"] == settings.epoch),
     )
-    columns = ["arm", "label", "stage", "variant", "test", "test_label", "epoch", "metric", "headline"]
+    columns = ["arm", "label", "network", "variant", "test", "test_label", "epoch", "metric", "headline"]
     columns += [
         "value",
         "low",
@@ -97,7 +109,7 @@ def build_summary(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.Da
     return rows[columns].reset_index(drop=True)
 
 
-def build_differences(settings: DualPathwaySettings, results: pd.DataFrame) -> pd.DataFrame:
+def build_differences(settings: GridSettings, results: pd.DataFrame) -> pd.DataFrame:
     """Return how far all pairs of arms are apart: paired by seed, since seeds share all they can.
 
     Returns
@@ -126,7 +138,7 @@ def build_differences(settings: DualPathwaySettings, results: pd.DataFrame) -> p
     return pd.DataFrame(found, columns=columns)
 
 
-def _list_pairs(settings: DualPathwaySettings) -> list[tuple[str, str]]:
+def _list_pairs(settings: GridSettings) -> list[tuple[str, str]]:
     """Return all pairs of arms as (arm, what it is compared with), those with the reference arm first."""
     others = [arm for arm in settings.arms if arm != settings.reference_arm]
     planned = [(arm, settings.reference_arm) for arm in others]
@@ -151,7 +163,7 @@ def compare_paired(differences: np.ndarray) -> dict[str, float | int | None]:
     return {"difference": mean, "low": low, "high": high, "p_value": p_value, "n_seeds": n}
 
 
-def build_published(settings: DualPathwaySettings) -> pd.DataFrame:
+def build_published(settings: GridSettings) -> pd.DataFrame:
     """Return printed values in long form: ``arm, label, column, value, chance, source``.
 
     Numbers are accuracies in %; whatever else is printed is text.

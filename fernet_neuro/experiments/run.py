@@ -1,4 +1,4 @@
-"""Dual-pathway experiments, stage by stage: stimuli, training of all arms, tests, tables, figure, page.
+"""Grids, stage by stage: stimuli, training of all arms, tests, tables, figure, page.
 
 What belongs here: the order of the stages and where each leaves its files. Every stage is a call into its
 package, and each goes on where it was interrupted.
@@ -20,13 +20,14 @@ from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import FernetError, StimulusError
 from fernet_neuro.experiments.cost import build_network, write_costs
 from fernet_neuro.experiments.evaluation import evaluate_runs
+from fernet_neuro.experiments.graph import STIMULI, order_networks
+from fernet_neuro.experiments.maps import check_people
 from fernet_neuro.experiments.markup import write_tables
 from fernet_neuro.experiments.page_grid import write_page
-from fernet_neuro.experiments.plan import KEY_LENGTH, PlannedRun, list_runs, plan_grid
-from fernet_neuro.experiments.predictions import read_classes
-from fernet_neuro.experiments.recipe import IDENTITY_SET, TRAINING_SET, DualPathwaySettings, HeldOutSet
+from fernet_neuro.experiments.plan import KEY_LENGTH, PlannedRun, plan_network
+from fernet_neuro.experiments.recipe import GridSettings, HeldOutSet
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results import write_results
+from fernet_neuro.experiments.results import write_results, write_training
 from fernet_neuro.experiments.results_folder import (
     RECIPE,
     RENDERED,
@@ -34,50 +35,42 @@ from fernet_neuro.experiments.results_folder import (
     freeing_folder,
     open_stimuli,
 )
+from fernet_neuro.experiments.work import Work
 from fernet_neuro.figures.registry import build_figure
-from fernet_neuro.stimuli.splits import check_disjoint
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.crpn.concept_bank import ConceptBank, build_concept_bank
-from fernet_neuro.training.config import TrainSettings
-from fernet_neuro.training.fit import fit
 from fernet_neuro.training.folder import RunFolder, load_run
 from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
-#: Files of the training sets below ``stimuli/``; tests have their names.
-_FILES = {TRAINING_SET: "train", IDENTITY_SET: "identity"}
+Grid = dict[tuple[str, int], PlannedRun]
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One run of the engine: what, where, with which stimuli and how."""
+    """One run of the engine: what, where, and with which stimuli."""
 
-    settings: DualPathwaySettings
-    folder: Path
-    n_jobs: int
-    verbose: bool
-    device: str
-    train: StimulusTable
-    people: StimulusTable
+    settings: GridSettings
+    work: Work
+    training: dict[str, StimulusTable]
     tests: dict[str, StimulusTable]
 
     @property
-    def store(self) -> Path:
-        """Where rendered faces, runs and banks lie."""
-        return find_store(self.settings, self.folder)
-
-    @property
     def classes(self) -> list[str]:
-        return [str(name) for name in np.unique(self.train.factor("expression"))]
+        return [str(name) for name in np.unique(self.training[STIMULI].factor("expression"))]
 
 
-def find_store(settings: DualPathwaySettings, folder: Path) -> Path:
-    """Return where rendered faces, runs and banks lie: shared, or with the results."""
-    return Path(settings.shared) if settings.shared else folder
+def plan_grid(settings: GridSettings, stimuli: dict[str, str]) -> Grid:
+    """Return the tested run of each arm and seed; `stimuli` are the digests of the sets to train on."""
+    networks = {name: settings.resolve(name) for name in settings.arms}
+    return {
+        (name, seed): plan_network(networks[name], arm.tested, seed, stimuli)
+        for name, arm in settings.arms.items()
+        for seed in settings.seeds
+    }
 
 
-def run_dual_pathway(
-    settings: DualPathwaySettings,
+def run_grid(
+    settings: GridSettings,
     out: PathLike,
     *,
     resume: bool = False,
@@ -89,7 +82,7 @@ def run_dual_pathway(
 
     Parameters
     ----------
-    settings : DualPathwaySettings
+    settings : GridSettings
         The recipe; kept as ``recipe.yaml``.
     out : path
         Results folder: ``stimuli/ runs/ banks/ evaluation/``, ``runs.csv``, ``results.csv`` (every score of
@@ -114,40 +107,39 @@ def run_dual_pathway(
     with freeing_folder(folder, is_new=is_new):
         job = _prepare(settings, folder, n_jobs, verbose, device)
     write_settings(settings, folder / RECIPE)
-    grid = plan_grid(settings, job.train.digest(), job.people.digest())
-    runs = list_runs(grid, job.store)
-    logger.info("2/6 training: %d arms, %d runs", len(settings.arms), len(runs))
-    _train_all(job, runs)
+    grid = plan_grid(settings, {name: table.digest() for name, table in job.training.items()})
+    logger.info("2/6 training: %d arms, %d seeds", len(settings.arms), len(settings.seeds))
+    job.work.train(grid.values(), job.training)
     logger.info("3/6 tests: %s", ", ".join(job.tests))
     reports = _evaluate_all(job, grid)
-    logger.info("4/6 cost" if settings.cost or settings.costed else "4/6 cost: not asked for")
+    logger.info("4/6 cost" if settings.costs or settings.costed else "4/6 cost: not asked for")
     write_costs(settings, folder, n_classes=len(job.classes))
     logger.info("5/6 tables and figure")
     write_csv(_list_runs(job, grid), folder / "runs.csv")
     write_results(settings, folder, reports)
+    if "training_loss" in settings.columns:
+        write_training({key: run.find_place(job.work.store) for key, run in grid.items()}, folder)
     write_tables(settings, folder)
-    build_figure("crpn-table", folder, folder / "figures")
+    build_figure("grid", folder, folder / "figures")
     logger.info("6/6 page")
     return write_page(settings, folder)
 
 
-def _prepare(settings: DualPathwaySettings, folder: Path, n_jobs: int, verbose: bool, device: str) -> _Job:
+def _prepare(settings: GridSettings, folder: Path, n_jobs: int, verbose: bool, device: str) -> _Job:
     """Return the job with its stimuli, after every check that needs them: training may take hours."""
-    store = find_store(settings, folder)
+    work = Work(folder, n_jobs, verbose, device, Path(settings.shared) if settings.shared else None)
     tables = {}
     sources = {name: settings.find_stimuli(name) for name in settings.list_sets()}
     # Tables first: a path that leads nowhere is found before anything is rendered.
     for name, source in sorted(sources.items(), key=lambda item: not isinstance(item[1], str)):
         key = "" if isinstance(source, str) else hash_json(source.model_dump(mode="json"))[:KEY_LENGTH]
-        table = open_stimuli(source, store / RENDERED / key, n_jobs, verbose)
-        place = folder / "stimuli" / f"{_FILES.get(name, name)}.csv"
+        table = open_stimuli(source, work.store / RENDERED / key, n_jobs, verbose)
+        place = folder / "stimuli" / f"{'train' if name == STIMULI else name}.csv"
         table.write(place)
         tables[name] = StimulusTable.read(place)
-    tables = {name: tables[name] for name in sources}
-    train = tables.pop(TRAINING_SET)
-    people = tables.pop(IDENTITY_SET, train)
-    job = _Job(settings, folder, n_jobs, verbose, device, train, people, tables)
-    for name, table in tables.items():
+    training = {name: tables[name] for name in sources if name not in settings.tests}
+    job = _Job(settings, work, training, {name: tables[name] for name in settings.tests})
+    for name, table in job.tests.items():
         _check_test(job, name, table)
     _check_networks(job)
     return job
@@ -156,77 +148,38 @@ def _prepare(settings: DualPathwaySettings, folder: Path, n_jobs: int, verbose: 
 def _check_test(job: _Job, name: str, table: StimulusTable) -> None:
     test = job.settings.tests[name]
     labels = table.factor("expression", complete=not test.only_known).astype(str)
-    trained, people, shown = (
-        set(part.factor("identity", complete=False).tolist()) - {""}
-        for part in (job.train, job.people, table)
-    )
     try:
         match_labels(labels, job.classes, mapping=test.map, only_known=test.only_known)
         if not test.allow_trained:
-            check_disjoint(trained | people, shown, "identity")
+            check_people(job.training.values(), [table])
     except (FernetError, ValueError) as error:
         raise StimulusError(f"tests.{name}: {error}") from error
 
 
 def _check_networks(job: _Job) -> None:
-    """Build the network of each stage of each arm once."""
+    """Build each network that an arm needs once."""
     built: set[str] = set()
-    for name, arm in job.settings.arms.items():
-        for recipe in _list_recipes(job.settings, name):
+    for arm, asked in job.settings.arms.items():
+        networks = job.settings.resolve(arm)
+        for name in order_networks(networks, [asked.tested]):
+            recipe = networks[name]
             key = hash_json([recipe.model, recipe.model_options, recipe.variant])
-            if key in built:
-                continue
-            try:
-                build_network(recipe, n_classes=len(job.classes))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"arm {name!r} ({arm.stage}): {error}") from error
+            if key not in built:
+                try:
+                    build_network(recipe, n_classes=len(job.classes))
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"arm {arm!r} ({name}): {error}") from error
             built.add(key)
 
 
-def _list_recipes(settings: DualPathwaySettings, name: str) -> list[TrainSettings]:
-    arm = settings.resolve(name)
-    if settings.arms[name].stage == "concepts":
-        return [arm.concepts]
-    section: Any = arm.perception.section
-    return [arm.perception] if section.regime == "perceptual" else [arm.concepts, arm.perception]
-
-
-def _train_all(job: _Job, runs: dict[Path, PlannedRun]) -> None:
-    for number, (place, run) in enumerate(runs.items(), start=1):
-        logger.info("    %d of %d: %s, seed %d", number, len(runs), place.parent.name, run.settings.seed)
-        recipe = run.fill_places(job.store)
-        teacher = run.inputs.get("conceptual")
-        if run.stage == "perception" and teacher is not None:
-            bank = _make_bank(job, teacher)
-            recipe = recipe.with_section(bank=str(bank))
-        table = job.people if run.stage == "identity" else job.train
-        fit(recipe, place, table=table, resume=place.exists(), verbose=job.verbose, device=job.device)
-
-
-def _make_bank(job: _Job, teacher: PlannedRun) -> Path:
-    """Return the place of a teacher's concept bank over the training stimuli, which is made once."""
-    run = teacher.find_place(job.store)
-    place = job.store / "banks" / run.relative_to(job.store / "runs")
-    model = load_run(run)
-    if not place.exists():
-        bank = build_concept_bank(
-            model, job.train, classes=read_classes(str(run)), verbose=job.verbose, device=job.device
-        )
-        bank.save(place)
-    ConceptBank.load(place, teacher_digest=model.weight_digest(), stimuli_digests=[job.train.digest()])
-    return place
-
-
-def _evaluate_all(
-    job: _Job, grid: dict[tuple[str, int], PlannedRun]
-) -> dict[tuple[str, str], EvaluationReport]:
+def _evaluate_all(job: _Job, grid: Grid) -> dict[tuple[str, str], EvaluationReport]:
     """Return the report of each test and arm; those of the same weights and stimuli are read."""
     reports = {}
     for arm in job.settings.arms:
-        runs = [str(grid[arm, seed].find_place(job.store)) for seed in job.settings.seeds]
+        runs = [str(grid[arm, seed].find_place(job.work.store)) for seed in job.settings.seeds]
         weights = [_digest_weights(run) for run in runs]
         for test, table in job.tests.items():
-            place = job.folder / "evaluation" / test / arm
+            place = job.work.folder / "evaluation" / test / arm
             digest = _digest_inputs(job.settings.tests[test], table, weights)
             if not _is_evaluated(place, digest):
                 logger.info("    %s: %s", test, arm)
@@ -265,29 +218,29 @@ def _evaluate(
         mapping=asked.map,
         only_known=asked.only_known,
         allow_trained=asked.allow_trained,
-        device=job.device,
+        device=job.work.device,
     )
     kept = {key: value for key, value in report.settings.items() if key != "runs"}
     return replace(report, settings={**kept, "inputs_digest": digest})
 
 
-def _list_runs(job: _Job, grid: dict[tuple[str, int], PlannedRun]) -> pd.DataFrame:
+def _list_runs(job: _Job, grid: Grid) -> pd.DataFrame:
     """Return which run each arm and seed was tested with, and which it learnt from."""
     rows = []
     for (arm, seed), tested in grid.items():
         for run in tested.list_all():
-            place = run.find_place(job.store)
+            place = run.find_place(job.work.store)
             rows.append(
                 {
                     "arm": arm,
                     "seed": seed,
-                    "stage": run.stage,
+                    "network": run.network,
                     "is_tested": run is tested,
-                    "run": place.relative_to(job.store).as_posix(),
+                    "run": place.relative_to(job.work.store).as_posix(),
                     "variant": run.settings.variant,
                 }
             )
     return pd.DataFrame(rows)
 
 
-EXPERIMENT = Experiment(DualPathwaySettings, run_dual_pathway)
+EXPERIMENT = Experiment(GridSettings, run_grid)

@@ -11,9 +11,6 @@ from fernet_neuro._utils.config import Settings
 from fernet_neuro.brain.simulation.settings import SimulationSettings
 from fernet_neuro.typing import Holdout, ReadOut
 
-#: Names of the two pathways' runs, stores and results.
-CONCEPTUAL, PERCEPTUAL = "conceptual", "perceptual"
-
 
 class ProbeSettings(Settings):
     """One direction of transfer: what is read out, and what is kept out of the training folds.
@@ -75,8 +72,8 @@ class BrainSettings(Settings):
     expressions : tuple of str or None
         Expressions shown of each; None for all.
     networks : tuple of str or None
-        Whose layers are compared with regions; None for all of the recipe. The features of a dual pathway are
-        always among the models.
+        Whose layers are compared with regions; None for all that the recipe compares. Layers that the recipe
+        gives names are always among the models.
     distance : str
         Between activations, a name in ``rsa.distances.DISTANCES``.
     comparison : str

@@ -1,7 +1,7 @@
 """The table of a grid as rows and cells, ours and the printed numbers in columns apart.
 
-What belongs here: which column holds what; numbers are computed in `dual_pathway_results`, and written for
-readers in `dual_pathway_markup`.
+What belongs here: which column holds what; numbers are computed in `results`, and written for readers
+in `markup`.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,15 @@ import pandas as pd
 
 from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.experiments.recipe import GridSettings
+from fernet_neuro.experiments.results import compare_paired
 from fernet_neuro.typing import PathLike
 
 #: What every column of printed numbers says of itself.
 PUBLISHED = "published, on the paper's data"
 EPOCHS = {"last": "last epoch", "best": "best epoch on validation"}
 METRICS = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "macro_f1": "macro F1"}
+COSTS = {"params": "Parameters", "macs": "Multiply-adds", "time": "Time ratio"}
 _NOTHING = "–"
 
 
@@ -31,6 +33,7 @@ class ResultFiles:
     differences: pd.DataFrame
     published: pd.DataFrame
     cost: pd.DataFrame | None
+    training: pd.DataFrame | None = None
 
     @classmethod
     def read(cls, folder: PathLike) -> "ResultFiles":
@@ -47,12 +50,13 @@ class ResultFiles:
                 raise StoreError(
                     f"{place / f'{name}.csv'} does not exist; finish the experiment with --resume."
                 )
-        cost = place / "cost.csv"
+        cost, training = place / "cost.csv", place / "training.csv"
         return cls(
             read_mixed(place / "summary.csv", _LABELS, _NUMBERS),
             read_mixed(place / "differences.csv", _LABELS, _NUMBERS),
             read_mixed(place / "published.csv", ("arm", "label", "column", "value", "source")),
             read_mixed(cost, ("group", "name"), _COSTS) if cost.is_file() else None,
+            read_mixed(training, ("arm", "epoch"), ("training_loss",)) if training.is_file() else None,
         )
 
 
@@ -61,7 +65,7 @@ _COSTS = ("params", "macs", "milliseconds", "time_ratio", "time_ratio_low", "tim
 _LABELS = ("arm", "reference", "label", "test", "test_label", "epoch", "metric", "interval")
 
 
-def build_numbers(settings: DualPathwaySettings, files: ResultFiles) -> pd.DataFrame:
+def build_numbers(settings: GridSettings, files: ResultFiles) -> pd.DataFrame:
     """Return one row per epoch and arm; columns begin with ``ours_`` or ``published_``, or name the row.
 
     Ours are in %, each with ``_low`` and ``_high``; rows of other people's networks have published columns
@@ -76,6 +80,7 @@ def build_numbers(settings: DualPathwaySettings, files: ResultFiles) -> pd.DataF
                     found = _find(files.summary, arm, test, epoch, metric)
                     for end, column in (("", "value"), ("_low", "low"), ("_high", "high")):
                         row[f"ours_{test}_{metric}_percent{end}"] = 100 * float(found[column])
+            row |= _find_loss(files.training, arm, epoch)
             rows.append({**row, **_find_cost(files.cost, arm), **_find_published(files.published, arm)})
     rows += [
         {"epoch": "", "arm": name, "label": name, **_find_published(files.published, name)}
@@ -84,7 +89,7 @@ def build_numbers(settings: DualPathwaySettings, files: ResultFiles) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def build_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+def build_cells(settings: GridSettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
     """Return the table of one epoch as text, one row per arm and comparator, headings in words."""
     published = list(dict.fromkeys(files.published["column"]))
     rows = []
@@ -99,15 +104,21 @@ def build_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -
                 row[heading] = (
                     _format_score(_find(files.summary, name, test, epoch, metric)) if is_arm else _NOTHING
                 )
-        if files.cost is not None and settings.cost:
-            row |= _format_cost(files.cost, name)
+        if "training_loss" in settings.columns:
+            row["Training loss"] = _format_loss(_find_loss(files.training, name, epoch))
+        if files.cost is not None:
+            row |= {
+                COSTS[key]: value
+                for key, value in _format_cost(files.cost, name).items()
+                if key in settings.costs
+            }
         given = _find_published(files.published, name)
         row |= {f"{column} ({PUBLISHED})": given.get(f"published_{column}", _NOTHING) for column in published}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def build_differences_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+def build_differences_cells(settings: GridSettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
     """Return the differences to the reference arm, first metric, as text; no rows with a single arm."""
     chosen = _choose_differences(settings, files, epoch)
     reference = settings.label_of(settings.reference_arm)
@@ -119,7 +130,7 @@ def build_differences_cells(settings: DualPathwaySettings, files: ResultFiles, e
     return pd.DataFrame(rows)
 
 
-def build_pair_cells(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+def build_pair_cells(settings: GridSettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
     """Return the differences between the other arms, likewise; no rows with fewer than three arms."""
     chosen = _choose_differences(settings, files, epoch)
     rows = [
@@ -140,32 +151,42 @@ def build_cost_cells(files: ResultFiles) -> pd.DataFrame:
     rows = files.cost[files.cost["group"] == "network"]
     return pd.DataFrame(
         [
-            {"Network": row["name"], "Size (px)": str(row["size"]), **_describe_cost(row)}
-            for row in rows.to_dict("records")
+            {
+                "Network": row.name,
+                "Size (px)": str(row.size),
+                **{COSTS[key]: text for key, text in _describe_cost(row).items()},
+            }
+            for row in (_Row(item) for item in rows.to_dict("records"))
         ]
     )
 
 
-def list_epochs(settings: DualPathwaySettings, files: ResultFiles) -> list[str]:
+class _Row:
+    """One row with its columns as attributes."""
+
+    def __init__(self, values: dict) -> None:
+        self.__dict__.update(values)
+
+
+def list_epochs(settings: GridSettings, files: ResultFiles) -> list[str]:
     """Return the epochs that every arm has, the headline's first."""
     known = files.summary.groupby("epoch")["arm"].nunique()
     found = [epoch for epoch in EPOCHS if known.get(epoch, 0) == len(settings.arms)]
     return sorted(found, key=lambda epoch: epoch != settings.epoch)
 
 
-def _name_row(settings: DualPathwaySettings, arm: str) -> dict[str, object]:
-    stage = settings.arms[arm].stage
-    variant = getattr(settings.resolve(arm), stage).variant
-    label = settings.label_of(arm)
-    return {"arm": arm, "label": label, "stage": stage, "variant": variant, "n_seeds": len(settings.seeds)}
+def _name_row(settings: GridSettings, arm: str) -> dict[str, object]:
+    network, variant = settings.arms[arm].tested, settings.find_tested(arm).variant
+    named = {"arm": arm, "label": settings.label_of(arm), "network": network, "variant": variant}
+    return {**named, "n_seeds": len(settings.seeds)}
 
 
-def _choose_differences(settings: DualPathwaySettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+def _choose_differences(settings: GridSettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
     is_metric = files.differences["metric"] == settings.metrics[0]
     return files.differences[(files.differences["epoch"] == epoch) & is_metric]
 
 
-def _describe_difference(settings: DualPathwaySettings, row: Any, heading: str) -> dict[str, str]:
+def _describe_difference(settings: GridSettings, row: Any, heading: str) -> dict[str, str]:
     return {
         "Test": settings.tests[row.test].label or row.test,
         heading: _format_interval(row.difference, row.low, row.high, "+"),
@@ -199,17 +220,32 @@ def _find_cost(cost: pd.DataFrame | None, arm: str) -> dict[str, float]:
 def _format_cost(cost: pd.DataFrame, name: str) -> dict[str, str]:
     rows = cost[(cost["group"] == "arm") & (cost["name"] == name)]
     if rows.empty:
-        return {"Parameters": _NOTHING, "Multiply-adds": _NOTHING, "Time ratio": _NOTHING}
-    return _describe_cost(rows.iloc[0].to_dict())
+        return dict.fromkeys(COSTS, _NOTHING)
+    return _describe_cost(_Row(rows.iloc[0].to_dict()))
 
 
-def _describe_cost(row: Mapping[Any, Any]) -> dict[str, str]:
-    ratio = f"×{row['time_ratio']:.2f} [{row['time_ratio_low']:.2f}, {row['time_ratio_high']:.2f}]"
-    return {
-        "Parameters": f"{int(row['params']):,}",
-        "Multiply-adds": f"{int(row['macs']) / 1e6:,.1f} M",
-        "Time ratio": ratio,
-    }
+def _describe_cost(row: Any) -> dict[str, str]:
+    ratio = f"×{row.time_ratio:.2f} [{row.time_ratio_low:.2f}, {row.time_ratio_high:.2f}]"
+    return {"params": f"{int(row.params):,}", "macs": f"{int(row.macs) / 1e6:,.1f} M", "time": ratio}
+
+
+def _find_loss(training: pd.DataFrame | None, arm: str, epoch: str) -> dict[str, float]:
+    """Return the mean training loss of an arm over seeds, and its interval by Student's t."""
+    if training is None:
+        return {}
+    rows = training[(training["arm"] == arm) & (training["epoch"] == epoch)]
+    if rows.empty:
+        return {}
+    found = compare_paired(rows["training_loss"].to_numpy())
+    ends = {"": "difference", "_low": "low", "_high": "high"}
+    return {f"ours_training_loss{end}": float(found[key] or 0.0) for end, key in ends.items()}
+
+
+def _format_loss(found: dict[str, float]) -> str:
+    if not found:
+        return _NOTHING
+    value, low, high = found.values()
+    return f"{value:.3g}" + ("" if pd.isna(low) else f" [{low:.3g}, {high:.3g}]")
 
 
 def _format_score(row: pd.Series) -> str:

@@ -3,17 +3,24 @@
 What belongs here: what every stage is handed.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.catalogue import load
+from fernet_neuro.experiments.graph import STIMULI, GraphSettings
+from fernet_neuro.experiments.plan import PlannedRun, list_runs
+from fernet_neuro.experiments.results_folder import open_stimuli
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.config import TASKS
 from fernet_neuro.training.fit import fit
 from fernet_neuro.training.folder import load_run
 from fernet_neuro.typing import PathLike
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,18 +34,48 @@ class Work:
     n_jobs : int
     verbose : bool
     device : str
+    shared : Path or None
+        Where runs lie that several experiments share; None takes the results folder.
     """
 
     folder: Path
     n_jobs: int = 1
     verbose: bool = False
     device: str = "auto"
+    shared: Path | None = None
 
-    def train(self, settings: TrainSettings, table: StimulusTable, name: str) -> Path:
-        """Return the run folder ``runs/<name>/seed<seed>``, trained to the end."""
-        place = self.folder / "runs" / name / f"seed{settings.seed}"
-        fit(settings, place, table=table, resume=True, verbose=self.verbose, device=self.device)
-        return place
+    @property
+    def store(self) -> Path:
+        """Where runs lie."""
+        return self.shared or self.folder
+
+    def open_sets(self, settings: GraphSettings) -> dict[str, StimulusTable]:
+        """Return the further sets that networks learn from, rendered below ``stimuli/`` where need be."""
+        return {
+            name: open_stimuli(
+                settings.find_stimuli(name), self.folder / "stimuli" / name, self.n_jobs, self.verbose
+            )
+            for name in settings.list_sets()
+            if name != STIMULI
+        }
+
+    def train(self, planned: Iterable[PlannedRun], tables: Mapping[str, StimulusTable]) -> None:
+        """Train runs, and what they need, to the end; those that are complete are left as they are.
+
+        Parameters
+        ----------
+        planned : iterable of PlannedRun
+        tables : mapping of str to StimulusTable
+            The sets that they learn from.
+        """
+        runs = list_runs(planned, self.store)
+        for number, (place, run) in enumerate(runs.items(), start=1):
+            logger.info("    %d of %d: %s, seed %d", number, len(runs), place.parent.name, run.settings.seed)
+            table, settings = tables[run.learns_from], run.fill_places(self.store)
+            share = TASKS[settings.task].share
+            if share:
+                settings = load(share)(settings, table, self.store, verbose=self.verbose, device=self.device)
+            fit(settings, place, table=table, resume=True, verbose=self.verbose, device=self.device)
 
     def extract(
         self, run: Path, table: StimulusTable, layers: Sequence[str], out: PathLike

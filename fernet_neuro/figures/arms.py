@@ -1,10 +1,4 @@
-"""A table of the dual-pathway network as a figure: our arms over seeds, the printed values in panels apart.
-
-References
-----------
-1. Lu, H., Zhuang, X. & Luo, Q. (2024). A brain-inspired way of reducing the network complexity via
-   concept-regularized coding for emotion recognition. AAAI.
-"""
+"""The table of a grid as a figure: our arms over seeds, the printed values in panels apart."""
 
 from pathlib import Path
 from textwrap import fill
@@ -27,7 +21,7 @@ _LETTERS = 84
 _METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _EPOCHS = {"last": "last epoch", "best": "best epoch on validation"}
 _COLUMNS = (
-    "panel", "panel_label", "kind", "row", "arm", "label", "stage", "variant", "seed", "value_percent",
+    "panel", "panel_label", "kind", "row", "arm", "label", "network", "variant", "seed", "value_percent",
     "low_percent", "high_percent", "chance_percent", "interval", "n_seeds", "n", "metric", "epoch",
     "reference",
 )  # fmt: skip
@@ -96,7 +90,7 @@ def _take_seeds(results: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run of what `summary` shows; none where there is one seed."""
     keys = ["arm", "test", "epoch", "metric"]
     runs = results[(results["class"] == "") & (results["seed"] != "mean")]
-    runs = runs[[*keys, "seed", "value"]].merge(summary[[*keys, "test_label", "stage", "variant"]], on=keys)
+    runs = runs[[*keys, "seed", "value"]].merge(summary[[*keys, "test_label", "network", "variant"]], on=keys)
     if runs["seed"].nunique() < 2:
         return runs.iloc[:0]
     return runs.assign(
@@ -139,7 +133,7 @@ def _make_legend(source: pd.DataFrame) -> list:
     reference = f"published, on the paper's data ({printed['reference'].iloc[0]})" if len(printed) else None
     interval = f"95 % interval over {means['interval'].iloc[0]}"
     return dots_legend(
-        list(dict.fromkeys(means["stage"])), interval, int(means["n_seeds"].iloc[0]), reference
+        list(dict.fromkeys(means["network"])), interval, int(means["n_seeds"].iloc[0]), reference
     )
 
 
@@ -174,8 +168,8 @@ def _describe_dots(n_seeds: int, interval: str) -> str:
 
 
 SPEC = FigureSpec(
-    name="crpn-table",
-    title="Arms of the dual-pathway network over training seeds, and the published values apart",
+    name="grid",
+    title="Arms of a grid over training seeds, and the published values apart",
     needs=("published.csv", "summary.csv"),
     read=read_table,
     draw=draw_table,

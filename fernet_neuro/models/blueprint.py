@@ -52,6 +52,8 @@ class ModelEntry:
         Names and default values of the options.
     variants : tuple of str
         Published forms; the first is the default.
+    in_use : dict
+        Options of the trained network in use, less what training alone needs.
     licence, source, paper : str
         Of the architecture; weights have their own.
     """
@@ -63,6 +65,7 @@ class ModelEntry:
     licence: str = OURS
     source: str = ""
     paper: str = ""
+    in_use: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,10 @@ class TaskSettings(Settings):
     location_keys: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[tuple[str, ...]] = ()
 
+    def list_used_weights(self) -> tuple[str, ...]:
+        """Return those of `weight_keys` that training makes use of with these settings."""
+        return self.weight_keys
+
 
 @dataclass(frozen=True)
 class TaskEntry:
@@ -57,6 +61,12 @@ class TaskEntry:
         The key of the recipe that holds the task's own settings; empty where it has none.
     settings : type of TaskSettings or None
         What that section holds.
+    model : str
+        The network where a recipe names none.
+    share : str
+        ``"module:function"`` that makes what several runs of an experiment have in common, once. It is called
+        before each run with its settings, its table and the folder of all runs, and with ``verbose`` and
+        ``device``, and returns the settings with the places of what it made. Empty where there is nothing.
 
     Examples
     --------
@@ -67,6 +77,8 @@ class TaskEntry:
     make: str
     section: str = ""
     settings: type[TaskSettings] | None = None
+    model: str = "resnet10-slim"
+    share: str = ""
 
 
 T = TypeVar("T", bound=TaskSettings)
@@ -141,8 +153,8 @@ class TrainSettings(Settings):
     section : TaskSettings or None
         What the task itself adds. A recipe gives it under the task's own key, such as ``concepts``.
     model, model_options, variant
-        What `models.registry.build_model` builds; options such as ``{size: 64}``. The number of classes is
-        filled in from the table.
+        What `models.registry.build_model` builds, by default the task's own; options such as
+        ``{size: 64}``. The number of classes is filled in from the table.
     weights : str or None
         A weight file or saved network to start from, less its classifier; None starts from random weights.
     stimuli, val_stimuli : str or None
@@ -284,6 +296,7 @@ class TrainSettings(Settings):
         for key in sorted(others & {key for key, value in values.items() if value is not None}):
             raise ValueError(f"the section {key!r} belongs to another task than {task!r}.")
         kept = {key: value for key, value in values.items() if key not in {*others, entry.section}}
+        kept.setdefault("model", entry.model)
         if entry.settings is None:
             return kept
         # A model of this one key, so that errors name the key.

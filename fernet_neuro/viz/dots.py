@@ -1,5 +1,6 @@
 """Dots with intervals, one row per arm of a grid, and printed values as hollow marks on axes of their own."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,8 @@ from matplotlib.lines import Line2D
 
 from fernet_neuro._utils.tables import iterate_rows
 
-#: Colour of arms by what is tested: two hues that read at 3:1 on white.
-STAGE_COLOURS = {"concepts": "#0072B2", "perception": "#D55E00"}
-STAGE_LABELS = {"concepts": "conceptual pathway", "perception": "perceptual pathway"}
+#: Colours of arms by the network that is tested: hues that read at 3:1 on white.
+_COLOURS = ("#0072B2", "#D55E00", "#00785A", "#A8518A")
 _HOLLOW: dict[str, Any] = {"ls": "", "marker": "D", "ms": 4.0, "mfc": "white", "mec": "#111111", "mew": 0.9}
 #: Training seeds stand below the mean, so that neither hides the other; in rows.
 _SEEDS_AT = 0.27
@@ -25,8 +25,8 @@ def plot_arm_dots(frame: pd.DataFrame, ax: Axes, *, limits: tuple[float, float] 
     Parameters
     ----------
     frame : DataFrame
-        Rows of one test with the columns ``row`` (place from the top), ``arm``, ``stage``, ``kind`` (``mean``
-        or ``seed``), ``value_percent``, and for means ``low_percent``, ``high_percent`` and
+        Rows of one test with the columns ``row`` (place from the top), ``arm``, ``network``, ``kind``
+        (``mean`` or ``seed``), ``value_percent``, and for means ``low_percent``, ``high_percent`` and
         ``chance_percent``.
     ax : Axes
         Where to draw. Means are labelled ``arm:<name>`` (``get_gid``).
@@ -39,8 +39,9 @@ def plot_arm_dots(frame: pd.DataFrame, ax: Axes, *, limits: tuple[float, float] 
         The same axes.
     """
     means = frame[frame["kind"] == "mean"]
+    colours = _choose_colours(means["network"])
     for row in iterate_rows(means):
-        colour = STAGE_COLOURS[row.stage]
+        colour = colours[row.network]
         ax.hlines(row.row, row.low_percent, row.high_percent, color=colour, lw=1.4, zorder=3)
         ax.plot([row.value_percent], [row.row], "o", ms=4.2, color=colour, zorder=4, gid=f"arm:{row.arm}")
     seeds = frame[frame["kind"] == "seed"]
@@ -96,7 +97,12 @@ def list_arms(ax: Axes, labels: list[str], *, named: bool) -> None:
     ax.set_axisbelow(True)
 
 
-def dots_legend(stages: list[str], interval: str, n_seeds: int, printed: str | None) -> list[Line2D]:
+def _choose_colours(networks: Iterable[str]) -> dict[str, str]:
+    """Return a colour by network, the same whatever their order."""
+    return {name: _COLOURS[at % len(_COLOURS)] for at, name in enumerate(sorted(set(networks)))}
+
+
+def dots_legend(networks: list[str], interval: str, n_seeds: int, printed: str | None) -> list[Line2D]:
     """Return the legend's handles: means by stage, training seeds, printed values."""
     handles = [
         Line2D(
@@ -105,10 +111,10 @@ def dots_legend(stages: list[str], interval: str, n_seeds: int, printed: str | N
             marker="o",
             ms=4.2,
             lw=1.4,
-            color=STAGE_COLOURS[name],
-            label=f"{STAGE_LABELS[name]}, {interval}",
+            color=colour,
+            label=f"{name} network, {interval}",
         )
-        for name in stages
+        for name, colour in _choose_colours(networks).items()
     ]
     if n_seeds > 1:
         seeds: dict[str, Any] = {"marker": "o", "ms": 2.2, "mfc": "white", "mec": "#444444", "mew": 0.5}

@@ -17,10 +17,9 @@ from fernet_neuro._utils.config import read_settings
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.crpn.beside import check_pathways
 from fernet_neuro.systems.crpn.page import show_pathways
 from fernet_neuro.systems.transfer.recipe import TransferSettings
-from fernet_neuro.systems.transfer.run import run_transfer
+from fernet_neuro.systems.transfer.run import check_beside, run_transfer
 from fernet_neuro.training.folder import load_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,28 +36,37 @@ RECIPE = {
     "networks": {
         "identity": {"task": "identification", **SMALL},
         "expression": {"task": "expression", **SMALL},
+        "conceptual": {
+            **SHORT, "task": "concepts", "from": {"emotion": "expression", "non_emotion": "identity"},
+            "model_options": {**TRUNKS, "size": 32, "n_features": 14},
+        },
+        "perceptual": {
+            **SHORT, "task": "perception", "from": {"conceptual": "conceptual"},
+            "model_options": {"trunk": "resnet10-slim", "size": 32, "n_features": 14},
+            "perception": {"n_concepts": 2},
+        },
     },
     "layers": ["avgpool"],
     "probes": [
         {"target": "expression", "holdout": "identity", "permutations": 19, "n_folds": 2},
         {"target": "identity", "holdout": "view", "permutations": 19},
     ],
-    "dual_pathway": {
-        "trunks": {"emotion": "expression", "non_emotion": "identity"},
-        "concepts": {**SHORT, "model_options": {**TRUNKS, "size": 32, "n_features": 14}},
-        "perception": {
-            **SHORT,
-            "model_options": {"trunk": "resnet10-slim", "size": 32, "n_features": 14},
-            "perception": {"n_concepts": 2},
+    "beside": {
+        "conceptual": {
+            "layers": {"emotion": "emotion features", "non_emotion": "non-emotion features"},
+            "maps": {"permutations": 29}, "figures": ["crpn-fig2"],
         },
-        "maps": {"permutations": 29},
+        "perceptual": {"layers": {"perceptual": "perceptual pathway"}},
     },
 }  # fmt: skip
 
 
 def make_settings(**changes) -> TransferSettings:
-    """Return the small recipe with changes to its section."""
-    return TransferSettings.model_validate({**RECIPE, "dual_pathway": {**RECIPE["dual_pathway"], **changes}})
+    """Return the small recipe with changes to its networks, or to other keys."""
+    networks = {**RECIPE["networks"]}
+    for name in [name for name in changes if name in networks]:
+        networks[name] = {**networks[name], **changes.pop(name)}
+    return TransferSettings.model_validate({**RECIPE, "networks": networks, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +77,7 @@ def finished(tmp_path_factory) -> Path:
 
 
 def read_layers(folder: Path, name: str, target: str) -> pd.DataFrame:
-    path = folder / "pathways" / "probes" / name / target / "summary.json"
+    path = folder / "beside" / "probes" / name / target / "summary.json"
     return pd.DataFrame(json.loads(path.read_text())["layers"])
 
 
@@ -160,11 +168,11 @@ def test_an_interrupted_stage_goes_on_to_the_same_bits(finished, tmp_path):
     }
     before = weights["perceptual"].read_bytes()
     stamp = weights["conceptual"].stat().st_mtime_ns
-    kept = ["pathways/probes/perceptual/identity/summary.json", "maps/quality.csv", "maps/coordinates.csv"]
+    kept = ["beside/probes/perceptual/identity/summary.json", "maps/quality.csv", "maps/coordinates.csv"]
     texts = {name: (copy / name).read_bytes() for name in kept}
     shutil.rmtree(copy / "runs" / "perceptual")
     shutil.rmtree(copy / "evaluation" / "perceptual")
-    shutil.rmtree(copy / "pathways" / "probes" / "perceptual")
+    shutil.rmtree(copy / "beside" / "probes" / "perceptual")
     (copy / "maps" / "settings.json").unlink()
     section = read_section(copy)
     run_transfer(make_settings(), copy, resume=True)
@@ -177,45 +185,40 @@ def test_an_interrupted_stage_goes_on_to_the_same_bits(finished, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trunks": {"non_emotion": "identitty"}}, r"'identitty' is not known.*Did you mean 'identity'"),
-        ({"trunks": {"emotions": "identity"}}, "emotions"),
-        ({"concepts": {"task": "expression"}}, "task must be 'concepts'"),
-        ({"concepts": {"seed": 3}}, "seeds are given once"),
-        ({"perception": {"stimuli": "x.csv"}}, "stimuli are given once"),
-        ({"concepts": {"concepts": {"emotion_weights": "runs/x"}}}, "given by `trunks`"),
+        ({"conceptual": {"from": {"non_emotion": "identitty"}}}, r"'identitty' is not known.*'identity'"),
+        ({"conceptual": {"from": {"emotions": "identity"}}}, "emotions"),
+        ({"conceptual": {"seed": 3}}, "has a seed of its own and starts from"),
+        ({"identity": {"seed": 3}}, "identity: seeds are given once"),
+        ({"perceptual": {"stimuli": "x.csv"}}, r"perceptual.stimuli='x.csv' is not known"),
+        ({"beside": {"conceptul": {"layers": {"emotion": "x"}}}}, "Did you mean 'conceptual'"),
+        ({"compared": ["identity", "conceptual"]}, "'conceptual' is both in `compared` and `beside`"),
+        ({"beside": {name: {"layers": {"x": "y"}, "maps": {}} for name in ("conceptual", "perceptual")}},
+         "one network may have `maps`"),
     ],
-)
-def test_a_section_that_contradicts_the_recipe_is_refused(changes, message):
+)  # fmt: skip
+def test_networks_that_contradict_the_recipe_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         make_settings(**changes)
-
-
-def test_a_network_may_not_take_a_pathways_name():
-    networks = {**RECIPE["networks"], "conceptual": RECIPE["networks"]["identity"]}
-    with pytest.raises(ValueError, match="'conceptual' belongs to dual_pathway"):
-        TransferSettings.model_validate({**RECIPE, "networks": networks})
 
 
 def test_a_network_that_cannot_be_built_is_refused_before_training(finished):
     tables = [StimulusTable.read(finished / "stimuli" / f"{name}.csv") for name in ("train", "probe")]
     options = {**TRUNKS, "emotion_trunk": "resnet10-slimm", "size": 32}
-    section = make_settings(concepts={**SHORT, "model_options": options}).dual_pathway
-    with pytest.raises(ValueError, match=r"dual_pathway.concepts: .*resnet10-slim"):
-        check_pathways(section, *tables)
-    check_pathways(make_settings().dual_pathway, *tables)
+    with pytest.raises(ValueError, match=r"networks.conceptual: .*resnet10-slim"):
+        check_beside(make_settings(conceptual={"model_options": options}), *tables)
+    check_beside(make_settings(), *tables)
 
 
 def test_expressions_that_were_not_trained_on_are_refused_before_training(finished):
     train, probe = (StimulusTable.read(finished / "stimuli" / f"{name}.csv") for name in ("train", "probe"))
-    section = make_settings().dual_pathway
-    with pytest.raises(StimulusError, match=r"dual_pathway cannot be tested on the probe stimuli.*neutral"):
-        check_pathways(section, train.select(expression=["anger", "happiness"]), probe)
+    with pytest.raises(StimulusError, match=r"conceptual cannot be tested on the probe stimuli.*neutral"):
+        check_beside(make_settings(), train.select(expression=["anger", "happiness"]), probe)
 
 
 def test_the_command_refuses_a_bad_section_with_one_line(tmp_path):
     command = [str(Path(sys.executable).with_name("fernet-neuro")), "run", str(DEMO)]
     done = subprocess.run(
-        [*command, "--out", str(tmp_path / "new"), "--set", "dual_pathway.trunks.emotion=expresion"],
+        [*command, "--out", str(tmp_path / "new"), "--set", "networks.conceptual.from.emotion=expresion"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -229,12 +232,13 @@ def test_the_command_refuses_a_bad_section_with_one_line(tmp_path):
 
 def test_the_demos_recipe_has_the_stage_and_goes_without_it():
     settings = read_settings(TransferSettings, DEMO)
-    assert settings.dual_pathway.trunks["non_emotion"] == "identity"
+    assert settings.networks["conceptual"].starts["non_emotion_weights"] == "identity"
+    assert settings.list_compared() == ("identity", "verification", "expression")
     assert {probe.target: probe.holdout for probe in settings.probes} == {
         "expression": "identity",
         "identity": "view",
     }
-    assert read_settings(TransferSettings, DEMO, ["dual_pathway=null"]).dual_pathway is None
+    assert read_settings(TransferSettings, DEMO, ["beside=null"]).beside == {}
 
 
 #: Shares by factor and layer, and half the width of their intervals.
@@ -253,7 +257,7 @@ def write_results(folder: Path, shares: dict[str, tuple[float, float]]) -> Path:
         for name, values in layers.items():
             rows = [make_row("network", layer, value, target) for layer, value in values.items()]
             rows.append(make_row("pixels", "pixels", 0.31, target))
-            place = folder / "pathways" / "probes" / name / target
+            place = folder / "beside" / "probes" / name / target
             place.mkdir(parents=True)
             (place / "summary.json").write_text(json.dumps({"settings": {}, "layers": rows}))
     rng = np.random.default_rng(3)
@@ -266,7 +270,9 @@ def write_results(folder: Path, shares: dict[str, tuple[float, float]]) -> Path:
         metrics = folder / "evaluation" / name / "metrics.csv"
         frame = pd.read_csv(metrics, keep_default_na=False).assign(epoch="last", seed="0")
         frame.to_csv(metrics, index=False)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump({"dual_pathway": {"trunks": {"emotion": "a<b"}}}))
+    (folder / "recipe.yaml").write_text(
+        yaml.safe_dump({"networks": {"conceptual": {"from": {"emotion_weights": "a<b"}}}})
+    )
     return folder
 
 

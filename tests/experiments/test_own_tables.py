@@ -13,9 +13,9 @@ from fernet_neuro._utils.config import read_settings
 from fernet_neuro.cli.app import app
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.cost import write_costs
-from fernet_neuro.experiments.recipe import DualPathwaySettings
+from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.experiments.recipes import run_recipe
-from fernet_neuro.experiments.run import run_dual_pathway
+from fernet_neuro.experiments.run import run_grid
 from fernet_neuro.stimuli.datasets.registry import DATASETS
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
@@ -26,12 +26,12 @@ read_folder = DATASETS["folder"].read
 LABELS = ["anger", "happiness", "neutral"]
 #: Makes the recipes' networks and identity stimuli small; the tables are never named here.
 SMALL = [
-    *(f"{stage}.{key}" for stage in ("identity", "expression", "concepts")
+    *(f"networks.{stage}.{key}" for stage in ("identity", "expression", "concepts")
       for key in ("epochs=1", "warmup_epochs=0", "batch_size=12", "model_options.size=24")),
-    "expression.val_share=0.3", "concepts.val_share=0.3", "concepts.model_options.n_features=20",
-    "identity_stimuli.identities=4", "identity_stimuli.sessions=2", "identity_stimuli.size=24",
-    "identity_stimuli.intensity=1.0", "seeds=[0, 1]", "published={}",
-    "arms={none: {stage: concepts, set: {concepts.concepts.confidence: false}}, all: {stage: concepts}}",
+    "networks.expression.val_share=0.3", "networks.concepts.val_share=0.3", "networks.concepts.model_options.n_features=20",
+    "sets.identity_stimuli.identities=4", "sets.identity_stimuli.sessions=2", "sets.identity_stimuli.size=24",
+    "sets.identity_stimuli.intensity=1.0", "seeds=[0, 1]", "published={}",
+    "arms={none: {tested: concepts, set: {concepts.concepts.confidence: false}}, all: {tested: concepts}}",
 ]  # fmt: skip
 
 
@@ -65,9 +65,9 @@ def table2(tables, tmp_path_factory) -> Path:
     return out
 
 
-def read_recipe(folder: Path, **changes) -> DualPathwaySettings:
+def read_recipe(folder: Path, **changes) -> GridSettings:
     values = yaml.safe_load((folder / "recipe.yaml").read_text())
-    return DualPathwaySettings.model_validate({**values, **changes})
+    return GridSettings.model_validate({**values, **changes})
 
 
 def list_times(folder: Path, pattern: str) -> dict[str, int]:
@@ -93,7 +93,7 @@ def test_tests_of_a_recipe_may_stay_beside_a_users_own(tmp_path):
     with pytest.raises(StimulusError, match=r"train\.csv"):
         run_recipe("crpn/table3", tmp_path / "t3", values)
     assert not (tmp_path / "t3").exists()
-    found = read_settings(DualPathwaySettings, "crpn/table3", values)
+    found = read_settings(GridSettings, "crpn/table3", values)
     assert list(found.tests) == ["people", "occluded", "drawn", "mine"]
     people, drawn = (found.find_stimuli(name) for name in ("people", "drawn"))
     assert (people.first_identity, people.label_noise, people.identities) == (1000, 0.0, 40)
@@ -103,7 +103,7 @@ def test_tests_of_a_recipe_may_stay_beside_a_users_own(tmp_path):
 def test_going_on_serves_what_is_there_of_the_same_weights_and_stimuli(table2):
     before = list_times(table2, "evaluation/*/*/*.csv")
     assert len(before) == 2 * 4
-    run_dual_pathway(read_recipe(table2), table2, resume=True, device="cpu")
+    run_grid(read_recipe(table2), table2, resume=True, device="cpu")
     assert list_times(table2, "evaluation/*/*/*.csv") == before
 
 
@@ -116,11 +116,11 @@ def test_a_changed_test_table_is_evaluated_anew(table2, tables, tmp_path):
     settings = read_recipe(copy, tests={"mine": {"stimuli": str(moved)}})
     (copy / "recipe.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     before = list_times(copy, "evaluation/*/*/*.csv")
-    run_dual_pathway(settings, copy, resume=True, device="cpu")
+    run_grid(settings, copy, resume=True, device="cpu")
     assert list_times(copy, "evaluation/*/*/*.csv") == before  # the same rows in another file
     new = dict(zip(LABELS, [*LABELS[1:], LABELS[0]], strict=True))
     StimulusTable.from_frame(frame.assign(expression=frame["expression"].map(new)), root=tables).write(moved)
-    run_dual_pathway(settings, copy, resume=True, device="cpu")
+    run_grid(settings, copy, resume=True, device="cpu")
     for arm in ("none", "all"):
         old, now = (
             pd.read_csv(place / "evaluation" / "mine" / arm / "predictions.csv") for place in (table2, copy)
@@ -143,7 +143,7 @@ def test_a_changed_run_is_evaluated_anew(table2, tmp_path):
         shutil.rmtree(copy / places[0] / part)
         shutil.copytree(copy / places[1] / part, copy / places[0] / part)
     before = list_times(copy, "evaluation/mine/none/*.csv")
-    run_dual_pathway(read_recipe(copy), copy, resume=True, device="cpu")
+    run_grid(read_recipe(copy), copy, resume=True, device="cpu")
     assert list_times(copy, "evaluation/mine/none/*.csv") == before
     columns = [f"probability_{name}" for name in LABELS]
     old, now = (
@@ -161,7 +161,7 @@ def test_a_changed_run_is_evaluated_anew(table2, tmp_path):
 
 
 def test_costs_are_measured_anew_for_other_networks_alone(table2, tmp_path):
-    settings = read_recipe(table2, cost=True)
+    settings = read_recipe(table2, columns=["accuracy", "params"])
     write_costs(settings, tmp_path, n_classes=3, n_repeats=2)
     place = tmp_path / "cost.csv"
     written, time = place.read_bytes(), place.stat().st_mtime_ns
@@ -173,7 +173,9 @@ def test_costs_are_measured_anew_for_other_networks_alone(table2, tmp_path):
     # Two classes more, each with the 128 weights of the classifier's hidden layer and a bias.
     assert (more["params"] - before["params"]).tolist() == [2 * 129] * 2
     costed = {"narrow": {"model": "crpn-perceptual", "model_options": {"trunk": "resnet10-slim", "size": 24}}}
-    write_costs(read_recipe(table2, cost=True, costed=costed), tmp_path, n_classes=5, n_repeats=2)
+    write_costs(
+        read_recipe(table2, columns=["accuracy", "params"], costed=costed), tmp_path, n_classes=5, n_repeats=2
+    )
     assert pd.read_csv(place)["name"].tolist() == ["none", "all", "narrow"]
 
 
@@ -236,7 +238,7 @@ def _check_two_classes(folder: Path) -> None:
 def test_nothing_but_a_further_test_may_differ(table2, changes, message):
     before = (table2 / "recipe.yaml").read_bytes()
     with pytest.raises(StoreError, match=message):
-        run_dual_pathway(read_recipe(table2, **changes), table2, resume=True)
+        run_grid(read_recipe(table2, **changes), table2, resume=True)
     assert (table2 / "recipe.yaml").read_bytes() == before
 
 
@@ -245,7 +247,7 @@ def test_a_folder_that_an_earlier_release_began_is_taken(table2, tmp_path):
     values = yaml.safe_load((copy / "recipe.yaml").read_text())
     assert values.pop("published_chance") == {}
     (copy / "recipe.yaml").write_text(yaml.safe_dump(values))
-    run_dual_pathway(read_recipe(copy), copy, resume=True, device="cpu")
+    run_grid(read_recipe(copy), copy, resume=True, device="cpu")
 
 
 @pytest.mark.realdata
@@ -264,7 +266,7 @@ def test_photographs_of_smiles_and_other_rendered_faces_test_trained_arms(table2
         },
     }
     tests = {**read_recipe(copy).model_dump(mode="json")["tests"], **added}
-    run_dual_pathway(read_recipe(copy, tests=tests), copy, resume=True, device="cpu")
+    run_grid(read_recipe(copy, tests=tests), copy, resume=True, device="cpu")
     assert list_times(copy, "runs/*/*/model/*") == before
     text = (copy / "table.md").read_text()
     assert "london: 140 images show 2 of 3 classes; means over classes are over these" in text
@@ -275,9 +277,9 @@ def test_photographs_of_smiles_and_other_rendered_faces_test_trained_arms(table2
 
 #: Makes the figures' networks small.
 SMALL_FIGURE = [
-    *(f"{stage}.{key}" for stage in ("identity", "concepts")
+    *(f"networks.{stage}.{key}" for stage in ("identity", "concepts")
       for key in ("epochs=1", "warmup_epochs=0", "batch_size=12", "model_options.size=24")),
-    "concepts.model_options.n_features=11", "seeds=[0]", "maps.permutations=19", "maps.perplexity=3",
+    "networks.concepts.model_options.n_features=11", "seeds=[0]", "maps.permutations=19", "maps.perplexity=3",
 ]  # fmt: skip
 
 
@@ -292,7 +294,7 @@ SMALL_FIGURE = [
         ),
         pytest.param(
             "fig4",
-            ["stimuli={test}", "people={train}", "readout.epochs=1", "modes=[non_emotion]"],
+            ["stimuli={test}", "people={train}", "networks.readout.epochs=1", "modes=[non_emotion]"],
             marks=pytest.mark.slow,
         ),
     ],
@@ -314,13 +316,14 @@ def test_tables_that_name_nobody_need_others_for_the_identity_network(tables, tm
     asked = [f"stimuli={places['train']}", f"test={places['test']}", *SMALL_FIGURE]
     with pytest.raises(StimulusError, match="42 of 42 stimuli have no 'identity'"):
         invoke("fig2", tmp_path / "alone", *asked)
-    others = f"identity_stimuli={tables / 'train.csv'}"
+    others = f"sets.others={tables / 'train.csv'}"
+    asked.append("networks.identity.stimuli=others")
     assert invoke("fig2", tmp_path / "others", *asked, others).exit_code == 0
     quality = pd.read_csv(tmp_path / "others" / "maps" / "quality.csv")
     assert set(quality["factor"].dropna()) == {"expression"}
     asked[1] = f"test={tables / 'test.csv'}"
     with pytest.raises(StimulusError, match="4 values of identity are in both"):
-        invoke("fig2", tmp_path / "seen", *asked, f"identity_stimuli={tables / 'test.csv'}")
+        invoke("fig2", tmp_path / "seen", *asked, f"sets.others={tables / 'test.csv'}")
     assert not (tmp_path / "seen" / "runs").exists()
 
 

@@ -26,7 +26,7 @@ SMALL = (
     "networks.expression.epochs=2",
     "probes=[{target: expression, holdout: identity, permutations: 19, n_folds: 2},"
     " {target: identity, holdout: expression, permutations: 19}]",
-    "dual_pathway=null",
+    "beside=null",
     "brain=null",
 )
 

@@ -152,10 +152,12 @@ def test_planted_shares_are_recovered_in_the_stage(finished):
     assert shares.loc[("pSTS", "expression"), "p_value"] < 0.05
 
 
-def test_the_features_of_a_dual_pathway_are_models_without_layers(finished, tmp_path, rng):
+def test_named_layers_of_further_networks_are_models_of_their_own(finished, tmp_path, rng):
     shown = StimulusTable.read(finished / "brain" / "stimuli.csv")
-    dual = {"trunks": {"non_emotion": "identity"}}
-    settings = TransferSettings.model_validate({**RECIPE, "dual_pathway": dual, "seeds": [3, 4]})
+    named = {
+        "conceptual": {"emotion": "emotion features", "non_emotion": "non-emotion features"},
+        "perceptual": {"perceptual": "perceptual pathway"},
+    }
     contents = {
         "conceptual": ("emotion", "non_emotion"),
         "perceptual": ("perceptual",),
@@ -166,7 +168,8 @@ def test_the_features_of_a_dual_pathway_are_models_without_layers(finished, tmp_
         for kind in ("trained", "untrained"):
             made = [Activations(rng.normal(size=(15, 7)), shown.stimulus_ids, layer) for layer in layers]
             write_store(tmp_path / "stores" / network / f"seed3-{kind}", shown, made)
-    models = build_models(settings, tmp_path, shown)
+    compared = ("identity", "expression")
+    models = build_models(make_settings().brain, tmp_path, shown, compared, named=named, seed=3)
     assert models.names[:7] == [
         "pixels", "emotion features", "non-emotion features", "perceptual pathway",
         "untrained emotion features", "untrained non-emotion features", "untrained perceptual pathway",
@@ -188,7 +191,7 @@ def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(fini
     values = [path.read_bytes() for path in patterns]
     shutil.rmtree(copy / "brain" / "patterns" / "sub-02")
     (copy / "rsa" / "summary.json").unlink()
-    run_brain(make_settings(), Work(copy), probe)
+    run_brain(make_settings().brain, Work(copy), probe, ("identity", "expression"))
     assert {name: (copy / name).read_bytes() for name in kept} == before
     assert [path.read_bytes() for path in patterns] == values
     assert bold.stat().st_mtime_ns == stamp

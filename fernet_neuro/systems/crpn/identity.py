@@ -14,6 +14,7 @@ from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationResult
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.experiments.graph import STIMULI, change_networks
 from fernet_neuro.experiments.maps import (
     check_maps,
     describe_network,
@@ -23,11 +24,11 @@ from fernet_neuro.experiments.maps import (
     write_maps,
     write_scores,
 )
+from fernet_neuro.experiments.plan import plan_network
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.crpn.features import open_people, train_pathway
 from fernet_neuro.systems.crpn.recipes import IdentitySettings
 from fernet_neuro.training.folder import RunFolder
 from fernet_neuro.training.held_out import hold_out_groups, hold_out_within_identity
@@ -78,14 +79,14 @@ def run_identity(
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/5 stimuli")
     stage1 = open_stimuli(settings.stimuli, folder / "stimuli" / "train", n_jobs, verbose)
-    others = open_people(work, settings)
     train, test = _split_people(settings, work)
+    tables = {STIMULI: stage1, **work.open_sets(settings), "people": train}
     networks = (BEFORE, *settings.modes)
     check_maps(test, networks, FACTORS, settings.maps)
     results: dict[tuple[str, str], dict[int, EvaluationResult]] = {}
     for seed in settings.seeds:
         logger.info("2/5 training, seed %d", seed)
-        runs = _train_all(work, settings, (stage1, others), train, seed)
+        runs = _train_all(work, settings, tables, seed)
         logger.info("3/5 accuracies, seed %d", seed)
         stores = {name: _extract(work, run, train, test, seed, name) for name, run in runs.items()}
         for name, parts in stores.items():
@@ -150,20 +151,17 @@ def _split_people(settings: IdentitySettings, work: Work) -> tuple[StimulusTable
 
 
 def _train_all(
-    work: Work,
-    settings: IdentitySettings,
-    stage1: tuple[StimulusTable, StimulusTable | None],
-    people: StimulusTable,
-    seed: int,
+    work: Work, settings: IdentitySettings, tables: Mapping[str, StimulusTable], seed: int
 ) -> dict[str, Path]:
     """Return the runs by network: before fine-tuning, and after it in each mode."""
-    table, others = stage1
-    runs = {BEFORE: train_pathway(work, settings, table, seed, people=others)}
+    digests = {name: table.digest() for name, table in tables.items()}
+    planned = {BEFORE: plan_network(settings.networks, "concepts", seed, digests, by_name=True)}
     for mode in settings.modes:
-        recipe = settings.readout.with_section(conceptual=str(runs[BEFORE]), mode=mode)
-        recipe = recipe.model_copy(update={"seed": seed})
-        runs[mode] = work.train(recipe, people, f"readout-{mode}")
-    return runs
+        networks = change_networks(settings.networks, {"readout.readout.mode": mode})
+        folders = {"readout": f"readout-{mode}"}
+        planned[mode] = plan_network(networks, "readout", seed, digests, by_name=True, folders=folders)
+    work.train(planned.values(), tables)
+    return {name: run.find_place(work.store) for name, run in planned.items()}
 
 
 def _extract(

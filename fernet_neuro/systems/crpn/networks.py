@@ -405,6 +405,7 @@ CONCEPTUAL = ModelEntry(
     variants=VARIANTS,
     source="own code from the published description",
     paper=PAPER,
+    in_use={"non_emotion_trunk": "none"},
 )
 PERCEPTUAL = ModelEntry(
     _build_perceptual,

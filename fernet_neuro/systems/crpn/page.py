@@ -18,11 +18,12 @@ from fernet_neuro.experiments.page_tables import (
     format_share,
     spread_scores,
 )
-from fernet_neuro.experiments.settings import CONCEPTUAL, PERCEPTUAL
 from fernet_neuro.figures.results import describe_holdout, find_targets, read_chosen
 
+#: What recipes call the two pathways whose results stand in the section.
+CONCEPTUAL, PERCEPTUAL = "conceptual", "perceptual"
 #: The folder, in a results folder, whose ``probes`` are those of the two pathways.
-PATHWAYS = "pathways"
+PATHWAYS = "beside"
 _WORDS = {"emotion": "emotion features", "non_emotion": "non-emotion features"}
 _SOURCES = {"network": "trained", "untrained": "untrained twin", "pixels": "pixels"}
 #: Which features the network's design expects each factor in.
@@ -99,7 +100,12 @@ def _read_trunks(folder: Path) -> dict[str, str]:
     """Return the network that each trunk started from, by trunk."""
     place = folder / "recipe.yaml"
     recipe = yaml.safe_load(place.read_text(encoding="utf-8")) if place.is_file() else {}
-    return (recipe.get("dual_pathway") or {}).get("trunks", {})
+    networks = recipe.get("networks") or {}
+    starts = {name: (networks.get(name) or {}).get("from") or {} for name in _PATHWAYS}
+    found = {key.removesuffix("_weights"): source for key, source in starts[CONCEPTUAL].items()}
+    if "trunk_weights" in starts[PERCEPTUAL]:
+        found["perceptual"] = starts[PERCEPTUAL]["trunk_weights"]
+    return found
 
 
 def _read_test(folder: Path, name: str, metric: str, epoch: str) -> pd.Series | None:

@@ -23,7 +23,7 @@ from fernet_neuro.losses.disentanglement import similarity_loss
 from fernet_neuro.losses.distillation import masked_kl_divergence
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.crpn.concept_bank import ConceptBank
+from fernet_neuro.systems.crpn.concept_bank import ConceptBank, build_concept_bank
 from fernet_neuro.systems.crpn.guidance import Guidance
 from fernet_neuro.systems.crpn.networks import PerceptualFeatures, PerceptualPathway, load_trunk
 from fernet_neuro.systems.crpn.settings import PerceptionSettings, pick_form
@@ -239,6 +239,21 @@ def make_perception(
         variant=settings.variant,
         guidance=guidance,
     )
+
+
+def share_bank(
+    settings: TrainSettings, table: StimulusTable, store: Path, *, verbose: bool, device: str
+) -> TrainSettings:
+    """Return settings with the bank over `table` that runs of one teacher share, made once in `store`."""
+    perception = settings.own(PerceptionSettings)
+    if perception.regime == "perceptual" or not perception.conceptual or perception.bank:
+        return settings
+    run, teacher = Path(perception.conceptual), read_teacher(perception.conceptual)
+    place = store / "banks" / run.parent.name / run.name
+    if not place.exists():
+        options = {"classes": teacher.classes, "verbose": verbose, "device": device}
+        build_concept_bank(teacher.model, table, **options).save(place)
+    return settings.with_section(bank=str(place))
 
 
 def _read_bank(

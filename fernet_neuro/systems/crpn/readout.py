@@ -152,7 +152,9 @@ def make_identity_readout(
         holds out whole identities.
     """
     readout = settings.own(ReadoutSettings)
-    conceptual = _load_conceptual(settings, readout)
+    if readout.conceptual is None:
+        raise ValueError("readout.conceptual is missing; give the run folder of a conceptual pathway.")
+    conceptual = _load_conceptual(settings, readout.conceptual)
     train, val, held_out = split_identities(settings, table, val_table)
     return IdentityReadoutTask(
         "identity",
@@ -165,22 +167,20 @@ def make_identity_readout(
     )
 
 
-def _load_conceptual(settings: TrainSettings, readout: ReadoutSettings) -> LayeredModel:
-    conceptual = load_run(readout.conceptual)
+def _load_conceptual(settings: TrainSettings, run: str) -> LayeredModel:
+    conceptual = load_run(run)
     if check_conceptual(conceptual, settings.task).non_emotion is None:
         raise ValueError(
-            f"{readout.conceptual} was trained without a non-emotion encoder, so there is nothing to read "
+            f"{run} was trained without a non-emotion encoder, so there is nothing to read "
             f"identity from; train it with a non_emotion_trunk."
         )
     card = conceptual.card
     if settings.model != card.name:
-        raise ValueError(
-            f"model is {settings.model!r}, and {readout.conceptual} holds a {card.name!r}; use that."
-        )
+        raise ValueError(f"model is {settings.model!r}, and {run} holds a {card.name!r}; use that.")
     for key, value in settings.model_options.items():
         if card.options.get(key, value) != value:
             raise ValueError(
-                f"model_options.{key}={value!r}, and {readout.conceptual} has {card.options[key]!r}; leave "
+                f"model_options.{key}={value!r}, and {run} has {card.options[key]!r}; leave "
                 f"model_options out."
             )
     return conceptual

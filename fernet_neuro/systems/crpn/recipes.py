@@ -4,63 +4,31 @@ What belongs here: the recipes' keys and every check that needs no picture; how 
 `features`, `styles` and `identity`.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from fernet_neuro._utils.config import Settings
 from fernet_neuro._utils.validation import check_option, suggest
+from fernet_neuro.experiments.graph import GraphSettings
 from fernet_neuro.experiments.settings import MapSettings
-from fernet_neuro.experiments.stages import check_seeds, check_stage, fill_stage
 from fernet_neuro.stimuli.rendering.design import RenderSettings
-from fernet_neuro.systems.crpn.settings import ReadoutMode
-from fernet_neuro.training.config import TrainSettings
-
-_STAGES = ("identity", "concepts", "readout")
+from fernet_neuro.systems.crpn.settings import ReadoutMode, ReadoutSettings
 
 
-class PathwaySettings(Settings):
-    """What all of these recipes have: a conceptual pathway, trained with each seed.
+class PathwaySettings(GraphSettings):
+    """What all of these recipes have: a network ``concepts``, the conceptual pathway, trained with each seed.
 
     Parameters
     ----------
-    identity : TrainSettings or None
-        A network that names people; trunks start from it.
-    identity_stimuli : RenderSettings or str or None
-        Faces of those whom it learns to name, or the path of a stimulus table; those of the training stimuli
-        by default, which then must have identities.
-    identity_trunks : tuple of {"emotion", "non_emotion"}
-        Which trunks start from it; the non-emotion trunk stays like it.
-    concepts : TrainSettings
-        Stage 1.
-    seeds : tuple of int
-        Training seeds. Maps that are drawn are those of the lowest, fixed beforehand.
+    networks, sets, seeds
+        See `GraphSettings`. Maps that are drawn are those of the lowest seed, fixed beforehand.
     maps : MapSettings
     """
 
-    identity: TrainSettings | None = None
-    identity_stimuli: RenderSettings | str | None = None
-    identity_trunks: tuple[Literal["emotion", "non_emotion"], ...] = ("non_emotion",)
-    concepts: TrainSettings = Field(
-        default_factory=lambda: TrainSettings(task="concepts", model="crpn-conceptual")
-    )
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    used: ClassVar[dict[str, str]] = {"concepts": "concepts"}
+
     maps: MapSettings = Field(default_factory=MapSettings)
-
-    @field_validator(*_STAGES, mode="before", check_fields=False)
-    @classmethod
-    def _fill_task(cls, values: Any, info: Any) -> Any:
-        """Give each stage its task, and its network where the recipe names none."""
-        return fill_stage(str(info.field_name), values)
-
-    @model_validator(mode="after")
-    def _check_stages(self) -> "PathwaySettings":
-        for stage in _STAGES:
-            check_stage(stage, getattr(self, stage, None), self.seeds)
-        if self.identity is None and self.identity_stimuli is not None:
-            raise ValueError("identity_stimuli needs `identity`, the settings of the identity network.")
-        check_seeds(self.seeds)
-        return self
 
 
 class FeatureMapsSettings(PathwaySettings):
@@ -166,11 +134,15 @@ class IdentitySettings(PathwaySettings):
         Share of those that are held out, in (0, 1).
     split_seed : int
         Of that draw.
-    readout : TrainSettings
-        How the identity read-out is fine-tuned.
+    networks, sets, seeds, maps
+        See `PathwaySettings`; and a network ``readout`` of the stimuli ``people``, the identity read-out that
+        is fine-tuned.
     modes : tuple of {"non_emotion", "all"}
         What learns with it: the non-emotion encoder alone, or everything.
     """
+
+    used: ClassVar[dict[str, str]] = {"concepts": "concepts", "readout": "identity-readout"}
+    own_sets: ClassVar[tuple[str, ...]] = ("people",)
 
     experiment: Literal["crpn-fig4"] = "crpn-fig4"
     stimuli: RenderSettings | str
@@ -178,21 +150,13 @@ class IdentitySettings(PathwaySettings):
     held_out: Literal["pose", "view", "expression"] = "pose"
     test_share: float = Field(0.4, gt=0, lt=1)
     split_seed: int = Field(0, ge=0)
-    readout: TrainSettings
     modes: tuple[ReadoutMode, ...] = Field(("non_emotion", "all"), min_length=1)
-
-    @field_validator("readout", mode="before")
-    @classmethod
-    def _leave_source_open(cls, values: Any) -> Any:
-        """Fill in what the run knows: the pathway to start from, and the mode."""
-        if not isinstance(values, dict):
-            return values
-        if set(values.get("readout") or {}) - {"conceptual"} or values.get("val_share"):
-            raise ValueError("modes and held-out pictures are given by the recipe's own keys.")
-        return {**values, "readout": {"conceptual": "stage 1"}, "val_share": 0.0}
 
     @model_validator(mode="after")
     def _check_modes(self) -> "IdentitySettings":
+        readout = self.networks["readout"]
+        if readout.own(ReadoutSettings).mode != ReadoutSettings().mode or readout.val_share:
+            raise ValueError("modes and held-out pictures are given by the recipe's own keys.")
         if len(set(self.modes)) != len(self.modes):
             raise ValueError(f"modes must differ from each other; got {list(self.modes)}.")
         return self

@@ -144,21 +144,25 @@ class PerceptionSettings(_SectionSettings):
     teacher: Teacher | None = None
     concept_source: ConceptSource | None = None
 
+    def list_used_weights(self) -> tuple[str, ...]:
+        """Return the keys of networks that the regime makes use of: without a teacher where it has none."""
+        return self.weight_keys[:1] if self.regime == "perceptual" else self.weight_keys
+
 
 class ReadoutSettings(_SectionSettings):
     """Identity from the non-emotion features, fine-tuned: Figure 4 of [1].
 
     Parameters
     ----------
-    conceptual : str
-        Run folder of the conceptual pathway to start from.
+    conceptual : str or None
+        Run folder of the conceptual pathway to start from; training needs it.
     mode : {"non_emotion", "all"}
         Train the non-emotion encoder and the identity read-out alone, or everything with a new emotion
         read-out.
     """
 
     weight_keys: ClassVar[tuple[str, ...]] = ("conceptual",)
-    conceptual: str
+    conceptual: str | None = None
     mode: ReadoutMode = "non_emotion"
 
 
@@ -175,8 +179,13 @@ def pick_form(variant: str, settings: Settings, key: str) -> str:
     return getattr(settings, key) or VARIANT_FORMS[variant][key]
 
 
-CONCEPTS = TaskEntry("fernet_neuro.systems.crpn.concepts:make_concepts", "concepts", ConceptSettings)
+_HERE = "fernet_neuro.systems.crpn"
+CONCEPTS = TaskEntry(f"{_HERE}.concepts:make_concepts", "concepts", ConceptSettings, "crpn-conceptual")
 PERCEPTION = TaskEntry(
-    "fernet_neuro.systems.crpn.perception:make_perception", "perception", PerceptionSettings
+    f"{_HERE}.perception:make_perception",
+    "perception",
+    PerceptionSettings,
+    "crpn-perceptual",
+    share=f"{_HERE}.perception:share_bank",
 )
-READOUT = TaskEntry("fernet_neuro.systems.crpn.readout:make_identity_readout", "readout", ReadoutSettings)
+READOUT = TaskEntry(f"{_HERE}.readout:make_identity_readout", "readout", ReadoutSettings, "crpn-conceptual")

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from fernet_neuro.experiments.evaluation import evaluate_runs
+from fernet_neuro.experiments.graph import STIMULI, order_networks
 from fernet_neuro.experiments.maps import (
     check_maps,
     check_people,
@@ -21,11 +22,11 @@ from fernet_neuro.experiments.maps import (
     write_maps,
     write_scores,
 )
+from fernet_neuro.experiments.plan import PlannedRun, plan_network
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.stimuli.table import StimulusTable, concat_tables
-from fernet_neuro.systems.crpn.features import open_people, train_pathway
 from fernet_neuro.systems.crpn.recipes import StylesSettings
 from fernet_neuro.typing import PathLike
 
@@ -70,16 +71,18 @@ def run_styles(
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/5 stimuli")
     train, test = (_open_parts(settings, work, part) for part in ("train", "test"))
-    people = open_people(work, settings)
-    check_people((*train.values(), people), test.values())
+    others = work.open_sets(settings)
+    check_people((*train.values(), *others.values()), test.values())
     joined = join_styles(test)
     check_maps(joined, list(settings.domains), FACTORS, settings.maps)
     runs: dict[str, dict[int, Path]] = {name: {} for name in settings.domains}
     for seed in settings.seeds:
         for name in settings.domains:
             logger.info("2/5 training on %s faces, seed %d", name, seed)
-            run = train_pathway(work, settings, train[name], seed, f"{name}-", people=people)
-            runs[name][seed] = run
+            tables = {STIMULI: train[name], **others}
+            run = plan_style(settings, name, seed, {key: table.digest() for key, table in tables.items()})
+            work.train([run], tables)
+            runs[name][seed] = run.find_place(work.store)
     logger.info("3/5 accuracies")
     _cross(work, runs, test)
     logger.info("4/5 maps")
@@ -104,9 +107,19 @@ def join_styles(tables: Mapping[str, StimulusTable]) -> StimulusTable:
     return concat_tables(parts)
 
 
-def _open_parts(
-    settings: StylesSettings, work: Work, part: Literal["train", "test"]
-) -> dict[str, StimulusTable]:
+def plan_style(settings: StylesSettings, domain: str, seed: int, stimuli: Mapping[str, str]) -> PlannedRun:
+    """Return the run of a domain's pathway; networks that learn from no style are the same for all."""
+    networks = settings.networks
+    styled = [
+        name
+        for name in networks
+        if STIMULI in {networks[needed].learns_from for needed in order_networks(networks, [name])}
+    ]
+    folders = {name: f"{domain}-{name}" for name in styled}
+    return plan_network(networks, "concepts", seed, stimuli, by_name=True, folders=folders)
+
+
+def _open_parts(settings: StylesSettings, work: Work, part: str) -> dict[str, StimulusTable]:
     return {
         name: open_stimuli(
             settings.find_stimuli(name, part),

@@ -7,23 +7,32 @@ package, and each goes on where it was interrupted.
 import logging
 from pathlib import Path
 
+import numpy as np
+
+from fernet_neuro.evaluation.labels import match_labels
+from fernet_neuro.exceptions import FernetError, StimulusError
 from fernet_neuro.experiments.brain import check_brain, run_brain
+from fernet_neuro.experiments.cost import build_network
+from fernet_neuro.experiments.evaluation import evaluate_runs
+from fernet_neuro.experiments.graph import STIMULI
+from fernet_neuro.experiments.maps import check_maps, check_people, map_features
 from fernet_neuro.experiments.page import write_report
-from fernet_neuro.experiments.probes import extract_stores, probe_network
+from fernet_neuro.experiments.plan import plan_network
+from fernet_neuro.experiments.probes import extract_stores, find_run, probe_network
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.results_folder import claim_folder, freeing_folder, open_stimuli
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint, split_table
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.crpn.beside import check_pathways, run_pathways
-from fernet_neuro.systems.transfer.recipe import TransferSettings
+from fernet_neuro.systems.transfer.recipe import BesideSettings, TransferSettings
 from fernet_neuro.typing import PathLike
 
-#: What the results of this experiment can show, and what those of a dual pathway and of brains can.
+#: What the results of this experiment can show, and what those of brains can.
 _FIGURES = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
-_PATHWAY_FIGURES = ("crpn-fig2",)
 _BRAIN_FIGURES = ("rsa-layer-roi",)
+#: Where the read-outs of networks beside the compared ones lie in a results folder.
+BESIDE = Path("beside") / "probes"
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +53,8 @@ def run_transfer(
     settings : TransferSettings
         The recipe; kept as ``recipe.yaml``.
     out : path
-        Results folder: ``stimuli/ runs/ stores/ probes/ figures/ index.html``, with a dual pathway
-        ``evaluation/ pathways/ maps/``, and with brains ``brain/ rsa/``.
+        Results folder: ``stimuli/ runs/ stores/ probes/ figures/ index.html``, for networks `beside`
+        ``beside/probes/ evaluation/ maps/``, and with brains ``brain/ rsa/``.
     resume : bool
         Go on in a folder that the same recipe began; finished stages are not run again.
 
@@ -54,10 +63,10 @@ def run_transfer(
     StoreError
         If `out` holds something and `resume` is off, or was begun with another recipe.
     StimulusError
-        If an identity is in both the training and the probe stimuli, or the dual pathway cannot be judged on
-        the latter, or they are not what a group is to look at.
+        If an identity is in both the training and the probe stimuli, or a network cannot be tested or mapped
+        on the latter, or they are not what a group is to look at.
     ValueError
-        If the dual pathway cannot be built, or the group not be simulated.
+        If a network cannot be built, or the group not be simulated.
     """
     folder = Path(out)
     is_new = claim_folder(folder, settings, resume)
@@ -65,22 +74,42 @@ def run_transfer(
     logger.info("1/8 stimuli")
     with freeing_folder(folder, is_new=is_new):
         train, probe = _prepare_stimuli(settings, folder, n_jobs, verbose)
-        if settings.dual_pathway is not None:
-            check_pathways(settings.dual_pathway, train, probe)
+        tables = {STIMULI: train, **work.open_sets(settings)}
+        check_people(tables.values(), [probe])
+        check_beside(settings, train, probe)
         if settings.brain is not None:
             check_brain(settings.brain, probe)
-    logger.info("2/8 training: %s", ", ".join(settings.networks))
-    _train_networks(settings, work, train)
+    compared = settings.list_compared()
+    logger.info("2/8 training: %s", ", ".join((*compared, *settings.beside)))
+    digests = {name: table.digest() for name, table in tables.items()}
+    work.train(
+        [
+            plan_network(settings.networks, name, seed, digests, by_name=True)
+            for name in (*compared, *settings.beside)
+            for seed in settings.seeds
+        ],
+        tables,
+    )
     logger.info("3/8 activations")
-    _extract_stores(settings, work, probe)
+    layers = dict.fromkeys(compared, settings.layers) | {
+        n: tuple(s.layers) for n, s in settings.beside.items()
+    }
+    for name, wanted in layers.items():
+        for seed in settings.seeds:
+            extract_stores(work, name, seed, probe, wanted)
     logger.info("4/8 read-outs")
-    _probe_networks(settings, work)
-    logger.info("5/8 dual pathway" if settings.dual_pathway else "5/8 dual pathway: not asked for")
-    if settings.dual_pathway is not None:
-        run_pathways(settings, work, train, probe)
+    for name in layers:
+        place = folder / (BESIDE if name in settings.beside else "probes")
+        split_seed = settings.split_seed
+        probe_network(work, name, place, settings.probes, seeds=settings.seeds, split_seed=split_seed)
+    logger.info("5/8 further networks" if settings.beside else "5/8 further networks: not asked for")
+    for name, beside in settings.beside.items():
+        _test(settings, work, name, beside, probe)
+        _map(settings, work, name, beside, probe)
     logger.info("6/8 brains" if settings.brain else "6/8 brains: not asked for")
     if settings.brain is not None:
-        run_brain(settings, work, probe)
+        named = {name: beside.layers for name, beside in settings.beside.items()}
+        run_brain(settings.brain, work, probe, compared, named=named, seed=settings.seeds[0])
     logger.info("7/8 figures")
     for name in _list_figures(settings):
         build_figure(name, folder, folder / "figures")
@@ -88,10 +117,64 @@ def run_transfer(
     return write_report(folder)
 
 
+def check_beside(settings: TransferSettings, train: StimulusTable, probe: StimulusTable) -> None:
+    """Check all that needs no trained network, before networks are trained for minutes or hours.
+
+    Raises
+    ------
+    ValueError
+        If a network cannot be built, or the maps' settings do not fit the stimuli.
+    StimulusError
+        If a label of the probe stimuli was not trained on, or they cannot be mapped by factors.
+    """
+    for name, beside in settings.beside.items():
+        classes: list[str] = []
+        if beside.factor is not None:
+            classes = [str(label) for label in np.unique(train.factor(beside.factor))]
+            try:
+                match_labels(probe.factor(beside.factor).astype(str), classes)
+            except (FernetError, ValueError) as error:
+                raise StimulusError(f"{name} cannot be tested on the probe stimuli: {error}") from error
+        if beside.maps is not None:
+            check_maps(probe, list(beside.layers), (), beside.maps)
+        try:
+            build_network(settings.networks[name], n_classes=max(len(classes), 2))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"networks.{name}: {error}") from error
+
+
+def _test(
+    settings: TransferSettings, work: Work, name: str, beside: BesideSettings, probe: StimulusTable
+) -> None:
+    place = work.folder / "evaluation" / name
+    if beside.factor is None or (place / "summary.json").is_file():
+        return
+    logger.info("    test of the %s network", name)
+    runs = [str(find_run(work.folder, name, seed)) for seed in settings.seeds]
+    evaluate_runs(runs, probe, place, factor=beside.factor, device=work.device).save(place)
+
+
+def _map(
+    settings: TransferSettings, work: Work, name: str, beside: BesideSettings, probe: StimulusTable
+) -> None:
+    """Map the layers of each seed; maps of all but the lowest lie in ``maps/seed<k>``."""
+    for number, seed in enumerate(sorted(settings.seeds) if beside.maps is not None else ()):
+        logger.info("    maps, seed %d", seed)
+        map_features(
+            find_run(work.folder, name, seed),
+            probe,
+            work.folder / "maps" / (f"seed{seed}" if number else ""),
+            list(beside.layers),
+            maps=beside.maps,
+            verbose=work.verbose,
+            device=work.device,
+        )
+
+
 def _list_figures(settings: TransferSettings) -> list[str]:
     return [
         *_FIGURES,
-        *(_PATHWAY_FIGURES if settings.dual_pathway else ()),
+        *(name for beside in settings.beside.values() for name in beside.figures),
         *(_BRAIN_FIGURES if settings.brain else ()),
     ]
 
@@ -111,28 +194,6 @@ def _prepare_stimuli(
     for name, part in (("train", train), ("probe", probe)):
         part.write(place / f"{name}.csv")
     return StimulusTable.read(place / "train.csv"), StimulusTable.read(place / "probe.csv")
-
-
-def _train_networks(settings: TransferSettings, work: Work, train: StimulusTable) -> None:
-    for name in settings.networks:
-        for seed in settings.seeds:
-            logger.info("    %s network, seed %d", name, seed)
-            work.train(settings.networks[name].model_copy(update={"seed": seed}), train, name)
-
-
-def _probe_networks(settings: TransferSettings, work: Work) -> None:
-    for name in settings.networks:
-        probe_network(
-            settings, work.folder, name, work.folder / "probes", n_jobs=work.n_jobs, verbose=work.verbose
-        )
-
-
-def _extract_stores(settings: TransferSettings, work: Work, probe: StimulusTable) -> None:
-    for name in settings.networks:
-        for seed in settings.seeds:
-            extract_stores(
-                work.folder, name, seed, probe, settings.layers, verbose=work.verbose, device=work.device
-            )
 
 
 EXPERIMENT = Experiment(TransferSettings, run_transfer)

@@ -11,11 +11,11 @@ from fernet_neuro._utils.config import read_settings
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.experiments.maps import describe_faces
+from fernet_neuro.experiments.maps import describe_faces, map_features
 from fernet_neuro.experiments.recipes import EXPERIMENTS
 from fernet_neuro.experiments.settings import MapSettings
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.crpn.features import make_concept_maps, run_feature_maps
+from fernet_neuro.systems.crpn.features import FEATURE_LAYERS, run_feature_maps
 from fernet_neuro.systems.crpn.identity import (
     compare_with_means,
     run_identity,
@@ -27,17 +27,20 @@ from fernet_neuro.training.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = {"expressions": ["anger", "happiness", "neutral"], "views": 1, "sessions": 1, "size": 16}
-PATHWAY = {
-    "identity": {"model_options": {"size": 16}, "epochs": 1, "batch_size": 12, "val_share": 0.0},
+NETWORKS = {
+    "identity": {
+        "task": "identification", "model_options": {"size": 16}, "epochs": 1, "batch_size": 12, "val_share": 0.0,
+    },
     "concepts": {
+        "task": "concepts", "from": {"non_emotion": "identity"},
         "model_options": {
             "emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 16,
             "n_features": 11, "dropout": 0.0,
         },
         "epochs": 1, "batch_size": 12, "optimiser": "adam", "lr": 0.003, "val_share": 0.0,
     },
-    "maps": {"permutations": 19, "perplexity": 3.0},
 }  # fmt: skip
+PATHWAY = {"networks": NETWORKS, "maps": {"permutations": 19, "perplexity": 3.0}}
 STYLES = {
     **PATHWAY,
     "train": {**FACES, "identities": 5},
@@ -49,8 +52,20 @@ IDENTITY = {
     **PATHWAY,
     "stimuli": {**FACES, "identities": 5},
     "people": {**FACES, "identities": 4, "first_identity": 50, "views": 3, "sessions": 2},
-    "readout": {"epochs": 1, "batch_size": 12, "optimiser": "adam", "lr": 0.003},
-}
+    "networks": {
+        **NETWORKS,
+        "readout": {
+            "task": "identity-readout", "from": {"conceptual": "concepts"}, "stimuli": "people", "val_share": 0.0,
+            "epochs": 1, "batch_size": 12, "optimiser": "adam", "lr": 0.003,
+        },
+    },
+}  # fmt: skip
+
+
+def alter(name: str, **changes) -> dict:
+    """Return the networks of Figure 4 with changes to one."""
+    networks = IDENTITY["networks"]
+    return {"networks": {**networks, name: {**networks[name], **changes}}}
 
 
 def _weights(folder):
@@ -180,7 +195,7 @@ def test_feature_maps_that_are_there_are_read(features, styles):
     run = features / "runs" / "concepts" / "seed0"
     path = features / "maps" / "coordinates.csv"
     before = path.stat().st_mtime_ns
-    result = make_concept_maps(run, table, features / "maps", maps=maps, device="cpu")
+    result = map_features(run, table, features / "maps", FEATURE_LAYERS, maps=maps, device="cpu")
     assert path.stat().st_mtime_ns == before
     assert result.layers == ["emotion", "non_emotion"]
     network = result.settings["networks"]["emotion"]
@@ -191,7 +206,8 @@ def test_feature_maps_that_are_there_are_read(features, styles):
 def test_faces_that_a_network_was_trained_on_are_not_mapped(features, styles, tmp_path):
     table = StimulusTable.read(styles / "stimuli" / "shaded-train")
     with pytest.raises(StimulusError, match="was trained on 5 of 5 people to map"):
-        make_concept_maps(features / "runs" / "concepts" / "seed0", table, tmp_path, device="cpu")
+        run = features / "runs" / "concepts" / "seed0"
+        map_features(run, table, tmp_path, FEATURE_LAYERS, device="cpu")
 
 
 def test_rendered_faces_are_told_from_others(noise_table, styles):
@@ -308,11 +324,14 @@ def test_the_shipped_recipe_is_one_of_this_experiment(name):
         (StylesSettings, {"train": None}, "`change` differs from the recipe's `train`, which it lacks"),
         (StylesSettings, {"domains": {"a": {"change": {"style": "shaded"}}}}, "at least 2 items"),
         (StylesSettings, {"seeds": [2, 2]}, r"seeds must differ from each other; got \[2, 2\]"),
-        (StylesSettings, {"concepts": {"task": "expression"}}, "task must be 'concepts'; got 'expression'"),
-        (StylesSettings, {"identity": {"stimuli": "a.csv"}}, "identity: stimuli are given once"),
-        (StylesSettings, {"identity": {"seed": 7}}, "identity: seeds are given once"),
-        (IdentitySettings, {"readout": {"val_share": 0.2}}, "given by the recipe's own keys"),
-        (IdentitySettings, {"readout": {"readout": {"mode": "all"}}}, "given by the recipe's own keys"),
+        (StylesSettings, {"networks": {"concepts": {"task": "expression"}}},
+         "task must be 'concepts'; got 'expression'"),
+        (StylesSettings, {"networks": {"identity": NETWORKS["identity"]}},
+         "networks: 'concepts', of task 'concepts', is missing"),
+        (StylesSettings, alter("identity", stimuli="a.csv"), r"networks\.identity\.stimuli='a\.csv' is not known"),
+        (IdentitySettings, alter("readout", seed=7), r"readout has a seed of its own"),
+        (IdentitySettings, alter("readout", val_share=0.2), "given by the recipe's own keys"),
+        (IdentitySettings, alter("readout", readout={"mode": "all"}), "given by the recipe's own keys"),
         (IdentitySettings, {"modes": ["all", "all"]}, r"modes must differ .* \['all', 'all'\]"),
         (IdentitySettings, {"held_out": "session"}, "'pose', 'view' or 'expression'"),
     ],

@@ -17,8 +17,8 @@ from scipy import stats
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.markup import list_notes
 from fernet_neuro.experiments.page_tables import escape_latex
-from fernet_neuro.experiments.recipe import DualPathwaySettings
-from fernet_neuro.experiments.run import run_dual_pathway
+from fernet_neuro.experiments.recipe import GridSettings
+from fernet_neuro.experiments.run import run_grid
 from fernet_neuro.experiments.tables import ResultFiles
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -35,34 +35,40 @@ RECIPE = {
                    "change": {"identities": 5, "first_identity": 100, "label_noise": 0.0}},
         "drawn": {"of": "people", "change": {"style": "drawn"}},
     },
-    "identity": {"epochs": 1, "batch_size": 12, "model_options": {"size": 24}},
-    "identity_seed": 4,
-    "concepts": {**STAGE, "model_options": {**TRUNKS, "size": 24, "n_features": 20}},
-    "perception": {
-        **STAGE,
-        "model_options": {"trunk": "resnet10-slim", "size": 24, "n_features": 20},
-        "perception": {"n_concepts": 2},
+    "networks": {
+        "identity": {
+            "task": "identification", "epochs": 1, "batch_size": 12, "model_options": {"size": 24}, "seed": 4,
+        },
+        "concepts": {
+            **STAGE, "task": "concepts", "from": {"non_emotion": "identity"},
+            "model_options": {**TRUNKS, "size": 24, "n_features": 20},
+        },
+        "perception": {
+            **STAGE, "task": "perception", "from": {"conceptual": "concepts"},
+            "model_options": {"trunk": "resnet10-slim", "size": 24, "n_features": 20},
+            "perception": {"n_concepts": 2},
+        },
     },
     "arms": {
-        "alone": {"stage": "perception", "set": {"perception.perception.regime": "perceptual"}},
-        "concept": {"stage": "concepts", "label": "Concept & co"},
-        "crpn": {"stage": "perception"},
+        "alone": {"tested": "perception", "set": {"perception.perception.regime": "perceptual"}},
+        "concept": {"tested": "concepts", "label": "Concept & co"},
+        "crpn": {"tested": "perception"},
     },
     "seeds": [0, 1],
     "published": {"crpn": {"RAF-DB": 89.71, "Parameters": "11M"}},
     "comparators": {"SCN": {"RAF-DB": 87.03}},
-    "cost": True,
+    "columns": ["accuracy", "mean_class_accuracy", "training_loss", "params", "macs", "time"],
 }  # fmt: skip
 
 
-def settings(**changes) -> DualPathwaySettings:
-    return DualPathwaySettings.model_validate({**RECIPE, **changes})
+def settings(**changes) -> GridSettings:
+    return GridSettings.model_validate({**RECIPE, **changes})
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("grid") / "results"
-    run_dual_pathway(settings(), folder)
+    run_grid(settings(), folder)
     return folder
 
 
@@ -72,11 +78,11 @@ def list_weights(folder: Path) -> dict[str, int]:
 
 
 def test_every_stage_leaves_its_files(finished):
-    for name in ("runs", "results", "summary", "differences", "published", "cost", "table"):
+    for name in ("runs", "results", "summary", "differences", "published", "cost", "table", "training"):
         assert len(pd.read_csv(finished / f"{name}.csv")) > 0, name
     assert (finished / "table.md").is_file()
     assert (finished / "table.tex").is_file()
-    assert (finished / "figures" / "crpn-table.pdf").is_file()
+    assert (finished / "figures" / "grid.pdf").is_file()
     page = (finished / "index.html").read_text()
     assert "A small grid" in page
     assert "Concept &amp; co" in page
@@ -84,7 +90,7 @@ def test_every_stage_leaves_its_files(finished):
 
 def test_arms_with_equal_stage_one_share_its_runs_and_bank(finished):
     runs = pd.read_csv(finished / "runs.csv")
-    teachers = runs[(runs["arm"] == "crpn") & (runs["stage"] == "concepts")].set_index("seed")["run"]
+    teachers = runs[(runs["arm"] == "crpn") & (runs["network"] == "concepts")].set_index("seed")["run"]
     tested = runs[(runs["arm"] == "concept") & runs["is_tested"]].set_index("seed")["run"]
     assert teachers.equals(tested)
     assert len(teachers.unique()) == 2
@@ -96,7 +102,7 @@ def test_arms_with_equal_stage_one_share_its_runs_and_bank(finished):
 
 def test_trunks_start_from_the_identity_network_and_pupils_from_their_own_seeds_teacher(finished):
     runs = pd.read_csv(finished / "runs.csv")
-    crpn = runs[(runs["arm"] == "crpn") & (runs["seed"] == 1)].set_index("stage")["run"]
+    crpn = runs[(runs["arm"] == "crpn") & (runs["seed"] == 1)].set_index("network")["run"]
     record = json.loads((finished / crpn["concepts"] / "record.json").read_text())
     assert crpn["identity"].endswith("seed4")
     assert set(record["train_identities"]) == {f"id{number:03d}" for number in range(6)}
@@ -131,6 +137,22 @@ def test_the_summary_is_the_mean_over_runs_with_students_t(finished):
             assert (row["low"], row["high"]) == pytest.approx((max(low, 0), min(high, 1)))
 
 
+def test_the_training_loss_is_that_of_the_last_row_of_each_log(finished):
+    runs = pd.read_csv(finished / "runs.csv")
+    table = pd.read_csv(finished / "table.csv").query("epoch == 'last'").set_index("arm")
+    for arm in RECIPE["arms"]:
+        places = runs[(runs["arm"] == arm) & runs["is_tested"]]["run"]
+        logs = [pd.read_csv(finished / place / "log.csv").query("split == 'train'") for place in places]
+        losses = [log["loss"].iloc[-1] for log in logs]
+        assert table.loc[arm, "ours_training_loss"] == pytest.approx(np.mean(losses))
+        low, high = stats.t.interval(0.95, 1, np.mean(losses), stats.sem(losses))
+        assert table.loc[arm, "ours_training_loss_low"] == pytest.approx(low)
+        assert table.loc[arm, "ours_training_loss_high"] == pytest.approx(high)
+    assert (
+        "| Training loss | Parameters | Multiply-adds | Time ratio |" in (finished / "table.md").read_text()
+    )
+
+
 def test_differences_are_paired_by_seed(finished):
     results = pd.read_csv(finished / "results.csv", keep_default_na=False)
     differences = pd.read_csv(finished / "differences.csv")
@@ -160,7 +182,12 @@ def test_the_tables_show_the_reference_first_and_then_the_other_pairs(finished):
     assert text.count("One identity network (seed 4) serves all seeds") == 1
 
 
-@pytest.mark.parametrize("changes", [{"identity_seed": None}, {"seeds": [0]}])
+def unpin(seed: int | None) -> dict:
+    """Return the networks with another seed of the identity network."""
+    return {**RECIPE["networks"], "identity": {**RECIPE["networks"]["identity"], "seed": seed}}
+
+
+@pytest.mark.parametrize("changes", [{"networks": unpin(None)}, {"seeds": [0]}])
 def test_an_identity_network_per_seed_or_a_single_seed_needs_no_note(finished, changes):
     notes = list_notes(settings(**changes), ResultFiles.read(finished))
     assert not any("One identity network" in note for note in notes)
@@ -216,7 +243,7 @@ def test_going_on_after_an_interruption_gives_the_same_results(finished, tmp_pat
     shutil.rmtree(copy / "evaluation" / "drawn")
     (copy / "summary.csv").unlink()
     before = list_weights(copy)
-    run_dual_pathway(settings(), copy, resume=True)
+    run_grid(settings(), copy, resume=True)
     assert list_weights(copy) == before
     for name in ("results", "summary", "differences"):
         assert (copy / f"{name}.csv").read_bytes() == (finished / f"{name}.csv").read_bytes()
@@ -228,8 +255,10 @@ def test_experiments_that_share_a_folder_train_nothing_twice(finished, tmp_path)
         shutil.copytree(finished / name, shared / name)
     before = list_weights(shared)
     # The copies lie elsewhere: what a run is known by is what went into it.
-    other = settings(shared=str(shared), arms={"crpn": {"stage": "perception"}}, published={}, cost=False)
-    run_dual_pathway(other, tmp_path / "other")
+    other = settings(
+        shared=str(shared), arms={"crpn": {"tested": "perception"}}, published={}, columns=["accuracy"]
+    )
+    run_grid(other, tmp_path / "other")
     assert list_weights(shared) == before
     assert not (tmp_path / "other" / "runs").exists()
     ours, theirs = (pd.read_csv(place / "summary.csv") for place in (tmp_path / "other", finished))
@@ -240,14 +269,14 @@ def test_experiments_that_share_a_folder_train_nothing_twice(finished, tmp_path)
 def test_people_of_training_are_refused_before_anything_is_trained(tmp_path):
     tests = {"same": {"of": "stimuli", "change": {"label_noise": 0.0}}}
     with pytest.raises(StimulusError, match=r"tests\.same: 6 values of identity are in both"):
-        run_dual_pathway(settings(tests=tests), tmp_path / "out")
+        run_grid(settings(tests=tests), tmp_path / "out")
     assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_a_table_that_is_not_there_is_told_before_anything_is_rendered(tmp_path):
     tests = {**RECIPE["tests"], "mine": {"stimuli": str(tmp_path / "photographs.csv")}}
     with pytest.raises(StimulusError, match=r"photographs\.csv"):
-        run_dual_pathway(settings(tests=tests), tmp_path / "out")
+        run_grid(settings(tests=tests), tmp_path / "out")
     assert not (tmp_path / "out" / "rendered").exists()
 
 
@@ -257,38 +286,38 @@ def test_labels_of_a_users_table_are_mapped_by_name_or_refused(finished, tmp_pat
     renamed = frame.assign(expression=frame["expression"].map(names))
     path = StimulusTable.from_frame(renamed, root=finished / "stimuli").write(tmp_path / "theirs.csv")
     with pytest.raises(StimulusError, match=r"tests\.theirs: .*--map angry=anger"):
-        run_dual_pathway(settings(tests={"theirs": str(path)}), tmp_path / "refused")
+        run_grid(settings(tests={"theirs": str(path)}), tmp_path / "refused")
     theirs = {"theirs": {"stimuli": str(path), "map": {"angry": "anger"}}}
     arms = {"alone": RECIPE["arms"]["alone"]}
-    mine = settings(tests=theirs, arms=arms, shared=str(finished), published={}, cost=False)
-    run_dual_pathway(mine, tmp_path / "out")
+    mine = settings(tests=theirs, arms=arms, shared=str(finished), published={}, columns=["accuracy"])
+    run_grid(mine, tmp_path / "out")
     ours, same = (pd.read_csv(place / "summary.csv") for place in (tmp_path / "out", finished))
     same = same[(same["arm"] == "alone") & (same["test"] == "people")]
     assert ours["value"].tolist() == pytest.approx(same["value"].tolist())
 
 
 def test_a_network_that_cannot_be_built_is_refused_before_training(tmp_path):
-    arms = {"odd": {"stage": "concepts", "set": {"concepts.model_options.emotion_trunk": "resnet10-slimm"}}}
+    arms = {"odd": {"tested": "concepts", "set": {"concepts.model_options.emotion_trunk": "resnet10-slimm"}}}
     with pytest.raises(ValueError, match=r"arm 'odd' \(concepts\): .*resnet10-slim"):
-        run_dual_pathway(settings(arms=arms, published={}), tmp_path / "out")
+        run_grid(settings(arms=arms, published={}), tmp_path / "out")
     assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_a_mistake_does_not_block_the_folder(finished, tmp_path):
     trained, out = finished / "stimuli" / "train.csv", tmp_path / "out"
     arms = {"alone": RECIPE["arms"]["alone"]}
-    one = {"arms": arms, "published": {}, "cost": False, "seeds": [0]}
+    one = {"arms": arms, "published": {}, "columns": ["accuracy"], "seeds": [0]}
     with pytest.raises(StimulusError, match=r"tests\.mine: 6 values of identity are in both"):
-        run_dual_pathway(settings(**one, tests={"mine": {"stimuli": str(trained)}}), out)
+        run_grid(settings(**one, tests={"mine": {"stimuli": str(trained)}}), out)
     assert {path.name for path in out.iterdir()} == {"rendered"}
     rendered = {path: path.stat().st_mtime_ns for path in out.rglob("table.csv")}
     assert len(rendered) == 1
     people = finished / "stimuli" / "people.csv"
-    run_dual_pathway(settings(**one, tests={"mine": {"stimuli": str(people)}}), out)
+    run_grid(settings(**one, tests={"mine": {"stimuli": str(people)}}), out)
     assert {path: path.stat().st_mtime_ns for path in rendered} == rendered
     with pytest.raises(StoreError, match="was not made by an experiment"):
         shutil.copytree(out / "stimuli", tmp_path / "mine" / "stimuli")
-        run_dual_pathway(settings(**one), tmp_path / "mine")
+        run_grid(settings(**one), tmp_path / "mine")
 
 
 def test_a_mistaken_test_leaves_a_folder_that_was_begun_as_it_was(finished, tmp_path):
@@ -296,22 +325,22 @@ def test_a_mistaken_test_leaves_a_folder_that_was_begun_as_it_was(finished, tmp_
     before = (folder / "recipe.yaml").read_bytes()
     tests = {**RECIPE["tests"], "mine": {"stimuli": str(finished / "stimuli" / "train.csv")}}
     with pytest.raises(StimulusError, match=r"tests\.mine: "):
-        run_dual_pathway(settings(tests=tests), folder, resume=True)
+        run_grid(settings(tests=tests), folder, resume=True)
     assert (folder / "recipe.yaml").read_bytes() == before
     assert (folder / "results.csv").is_file()
 
 
 def test_a_folder_of_another_recipe_is_refused(finished):
     with pytest.raises(StoreError, match="--resume"):
-        run_dual_pathway(settings(), finished)
+        run_grid(settings(), finished)
     with pytest.raises(StoreError, match=r"another recipe \(different: seeds\)"):
-        run_dual_pathway(settings(seeds=[0]), finished, resume=True)
+        run_grid(settings(seeds=[0]), finished, resume=True)
 
 
 @pytest.mark.slow
 def test_a_kill_in_stage_two_changes_nothing(finished, tmp_path):
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
-    recipe.write_text(yaml.safe_dump({"experiment": "dual-pathway", **RECIPE}, sort_keys=False))
+    recipe.write_text(yaml.safe_dump({"experiment": "grid", **RECIPE}, sort_keys=False))
     command = [str(Path(sys.executable).with_name("fernet-neuro")), "run", str(recipe), "--out", str(out)]
     process = subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
