@@ -37,7 +37,10 @@ RECIPES = (
     "configs/{case}.yaml",
 )
 #: Differences that are meant: (file, column) as patterns, and the words of CHANGELOG.md that explain them.
-EXPLAINED: dict[tuple[str, str], str] = {}
+EXPLAINED: dict[tuple[str, str], str] = {
+    ("crpn/table1/table.*", "(text)"): 'the note below costs says "without what training alone needs"',
+    ("demo/runs/perceptual/*/record.json", "digests.bank"): "and the concept bank in `banks/`",
+}
 #: Files, columns and keys of recipes that are called otherwise now: (pattern, replacement).
 RENAMED_FILES: tuple[tuple[str, str], ...] = (
     (r"/figures/crpn-table\.", "/figures/grid."),

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.tables import write_csv
-from fernet_neuro._utils.validation import check_type
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.brain.bids import find_runs

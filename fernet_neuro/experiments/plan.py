@@ -6,7 +6,6 @@ What belongs here: from settings to runs and their places; `work` trains them.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro.experiments.graph import Networks

@@ -7,7 +7,6 @@ package, and each goes on where it was interrupted.
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd

@@ -4,7 +4,6 @@ What belongs here: which column holds what; numbers are computed in `results`, a
 in `markup`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

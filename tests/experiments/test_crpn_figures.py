@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FACES = {"expressions": ["anger", "happiness", "neutral"], "views": 1, "sessions": 1, "size": 16}
 NETWORKS = {
     "identity": {
-        "task": "identification", "model_options": {"size": 16}, "epochs": 1, "batch_size": 12, "val_share": 0.0,
+        "task": "identification", "model_options": {"size": 16}, "epochs": 1, "batch_size": 12,
+        "val_share": 0.0,
     },
     "concepts": {
         "task": "concepts", "from": {"non_emotion": "identity"},
@@ -55,8 +56,8 @@ IDENTITY = {
     "networks": {
         **NETWORKS,
         "readout": {
-            "task": "identity-readout", "from": {"conceptual": "concepts"}, "stimuli": "people", "val_share": 0.0,
-            "epochs": 1, "batch_size": 12, "optimiser": "adam", "lr": 0.003,
+            "task": "identity-readout", "from": {"conceptual": "concepts"}, "stimuli": "people",
+            "val_share": 0.0, "epochs": 1, "batch_size": 12, "optimiser": "adam", "lr": 0.003,
         },
     },
 }  # fmt: skip
@@ -328,7 +329,8 @@ def test_the_shipped_recipe_is_one_of_this_experiment(name):
          "task must be 'concepts'; got 'expression'"),
         (StylesSettings, {"networks": {"identity": NETWORKS["identity"]}},
          "networks: 'concepts', of task 'concepts', is missing"),
-        (StylesSettings, alter("identity", stimuli="a.csv"), r"networks\.identity\.stimuli='a\.csv' is not known"),
+        (IdentitySettings, alter("identity", stimuli="a.csv"),
+         r"networks\.identity\.stimuli='a\.csv' is not known"),
         (IdentitySettings, alter("readout", seed=7), r"readout has a seed of its own"),
         (IdentitySettings, alter("readout", val_share=0.2), "given by the recipe's own keys"),
         (IdentitySettings, alter("readout", readout={"mode": "all"}), "given by the recipe's own keys"),

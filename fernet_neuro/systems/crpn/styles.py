@@ -6,7 +6,6 @@ What belongs here: the order of its stages and where each leaves its files.
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
