@@ -162,7 +162,7 @@ class GraphSettings(Settings):
                 f"networks.{name}.stimuli", network.learns_from, (STIMULI, *self.own_sets, *self.sets)
             )
             for key, source in network.starts.items():
-                check_option(f"networks.{name}.from.{key}", source, networks)
+                check_option(f"networks.{name}.from.{key}", str(source), networks)
         order_networks(networks, networks)
         for name, network in networks.items():
             for source in network.find_starts().values():

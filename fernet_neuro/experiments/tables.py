@@ -4,6 +4,7 @@ What belongs here: which column holds what; numbers are computed in `results`, a
 in `markup`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,21 +151,11 @@ def build_cost_cells(files: ResultFiles) -> pd.DataFrame:
     rows = files.cost[files.cost["group"] == "network"]
     return pd.DataFrame(
         [
-            {
-                "Network": row.name,
-                "Size (px)": str(row.size),
-                **{COSTS[key]: text for key, text in _describe_cost(row).items()},
-            }
-            for row in (_Row(item) for item in rows.to_dict("records"))
+            {"Network": row["name"], "Size (px)": str(row["size"])}
+            | {COSTS[key]: text for key, text in _describe_cost(row).items()}
+            for row in rows.to_dict("records")
         ]
     )
-
-
-class _Row:
-    """One row with its columns as attributes."""
-
-    def __init__(self, values: dict) -> None:
-        self.__dict__.update(values)
 
 
 def list_epochs(settings: GridSettings, files: ResultFiles) -> list[str]:
@@ -220,12 +211,12 @@ def _format_cost(cost: pd.DataFrame, name: str) -> dict[str, str]:
     rows = cost[(cost["group"] == "arm") & (cost["name"] == name)]
     if rows.empty:
         return dict.fromkeys(COSTS, _NOTHING)
-    return _describe_cost(_Row(rows.iloc[0].to_dict()))
+    return _describe_cost(rows.iloc[0].to_dict())
 
 
-def _describe_cost(row: Any) -> dict[str, str]:
-    ratio = f"×{row.time_ratio:.2f} [{row.time_ratio_low:.2f}, {row.time_ratio_high:.2f}]"
-    return {"params": f"{int(row.params):,}", "macs": f"{int(row.macs) / 1e6:,.1f} M", "time": ratio}
+def _describe_cost(row: Mapping[Any, Any]) -> dict[str, str]:
+    ratio = f"×{row['time_ratio']:.2f} [{row['time_ratio_low']:.2f}, {row['time_ratio_high']:.2f}]"
+    return {"params": f"{int(row['params']):,}", "macs": f"{int(row['macs']) / 1e6:,.1f} M", "time": ratio}
 
 
 def _find_loss(training: pd.DataFrame | None, arm: str, epoch: str) -> dict[str, float]:

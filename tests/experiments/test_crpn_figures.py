@@ -347,10 +347,10 @@ def test_a_wrong_recipe_is_refused_before_anything_is_made(kind, changes, messag
 
 def test_an_unknown_domain_is_named():
     settings = StylesSettings.model_validate(STYLES)
-    assert settings.find_stimuli("drawn", "test").style == "drawn"
-    assert settings.find_stimuli("drawn", "test").first_identity == 50
+    assert settings.find_style("drawn", "test").style == "drawn"
+    assert settings.find_style("drawn", "test").first_identity == 50
     with pytest.raises(ValueError, match="Did you mean 'drawn'"):
-        settings.find_stimuli("draw", "test")
+        settings.find_style("draw", "test")
 
 
 def test_test_pictures_too_few_for_maps_are_told_before_training(tmp_path):

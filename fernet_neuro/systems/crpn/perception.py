@@ -251,8 +251,10 @@ def share_bank(
     run, teacher = Path(perception.conceptual), read_teacher(perception.conceptual)
     place = store / "banks" / run.parent.name / run.name
     if not place.exists():
-        options = {"classes": teacher.classes, "verbose": verbose, "device": device}
-        build_concept_bank(teacher.model, table, **options).save(place)
+        bank = build_concept_bank(
+            teacher.model, table, classes=teacher.classes, verbose=verbose, device=device
+        )
+        bank.save(place)
     return settings.with_section(bank=str(place))
 
 

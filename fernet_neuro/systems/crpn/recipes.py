@@ -94,11 +94,11 @@ class StylesSettings(PathwaySettings):
     @model_validator(mode="after")
     def _check_domains(self) -> "StylesSettings":
         for name in self.domains:
-            self.find_stimuli(name, "train")
-            self.find_stimuli(name, "test")
+            self.find_style(name, "train")
+            self.find_style(name, "test")
         return self
 
-    def find_stimuli(self, domain: str, part: Literal["train", "test"]) -> RenderSettings | str:
+    def find_style(self, domain: str, part: Literal["train", "test"]) -> RenderSettings | str:
         """Return what a domain is trained or tested on.
 
         Raises

@@ -6,6 +6,7 @@ What belongs here: the order of its stages and where each leaves its files.
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -118,10 +119,12 @@ def plan_style(settings: StylesSettings, domain: str, seed: int, stimuli: Mappin
     return plan_network(networks, "concepts", seed, stimuli, by_name=True, folders=folders)
 
 
-def _open_parts(settings: StylesSettings, work: Work, part: str) -> dict[str, StimulusTable]:
+def _open_parts(
+    settings: StylesSettings, work: Work, part: Literal["train", "test"]
+) -> dict[str, StimulusTable]:
     return {
         name: open_stimuli(
-            settings.find_stimuli(name, part),
+            settings.find_style(name, part),
             work.folder / "stimuli" / f"{name}-{part}",
             work.n_jobs,
             work.verbose,
