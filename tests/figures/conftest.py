@@ -271,7 +271,7 @@ def write_grid(folder: Path, n_seeds: int = 3) -> None:
         for place, arm in enumerate(("alone", "distilled", "concept")):
             values = np.clip(0.6 + 0.05 * place + rng.normal(0, 0.02, n_seeds), 0, 1)
             case = {"arm": arm, "test": test, "epoch": "last", "metric": "accuracy"}
-            case |= {"stage": "concepts" if arm == "concept" else "perception", "variant": "recommended"}
+            case |= {"network": "concepts" if arm == "concept" else "perception", "variant": "recommended"}
             case |= {"class": "", "chance_level": chance}
             results += [{**case, "seed": seed, "value": value} for seed, value in enumerate(values)]
             mean = {"value": values.mean(), "low": values.mean() - 0.03, "high": values.mean() + 0.03}

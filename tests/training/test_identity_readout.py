@@ -194,6 +194,6 @@ def test_people_without_names_cannot_be_read_out(faces, conceptual):
         make_identity_readout(_settings(conceptual), nameless)
 
 
-def test_the_recipe_must_name_the_pathway():
-    with pytest.raises(ValueError, match="conceptual"):
-        TrainSettings(task="identity-readout", model="crpn-conceptual")
+def test_the_recipe_must_name_the_pathway(faces):
+    with pytest.raises(ValueError, match="readout.conceptual is missing"):
+        make_identity_readout(TrainSettings(task="identity-readout"), faces)
