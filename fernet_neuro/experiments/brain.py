@@ -233,8 +233,8 @@ def _compare(
 ) -> None:
     blocks = shown.factor("identity").astype(str)
     options = RSASettings(
-        settings.comparison, n_bootstraps=settings.bootstraps, n_permutations=settings.permutations, blocks=blocks,
-        n_jobs=work.n_jobs, verbose=work.verbose,
+        settings.comparison, n_bootstraps=settings.bootstraps, n_permutations=settings.permutations,
+        blocks=blocks, n_jobs=work.n_jobs, verbose=work.verbose,
     )  # fmt: skip
     result = run_rsa(models, brain, options)
     layers = models.take(np.flatnonzero((models.table["layer"] != "").to_numpy()))

@@ -195,5 +195,5 @@ def test_people_without_names_cannot_be_read_out(faces, conceptual):
 
 
 def test_the_recipe_must_name_the_pathway(faces):
-    with pytest.raises(ValueError, match="readout.conceptual is missing"):
+    with pytest.raises(ValueError, match=r"readout\.conceptual is missing"):
         make_identity_readout(TrainSettings(task="identity-readout"), faces)
