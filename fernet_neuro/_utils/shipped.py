@@ -5,21 +5,23 @@ What belongs here: names and where they lead; sets of stimuli are in `stimuli.sh
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from fernet_neuro._utils.validation import suggest
+from fernet_neuro.catalogue import list_systems
 from fernet_neuro.typing import PathLike
 
 PACKAGE = Path(__file__).resolve().parents[1]
-#: Folders of recipes, by what the names of their recipes begin with.
-RECIPE_ROOTS: dict[str, Path] = {"": PACKAGE / "recipes"}
+#: Folder of recipes, in this package and in those that bring systems.
+RECIPES = "recipes"
 #: Folder of the recipes of single trainings, which names leave out.
 TRAININGS = "train"
 
 
 def list_recipes() -> dict[str, Path]:
-    """Return the built-in recipes by name.
+    """Return the built-in recipes by name, and those of systems of other packages behind the system's name.
 
     Examples
     --------
@@ -29,11 +31,20 @@ def list_recipes() -> dict[str, Path]:
     'train'
     """
     found = {}
-    for prefix, root in RECIPE_ROOTS.items():
+    for prefix, root in _list_roots():
         for path in sorted(root.rglob("*.yaml")):
             parts = [prefix, *path.relative_to(root).with_suffix("").parts]
             found["/".join(part for part in parts if part not in ("", TRAININGS))] = path
     return found
+
+
+def _list_roots() -> Iterator[tuple[str, Path]]:
+    """Yield what the names of recipes begin with, and the folder of the recipes."""
+    yield "", PACKAGE / RECIPES
+    for system in list_systems().values():
+        spec = find_spec(system.recipes) if system.recipes else None
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            yield system.name, Path(place) / RECIPES
 
 
 def find_recipe(source: PathLike) -> Path:
