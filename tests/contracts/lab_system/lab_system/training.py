@@ -18,7 +18,9 @@ class LabNet(nn.Module):
     def __init__(self, n_classes: int, n_channels: int, width: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(n_channels, width, 5, 4), nn.BatchNorm2d(width), nn.ReLU())
-        self.pool = nn.Sequential(nn.Conv2d(width, width, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.pool = nn.Sequential(
+            nn.Conv2d(width, width, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         self.fc = nn.Linear(width, n_classes)
 
     def forward(self, images: Tensor, *, full: bool = False) -> Any:
@@ -81,7 +83,12 @@ def make_lab_task(settings: TrainSettings, table: Any, val_table: Any = None) ->
     train, val, held_out = split_expressions(settings, table, val_table)
     own = settings.own(LabSettings)
     return LabTask(
-        "expression", train, val, held_out=held_out, centre_weight=own.centre_weight, n_features=own.n_features
+        "expression",
+        train,
+        val,
+        held_out=held_out,
+        centre_weight=own.centre_weight,
+        n_features=own.n_features,
     )
 
 
