@@ -37,7 +37,7 @@ SMALLER = {
 }  # fmt: skip
 DEMO = (
     "stimuli.identities=8", "stimuli.expressions=[anger,fear]", "stimuli.views=2", "stimuli.sessions=1",
-    "stimuli.size=32", "probe_share=0.5", "beside=null", "brain=null",
+    "stimuli.size=32", "probe_share=0.5", "beside=null", "brain=null", "compared=null",
     "networks={identity: {task: identification, model: resnet10-slim, model_options: {size: 32}, epochs: 1}}",
     "probes=[{target: expression, holdout: identity, permutations: 9, n_folds: 2}]",
 )  # fmt: skip
