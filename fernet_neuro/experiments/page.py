@@ -1,4 +1,4 @@
-"""The page that shows a results folder: headline numbers, figures, tables, settings, how to reproduce.
+"""What pages of results are made of: sections, pictures with their captions, stimuli, settings.
 
 What belongs here: reading what is in the folder and giving it to templates, which hold all words and markup
 (``templates/*.html.j2``) and in which all text is escaped; nothing is computed anew.
@@ -17,14 +17,8 @@ from PIL import Image
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
-from fernet_neuro.catalogue import Entries
 from fernet_neuro.experiments import page_tables as tables
-from fernet_neuro.figures.results import find_networks, find_targets
-from fernet_neuro.typing import PathLike
 
-TITLE = "What does a network that knows who you are know about what you feel?"
-#: Order of the figures on the page; any other follows by name.
-_FIGURE_ORDER = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
 #: Pictures narrower than this (in pixels at 300 dpi) are not stretched over the page.
 _WIDE_PX = 1800
 _HERE = "fernet_neuro.experiments"
@@ -71,43 +65,6 @@ def render(template: str, package: str = _HERE, **context: Any) -> Markup:
     return Markup(_environment(package).get_template(template).render(context))
 
 
-def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
-    """Write ``index.html`` into a results folder and return its path.
-
-    The page is one file: pictures are embedded, and nothing is loaded from elsewhere. Links lead to the
-    PDF, CSV and result files beside it. The same results give the same page.
-
-    Parameters
-    ----------
-    folder : path
-        Results folder with ``probes/`` and, where there are, ``figures/``, ``stimuli/``, ``runs/``,
-        ``pathways/`` with ``evaluation/``, ``brain/`` with ``rsa/``, and ``recipe.yaml``.
-    title : str
-        Heading of the page.
-
-    Raises
-    ------
-    StoreError
-        If there is no probe in the folder, or one is damaged.
-    """
-    from fernet_neuro.experiments.page_brain import show_brain
-
-    place = Path(folder)
-    rows = {target: tables.headline_rows(place, target) for target in find_targets(place)}
-    target = next(iter(rows))
-    further = [show(place) for show in (*Entries("sections").values(), show_brain)]
-    placed = [name for section in further for name in section.figures]
-    sections = [
-        _show_numbers(rows),
-        show_figures(place, leave_out=placed),
-        _show_tables(place),
-        *further,
-        show_material(place),
-        show_settings(place),
-    ]
-    return write_sections(place, title, render("lead.html.j2", target=target, rows=rows[target]), sections)
-
-
 def write_sections(folder: Path, title: str, lead: str, sections: Sequence[Section]) -> Path:
     """Write ``index.html`` into `folder`: a heading, a sentence, and the sections that say anything."""
     shown = [section for section in sections if section.body.strip()]
@@ -116,17 +73,10 @@ def write_sections(folder: Path, title: str, lead: str, sections: Sequence[Secti
     return folder / "index.html"
 
 
-def _show_numbers(targets: dict[str, list[dict[str, Any]]]) -> Section:
-    rows = [row for found in targets.values() for row in found]
-    layers = dict.fromkeys(row["layer"] for row in rows if row["source"] != "pixels")
-    body = render("numbers.html.j2", targets=targets, layers=list(layers))
-    return Section("numbers", "Headline numbers", body)
-
-
-def show_figures(folder: Path, *, leave_out: Collection[str] = ()) -> Section:
-    """Return the section with all figures of a results folder but those to leave out."""
+def show_figures(folder: Path, *, first: Sequence[str] = (), leave_out: Collection[str] = ()) -> Section:
+    """Return the section with all figures of a results folder but those to leave out; `first` come first."""
     found = [path.stem for path in sorted((folder / "figures").glob("*.png")) if path.stem not in leave_out]
-    names = [name for name in _FIGURE_ORDER if name in found]
+    names = [name for name in first if name in found]
     names += [name for name in found if name not in names]
     body = render("figures.html.j2", pictures=read_pictures(folder, names))
     return Section("figures", "Figures", body)
@@ -153,19 +103,6 @@ def _read_picture(path: Path) -> dict[str, Any]:
         "is_narrow": width < _WIDE_PX,
         "links": [link for link in links if path.with_suffix(link[0]).is_file()],
     }
-
-
-def _show_tables(folder: Path) -> Section:
-    targets = find_targets(folder)
-    files = [
-        (network, target, name)
-        for target in targets
-        for network in find_networks(folder, target)
-        for name in ("results.csv", "summary.json", "confusion.csv")
-        if (folder / "probes" / network / target / name).is_file()
-    ]
-    frames = {target: tables.layer_table(folder, target) for target in targets}
-    return Section("tables", "Tables", render("tables.html.j2", tables=frames, files=files))
 
 
 def show_material(folder: Path) -> Section:

@@ -117,10 +117,7 @@ def test_every_recipe_that_comes_with_a_system_can_be_read() -> None:
         if path.resolve() in bases:
             continue
         values = read_recipe(path)
-        if "experiment" in values:
-            kind = EXPERIMENTS[values["experiment"]].settings
-        else:
-            kind = TrainSettings
+        kind = EXPERIMENTS[values["experiment"]].settings if "experiment" in values else TrainSettings
         assert read_settings(kind, path), name
 
 

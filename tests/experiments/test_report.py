@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.experiments.page import write_report
+from fernet_neuro.systems.transfer.page import write_report
 
 VOID = {"meta", "img", "br", "link"}
 

@@ -322,7 +322,7 @@ def test_the_recovery_sentence_counts_what_was_not_planted(finished, tmp_path):
 
 
 def test_a_page_without_a_group_has_no_section(finished, tmp_path):
-    from fernet_neuro.experiments.page import write_report
+    from fernet_neuro.systems.transfer.page import write_report
 
     copy = shutil.copytree(finished, tmp_path / "copy")
     shutil.rmtree(copy / "rsa")

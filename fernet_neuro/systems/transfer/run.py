@@ -16,7 +16,6 @@ from fernet_neuro.experiments.cost import build_network
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.graph import STIMULI
 from fernet_neuro.experiments.maps import check_maps, check_people, map_features
-from fernet_neuro.experiments.page import write_report
 from fernet_neuro.experiments.plan import plan_network
 from fernet_neuro.experiments.probes import extract_stores, find_run, probe_network
 from fernet_neuro.experiments.recipes import Experiment
@@ -25,6 +24,7 @@ from fernet_neuro.experiments.work import Work
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint, split_table
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.transfer.page import write_report
 from fernet_neuro.systems.transfer.recipe import BesideSettings, TransferSettings
 from fernet_neuro.typing import PathLike
 

@@ -11,7 +11,7 @@ from fernet_neuro.viz.style import figure_size
 
 def read(results: Path) -> pd.DataFrame:
     frame = pd.read_csv(results / "results.csv", dtype={"arm": str})
-    kept = frame[(frame["metric"] == "accuracy") & (frame["epoch"] == "last")]
+    kept = frame[(frame["metric"] == "accuracy") & (frame["epoch"] == "last") & (frame["seed"] != "mean")]
     return kept[["arm", "seed", "value", "chance_level"]].assign(value=100 * kept["value"])
 
 
