@@ -75,7 +75,7 @@ def _is_same(one: Any, other: Any) -> bool:
         return isinstance(one, pd.DataFrame) and one.equals(other)
     if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
         return False
-    # The room that texts take is no part of what they say.
+    # The room that texts take is not a part of what they say.
     is_text = one.dtype.kind == other.dtype.kind == "U"
     return (is_text or one.dtype == other.dtype) and np.array_equal(
         one, other, equal_nan=one.dtype.kind == "f"

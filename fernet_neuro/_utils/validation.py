@@ -38,7 +38,7 @@ def check_option(argument: str, value: str, options: Iterable[str]) -> str:
 
 
 def check_label(argument: str, value: str, *, may_be_empty: bool = False) -> str:
-    """Return `value` if it has letters (A to Z) and digits alone, so that it can be part of a file's name.
+    """Return `value` if it has only letters (A to Z) and digits, so that it can be part of a file's name.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check_label(argument: str, value: str, *, may_be_empty: bool = False) -> str
         If it has other signs, or is empty and may not be.
     """
     if not re.fullmatch("[0-9A-Za-z]*" if may_be_empty else "[0-9A-Za-z]+", value):
-        raise ValueError(f"{argument} {value!r} may have letters (A to Z) and digits alone.")
+        raise ValueError(f"{argument} {value!r} may have only letters (A to Z) and digits.")
     return value
 
 

@@ -42,7 +42,7 @@ def load_image(path: PathLike) -> "Nifti1Image":
     except (ImageFileError, OSError, ValueError, EOFError) as error:
         raise StoreError(f"image {file} cannot be read: {error}") from error
     if len(getattr(image, "shape", ())) < 3 or not hasattr(image, "affine"):
-        raise StoreError(f"image {file} is no volume; give a NIfTI image, or GIFTI files as LEFT,RIGHT.")
+        raise StoreError(f"image {file} is not a volume; give a NIfTI image, or GIFTI files as LEFT,RIGHT.")
     return image  # type: ignore[return-value]  # any volume that has shape and affine does
 
 

@@ -48,7 +48,7 @@ class PatternSettings:
         Names of an atlas's labels.
     mask : str, default=""
         A mask, or ``brain`` for that of the images (see `bids.RunFiles`): patterns of all its voxels are
-        written as an image; empty for those of the regions alone.
+        written as an image; empty for only those of the regions.
     mesh : str, default=""
         ``LEFT,RIGHT`` mesh files, for surface data.
     leave_out : tuple of str

@@ -76,7 +76,7 @@ def parse_roi(text: str) -> list[RoiSpec]:
     parts = rest.split(",")
     if len(parts) > 1 and all(map(_is_number, parts)):
         return [RoiSpec(name, sphere=_parse_sphere(text, [float(part) for part in parts]))]
-    # A drive letter of Windows is no atlas: labels stand behind the suffix.
+    # A drive letter of Windows is not an atlas: labels stand behind the suffix.
     match = re.fullmatch(r"(.*(?:\.nii\.gz|\.nii|\.gii)):(.+)", rest)
     if match:
         return [RoiSpec(name, match[1], tuple(label.strip() for label in match[2].split("+")))]
@@ -207,7 +207,7 @@ def _check_different(names: Sequence[str]) -> None:
         other = known.setdefault(name.lower(), name)
         if other != name:
             raise ValueError(
-                f"regions {other!r} and {name!r} differ in capitals alone, so that some disks take their "
+                f"regions {other!r} and {name!r} differ only in capitals, so that some disks take their "
                 f"files for one; rename one of them."
             )
         if names.count(name) > 1:

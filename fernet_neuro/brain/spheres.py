@@ -125,7 +125,7 @@ def build_neighbourhoods(
         Instead of a radius: as many voxels, the centre among them, near the edge from farther away. Of
         voxels that are equally far, those come first that the search tree finds first.
     fewest : int, default=10
-        Voxels with a smaller neighbourhood are no centres; they still belong to those of others.
+        Voxels with a smaller neighbourhood are not centres; they still belong to those of others.
 
     Raises
     ------

@@ -85,7 +85,7 @@ def read_events(
     StoreError
         If the file is missing or no table.
     StimulusError
-        If a column is missing, an onset or duration is no number, or no event has a stimulus.
+        If a column is missing, an onset or duration is not a number, or no event has a stimulus.
     """
     frame = _read_table(path)
     column = pick_column(frame, stimulus_column, STIMULUS_COLUMNS, path, "the stimulus")

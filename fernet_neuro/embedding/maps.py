@@ -1,7 +1,7 @@
 """Two-dimensional maps by t-SNE and UMAP: principal components first, started from the first two of them.
 
 What belongs here: from features to coordinates, the same numbers with the same seed; how far to trust them is
-in `quality`. openTSNE and umap-learn are imported here alone, and late.
+in `quality`. openTSNE and umap-learn are imported only here, and late.
 """
 
 import warnings

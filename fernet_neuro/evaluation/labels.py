@@ -41,7 +41,7 @@ def match_labels(
     Raises
     ------
     StimulusError
-        If a label is no class, or none is; the message suggests the nearest names.
+        If a label is not a class, or none is; the message suggests the nearest names.
     ValueError
         If `mapping` names a label that the table lacks or a class that the network lacks.
     """

@@ -64,7 +64,7 @@ def evaluate_predictions(
     Raises
     ------
     ValueError
-        If shapes do not fit, a logit is not finite, a label is no class, or an argument is out of range.
+        If shapes do not fit, a logit is not finite, a label is not a class, or an argument is out of range.
 
     References
     ----------
@@ -133,7 +133,7 @@ def _check_answers(
     unknown = [str(name) for name in np.unique(names) if name not in codes]
     if unknown:
         raise ValueError(
-            f"label {unknown[0]!r} is no class of the network; its classes are: {format_options(classes)}."
+            f"label {unknown[0]!r} is not a class of the network; its classes are: {format_options(classes)}."
             f"{suggest(unknown[0], classes)}"
         )
     return logits, np.array([codes[name] for name in names])

@@ -136,7 +136,7 @@ class EvaluationResult(Plotted):
         )
 
     def save(self, out: PathLike) -> Path:
-        """Write the files of an `EvaluationReport` of this network alone."""
+        """Write the files of an `EvaluationReport` of only this network."""
         return EvaluationReport.from_results({("", ""): self}).save(out)
 
 

@@ -28,7 +28,7 @@ def build_network(recipe: TrainSettings, *, n_classes: int, in_use: bool = False
     recipe : TrainSettings
     n_classes : int
     in_use : bool
-        Leave out what training alone needs, see `ModelEntry.in_use`.
+        Leave out what only training needs, see `ModelEntry.in_use`.
 
     Raises
     ------

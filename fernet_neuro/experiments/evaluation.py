@@ -118,7 +118,7 @@ def evaluate_runs(
     Raises
     ------
     StimulusError
-        If labels are no classes of the runs, or `table` shows people that a run was trained on.
+        If labels are not classes of the runs, or `table` shows people that a run was trained on.
     StoreError
         If a run is not complete.
     ValueError
@@ -165,7 +165,7 @@ def _open_run(source: str) -> _TestedRun:
     folder = find_run(source)
     if folder is None:
         raise ValueError(
-            f"{source} is no run folder (record.json is missing); name one of `fernet-neuro train`."
+            f"{source} is not a run folder (record.json is missing); name one of `fernet-neuro train`."
         )
     record = folder.read_record()
     factor = str(record.get("task", {}).get("factor", "expression"))
@@ -187,7 +187,7 @@ def _check_seeds(runs: Sequence[_TestedRun]) -> None:
         if keys or run.classes != first.classes:
             what = f"recipe ({format_options(keys)})" if keys else "classes"
             raise ValueError(
-                f"{first.source} and {run.source} differ in their {what}, so they are no seeds of one "
+                f"{first.source} and {run.source} differ in their {what}, so they are not seeds of one "
                 f"recipe; evaluate them one by one."
             )
 

@@ -31,7 +31,7 @@ from fernet_neuro.typing import PathLike
 
 #: Scores that are kept of every test.
 METRICS = ("accuracy", "mean_class_accuracy", "macro_f1")
-#: A column that rendered tables alone have.
+#: A column that only rendered tables have.
 _RENDERED_COLUMN = "action_units"
 
 

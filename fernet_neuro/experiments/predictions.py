@@ -67,7 +67,7 @@ def compute_class_probabilities(
     Raises
     ------
     ValueError
-        If `run` is no run, names another factor, or its network does not give one logit per class.
+        If `run` is not a run, names another factor, or its network does not give one logit per class.
     StoreError
         If the run is not complete or damaged.
     StimulusError
@@ -114,12 +114,12 @@ def read_classes(run: str, factor: str = "expression") -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If `run` is no run folder, or its network was trained to name something other than `factor`.
+        If `run` is not a run folder, or its network was trained to name something other than `factor`.
     """
     folder = find_run(run)
     if folder is None:
         raise ValueError(
-            f"{run} is no run folder of `fernet-neuro train` (record.json is missing), so which output is "
+            f"{run} is not a run folder of `fernet-neuro train` (record.json is missing), so which output is "
             f"which class is unknown."
         )
     record = folder.read_record()

@@ -37,7 +37,7 @@ class HeldOutSet(StimulusSet):
     map : dict of str to str
         Names of the table's labels to names of the classes, such as ``{happy: happiness}``.
     only_known : bool
-        Leave out rows whose label is no class; without it they are refused.
+        Leave out rows whose label is not a class; without it they are refused.
     allow_trained : bool
         Allow people of the training stimuli, as where equal names mean different people.
     """
@@ -81,7 +81,7 @@ class CostedNetwork(Settings):
 
 
 class Note(Settings):
-    """A sentence below the tables that is true of rendered stimuli alone.
+    """A sentence below the tables that is only true of rendered stimuli.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ def build_differences(settings: GridSettings, results: pd.DataFrame) -> pd.DataF
     DataFrame
         ``test, epoch, metric, arm, reference, difference, low, high, p_value, p_bonferroni, n_seeds``: the
         value of ``arm`` minus that of ``reference``, by Student's t over seeds. Of one test, epoch and metric
-        the recipe's reference comes first, and ``p_bonferroni`` is corrected over its comparisons alone, as
+        the recipe's reference comes first, and ``p_bonferroni`` is corrected over its comparisons only, as
         they are chosen beforehand; that of other pairs is corrected over all pairs. Ends and p are empty
         where there are fewer than two seeds.
     """

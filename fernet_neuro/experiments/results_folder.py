@@ -24,7 +24,9 @@ RECIPE = "recipe.yaml"
 RENDERED = "rendered"
 
 
-def claim_folder(folder: Path, settings: Settings, resume: bool, *, growing: Collection[str] = ()) -> bool:
+def start_results_folder(
+    folder: Path, settings: Settings, resume: bool, *, growing: Collection[str] = ()
+) -> bool:
     """Take `folder` for this recipe, or refuse: results of two recipes must not mix.
 
     Parameters
@@ -75,7 +77,7 @@ def claim_folder(folder: Path, settings: Settings, resume: bool, *, growing: Col
 
 
 @contextmanager
-def freeing_folder(folder: Path, *, is_new: bool) -> Iterator[None]:
+def removing_on_failure(folder: Path, *, is_new: bool) -> Iterator[None]:
     """Leave `folder` to another recipe if what is checked first of a new experiment fails.
 
     Recipe and tables of stimuli are removed. Rendered faces stay, as any recipe finds those that it needs.

@@ -30,9 +30,9 @@ from fernet_neuro.experiments.results import write_results, write_training
 from fernet_neuro.experiments.results_folder import (
     RECIPE,
     RENDERED,
-    claim_folder,
-    freeing_folder,
     open_stimuli,
+    removing_on_failure,
+    start_results_folder,
 )
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.figures.registry import build_figure
@@ -101,9 +101,9 @@ def run_grid(
         If a network of the grid cannot be built.
     """
     folder = Path(out)
-    is_new = claim_folder(folder, settings, resume, growing=("tests",))
+    is_new = start_results_folder(folder, settings, resume, growing=("tests",))
     logger.info("1/6 stimuli")
-    with freeing_folder(folder, is_new=is_new):
+    with removing_on_failure(folder, is_new=is_new):
         job = _prepare(settings, folder, n_jobs, verbose, device)
     write_settings(settings, folder / RECIPE)
     grid = plan_grid(settings, {name: table.digest() for name, table in job.training.items()})

@@ -152,10 +152,10 @@ def _run(
 
 
 def missing_stimuli(source: "Source") -> ValueError:
-    """Return the error of a source that is no store where no stimuli are given to show a network."""
+    """Return the error of a source that is not a store where no stimuli are given to show a network."""
     if not _is_path(source):
         return ValueError("a network needs pictures to see: give stimuli.")
-    what = "is a network" if Path(source).exists() else "is no store here, so it must be a network's name"
+    what = "is a network" if Path(source).exists() else "is not a store here, so it must be a network's name"
     return ValueError(
         f"SOURCE {str(source)!r} {what}; a network needs pictures to see: give stimuli (--stimuli TABLE)."
     )

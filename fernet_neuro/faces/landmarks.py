@@ -96,7 +96,7 @@ def read_landmarks(path: PathLike) -> LandmarkTable:
 
 
 def find_face_fault(points: np.ndarray) -> str:
-    """Return why five points (5, 2) can be no face, as ``kind: detail``, or an empty string.
+    """Return why five points (5, 2) cannot be a face, as ``kind: detail``, or an empty string.
 
     Points must be finite and differ, and the eyes must lie left and right of the line to the mouth as the
     viewer sees it: seen from far behind, or with left and right swapped, they do not.

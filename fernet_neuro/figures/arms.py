@@ -138,7 +138,7 @@ def _make_legend(source: pd.DataFrame) -> list:
 
 
 def caption_table(source: pd.DataFrame) -> str:
-    """Say what is shown, what the intervals are over, and that printed values are no measure of ours."""
+    """Say what is shown, what the intervals are over, and that printed values are not ours."""
     means, printed = source[source["kind"] == "mean"], source[source["kind"] == "printed"]
     tests = ", ".join(dict.fromkeys(means["panel_label"]))
     first = means.iloc[0]

@@ -282,7 +282,7 @@ def read_pictures(results: Path, stimulus_ids: set[str]) -> dict[str, np.ndarray
     Raises
     ------
     StimulusError
-        If a file is there and is no picture.
+        If a file is there and is not a picture.
     """
     found = {}
     for folder in find_folders(results):

@@ -47,7 +47,7 @@ def find_group(results: Path) -> Path:
         return found
     alone = next((place for place in places if list(place.glob("sub-*/func/*_statmap.nii.gz"))), None)
     if alone is not None:
-        raise StoreError(f"{alone} holds maps of single subjects alone; a group needs five or more subjects.")
+        raise StoreError(f"{alone} holds only maps of single subjects; a group needs five or more subjects.")
     raise StoreError(
         f"{places[1] / _MASK} does not exist; make it with: fernet-neuro brain searchlight PATTERNS "
         f"--models FILE --out {places[1]}"

@@ -31,7 +31,7 @@ class FigureSpec:
         ``caption(source) -> str``: what is shown, what the intervals are over, which choices were fixed.
     applies : callable, optional
         ``applies(results) -> bool``, where having the files does not yet mean having what is drawn: RSA
-        results may be of models that are no layers.
+        results may be of models that are not layers.
     """
 
     name: str

@@ -29,7 +29,7 @@ def check_same_shape(first_name: str, first: Tensor, second_name: str, second: T
     Raises
     ------
     ValueError
-        If one is no matrix, or the shapes differ.
+        If one is not a matrix, or the shapes differ.
     """
     n_rows = check_matrix(first_name, first)
     check_matrix(second_name, second)
@@ -47,7 +47,7 @@ def check_vector(name: str, values: Tensor, n_samples: int | None = None) -> int
     Raises
     ------
     ValueError
-        If it is no vector, is empty, or has another length than `n_samples`.
+        If it is not a vector, is empty, or has another length than `n_samples`.
     """
     wanted = "n" if n_samples is None else str(n_samples)
     if values.ndim != 1 or len(values) == 0 or n_samples not in (None, len(values)):

@@ -39,7 +39,7 @@ def logit_weighted_cross_entropy(scores: Tensor, confidence: Tensor, targets: Te
     Raises
     ------
     ValueError
-        If shapes do not fit or a target is no class.
+        If shapes do not fit or a target is not a class.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def focal_loss(
     Raises
     ------
     ValueError
-        If shapes do not fit, a target is no class, or `gamma` is negative.
+        If shapes do not fit, a target is not a class, or `gamma` is negative.
     """
     n_samples = check_matrix("logits", logits)
     n_classes = logits.shape[1]
@@ -113,7 +113,7 @@ def rank_regularisation(confidence: Tensor, *, share: float = 0.7, margin: float
     Raises
     ------
     ValueError
-        If `confidence` is no vector, or `share` or `margin` is out of range.
+        If `confidence` is not a vector, or `share` or `margin` is out of range.
     """
     n_samples = check_vector("confidence", confidence)
     check_range("share", share, 0, 1)

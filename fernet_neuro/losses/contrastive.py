@@ -36,7 +36,7 @@ def compute_balance_weights(targets: Tensor, *, dtype: torch.dtype = torch.float
     Raises
     ------
     ValueError
-        If `targets` are no class indices.
+        If `targets` are not class indices.
 
     Examples
     --------

@@ -99,7 +99,7 @@ def read_array_pickle(path: Path) -> dict[str, np.ndarray]:
 
 def _check_array(path: Path, name: object, array: object) -> np.ndarray:
     if not isinstance(array, np.ndarray | np.generic) or np.asarray(array).dtype.kind not in "fiub":
-        raise StoreError(f"weight file {path}: {name!r} is no numeric array.")
+        raise StoreError(f"weight file {path}: {name!r} is not a numeric array.")
     # A copy in native byte order and C order that torch may own.
     values = np.asarray(array)
     return np.array(values, dtype=values.dtype.newbyteorder("="), order="C")

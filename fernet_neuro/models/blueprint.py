@@ -53,7 +53,7 @@ class ModelEntry:
     variants : tuple of str
         Published forms; the first is the default.
     in_use : dict
-        Options of the trained network in use, less what training alone needs.
+        Options of the trained network in use, without what only training needs.
     licence, source, paper : str
         Of the architecture; weights have their own.
     """

@@ -188,7 +188,9 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
         name for name, item in content.items() if not isinstance(name, str) or not isinstance(item, Tensor)
     ]
     if wrong:
-        raise StoreError(f"weight file {file}: {format_options(wrong, 3)} is no tensor; wanted a state_dict.")
+        raise StoreError(
+            f"weight file {file}: {format_options(wrong, 3)} is not a tensor; wanted a state_dict."
+        )
     prefixed = all(name.startswith("module.") for name in content)
     return {name.removeprefix("module.") if prefixed else name: item for name, item in content.items()}
 

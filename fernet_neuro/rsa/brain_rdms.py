@@ -55,7 +55,7 @@ def compute_brain_rdms(
     Raises
     ------
     AlignmentError
-        If a stimulus is missing in some patterns, or (without `stimulus_ids`) is in some of them alone.
+        If a stimulus is missing in some patterns, or (without `stimulus_ids`) is only in some of them.
     ValueError
         If there are no patterns, two are of the same region, subject and session, the distance is not known,
         or patterns do not allow it; the message names region and subject.

@@ -65,7 +65,7 @@ def compute_rdms(
     stimulus_ids : iterable of str of length n_rows
         Needed for an array; `Activations` have their own.
     runs : iterable of length n_rows or None
-        For crossnobis alone: the run of each row. Any number of runs from two on, each with all stimuli; a
+        Only for crossnobis: the run of each row. Any number of runs from two on, each with all stimuli; a
         stimulus may occur any number of times in each. Every pair of different runs counts the same.
     precision : ndarray of shape (n_channels, n_channels), mapping from run to such an array, or None
         Inverse noise covariance (`noise.compute_precision`), for mahalanobis and crossnobis. With one per

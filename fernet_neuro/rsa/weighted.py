@@ -2,7 +2,7 @@
 
 What belongs here: inner products and ranks under multiplicities, for many samples at once. A pair of stimuli
 counts the product of their multiplicities, and a pair inside a block that is drawn as one in proportion to
-how often the block is; the pairs of a stimulus with its own copies are no pairs.
+how often the block is; the pairs of a stimulus with its own copies are not pairs.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def level_blocks(multiplicities: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """Return how often a pair inside a block counts for each time that the block is in a sample or fold.
 
     A block that is drawn m times is m independent ones: m pairs for each pair inside it, since pairs between
-    its copies are no data, and m m' for each pair with a stimulus of another. The former count as often as
+    its copies are not data, and m m' for each pair with a stimulus of another. The former count as often as
     makes them as large a part of all pairs of the sample as of the data. With B blocks of one size, of which
     n are drawn, that is (n^2 - sum of m^2) / (n (B - 1)): 1 for the data, (B - 1) / B on average over
     bootstrap samples, (k - 1) / (B - 1) for k different blocks, as in folds.
@@ -188,7 +188,7 @@ def compare_ranks(first: np.ndarray, second: np.ndarray, weights: np.ndarray, co
 
 
 def settle_ties(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors (..., n_pairs) in which sums that differ by round-off alone are equal."""
+    """Return vectors (..., n_pairs) in which sums that differ only by round-off are equal."""
     scale = np.abs(vectors).max(axis=-1, keepdims=True)
     return np.round(divide(vectors, scale), _TIE_DIGITS)
 

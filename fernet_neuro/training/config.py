@@ -166,7 +166,7 @@ class TrainSettings(Settings):
         Share held out for validation, in [0, 1); 0 for none.
     val_by : {"auto", "identity", "session", "view", "random"}
         What is held out as a whole. "random" holds out rows within each identity, keeping pictures that
-        differ in session alone on one side; "auto" is "random" for identification and "identity" otherwise.
+        differ only in session on one side; "auto" is "random" for identification and "identity" otherwise.
     pairs, val_pairs : str or None
         Pair files (LFW's format or CSV) for verification; without them pairs are drawn by seed.
     pairs_per_epoch : int or None

@@ -117,7 +117,7 @@ def fit(
     Several processes (``torchrun`` or ``accelerate launch``) share each batch, and average gradients, so that
     losses that are means over images are those of one process. Terms that relate the images of a batch to
     each other (L_orth, L_RR and L_CC of the dual-pathway network), or are over some of them (L_D), are those
-    of each process's share. Batch normalisation sees its own process's share alone, except on CUDA, where it
+    of each process's share. Batch normalisation sees only its own process's share, except on CUDA, where it
     is synchronised; on several CPU processes set ``freeze_batchnorm`` or expect small differences.
 
     Examples
@@ -144,7 +144,7 @@ def fit(
         _logger.info("%s is complete; its network is returned as it is.", folder.path)
         return load_model(folder.model, code=settings.model)
     with _start_accelerator(settings, device) as accelerator:
-        with _withdrawing(folder, accelerator):
+        with _removing_on_failure(folder, accelerator):
             if accelerator.is_main_process and state == "absent":
                 folder.write_start(settings, _describe(settings, inputs, accelerator))
             accelerator.wait_for_everyone()
@@ -212,7 +212,8 @@ def _warn_of_known_people(settings: TrainSettings, task: TrainingTask) -> None:
     if known and not held_out & task.train_identities():
         _logger.warning(
             "%d of the %d people who validate were trained on in runs that weights come from (first: %r); "
-            "their validation is no test on new people. The same seed and val_share hold out the same ones.",
+            "their validation is not a test on new people. The same seed and val_share hold out the "
+            "same ones.",
             len(known),
             len(held_out),
             min(known),
@@ -265,7 +266,7 @@ def _start_accelerator(settings: TrainSettings, device: str) -> Iterator[Acceler
 
 
 @contextmanager
-def _withdrawing(folder: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+def _removing_on_failure(folder: RunFolder, accelerator: Accelerator) -> Iterator[None]:
     """Free the folder if the run fails before its first checkpoint, so that a mistake can be mended."""
     try:
         yield
@@ -370,7 +371,7 @@ def _prepare_module(
 
 
 def _restore(run: Run, checkpoint: Checkpoint) -> None:
-    """Put back what the weights alone do not hold."""
+    """Put back what is not in the weights."""
     run.optimiser.load_state_dict(checkpoint.optimiser)
     if run.task.loss_module is not None:
         run.task.loss_module.load_state_dict(checkpoint.loss)

@@ -97,7 +97,7 @@ class RunFolder:
         state = self.find_state()
         if state == "foreign":
             raise StoreError(
-                f"{self.path} exists and is no training run; nothing was changed. Choose another --out."
+                f"{self.path} exists and is not a training run; nothing was changed. Choose another --out."
             )
         if state in ("started", "complete") and not resume:
             raise StoreError(
@@ -170,7 +170,7 @@ class RunFolder:
             self.path.rmdir()
 
     def write_record(self, settings: TrainSettings, record: dict[str, Any]) -> None:
-        """Write the record; files outside the run appear by digest alone, as paths mean nothing elsewhere."""
+        """Write the record; files outside the run appear only by digest, as paths mean nothing elsewhere."""
         values = leave_out_places(settings.model_dump(mode="json"))
         text = json.dumps({"format": FORMAT, "settings": values, "seed": settings.seed, **record}, indent=2)
         write_text(self.record, text + "\n")
@@ -198,7 +198,7 @@ def load_run(path: PathLike, epoch: str = "kept", *, code: str | None = None) ->
     check_option("epoch", epoch, ("kept", "last", "best"))
     folder = RunFolder(Path(path))
     if folder.find_state() != "complete":
-        raise StoreError(f"{folder.path} is no complete training run; finish it with --resume.")
+        raise StoreError(f"{folder.path} is not a complete training run; finish it with --resume.")
     model, record = load_model(folder.path, code=code), folder.read_record()
     if epoch == "best" and record["best"] is None:
         raise ValueError(

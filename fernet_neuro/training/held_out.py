@@ -127,7 +127,7 @@ def check_people_apart(train: StimulusTable, val: StimulusTable) -> None:
 def hold_out_groups(
     table: StimulusTable, by: str, share: float, seed: int, least: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return training and held-out row numbers; each value of the factor `by` lies on one side alone.
+    """Return training and held-out row numbers; each value of the factor `by` lies on one side only.
 
     Raises
     ------

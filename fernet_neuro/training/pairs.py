@@ -1,6 +1,6 @@
 """Pairs of faces, same or different, and how well scores tell them apart.
 
-What belongs here: making and reading pairs, and verification measures in NumPy alone; networks are not known
+What belongs here: making and reading pairs, and verification measures in NumPy; networks are not known
 here.
 
 References

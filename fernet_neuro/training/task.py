@@ -50,7 +50,7 @@ class TrainingTask(ABC):
         Names of the terms of the loss, which the log shows beside it; empty for a loss of one term.
     loss_module : Module or None
         What of the loss learns, such as class centres: the same in every process at the start. It is trained
-        at the recipe's `loss_lr` and kept in checkpoints, and is no part of the network.
+        at the recipe's `loss_lr` and kept in checkpoints, and is not a part of the network.
     """
 
     train_table: StimulusTable

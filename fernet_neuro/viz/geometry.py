@@ -76,7 +76,7 @@ def plot_arrangement(
     size : float, default=0.1
         Longer side of a picture with its frame, as a share of the panel's side.
     has_names : bool, default=False
-        Whether points, which are no pictures, are named by their stimulus.
+        Whether points, which are not pictures, are named by their stimulus.
 
     Returns
     -------

@@ -38,7 +38,7 @@ def test_check_label_allows_letters_and_digits_alone(value):
     assert check_label("roi", "V1") == "V1"
     assert check_label("session", "", may_be_empty=True) == ""
     for wrong in (value, ""):
-        with pytest.raises(ValueError, match=r"roi .* may have letters \(A to Z\) and digits alone"):
+        with pytest.raises(ValueError, match=r"roi .* may have only letters \(A to Z\) and digits"):
             check_label("roi", wrong)
 
 

@@ -282,7 +282,7 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
         (("BOLD", "BOLD", "--roi", "ROIS", "--events", "EVENTS"), "there are 2 images and 1 times --events"),
         (
             ("BOLD", "--roi", "ROIS", "--events", "EVENTS", "--subject", "a_b"),
-            "--subject 'a_b' may have letters (A to Z) and digits alone",
+            "--subject 'a_b' may have only letters (A to Z) and digits",
         ),
         (
             ("BOLD", "--roi", "ROIS", "--events", "EVENTS", "--confound", "x", "--no-confounds"),

@@ -101,7 +101,7 @@ def test_precision_is_the_inverse_of_the_covariance(patterns, rng):
         ({"runs": ["1"]}, "runs must have one entry per row"),
         ({"roi": ""}, "patterns need a roi"),
         ({"subject": ""}, "patterns need a subject"),
-        ({"subject": "../../else"}, r"subject '../../else' may have letters \(A to Z\) and digits alone"),
+        ({"subject": "../../else"}, r"subject '../../else' may have only letters \(A to Z\) and digits"),
         ({"roi": "V1+V2"}, r"roi 'V1\+V2' may have letters"),
         ({"session": "a/b"}, "session 'a/b' may have letters"),
         (

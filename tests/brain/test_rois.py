@@ -88,7 +88,7 @@ def test_subject_and_session_are_filled_in(grid, tmp_path):
     ("text", "message"),
     [
         ("FFA", "region 'FFA' must read NAME=x,y,z,r"),
-        ("my-roi=1,2,3,4", r"name 'my-roi' may have letters \(A to Z\) and digits alone"),
+        ("my-roi=1,2,3,4", r"name 'my-roi' may have only letters \(A to Z\) and digits"),
         ("OFA=1,2,3", "a sphere is x,y,z and a radius above 0"),
         ("OFA=1,2,3,0", "a radius above 0"),
         ("=1,2,3,4", "the name '' may have"),
@@ -113,7 +113,7 @@ def test_an_empty_region_is_refused(grid, atlas, tmp_path):
         build_rois(grid, [])
     with pytest.raises(ValueError, match="'A' is named twice"):
         build_rois(grid, parse_roi("A=0,0,5,9") * 2)
-    with pytest.raises(ValueError, match="'ofa' and 'OFA' differ in capitals alone"):
+    with pytest.raises(ValueError, match="'ofa' and 'OFA' differ only in capitals"):
         build_rois(grid, [*parse_roi("ofa=0,0,5,9"), *parse_roi("OFA=0,0,5,9")])
 
 

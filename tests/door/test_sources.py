@@ -142,7 +142,7 @@ def test_a_store_needs_no_stimuli_and_a_network_does(model, noise_table, tmp_pat
     assert open_source(tmp_path / "store") == store
     with pytest.raises(ValueError, match="a network needs pictures to see: give stimuli"):
         open_source(model)
-    with pytest.raises(ValueError, match=r"'resnet18' is no store here.*give stimuli"):
+    with pytest.raises(ValueError, match=r"'resnet18' is not a store here.*give stimuli"):
         open_source("resnet18")
 
 

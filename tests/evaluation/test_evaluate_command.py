@@ -242,14 +242,14 @@ def test_runs_must_be_seeds_of_one_recipe(run, place, tmp_path):
 def test_what_is_no_finished_run_of_a_classifier_is_refused(run, place, tmp_path):
     arguments = ("--stimuli", place / "test.csv", "--out", tmp_path / "out")
     code, _, err = run("evaluate", place / "faces", *arguments)
-    assert (code, "is no run folder (record.json is missing)" in err) == (2, True)
+    assert (code, "is not a run folder (record.json is missing)" in err) == (2, True)
 
     def unfinish(record):
         record["status"] = "running"
 
     started = change_record(place / "seed0", tmp_path / "started", unfinish)
     code, _, err = run("evaluate", started, *arguments)
-    assert (code, "is no complete training run; finish it with --resume" in err) == (2, True)
+    assert (code, "is not a complete training run; finish it with --resume" in err) == (2, True)
 
     def verify(record):
         record["settings"]["task"] = "verification"

@@ -72,9 +72,9 @@ def test_a_run_of_pairs_is_refused(run, tmp_path):
 
 
 def test_a_network_without_a_record_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"is no run folder .*which output is which class is unknown"):
+    with pytest.raises(ValueError, match=r"is not a run folder .*which output is which class is unknown"):
         read_classes(str(tmp_path))
-    with pytest.raises(ValueError, match="resnet18 is no run folder"):
+    with pytest.raises(ValueError, match="resnet18 is not a run folder"):
         read_classes("resnet18")
 
 

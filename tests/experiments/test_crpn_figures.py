@@ -285,9 +285,7 @@ def test_no_test_picture_is_a_near_copy_of_a_training_picture(held_out, identity
 
 def test_people_with_one_pose_cannot_be_split(noise_table):
     one = noise_table.select(expression="anger")
-    with pytest.raises(
-        StimulusError, match=r"4 of 4 people have pictures in one part alone \(first: 'id0'\)"
-    ):
+    with pytest.raises(StimulusError, match=r"4 of 4 people have pictures in only one part \(first: 'id0'\)"):
         split_people(one, "pose", 0.4, seed=0)
 
 

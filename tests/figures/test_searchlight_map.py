@@ -27,7 +27,7 @@ def test_maps_of_single_subjects_say_what_is_missing(tmp_path):
     place = tmp_path / "sub-01" / "func"
     place.mkdir(parents=True)
     (place / "sub-01_stat-spearman_desc-pixels_statmap.nii.gz").touch()
-    with pytest.raises(StoreError, match="single subjects alone; a group needs five or more subjects"):
+    with pytest.raises(StoreError, match="only maps of single subjects; a group needs five or more subjects"):
         find_group(tmp_path)
 
 

@@ -155,7 +155,7 @@ def test_text_file_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_checkpoint_without_weights_says_what_it_holds(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "net.pth")
-    with pytest.raises(StoreError, match="epoch is no tensor"):
+    with pytest.raises(StoreError, match="epoch is not a tensor"):
         read_state_dict(tmp_path / "net.pth")
     torch.save(torch.zeros(3), tmp_path / "net.pth")
     with pytest.raises(StoreError, match="no dict of named weights; got Tensor"):

@@ -139,7 +139,7 @@ def test_no_table_of_the_rest_is_written_where_nothing_is_left(run, frames, expr
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"--model": "resnet18"}, "resnet18 is no run folder"),
+        ({"--model": "resnet18"}, "resnet18 is not a run folder"),
         ({"--out": "t.csv"}, "must be different files"),
         ({"--rest": "top.csv"}, "must be different files"),
         ({"--out": "top.txt"}, "must end in .csv or .parquet"),

@@ -256,7 +256,7 @@ def test_a_bank_is_complete_or_absent(tmp_path, monkeypatch):
 def test_what_is_no_bank_is_never_overwritten(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(StoreError, match="exists and is no concept bank; nothing was changed"):
+    with pytest.raises(StoreError, match="exists and is not a concept bank; nothing was changed"):
         make_bank().save(tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
 
@@ -358,5 +358,5 @@ def test_a_teacher_has_the_classes_of_its_run(conceptual_run, tmp_path):
     teacher = read_teacher(conceptual_run)
     assert (teacher.classes, teacher.n_features) == (("anger", "happiness", "neutral"), 11)
     assert not teacher.model.module.training
-    with pytest.raises(StoreError, match="is no complete training run"):
+    with pytest.raises(StoreError, match="is not a complete training run"):
         read_teacher(tmp_path)

@@ -136,7 +136,7 @@ def test_an_epoch_that_is_not_there_is_refused(tmp_path, faces, settings):
     fit(settings.model_copy(update={"val_share": 0.0}), tmp_path / "run", table=faces)
     with pytest.raises(ValueError, match=r"trained without validation, so no epoch is best"):
         load_run(tmp_path / "run", "best", code=settings.model)
-    with pytest.raises(StoreError, match=r"is no complete training run"):
+    with pytest.raises(StoreError, match=r"is not a complete training run"):
         load_run(tmp_path / "nothing", "last")
 
 
@@ -145,7 +145,7 @@ def test_a_folder_with_anything_in_it_is_left_alone(tmp_path, faces, settings):
     foreign.mkdir()
     (foreign / "chapter1.txt").write_text("years of work")
     for resume in (False, True):
-        with pytest.raises(StoreError, match=r"thesis exists and is no training run; nothing was changed"):
+        with pytest.raises(StoreError, match=r"thesis exists and is not a training run; nothing was changed"):
             fit(settings, foreign, table=faces, resume=resume)
     assert [path.name for path in foreign.iterdir()] == ["chapter1.txt"]
 

@@ -181,7 +181,7 @@ def test_recipes_that_do_not_fit_the_pathway_are_refused(faces, conceptual, chan
 def test_runs_that_cannot_be_read_out_are_refused(tmp_path, faces, alone):
     with pytest.raises(ValueError, match="trained without a non-emotion encoder"):
         make_identity_readout(_settings(alone), faces)
-    with pytest.raises(StoreError, match="is no complete training run"):
+    with pytest.raises(StoreError, match="is not a complete training run"):
         make_identity_readout(_settings(tmp_path / "absent"), faces)
     fit(TrainSettings(model_options={"size": 16}, epochs=1), tmp_path / "other", table=faces, device="cpu")
     with pytest.raises(ValueError, match="trains a conceptual pathway, and model 'resnet10-slim' is none"):

@@ -276,7 +276,7 @@ def test_a_recipe_that_does_not_fit_its_regime_is_refused(faces, recipe):
     none = dict.fromkeys(("cross_entropy_weight", "similarity_weight", "distillation_weight"), 0)
     with pytest.raises(ValueError, match="all weights of the loss in regime 'crpn' are 0"):
         make_perception(recipe(none), faces)
-    with pytest.raises(StoreError, match="absent is no complete training run"):
+    with pytest.raises(StoreError, match="absent is not a complete training run"):
         make_perception(recipe({"conceptual": "absent"}), faces)
 
 

@@ -271,7 +271,7 @@ def test_a_bank_that_a_mistake_left_is_made_anew_for_other_stimuli(tmp_path, fac
 
 def test_a_bank_without_a_recipe_is_no_place_for_a_run(tmp_path, faces, recipe):
     (tmp_path / "run" / "bank").mkdir(parents=True)
-    with pytest.raises(StoreError, match="is no training run; nothing was changed"):
+    with pytest.raises(StoreError, match="is not a training run; nothing was changed"):
         fit(recipe(), tmp_path / "run", table=faces, device="cpu")
 
 

@@ -169,7 +169,7 @@ def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
     for label, rdms in zip(labels, sets, strict=True):
         names = [name if taken.count(name) == 1 else f"{label}/{name}" for name in rdms.names]
         frame = rdms.table.drop(columns=["name", "model"], errors="ignore")
-        # A column of the results keeps its meaning: whose behaviour a model is, is no scanned subject.
+        # A column of the results keeps its meaning: whose behaviour a model is, is not a scanned subject.
         frame = frame.rename(columns={name: f"model_{name}" for name in frame if name in _TAKEN})
         frame.insert(0, "model", pd.Series(names, dtype=object))
         if len(sets) > 1:

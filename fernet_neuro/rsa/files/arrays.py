@@ -102,7 +102,7 @@ def read_csv(path: Path, _variable: str | None) -> RDMSet:
     except (UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"RDM file {path} cannot be read: {error}") from error
     if len(rows) < 3 or any(len(row) != len(rows[0]) for row in rows[1:]):
-        raise ValueError(f"RDM file {path} is no square table with a heading of stimulus ids.")
+        raise ValueError(f"RDM file {path} is not a square table with a heading of stimulus ids.")
     heading, body = rows[0], rows[1:]
     if len(heading) == len(body) + 1:
         heading = heading[1:]

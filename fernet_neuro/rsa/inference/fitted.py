@@ -163,7 +163,7 @@ def score_once(
 ) -> Scores:
     """Return cross-validated scores of all the data under random assignments, without inference.
 
-    Two or three subjects are cut as well, and one is not: then stimuli alone are cross-validated.
+    Two or three subjects are cut as well, and one is not: then only stimuli are cross-validated.
     """
     design = _design(models, region, settings.comparison)
     return cross_validate(design, _plan_folds(region, blocks, None).draw_whole(settings.n_assignments, rng))

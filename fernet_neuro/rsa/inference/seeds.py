@@ -63,7 +63,7 @@ def infer_seeds(
 ) -> RSAResult:
     """Compare models with brains as means over training seeds, for networks trained anew.
 
-    Networks that differ in their seed alone differ in their RDMs [1]_, so one trained network says little
+    Networks that differ only in their seed differ in their RDMs [1]_, so one trained network says little
     about its architecture and training. Estimates are means over seeds. Their standard errors are those of
     subjects, stimuli and seeds at once: what varies with several of the three is counted once, as in
     `infer_rsa` for two. Resampling seeds needs no draws: the variance of a mean over seeds drawn with

@@ -41,11 +41,11 @@ class SearchlightSettings:
     n_nearest : int or None
         As many voxels.
     fewest : int, default=10
-        Voxels with fewer around them are no centres.
+        Voxels with fewer around them are not centres.
     distance, comparison : str
         As in ``search.search_patterns``.
     noise : str, default="univariate"
-        As in ``VolumePatterns.describe_noise``; for crossnobis and mahalanobis alone.
+        As in ``VolumePatterns.describe_noise``; only for crossnobis and mahalanobis.
     """
 
     radius: float | None = 10.0
@@ -81,7 +81,7 @@ class SubjectMaps:
 
 
 def label_models(names: Iterable[str]) -> list[str]:
-    """Return names for files: letters and digits alone, as BIDS wants them, and all different.
+    """Return names for files: only letters and digits, as BIDS wants them, and all different.
 
     Capitals make no difference, since some disks know none.
 

@@ -49,7 +49,7 @@ class SearchlightMap(Plotted):
     sizes : ndarray of int of shape (n_centres,)
         Voxels of each neighbourhood.
     n_voxels : int
-        Of the mask, with those that are no centres.
+        Of the mask, with those that are not centres.
     distance, comparison : str
 
     Examples
@@ -68,7 +68,7 @@ class SearchlightMap(Plotted):
     comparison: str
 
     def to_voxels(self) -> np.ndarray:
-        """Return the values as (n_models, n_voxels), NaN for voxels that are no centres."""
+        """Return the values as (n_models, n_voxels), NaN for voxels that are not centres."""
         filled = np.full((len(self.values), self.n_voxels), np.nan)
         filled[:, self.centres] = self.values
         return filled

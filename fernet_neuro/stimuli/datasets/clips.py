@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 #: Labels in the names of videos unless said otherwise.
 DEFAULT_PATTERN = "{identity}_{expression}_{clip}"
-#: Columns of every table of frames, which are no names for labels.
+#: Columns of every table of frames, which are not names for labels.
 OWN_COLUMNS = ("stimulus_id", "path", "frame", "time_s", "fps", "digest")
 
 

@@ -148,7 +148,7 @@ class ConceptBank(Shown):
         )
 
     def select(self, stimulus_ids: Iterable[str]) -> "ConceptBank":
-        """Return the bank of some of its images, in the order given; thresholds are then theirs alone.
+        """Return the bank of some of its images, in the order given; thresholds are then only theirs.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class ConceptBank(Shown):
         place = Path(folder)
         if place.exists() and not (place.is_dir() and _is_bank(place)):
             raise StoreError(
-                f"{place} exists and is no concept bank; nothing was changed. Choose another name."
+                f"{place} exists and is not a concept bank; nothing was changed. Choose another name."
             )
         try:
             with atomic_folder(place) as temporary:
@@ -298,7 +298,7 @@ def build_concept_bank(
     Raises
     ------
     ValueError
-        If the network is no conceptual pathway, its classes are not those of the table, or an argument is
+        If the network is not a conceptual pathway, its classes are not those of the table, or an argument is
         out of range.
     StimulusError
         If an image or a label is missing, or a label is none of the network's classes.

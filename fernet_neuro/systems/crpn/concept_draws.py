@@ -1,6 +1,6 @@
 """Emotion concepts: means of a few confident images of a class, drawn anew for every doubtful one.
 
-What belongs here: which images of a bank are drawn, as a function of the generator and the image alone
+What belongs here: which images of a bank are drawn, as a function of only the generator and the image
 [1, Eq. 10]; the bank itself is in `concept_bank`.
 
 References

@@ -124,7 +124,8 @@ class ConceptTask(ClassificationTask):
         Raises
         ------
         ValueError
-            If it is no conceptual pathway, has no non-emotion encoder to be orthogonal to, or other outputs.
+            If it is not a conceptual pathway, lacks a non-emotion encoder to be orthogonal to, or has other
+            outputs.
         StoreError
             If a trunk's weights cannot be read or do not fit.
         """

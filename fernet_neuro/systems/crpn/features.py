@@ -9,7 +9,7 @@ from pathlib import Path
 from fernet_neuro.experiments.maps import check_maps, check_people, finish, map_features
 from fernet_neuro.experiments.plan import plan_network
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.experiments.results_folder import open_stimuli, start_results_folder
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.systems.crpn.recipes import FeatureMapsSettings
 from fernet_neuro.typing import PathLike
@@ -49,7 +49,7 @@ def run_feature_maps(
         If the test shows people of the training stimuli, or cannot be judged by expression and identity.
     """
     folder = Path(out)
-    claim_folder(folder, settings, resume)
+    start_results_folder(folder, settings, resume)
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/4 stimuli")
     train = open_stimuli(settings.stimuli, folder / "stimuli" / "train", n_jobs, verbose)

@@ -35,7 +35,7 @@ from fernet_neuro.training.task import Items
 class Guidance:
     """A teacher, its bank, and what a student is told of each image in each epoch.
 
-    Which images are confident is decided once, by the bank; a live teacher changes features and logits alone.
+    Which images are confident is decided once, by the bank; a live teacher changes only features and logits.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from fernet_neuro.experiments.maps import (
 )
 from fernet_neuro.experiments.plan import plan_network
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.experiments.results_folder import open_stimuli, start_results_folder
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.crpn.recipes import IdentitySettings
@@ -75,7 +75,7 @@ def run_identity(
         identity and expression.
     """
     folder = Path(out)
-    claim_folder(folder, settings, resume)
+    start_results_folder(folder, settings, resume)
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/5 stimuli")
     stage1 = open_stimuli(settings.stimuli, folder / "stimuli" / "train", n_jobs, verbose)
@@ -122,7 +122,7 @@ def split_people(
     Raises
     ------
     StimulusError
-        If the table cannot be split so, or somebody is in one part alone.
+        If the table cannot be split so, or somebody is only in one part.
     """
     if held_out == "pose":
         rows = hold_out_within_identity(table, test_share, seed)
@@ -133,7 +133,7 @@ def split_people(
     alone = sorted(people[0] ^ people[1])
     if alone:
         raise StimulusError(
-            f"{len(alone)} of {len(people[0] | people[1])} people have pictures in one part alone "
+            f"{len(alone)} of {len(people[0] | people[1])} people have pictures in only one part "
             f"(first: {alone[0]!r}) when a share of {test_share:g} of {held_out}s is held out; give more "
             f"pictures of them, or change test_share."
         )

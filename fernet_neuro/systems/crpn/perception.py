@@ -143,8 +143,8 @@ class PerceptionTask(ClassificationTask):
         Raises
         ------
         ValueError
-            If it is no perceptual pathway, has other outputs or features than its teacher, or a live teacher
-            would see other parts of an image than it does.
+            If it is not a perceptual pathway, has other outputs or features than its teacher, or a live
+            teacher would see other parts of an image than it does.
         StoreError
             If the trunk's weights cannot be read or do not fit.
         """

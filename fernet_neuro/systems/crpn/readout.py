@@ -43,7 +43,7 @@ class IdentityReadoutTask(ClassificationTask):
     emotions : tuple of str
         Its classes, in order.
     mode : {"non_emotion", "all"}
-        The non-emotion encoder and the read-out learn alone, everything else stays to the bit; or everything
+        Only the non-emotion encoder and the read-out learn, everything else stays to the bit; or everything
         learns, and in place of the emotion classifier and its confidence a new classifier over the training
         table's expressions, by plain cross-entropy.
 
@@ -146,7 +146,7 @@ def make_identity_readout(
     Raises
     ------
     StoreError
-        If the recipe's `conceptual` is no complete run.
+        If the recipe's `conceptual` is not a complete run.
     ValueError
         If it holds no conceptual pathway with a non-emotion encoder, the recipe names another network, or it
         holds out whole identities.

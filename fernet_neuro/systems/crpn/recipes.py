@@ -129,7 +129,7 @@ class IdentitySettings(PathwaySettings):
         Faces of those who are told apart.
     held_out : {"pose", "view", "expression"}
         What test pictures of them have that no training picture has: a combination of expression and view
-        of that person (pictures that differ in session alone stay together), a view, or an expression.
+        of that person (pictures that differ only in session stay together), a view, or an expression.
     test_share : float
         Share of those that are held out, in (0, 1).
     split_seed : int

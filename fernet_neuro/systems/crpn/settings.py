@@ -109,7 +109,7 @@ class PerceptionSettings(_SectionSettings):
     Parameters
     ----------
     regime : {"perceptual", "distillation", "crpn"}
-        Cross-entropy alone; the teacher's features and logits for every image; or Eq. 10, where images of
+        Only cross-entropy; the teacher's features and logits for every image; or Eq. 10, where images of
         low confidence learn from the mean of confident ones.
     conceptual : str or None
         Run folder of the conceptual pathway, the teacher; not needed for "perceptual".
@@ -157,7 +157,7 @@ class ReadoutSettings(_SectionSettings):
     conceptual : str or None
         Run folder of the conceptual pathway to start from; training needs it.
     mode : {"non_emotion", "all"}
-        Train the non-emotion encoder and the identity read-out alone, or everything with a new emotion
+        Train only the non-emotion encoder and the identity read-out, or everything with a new emotion
         read-out.
     """
 

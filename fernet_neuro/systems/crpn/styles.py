@@ -24,7 +24,7 @@ from fernet_neuro.experiments.maps import (
 )
 from fernet_neuro.experiments.plan import PlannedRun, plan_network
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results_folder import claim_folder, open_stimuli
+from fernet_neuro.experiments.results_folder import open_stimuli, start_results_folder
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.stimuli.table import StimulusTable, concat_tables
 from fernet_neuro.systems.crpn.recipes import StylesSettings
@@ -67,7 +67,7 @@ def run_styles(
         If a test shows people of training stimuli, or the styles cannot be mapped together.
     """
     folder = Path(out)
-    claim_folder(folder, settings, resume)
+    start_results_folder(folder, settings, resume)
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/5 stimuli")
     train, test = (_open_parts(settings, work, part) for part in ("train", "test"))

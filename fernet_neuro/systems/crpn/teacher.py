@@ -139,8 +139,9 @@ class Teacher:
         unknown = sorted(set(labels.tolist()) - set(self.classes))
         if unknown:
             raise StimulusError(
-                f"{len(unknown)} expressions of the stimuli are no class of the conceptual pathway (first: "
-                f"{unknown[0]!r}); it has: {format_options(self.classes)}.{suggest(unknown[0], self.classes)}"
+                f"{len(unknown)} expressions of the stimuli are not among the classes of the conceptual "
+                f"pathway (first: {unknown[0]!r}); it has: {format_options(self.classes)}."
+                f"{suggest(unknown[0], self.classes)}"
             )
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.array([numbers[name] for name in labels], dtype=np.int64)

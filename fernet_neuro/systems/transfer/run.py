@@ -19,7 +19,7 @@ from fernet_neuro.experiments.maps import check_maps, check_people, map_features
 from fernet_neuro.experiments.plan import plan_network
 from fernet_neuro.experiments.probes import extract_stores, find_run, probe_network
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results_folder import claim_folder, freeing_folder, open_stimuli
+from fernet_neuro.experiments.results_folder import open_stimuli, removing_on_failure, start_results_folder
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint, split_table
@@ -69,10 +69,10 @@ def run_transfer(
         If a network cannot be built, or the group not be simulated.
     """
     folder = Path(out)
-    is_new = claim_folder(folder, settings, resume)
+    is_new = start_results_folder(folder, settings, resume)
     work = Work(folder, n_jobs, verbose, device)
     logger.info("1/8 stimuli")
-    with freeing_folder(folder, is_new=is_new):
+    with removing_on_failure(folder, is_new=is_new):
         train, probe = _prepare_stimuli(settings, folder, n_jobs, verbose)
         tables = {STIMULI: train, **work.open_sets(settings)}
         check_people(tables.values(), [probe])

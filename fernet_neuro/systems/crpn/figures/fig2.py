@@ -25,7 +25,7 @@ def read_features(results: Path) -> pd.DataFrame:
     """Return points and scores as one tidy frame: see `embedding_maps.read_maps`.
 
     The maps are those of the folder itself, such as one that `fernet-neuro embed` wrote, or in ``maps``; maps
-    of other training seeds in ``maps/seed<k>`` give scores alone.
+    of other training seeds in ``maps/seed<k>`` give only scores.
 
     Raises
     ------
