@@ -24,7 +24,7 @@ from fernet_neuro.catalogue import Entries
 Augmentation = Literal["hflip", "crop", "random-crop", "colour", "erase"]
 
 #: Keys that name files: a run is tied to what these hold (by digest), not to where they lie.
-LOCATION_KEYS = ("stimuli", "val_stimuli", "pairs", "val_pairs", "weights")
+LOCATION_KEYS = ("stimuli", "val_stimuli", "weights")
 
 
 class TaskSettings(Settings):
@@ -44,9 +44,37 @@ class TaskSettings(Settings):
     location_keys: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether these settings name something to validate on."""
+        return False
+
     def list_used_weights(self) -> tuple[str, ...]:
         """Return those of `weight_keys` that training makes use of with these settings."""
         return self.weight_keys
+
+
+class VerificationSettings(TaskSettings):
+    """What verification adds to a recipe.
+
+    Parameters
+    ----------
+    pairs, val_pairs : str or None
+        Pair files (LFW's format or CSV); without them pairs are drawn by seed.
+    pairs_per_epoch : int or None
+        Pairs drawn in each epoch, half of them same; None takes one per image.
+    """
+
+    location_keys: ClassVar[tuple[str, ...]] = ("pairs", "val_pairs")
+    refused: ClassVar[tuple[str, ...]] = ("class_weights",)
+    pairs: str | None = None
+    val_pairs: str | None = None
+    pairs_per_epoch: int | None = Field(None, ge=2)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are pairs to validate on."""
+        return self.val_pairs is not None
 
 
 @dataclass(frozen=True)
@@ -83,7 +111,9 @@ class TaskEntry:
 
 T = TypeVar("T", bound=TaskSettings)
 IDENTIFICATION = TaskEntry("fernet_neuro.training.identification:make_identification")
-VERIFICATION = TaskEntry("fernet_neuro.training.verification:make_verification")
+VERIFICATION = TaskEntry(
+    "fernet_neuro.training.verification:make_verification", "verification", VerificationSettings
+)
 EXPRESSION = TaskEntry("fernet_neuro.training.expression:make_expression")
 #: All tasks, those of systems too.
 TASKS: Mapping[str, TaskEntry] = Entries("tasks")
@@ -167,10 +197,6 @@ class TrainSettings(Settings):
     val_by : {"auto", "identity", "session", "view", "random"}
         What is held out as a whole. "random" holds out rows within each identity, keeping pictures that
         differ only in session on one side; "auto" is "random" for identification and "identity" otherwise.
-    pairs, val_pairs : str or None
-        Pair files (LFW's format or CSV) for verification; without them pairs are drawn by seed.
-    pairs_per_epoch : int or None
-        Pairs drawn in each epoch, half of them same; None takes one per image.
     class_weights : {"none", "balanced"}
         "balanced" weighs each class by the inverse of its frequency, mean weight 1 over the training stimuli.
     sampling : {"all", "balanced"}
@@ -244,9 +270,6 @@ class TrainSettings(Settings):
     val_select: dict[str, Any] = Field(default_factory=dict)
     val_share: float = Field(0.1, ge=0, lt=1)
     val_by: Literal["auto", "identity", "session", "view", "random"] = "auto"
-    pairs: str | None = None
-    val_pairs: str | None = None
-    pairs_per_epoch: int | None = Field(None, ge=2)
     class_weights: Literal["none", "balanced"] = "none"
     sampling: Literal["all", "balanced"] = "all"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -296,6 +319,8 @@ class TrainSettings(Settings):
         for key in sorted(others & {key for key, value in values.items() if value is not None}):
             raise ValueError(f"the section {key!r} belongs to another task than {task!r}.")
         kept = {key: value for key, value in values.items() if key not in {*others, entry.section}}
+        for key in set(kept) - set(cls.model_fields):
+            _refuse_key_of_section(key)
         kept.setdefault("model", entry.model)
         if entry.settings is None:
             return kept
@@ -320,9 +345,7 @@ class TrainSettings(Settings):
                 f"the rate would never reach lr; set warmup_epochs=0 as well, or train for more epochs."
             )
         self._check_steps()
-        if self.task != "verification" and (self.pairs or self.val_pairs or self.pairs_per_epoch):
-            raise ValueError(f"pairs belong to task verification, and task is {self.task!r}.")
-        has_table = self.val_stimuli or self.val_select or self.val_pairs
+        has_table = self.val_stimuli or self.val_select or (self.section and self.section.has_validation)
         self._check_refused()
         if self.keep == "best" and self.val_share == 0 and not has_table:
             raise ValueError("keep='best' needs validation: give val_share above 0, or val_stimuli.")
@@ -395,6 +418,13 @@ def leave_out_places(values: dict[str, Any]) -> dict[str, Any]:
         for name, value in values.items()
         if name not in LOCATION_KEYS
     }
+
+
+def _refuse_key_of_section(key: str) -> None:
+    """Raise if a key of the recipe belongs into the section of a task."""
+    for name, entry in TASKS.items():
+        if entry.settings is not None and key in entry.settings.model_fields:
+            raise ValueError(f"{key!r} is a key of task {name!r} and is given as {entry.section}.{key}.")
 
 
 def _list_sections() -> set[str]:

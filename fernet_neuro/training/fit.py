@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from torch import nn
 
 from fernet_neuro._utils.config import fill_settings
-from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.validation import check_range
@@ -173,8 +172,6 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
     digests = {
         "stimuli": table.digest(),
         "val_stimuli": val_table.digest() if val_table is not None else None,
-        "pairs": hash_file(settings.pairs) if settings.pairs else None,
-        "val_pairs": hash_file(settings.val_pairs) if settings.val_pairs else None,
         "initial_weights": model.weight_digest(),
         **task.input_digests(),
     }

@@ -4,7 +4,7 @@ What belongs here: the task and the evaluation of a network on pairs; the measur
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
@@ -20,7 +21,7 @@ from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.siamese import SiameseNet
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.config import TrainSettings, VerificationSettings
 from fernet_neuro.training.data import ImageSource
 from fernet_neuro.training.held_out import check_people_apart, split_validation
 from fernet_neuro.training.pairs import (
@@ -49,6 +50,8 @@ class VerificationTask(TrainingTask):
         Of those drawn, half are same; None draws as many as there are images.
     seed : int
     label_smoothing : float
+    files : dict of str to (str or None)
+        Where fixed pairs come from: a resumed run must find them as they were.
     """
 
     train_table: StimulusTable
@@ -59,6 +62,7 @@ class VerificationTask(TrainingTask):
     seed: int = 0
     label_smoothing: float = 0.0
     best_metric: str = "accuracy"
+    files: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Both are checked here, before any long work.
@@ -101,6 +105,10 @@ class VerificationTask(TrainingTask):
             "auc": compute_auc(scores, same) if usable else float("nan"),
         }
 
+    def input_digests(self) -> dict[str, str | None]:
+        """Return the digests of the files of fixed pairs."""
+        return {name: hash_file(path) if path else None for name, path in self.files.items()}
+
     def describe(self) -> dict[str, Any]:
         """Return numbers of stimuli and pairs."""
         return {
@@ -141,17 +149,18 @@ def make_verification(
 ) -> VerificationTask:
     """Return the task of telling same from different; people held out are, by default, not trained on.
 
-    With `pairs` in the recipe the pairs are fixed, as in LFW's development set. `val_pairs` index
-    `val_table`, or the training table where there is none; then, without `pairs`, their people are left out
-    of training.
+    With `pairs` in the recipe's section `verification` the pairs are fixed, as in LFW's development set.
+    `val_pairs` index `val_table`, or the training table where there is none; then, without `pairs`, their
+    people are left out of training.
 
     Raises
     ------
     StimulusError
         If validation shows someone who is trained on, unless ``val_by`` is not about identity.
     """
-    train_pairs = read_pairs(settings.pairs, table) if settings.pairs else None
-    val_pairs = read_pairs(settings.val_pairs, val_table or table) if settings.val_pairs else None
+    own = settings.own(VerificationSettings)
+    train_pairs = read_pairs(own.pairs, table) if own.pairs else None
+    val_pairs = read_pairs(own.val_pairs, val_table or table) if own.val_pairs else None
     keeps_people_apart = settings.val_by in ("auto", "identity")
     if keeps_people_apart and val_table is not None:
         check_people_apart(table, val_table)
@@ -171,7 +180,8 @@ def make_verification(
         val,
         train_pairs,
         val_pairs,
-        pairs_per_epoch=settings.pairs_per_epoch,
+        pairs_per_epoch=own.pairs_per_epoch,
+        files={name: getattr(own, name) for name in own.location_keys},
         seed=settings.seed,
         label_smoothing=settings.label_smoothing,
     )

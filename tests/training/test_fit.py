@@ -262,7 +262,7 @@ def test_verification_by_fixed_pairs(tmp_path, faces):
     write_pairs(pairs.query("fold == 1"), tmp_path / "val.csv")
     settings = TrainSettings(
         task="verification", model="siamese", model_options={"size": 16}, epochs=2, batch_size=8, lr=0.01,
-        pairs=str(tmp_path / "train.csv"), val_pairs=str(tmp_path / "val.csv"),
+        verification={"pairs": str(tmp_path / "train.csv"), "val_pairs": str(tmp_path / "val.csv")},
     )  # fmt: skip
     model = fit(settings, tmp_path / "run", table=faces)
     record = json.loads((tmp_path / "run" / "record.json").read_text())
@@ -282,13 +282,13 @@ def test_fixed_pairs_share_nobody_with_validation_pairs(tmp_path, faces):
     write_pairs(pairs.query("fold == 1"), tmp_path / "val.csv")
     settings = TrainSettings(
         task="verification", model="siamese", model_options={"size": 16},
-        pairs=str(tmp_path / "train.csv"), val_pairs=str(tmp_path / "val.csv"),
+        verification={"pairs": str(tmp_path / "train.csv"), "val_pairs": str(tmp_path / "val.csv")},
     )  # fmt: skip
     with pytest.raises(StimulusError, match="2 identities are in both `pairs` and `val_pairs`"):
         make_verification(settings, faces)
     known = make_verification(settings.model_copy(update={"val_by": "random"}), faces)
     assert len(known.train_identities()) == 6
-    drawn = make_verification(settings.model_copy(update={"pairs": None}), faces)
+    drawn = make_verification(settings.with_section(pairs=None), faces)
     held_out = set(faces.factor("identity")[find_pair_rows(pairs.query("fold == 1"), faces)].ravel())
     assert drawn.train_identities() == set(faces.factor("identity")) - held_out
     assert set(drawn.train_table.factor("identity")) == drawn.train_identities()
@@ -337,7 +337,8 @@ def test_other_networks_are_compared_by_cosine_at_any_layer(faces):
 )
 def test_recipes_that_do_not_fit_are_refused(tmp_path, faces, settings, changes, message):
     with pytest.raises(ValueError, match=message):
-        fit(settings.model_copy(update=changes), tmp_path / "run", table=faces, device="cpu")
+        recipe = TrainSettings.model_validate({**settings.model_dump(), **changes})
+        fit(recipe, tmp_path / "run", table=faces, device="cpu")
     assert not (tmp_path / "run" / "model").exists()
 
 
