@@ -1,6 +1,6 @@
 """Faces per second, from recipe to PNG files on disk: the built-in head at 64 px and the ICT model at 112 px.
 
-Run with ``python benchmarks/bench_rendering.py [--ict PATH.npz] [--n-jobs 2] [--identities 12]``. Wanted
+Run with ``python benchmarks/bench_rendering.py [--ict PATH.npz] [--jobs 2] [--identities 12]``. Wanted
 on two cores: at least 300 faces/s of the built-in head at 64 px and 60 of the ICT model at 112 px. It
 is left out unless its file is named, or ``FERNET_NEURO_DATA`` holds ``ict_facekit/ict_face_light.npz``.
 """
@@ -48,7 +48,7 @@ def main() -> None:
     data = os.environ.get("FERNET_NEURO_DATA", "")
     default = Path(data) / "ict_facekit" / "ict_face_light.npz"
     parser.add_argument("--ict", type=Path, default=default if data and default.is_file() else None)
-    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--identities", type=int, default=12)
     options = parser.parse_args()
     rows = [measure("builtin", "builtin", 64, options.identities, options.n_jobs)]

@@ -119,7 +119,7 @@ def load(place: str) -> Any:
     module, _, attribute = place.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except Exception as error:  # whatever the code of another package raises
         raise ValueError(f"{place!r} cannot be imported: {error}") from error
 
 
@@ -181,14 +181,20 @@ def clear() -> None:
 class Entries(Mapping[str, Any]):
     """Everything of one kind by name, imported when it is taken out.
 
+    Parameters
+    ----------
+    kind : {"networks", "tasks", "figures", "experiments", "sections"}
+    wanted : type
+        What every entry must be.
+
     Examples
     --------
     >>> "resnet18" in Entries("networks")
     True
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, wanted: type = object) -> None:
+        self.kind, self.wanted = kind, wanted
 
     def __getitem__(self, name: str) -> Any:
         places = list_places(self.kind)
@@ -196,7 +202,13 @@ class Entries(Mapping[str, Any]):
             close = get_close_matches(name, places, 1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise KeyError(f"{name!r} is not one of the {self.kind}.{hint}")
-        return _load_named(self.kind, name, places[name])
+        entry = _load_named(self.kind, name, places[name])
+        if not isinstance(entry, self.wanted):
+            raise ValueError(
+                f"{self.kind} {name!r}: {places[name]!r} must be a {self.wanted.__name__}; got "
+                f"{type(entry).__name__}; mend or uninstall the package that brings it."
+            )
+        return entry
 
     def __contains__(self, name: object) -> bool:
         return name in list_places(self.kind)

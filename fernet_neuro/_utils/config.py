@@ -169,13 +169,15 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 def _explain(kind: type[Settings], item: Any) -> str:
     """Return one validation error as a sentence with the key's path and the nearest valid key."""
     key = ".".join(str(part) for part in item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         return f"unknown key {key!r}.{suggest(str(item['loc'][-1]), _all_keys(kind))}"
     if item["type"] == "missing":
         return f"{key!r} is missing."
     if not key:  # a rule about several keys; its input is the whole recipe
-        return item["msg"]
-    return f"{key!r}: {item['msg']} (got {item.get('input')!r})"
+        return message
+    got = item.get("input")
+    return f"{key!r}: {message}" + ("" if isinstance(got, dict) else f" (got {got!r})")
 
 
 def _all_keys(kind: type[BaseModel]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from fernet_neuro.cli._tables import format_table, show
 #: Extras that users may want; ``dev`` is for those who change the package.
 _EXTRAS = {
     "zoo": "networks of timm, as timm:NAME",
+    "clip": "text encoders of CLIP",
     "video": "videos to frames, and the face detector",
 }
 

@@ -22,7 +22,7 @@ def embed(
     source: "Source",
     stimuli: "Stimuli | None" = None,
     *,
-    layers: Sequence[str],
+    layers: Sequence[str] | None = None,
     method: str = "tsne",
     perplexities: Sequence[float] = (),
     factors: Sequence[str] = (),
@@ -44,8 +44,8 @@ def embed(
         ``torch.nn.Module`` goes through `load_model` first.
     stimuli : StimulusTable, DataFrame or path, default=None
         Labels to judge by, and what a network sees; None for a store's own.
-    layers : sequence of str
-        Layers to map, in the order of the report.
+    layers : sequence of str, default=None
+        Layers to map, in the order of the report; None for all.
     method, perplexities, factors, n_neighbours, n_permutations, n_pca, seed
         As in `compute_embedding`.
     keep, size, verbose, device
@@ -78,13 +78,16 @@ def embed(
     options: dict[str, Any] = {
         "method": method, "factors": factors, "n_neighbours": n_neighbours, "n_pca": n_pca,
     }  # fmt: skip
-    if table is not None and not is_extracted(source):  # before the network runs over all stimuli
+    if (
+        table is not None and layers is not None and not is_extracted(source)
+    ):  # before the network runs over all stimuli
         tried = perplexities or [default_perplexity(len(table), method)]
         check_embedding(table, layers, perplexities=tried, **options)
     store = open_source(
         source, table, layers, keep=keep, model_options={} if size is None else {"size": size},
         verbose=verbose, device=device,
     )  # fmt: skip
+    layers = store.layers if layers is None else layers
     result = compute_embedding(
         store, layers, table=table, perplexities=perplexities, n_permutations=n_permutations, seed=seed,
         verbose=verbose, **options,

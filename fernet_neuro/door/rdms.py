@@ -30,6 +30,7 @@ def compute_rdms(
     pixels: bool = False,
     gabor: bool = False,
     distance: str | None = None,
+    size: int | None = None,
     **options: Any,
 ) -> RDMSet:
     """Return the RDMs of a network's layers, of activations or patterns, or of stimuli's labels and pictures.
@@ -49,6 +50,8 @@ def compute_rdms(
         Grey levels, and Gabor energies as in early visual cortex, of a stimulus table's pictures.
     distance : str, default=None
         Between patterns. None takes crossnobis for brain regions, and correlation otherwise.
+    size : int, default=None
+        Of the images of a network that is built by name, in pixels.
     **options
         ``stimulus_ids``, ``runs``, ``precision`` and ``labels`` of `rsa.distances.compute_rdms`, for an
         array; ``keep``, ``device`` and ``verbose`` of `open_source`, for a network.
@@ -80,7 +83,9 @@ def compute_rdms(
     if isinstance(source, BrainPatterns | list | tuple):
         patterns = [source] if isinstance(source, BrainPatterns) else source
         return compute_brain_rdms(patterns, distance or "crossnobis", **options)
-    store = open_source(source, None if stimuli is None else read_stimuli(stimuli), layers, **options)  # type: ignore[arg-type]
+    table = None if stimuli is None else read_stimuli(stimuli)
+    model_options = {} if size is None else {"size": size}
+    store = open_source(source, table, layers, model_options=model_options, **options)  # type: ignore[arg-type]
     names = store.layers if layers is None else layers
     return concat_rdms(
         [distances.compute_rdms(store[name], distance=distance or "correlation") for name in names]

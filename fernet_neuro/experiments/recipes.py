@@ -32,7 +32,7 @@ class Experiment:
 
 
 #: All experiments, those of systems too.
-EXPERIMENTS: Mapping[str, Experiment] = Entries("experiments")
+EXPERIMENTS: Mapping[str, Experiment] = Entries("experiments", Experiment)
 
 
 def run_recipe(recipe: PathLike, out: PathLike, overrides: Iterable[str] = (), **options: Any) -> Path:
@@ -59,7 +59,8 @@ def run_recipe(recipe: PathLike, out: PathLike, overrides: Iterable[str] = (), *
     name = read_recipe(recipe, overrides).get("experiment")
     if name is None:
         raise ValueError(
-            f"recipe {recipe} has no key `experiment`; it is one of: {format_options(EXPERIMENTS)}."
+            f"recipe {recipe} has no key `experiment`, which is one of: {format_options(EXPERIMENTS)}; "
+            f"the recipe of a single training is for `train`."
         )
     experiment = EXPERIMENTS[check_option("experiment", name, EXPERIMENTS)]
     return experiment.run(read_settings(experiment.settings, recipe, overrides), out, **options)

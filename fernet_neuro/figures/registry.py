@@ -16,7 +16,7 @@ from fernet_neuro.typing import PathLike
 from fernet_neuro.viz.style import style
 
 #: All figures, those of systems too.
-FIGURES: Mapping[str, FigureSpec] = Entries("figures")
+FIGURES: Mapping[str, FigureSpec] = Entries("figures", FigureSpec)
 #: Figures of the results of `fernet-neuro rsa` and `fernet-neuro brain searchlight`.
 _OF_BRAINS = {"rsa-layer-roi", "rsa-models", "rdm-gallery", "variance-partition", "mds", "searchlight-map"}
 #: Commands whose results figures are made from.

@@ -22,7 +22,7 @@ from fernet_neuro.models.trace import find_head, find_layers, remove_head, trace
 
 _UNTRAINED = "none (untrained twin, random weights)"
 #: All networks that have a name, those of systems too.
-MODELS: Mapping[str, ModelEntry] = Entries("networks")
+MODELS: Mapping[str, ModelEntry] = Entries("networks", ModelEntry)
 
 
 def build_trunk(name: str, options: dict[str, Any]) -> Trunk:

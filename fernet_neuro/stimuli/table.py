@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -129,13 +129,19 @@ class StimulusTable(Shown):
         counts = {name: len(set(self.frame[name]) - {""}) for name in REQUIRED_COLUMNS[2:]}
         return ", ".join([f"{len(self)} stimuli", *(f"{name} {n}" for name, n in counts.items() if n)])
 
-    def __getitem__(self, name: str) -> pd.Series:
-        """Return a column, one value per stimulus; cells may be empty.
+    @overload
+    def __getitem__(self, name: str) -> pd.Series: ...
+    @overload
+    def __getitem__(self, name: "slice | pd.Series | np.ndarray") -> "StimulusTable": ...
+    def __getitem__(self, name: Any) -> "pd.Series | StimulusTable":
+        """Return a column, or the stimuli of a slice or a mask; cells of a column may be empty.
 
         Raises
         ------
         StimulusError
             If there is no such column.
+        TypeError
+            For several columns: those are of `frame`.
 
         Examples
         --------
@@ -143,6 +149,12 @@ class StimulusTable(Shown):
         >>> StimulusTable.from_frame(frame)["view"].tolist()
         ['l', 'r']
         """
+        if isinstance(name, slice):
+            return self.select(np.arange(len(self))[name])
+        if isinstance(name, pd.Series | np.ndarray):
+            return self.select(np.asarray(name))
+        if not isinstance(name, str):
+            raise TypeError(f"a stimulus table gives one column by its name; got {name!r}. Use table.frame.")
         self.factor(name, complete=False)
         return self.frame[name]
 

@@ -116,7 +116,7 @@ VERIFICATION = TaskEntry(
 )
 EXPRESSION = TaskEntry("fernet_neuro.training.expression:make_expression")
 #: All tasks, those of systems too.
-TASKS: Mapping[str, TaskEntry] = Entries("tasks")
+TASKS: Mapping[str, TaskEntry] = Entries("tasks", TaskEntry)
 
 
 def check_ascending(values: tuple[float, float]) -> tuple[float, float]:
@@ -313,6 +313,8 @@ class TrainSettings(Settings):
         """Take the task's own settings from the key that the task gives them, with default values."""
         if not isinstance(values, dict):
             return values
+        if "experiment" in values:
+            raise ValueError("this is the recipe of an experiment, not of a training; use `run` for it.")
         task = values.get("task", cls.model_fields["task"].default)
         entry = TASKS[check_option("task", task, TASKS)]
         others = _list_sections() - {entry.section}

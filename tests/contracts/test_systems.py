@@ -42,6 +42,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )  # fmt: skip
     with zipfile.ZipFile(next(place.glob("*.whl"))) as wheel:
         wheel.extractall(place / "site")
+    (place / "site" / "tests_that_fail").mkdir()
+    (place / "site" / "tests_that_fail" / "system.py").write_text("SYSTEM = NET = 1 / 0\n", encoding="utf-8")
     sys.path.insert(0, str(place / "site"))
     catalogue.clear()
     yield place / "site"
@@ -194,6 +196,7 @@ NET = {"my-net": "lab_system.training:LAB_NET"}
         (["no_such_package.system:SYSTEM"], r"system 'brought0'.*no_such_package.*mend or uninstall"),
         (["lab_system.system:NOTHING"], r"system 'brought0'.*NOTHING"),
         (["lab_system.training:LAB_NET"], r"system 'brought0'.*must be a System; got ModelEntry"),
+        (["tests_that_fail.system:SYSTEM"], r"system 'brought0'.*division by zero"),
     ],
 )
 def test_systems_that_cannot_stand_beside_others_are_one_line(run, bring, systems, message) -> None:
@@ -205,8 +208,16 @@ def test_systems_that_cannot_stand_beside_others_are_one_line(run, bring, system
     assert re.search(message, err), err
 
 
-@pytest.mark.parametrize("place", ["no_such_package:NET", "lab_system.training:NO_SUCH_NET"])
-def test_an_entry_that_cannot_be_imported_is_one_line_and_others_still_work(run, bring, place) -> None:
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("no_such_package:NET", "cannot be imported"),
+        ("lab_system.training:NO_SUCH_NET", "cannot be imported"),
+        ("tests_that_fail.system:NET", "division by zero"),
+        ("lab_system.training:LabNet", "must be a ModelEntry; got type"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_one_line_and_others_still_work(run, bring, place, message) -> None:
     bring(
         replace(
             list_systems()["lab"], name="mine", networks={"my-net": place}, tasks={}, figures={}, recipes=""
@@ -216,7 +227,7 @@ def test_an_entry_that_cannot_be_imported_is_one_line_and_others_still_work(run,
     assert code == 2
     assert len(err.strip().splitlines()) == 1
     assert "my-net" in err
-    assert "cannot be imported" in err
+    assert message in err
     assert run("models", "show", "resnet10-slim")[0] == 0
 
 

@@ -55,6 +55,13 @@ def test_layers_of_a_network_a_store_and_activations_give_the_same_rdms(faces, s
     assert np.array_equal(found.dissimilarities, fn.compute_rdms(store["fc"]).dissimilarities)
 
 
+def test_networks_by_name_take_a_size_and_all_layers(faces):
+    rdms = fn.compute_rdms("resnet10-slim", faces, size=32)
+    assert rdms.names == list(fn.load_model("resnet10-slim").layers)
+    maps = fn.embed("resnet10-slim", faces, size=32, n_permutations=0)
+    assert maps.quality["layer"].unique().tolist() == rdms.names
+
+
 def test_tables_and_brains_go_their_own_ways(faces):
     wanted = build_model_rdms(faces, ["identity"], pixels=True)
     assert fn.compute_rdms(faces, factors=["identity"], pixels=True) == wanted

@@ -275,6 +275,6 @@ def test_the_experiment_is_chosen_by_name(tmp_path):
     with pytest.raises(ValueError, match="'arms' is missing"):
         run_recipe(tmp_path / "short.yaml", tmp_path / "out")
     (tmp_path / "none.yaml").write_text("seeds: [0]\n")
-    with pytest.raises(ValueError, match="has no key `experiment`; it is one of: grid"):
+    with pytest.raises(ValueError, match="has no key `experiment`, which is one of: grid"):
         run_recipe(tmp_path / "none.yaml", tmp_path / "out")
     assert not (tmp_path / "out").exists()

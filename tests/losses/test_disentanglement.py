@@ -79,7 +79,8 @@ def test_orthogonality_is_zero_for_unrelated_columns_and_not_for_related_ones() 
     left = torch.stack([signs[:, 0], torch.zeros(4), torch.zeros(4)], 1)
     right = torch.stack([torch.zeros(4), signs[:, 1], torch.zeros(4)], 1)
     for reduction in REDUCTIONS:
-        assert orthogonality_loss(left, right, reduction=reduction).item() == 0
+        # Kernels of single precision may leave a rounding error where the exact sum is 0.
+        assert orthogonality_loss(left, right, reduction=reduction).item() < 1e-12
         assert orthogonality_loss(left, left, reduction=reduction).item() > 1
 
 

@@ -258,3 +258,11 @@ def test_check_same_stimuli_names_the_first_difference():
         check_same_stimuli(["a", "b"], ["a", "c"], ("x", "y"))
     with pytest.raises(AlignmentError, match="x has 1 stimuli and y 2"):
         check_same_stimuli(["a"], ["a", "c"], ("x", "y"))
+
+
+def test_a_mask_or_a_slice_gives_stimuli_and_several_columns_are_of_the_frame(noise_table):
+    anger = noise_table[noise_table["expression"] == "anger"]
+    assert anger.stimulus_ids.tolist() == [name for name in noise_table.stimulus_ids if "anger" in name]
+    assert noise_table[2:9:3].stimulus_ids.tolist() == noise_table.stimulus_ids[2:9:3].tolist()
+    with pytest.raises(TypeError, match=r"one column by its name; got \['identity'.*Use table.frame"):
+        noise_table[["identity", "view"]]

@@ -44,6 +44,7 @@ def test_an_unknown_key_names_the_nearest():
             ["warmup_epochs=1", "epochs=1"],
             r"warmup_epochs \(1\) must be less .*set warmup_epochs=0 as well",
         ),
+        (["experiment=grid"], "recipe of an experiment, not of a training; use `run`"),
         (["pairs=a.csv"], "'pairs' is a key of task 'verification' and is given as verification.pairs"),
         (["keep=best", "val_share=0"], "needs validation"),
         (["lr=-1"], "'lr'"),
