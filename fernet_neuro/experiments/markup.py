@@ -34,13 +34,13 @@ def write_tables(settings: GridSettings, folder: Path) -> None:
 
 def list_tables(settings: GridSettings, files: ResultFiles) -> list[tuple[str, dict[str, pd.DataFrame]]]:
     """Return all tables as text, by caption, in groups with a heading each."""
-    groups = []
+    groups, pairing = [], "fold by fold" if settings.folds else "seed by seed"
     for epoch in list_epochs(settings, files):
         name = EPOCHS[epoch].capitalize()
         tables = {
             name: build_cells(settings, files, epoch),
-            f"{name}: differences, seed by seed": build_differences_cells(settings, files, epoch),
-            f"{name}: other pairs, seed by seed": build_pair_cells(settings, files, epoch),
+            f"{name}: differences, {pairing}": build_differences_cells(settings, files, epoch),
+            f"{name}: other pairs, {pairing}": build_pair_cells(settings, files, epoch),
         }
         groups.append((name, {caption: frame for caption, frame in tables.items() if len(frame)}))
     costs, name = build_cost_cells(files), "Cost of further networks"
@@ -49,8 +49,9 @@ def list_tables(settings: GridSettings, files: ResultFiles) -> list[tuple[str, d
 
 def list_notes(settings: GridSettings, files: ResultFiles) -> list[str]:
     """Return what a reader must know of the tables, in sentences."""
+    shown = settings.shown_tests
     tests = [
-        (settings.tests[str(name)].label or name, rows.iloc[0], settings.tests[str(name)].only_known)
+        (shown[str(name)].label or name, rows.iloc[0], shown[str(name)].only_known)
         for name, rows in files.summary.groupby("test", sort=False)
     ]
     text = render(

@@ -20,7 +20,7 @@ from fernet_neuro.experiments.tables import ResultFiles
 
 _FILES = (
     "table.csv", "table.md", "table.tex", "results.csv", "summary.csv", "differences.csv", "published.csv",
-    "cost.csv", "runs.csv",
+    "cost.csv", "runs.csv", "folds.csv",
 )  # fmt: skip
 
 
@@ -33,9 +33,10 @@ def write_page(settings: GridSettings, folder: Path) -> Path:
         If a table is missing.
     """
     files = ResultFiles.read(folder)
+    folds, n_tests = f" in {settings.folds} folds" if settings.folds else "", len(settings.shown_tests)
     lead = (
-        f"{len(settings.arms)} arms, {len(settings.seeds)} training seeds each, tested on "
-        f"{len(settings.tests)} sets. Printed numbers stand in columns of their own: other photographs, "
+        f"{len(settings.arms)} arms, {len(settings.seeds)} training seeds each{folds}, tested on "
+        f"{n_tests} sets. Printed numbers stand in columns of their own: other photographs, "
         f"other networks."
     )
     sections = [

@@ -23,6 +23,8 @@ from fernet_neuro.stimuli.rendering.design import RenderSettings
 Column = Literal[
     "accuracy", "mean_class_accuracy", "macro_f1", "training_loss", "params", "macs", "time"
 ]  # fmt: skip
+#: The test of recipes with `folds`: the fold that a network was not trained on.
+HELD_OUT = "held_out"
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
 COSTS = ("params", "macs", "time")
 
@@ -104,7 +106,12 @@ class GridSettings(GraphSettings):
     stimuli : RenderSettings or str
         Faces to render for training, or the path of a stimulus table.
     tests : dict of str to HeldOutSet
-        What every arm is tested on; none shows a person of the training stimuli.
+        What every arm is tested on; none shows a person of the training stimuli. With `folds` there may be
+        none.
+    folds : int or None
+        Cross-validation: the training stimuli are parted into so many folds (see
+        `stimuli.splits.partition_table`), every network that learns from them is trained without each fold in
+        turn, and the test "held_out" is the fold left out. Means and differences are over folds.
     networks, sets, seeds
         See `GraphSettings`. Intervals and tests are over seeds. Runs of equal content are trained once.
     arms : dict of str to ArmSettings
@@ -137,7 +144,8 @@ class GridSettings(GraphSettings):
     experiment: Literal["grid"] = "grid"
     title: str = "Networks compared"
     stimuli: RenderSettings | str
-    tests: dict[str, HeldOutSet] = Field(min_length=1)
+    tests: dict[str, HeldOutSet] = Field(default_factory=dict)
+    folds: int | None = Field(None, ge=2)
     arms: dict[str, ArmSettings] = Field(min_length=1)
     reference: str | None = None
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
@@ -170,11 +178,16 @@ class GridSettings(GraphSettings):
                 )
         if self.reference is not None:
             check_option("reference", self.reference, self.arms)
+        self._check_tests()
+        return self
+
+    def _check_tests(self) -> None:
+        if not self.shown_tests:
+            raise ValueError("tests: give one set of stimuli or more to test on, or `folds`.")
         for name in self.tests:
-            if name in (STIMULI, *self.sets):
+            if name in (STIMULI, *self.sets) or (self.folds and name == HELD_OUT):
                 raise ValueError(f"tests: {name!r} is the name of another set; choose another.")
             self.find_stimuli(name)
-        return self
 
     def _check_arm(self, name: str) -> None:
         arm = self.arms[name]
@@ -227,6 +240,12 @@ class GridSettings(GraphSettings):
     def label_of(self, arm: str) -> str:
         """Return how tables call an arm."""
         return self.arms[arm].label or arm
+
+    @property
+    def shown_tests(self) -> dict[str, HeldOutSet]:
+        """All tests of the tables: the fold left out, where there are folds, and then `tests`."""
+        left_out = {HELD_OUT: HeldOutSet(of=STIMULI, label="held-out fold")} if self.folds else {}
+        return {**left_out, **self.tests}
 
     @property
     def metrics(self) -> tuple[str, ...]:

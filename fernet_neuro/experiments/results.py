@@ -7,6 +7,7 @@ What belongs here: numbers in the layout of files; how they are laid out for rea
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,18 +15,20 @@ import pandas as pd
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import SEEDS
-from fernet_neuro.experiments.recipe import GridSettings
+from fernet_neuro.experiments.recipe import HELD_OUT, SCORES, GridSettings
 from fernet_neuro.stats.multiple import adjust_bonferroni
 from fernet_neuro.stats.resampling import one_sample_p_value, stratified_t_interval
 from fernet_neuro.training.folder import RunFolder
 
-#: Seed of rows that are means over seeds.
+#: Seed of rows that are means over seeds, and fold of those that are means over folds.
 MEAN = "mean"
+#: What the interval over folds is called.
+FOLDS = "folds"
 _CASE = ["test", "epoch", "metric"]
 
 
 def write_results(
-    settings: GridSettings, folder: Path, reports: Mapping[tuple[str, str], EvaluationReport]
+    settings: GridSettings, folder: Path, reports: Mapping[str, Mapping[tuple[str, str], EvaluationReport]]
 ) -> None:
     """Write ``results.csv``, ``summary.csv``, ``differences.csv`` and ``published.csv``.
 
@@ -33,10 +36,10 @@ def write_results(
     ----------
     settings : GridSettings
     folder : path
-    reports : mapping of (str, str) to EvaluationReport
-        By test and arm.
+    reports : mapping of str to mapping of (str, str) to EvaluationReport
+        By fold ("" where there are none), and then by test and arm.
     """
-    results = build_results(settings, reports)
+    results = stack_folds({fold: build_results(settings, found) for fold, found in reports.items()})
     frames = {
         "results": results,
         "summary": build_summary(settings, results),
@@ -47,8 +50,14 @@ def write_results(
         write_csv(frame, folder / f"{name}.csv")
 
 
-def write_training(places: Mapping[tuple[str, int], Path], folder: Path) -> None:
-    """Write ``training.csv``: the training loss of each arm and seed, in the epochs that are tested."""
+def stack_folds(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all folds, which a column ``fold`` names; no such column where the fold is ""."""
+    parts = [frame.assign(fold=fold) if fold else frame for fold, frame in frames.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def list_losses(places: Mapping[tuple[str, int], Path]) -> pd.DataFrame:
+    """Return the training loss of each arm and seed, in the epochs that are tested."""
     rows = []
     for (arm, seed), place in places.items():
         run = RunFolder(place)
@@ -56,7 +65,7 @@ def write_training(places: Mapping[tuple[str, int], Path], folder: Path) -> None
         losses = log[log["split"] == "train"].set_index("epoch")["loss"]
         reached = {epoch: run.read_record().get(epoch) for epoch in ("last", "best")}
         rows += [(arm, seed, epoch, losses[found["epoch"]]) for epoch, found in reached.items() if found]
-    write_csv(pd.DataFrame(rows, columns=["arm", "seed", "epoch", "training_loss"]), folder / "training.csv")
+    return pd.DataFrame(rows, columns=["arm", "seed", "epoch", "training_loss"])
 
 
 def build_results(
@@ -82,15 +91,20 @@ def build_results(
 def build_summary(settings: GridSettings, results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per arm, test, epoch and metric: the mean over seeds and its interval.
 
-    With one seed the interval is over people (or images) instead, and ``interval`` says so.
+    With one seed the interval is over people (or images) instead, and ``interval`` says so. With folds the
+    mean and its interval (see `compare_folds`) are over folds, and there are ``n_folds`` and ``sd``, the
+    standard deviation over folds, each of which is the mean over its seeds.
     """
     rows = results[results["class"] == ""]
-    if len(settings.seeds) > 1:
+    if settings.folds:
+        cases = rows[rows["seed"] != MEAN].groupby(["arm", *_CASE], sort=False)
+        rows = pd.DataFrame([_average_folds(case) for _, case in cases])
+    elif len(settings.seeds) > 1:
         rows = rows[(rows["seed"] == MEAN) & rows["interval"].isin((SEEDS, ""))]
         rows = rows.drop_duplicates(["arm", *_CASE], keep="last")
     rows = rows.assign(
         label=rows["arm"].map(settings.label_of),
-        test_label=rows["test"].map(lambda name: settings.tests[name].label or name),
+        test_label=rows["test"].map(lambda name: settings.shown_tests[name].label or name),
         n_seeds=len(settings.seeds),
         headline=(rows["metric"] == settings.metrics[0]) & (rows["epoch"] == settings.epoch),
     )
@@ -105,8 +119,23 @@ def build_summary(settings: GridSettings, results: pd.DataFrame) -> pd.DataFrame
         "n_classes_shown",
         "n_classes",
         "chance_level",
+        *(("fold", "n_folds", "sd") if settings.folds else ()),
     ]
     return rows[columns].reset_index(drop=True)
+
+
+def _average_folds(case: pd.DataFrame) -> dict[Any, Any]:
+    """Return the row of the mean over folds of one arm, test, epoch and metric."""
+    first: dict[Any, Any] = case.iloc[0].to_dict()
+    folds = case.groupby("fold", sort=False)
+    values = folds["value"].mean().to_numpy()
+    found = compare_folds(values)
+    limits = (0.0, 1.0) if first["metric"] in SCORES else (-np.inf, np.inf)
+    low, high = np.clip([found["low"], found["high"]], *limits)
+    mean = {"value": values.mean(), "low": low, "high": high, "interval": FOLDS, "fold": MEAN}
+    counts = {"n": folds["n"].first().sum() if first["test"] == HELD_OUT else first["n"]}
+    shown = {"n_classes_shown": case["n_classes_shown"].max(), "chance_level": case["chance_level"].mean()}
+    return {**first, **mean, **counts, **shown, "n_folds": len(values), "sd": values.std(ddof=1)}
 
 
 def build_differences(settings: GridSettings, results: pd.DataFrame) -> pd.DataFrame:
@@ -119,23 +148,33 @@ def build_differences(settings: GridSettings, results: pd.DataFrame) -> pd.DataF
         value of ``arm`` minus that of ``reference``, by Student's t over seeds. Of one test, epoch and metric
         the recipe's reference comes first, and ``p_bonferroni`` is corrected over its comparisons only, as
         they are chosen beforehand; that of other pairs is corrected over all pairs. Ends and p are empty
-        where there are fewer than two seeds.
+        where there are fewer than two seeds. With folds, differences are paired by fold and seed, and
+        interval and p are over folds (see `compare_folds`), ``n_folds`` of them.
     """
     pairs = _list_pairs(settings)
     rows = results[(results["class"] == "") & (results["seed"] != MEAN)]
-    values = rows.pivot_table(index=[*_CASE, "seed"], columns="arm", values="value", sort=False)
+    paired_by = ["fold", "seed"] if settings.folds else ["seed"]
+    values = rows.pivot_table(index=[*_CASE, *paired_by], columns="arm", values="value", sort=False)
     found = []
     for case, group in values.groupby(level=_CASE, sort=False):
         compared = [
             {**dict(zip(_CASE, case, strict=True)), "arm": arm, "reference": reference}
-            | compare_paired((group[arm] - group[reference]).to_numpy())
+            | _compare(settings, group[arm] - group[reference])
             for arm, reference in pairs
         ]
         _correct(compared)
         _correct([row for row in compared if row["reference"] == settings.reference_arm])
         found += compared
     columns = [*_CASE, "arm", "reference", "difference", "low", "high", "p_value", "p_bonferroni", "n_seeds"]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(found, columns=[*columns, "n_folds"] if settings.folds else columns)
+
+
+def _compare(settings: GridSettings, differences: pd.Series) -> dict[str, float | int | None]:
+    """Return the comparison of two arms, paired by seed, or by fold of which each is a mean over seeds."""
+    if settings.folds is None:
+        return compare_paired(differences.to_numpy())
+    found = compare_folds(differences.groupby(level="fold", sort=False).mean().to_numpy())
+    return {**found, "n_seeds": len(settings.seeds), "n_folds": settings.folds}
 
 
 def _list_pairs(settings: GridSettings) -> list[tuple[str, str]]:
@@ -161,6 +200,28 @@ def compare_paired(differences: np.ndarray) -> dict[str, float | int | None]:
         low, high = stratified_t_interval(mean, (differences - mean) / n, np.zeros(n))
     p_value = one_sample_p_value(differences) if n > 1 else None
     return {"difference": mean, "low": low, "high": high, "p_value": p_value, "n_seeds": n}
+
+
+def compare_folds(values: np.ndarray) -> dict[str, float | int | None]:
+    """Return mean, 95 % interval and p value of one value per fold (n_folds,), as `compare_paired` does.
+
+    Folds share training stimuli, so their spread alone says too little of how far the mean would move: its
+    variance is taken to be 1 / n_folds + 1 / (n_folds - 1) times that of the folds [1]_. That is a rule of
+    thumb, and no interval over independent replications.
+
+    References
+    ----------
+    .. [1] Nadeau, C. and Bengio, Y. (2003). Inference for the generalization error. Machine Learning, 52,
+       239-281.
+
+    Examples
+    --------
+    >>> found = compare_folds(np.array([0.5, 0.6, 0.7]))
+    >>> round(found["difference"], 2), round(found["low"], 2), round(found["high"], 2)
+    (0.6, 0.21, 0.99)
+    """
+    n, mean = len(values), values.mean()
+    return compare_paired(mean + (values - mean) * np.sqrt(1 + n / (n - 1)))
 
 
 def build_published(settings: GridSettings) -> pd.DataFrame:

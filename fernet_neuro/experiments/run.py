@@ -6,6 +6,7 @@ package, and each goes on where it was interrupted.
 
 import logging
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ from fernet_neuro.experiments.maps import check_people
 from fernet_neuro.experiments.markup import write_tables
 from fernet_neuro.experiments.page_grid import write_page
 from fernet_neuro.experiments.plan import KEY_LENGTH, PlannedRun, plan_network
-from fernet_neuro.experiments.recipe import GridSettings, HeldOutSet
+from fernet_neuro.experiments.recipe import HELD_OUT, GridSettings, HeldOutSet
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results import write_results, write_training
+from fernet_neuro.experiments.results import list_losses, stack_folds, write_results
 from fernet_neuro.experiments.results_folder import (
     RECIPE,
     RENDERED,
@@ -36,6 +37,7 @@ from fernet_neuro.experiments.results_folder import (
 )
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.figures.registry import build_figure
+from fernet_neuro.stimuli.splits import check_disjoint, partition_table
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.folder import RunFolder, load_run
 from fernet_neuro.typing import PathLike
@@ -46,12 +48,17 @@ Grid = dict[tuple[str, int], PlannedRun]
 
 @dataclass(frozen=True)
 class _Job:
-    """One run of the engine: what, where, and with which stimuli."""
+    """One run of the engine, or one fold of it: what, where, and with which stimuli."""
 
     settings: GridSettings
     work: Work
     training: dict[str, StimulusTable]
     tests: dict[str, StimulusTable]
+    fold: str = ""
+
+    @cached_property
+    def grid(self) -> Grid:
+        return plan_grid(self.settings, {name: table.digest() for name, table in self.training.items()})
 
     @property
     def classes(self) -> list[str]:
@@ -86,7 +93,8 @@ def run_grid(
     out : path
         Results folder: ``stimuli/ runs/ banks/ evaluation/``, ``runs.csv``, ``results.csv`` (every score of
         every run), ``summary.csv`` (over seeds), ``differences.csv`` (arms compared seed by seed),
-        ``table.csv``, ``table.md``, ``table.tex``, ``published.csv``, ``figures/``, ``index.html``.
+        ``table.csv``, ``table.md``, ``table.tex``, ``published.csv``, ``figures/``, ``index.html``; with
+        `folds` also ``folds.csv`` (the fold of each stimulus), and the first files have a column ``fold``.
     resume : bool
         Go on in a folder that the same recipe began; finished stages are not run again. The recipe may have
         further `tests`: trained arms are tested on these without training again.
@@ -96,7 +104,8 @@ def run_grid(
     StoreError
         If `out` holds something and `resume` is off, or was begun with another recipe.
     StimulusError
-        If a test shows people of the training stimuli, or labels that are none of theirs.
+        If a test shows people of the training stimuli, or labels that are none of theirs; or the training
+        stimuli cannot be parted into so many folds.
     ValueError
         If a network of the grid cannot be built.
     """
@@ -104,20 +113,23 @@ def run_grid(
     is_new = start_results_folder(folder, settings, resume, growing=("tests",))
     logger.info("1/6 stimuli")
     with removing_on_failure(folder, is_new=is_new):
-        job = _prepare(settings, folder, n_jobs, verbose, device)
+        jobs = _split(_prepare(settings, folder, n_jobs, verbose, device))
     write_settings(settings, folder / RECIPE)
-    grid = plan_grid(settings, {name: table.digest() for name, table in job.training.items()})
     logger.info("2/6 training: %d arms, %d seeds", len(settings.arms), len(settings.seeds))
-    job.work.train(grid.values(), job.training)
-    logger.info("3/6 tests: %s", ", ".join(job.tests))
-    reports = _evaluate_all(job, grid)
+    for job in jobs:
+        if job.fold:
+            logger.info("  fold %s of %d", job.fold, len(jobs))
+        job.work.train(job.grid.values(), job.training)
+    logger.info("3/6 tests: %s", ", ".join(settings.shown_tests))
+    reports = {job.fold: _evaluate_all(job) for job in jobs}
     logger.info("4/6 cost" if settings.costs or settings.costed else "4/6 cost: not asked for")
-    write_costs(settings, folder, n_classes=len(job.classes))
+    write_costs(settings, folder, n_classes=len(jobs[0].classes))
     logger.info("5/6 tables and figure")
-    write_csv(_list_runs(job, grid), folder / "runs.csv")
+    write_csv(stack_folds({job.fold: _list_runs(job) for job in jobs}), folder / "runs.csv")
     write_results(settings, folder, reports)
     if "training_loss" in settings.columns:
-        write_training({key: run.find_place(job.work.store) for key, run in grid.items()}, folder)
+        losses = {job.fold: list_losses(_find_places(job)) for job in jobs}
+        write_csv(stack_folds(losses), folder / "training.csv")
     write_tables(settings, folder)
     build_figure("grid", folder, folder / "figures")
     logger.info("6/6 page")
@@ -142,6 +154,40 @@ def _prepare(settings: GridSettings, folder: Path, n_jobs: int, verbose: bool, d
         _check_test(job, name, table)
     _check_networks(job)
     return job
+
+
+def _split(job: _Job) -> list[_Job]:
+    """Return the job itself, or one of each fold; which stimuli are in which is written to ``folds.csv``."""
+    if job.settings.folds is None:
+        return [job]
+    _check_left_out(job)
+    whole = job.training[STIMULI]
+    folds = partition_table(whole, job.settings.folds)
+    members = {fold.name: pd.DataFrame({"stimulus_id": whole.stimulus_ids[fold.test]}) for fold in folds}
+    write_csv(stack_folds(members), job.work.folder / "folds.csv")
+    return [
+        replace(
+            job,
+            training={**job.training, STIMULI: whole.select(fold.train)},
+            tests={HELD_OUT: whole.select(fold.test), **job.tests},
+            fold=fold.name,
+        )
+        for fold in folds
+    ]
+
+
+def _check_left_out(job: _Job) -> None:
+    """Raise if what is not parted, further sets and tables to validate on, shows anything of the folds."""
+    whole = job.training[STIMULI]
+    others = {name: table for name, table in job.training.items() if name != STIMULI}
+    networks = [network for arm in job.settings.arms for network in job.settings.resolve(arm).values()]
+    places = {network.val_stimuli for network in networks if network.val_stimuli}
+    for name, table in {**others, **{place: StimulusTable.read(place) for place in places}}.items():
+        try:
+            check_people([table], [whole])
+            check_disjoint(table.image_digests, whole.image_digests, "picture")
+        except StimulusError as error:
+            raise StimulusError(f"folds: networks that learn from {name!r}: {error}") from error
 
 
 def _check_test(job: _Job, name: str, table: StimulusTable) -> None:
@@ -171,15 +217,19 @@ def _check_networks(job: _Job) -> None:
             built.add(key)
 
 
-def _evaluate_all(job: _Job, grid: Grid) -> dict[tuple[str, str], EvaluationReport]:
+def _find_places(job: _Job) -> dict[tuple[str, int], Path]:
+    return {key: run.find_place(job.work.store) for key, run in job.grid.items()}
+
+
+def _evaluate_all(job: _Job) -> dict[tuple[str, str], EvaluationReport]:
     """Return the report of each test and arm; those of the same weights and stimuli are read."""
-    reports = {}
+    reports, places = {}, _find_places(job)
     for arm in job.settings.arms:
-        runs = [str(grid[arm, seed].find_place(job.work.store)) for seed in job.settings.seeds]
+        runs = [str(places[arm, seed]) for seed in job.settings.seeds]
         weights = [_digest_weights(run) for run in runs]
         for test, table in job.tests.items():
-            place = job.work.folder / "evaluation" / test / arm
-            digest = _digest_inputs(job.settings.tests[test], table, weights)
+            place = job.work.folder / "evaluation" / (f"fold{job.fold}" if job.fold else "") / test / arm
+            digest = _digest_inputs(job.settings.shown_tests[test], table, weights)
             if not _is_evaluated(place, digest):
                 logger.info("    %s: %s", test, arm)
                 _evaluate(job, test, table, runs, place, digest).save(place)
@@ -208,7 +258,7 @@ def _is_evaluated(place: Path, digest: str) -> bool:
 def _evaluate(
     job: _Job, test: str, table: StimulusTable, runs: list[str], place: Path, digest: str
 ) -> EvaluationReport:
-    asked = job.settings.tests[test]
+    asked = job.settings.shown_tests[test]
     report = evaluate_runs(
         runs,
         table,
@@ -223,10 +273,10 @@ def _evaluate(
     return replace(report, settings={**kept, "inputs_digest": digest})
 
 
-def _list_runs(job: _Job, grid: Grid) -> pd.DataFrame:
+def _list_runs(job: _Job) -> pd.DataFrame:
     """Return which run each arm and seed was tested with, and which it learnt from."""
     rows = []
-    for (arm, seed), tested in grid.items():
+    for (arm, seed), tested in job.grid.items():
         for run in tested.list_all():
             place = run.find_place(job.work.store)
             rows.append(

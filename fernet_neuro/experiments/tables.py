@@ -14,7 +14,7 @@ import pandas as pd
 from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.recipe import GridSettings
-from fernet_neuro.experiments.results import compare_paired
+from fernet_neuro.experiments.results import compare_folds, compare_paired
 from fernet_neuro.typing import PathLike
 
 #: What every column of printed numbers says of itself.
@@ -75,7 +75,7 @@ def build_numbers(settings: GridSettings, files: ResultFiles) -> pd.DataFrame:
     for epoch in list_epochs(settings, files):
         for arm in settings.arms:
             row: dict[str, object] = {"epoch": epoch, **_name_row(settings, arm)}
-            for test in settings.tests:
+            for test in settings.shown_tests:
                 for metric in settings.metrics:
                     found = _find(files.summary, arm, test, epoch, metric)
                     for end, column in (("", "value"), ("_low", "low"), ("_high", "high")):
@@ -98,7 +98,9 @@ def build_cells(settings: GridSettings, files: ResultFiles, epoch: str) -> pd.Da
         row = {"Network": settings.label_of(name) if is_arm else name}
         row["Variant"] = str(_name_row(settings, name)["variant"]) if is_arm else _NOTHING
         row["Seeds"] = str(len(settings.seeds)) if is_arm else _NOTHING
-        for test, tested in settings.tests.items():
+        if settings.folds:
+            row["Folds"] = str(settings.folds) if is_arm else _NOTHING
+        for test, tested in settings.shown_tests.items():
             for metric in settings.metrics:
                 heading = f"{tested.label or test}, {METRICS[metric]} (%)"
                 row[heading] = (
@@ -178,7 +180,7 @@ def _choose_differences(settings: GridSettings, files: ResultFiles, epoch: str) 
 
 def _describe_difference(settings: GridSettings, row: Any, heading: str) -> dict[str, str]:
     return {
-        "Test": settings.tests[row.test].label or row.test,
+        "Test": settings.shown_tests[row.test].label or row.test,
         heading: _format_interval(row.difference, row.low, row.high, "+"),
         "p": _format_p(row.p_value),
         "p, corrected": _format_p(row.p_bonferroni),
@@ -220,13 +222,16 @@ def _describe_cost(row: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _find_loss(training: pd.DataFrame | None, arm: str, epoch: str) -> dict[str, float]:
-    """Return the mean training loss of an arm over seeds, and its interval by Student's t."""
+    """Return the mean training loss of an arm over seeds or folds, and its interval by Student's t."""
     if training is None:
         return {}
     rows = training[(training["arm"] == arm) & (training["epoch"] == epoch)]
     if rows.empty:
         return {}
-    found = compare_paired(rows["training_loss"].to_numpy())
+    if "fold" in rows:
+        found = compare_folds(rows.groupby("fold")["training_loss"].mean().to_numpy())
+    else:
+        found = compare_paired(rows["training_loss"].to_numpy())
     ends = {"": "difference", "_low": "low", "_high": "high"}
     return {f"ours_training_loss{end}": float(found[key] or 0.0) for end, key in ends.items()}
 

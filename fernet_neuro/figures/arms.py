@@ -25,7 +25,7 @@ _COLUMNS = (
     "low_percent", "high_percent", "chance_percent", "interval", "n_seeds", "n", "metric", "epoch",
     "reference",
 )  # fmt: skip
-_TEXT = ("arm", "label", "test", "test_label", "epoch", "seed", "metric", "column")
+_TEXT = ("arm", "label", "test", "test_label", "epoch", "seed", "fold", "metric", "column")
 _NUMBERS = ("value", "low", "high", "chance", "chance_level")
 
 
@@ -81,6 +81,7 @@ def _take_means(summary: pd.DataFrame) -> pd.DataFrame:
         low_percent=100 * summary["low"],
         high_percent=100 * summary["high"],
         chance_percent=100 * summary["chance_level"],
+        n_seeds=summary["n_seeds"] * summary.get("n_folds", 1),
         seed="",
         reference="",
     )
@@ -90,6 +91,8 @@ def _take_seeds(results: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run of what `summary` shows; none where there is one seed."""
     keys = ["arm", "test", "epoch", "metric"]
     runs = results[(results["class"] == "") & (results["seed"] != "mean")]
+    if "fold" in runs:
+        runs = runs.assign(seed=runs["seed"] + ", fold " + runs["fold"])
     runs = runs[[*keys, "seed", "value"]].merge(summary[[*keys, "test_label", "network", "variant"]], on=keys)
     if runs["seed"].nunique() < 2:
         return runs.iloc[:0]
@@ -131,10 +134,9 @@ def _make_legend(source: pd.DataFrame) -> list:
     means = source[source["kind"] == "mean"]
     printed = source[source["kind"] == "printed"]
     reference = f"published, on the paper's data ({printed['reference'].iloc[0]})" if len(printed) else None
-    interval = f"95 % interval over {means['interval'].iloc[0]}"
-    return dots_legend(
-        list(dict.fromkeys(means["network"])), interval, int(means["n_seeds"].iloc[0]), reference
-    )
+    over, n_runs = means["interval"].iloc[0], int(means["n_seeds"].iloc[0])
+    interval, runs = f"95 % interval over {over}", "single runs" if over == "folds" else "training seeds"
+    return dots_legend(list(dict.fromkeys(means["network"])), interval, n_runs, reference, runs)
 
 
 def caption_table(source: pd.DataFrame) -> str:

@@ -135,6 +135,62 @@ def make_folds(
     return folds
 
 
+def partition_table(
+    table: StimulusTable, n_folds: int, *, target: str = "expression", seed: int = 0
+) -> list[Fold]:
+    """Return folds whose test parts hold every stimulus once, with near equal numbers of each class.
+
+    All stimuli of one identity are in one test part, and so are near-copies. A stimulus without an identity
+    stands alone.
+
+    Parameters
+    ----------
+    table : StimulusTable
+        `target` must have a value in every row.
+    n_folds : int
+        2 or more.
+    target : str
+        Factor whose values are the classes.
+    seed : int
+        Seed of the draw.
+
+    Raises
+    ------
+    StimulusError
+        If there are more folds than identities or than stimuli of the smallest class, or the test part of a
+        fold shows one class only, or one that its training part lacks.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"stimulus_id": list("abcdef"), "expression": ["anger", "fear"] * 3})
+    >>> folds = partition_table(StimulusTable.from_frame(frame.assign(path="a.png")), 3)
+    >>> [sorted(frame["expression"][fold.test]) for fold in folds]
+    [['anger', 'fear'], ['anger', 'fear'], ['anger', 'fear']]
+    """
+    check_range("n_folds", n_folds, 2)
+    classes = table.factor(target).astype(str)
+    names, counts = np.unique(classes, return_counts=True)
+    if counts.min() < n_folds:
+        raise StimulusError(
+            f"{n_folds} folds need at least {n_folds} stimuli of each class; "
+            f"{str(names[counts.argmin()])!r} has {counts.min()}. Use fewer folds, or leave that class out."
+        )
+    people = table.factor("identity", complete=False).astype(str)
+    member = np.empty(len(table), dtype=int)
+    named = np.flatnonzero(people != "")
+    if len(named):
+        for number, fold in enumerate(_identity_folds(people[named], classes[named], n_folds, seed)):
+            member[named[fold.test]] = number
+    alone = make_rng(seed, "folds", "alone").permutation(np.flatnonzero(people == ""))
+    alone = alone[np.argsort(classes[alone], kind="stable")]
+    member[alone] = np.arange(len(alone)) % n_folds
+    folds = [_fold_of_mask(str(number + 1), member == number) for number in range(n_folds)]
+    for fold in folds:
+        _check_classes(fold, classes, target)
+    return folds
+
+
 def split_table(
     table: StimulusTable, *, by: str = "identity", test_share: float = 0.2, seed: int = 0
 ) -> tuple[StimulusTable, StimulusTable]:

@@ -102,8 +102,10 @@ def _choose_colours(networks: Iterable[str]) -> dict[str, str]:
     return {name: _COLOURS[at % len(_COLOURS)] for at, name in enumerate(sorted(set(networks)))}
 
 
-def dots_legend(networks: list[str], interval: str, n_seeds: int, printed: str | None) -> list[Line2D]:
-    """Return the legend's handles: means by stage, training seeds, printed values."""
+def dots_legend(
+    networks: list[str], interval: str, n_seeds: int, printed: str | None, runs: str = "training seeds"
+) -> list[Line2D]:
+    """Return the legend's handles: means by stage, single runs (called `runs`), printed values."""
     handles = [
         Line2D(
             [],
@@ -118,7 +120,7 @@ def dots_legend(networks: list[str], interval: str, n_seeds: int, printed: str |
     ]
     if n_seeds > 1:
         seeds: dict[str, Any] = {"marker": "o", "ms": 2.2, "mfc": "white", "mec": "#444444", "mew": 0.5}
-        handles.append(Line2D([], [], ls="", label="training seeds", **seeds))
+        handles.append(Line2D([], [], ls="", label=runs, **seeds))
     if printed:
         handles.append(Line2D([], [], label=printed, **_HOLLOW))
     return handles

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.splits import KDEF_SETS, check_disjoint, make_folds, split_table
+from fernet_neuro.stimuli.splits import KDEF_SETS, check_disjoint, make_folds, partition_table, split_table
 from fernet_neuro.stimuli.table import StimulusTable
 
 EXPRESSIONS = ("anger", "fear", "happiness")
@@ -248,3 +248,33 @@ def test_check_disjoint_names_the_first_on_both_sides():
     check_disjoint(["a", "b"], ["c"], "identity")
     with pytest.raises(StimulusError, match=r"2 values of identity are in both .*\(first: 'b'\)"):
         check_disjoint(["a", "c", "b"], ["c", "b", "d"], "identity")
+
+
+@given(
+    n_named=st.sampled_from([0, 6, 9]), n_alone=st.integers(20, 40), n_folds=st.integers(2, 5),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=25)
+def test_a_partition_tests_each_stimulus_once_and_parts_no_identity(n_named, n_alone, n_folds, seed):
+    named = make_table(n_named).frame
+    alone = pd.DataFrame({"stimulus_id": [f"s{n}" for n in range(n_alone)]})
+    alone = alone.assign(path="s.png", expression=[EXPRESSIONS[n % 3] for n in range(n_alone)])
+    frame = pd.concat([named, alone]).fillna("").sample(frac=1, random_state=seed)
+    table = StimulusTable.from_frame(frame)
+    folds = partition_table(table, n_folds, seed=seed)
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(len(table)))
+    for fold in folds:
+        assert sorted([*fold.train, *fold.test]) == list(range(len(table)))
+        train, test = (set(table.frame["identity"].iloc[rows]) for rows in (fold.train, fold.test))
+        assert train & test <= {""}
+    counts = [table.select(fold.test).frame.query("identity == ''")["expression"] for fold in folds]
+    spread = pd.DataFrame([column.value_counts() for column in counts]).fillna(0)
+    assert (spread.max() - spread.min()).max() <= 1
+
+
+def test_a_partition_needs_as_many_stimuli_of_each_class_as_folds():
+    frame = pd.DataFrame({"stimulus_id": list("abcdefg"), "expression": ["fear"] * 5 + ["anger"] * 2})
+    with pytest.raises(StimulusError, match="3 folds need at least 3 stimuli of each class; 'anger' has 2"):
+        partition_table(StimulusTable.from_frame(frame.assign(path="a.png")), 3)
+    with pytest.raises(StimulusError, match="8 folds by identity need at least 8 of them"):
+        partition_table(make_table(7), 8)
