@@ -145,6 +145,11 @@ def _read_brain(
     if isinstance(brain, str | Path):
         return read_brain_for(str(brain), models, distance=distance, rois=rois, table=table)
     patterns = [brain] if isinstance(brain, BrainPatterns) else brain
+    if not isinstance(patterns, list | tuple):
+        raise TypeError(
+            f"brain must be an RDMSet, BrainPatterns, several of these in a list, or a path; got {brain!r}. "
+            f"Of a BIDS data set, fernet-neuro brain patterns makes the patterns first."
+        )
     return compute_brain_rdms(patterns, distance, stimulus_ids=models.stimulus_ids)
 
 

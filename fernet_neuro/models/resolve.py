@@ -3,6 +3,7 @@
 What belongs here: the one function that tells these apart; names are in `registry`, files in `weights`.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def resolve_model(
         nn.Module is not declared.
     StoreError
         If a folder or file holds no usable weights.
+    TypeError
+        If `source` is something else.
 
     Examples
     --------
@@ -58,6 +61,8 @@ def resolve_model(
                 f"this network is built already and takes no options; got {format_options(options)}."
             )
         return source
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"a network must be a name, a path, a LayeredModel or an nn.Module; got {source!r}.")
     source = str(source)
     name, at, place = source.partition("@")
     if at and not Path(source).exists():

@@ -144,7 +144,11 @@ class RDMSet(Compared, Plotted):
         ------
         ValueError
             If there is none; the message suggests the closest.
+        TypeError
+            For a position, which `take` knows.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"RDMs are called by name; got {name!r}. Use take([{name!r}]) for positions.")
         return self.take([self.names.index(check_option("RDM", name, self.names))])
 
     def __contains__(self, name: object) -> bool:

@@ -334,6 +334,8 @@ def read_stimuli(source: "StimulusTable | pd.DataFrame | PathLike") -> StimulusT
     ------
     StimulusError
         If it is missing, damaged or not a valid table.
+    TypeError
+        If it is something else.
 
     Examples
     --------
@@ -344,9 +346,11 @@ def read_stimuli(source: "StimulusTable | pd.DataFrame | PathLike") -> StimulusT
     """
     if isinstance(source, StimulusTable):
         return source
-    return (
-        StimulusTable.from_frame(source) if isinstance(source, pd.DataFrame) else StimulusTable.read(source)
-    )
+    if isinstance(source, pd.DataFrame):
+        return StimulusTable.from_frame(source)
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"stimuli must be a StimulusTable, a data frame or a path; got {source!r}.")
+    return StimulusTable.read(source)
 
 
 def concat_tables(tables: Sequence[StimulusTable]) -> StimulusTable:

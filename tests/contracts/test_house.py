@@ -1,11 +1,15 @@
 """The promises that the repository makes about itself: environment, imports, start-up."""
 
+import ast
+import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,3 +83,24 @@ def test_help_is_printed_in_half_a_second():
     for verb in ("stimuli", "models", "cost", "train", "extract", "probe", "figures", "run"):
         assert verb in done.stdout
     assert min(durations) < 0.5
+
+
+def test_everything_that_is_imported_is_a_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(text for name in extras if name != "dev" for text in extras[name])]
+    known = {re.split(r"[^\w.-]", text)[0].lower().replace("_", "-") for text in wanted}
+    imported = set()
+    for path in (ROOT / "fernet_neuro").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    outside = imported - set(sys.stdlib_module_names) - {"fernet_neuro", ""}
+    owners = importlib.metadata.packages_distributions()
+    unknown = {
+        name for name in outside
+        if not {owner.lower().replace("_", "-") for owner in owners.get(name, [name])} & known
+    }  # fmt: skip
+    assert len(outside) > 15
+    assert unknown == set()

@@ -69,3 +69,15 @@ def test_the_import_takes_no_time():
     code = "import time as t; a = t.process_time(); import fernet_neuro; print(t.process_time() - a)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 0.1
+
+
+def test_what_cannot_be_a_network_stimuli_or_a_brain_is_told_in_one_line():
+    with pytest.raises(TypeError, match=r"a network must be a name, a path.*got None"):
+        fn.load_model(None)
+    with pytest.raises(TypeError, match="stimuli must be a StimulusTable, a data frame or a path; got 3"):
+        fn.extract("resnet10-slim", 3)
+    rdms = fn.compute_rdms(fn.read_stimuli("builtin")[::20], factors=["expression"])
+    with pytest.raises(TypeError, match=r"RDMs are called by name; got 0. Use take\(\[0\]\)"):
+        rdms[0]
+    with pytest.raises(TypeError, match=r"brain must be an RDMSet.*brain patterns makes the patterns first"):
+        fn.rsa(rdms, 3)
