@@ -110,6 +110,7 @@ def run_grid(
         If a network of the grid cannot be built.
     """
     folder = Path(out)
+    _check_networks(settings)
     is_new = start_results_folder(folder, settings, resume, growing=("tests",))
     logger.info("1/6 stimuli")
     with removing_on_failure(folder, is_new=is_new):
@@ -152,7 +153,6 @@ def _prepare(settings: GridSettings, folder: Path, n_jobs: int, verbose: bool, d
     job = _Job(settings, work, training, {name: tables[name] for name in settings.tests})
     for name, table in job.tests.items():
         _check_test(job, name, table)
-    _check_networks(job)
     return job
 
 
@@ -201,17 +201,17 @@ def _check_test(job: _Job, name: str, table: StimulusTable) -> None:
         raise StimulusError(f"tests.{name}: {error}") from error
 
 
-def _check_networks(job: _Job) -> None:
-    """Build each network that an arm needs once."""
+def _check_networks(settings: GridSettings) -> None:
+    """Build each network that an arm needs once, before any stimulus is made; for any number of classes."""
     built: set[str] = set()
-    for arm, asked in job.settings.arms.items():
-        networks = job.settings.resolve(arm)
+    for arm, asked in settings.arms.items():
+        networks = settings.resolve(arm)
         for name in order_networks(networks, [asked.tested]):
             recipe = networks[name]
             key = hash_json([recipe.model, recipe.model_options, recipe.variant])
             if key not in built:
                 try:
-                    build_network(recipe, n_classes=len(job.classes))
+                    build_network(recipe, n_classes=2)
                 except (TypeError, ValueError) as error:
                     raise ValueError(f"arm {arm!r} ({name}): {error}") from error
             built.add(key)
