@@ -40,7 +40,7 @@ def info(as_json: opt.Json = False) -> None:
         "threads": f"{found['threads']} for torch, {found['cores']} cores",
         "recipes": f"{len(found['recipes'])} in {found['recipe_folder']} (run --list, train --list)",
         "stimuli": ", ".join(f"{name} ({place})" for name, place in found["stimuli"].items()),
-        "systems": "; ".join(systems),
+        "systems": f"PROBLEM: {found['problem']}" if found["problem"] else "; ".join(systems),
     }
     lines = [f"{name + ':':<14}{value}" for name, value in facts.items()]
     folders = format_table(found["folders"], {"folder": "{name}", "MB": "{megabytes:,.1f}", "path": "{path}"})
@@ -57,7 +57,7 @@ def _describe_installation() -> dict[str, Any]:
     from fernet_neuro.models.devices import list_devices, pick_device
     from fernet_neuro.stimuli.shipped import SETS
 
-    around = describe_surroundings()
+    around, problem = describe_surroundings(), _find_problem()
     versions = around["versions"]
     return {
         "version": __version__,
@@ -70,12 +70,25 @@ def _describe_installation() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "folders": _list_folders(torch.hub.get_dir()),
-        "recipes": list(list_recipes()),
+        "recipes": [] if problem else list(list_recipes()),
         "recipe_folder": str(PACKAGE / "recipes"),
         "stimuli": {name: str(path) for name, path in SETS.items()},
-        "systems": {name: system.title for name, system in catalogue.list_systems().items()},
+        "systems": {} if problem else {name: item.title for name, item in catalogue.list_systems().items()},
+        "problem": problem,
         "missing": _list_missing(),
     }
+
+
+def _find_problem() -> str:
+    """Return what is wrong with the systems of other packages; empty where nothing is."""
+    from fernet_neuro import catalogue
+
+    try:
+        for kind in catalogue.KINDS:
+            catalogue.list_places(kind)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _list_folders(hub: str) -> list[dict[str, Any]]:

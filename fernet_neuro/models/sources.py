@@ -120,7 +120,12 @@ def build_from_function(source: str, **options: Any) -> Blueprint:
         ) from error
     declared = {key: value for key, value in options.items() if key not in passed}
     if isinstance(result, nn.Module):
-        result = wrap_module(result, **declared)
+        try:
+            result = wrap_module(result, **declared)
+        except ValueError as error:
+            raise ValueError(
+                f"network {source!r}: {error} Let the function return what that gives."
+            ) from error
     elif declared:
         raise ValueError(
             f"network {source!r} says itself what its input is and takes no {', '.join(declared)}."

@@ -231,5 +231,12 @@ def test_an_entry_that_cannot_be_used_is_one_line_and_others_still_work(run, bri
     assert run("models", "show", "resnet10-slim")[0] == 0
 
 
+def test_info_still_works_and_names_the_problem(run, bring) -> None:
+    bring(System("a", "a", networks={"resnet18": "x:y"}))
+    code, out, _ = run("info")
+    assert code == 0
+    assert "PROBLEM: systems 'general' and 'a' both bring networks" in out
+
+
 def test_kinds_are_the_attributes_of_a_system() -> None:
     assert all(isinstance(getattr(System("a", "a"), kind), dict) for kind in KINDS)
