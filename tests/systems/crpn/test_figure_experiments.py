@@ -25,7 +25,7 @@ from fernet_neuro.systems.crpn.recipes import FeatureMapsSettings, IdentitySetti
 from fernet_neuro.systems.crpn.styles import join_styles, run_styles
 from fernet_neuro.training.folder import RunFolder
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FACES = {"expressions": ["anger", "happiness", "neutral"], "views": 1, "sessions": 1, "size": 16}
 NETWORKS = {
     "identity": {

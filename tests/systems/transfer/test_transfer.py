@@ -14,7 +14,7 @@ from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.recipe import TransferSettings
 from fernet_neuro.systems.transfer.run import run_transfer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = (
     "stimuli.identities=10",
     "stimuli.expressions=[anger,happiness,neutral]",

@@ -27,7 +27,7 @@ from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.recipe import TransferSettings
 from fernet_neuro.systems.transfer.run import run_transfer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEMO = "demo"
 SMALL = {"model_options": {"size": 32}, "epochs": 1, "batch_size": 9, "val_share": 0.0}
 REGIONS = {

@@ -22,7 +22,7 @@ from fernet_neuro.systems.transfer.recipe import TransferSettings
 from fernet_neuro.systems.transfer.run import check_beside, run_transfer
 from fernet_neuro.training.folder import load_run
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEMO = "demo"
 TRUNKS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim"}
 SHORT = {"epochs": 1, "batch_size": 9, "val_share": 0.0, "optimiser": "adam", "lr": 1e-3}
