@@ -102,8 +102,8 @@ def test_precision_is_the_inverse_of_the_covariance(patterns, rng):
         ({"roi": ""}, "patterns need a roi"),
         ({"subject": ""}, "patterns need a subject"),
         ({"subject": "../../else"}, r"subject '../../else' may have only letters \(A to Z\) and digits"),
-        ({"roi": "V1+V2"}, r"roi 'V1\+V2' may have letters"),
-        ({"session": "a/b"}, "session 'a/b' may have letters"),
+        ({"roi": "V1+V2"}, r"roi 'V1\+V2' may have only letters"),
+        ({"session": "a/b"}, "session 'a/b' may have only letters"),
         (
             {"values": np.where(np.eye(12, 7, 2) > 0, np.nan, 1.0)},
             r"5 values .*nan for stimulus 'face2' in voxel 2",

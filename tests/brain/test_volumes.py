@@ -191,7 +191,7 @@ def test_files_that_do_not_fit_are_named(tmp_path, rng, mask):
         _read(tmp_path / "betas.nii.gz", labels=tmp_path / "short.tsv")
     labels.to_csv(tmp_path / "whole.tsv", sep="\t", index=False)
     assert list(_read(tmp_path / "betas.nii.gz", labels=tmp_path / "whole.tsv", subjects=["04"])) == ["04"]
-    with pytest.raises(ValueError, match=r"betas.nii.gz: subject '../04' may have letters"):
+    with pytest.raises(ValueError, match=r"betas.nii.gz: subject '../04' may have only letters"):
         _read(tmp_path / "betas.nii.gz", labels=tmp_path / "whole.tsv", subjects=["../04"])
     with pytest.raises(ValueError, match=r"must be a folder, or end in .npz"):
         _read(tmp_path / "short.tsv")

@@ -211,7 +211,7 @@ def test_ten_thousand_resamples_of_a_test_set_take_a_second_or_two(rng):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"labels": ["angre"] * 270}, "label 'angre' is no class .* Did you mean 'anger'"),
+        ({"labels": ["angre"] * 270}, "label 'angre' is not a class .* Did you mean 'anger'"),
         ({"logits": np.zeros((270, 4))}, r"got \(270, 4\) for 270 labels and 5 classes"),
         ({"logits": np.full((270, 5), np.nan)}, "logits of image 0 are not finite"),
         ({"groups": ["p0"]}, r"groups must name one per image, shape \(270,\)"),

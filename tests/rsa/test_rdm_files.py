@@ -62,7 +62,7 @@ def test_a_csv_holds_one_square_with_or_without_a_first_column(brain, tmp_path):
         ("a,b,c,d\n0,1,2,3\n1,0,3,4\n", "not square: 4 stimuli in its heading, 2 rows"),
         ("a,b,c\n0,1,2\n1,0,3\n2,4,0\n", "is not symmetric"),
         ("a,b,a\n0,1,2\n1,0,3\n2,3,0\n", "'a' occurs twice"),
-        ("a,b\n0,1,3\n", "no square table"),
+        ("a,b\n0,1,3\n", "not a square table"),
         ("stimulus_id,path\nx,y\nz,w\n", "has 'x' for 'stimulus_id' and 'stimulus_id': no number"),
     ],
 )

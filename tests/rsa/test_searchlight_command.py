@@ -267,7 +267,7 @@ def test_maps_are_written_into_their_folder_alone(tmp_path, mask):
     out, settings = tmp_path / "deep" / "out", SearchlightSettings()
     for subject, task in (("../../else", ""), ("01", "../x"), ("", "x")):
         maps = SubjectMaps(np.ones((1, N_VOXELS)), mask, AFFINE, subject, task, {})
-        with pytest.raises(ValueError, match=r"(subject|task) '.*' may have letters"):
+        with pytest.raises(ValueError, match=r"(subject|task) '.*' may have only letters"):
             write_subject_maps(out, maps, ["identity"], settings)
     assert not list(tmp_path.iterdir())
     write_subject_maps(out, replace(maps, subject="01"), ["identity"], settings)
