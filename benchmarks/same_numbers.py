@@ -39,6 +39,9 @@ RECIPES = (
 #: Differences that are meant: (file, column) as patterns, and the words of CHANGELOG.md that explain them.
 EXPLAINED: dict[tuple[str, str], str] = {
     ("crpn/table1/table.*", "(text)"): 'the note below costs says "without what training alone needs"',
+    ("*/record.json", "digests.pairs"): "fixed pairs of verification are now `verification.pairs`",
+    ("*/record.json", "digests.val_pairs"): "fixed pairs of verification are now `verification.pairs`",
+    ("demo/rsa/summary.json", "settings.n_assignments"): "`summary.json` names `n_assignments`",
     ("demo/runs/perceptual/*/record.json", "digests.bank"): "and the concept bank in `banks/`",
 }
 #: Files, columns and keys of recipes that are called otherwise now: (pattern, replacement).
