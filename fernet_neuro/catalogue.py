@@ -100,6 +100,7 @@ GENERAL = System(
 BUILT_IN = {
     "transfer": "fernet_neuro.systems.transfer.system:SYSTEM",
     "crpn": "fernet_neuro.systems.crpn.system:SYSTEM",
+    "lfnsb": "fernet_neuro.systems.lfnsb.system:SYSTEM",
 }
 
 

@@ -17,14 +17,16 @@ def show_cost(
 ) -> None:
     """Count the parameters and the operations that one image takes in a network.
 
-    macs: multiply-adds of convolutions and linear layers; flops: two per multiply-add; flops_torchstat: the
-    convention of many published tables, which also counts biases, batch normalisation and ReLU.
+    params_used: weights that the output depends on; macs: multiply-adds of convolutions and linear layers;
+    flops: two per multiply-add; flops_torchstat: the convention of many published tables, which also counts
+    biases, batch normalisation and ReLU.
 
     Examples
     --------
         fernet-neuro cost resnet18 --size 112
         fernet-neuro cost resnet50-vggface2 --json
         fernet-neuro cost densenet --classes 1503
+        fernet-neuro cost lfnsb --set sb_mode=concat
         fernet-neuro cost crpn-conceptual --set non_emotion_trunk=none
     """
     from fernet_neuro._utils.config import read_overrides
@@ -38,5 +40,8 @@ def show_cost(
     cost = compute_cost(model, size)
     side = size or model.card.preprocessing.size
     lines = [f"{cost['model']} ({cost['variant']}), one image of {side} x {side} px"]
-    lines += [f"  {key:<16}{cost[key]:>18,}" for key in ("params", "macs", "flops", "flops_torchstat")]
+    lines += [
+        f"  {key:<16}{cost[key]:>18,}"
+        for key in ("params", "params_used", "macs", "flops", "flops_torchstat")
+    ]
     show(lines, as_json=as_json, values=cost)

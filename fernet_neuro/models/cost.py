@@ -3,6 +3,7 @@
 What belongs here: counting; timing is in ``benchmarks/``.
 """
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,8 @@ from fernet_neuro.models.layers import LayeredModel
 
 # Convolutions and linear layers, called as modules or as functions; attention's products are neither.
 _COUNTED = ("aten.convolution", "aten._convolution", "aten.mm", "aten.addmm", "aten.linear")
-_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.PReLU)
+# A hard swish is x ReLU6(x + 3) / 6, and is counted by that ReLU6.
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.PReLU, nn.Hardswish)
 
 
 @dataclass
@@ -38,11 +40,11 @@ def compute_cost(model: LayeredModel, size: int | None = None) -> dict[str, str 
     Returns
     -------
     dict
-        ``model`` and ``variant`` (names); ``params``, all weights, frozen or not; ``macs``,
-        multiply-adds of convolutions and linear layers; ``flops``, 2 per multiply-add; ``flops_torchstat``,
-        the convention of many published tables: multiply-adds of 2-D convolutions and linear layers, 1 per
-        output of a convolution with a bias, 2 per input of a 2-D batch normalisation, 1 per input of ReLU,
-        ReLU6 and PReLU, nothing else.
+        ``model`` and ``variant`` (names); ``params``, all weights, frozen or not; ``params_used``, those that
+        the output depends on; ``macs``, multiply-adds of convolutions and linear layers; ``flops``, 2 per
+        multiply-add; ``flops_torchstat``, the convention of many published tables: multiply-adds of 2-D
+        convolutions and linear layers, 1 per output of a convolution with a bias, 2 per input of a 2-D batch
+        normalisation, 1 per input of ReLU, ReLU6, PReLU and hard swish, nothing else.
 
     Raises
     ------
@@ -57,10 +59,20 @@ def compute_cost(model: LayeredModel, size: int | None = None) -> dict[str, str 
         "model": model.card.name,
         "variant": model.card.variant,
         "params": sum(parameter.numel() for parameter in model.module.parameters()),
+        "params_used": _count_used(model.module, example),
         "macs": macs,
         "flops": 2 * macs,
         "flops_torchstat": macs - extras.left_out + extras.added,
     }
+
+
+@torch.enable_grad()
+def _count_used(module: nn.Module, example: torch.Tensor) -> int:
+    """Return the number of weights that autograd finds behind the output."""
+    twin = copy.deepcopy(module).eval().requires_grad_(True)
+    weights = tuple(twin.parameters())
+    gradients = torch.autograd.grad(twin(example).sum(), weights, allow_unused=True)
+    return sum(w.numel() for w, found in zip(weights, gradients, strict=True) if found is not None)
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, object]] = {
     "swin_t": {"size": 40},
     "crpn-conceptual": {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 40},
     "crpn-perceptual": {"trunk": "resnet10-slim", "size": 40},
+    **{name: {"size": 40} for name in ("mobilefacenet", "mfn", "ddamfn", "lfn", "lfnsb", "lfnsb-tiny")},
 }
 
 

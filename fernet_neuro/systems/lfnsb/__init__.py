@@ -1,0 +1,1 @@
+"""The lightweight network with spatial bias (LFNSB), its relatives and its loss."""
