@@ -43,6 +43,9 @@ class System:
         `experiments.page.Section`; its template lies in the folder ``templates`` of the system.
     recipes : str
         Package whose folder ``recipes`` holds the recipes; empty where there are none.
+    trained : str
+        Package whose folder ``trained`` holds trained networks, each a run folder that goes by its name;
+        empty where there are none.
 
     Examples
     --------
@@ -60,6 +63,7 @@ class System:
     experiments: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, str] = field(default_factory=dict)
     recipes: str = ""
+    trained: str = ""
 
 
 #: What belongs to no single system.

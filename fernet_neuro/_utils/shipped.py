@@ -1,4 +1,4 @@
-"""Files that come with the package and go by a name, such as the recipe ``crpn/table3``.
+"""Files that come with the package and go by a name: recipes such as ``crpn/table3``, and trained networks.
 
 What belongs here: names and where they lead; sets of stimuli are in `stimuli.shipped`.
 """
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fernet_neuro._utils.validation import suggest
-from fernet_neuro.catalogue import list_systems
+from fernet_neuro.catalogue import list_places, list_systems
 from fernet_neuro.typing import PathLike
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -18,6 +18,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 RECIPES = "recipes"
 #: Folder of the recipes of single trainings, which names leave out.
 TRAININGS = "train"
+#: Folder of trained networks in packages that bring systems.
+TRAINED = "trained"
 
 
 def list_recipes() -> dict[str, Path]:
@@ -42,9 +44,41 @@ def _list_roots() -> Iterator[tuple[str, Path]]:
     """Yield what the names of recipes begin with, and the folder of the recipes."""
     yield "", PACKAGE / RECIPES
     for system in list_systems().values():
-        spec = find_spec(system.recipes) if system.recipes else None
-        for place in (spec.submodule_search_locations or ()) if spec else ():
-            yield system.name, Path(place) / RECIPES
+        for place in list_folders(system.recipes):
+            yield system.name, place / RECIPES
+
+
+def list_folders(package: str) -> list[Path]:
+    """Return where a package lies; nowhere if its name is empty."""
+    spec = find_spec(package) if package else None
+    return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+
+
+def list_trained() -> dict[str, Path]:
+    """Return the run folders of the trained networks that come with systems, by name.
+
+    Raises
+    ------
+    ValueError
+        If a name is also that of a registered network, or two systems bring it.
+    """
+    found: dict[str, Path] = {}
+    for system in list_systems().values():
+        for package in list_folders(system.trained):
+            for record in sorted((package / TRAINED).glob("*/record.json")):
+                name = record.parent.name
+                if name in found or name in list_places("networks"):
+                    raise ValueError(
+                        f"system {system.name!r} brings a trained network {name!r}, and there is another "
+                        f"network of that name; rename it, or uninstall one of the packages."
+                    )
+                found[name] = record.parent
+    return found
+
+
+def find_trained(source: object) -> Path | None:
+    """Return the run folder of the trained network that `source` names, if one comes with a system."""
+    return list_trained().get(str(source))
 
 
 def find_recipe(source: PathLike) -> Path:

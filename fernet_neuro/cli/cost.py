@@ -30,11 +30,12 @@ def show_cost(
         fernet-neuro cost crpn-conceptual --set non_emotion_trunk=none
     """
     from fernet_neuro._utils.config import read_overrides
+    from fernet_neuro._utils.shipped import find_trained
     from fernet_neuro.models.cost import compute_cost
     from fernet_neuro.models.resolve import resolve_model
 
     given = {"size": size, "variant": variant, "n_classes": n_classes, **read_overrides(settings)}
-    if Path(name).is_dir():  # a saved network is measured at any size, and has its own options
+    if Path(name).is_dir() or find_trained(name):  # saved: measured at any size, with options of its own
         del given["size"]
     model = resolve_model(name, **{key: value for key, value in given.items() if value is not None})
     cost = compute_cost(model, size)

@@ -82,10 +82,12 @@ def _describe_installation() -> dict[str, Any]:
 def _find_problem() -> str:
     """Return what is wrong with the systems of other packages; empty where nothing is."""
     from fernet_neuro import catalogue
+    from fernet_neuro._utils.shipped import list_trained
 
     try:
         for kind in catalogue.KINDS:
             catalogue.list_places(kind)
+        list_trained()
     except ValueError as error:
         return str(error)
     return ""

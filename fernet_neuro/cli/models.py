@@ -1,17 +1,22 @@
 """``fernet-neuro models``: which networks there are, and what is in one of them."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._tables import format_table, show
 
 _MORE = "Also: any torchvision name, timm:NAME, package.module:function, path/to/file.py:function."
+_TRAINED = (
+    "Trained, and here with the package (probe, predict, evaluate ... take the name in place of a run):"
+)
 #: What the list says of each network.
 _KEYS = ("description", "options", "variants", "licence", "source", "paper")
 
 
 def list_models(as_json: opt.Json = False) -> None:
-    """List the registered networks with their options.
+    """List the registered networks with their options, and the trained ones that come with the package.
 
     Besides these: any torchvision classification network by its name (vgg16, vit_b_16, ...), any timm network
     as timm:NAME, and your own as package.module:function or path/to/file.py:function.
@@ -21,6 +26,7 @@ def list_models(as_json: opt.Json = False) -> None:
         fernet-neuro models list
         fernet-neuro models list --json
     """
+    from fernet_neuro._utils.shipped import list_trained
     from fernet_neuro.models.registry import MODELS
 
     lines = []
@@ -30,7 +36,30 @@ def list_models(as_json: opt.Json = False) -> None:
         if len(entry.variants) > 1:
             lines.append(f"{'':<19}  variants: {', '.join(entry.variants)}")
     values = [{"name": name, **{key: getattr(entry, key) for key in _KEYS}} for name, entry in MODELS.items()]
-    show([*lines, "", _MORE], as_json=as_json, values=values)
+    trained = [_describe_trained(name, path) for name, path in list_trained().items()]
+    lines += ["", _TRAINED] * bool(trained)
+    for found in trained:
+        what = f"{found['model']}, {found['megabytes']:.1f} MB: {found['training_data']}"
+        lines.append(f"{found['name']:<19} {what}")
+        lines += [f"{'':<19}  {_describe_score(row)}" for row in found["measured"]]
+    show([*lines, "", _MORE], as_json=as_json, values=[*values, *trained])
+
+
+def _describe_trained(name: str, run: Path) -> dict[str, Any]:
+    """Return what the card of a trained network says, and its size."""
+    card = json.loads((run / "model" / "model.json").read_text(encoding="utf-8"))["card"]
+    size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
+    kept = ("training_data", "licence", "source", "measured")
+    return {"name": name, "model": card["name"], "megabytes": size / 1e6, **{key: card[key] for key in kept}}
+
+
+def _describe_score(row: dict[str, Any]) -> str:
+    """Return a line with what was measured, its interval and chance."""
+    interval = f" [{row['low']:.3f}, {row['high']:.3f}]" if {"low", "high"} <= row.keys() else ""
+    known = ("stimuli", "score", "value", "low", "high", "chance_level")
+    more = "".join(f", {key} {value}" for key, value in row.items() if key not in known)
+    value = f"{row['value']:.3f}{interval}, chance {row['chance_level']:.3f}{more}"
+    return f"{row['stimuli']}, {row['score']}: {value}"
 
 
 def show_model(name: opt.Network, size: opt.Size = None, as_json: opt.Json = False) -> None:
@@ -67,6 +96,9 @@ def format_layers(layers: list[dict[str, Any]]) -> list[str]:
 def _describe_card(card: dict[str, Any]) -> list[str]:
     lines = []
     for key, value in card.items():
+        if key == "measured":
+            lines += [f"{'measured:':<16}{_describe_score(row)}" for row in value]
+            continue
         if isinstance(value, dict):
             value = ", ".join(f"{name}={item}" for name, item in value.items() if item is not None)
         if value not in ("", None):

@@ -24,6 +24,9 @@ class ModelCard:
         Seed of the initial weights; None where they came from a file.
     training_data, licence, source, paper : str
         Free text; empty where there is none.
+    measured : list of dict
+        How well it does: ``stimuli`` and ``score`` (on what, and which), ``value`` and ``chance_level``, and
+        whatever else there is, such as ``low`` and ``high``, the ends of the interval.
     """
 
     name: str
@@ -35,6 +38,7 @@ class ModelCard:
     licence: str = ""
     source: str = ""
     paper: str = ""
+    measured: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as plain values for JSON."""

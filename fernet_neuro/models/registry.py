@@ -167,7 +167,7 @@ def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
     return replace(
         twin,
         layers=model.layers,
-        card=replace(card, seed=seed, training_data=_UNTRAINED, source=twin.card.source),
+        card=replace(card, seed=seed, training_data=_UNTRAINED, source=twin.card.source, measured=[]),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from fernet_neuro._utils.shipped import find_trained
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.plain import wrap_module
@@ -26,9 +27,9 @@ def resolve_model(
     ----------
     source : LayeredModel, nn.Module or path
         A network as it is; a module of your own, whose input the options declare (see `plain.wrap_module`); a
-        run folder, a folder written by `save_model`, any name that `build_model` takes (a registered name
-        wins over a folder of that name), or ``NAME@FILE``: that architecture with the weights of a file
-        (``resnet50-vggface2@resnet50_ft_weight.pkl``) or of a saved folder.
+        run folder, a folder written by `save_model`, a trained network of the package or any name that
+        `build_model` takes (a name wins over a folder of that name), or ``NAME@FILE``: that architecture with
+        the weights of a file (``resnet50-vggface2@resnet50_ft_weight.pkl``) or of a saved folder.
     seed : int
         Of the initial weights of a newly built network.
     **options
@@ -69,8 +70,9 @@ def resolve_model(
         if Path(place).is_dir():
             return load_model(place, code=name)
         return load_weights(build_model(name, seed=seed, **options), place)
-    if not Path(source).is_dir() or source in MODELS:
+    saved = find_trained(source) or Path(source)
+    if not saved.is_dir() or source in MODELS:
         return build_model(source, seed=seed, **options)
     if options:
         raise ValueError(f"{source} is a saved network and takes no options; got {format_options(options)}.")
-    return load_model(source)
+    return load_model(saved)

@@ -32,11 +32,28 @@ FORMAT = 1
 WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "model")
 
 
-def save_model(model: LayeredModel, folder: PathLike) -> None:
-    """Write `model` to `folder` as ``model.safetensors`` and ``model.json``, complete or not at all."""
+def save_model(model: LayeredModel, folder: PathLike, *, half: bool = False) -> None:
+    """Write `model` to `folder` as ``model.safetensors`` and ``model.json``, complete or not at all.
+
+    Parameters
+    ----------
+    model : LayeredModel
+    folder : path
+    half : bool
+        Store 16-bit numbers, which take half the room. The module's own weights are rounded to these, so that
+        it is the network that `load_model` returns.
+
+    Raises
+    ------
+    ValueError
+        If a weight is too large for 16 bits.
+    """
     state = {
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.module.state_dict().items()
     }
+    if half:
+        state = {name: _round(name, tensor) for name, tensor in state.items()}
+        model.module.load_state_dict(state)
     record = {
         "format": FORMAT,
         "card": model.card.to_dict(),
@@ -46,6 +63,14 @@ def save_model(model: LayeredModel, folder: PathLike) -> None:
     with atomic_folder(folder) as temporary:
         save_file(state, temporary / "model.safetensors")
         (temporary / "model.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+def _round(name: str, tensor: Tensor) -> Tensor:
+    """Return 16-bit numbers in place of 32-bit ones; whole numbers, such as counters, stay."""
+    rounded = tensor.half() if tensor.is_floating_point() else tensor
+    if tensor.isfinite().all() and not rounded.isfinite().all():
+        raise ValueError(f"{name} has values above 65504, too large for 16 bits; save it with half=False.")
+    return rounded
 
 
 def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:

@@ -186,7 +186,8 @@ class TrainSettings(Settings):
         What `models.registry.build_model` builds, by default the task's own; options such as
         ``{size: 64}``. The number of classes is filled in from the table.
     weights : str or None
-        A weight file or saved network to start from, less its classifier; None starts from random weights.
+        A weight file, saved network or trained network of the package to start from, less its classifier;
+        None starts from random weights.
     stimuli, val_stimuli : str or None
         Tables to train on and to validate on. Without the second, `val_share` of the first is held out.
     select, val_select : dict

@@ -21,6 +21,7 @@ from torch import nn
 from fernet_neuro._utils.config import fill_settings
 from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.record import describe_surroundings
+from fernet_neuro._utils.shipped import find_trained
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.catalogue import load
 from fernet_neuro.exceptions import FernetError, StoreError
@@ -236,7 +237,8 @@ def _build_model(settings: TrainSettings, task: TrainingTask) -> LayeredModel:
     model = task.prepare_model(model)
     if settings.weights is None:
         return model
-    saved = [Path(settings.weights, *parts, "model.safetensors") for parts in ((), ("model",))]
+    source = find_trained(settings.weights) or settings.weights
+    saved = [Path(source, *parts, "model.safetensors") for parts in ((), ("model",))]
     place = next((path for path in saved if path.is_file()), Path(settings.weights))
     return load_weights(model, place, head="replace")
 

@@ -15,6 +15,7 @@ import yaml
 
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.config import write_settings
+from fernet_neuro._utils.shipped import find_trained
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.layers import LayeredModel
@@ -31,7 +32,13 @@ _STATES = {"complete": "finished", "started": "started"}
 
 
 def find_run(source: str) -> "RunFolder | None":
-    """Return the run whose network `source` names: a run folder, its ``model``, or ``NAME@`` either."""
+    """Return the run whose network `source` names.
+
+    That is a run folder, its ``model``, ``NAME@`` either, or a trained network of the package.
+    """
+    shipped = find_trained(source)
+    if shipped is not None:
+        return RunFolder(shipped)
     _, at, place = source.partition("@")
     path = Path(place if at and not Path(source).exists() else source)
     places = (path, path.parent, path.parent.parent)
