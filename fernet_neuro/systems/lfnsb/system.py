@@ -16,4 +16,5 @@ SYSTEM = System(
         "lfnsb": "fernet_neuro.systems.lfnsb.networks:LFNSB_ENTRY",
         "lfnsb-tiny": "fernet_neuro.systems.lfnsb.networks:LFNSB_TINY",
     },
+    trained="fernet_neuro.systems.lfnsb",
 )
