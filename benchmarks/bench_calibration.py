@@ -7,7 +7,11 @@ false positives at .05 over the data sets, its exact 99 % interval, the largest 
 calibrated test, and the same for a null that exchanges single photographs (over at most 40 data sets). Then
 the power.
 
+Designs of their own read out what is constant in each person (``group:4+16``: 4 people against 16), and the
+difference of an untrained network from ten others (``twins``), where every difference found is a false one.
+
     python benchmarks/bench_calibration.py --datasets 200
+    python benchmarks/bench_calibration.py --design group --design twins --datasets 500
 """
 
 import argparse
@@ -39,6 +43,8 @@ DESIGNS = (
     ("identity", "view", 2),
 )
 N_PEOPLE, N_UNITS = 10, 60
+#: People of the two groups, folds, and an effect that is often found, but not always.
+GROUPS = ((4, 16, 4, 0.45), (8, 32, 8, 0.3), (10, 10, 5, 0.4))
 #: Data sets for the null that exchanges single photographs: its rates are far from .05.
 N_NAIVE = 40
 
@@ -136,30 +142,68 @@ def calibrate(
     return report
 
 
+def calibrate_group(
+    few: int, many: int, n_folds: int, effect: float, n_datasets: int, n_permutations: int
+) -> dict:
+    """Return the rate and the power for a factor that is constant in each of `few` + `many` people."""
+    rates = {}
+    for size in (0.0, effect):
+        p_values = []
+        for dataset in range(n_datasets):
+            rng = np.random.default_rng([13, dataset])
+            people, shown = np.arange(few + many).repeat(6), np.tile(np.arange(6), few + many)
+            group = np.isin(people, rng.permutation(few + many)[:few]).astype(int)
+            frame = pd.DataFrame({"identity": people, "expression": shown, "group": group}).astype(str)
+            frame["stimulus_id"] = frame["identity"] + "_" + frame["expression"]
+            table = StimulusTable.from_frame(frame.assign(path=frame["stimulus_id"] + ".png"))
+            values = rng.standard_normal((few + many, N_UNITS))[people]
+            values += 0.5 * rng.standard_normal((len(people), N_UNITS))
+            values += size * rng.standard_normal((2, N_UNITS))[group]
+            folds = make_folds(table, "identity", target="group", n_folds=n_folds, seed=dataset)
+            result = evaluate_probe(
+                Activations(values, table.stimulus_ids, "simulated"), table, target="group", folds=folds,
+                holdout="identity", n_permutations=n_permutations, seed=dataset,
+            )  # fmt: skip
+            p_values.append(result.p_value)
+        rates[size] = false_positive_rate(np.array(p_values))
+    null = rates[0.0]
+    return {
+        "design": f"group:{few}+{many}", "n_folds": n_folds, "n_datasets": n_datasets,
+        "rate_of_p_below_05": null.rate, "interval_99": [null.low, null.high], "limit": null.limit,
+        "is_calibrated": null.is_calibrated, "effect": effect, "power": rates[effect].rate,
+    }  # fmt: skip
+
+
 def main() -> None:
     """Print one JSON object with all designs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--datasets", type=int, default=200)
     parser.add_argument("--permutations", type=int, default=199)
     parser.add_argument("--effect", type=float, default=0.6, help="size of the planted effect")
-    parser.add_argument("--design", action="append", help="only TARGET:HOLDOUT, such as expression:identity")
+    parser.add_argument(
+        "--design", action="append", help="only TARGET:HOLDOUT, such as expression:identity; group"
+    )
     parser.add_argument("--quick", action="store_true", help="20 data sets, first design only")
     options = parser.parse_args()
     n_datasets = 20 if options.quick else options.datasets
     designs = DESIGNS[:1] if options.quick else DESIGNS
     if options.design:
         designs = [item for item in DESIGNS if f"{item[0]}:{item[1]}" in options.design]
+    groups = GROUPS if not options.design or "group" in options.design else ()
+    groups = () if options.quick else groups
     start = time.perf_counter()
     null = [calibrate(*design, n_datasets, options.permutations, 0.0) for design in designs]
     planted = [
         calibrate(*design, max(10, n_datasets // 10), options.permutations, options.effect)
         for design in designs
     ]
+    grouped = [calibrate_group(*group, n_datasets, options.permutations) for group in groups]
     report = {
         "benchmark": "bench_calibration",
+        "groups": grouped,
         "null": null,
         "planted": planted,
-        "passed": all(item["is_calibrated"] for item in null),
+        "passed": all(item["is_calibrated"] for item in [*null, *grouped]),
         "seconds": time.perf_counter() - start,
     }
     print(json.dumps(report))

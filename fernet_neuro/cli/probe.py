@@ -33,6 +33,10 @@ def probe(
     folds: Annotated[
         int, opt.count("Number of folds, for the hold-outs identity and random.", _FITTING, min=2)
     ] = 10,
+    labelled_only: Annotated[
+        bool,
+        opt.flag("--labelled-only", "Leave out stimuli without a label that the test goes by.", _FITTING),
+    ] = False,
     readout: Annotated[list[str], opt.text("Kind: ridge, logistic or sgd; repeat for more.", _FITTING)] = [
         "ridge"
     ],
@@ -108,7 +112,8 @@ def probe(
             readouts=readout, n_permutations=permutations, n_permutations_iterative=permutations_iterative,
             permute_within=None if permute_within == "none" else permute_within,
             controls=() if no_controls else CONTROLS, untrained=untrained or None, penalty=penalty,
-            penalties=None if relative_penalty is None else (relative_penalty,), n_folds=folds, seed=seed,
+            penalties=None if relative_penalty is None else (relative_penalty,), n_folds=folds,
+            labelled_only=labelled_only, seed=seed,
             keep=out / "stores", size=size, n_jobs=jobs, verbose=not (quiet or as_json), device=device,
         )  # fmt: skip
     report.save(out)
@@ -167,6 +172,8 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
             f"The control task and the selectivity hold out {control['holdout']}: with {settings['holdout']} "
             f"held out, arbitrary labels cannot be learnt."
         )
+    if settings["left_out"]:
+        lines.append(f"Left out: {settings['left_out']} stimuli without a label that the test goes by.")
     hints = {"untrained": "; give one with --untrained STORE"}
     lines += [
         f"Left out: {name} ({reason}{hints.get(name, '')})."

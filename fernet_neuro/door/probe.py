@@ -39,6 +39,7 @@ def probe(
     penalty: float | None = None,
     penalties: Sequence[float] | None = None,
     n_folds: int = 10,
+    labelled_only: bool = False,
     seed: int = 0,
     keep: PathLike | None = None,
     size: int | None = None,
@@ -63,7 +64,7 @@ def probe(
         As in `run_probe`.
     untrained : source or sequence of sources, default=None
         Untrained twin of each source; networks get theirs built, a store has none unless it is given.
-    penalty, penalties, n_folds, seed
+    penalty, penalties, n_folds, labelled_only, seed
         As in `run_probe`.
     keep : path, default=None
         Folder for new stores; without one, they are kept in the user's cache folder.
@@ -107,7 +108,7 @@ def probe(
     table = None if stimuli is None else read_stimuli(stimuli)
     labels: dict[str, Any] = {
         "target": target, "holdout": holdout, "readouts": readouts, "permute_within": permute_within,
-        "penalty": penalty, "n_folds": n_folds, "seed": seed,
+        "penalty": penalty, "n_folds": n_folds, "labelled_only": labelled_only, "seed": seed,
     }  # fmt: skip
     if table is not None:
         # Before networks run over all stimuli; a store's own table is checked when it is opened.

@@ -11,8 +11,15 @@ import numpy as np
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.probes.exchange import Exchange, check_permute_within, plan_exchange, plan_strata
+from fernet_neuro.probes.exchange import (
+    Exchange,
+    check_permute_within,
+    keep_class_counts,
+    plan_exchange,
+    plan_strata,
+)
 from fernet_neuro.probes.readout import Labels
+from fernet_neuro.stimuli.copies import check_copies_apart
 from fernet_neuro.stimuli.splits import Fold, check_disjoint
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -63,13 +70,29 @@ def plan_design(
         if factor is not None:
             groups = table.factor(factor).astype(str)
             check_disjoint(groups[fold.train], groups[fold.test], f"{factor} (fold {fold.name})")
+    check_copies_apart(table, folds)
     check_permute_within(table, permute_within)
-    exchange = plan_exchange(table, target, holdout, permute_within)
+    exchange = keep_class_counts(plan_exchange(table, target, holdout, permute_within), folds)
     if n_permutations > 0:
         exchange.check()
     return ProbeDesign(
         table, target, holdout, list(folds), classes, codes, exchange, plan_strata(table, target), seed
     )
+
+
+def find_labelled(
+    table: StimulusTable, target: str, holdout: str, permute_within: str | None = "auto"
+) -> np.ndarray:
+    """Return which rows have a value in every factor that a probe goes by, a mask of shape (n_stimuli,).
+
+    Those are the target, what is held out and exchanged within, the people, and where people are read out
+    their expressions. A factor besides the target that no row has a value of is not gone by.
+    """
+    names = {target, _FACTOR_OF.get(holdout, holdout), permute_within, "identity"} - {None, "auto"}
+    if target == "identity":
+        names |= {"expression"}
+    filled = [table.factor(str(name), complete=False).astype(str) != "" for name in sorted(map(str, names))]
+    return np.all([mask | ~mask.any() for mask in filled], axis=0)
 
 
 def _check_fold(fold: Fold, table: StimulusTable, classes: np.ndarray, codes: np.ndarray) -> None:

@@ -27,7 +27,7 @@ from fernet_neuro.probes.controls import (
     plan_control,
     score_control,
 )
-from fernet_neuro.probes.design import ProbeDesign, digest_labels, plan_design
+from fernet_neuro.probes.design import ProbeDesign, digest_labels, find_labelled, plan_design
 from fernet_neuro.probes.gather import gather_control, gather_result
 from fernet_neuro.probes.readout import FoldScore, ReadoutSettings, score_folds
 from fernet_neuro.probes.result import ProbeReport, ProbeResult
@@ -128,6 +128,7 @@ def run_probe(
     penalty: float | None = None,
     penalties: Sequence[float] | None = None,
     n_folds: int = 10,
+    labelled_only: bool = False,
     seed: int = 0,
     n_jobs: int = 1,
     verbose: bool = False,
@@ -164,6 +165,9 @@ def run_probe(
         As in `evaluate_probe`.
     n_folds : int, default=10
         Folds of the hold-outs "identity" and "random".
+    labelled_only : bool, default=False
+        Whether to leave out stimuli that lack a label which folds or exchanges go by; otherwise one that does
+        is an error. ``settings["left_out"]`` counts them.
     seed : int, default=0
         Seed of folds, exchanges, arbitrary labels and batches.
     n_jobs : int, default=1
@@ -195,6 +199,9 @@ def run_probe(
     fits = [ReadoutSettings(name, penalty, grid, seed=seed) for name in readouts]
     table = store.stimuli if table is None else table
     check_same_stimuli(table.stimulus_ids, store.stimuli.stimulus_ids, ("the stimulus table", "the store"))
+    n_stimuli = len(table)
+    if labelled_only:
+        table = table.select(find_labelled(table, target, holdout, permute_within))
     folds = make_folds(table, holdout, target=target, n_folds=n_folds, seed=seed)
     design = plan_design(
         table, target, holdout, folds, permute_within, seed, max(n_draws.values(), default=0)
@@ -232,6 +239,7 @@ def run_probe(
             if held is not None
         },
         "stimuli": {"n": len(table), "digest": digest_labels(table, target)},
+        "left_out": n_stimuli - len(table),
         "versions": _versions(),
     }
     return ProbeReport.from_results(results, settings)
@@ -247,6 +255,7 @@ def check_probe(
     permute_within: str | None = "auto",
     penalty: float | None = None,
     n_folds: int = 10,
+    labelled_only: bool = False,
     seed: int = 0,
 ) -> None:
     """Raise what `run_probe` would raise about labels, folds and read-outs, without any activations.
@@ -260,6 +269,8 @@ def check_probe(
     """
     for name in readouts:
         ReadoutSettings(name, penalty)
+    if labelled_only:
+        table = table.select(find_labelled(table, target, holdout, permute_within))
     folds = make_folds(table, holdout, target=target, n_folds=n_folds, seed=seed)
     plan_design(table, target, holdout, folds, permute_within, seed, n_permutations)
 
@@ -274,7 +285,10 @@ class _Source:
     store: ActivationStore | None
 
     def load(self, table: StimulusTable) -> Activations:
-        return compute_pixels(table) if self.store is None else self.store.load(self.layer)
+        if self.store is None:
+            return compute_pixels(table)
+        held = self.store.load(self.layer)
+        return held if held.n_stimuli == len(table) else held.align_to(table.stimulus_ids)
 
 
 def count_jobs(n_jobs: int) -> int:

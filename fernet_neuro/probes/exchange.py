@@ -3,13 +3,15 @@
 What belongs here: exchangeable units and labellings drawn from them; scoring the labellings is in `readout`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stats.resampling import permute_within
+from fernet_neuro.stimuli.splits import Fold
 from fernet_neuro.stimuli.table import StimulusTable
 
 #: The other factor of a photograph's item: an identity with an expression, in whatever view and session.
@@ -85,7 +87,8 @@ def plan_exchange(
     A unit holds all near-duplicates (sessions, and views where they are not held out), so a read-out that
     only recognises a photograph's twin scores as high on the exchanged labels as on the true ones. Where the
     factor named here does not vary in the table, labels are exchanged freely between identities (expression)
-    or single stimuli (identity); the plan says so in `units` and `within`.
+    or single stimuli (identity); the plan says so in `units` and `within`. "Freely" is inside each test part,
+    once folds are known: see `keep_class_counts`.
 
     Parameters
     ----------
@@ -102,7 +105,7 @@ def plan_exchange(
     Raises
     ------
     StimulusError
-        If a named factor is missing or has empty rows, or a unit would hold several classes.
+        If a factor that decides is missing or has empty rows, or a unit would hold several classes.
     """
     classes = table.factor(target).astype(str)
     within = _choose_within(table, target, holdout) if permute_within == "auto" else permute_within
@@ -119,6 +122,37 @@ def plan_exchange(
     labels = np.unique(classes, return_inverse=True)[1][first]
     groups = np.zeros(len(first), int) if within is None else _codes(table.factor(within).astype(str))[first]
     return Exchange(unit_of, labels, groups, within, units)
+
+
+def keep_class_counts(exchange: Exchange, folds: Sequence[Fold]) -> Exchange:
+    """Return an exchange that leaves each test part as many units of each class as it has.
+
+    Folds are drawn so that each shows all classes. Labels that left their fold would leave some without a
+    class, as the true labels never do: such a null is too wide, and by chance too narrow. Given the folds,
+    labellings with the counts of the true one are equally likely where there is no effect [1]_. Units that
+    lie in the test parts of several folds, or of none, are exchanged as before.
+
+    Parameters
+    ----------
+    exchange : Exchange
+    folds : sequence of Fold
+        The probe's own.
+
+    References
+    ----------
+    .. [1] Lehmann, E. L. and Romano, J. P. (2005). Testing Statistical Hypotheses, 3rd ed., section 15.2.
+       Springer.
+    """
+    times = np.zeros((len(folds), len(exchange.unit_labels)), dtype=bool)
+    for number, fold in enumerate(folds):
+        times[number, exchange.unit_of[fold.test]] = True
+    if not (times.sum(axis=0) == 1).all():
+        return exchange
+    groups = _codes(exchange.unit_groups * len(folds) + times.argmax(axis=0))
+    if groups.max() == exchange.unit_groups.max():
+        return exchange  # groups lie in one fold each, as people do whose expressions are exchanged
+    within = "fold" if exchange.within is None else f"{exchange.within} and fold"
+    return replace(exchange, unit_groups=groups, within=within)
 
 
 def plan_control_task(table: StimulusTable, target: str) -> Exchange | None:
@@ -169,10 +203,11 @@ def _varies(labels: np.ndarray, groups: np.ndarray) -> bool:
 
 
 def _complete(table: StimulusTable, factor: str) -> str | None:
-    if factor not in table.frame:
+    """Return `factor` if the table knows it; where some rows alone lack it, no other rule can stand in."""
+    if factor not in table.frame or (table.factor(factor, complete=False).astype(str) == "").all():
         return None
-    values = table.factor(factor, complete=False).astype(str)
-    return factor if (values != "").all() else None
+    table.factor(factor)
+    return factor
 
 
 def _codes(values: np.ndarray) -> np.ndarray:

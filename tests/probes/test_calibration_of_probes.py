@@ -8,6 +8,7 @@ from fernet_neuro.probes.readout import Labels, ReadoutSettings, score_folds
 from fernet_neuro.stats.calibration import false_positive_rate
 from fernet_neuro.stats.resampling import permute_within
 from fernet_neuro.stimuli.splits import make_folds
+from fernet_neuro.stimuli.table import StimulusTable
 
 N_PERMUTATIONS = 19
 PENALTIES = (0.01, 1.0)
@@ -62,3 +63,24 @@ def test_exchanging_single_photographs_is_found_out(table_of, simulated):
         for dataset in range(30)
     ]
     assert not false_positive_rate(np.array(p_values)).is_calibrated
+
+
+def test_a_factor_of_people_is_read_out_with_nominal_rate_and_power(table_of, simulated):
+    people = table_of(n_people=12, n_expressions=2, n_sessions=1)
+    rates = {}
+    for effect in (0.0, 0.75):
+        p_values = []
+        for dataset in range(120):
+            rng = np.random.default_rng([11, dataset])
+            few = rng.permutation(12)[:3]
+            group = np.where(np.isin(people.frame["identity"].str[2:].astype(int), few), "few", "many")
+            table = StimulusTable.from_frame(people.frame.assign(group=group))
+            found = evaluate_probe(
+                simulated(table, rng, identity=1.0, group=effect), table, target="group",
+                folds=make_folds(table, "identity", target="group", n_folds=3), holdout="identity",
+                n_permutations=59, penalties=(0.1,), seed=dataset,
+            )  # fmt: skip
+            p_values.append(found.p_value)
+        rates[effect] = false_positive_rate(np.array(p_values))
+    assert rates[0.0].is_calibrated
+    assert rates[0.75].rate > 0.5

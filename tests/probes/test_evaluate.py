@@ -3,13 +3,15 @@ import pytest
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
 from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.store import write_store
 from fernet_neuro.exceptions import AlignmentError, StimulusError
 from fernet_neuro.probes.design import plan_design
-from fernet_neuro.probes.evaluate import count_jobs, evaluate_probe
+from fernet_neuro.probes.evaluate import count_jobs, evaluate_probe, run_probe
 from fernet_neuro.probes.linear import RELATIVE_PENALTIES, LogisticProbe, RidgeProbe, SgdProbe
 from fernet_neuro.probes.readout import inner_groups
 from fernet_neuro.stats.calibration import false_positive_rate
 from fernet_neuro.stimuli.splits import Fold, make_folds
+from fernet_neuro.stimuli.table import StimulusTable
 
 
 def oracle_predictions(model, X, y, folds, groups=None):
@@ -294,3 +296,26 @@ def test_values_that_are_not_finite_name_the_layer(faces):
 def test_minus_one_job_is_one_per_core():
     assert count_jobs(-1) >= 1
     assert count_jobs(3) == 3
+
+
+def test_rows_without_a_label_that_the_test_goes_by_are_left_out_by_request(
+    noise_table, simulated, rng, tmp_path
+):
+    activations = simulated(noise_table, rng, expression=1.0)
+    frame = noise_table.frame.copy()
+    frame.loc[[0, 5], "identity"] = ""
+    partial = StimulusTable.from_frame(frame, root=noise_table.root)
+    store = write_store(tmp_path / "all", noise_table, [activations])
+    options = {"n_folds": 2, "n_permutations": 19, "controls": ()}
+    with pytest.raises(StimulusError, match="2 of 24 stimuli have no 'identity'"):
+        run_probe(store, table=partial, **options)
+    report = run_probe(store, table=partial, labelled_only=True, **options)
+    assert report.settings["left_out"] == 2
+    kept = np.setdiff1d(np.arange(24), [0, 5])
+    alone = run_probe(
+        write_store(tmp_path / "kept", noise_table.select(kept), [activations.select(kept)]), **options
+    )
+    assert report.layers[0]["balanced_accuracy"] == alone.layers[0]["balanced_accuracy"]
+    np.testing.assert_array_equal(
+        report.null_scores["network", "layer4", "ridge"], alone.null_scores["network", "layer4", "ridge"]
+    )

@@ -4,10 +4,12 @@ import pytest
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.probes.exchange import (
     check_permute_within,
+    keep_class_counts,
     plan_control_task,
     plan_exchange,
     plan_strata,
 )
+from fernet_neuro.stimuli.splits import make_folds
 from fernet_neuro.stimuli.table import StimulusTable
 
 
@@ -111,3 +113,53 @@ def test_strata_are_people_for_expressions_and_single_stimuli_without_people(tab
     assert len(np.unique(plan_strata(table, "identity"))) == 4
     nameless = StimulusTable.from_frame(table.frame.assign(identity=""))
     assert len(np.unique(plan_strata(nameless, "expression"))) == len(table)
+
+
+def group_of(table, n_minority):
+    """Return the table with a factor that is constant in each person."""
+    people = np.unique(table.factor("identity"))
+    group = dict(zip(people, ["few"] * n_minority + ["many"] * (len(people) - n_minority), strict=True))
+    return StimulusTable.from_frame(table.frame.assign(group=table.frame["identity"].map(group)))
+
+
+def test_a_factor_of_people_is_exchanged_inside_the_test_parts_that_were_drawn_by_it(table_of, rng):
+    table = group_of(table_of(n_people=9, n_expressions=2), 3)
+    folds = make_folds(table, "identity", target="group", n_folds=3)
+    free = plan_exchange(table, "group", "identity")
+    plan = keep_class_counts(free, folds)
+    assert (free.within, plan.within) == (None, "fold")
+    labels = plan.draw(200, rng)[:, plan.unit_of]
+    for fold in folds:
+        shown = {tuple(np.bincount(draw[fold.test], minlength=2)) for draw in labels}
+        assert shown == {(4, 8)}  # one of three people, four pictures each
+    assert len(np.unique(labels, axis=0)) == 27  # 3 choices in each of 3 test parts
+
+
+@pytest.mark.parametrize(
+    ("target", "holdout"), [("expression", "identity"), ("identity", "expression"), ("expression", "random")]
+)
+def test_exchanges_inside_people_or_across_overlapping_folds_stay_as_they_are(table_of, target, holdout):
+    table = table_of(n_people=6)
+    plan = plan_exchange(table, target, holdout)
+    folds = make_folds(table, holdout, target=target, n_folds=3)
+    assert keep_class_counts(plan, folds) is plan
+
+
+def test_a_person_missing_in_one_row_is_refused_and_never_exchanged_freely(table_of):
+    frame = table_of().frame
+    frame.loc[3, "identity"] = ""
+    table = StimulusTable.from_frame(frame)
+    for target, within in (("expression", "auto"), ("view", "auto"), ("expression", None)):
+        with pytest.raises(StimulusError, match=r"1 of 56 stimuli have no 'identity'"):
+            plan_exchange(table, target, "session", within)
+    with pytest.raises(StimulusError, match="no 'identity'"):
+        plan_control_task(table, "expression")
+    with pytest.raises(StimulusError, match="no 'identity'"):
+        plan_strata(table, "expression")
+
+
+def test_an_expression_missing_in_one_row_is_refused_where_people_are_read_out(table_of):
+    frame = table_of().frame
+    frame.loc[0, "expression"] = ""
+    with pytest.raises(StimulusError, match="no 'expression'"):
+        plan_exchange(StimulusTable.from_frame(frame), "identity", "session")

@@ -213,8 +213,9 @@ def test_the_mean_on_exchanged_labels_stands_beside_p_and_can_lie_below_chance(
     run, table_of, simulated, rng, tmp_path
 ):
     # A tested pose's person is in training, where the class that is tested is missing.
-    (tmp_path / "x.png").write_bytes(b"x")
-    frame = table_of(n_people=6, n_expressions=5).frame.assign(path="x.png")
+    frame = table_of(n_people=6, n_expressions=5).frame
+    for name in frame["path"]:
+        (tmp_path / name).write_text(name)
     table = StimulusTable.from_frame(frame, root=tmp_path)
     store = write_store(tmp_path / "people", table, [simulated(table, rng, identity=3.0, noise=0.1)])
     options = ("--layer", "layer4", "--holdout", "random", "--permutations", 99, "--no-controls")
