@@ -31,7 +31,7 @@ from fernet_neuro.cli.models import list_models, show_model
 from fernet_neuro.cli.probe import probe
 from fernet_neuro.cli.rdm import rdm
 from fernet_neuro.cli.rsa import rsa
-from fernet_neuro.cli.run import run
+from fernet_neuro.cli.run import crossval, run
 from fernet_neuro.cli.stimuli.align import align, landmarks
 from fernet_neuro.cli.stimuli.datasets import import_stimuli, join
 from fernet_neuro.cli.stimuli.render import clips, convert_ict, render
@@ -60,7 +60,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callabl
         "models": (
             "List the networks, or show the layers of one.", {"list": list_models, "show": show_model},
         ),
-        "cost": show_cost, "train": train, "concepts": make_concepts, "evaluate": evaluate, "verify": verify,
+        "cost": show_cost, "train": train, "crossval": crossval, "concepts": make_concepts, "evaluate": evaluate,
+        "verify": verify,
     },
     "Layers": {
         "extract": extract, "store": ("Look at activation stores.", {"show": show_store}), "probe": probe,

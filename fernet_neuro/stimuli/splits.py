@@ -157,8 +157,8 @@ def partition_table(
     Raises
     ------
     StimulusError
-        If there are more folds than identities or than stimuli of the smallest class, or the test part of a
-        fold shows one class only, or one that its training part lacks.
+        If there are more folds than identities or than stimuli of the smallest class, or a part of a fold
+        lacks a class.
 
     Examples
     --------
@@ -188,6 +188,12 @@ def partition_table(
     folds = [_fold_of_mask(str(number + 1), member == number) for number in range(n_folds)]
     for fold in folds:
         _check_classes(fold, classes, target)
+        lacking = sorted(set(names.tolist()) - set(classes[fold.test].tolist()))
+        if lacking:
+            raise StimulusError(
+                f"fold {fold.name} of {n_folds} has no stimulus of {lacking[0]!r} to test, since all pictures of "
+                f"one identity are in one fold; use fewer folds, or leave that class out."
+            )
     return folds
 
 

@@ -278,3 +278,11 @@ def test_a_partition_needs_as_many_stimuli_of_each_class_as_folds():
         partition_table(StimulusTable.from_frame(frame.assign(path="a.png")), 3)
     with pytest.raises(StimulusError, match="8 folds by identity need at least 8 of them"):
         partition_table(make_table(7), 8)
+
+
+def test_every_fold_of_a_partition_shows_every_class():
+    frame = make_table(6).frame
+    afraid = frame["expression"].eq("fear") & ~frame["identity"].isin(["id000", "id001"])
+    table = StimulusTable.from_frame(frame[~afraid])
+    with pytest.raises(StimulusError, match=r"fold \d of 3 has no stimulus of 'fear' to test.*fewer folds"):
+        partition_table(table, 3)
