@@ -60,8 +60,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callabl
         "models": (
             "List the networks, or show the layers of one.", {"list": list_models, "show": show_model},
         ),
-        "cost": show_cost, "train": train, "crossval": crossval, "concepts": make_concepts, "evaluate": evaluate,
-        "verify": verify,
+        "cost": show_cost, "train": train, "crossval": crossval, "concepts": make_concepts,
+        "evaluate": evaluate, "verify": verify,
     },
     "Layers": {
         "extract": extract, "store": ("Look at activation stores.", {"show": show_store}), "probe": probe,

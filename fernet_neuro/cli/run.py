@@ -1,4 +1,4 @@
-"""``fernet-neuro run`` and ``fernet-neuro crossval``: a whole experiment from a recipe, and one training in folds."""
+"""``fernet-neuro run`` and ``fernet-neuro crossval``: a whole experiment, and one training fold by fold."""
 
 from pathlib import Path
 from typing import Annotated
@@ -75,8 +75,8 @@ def crossval(
 
     _show_stages(quiet)
     frame = cross_validate(
-        recipe, stimuli, out, settings, folds=folds, resume=resume, n_jobs=jobs, verbose=not (quiet or as_json),
-        device=device,
+        recipe, stimuli, out, settings, folds=folds, resume=resume, n_jobs=jobs,
+        verbose=not (quiet or as_json), device=device,
     )  # fmt: skip
     rows = frame[frame["metric"].isin(_SCORES)]
     columns = {

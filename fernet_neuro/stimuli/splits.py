@@ -191,8 +191,8 @@ def partition_table(
         lacking = sorted(set(names.tolist()) - set(classes[fold.test].tolist()))
         if lacking:
             raise StimulusError(
-                f"fold {fold.name} of {n_folds} has no stimulus of {lacking[0]!r} to test, since all pictures of "
-                f"one identity are in one fold; use fewer folds, or leave that class out."
+                f"fold {fold.name} of {n_folds} has no stimulus of {lacking[0]!r} to test, since all "
+                f"pictures of one identity are in one fold; use fewer folds, or leave that class out."
             )
     return folds
 

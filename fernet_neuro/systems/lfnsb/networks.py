@@ -233,10 +233,28 @@ class MFN(EmbeddingNetwork):
 
 
 class LFN(EmbeddingNetwork):
-    """The lightweight network without spatial bias [1]; the paper does not say its head, which is MFN's."""
+    """The lightweight network without spatial bias [1]; the paper does not say its head, which is MFN's.
 
-    def __init__(self, n_classes: int = 7, n_channels: int = 3, side: int = 7) -> None:
-        super().__init__(LIGHT, n_classes, n_channels, side)
+    Parameters
+    ----------
+    n_classes, n_channels, side : int
+        See `LightNetwork`.
+    width, depth : float
+        See `LFNSB`.
+    """
+
+    def __init__(
+        self,
+        n_classes: int = 7,
+        n_channels: int = 3,
+        side: int = 7,
+        *,
+        width: float = 1.0,
+        depth: float = 1.0,
+    ) -> None:
+        plan = scale_plan(LIGHT, width, depth)
+        self.n_embedding = plan.stages[-1].n_out
+        super().__init__(plan, n_classes, n_channels, side)
 
 
 class LFNSB(LightNetwork):
@@ -308,25 +326,46 @@ class DDAMFN(LightNetwork):
         return self.fc(self.conv_6_dw(features * gates.amax(1)).flatten(1)), gates.unbind(1)
 
 
-def _build(make: Callable[..., LightNetwork], **options: Any) -> Blueprint:
-    n_classes, size, channels = (options.pop(name) for name in ("n_classes", "size", "channels"))
+def _build(
+    make: Callable[..., LightNetwork],
+    *,
+    n_classes: int,
+    size: int,
+    channels: str,
+    variant: str = "",  # noqa: ARG001 - of the training alone
+    **options: Any,
+) -> Blueprint:
     n_channels = check_common_options(n_classes, size, channels, smallest=2 * STRIDE)
     module = make(n_classes, n_channels, -(-size // STRIDE), **options)
     return Blueprint(module, imagenet_preprocessing(size, channels), module.list_layers())
 
 
-def build_lfnsb(*, sb_mode: str, width: float, depth: float, **options: Any) -> Blueprint:
-    """Return the lightweight network with spatial bias; see `LFNSB`.
+def build_light(
+    make: Callable[..., LightNetwork], *, width: float, depth: float, **options: Any
+) -> Blueprint:
+    """Return `LFN` or `LFNSB` at any width and depth.
 
     Raises
     ------
     ValueError, TypeError
         If an option is out of range.
     """
-    check_option("sb_mode", sb_mode, ("replace", "concat"))
     check_range("width", width, 0.1, 4.0)
     check_range("depth", depth, 0.05, 4.0)
-    return _build(LFNSB, sb_mode=sb_mode, width=width, depth=depth, **options)
+    return _build(make, width=width, depth=depth, **options)
+
+
+def build_lfnsb(*, sb_mode: str | None, variant: str, **options: Any) -> Blueprint:
+    """Return `LFNSB`; without `sb_mode` as the variant has it: "concat" in that of the paper.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an option is out of range.
+    """
+    chosen = sb_mode or ("concat" if variant == "paper" else "replace")
+    check_option("sb_mode", chosen, ("replace", "concat"))
+    return build_light(LFNSB, sb_mode=chosen, **options)
 
 
 _COMMON = {"n_classes": 7, "size": 112, "channels": "rgb"}
@@ -342,7 +381,8 @@ _PAPERS = {
 
 
 def _enter(make: Callable[..., Blueprint], words: str, paper: str, **options: Any) -> ModelEntry:
-    return ModelEntry(make, words, {**_COMMON, **options}, source=_SOURCE, paper=_PAPERS[paper])
+    variants = ("recommended", "paper", "released")
+    return ModelEntry(make, words, {**_COMMON, **options}, variants, source=_SOURCE, paper=_PAPERS[paper])
 
 
 MOBILEFACENET_ENTRY = _enter(
@@ -353,15 +393,17 @@ DDAMFN_ENTRY = _enter(
     partial(_build, DDAMFN), "mixed feature network with two heads of dual-direction attention", "mfn"
 )
 LFN_ENTRY = _enter(
-    partial(_build, LFN), "lightweight network without spatial bias: 2.7 million weights", "lfn"
-)
+    partial(build_light, LFN),
+    "lightweight network without spatial bias: 2.7 million weights",
+    "lfn", width=1.0, depth=1.0,
+)  # fmt: skip
 LFNSB_ENTRY = _enter(
     build_lfnsb,
     "lightweight network with spatial bias: 2.7 million weights",
-    "lfn", sb_mode="replace", width=1.0, depth=1.0,
+    "lfn", sb_mode=None, width=1.0, depth=1.0,
 )  # fmt: skip
 LFNSB_TINY = _enter(
     build_lfnsb,
     "lightweight network with spatial bias, a quarter as wide and a third as deep: 0.1 million weights",
-    "lfn", sb_mode="replace", width=0.25, depth=1 / 3,
+    "lfn", sb_mode=None, width=0.25, depth=1 / 3,
 )  # fmt: skip

@@ -16,5 +16,10 @@ SYSTEM = System(
         "lfnsb": "fernet_neuro.systems.lfnsb.networks:LFNSB_ENTRY",
         "lfnsb-tiny": "fernet_neuro.systems.lfnsb.networks:LFNSB_TINY",
     },
+    tasks={"lightweight": "fernet_neuro.systems.lfnsb.settings:LIGHTWEIGHT"},
+    figures={
+        "lfnsb-fig5": "fernet_neuro.systems.lfnsb.figures.fig5:SPEC",
+        "lfnsb-fig6": "fernet_neuro.systems.lfnsb.figures.fig6:SPEC",
+    },
     trained="fernet_neuro.systems.lfnsb",
 )

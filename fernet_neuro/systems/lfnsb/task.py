@@ -24,8 +24,8 @@ from fernet_neuro.training.expression import split_expressions
 class LightweightTask(ClassificationTask):
     """Name the expression, with features near the centre of theirs.
 
-    The logged terms are unweighted: ``cross_entropy``, the loss of features by its name, and ``attention`` for
-    networks with several heads; one whose weight is 0 is neither computed nor logged.
+    The logged terms are unweighted: ``cross_entropy``, the loss of features by its name, and ``attention``
+    for networks with several heads; one whose weight is 0 is neither computed nor logged.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Losses of pooled features: published values to ten digits, slow and obvious versions, and what cannot be."""
+"""Losses of pooled features: published values, slow and obvious versions, and what cannot be."""
 
 import numpy as np
 import pytest
@@ -124,7 +124,7 @@ def test_centres_come_from_the_seed_and_learn_where_asked():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"form": "separated"}, "form='separated' is not known.*Did you mean 'separating'"),
+        ({"form": "separated"}, r"form='separated' is not known.*Did you mean 'separating'"),
         ({"alpha": 1.5}, "alpha must be >= 0 and <= 1"),
         ({"centres": torch.zeros(3, 4)}, r"as wide as features; got \(3, 4\) for features \(6, 5\)"),
         ({"centres": torch.zeros(1, 5), "targets": torch.zeros(6).long()}, "two or more rows"),
@@ -146,5 +146,5 @@ def test_relatives_refuse_labels_without_a_centre(loss, features, centres):
 
 
 def test_an_unknown_loss_is_told():
-    with pytest.raises(ValueError, match="loss='center' is not known.*Did you mean 'centre'"):
+    with pytest.raises(ValueError, match=r"loss='center' is not known.*Did you mean 'centre'"):
         CentredLoss("center", 3, 5, np.random.default_rng(0))

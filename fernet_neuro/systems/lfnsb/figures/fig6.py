@@ -1,0 +1,112 @@
+"""Confusion matrices over whole test sets, in the order of classes of the paper.
+
+References
+----------
+1. Chen & Huang (2024). A lightweight model enhancing facial expression recognition with spatial bias and
+   Cosine-Harmony loss. Preprints 115488, Figure 6.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fernet_neuro.evaluation.result import EvaluationReport
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.systems.lfnsb.figures.fig5 import is_of_lightweight
+from fernet_neuro.viz.matrices import plot_confusion
+from fernet_neuro.viz.style import figure_size
+
+#: AffectNet's order; labels of other names follow in alphabetical order.
+ORDER = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+_PER_ROW = 3
+
+
+def read_matrices(results: Path) -> pd.DataFrame:
+    """Return one row per panel and pair of labels, summed over runs, of the last epoch.
+
+    A panel is a report of `evaluate`: the folder itself, or each report below it.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    places = sorted(path.parent for path in results.rglob("confusion.csv") if _is_report(path.parent))
+    if not places:
+        raise StoreError(
+            f"{results} holds no report of `evaluate`; make one with: fernet-neuro evaluate RUN --stimuli "
+            f"TABLE --out {results}"
+        )
+    parts = [_read_report(place).assign(panel=_name_panel(place, results)) for place in places]
+    columns = ["panel", "true", "predicted", "count", "percent", "n"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _is_report(place: Path) -> bool:
+    return all((place / name).is_file() for name in ("summary.json", "metrics.csv"))
+
+
+def _name_panel(place: Path, results: Path) -> str:
+    parts = [part for part in place.relative_to(results).parts if part != "evaluation"]
+    return ", ".join(parts)
+
+
+def _read_report(place: Path) -> pd.DataFrame:
+    report = EvaluationReport.load(place)
+    frame, n_runs = report.confusion, report.confusion["seed"].nunique()
+    epochs = list(frame["epoch"])
+    frame = frame[frame["epoch"] == ("last" if "last" in epochs else epochs[0])]
+    counts = frame.groupby(["true", "predicted"], as_index=False)["count"].sum()
+    total = counts.groupby("true")["count"].transform("sum")
+    counts = counts.assign(percent=100 * counts["count"] / total.where(total > 0), n=total // n_runs)
+    ranks = {name: rank for rank, name in enumerate((*ORDER, *sorted(set(counts["true"]) - set(ORDER))))}
+    return counts.sort_values(["true", "predicted"], key=lambda column: column.map(ranks))
+
+
+def draw_matrices(source: pd.DataFrame, _results: Path | None = None) -> Figure:
+    """Draw one matrix per report, with the number of images of each true label, and one colour bar."""
+    panels = list(dict.fromkeys(source["panel"]))
+    n_rows, n_columns = -(-len(panels) // _PER_ROW), min(len(panels), _PER_ROW)
+    height = 92 if n_columns == 1 else 68 * n_rows
+    figure = Figure(
+        figsize=figure_size("single" if n_columns == 1 else "double", height), layout="constrained"
+    )
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    for place, ax in enumerate(axes.flat):
+        if place >= len(panels):
+            ax.set_axis_off()
+            continue
+        rows = source[source["panel"] == panels[place]]
+        plot_confusion(rows, ax)
+        counts = rows.drop_duplicates("true").set_index("true")["n"].astype(int)
+        ax.set_yticklabels([f"{name} ({n})" for name, n in counts.items()])
+        ax.set_ylabel("True expression (images)" if place % n_columns == 0 else "")
+        ax.set_title(f"$\\bf{{{'abcdefghijklmnopqrstuvwxyz'[place % 26]}}}$  {panels[place]}")
+    bar = figure.colorbar(axes.flat[0].collections[0], ax=list(axes.flat), shrink=0.6, aspect=25)
+    bar.set_label("Share of true expression (%)")
+    bar.outline.set_linewidth(0.5)
+    return figure
+
+
+def caption_matrices(source: pd.DataFrame) -> str:
+    """Say what a row adds up to and which epoch is shown."""
+    low, high = int(source["n"].min()), int(source["n"].max())
+    return (
+        f"Confusions over every image of each test set (not the last batch, as the released code plots "
+        f"them); rows add up to 100 % of the true expression ({low} to {high} images), summed over training "
+        f"runs where there are several. The last epoch, or the single one that was evaluated. Classes in "
+        f"AffectNet's order, as in the paper."
+    )
+
+
+SPEC = FigureSpec(
+    name="lfnsb-fig6",
+    title="Confusion matrices over whole test sets, one per report of `evaluate`",
+    needs=("evaluation/**/confusion.csv",),
+    read=read_matrices,
+    draw=draw_matrices,
+    caption=caption_matrices,
+    applies=is_of_lightweight,
+)

@@ -1,0 +1,127 @@
+"""Training with a loss of pooled features: its terms, its centres, its variants, and what it refuses."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+from fernet_neuro.models.registry import build_model
+from fernet_neuro.systems.lfnsb.losses import attention_loss
+from fernet_neuro.systems.lfnsb.settings import FeatureSettings
+from fernet_neuro.systems.lfnsb.task import make_lightweight
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.fit import fit
+from tests.training.conftest import faces as faces
+
+TINY = {"width": 0.1, "depth": 0.05, "size": 32}
+RECIPE = {
+    "task": "lightweight", "model": "lfnsb", "model_options": TINY, "epochs": 2, "batch_size": 12,
+    "optimiser": "sgd", "lr": 0.01, "val_share": 0.0,
+}  # fmt: skip
+
+
+def settings(features: dict | None = None, **changes) -> TrainSettings:
+    return TrainSettings(**{**RECIPE, "features": features or {}, **changes})
+
+
+def make(faces, chosen: TrainSettings):
+    task = make_lightweight(chosen, faces)
+    options = {**chosen.model_options, **task.model_options()}
+    model = task.prepare_model(build_model(chosen.model, seed=chosen.seed, variant=chosen.variant, **options))
+    return task, model.module
+
+
+@pytest.mark.parametrize("loss", ["cosine_harmony", "centre", "affinity", "separate"])
+def test_the_loss_is_the_weighted_sum_of_its_terms(faces, loss):
+    task, module = make(faces, settings({"loss": loss, "weight": 0.3}))
+    targets = torch.tensor([0, 2, 1, 0])
+    outputs = task.forward(module, torch.randn(4, 3, 32, 32))
+    found = task.compute_loss(outputs, targets, {})
+    assert task.loss_parts == ("cross_entropy", loss)
+    entropy = functional.cross_entropy(outputs.logits, targets)
+    own = task.loss_module(outputs.pooled, targets)
+    assert found["cross_entropy"].item() == pytest.approx(entropy.item())
+    assert found["loss"].item() == pytest.approx((entropy + 0.3 * own).item(), rel=1e-6)
+    assert task.loss_module.centres.shape == (3, module.n_features)
+
+
+def test_without_its_weight_it_is_cross_entropy_alone(faces):
+    task, module = make(faces, settings({"weight": 0}))
+    outputs = task.forward(module, torch.randn(2, 3, 32, 32))
+    found = task.compute_loss(outputs, torch.tensor([0, 1]), {})
+    assert task.loss_module is None
+    assert found.keys() == {"loss", "cross_entropy"}
+    assert found["loss"] is found["cross_entropy"]
+
+
+def test_heads_of_ddamfn_are_kept_apart(faces):
+    chosen = settings({"weight": 0}, model="ddamfn", model_options={"size": 32})
+    task, module = make(faces, chosen)
+    outputs = task.forward(module, torch.randn(2, 3, 32, 32))
+    found = task.compute_loss(outputs, torch.tensor([0, 1]), {})
+    assert task.loss_parts == ("cross_entropy", "attention")
+    assert found["attention"].item() == pytest.approx(attention_loss(outputs.gates).item())
+    assert found["loss"].item() == pytest.approx((found["cross_entropy"] + 0.1 * found["attention"]).item())
+    task, _ = make(faces, settings({"weight": 0, "attention_weight": 0}, **chosen.model_dump(
+        include={"model", "model_options"})))  # fmt: skip
+    assert task.loss_parts == ("cross_entropy",)
+
+
+@pytest.mark.parametrize(
+    ("variant", "form", "learn", "maps"),
+    [
+        ("recommended", "separating", True, False),
+        ("paper", "separating", True, True),
+        ("released", "released", False, False),
+    ],
+)
+def test_variants_fill_what_a_recipe_leaves_open(faces, variant, form, learn, maps):
+    task, module = make(faces, settings(variant=variant))
+    assert (task.features.form, task.loss_module.centres.requires_grad) == (form, learn)
+    assert (module.sb_mode == "concat") == maps
+    assert FeatureSettings(form="paper", train_centres=False).resolve(variant).form == "paper"
+    assert task.describe()["features"]["train_centres"] == learn
+
+
+def test_centres_learn_at_their_own_rate_and_are_logged(faces, tmp_path):
+    fit(settings(loss_lr=0.5, log_every=1), tmp_path / "a", table=faces, device="cpu")
+    log = pd.read_csv(tmp_path / "a" / "log.csv")
+    epochs = log[log["split"] == "train"].dropna(subset=["loss"])
+    assert {"cross_entropy", "cosine_harmony"} <= set(log)
+    total = epochs["cross_entropy"] + epochs["cosine_harmony"]
+    assert total.to_numpy() == pytest.approx(epochs["loss"].to_numpy(), abs=1e-5)
+    record = json.loads((tmp_path / "a" / "record.json").read_text())
+    assert record["task"]["features"]["form"] == "separating"
+
+
+def test_networks_without_pooled_features_are_told_what_to_use(faces):
+    with pytest.raises(ValueError, match="'lightweight' learns from pooled features, and model 'resnet10"):
+        make(faces, settings(model="resnet10-slim", model_options={"size": 32}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": {"loss": "center"}}, "cosine_harmony"),
+        ({"features": {"alpha": 2}}, "less than or equal to 1"),
+        ({"features": {"form": "printed"}}, "separating"),
+        ({"alpha": 0.2}, r"'alpha' is a key of task 'lightweight' and is given as features\.alpha"),
+        ({"task": "expression", "features": {"alpha": 0.1}}, "belongs to another task than 'expression'"),
+    ],
+)
+def test_wrong_settings_are_one_line(changes, message):
+    with pytest.raises(ValueError, match=message):
+        TrainSettings(**{**RECIPE, **changes})
+
+
+def test_fixed_centres_have_no_rate(faces, tmp_path):
+    with pytest.raises(ValueError, match="no trainable parameters; leave loss_lr"):
+        fit(settings(variant="released", loss_lr=0.1), tmp_path / "a", table=faces, device="cpu")
+
+
+def test_the_weights_are_the_networks_alone(faces, tmp_path):
+    fit(settings(epochs=1), tmp_path / "a", table=faces, device="cpu")
+    assert not any("centres" in name for name in load_file(tmp_path / "a" / "model" / "model.safetensors"))
