@@ -76,9 +76,11 @@ def _read_run(place: Path) -> pd.DataFrame:
     log = pd.read_csv(place / "log.csv")
     parts = []
     for curve, (split, column) in _CURVES.items():
-        if column in log:
-            rows = log[(log["split"] == split) & log[column].notna()]
-            parts.append(rows[["epoch"]].assign(curve=curve, value=rows[column]))
+        rows = log[log["split"] == split]
+        is_part = column != "loss"
+        if rows.empty or (is_part and (column not in log or (rows[column] == rows["loss"]).all())):
+            continue
+        parts.append(rows[["epoch"]].assign(curve=curve, value=rows[column]))
     return pd.concat(parts)
 
 
