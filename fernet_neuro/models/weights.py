@@ -22,6 +22,7 @@ from fernet_neuro._utils.validation import check_option, format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models._unpickle import read_array_pickle
 from fernet_neuro.models.card import ModelCard
+from fernet_neuro.models.fuse import Folded
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.sources import TIMM_PREFIX
@@ -47,7 +48,13 @@ def save_model(model: LayeredModel, folder: PathLike, *, half: bool = False) -> 
     ------
     ValueError
         If a weight is too large for 16 bits.
+    StoreError
+        If the network was fused: no name rebuilds it.
     """
+    if any(isinstance(part, Folded) for part in model.module.modules()):
+        raise StoreError(
+            f"{model.card.name!r} is fused; save the network that it was made from, and fuse it again."
+        )
     state = {
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.module.state_dict().items()
     }

@@ -136,10 +136,8 @@ class CoordAttention(nn.Module):
     def __init__(self, n_channels: int, side: int | None = None) -> None:
         super().__init__()
         hidden = max(FEWEST, n_channels // REDUCTION)
-        if side is None:
-            self.rows: nn.Module = nn.AdaptiveAvgPool2d((None, 1))
-            self.columns: nn.Module = nn.AdaptiveAvgPool2d((1, None))
-        else:
+        self.rows = self.columns = None
+        if side is not None:
             self.rows = Conv2dBN(n_channels, n_channels, (1, side), padding=0, depthwise=True)
             self.columns = Conv2dBN(n_channels, n_channels, (side, 1), padding=0, depthwise=True)
         self.reduce = nn.Conv2d(n_channels, hidden, 1)
@@ -150,7 +148,10 @@ class CoordAttention(nn.Module):
 
     def compute_gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return gates of rows (n, c, height, 1) and of columns (n, c, 1, width)."""
-        strips = torch.cat([self.rows(x), self.columns(x).transpose(2, 3)], dim=2)
+        # A mean is several times faster than adaptive pooling here.
+        rows = self.rows(x) if self.rows else x.mean(3, keepdim=True)
+        columns = self.columns(x) if self.columns else x.mean(2, keepdim=True)
+        strips = torch.cat([rows, columns.transpose(2, 3)], dim=2)
         hidden = self.act(self.norm(self.reduce(strips)))
         rows, columns = hidden.split([x.shape[2], x.shape[3]], dim=2)
         return self.row_gate(rows).sigmoid(), self.column_gate(columns.transpose(2, 3)).sigmoid()
@@ -224,7 +225,7 @@ class RepVGGDW(nn.Module):
         return self.norm(self.large(x) + self.small(x) + x)
 
     @torch.no_grad()
-    def fuse(self) -> nn.Conv2d:
+    def fused(self) -> nn.Conv2d:
         """Return the one depth-wise 3 x 3 convolution, with a bias, that this is in evaluation mode."""
         whole = fuse_conv_bn_eval(self.large.conv, self.large.norm)
         whole.weight += functional.pad(self.small.weight + 1, (1, 1, 1, 1))
