@@ -128,6 +128,7 @@ class GraphSettings(Settings):
     #: Sets that the experiment itself makes beside the training stimuli.
     own_sets: ClassVar[tuple[str, ...]] = ()
 
+    experiment: str
     networks: dict[str, NetworkSettings] = Field(min_length=1)
     sets: dict[str, StimulusSet] = Field(default_factory=dict)
     seeds: tuple[int, ...] = Field((0,), min_length=1)

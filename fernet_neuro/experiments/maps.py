@@ -3,6 +3,7 @@
 What belongs here: steps that more than one figure needs, each of which goes on where it was interrupted.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from fernet_neuro.stimuli.splits import check_disjoint
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.folder import RunFolder
 from fernet_neuro.typing import PathLike
+
+logger = logging.getLogger(__name__)
 
 #: Scores that are kept of every test.
 METRICS = ("accuracy", "mean_class_accuracy", "macro_f1")
@@ -179,6 +182,42 @@ def map_features(
     store = work.extract(Path(run), table, layers, Path(out) / "store")
     networks = dict.fromkeys(layers, describe_network(run))
     return write_maps(store, layers, out, factors=factors, maps=maps, networks=networks, verbose=verbose)
+
+
+def map_seeds(
+    work: Work,
+    runs: Mapping[int, Path],
+    table: StimulusTable,
+    layers: Sequence[str],
+    maps: MapSettings | None,
+) -> None:
+    """Map layers of the run of each seed; maps of all but the lowest lie in ``maps/seed<k>``."""
+    for number, seed in enumerate(sorted(runs)):
+        logger.info("    maps, seed %d", seed)
+        place = work.folder / "maps" / (f"seed{seed}" if number else "")
+        map_features(runs[seed], table, place, layers, maps=maps, verbose=work.verbose, device=work.device)
+
+
+def map_networks(
+    work: Work,
+    runs: Mapping[str, Path],
+    features: Mapping[str, np.ndarray],
+    table: StimulusTable,
+    out: Path,
+    *,
+    factors: Sequence[str],
+    maps: MapSettings,
+) -> None:
+    """Map features (n_stimuli, n_units) of several networks to the same stimuli, one map for each."""
+    write_maps(
+        stack_features(features, table, out / "store"),
+        list(features),
+        out,
+        factors=factors,
+        maps=maps,
+        networks={name: describe_network(run) for name, run in runs.items()},
+        verbose=work.verbose,
+    )
 
 
 def _read_finished(folder: Path, wanted: Mapping[str, Any]) -> EmbeddingResult | None:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fernet_neuro._utils.config import Settings, read_recipe, read_settings
+from fernet_neuro._utils.config import read_recipe, read_settings
 from fernet_neuro._utils.validation import check_option, format_options
 from fernet_neuro.catalogue import Entries
+from fernet_neuro.experiments.graph import GraphSettings
+from fernet_neuro.experiments.results_folder import removing_on_failure, start_results_folder
+from fernet_neuro.experiments.work import Work
 from fernet_neuro.models.devices import pick_device
 from fernet_neuro.typing import PathLike
 
@@ -21,14 +24,18 @@ class Experiment:
 
     Parameters
     ----------
-    settings : type of Settings
-        The recipe's keys.
+    settings : type of GraphSettings
+        The recipe's keys; their ``experiment`` is its name.
     run : callable
-        ``run(settings, out, *, resume, n_jobs, verbose, device)`` returns the path of the page.
+        ``run(settings, work)`` goes through all stages in the folder of `work` and returns the path of the
+        page. It makes its checks before it trains: what fails until then leaves no folder behind.
+    growing : tuple of str
+        Keys of the recipe, mappings, that may have more entries when a folder is gone on with.
     """
 
-    settings: type[Settings]
-    run: Callable[..., Path]
+    settings: type[GraphSettings]
+    run: Callable[[Any, Work], Path]
+    growing: tuple[str, ...] = ()
 
 
 #: All experiments, those of systems too.
@@ -47,7 +54,7 @@ def run_recipe(recipe: PathLike, out: PathLike, overrides: Iterable[str] = (), *
     overrides : iterable of str
         ``key=value`` texts on top of the recipe.
     **options
-        ``resume, n_jobs, verbose, device``, see `experiments.run.run_grid`.
+        See `run_experiment`.
 
     Raises
     ------
@@ -62,5 +69,46 @@ def run_recipe(recipe: PathLike, out: PathLike, overrides: Iterable[str] = (), *
             f"recipe {recipe} has no key `experiment`, which is one of: {format_options(EXPERIMENTS)}; "
             f"the recipe of a single training is for `train`."
         )
-    experiment = EXPERIMENTS[check_option("experiment", name, EXPERIMENTS)]
-    return experiment.run(read_settings(experiment.settings, recipe, overrides), out, **options)
+    kind = EXPERIMENTS[check_option("experiment", name, EXPERIMENTS)].settings
+    return run_experiment(read_settings(kind, recipe, overrides), out, **options)
+
+
+def run_experiment(
+    settings: GraphSettings,
+    out: PathLike,
+    *,
+    resume: bool = False,
+    n_jobs: int = 1,
+    verbose: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Run the experiment of these settings into the folder `out` and return the path of its ``index.html``.
+
+    Parameters
+    ----------
+    settings : GraphSettings
+        The recipe; kept as ``recipe.yaml``.
+    out : path
+        Results folder.
+    resume : bool
+        Go on in a folder that the same recipe began; finished stages are not run again.
+    n_jobs : int
+        Processes that render faces and run probes.
+    verbose : bool
+        Show progress bars.
+    device : str
+        "auto", "cpu" or an accelerator's name such as "cuda".
+
+    Raises
+    ------
+    StoreError
+        If `out` holds something and `resume` is off, or was begun with another recipe.
+    StimulusError
+        If stimuli cannot be used as asked, such as people who are both trained on and tested on.
+    ValueError
+        If a network cannot be built, or settings do not fit the stimuli.
+    """
+    experiment, folder = EXPERIMENTS[settings.experiment], Path(out)
+    is_new = start_results_folder(folder, settings, resume, growing=experiment.growing)
+    with removing_on_failure(folder, is_new=is_new):
+        return experiment.run(settings, Work(folder, n_jobs, verbose, device))

@@ -22,6 +22,8 @@ from fernet_neuro.stimuli.table import StimulusTable
 RECIPE = "recipe.yaml"
 #: Rendered faces, below the digest of what they were rendered from.
 RENDERED = "rendered"
+#: Tables of stimuli, and faces that only this recipe uses.
+STIMULI = "stimuli"
 
 
 def start_results_folder(
@@ -78,16 +80,18 @@ def start_results_folder(
 
 @contextmanager
 def removing_on_failure(folder: Path, *, is_new: bool) -> Iterator[None]:
-    """Leave `folder` to another recipe if what is checked first of a new experiment fails.
+    """Leave `folder` to another recipe if a new experiment fails before it trains, as its checks do.
 
     Recipe and tables of stimuli are removed. Rendered faces stay, as any recipe finds those that it needs.
     """
     try:
         yield
     except (FernetError, ValueError, OSError):
-        if is_new:
-            (folder / RECIPE).unlink(missing_ok=True)
-            shutil.rmtree(folder / "stimuli", ignore_errors=True)
+        made = {item.name for item in folder.iterdir() if item.is_dir()}
+        if is_new and made <= {STIMULI, RENDERED}:
+            for path in folder.glob("*.*"):
+                path.unlink()
+            shutil.rmtree(folder / STIMULI, ignore_errors=True)
             with suppress(OSError):  # there are rendered faces
                 folder.rmdir()
         raise

@@ -28,19 +28,12 @@ from fernet_neuro.experiments.plan import KEY_LENGTH, PlannedRun, plan_network
 from fernet_neuro.experiments.recipe import HELD_OUT, GridSettings, HeldOutSet
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.results import list_losses, stack_folds, write_results
-from fernet_neuro.experiments.results_folder import (
-    RECIPE,
-    RENDERED,
-    open_stimuli,
-    removing_on_failure,
-    start_results_folder,
-)
+from fernet_neuro.experiments.results_folder import RECIPE, RENDERED, open_stimuli
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint, partition_table
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.folder import RunFolder, load_run
-from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
 Grid = dict[tuple[str, int], PlannedRun]
@@ -75,46 +68,28 @@ def plan_grid(settings: GridSettings, stimuli: dict[str, str]) -> Grid:
     }
 
 
-def run_grid(
-    settings: GridSettings,
-    out: PathLike,
-    *,
-    resume: bool = False,
-    n_jobs: int = 1,
-    verbose: bool = False,
-    device: str = "auto",
-) -> Path:
-    """Run all stages into the folder `out` and return the path of its ``index.html``.
+def run_grid(settings: GridSettings, work: Work) -> Path:
+    """Run all stages and return the path of the ``index.html``.
 
-    Parameters
-    ----------
-    settings : GridSettings
-        The recipe; kept as ``recipe.yaml``.
-    out : path
-        Results folder: ``stimuli/ runs/ banks/ evaluation/``, ``runs.csv``, ``results.csv`` (every score of
-        every run), ``summary.csv`` (over seeds), ``differences.csv`` (arms compared seed by seed),
-        ``table.csv``, ``table.md``, ``table.tex``, ``published.csv``, ``figures/``, ``index.html``; with
-        `folds` also ``folds.csv`` (the fold of each stimulus), and the first files have a column ``fold``.
-    resume : bool
-        Go on in a folder that the same recipe began; finished stages are not run again. The recipe may have
-        further `tests`: trained arms are tested on these without training again.
+    The folder gets ``stimuli/ runs/ banks/ evaluation/``, ``runs.csv``, ``results.csv`` (every score of every
+    run), ``summary.csv`` (over seeds), ``differences.csv`` (arms compared seed by seed), ``table.csv``,
+    ``table.md``, ``table.tex``, ``published.csv``, ``figures/``, ``index.html``; with `folds` also
+    ``folds.csv`` (the fold of each stimulus), and the first files have a column ``fold``. When it is gone on
+    with, the recipe may have further `tests`: trained arms are tested on these without training again.
 
     Raises
     ------
-    StoreError
-        If `out` holds something and `resume` is off, or was begun with another recipe.
     StimulusError
         If a test shows people of the training stimuli, or labels that are none of theirs; or the training
         stimuli cannot be parted into so many folds.
     ValueError
         If a network of the grid cannot be built.
     """
-    folder = Path(out)
+    folder = work.folder
     _check_networks(settings)
-    is_new = start_results_folder(folder, settings, resume, growing=("tests",))
     logger.info("1/6 stimuli")
-    with removing_on_failure(folder, is_new=is_new):
-        jobs = _split(_prepare(settings, folder, n_jobs, verbose, device))
+    shared = Path(settings.shared) if settings.shared else None
+    jobs = _split(_prepare(settings, replace(work, shared=shared)))
     write_settings(settings, folder / RECIPE)
     logger.info("2/6 training: %d arms, %d seeds", len(settings.arms), len(settings.seeds))
     for job in jobs:
@@ -137,16 +112,15 @@ def run_grid(
     return write_page(settings, folder)
 
 
-def _prepare(settings: GridSettings, folder: Path, n_jobs: int, verbose: bool, device: str) -> _Job:
+def _prepare(settings: GridSettings, work: Work) -> _Job:
     """Return the job with its stimuli, after every check that needs them: training may take hours."""
-    work = Work(folder, n_jobs, verbose, device, Path(settings.shared) if settings.shared else None)
     tables = {}
     sources = {name: settings.find_stimuli(name) for name in settings.list_sets()}
     # Tables first: a path that leads nowhere is found before anything is rendered.
     for name, source in sorted(sources.items(), key=lambda item: not isinstance(item[1], str)):
         key = "" if isinstance(source, str) else hash_json(source.model_dump(mode="json"))[:KEY_LENGTH]
-        table = open_stimuli(source, work.store / RENDERED / key, n_jobs, verbose)
-        place = folder / "stimuli" / f"{'train' if name == STIMULI else name}.csv"
+        table = open_stimuli(source, work.store / RENDERED / key, work.n_jobs, work.verbose)
+        place = work.folder / "stimuli" / f"{'train' if name == STIMULI else name}.csv"
         table.write(place)
         tables[name] = StimulusTable.read(place)
     training = {name: tables[name] for name in sources if name not in settings.tests}
@@ -292,4 +266,4 @@ def _list_runs(job: _Job) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-EXPERIMENT = Experiment(GridSettings, run_grid)
+EXPERIMENT = Experiment(GridSettings, run_grid, growing=("tests",))

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.catalogue import load
-from fernet_neuro.experiments.graph import STIMULI, GraphSettings
-from fernet_neuro.experiments.plan import PlannedRun, list_runs
+from fernet_neuro.experiments.graph import STIMULI, GraphSettings, Networks
+from fernet_neuro.experiments.plan import PlannedRun, list_runs, plan_network
 from fernet_neuro.experiments.results_folder import open_stimuli
 from fernet_neuro.extraction.extract import extract_activations
+from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TASKS
 from fernet_neuro.training.fit import fit
@@ -51,13 +52,12 @@ class Work:
 
     def open_sets(self, settings: GraphSettings) -> dict[str, StimulusTable]:
         """Return the further sets that networks learn from, rendered below ``stimuli/`` where need be."""
-        return {
-            name: open_stimuli(
-                settings.find_stimuli(name), self.folder / "stimuli" / name, self.n_jobs, self.verbose
-            )
-            for name in settings.list_sets()
-            if name != STIMULI
-        }
+        further = [name for name in settings.list_sets() if name != STIMULI]
+        return {name: self.open(settings.find_stimuli(name), name) for name in further}
+
+    def open(self, source: RenderSettings | str, name: str) -> StimulusTable:
+        """Return the table at a path, or the faces described, rendered into ``stimuli/<name>`` once."""
+        return open_stimuli(source, self.folder / STIMULI / name, self.n_jobs, self.verbose)
 
     def train(self, planned: Iterable[PlannedRun], tables: Mapping[str, StimulusTable]) -> None:
         """Train runs, and what they need, to the end; those that are complete are left as they are.
@@ -85,6 +85,18 @@ class Work:
             load_run(run), table, layers, out, source=name_run(run), overwrite=True, verbose=self.verbose,
             device=self.device,
         )  # fmt: skip
+
+
+def plan_named(
+    networks: Networks,
+    name: str,
+    seed: int,
+    tables: Mapping[str, StimulusTable],
+    folders: Mapping[str, str] | None = None,
+) -> PlannedRun:
+    """Return the run of a network on some stimuli, in a folder of its name or as `folders` call it."""
+    digests = {key: table.digest() for key, table in tables.items()}
+    return plan_network(networks, name, seed, digests, by_name=True, folders=folders)
 
 
 def name_run(run: PathLike) -> str:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.recipe import GridSettings
-from fernet_neuro.experiments.run import run_grid
+from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.stimuli.table import StimulusTable
 
 SMALL = {"epochs": 1, "batch_size": 12, "model": "resnet10-slim", "model_options": {"size": 16}}
@@ -42,7 +42,7 @@ def settings(**changes) -> GridSettings:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("folds") / "results"
-    run_grid(settings(), folder)
+    run_experiment(settings(), folder)
     return folder
 
 
@@ -126,7 +126,7 @@ def test_a_run_that_is_gone_is_the_only_one_trained_again(finished, tmp_path):
     gone = runs[(runs["fold"] == 2) & runs["is_tested"] & (runs["seed"] == 1)]["run"].iloc[0]
     before = list_runs(copy)
     shutil.rmtree(copy / gone)
-    run_grid(settings(), copy, resume=True)
+    run_experiment(settings(), copy, resume=True)
     after = list_runs(copy)
     assert {path for path in after if after[path] != before[path]} == {copy / gone / "record.json"}
     assert after.keys() == before.keys()
@@ -159,7 +159,7 @@ def test_mistakes_are_found_in_the_recipe(changes, message):
 )
 def test_folds_that_cannot_be_are_refused_before_training(changes, message, tmp_path):
     with pytest.raises(StimulusError, match=message):
-        run_grid(settings(**changes), tmp_path / "out")
+        run_experiment(settings(**changes), tmp_path / "out")
     assert not (tmp_path / "out" / "runs").exists()
 
 
@@ -168,5 +168,5 @@ def test_the_best_epoch_may_not_be_chosen_on_the_folds(finished, tmp_path):
     nameless = StimulusTable.from_frame(frame, root=finished / "stimuli").write(tmp_path / "nameless.csv")
     naming = {**RECIPE["networks"]["naming"], "val_stimuli": str(nameless)}
     with pytest.raises(StimulusError, match=r"nameless\.csv': 24 values of picture"):
-        run_grid(settings(networks={**RECIPE["networks"], "naming": naming}), tmp_path / "out")
+        run_experiment(settings(networks={**RECIPE["networks"], "naming": naming}), tmp_path / "out")
     assert not (tmp_path / "out" / "runs").exists()

@@ -18,7 +18,7 @@ from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.markup import list_notes
 from fernet_neuro.experiments.page_tables import escape_latex
 from fernet_neuro.experiments.recipe import GridSettings
-from fernet_neuro.experiments.run import run_grid
+from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.experiments.tables import ResultFiles
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -68,7 +68,7 @@ def settings(**changes) -> GridSettings:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("grid") / "results"
-    run_grid(settings(), folder)
+    run_experiment(settings(), folder)
     return folder
 
 
@@ -243,7 +243,7 @@ def test_going_on_after_an_interruption_gives_the_same_results(finished, tmp_pat
     shutil.rmtree(copy / "evaluation" / "drawn")
     (copy / "summary.csv").unlink()
     before = list_weights(copy)
-    run_grid(settings(), copy, resume=True)
+    run_experiment(settings(), copy, resume=True)
     assert list_weights(copy) == before
     for name in ("results", "summary", "differences"):
         assert (copy / f"{name}.csv").read_bytes() == (finished / f"{name}.csv").read_bytes()
@@ -258,7 +258,7 @@ def test_experiments_that_share_a_folder_train_nothing_twice(finished, tmp_path)
     other = settings(
         shared=str(shared), arms={"crpn": {"tested": "perception"}}, published={}, columns=["accuracy"]
     )
-    run_grid(other, tmp_path / "other")
+    run_experiment(other, tmp_path / "other")
     assert list_weights(shared) == before
     assert not (tmp_path / "other" / "runs").exists()
     ours, theirs = (pd.read_csv(place / "summary.csv") for place in (tmp_path / "other", finished))
@@ -269,14 +269,14 @@ def test_experiments_that_share_a_folder_train_nothing_twice(finished, tmp_path)
 def test_people_of_training_are_refused_before_anything_is_trained(tmp_path):
     tests = {"same": {"of": "stimuli", "change": {"label_noise": 0.0}}}
     with pytest.raises(StimulusError, match=r"tests\.same: 6 values of identity are in both"):
-        run_grid(settings(tests=tests), tmp_path / "out")
+        run_experiment(settings(tests=tests), tmp_path / "out")
     assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_a_table_that_is_not_there_is_told_before_anything_is_rendered(tmp_path):
     tests = {**RECIPE["tests"], "mine": {"stimuli": str(tmp_path / "photographs.csv")}}
     with pytest.raises(StimulusError, match=r"photographs\.csv"):
-        run_grid(settings(tests=tests), tmp_path / "out")
+        run_experiment(settings(tests=tests), tmp_path / "out")
     assert not (tmp_path / "out" / "rendered").exists()
 
 
@@ -286,11 +286,11 @@ def test_labels_of_a_users_table_are_mapped_by_name_or_refused(finished, tmp_pat
     renamed = frame.assign(expression=frame["expression"].map(names))
     path = StimulusTable.from_frame(renamed, root=finished / "stimuli").write(tmp_path / "theirs.csv")
     with pytest.raises(StimulusError, match=r"tests\.theirs: .*--map angry=anger"):
-        run_grid(settings(tests={"theirs": str(path)}), tmp_path / "refused")
+        run_experiment(settings(tests={"theirs": str(path)}), tmp_path / "refused")
     theirs = {"theirs": {"stimuli": str(path), "map": {"angry": "anger"}}}
     arms = {"alone": RECIPE["arms"]["alone"]}
     mine = settings(tests=theirs, arms=arms, shared=str(finished), published={}, columns=["accuracy"])
-    run_grid(mine, tmp_path / "out")
+    run_experiment(mine, tmp_path / "out")
     ours, same = (pd.read_csv(place / "summary.csv") for place in (tmp_path / "out", finished))
     same = same[(same["arm"] == "alone") & (same["test"] == "people")]
     assert ours["value"].tolist() == pytest.approx(same["value"].tolist())
@@ -299,7 +299,7 @@ def test_labels_of_a_users_table_are_mapped_by_name_or_refused(finished, tmp_pat
 def test_a_network_that_cannot_be_built_is_refused_before_training(tmp_path):
     arms = {"odd": {"tested": "concepts", "set": {"concepts.model_options.emotion_trunk": "resnet10-slimm"}}}
     with pytest.raises(ValueError, match=r"arm 'odd' \(concepts\): .*resnet10-slim"):
-        run_grid(settings(arms=arms, published={}), tmp_path / "out")
+        run_experiment(settings(arms=arms, published={}), tmp_path / "out")
     assert not (tmp_path / "out" / "runs").exists()
 
 
@@ -308,16 +308,16 @@ def test_a_mistake_does_not_block_the_folder(finished, tmp_path):
     arms = {"alone": RECIPE["arms"]["alone"]}
     one = {"arms": arms, "published": {}, "columns": ["accuracy"], "seeds": [0]}
     with pytest.raises(StimulusError, match=r"tests\.mine: 6 values of identity are in both"):
-        run_grid(settings(**one, tests={"mine": {"stimuli": str(trained)}}), out)
+        run_experiment(settings(**one, tests={"mine": {"stimuli": str(trained)}}), out)
     assert {path.name for path in out.iterdir()} == {"rendered"}
     rendered = {path: path.stat().st_mtime_ns for path in out.rglob("table.csv")}
     assert len(rendered) == 1
     people = finished / "stimuli" / "people.csv"
-    run_grid(settings(**one, tests={"mine": {"stimuli": str(people)}}), out)
+    run_experiment(settings(**one, tests={"mine": {"stimuli": str(people)}}), out)
     assert {path: path.stat().st_mtime_ns for path in rendered} == rendered
     with pytest.raises(StoreError, match="was not made by an experiment"):
         shutil.copytree(out / "stimuli", tmp_path / "mine" / "stimuli")
-        run_grid(settings(**one), tmp_path / "mine")
+        run_experiment(settings(**one), tmp_path / "mine")
 
 
 def test_a_mistaken_test_leaves_a_folder_that_was_begun_as_it_was(finished, tmp_path):
@@ -325,16 +325,16 @@ def test_a_mistaken_test_leaves_a_folder_that_was_begun_as_it_was(finished, tmp_
     before = (folder / "recipe.yaml").read_bytes()
     tests = {**RECIPE["tests"], "mine": {"stimuli": str(finished / "stimuli" / "train.csv")}}
     with pytest.raises(StimulusError, match=r"tests\.mine: "):
-        run_grid(settings(tests=tests), folder, resume=True)
+        run_experiment(settings(tests=tests), folder, resume=True)
     assert (folder / "recipe.yaml").read_bytes() == before
     assert (folder / "results.csv").is_file()
 
 
 def test_a_folder_of_another_recipe_is_refused(finished):
     with pytest.raises(StoreError, match="--resume"):
-        run_grid(settings(), finished)
+        run_experiment(settings(), finished)
     with pytest.raises(StoreError, match=r"another recipe \(different: seeds\)"):
-        run_grid(settings(seeds=[0]), finished, resume=True)
+        run_experiment(settings(seeds=[0]), finished, resume=True)
 
 
 @pytest.mark.slow

@@ -14,8 +14,7 @@ from fernet_neuro.cli.app import app
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.cost import write_costs
 from fernet_neuro.experiments.recipe import GridSettings
-from fernet_neuro.experiments.recipes import run_recipe
-from fernet_neuro.experiments.run import run_grid
+from fernet_neuro.experiments.recipes import run_experiment, run_recipe
 from fernet_neuro.stimuli.datasets.registry import DATASETS
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
@@ -104,7 +103,7 @@ def test_tests_of_a_recipe_may_stay_beside_a_users_own(tmp_path):
 def test_going_on_serves_what_is_there_of_the_same_weights_and_stimuli(table2):
     before = list_times(table2, "evaluation/*/*/*.csv")
     assert len(before) == 2 * 4
-    run_grid(read_recipe(table2), table2, resume=True, device="cpu")
+    run_experiment(read_recipe(table2), table2, resume=True, device="cpu")
     assert list_times(table2, "evaluation/*/*/*.csv") == before
 
 
@@ -117,11 +116,11 @@ def test_a_changed_test_table_is_evaluated_anew(table2, tables, tmp_path):
     settings = read_recipe(copy, tests={"mine": {"stimuli": str(moved)}})
     (copy / "recipe.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     before = list_times(copy, "evaluation/*/*/*.csv")
-    run_grid(settings, copy, resume=True, device="cpu")
+    run_experiment(settings, copy, resume=True, device="cpu")
     assert list_times(copy, "evaluation/*/*/*.csv") == before  # the same rows in another file
     new = dict(zip(LABELS, [*LABELS[1:], LABELS[0]], strict=True))
     StimulusTable.from_frame(frame.assign(expression=frame["expression"].map(new)), root=tables).write(moved)
-    run_grid(settings, copy, resume=True, device="cpu")
+    run_experiment(settings, copy, resume=True, device="cpu")
     for arm in ("none", "all"):
         old, now = (
             pd.read_csv(place / "evaluation" / "mine" / arm / "predictions.csv") for place in (table2, copy)
@@ -144,7 +143,7 @@ def test_a_changed_run_is_evaluated_anew(table2, tmp_path):
         shutil.rmtree(copy / places[0] / part)
         shutil.copytree(copy / places[1] / part, copy / places[0] / part)
     before = list_times(copy, "evaluation/mine/none/*.csv")
-    run_grid(read_recipe(copy), copy, resume=True, device="cpu")
+    run_experiment(read_recipe(copy), copy, resume=True, device="cpu")
     assert list_times(copy, "evaluation/mine/none/*.csv") == before
     columns = [f"probability_{name}" for name in LABELS]
     old, now = (
@@ -239,7 +238,7 @@ def _check_two_classes(folder: Path) -> None:
 def test_nothing_but_a_further_test_may_differ(table2, changes, message):
     before = (table2 / "recipe.yaml").read_bytes()
     with pytest.raises(StoreError, match=message):
-        run_grid(read_recipe(table2, **changes), table2, resume=True)
+        run_experiment(read_recipe(table2, **changes), table2, resume=True)
     assert (table2 / "recipe.yaml").read_bytes() == before
 
 
@@ -248,7 +247,7 @@ def test_a_folder_that_an_earlier_release_began_is_taken(table2, tmp_path):
     values = yaml.safe_load((copy / "recipe.yaml").read_text())
     assert values.pop("published_chance") == {}
     (copy / "recipe.yaml").write_text(yaml.safe_dump(values))
-    run_grid(read_recipe(copy), copy, resume=True, device="cpu")
+    run_experiment(read_recipe(copy), copy, resume=True, device="cpu")
 
 
 @pytest.mark.realdata
@@ -267,7 +266,7 @@ def test_photographs_of_smiles_and_other_rendered_faces_test_trained_arms(table2
         },
     }
     tests = {**read_recipe(copy).model_dump(mode="json")["tests"], **added}
-    run_grid(read_recipe(copy, tests=tests), copy, resume=True, device="cpu")
+    run_experiment(read_recipe(copy, tests=tests), copy, resume=True, device="cpu")
     assert list_times(copy, "runs/*/*/model/*") == before
     text = (copy / "table.md").read_text()
     assert "london: 140 images show 2 of 3 classes; means over classes are over these" in text

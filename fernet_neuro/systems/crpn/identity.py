@@ -20,19 +20,15 @@ from fernet_neuro.experiments.maps import (
     describe_network,
     finish,
     gather_scores,
-    stack_features,
-    write_maps,
+    map_networks,
     write_scores,
 )
-from fernet_neuro.experiments.plan import plan_network
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results_folder import open_stimuli, start_results_folder
-from fernet_neuro.experiments.work import Work
+from fernet_neuro.experiments.work import Work, plan_named
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.crpn.recipes import IdentitySettings
 from fernet_neuro.training.folder import RunFolder
 from fernet_neuro.training.held_out import hold_out_groups, hold_out_within_identity
-from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
 
@@ -45,40 +41,20 @@ FACTORS = ("identity", "expression")
 NEAREST_MEAN, TRAINED_READOUT = "nearest mean", "read-out"
 
 
-def run_identity(
-    settings: IdentitySettings,
-    out: PathLike,
-    *,
-    resume: bool = False,
-    n_jobs: int = 1,
-    verbose: bool = False,
-    device: str = "auto",
-) -> Path:
-    """Make Figure 4 into the folder `out` and return the path of its ``index.html``.
+def run_identity(settings: IdentitySettings, work: Work) -> Path:
+    """Make Figure 4 and return the path of its ``index.html``.
 
-    Parameters
-    ----------
-    settings : IdentitySettings
-        The recipe; kept as ``recipe.yaml``.
-    out : path
-        Results folder: ``stimuli/`` (with ``people-train.csv`` and ``people-test.csv``), ``runs/``,
-        ``identity/accuracies.csv``, ``identity/maps/seed<k>/``, ``figures/``, ``index.html``.
-    resume : bool
-        Go on in a folder that the same recipe began; finished stages are not run again.
+    The folder gets ``stimuli/`` (with ``people-train.csv`` and ``people-test.csv``), ``runs/``,
+    ``identity/accuracies.csv``, ``identity/maps/seed<k>/``, ``figures/``, ``index.html``.
 
     Raises
     ------
-    StoreError
-        If `out` holds something and `resume` is off, or was begun with another recipe.
     StimulusError
         If pictures of the people cannot be held out as asked, or the test pictures cannot be judged by
         identity and expression.
     """
-    folder = Path(out)
-    start_results_folder(folder, settings, resume)
-    work = Work(folder, n_jobs, verbose, device)
     logger.info("1/5 stimuli")
-    stage1 = open_stimuli(settings.stimuli, folder / "stimuli" / "train", n_jobs, verbose)
+    stage1 = work.open(settings.stimuli, "train")
     train, test = _split_people(settings, work)
     tables = {STIMULI: stage1, **work.open_sets(settings), "people": train}
     networks = (BEFORE, *settings.modes)
@@ -93,13 +69,15 @@ def run_identity(
             for how, result in _judge(runs[name], parts).items():
                 results.setdefault((name, how), {})[seed] = result
         logger.info("4/5 maps, seed %d", seed)
-        _map_people(work, settings, runs, {name: parts["test"] for name, parts in stores.items()}, seed)
+        features = {name: np.array(parts["test"].load(FEATURES).values) for name, parts in stores.items()}
+        place = work.folder / "identity" / "maps" / f"seed{seed}"
+        map_networks(work, runs, features, test, place, factors=FACTORS, maps=settings.maps)
     variant = describe_network(next(iter(runs.values())))["variant"]
     frames = [
         gather_scores(by_seed, "poses", network=name, method=how, variant=variant)
         for (name, how), by_seed in results.items()
     ]
-    write_scores(frames, folder / "identity" / "accuracies.csv")
+    write_scores(frames, work.folder / "identity" / "accuracies.csv")
     logger.info("5/5 figure and page")
     lead = "Who is shown, in the features of the non-emotion encoder, before and after it learns to tell."
     return finish(work, "crpn-fig4", "Identity in the non-emotion features", lead)
@@ -142,8 +120,7 @@ def split_people(
 
 def _split_people(settings: IdentitySettings, work: Work) -> tuple[StimulusTable, StimulusTable]:
     """Return the two parts, written so that the folder says which picture is in which."""
-    place = work.folder / "stimuli"
-    table = open_stimuli(settings.people, place / "people", work.n_jobs, work.verbose)
+    place, table = work.folder / "stimuli", work.open(settings.people, "people")
     parts = split_people(table, settings.held_out, settings.test_share, settings.split_seed)
     for name, part in zip(("train", "test"), parts, strict=True):
         part.write(place / f"people-{name}.csv")
@@ -154,12 +131,10 @@ def _train_all(
     work: Work, settings: IdentitySettings, tables: Mapping[str, StimulusTable], seed: int
 ) -> dict[str, Path]:
     """Return the runs by network: before fine-tuning, and after it in each mode."""
-    digests = {name: table.digest() for name, table in tables.items()}
-    planned = {BEFORE: plan_network(settings.networks, "concepts", seed, digests, by_name=True)}
+    planned = {BEFORE: plan_named(settings.networks, "concepts", seed, tables)}
     for mode in settings.modes:
         networks = change_networks(settings.networks, {"readout.readout.mode": mode})
-        folders = {"readout": f"readout-{mode}"}
-        planned[mode] = plan_network(networks, "readout", seed, digests, by_name=True, folders=folders)
+        planned[mode] = plan_named(networks, "readout", seed, tables, {"readout": f"readout-{mode}"})
     work.train(planned.values(), tables)
     return {name: run.find_place(work.store) for name, run in planned.items()}
 
@@ -216,27 +191,6 @@ def compare_with_means(
     means = np.stack([train[codes == code].mean(axis=0) for code in range(len(classes))])
     rows = [part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (test, means)]
     return tuple(str(name) for name in classes), rows[0] @ rows[1].T
-
-
-def _map_people(
-    work: Work,
-    settings: IdentitySettings,
-    runs: Mapping[str, Path],
-    stores: Mapping[str, ActivationStore],
-    seed: int,
-) -> None:
-    place = work.folder / "identity" / "maps" / f"seed{seed}"
-    features = {name: np.array(store.load(FEATURES).values) for name, store in stores.items()}
-    table = next(iter(stores.values())).stimuli
-    write_maps(
-        stack_features(features, table, place / "store"),
-        list(features),
-        place,
-        factors=FACTORS,
-        maps=settings.maps,
-        networks={name: describe_network(run) for name, run in runs.items()},
-        verbose=work.verbose,
-    )
 
 
 EXPERIMENT = Experiment(IdentitySettings, run_identity)

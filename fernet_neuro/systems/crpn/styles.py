@@ -17,18 +17,15 @@ from fernet_neuro.experiments.maps import (
     check_people,
     describe_network,
     finish,
+    map_networks,
     select_scores,
-    stack_features,
-    write_maps,
     write_scores,
 )
-from fernet_neuro.experiments.plan import PlannedRun, plan_network
+from fernet_neuro.experiments.plan import PlannedRun
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results_folder import open_stimuli, start_results_folder
-from fernet_neuro.experiments.work import Work
+from fernet_neuro.experiments.work import Work, plan_named
 from fernet_neuro.stimuli.table import StimulusTable, concat_tables
 from fernet_neuro.systems.crpn.recipes import StylesSettings
-from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
 
@@ -36,41 +33,25 @@ logger = logging.getLogger(__name__)
 LAYER, STYLE = "emotion", "style"
 #: What maps are judged by.
 FACTORS = ("expression", STYLE)
+_PARTS: tuple[Literal["train", "test"], ...] = ("train", "test")
 
 
-def run_styles(
-    settings: StylesSettings,
-    out: PathLike,
-    *,
-    resume: bool = False,
-    n_jobs: int = 1,
-    verbose: bool = False,
-    device: str = "auto",
-) -> Path:
-    """Make Figure 3 into the folder `out` and return the path of its ``index.html``.
+def run_styles(settings: StylesSettings, work: Work) -> Path:
+    """Make Figure 3 and return the path of its ``index.html``.
 
-    Parameters
-    ----------
-    settings : StylesSettings
-        The recipe; kept as ``recipe.yaml``.
-    out : path
-        Results folder: ``stimuli/ runs/ evaluation/``, ``styles/accuracies.csv`` (every network on every
-        style), ``styles/maps/seed<k>/``, ``figures/``, ``index.html``.
-    resume : bool
-        Go on in a folder that the same recipe began; finished stages are not run again.
+    The folder gets ``stimuli/ runs/ evaluation/``, ``styles/accuracies.csv`` (every network on every style),
+    ``styles/maps/seed<k>/``, ``figures/``, ``index.html``.
 
     Raises
     ------
-    StoreError
-        If `out` holds something and `resume` is off, or was begun with another recipe.
     StimulusError
         If a test shows people of training stimuli, or the styles cannot be mapped together.
     """
-    folder = Path(out)
-    start_results_folder(folder, settings, resume)
-    work = Work(folder, n_jobs, verbose, device)
     logger.info("1/5 stimuli")
-    train, test = (_open_parts(settings, work, part) for part in ("train", "test"))
+    train, test = (
+        {name: work.open(settings.find_style(name, part), f"{name}-{part}") for name in settings.domains}
+        for part in _PARTS
+    )
     others = work.open_sets(settings)
     check_people((*train.values(), *others.values()), test.values())
     joined = join_styles(test)
@@ -80,7 +61,7 @@ def run_styles(
         for name in settings.domains:
             logger.info("2/5 training on %s faces, seed %d", name, seed)
             tables = {STIMULI: train[name], **others}
-            run = plan_style(settings, name, seed, {key: table.digest() for key, table in tables.items()})
+            run = plan_style(settings, name, seed, tables)
             work.train([run], tables)
             runs[name][seed] = run.find_place(work.store)
     logger.info("3/5 accuracies")
@@ -107,7 +88,9 @@ def join_styles(tables: Mapping[str, StimulusTable]) -> StimulusTable:
     return concat_tables(parts)
 
 
-def plan_style(settings: StylesSettings, domain: str, seed: int, stimuli: Mapping[str, str]) -> PlannedRun:
+def plan_style(
+    settings: StylesSettings, domain: str, seed: int, tables: Mapping[str, StimulusTable]
+) -> PlannedRun:
     """Return the run of a domain's pathway; networks that learn from no style are the same for all."""
     networks = settings.networks
     styled = [
@@ -115,22 +98,7 @@ def plan_style(settings: StylesSettings, domain: str, seed: int, stimuli: Mappin
         for name in networks
         if STIMULI in {networks[needed].learns_from for needed in order_networks(networks, [name])}
     ]
-    folders = {name: f"{domain}-{name}" for name in styled}
-    return plan_network(networks, "concepts", seed, stimuli, by_name=True, folders=folders)
-
-
-def _open_parts(
-    settings: StylesSettings, work: Work, part: Literal["train", "test"]
-) -> dict[str, StimulusTable]:
-    return {
-        name: open_stimuli(
-            settings.find_style(name, part),
-            work.folder / "stimuli" / f"{name}-{part}",
-            work.n_jobs,
-            work.verbose,
-        )
-        for name in settings.domains
-    }
+    return plan_named(networks, "concepts", seed, tables, {name: f"{domain}-{name}" for name in styled})
 
 
 def _cross(work: Work, runs: Mapping[str, Mapping[int, Path]], tests: Mapping[str, StimulusTable]) -> None:
@@ -157,16 +125,7 @@ def _map_styles(
     for name, run in runs.items():
         store = work.extract(run, joined, [LAYER], place / "stores" / name)
         features[name] = np.array(store.load(LAYER).values)
-    store = stack_features(features, joined, place / "store")
-    write_maps(
-        store,
-        list(runs),
-        place,
-        factors=FACTORS,
-        maps=settings.maps,
-        networks={name: describe_network(run) for name, run in runs.items()},
-        verbose=work.verbose,
-    )
+    map_networks(work, runs, features, joined, place, factors=FACTORS, maps=settings.maps)
 
 
 EXPERIMENT = Experiment(StylesSettings, run_styles)

@@ -15,18 +15,15 @@ from fernet_neuro.experiments.brain import check_brain, run_brain
 from fernet_neuro.experiments.cost import build_network
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.graph import STIMULI
-from fernet_neuro.experiments.maps import check_maps, check_people, map_features
-from fernet_neuro.experiments.plan import plan_network
+from fernet_neuro.experiments.maps import check_maps, check_people, map_seeds
 from fernet_neuro.experiments.probes import extract_stores, find_run, probe_network
 from fernet_neuro.experiments.recipes import Experiment
-from fernet_neuro.experiments.results_folder import open_stimuli, removing_on_failure, start_results_folder
-from fernet_neuro.experiments.work import Work
+from fernet_neuro.experiments.work import Work, plan_named
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint, split_table
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.page import write_report
 from fernet_neuro.systems.transfer.recipe import BesideSettings, TransferSettings
-from fernet_neuro.typing import PathLike
 
 #: What the results of this experiment can show, and what those of brains can.
 _FIGURES = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
@@ -37,59 +34,35 @@ BESIDE = Path("beside") / "probes"
 logger = logging.getLogger(__name__)
 
 
-def run_transfer(
-    settings: TransferSettings,
-    out: PathLike,
-    *,
-    resume: bool = False,
-    n_jobs: int = 1,
-    verbose: bool = False,
-    device: str = "auto",
-) -> Path:
-    """Run all stages into the folder `out` and return the path of its ``index.html``.
+def run_transfer(settings: TransferSettings, work: Work) -> Path:
+    """Run all stages and return the path of the ``index.html``.
 
-    Parameters
-    ----------
-    settings : TransferSettings
-        The recipe; kept as ``recipe.yaml``.
-    out : path
-        Results folder: ``stimuli/ runs/ stores/ probes/ figures/ index.html``, for networks `beside`
-        ``beside/probes/ evaluation/ maps/``, and with brains ``brain/ rsa/``.
-    resume : bool
-        Go on in a folder that the same recipe began; finished stages are not run again.
+    The folder gets ``stimuli/ runs/ stores/ probes/ figures/ index.html``, for networks `beside`
+    ``beside/probes/ evaluation/ maps/``, and with brains ``brain/ rsa/``.
 
     Raises
     ------
-    StoreError
-        If `out` holds something and `resume` is off, or was begun with another recipe.
     StimulusError
         If an identity is in both the training and the probe stimuli, or a network cannot be tested or mapped
         on the latter, or they are not what a group is to look at.
     ValueError
         If a network cannot be built, or the group not be simulated.
     """
-    folder = Path(out)
-    is_new = start_results_folder(folder, settings, resume)
-    work = Work(folder, n_jobs, verbose, device)
+    folder = work.folder
     logger.info("1/8 stimuli")
-    with removing_on_failure(folder, is_new=is_new):
-        train, probe = _prepare_stimuli(settings, folder, n_jobs, verbose)
-        tables = {STIMULI: train, **work.open_sets(settings)}
-        check_people(tables.values(), [probe])
-        check_beside(settings, train, probe)
-        if settings.brain is not None:
-            check_brain(settings.brain, probe)
+    train, probe = _prepare_stimuli(settings, work)
+    tables = {STIMULI: train, **work.open_sets(settings)}
+    check_people(tables.values(), [probe])
+    check_beside(settings, train, probe)
+    if settings.brain is not None:
+        check_brain(settings.brain, probe)
     compared = settings.list_compared()
-    logger.info("2/8 training: %s", ", ".join((*compared, *settings.beside)))
-    digests = {name: table.digest() for name, table in tables.items()}
-    work.train(
-        [
-            plan_network(settings.networks, name, seed, digests, by_name=True)
-            for name in (*compared, *settings.beside)
-            for seed in settings.seeds
-        ],
-        tables,
-    )
+    trained = (*compared, *settings.beside)
+    logger.info("2/8 training: %s", ", ".join(trained))
+    planned = [
+        plan_named(settings.networks, name, seed, tables) for name in trained for seed in settings.seeds
+    ]
+    work.train(planned, tables)
     logger.info("3/8 activations")
     layers = dict.fromkeys(compared, settings.layers) | {
         n: tuple(s.layers) for n, s in settings.beside.items()
@@ -105,7 +78,9 @@ def run_transfer(
     logger.info("5/8 further networks" if settings.beside else "5/8 further networks: not asked for")
     for name, beside in settings.beside.items():
         _test(settings, work, name, beside, probe)
-        _map(settings, work, name, beside, probe)
+        if beside.maps is not None:
+            runs = {seed: find_run(folder, name, seed) for seed in settings.seeds}
+            map_seeds(work, runs, probe, list(beside.layers), beside.maps)
     logger.info("6/8 brains" if settings.brain else "6/8 brains: not asked for")
     if settings.brain is not None:
         named = {name: beside.layers for name, beside in settings.beside.items()}
@@ -154,23 +129,6 @@ def _test(
     evaluate_runs(runs, probe, place, factor=beside.factor, device=work.device).save(place)
 
 
-def _map(
-    settings: TransferSettings, work: Work, name: str, beside: BesideSettings, probe: StimulusTable
-) -> None:
-    """Map the layers of each seed; maps of all but the lowest lie in ``maps/seed<k>``."""
-    for number, seed in enumerate(sorted(settings.seeds) if beside.maps is not None else ()):
-        logger.info("    maps, seed %d", seed)
-        map_features(
-            find_run(work.folder, name, seed),
-            probe,
-            work.folder / "maps" / (f"seed{seed}" if number else ""),
-            list(beside.layers),
-            maps=beside.maps,
-            verbose=work.verbose,
-            device=work.device,
-        )
-
-
 def _list_figures(settings: TransferSettings) -> list[str]:
     return [
         *_FIGURES,
@@ -179,11 +137,8 @@ def _list_figures(settings: TransferSettings) -> list[str]:
     ]
 
 
-def _prepare_stimuli(
-    settings: TransferSettings, folder: Path, n_jobs: int, verbose: bool
-) -> tuple[StimulusTable, StimulusTable]:
-    place = folder / "stimuli"
-    table = open_stimuli(settings.stimuli, place / "faces", n_jobs, verbose)
+def _prepare_stimuli(settings: TransferSettings, work: Work) -> tuple[StimulusTable, StimulusTable]:
+    place, table = work.folder / "stimuli", work.open(settings.stimuli, "faces")
     if settings.probe_stimuli is None:
         train, probe = split_table(
             table, by="identity", test_share=settings.probe_share, seed=settings.split_seed

@@ -12,17 +12,16 @@ from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.maps import describe_faces, map_features
-from fernet_neuro.experiments.recipes import EXPERIMENTS
+from fernet_neuro.experiments.recipes import EXPERIMENTS, run_experiment
 from fernet_neuro.experiments.settings import MapSettings
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.crpn.features import FEATURE_LAYERS, run_feature_maps
+from fernet_neuro.systems.crpn.features import FEATURE_LAYERS
 from fernet_neuro.systems.crpn.identity import (
     compare_with_means,
-    run_identity,
     split_people,
 )
 from fernet_neuro.systems.crpn.recipes import FeatureMapsSettings, IdentitySettings, StylesSettings
-from fernet_neuro.systems.crpn.styles import join_styles, run_styles
+from fernet_neuro.systems.crpn.styles import join_styles
 from fernet_neuro.training.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -76,14 +75,14 @@ def _weights(folder):
 @pytest.fixture(scope="module")
 def styles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("styles") / "results"
-    run_styles(StylesSettings.model_validate(STYLES), folder, device="cpu")
+    run_experiment(StylesSettings.model_validate(STYLES), folder, device="cpu")
     return folder
 
 
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory):
     folder = tmp_path_factory.mktemp("identity") / "results"
-    run_identity(IdentitySettings.model_validate(IDENTITY), folder, device="cpu")
+    run_experiment(IdentitySettings.model_validate(IDENTITY), folder, device="cpu")
     return folder
 
 
@@ -95,7 +94,7 @@ def features(styles, tmp_path_factory):
         key: str(styles / "stimuli" / f"shaded-{part}" / "table.csv")
         for key, part in (("stimuli", "train"), ("test", "test"))
     }
-    run_feature_maps(FeatureMapsSettings.model_validate({**PATHWAY, **tables}), folder, device="cpu")
+    run_experiment(FeatureMapsSettings.model_validate({**PATHWAY, **tables}), folder, device="cpu")
     return folder
 
 
@@ -162,8 +161,8 @@ def test_an_interrupted_run_goes_on_to_the_same_files(styles, tmp_path):
         (copy / name).unlink()
     (copy / "styles" / "maps" / "seed0" / "settings.json").unlink()
     with pytest.raises(StoreError, match="--resume"):
-        run_styles(StylesSettings.model_validate(STYLES), copy, device="cpu")
-    run_styles(StylesSettings.model_validate(STYLES), copy, resume=True, device="cpu")
+        run_experiment(StylesSettings.model_validate(STYLES), copy, device="cpu")
+    run_experiment(StylesSettings.model_validate(STYLES), copy, resume=True, device="cpu")
     assert {name: (copy / name).read_bytes() for name in before} == before
     assert _weights(copy) == weights
 
@@ -186,8 +185,8 @@ def test_people_on_both_sides_of_any_style_are_refused(styles, tmp_path):
     }
     settings = StylesSettings.model_validate({**PATHWAY, "domains": domains})
     with pytest.raises(StimulusError, match="5 values of identity are in both"):
-        run_styles(settings, tmp_path / "out", device="cpu")
-    assert not (tmp_path / "out" / "runs").exists()
+        run_experiment(settings, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
 
 
 def test_feature_maps_that_are_there_are_read(features, styles):
@@ -354,5 +353,5 @@ def test_an_unknown_domain_is_named():
 def test_test_pictures_too_few_for_maps_are_told_before_training(tmp_path):
     settings = IdentitySettings.model_validate({**IDENTITY, "maps": {"perplexity": 40.0}})
     with pytest.raises(ValueError, match="perplexity=40 does not fit"):
-        run_identity(settings, tmp_path / "out", device="cpu")
-    assert not (tmp_path / "out" / "runs").exists()
+        run_experiment(settings, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()

@@ -16,10 +16,11 @@ import yaml
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.crpn.page import show_pathways
 from fernet_neuro.systems.transfer.recipe import TransferSettings
-from fernet_neuro.systems.transfer.run import check_beside, run_transfer
+from fernet_neuro.systems.transfer.run import check_beside
 from fernet_neuro.training.folder import load_run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,7 +73,7 @@ def make_settings(**changes) -> TransferSettings:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pathways") / "results"
-    run_transfer(make_settings(), folder)
+    run_experiment(make_settings(), folder)
     return folder
 
 
@@ -175,7 +176,7 @@ def test_an_interrupted_stage_goes_on_to_the_same_bits(finished, tmp_path):
     shutil.rmtree(copy / "beside" / "probes" / "perceptual")
     (copy / "maps" / "settings.json").unlink()
     section = read_section(copy)
-    run_transfer(make_settings(), copy, resume=True)
+    run_experiment(make_settings(), copy, resume=True)
     assert weights["perceptual"].read_bytes() == before
     assert weights["conceptual"].stat().st_mtime_ns == stamp
     assert {name: (copy / name).read_bytes() for name in kept} == texts

@@ -10,9 +10,9 @@ import pytest
 
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.recipe import TransferSettings
-from fernet_neuro.systems.transfer.run import run_transfer
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = (
@@ -38,7 +38,7 @@ def _settings(*more: str) -> TransferSettings:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("transfer") / "results"
-    run_transfer(_settings(), folder)
+    run_experiment(_settings(), folder)
     return folder
 
 
@@ -71,19 +71,19 @@ def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(fini
     weights = copy / "runs" / "identity" / "seed0" / "model" / "model.safetensors"
     stamp = weights.stat().st_mtime_ns
     summary.unlink()
-    run_transfer(_settings(), copy, resume=True)
+    run_experiment(_settings(), copy, resume=True)
     assert summary.read_text() == before
     assert weights.stat().st_mtime_ns == stamp
 
 
 def test_a_folder_in_use_is_refused(finished, tmp_path):
     with pytest.raises(StoreError, match="--resume"):
-        run_transfer(_settings(), finished)
+        run_experiment(_settings(), finished)
     with pytest.raises(StoreError, match=r"another recipe \(different: probe_share\)"):
-        run_transfer(_settings("probe_share=0.5"), finished, resume=True)
+        run_experiment(_settings("probe_share=0.5"), finished, resume=True)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(StoreError, match="not made by an experiment"):
-        run_transfer(_settings(), tmp_path, resume=True)
+        run_experiment(_settings(), tmp_path, resume=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
@@ -91,7 +91,7 @@ def test_an_identity_on_both_sides_is_refused(finished, tmp_path):
     table = finished / "stimuli" / "probe.csv"
     settings = _settings(f"probe_stimuli={finished / 'stimuli' / 'faces' / 'table.csv'}", f"stimuli={table}")
     with pytest.raises(StimulusError, match="identity"):
-        run_transfer(settings, tmp_path / "both")
+        run_experiment(settings, tmp_path / "both")
     assert not (tmp_path / "both").exists()  # free for the mended recipe
 
 

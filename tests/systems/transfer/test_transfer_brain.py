@@ -18,6 +18,7 @@ from fernet_neuro.activations.store import ActivationStore, write_store
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.brain import build_models, check_brain, choose_stimuli, run_brain
 from fernet_neuro.experiments.page_brain import match_regions, region_table, share_table, show_brain
+from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.experiments.settings import BrainSettings
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.rsa.analysis.run import RSAFolder
@@ -25,7 +26,6 @@ from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.recipe import TransferSettings
-from fernet_neuro.systems.transfer.run import run_transfer
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = "demo"
@@ -69,7 +69,7 @@ def read_section(folder: Path) -> str:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("brain") / "results"
-    run_transfer(make_settings(), folder)
+    run_experiment(make_settings(), folder)
     return folder
 
 
