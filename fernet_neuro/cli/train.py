@@ -100,6 +100,7 @@ def verify(
     from fernet_neuro.exceptions import StoreError
     from fernet_neuro.models.resolve import resolve_model
     from fernet_neuro.stimuli.table import StimulusTable
+    from fernet_neuro.training.folder import TEST_OTHERS, find_trained_people
     from fernet_neuro.training.pairs import find_pair_identities, make_pairs, read_pairs, write_pairs
     from fernet_neuro.training.verification import evaluate_verification
 
@@ -110,7 +111,10 @@ def verify(
         write_pairs(make_pairs(table, n_folds=folds, n_per_fold=per_fold, seed=seed), pairs)
     frame = read_pairs(pairs, table)
     if not allow_trained:
-        _check_untrained(run, find_pair_identities(frame, table))
+        found = find_trained_people(run, find_pair_identities(frame, table))
+        found.refuse(TEST_OTHERS)
+        if str(found):
+            typer.echo(str(found), err=True)
     result = evaluate_verification(
         resolve_model(run), table, frame, layer=layer, n_jobs=opt.count_workers(jobs),
         verbose=not (quiet or as_json), device=device, batch_size=batch_size,
@@ -121,27 +125,6 @@ def verify(
         f"equal-error rate {100 * result.eer:.1f} %; ROC area {result.auc:.3f}; {len(result.scores)} pairs"
     )
     show([line], as_json=as_json, values={"model": run, "pairs": pairs.name, **result.to_dict()})
-
-
-def _check_untrained(source: str, people: set[str]) -> None:
-    """Raise if the run that `source` names was trained on any of `people`."""
-    from fernet_neuro.exceptions import StimulusError
-    from fernet_neuro.training.folder import find_run
-
-    run = find_run(source)
-    if run is None:
-        return
-    trained = run.read_train_identities()
-    if trained is None:
-        typer.echo(f"{run.path} does not record whom it was trained on, so that was not checked.", err=True)
-        return
-    both = sorted(trained & people)
-    if both:
-        raise StimulusError(
-            f"{len(both)} of {len(people)} identities of the pairs were trained on in {run.path} (first: "
-            f"{both[0]!r}); test on other people, or pass --allow-trained, as where equal labels mean "
-            f"different people."
-        )
 
 
 def _summarise(name: str, values: dict[str, object], *, kept: bool) -> str:

@@ -23,17 +23,14 @@ def count_trained_people(
     People are told by their label. A store counts as the run that it was extracted from, where that is still
     there; networks that are not runs are left out. ``n_trained`` is None where the run does not record it.
     """
-    from fernet_neuro.training.folder import find_run
+    from fernet_neuro.training.folder import find_run, find_trained_people
 
-    people = set(table.factor("identity", complete=False).tolist()) - {""}
     counts: dict[str, dict[str, int | None]] = {}
-    for place in map(_find_origin, sources):
-        run = find_run(place) if place else None
-        if run is None or not people:
-            continue
-        trained = run.read_train_identities()
-        n_trained = None if trained is None else len(trained & people)
-        counts[place] = {"n_trained": n_trained, "n_people": len(people)}
+    for place in filter(None, map(_find_origin, sources)):
+        found = find_trained_people(place, table.factor("identity", complete=False))
+        if found.people and find_run(place) is not None:
+            n_trained = None if found.trained is None else len(found.trained)
+            counts[place] = {"n_trained": n_trained, "n_people": len(found.people)}
     return counts
 
 

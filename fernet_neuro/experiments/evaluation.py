@@ -23,7 +23,7 @@ from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.predictions import compute_logits, read_classes
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
-from fernet_neuro.training.folder import RunFolder, find_run, load_run
+from fernet_neuro.training.folder import TEST_OTHERS, RunFolder, find_run, find_trained_people, load_run
 from fernet_neuro.typing import PathLike
 
 EPOCHS = ("last", "best", "both")
@@ -217,25 +217,15 @@ def _check_untrained(run: _TestedRun, test: _Test, *, allowed: bool) -> list[str
     StimulusError
         If it was trained on this table or on people in it, unless `allowed`.
     """
-    people = set(test.table.factor("identity", complete=False).tolist()) - {""}
-    trained = run.folder.read_train_identities()
-    both = sorted((trained or set()) & people)
+    found = find_trained_people(run.source, test.table.factor("identity", complete=False))
+    problem = str(found)
     if run.record.get("digests", {}).get("stimuli") == test.digest:
         problem = f"{run.source} was trained on this very table"
-    elif both:
-        problem = (
-            f"{len(both)} of {len(people)} identities of the stimuli were trained on in {run.source} (first: "
-            f"{both[0]!r})"
-        )
-    elif trained is None:
-        return [f"{run.source} does not record whom it was trained on, so that was not checked."]
-    else:
-        return []
+    elif not found.trained:
+        return [problem] if problem else []
     if allowed:
         return [f"{problem}: unless equal labels mean different people, scores say nothing of new ones."]
-    raise StimulusError(
-        f"{problem}; test on others, or pass --allow-trained, as where equal labels mean different people."
-    )
+    raise StimulusError(f"{problem}; {TEST_OTHERS}")
 
 
 def _choose_epochs(runs: Sequence[_TestedRun], epoch: str, test: _Test) -> tuple[str, ...]:

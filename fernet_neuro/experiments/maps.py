@@ -20,14 +20,14 @@ from fernet_neuro.embedding.pipeline import check_embedding, compute_embedding
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationResult
 from fernet_neuro.evaluation.seeds import SEEDS, summarise_runs
-from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.page import show_figures, show_material, show_settings, write_sections
 from fernet_neuro.experiments.settings import MapSettings
 from fernet_neuro.experiments.work import Work, name_run
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.folder import RunFolder
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.folder import RunFolder, find_trained_people
 from fernet_neuro.typing import PathLike
 
 logger = logging.getLogger(__name__)
@@ -38,8 +38,12 @@ METRICS = ("accuracy", "mean_class_accuracy", "macro_f1")
 _RENDERED_COLUMN = "action_units"
 
 
-def check_people(train: Iterable[StimulusTable | None], test: Iterable[StimulusTable]) -> None:
-    """Raise if anybody is both trained on and tested on.
+def check_people(
+    train: Iterable[StimulusTable | None],
+    test: Iterable[StimulusTable],
+    networks: Iterable[TrainSettings] = (),
+) -> None:
+    """Raise if anybody is both trained on and tested on, or was in a run whose place a network starts from.
 
     Raises
     ------
@@ -51,6 +55,8 @@ def check_people(train: Iterable[StimulusTable | None], test: Iterable[StimulusT
         for tables in (train, test)
     )
     check_disjoint(trained - {""}, tested - {""}, "identity")
+    for source in dict.fromkeys(place for network in networks for place in network.list_weight_sources()):
+        find_trained_people(source, tested).refuse("start from another network, or test on others.")
 
 
 def describe_network(run: PathLike) -> dict[str, Any]:
@@ -84,13 +90,8 @@ def check_unseen(run: PathLike, table: StimulusTable) -> None:
     StimulusError
         Naming the first.
     """
-    people = set(table.factor("identity", complete=False).tolist()) - {""}
-    both = sorted((RunFolder(Path(run)).read_train_identities() or set()) & people)
-    if both:
-        raise StimulusError(
-            f"{name_run(run)} was trained on {len(both)} of {len(people)} people to map "
-            f"(first: {both[0]!r}); give faces of others."
-        )
+    people = table.factor("identity", complete=False)
+    find_trained_people(run, people).refuse("give faces of others.")
 
 
 def check_maps(

@@ -20,7 +20,7 @@ from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import FernetError, StimulusError
 from fernet_neuro.experiments.cost import build_network, write_costs
 from fernet_neuro.experiments.evaluation import evaluate_runs
-from fernet_neuro.experiments.graph import STIMULI, order_networks
+from fernet_neuro.experiments.graph import STIMULI, NetworkSettings, order_networks
 from fernet_neuro.experiments.maps import check_people
 from fernet_neuro.experiments.markup import write_tables
 from fernet_neuro.experiments.page_grid import write_page
@@ -52,6 +52,12 @@ class _Job:
     @cached_property
     def grid(self) -> Grid:
         return plan_grid(self.settings, {name: table.digest() for name, table in self.training.items()})
+
+    @property
+    def networks(self) -> list[NetworkSettings]:
+        """The networks that arms are trained with."""
+        arms = [(self.settings.resolve(name), arm.tested) for name, arm in self.settings.arms.items()]
+        return [found[name] for found, tested in arms for name in order_networks(found, [tested])]
 
     @property
     def classes(self) -> list[str]:
@@ -154,8 +160,8 @@ def _check_left_out(job: _Job) -> None:
     """Raise if what is not parted, further sets and tables to validate on, shows anything of the folds."""
     whole = job.training[STIMULI]
     others = {name: table for name, table in job.training.items() if name != STIMULI}
-    networks = [network for arm in job.settings.arms for network in job.settings.resolve(arm).values()]
-    places = {network.val_stimuli for network in networks if network.val_stimuli}
+    check_people([], [whole], job.networks)
+    places = {network.val_stimuli for network in job.networks if network.val_stimuli}
     for name, table in {**others, **{place: StimulusTable.read(place) for place in places}}.items():
         try:
             check_people([table], [whole])
@@ -170,7 +176,7 @@ def _check_test(job: _Job, name: str, table: StimulusTable) -> None:
     try:
         match_labels(labels, job.classes, mapping=test.map, only_known=test.only_known)
         if not test.allow_trained:
-            check_people(job.training.values(), [table])
+            check_people(job.training.values(), [table], job.networks)
     except (FernetError, ValueError) as error:
         raise StimulusError(f"tests.{name}: {error}") from error
 

@@ -6,6 +6,7 @@ unharmed.
 
 import json
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.shipped import find_trained
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.weights import load_model
 from fernet_neuro.training.config import TrainSettings, explain_changes, leave_out_places
@@ -181,6 +182,51 @@ class RunFolder:
         values = leave_out_places(settings.model_dump(mode="json"))
         text = json.dumps({"format": FORMAT, "settings": values, "seed": settings.seed, **record}, indent=2)
         write_text(self.record, text + "\n")
+
+
+#: What to do about people who were trained on.
+TEST_OTHERS = "test on others, or pass --allow-trained, as where equal labels mean different people."
+
+
+@dataclass(frozen=True)
+class TrainedPeople:
+    """Some `people`, told by their label, and those of them that a network was trained on.
+
+    `trained` is None where the record of the network's run does not say, and empty for what is not a run.
+    """
+
+    source: str
+    people: frozenset[str]
+    trained: frozenset[str] | None
+
+    def __str__(self) -> str:
+        """Say what is known in a sentence without an end; nothing where nobody was trained on."""
+        if self.trained is None:
+            return f"{self.source} does not record whom it was trained on, so that was not checked."
+        if not self.trained:
+            return ""
+        return (
+            f"{len(self.trained)} of {len(self.people)} people were trained on in {self.source} "
+            f"(first: {min(self.trained)!r})"
+        )
+
+    def refuse(self, advice: str) -> None:
+        """Raise if there are any who were trained on.
+
+        Raises
+        ------
+        StimulusError
+            Saying so, and then `advice`.
+        """
+        if self.trained:
+            raise StimulusError(f"{self}; {advice}")
+
+
+def find_trained_people(source: PathLike, people: Iterable[str]) -> TrainedPeople:
+    """Return whom of some people the run that `source` names was trained on; empty names are left out."""
+    run, asked = find_run(str(source)), frozenset(people) - {""}
+    names = set() if run is None else run.read_train_identities()
+    return TrainedPeople(str(source), asked, None if names is None else asked & names)
 
 
 def load_run(path: PathLike, epoch: str = "kept", *, code: str | None = None) -> LayeredModel:

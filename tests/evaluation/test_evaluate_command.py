@@ -146,11 +146,11 @@ def test_people_that_were_trained_on_are_refused_unless_allowed(run, place, tmp_
     )
     code, _, err = run(*arguments, *FAST)
     assert code == 2
-    assert "4 of 10 identities of the stimuli were trained on" in err
+    assert "4 of 10 people were trained on in" in err
     assert "--allow-trained" in err
     code, out, err = run(*arguments, *FAST, "--allow-trained")
     assert code == 0, err
-    assert "4 of 10 identities of the stimuli were trained on" in out
+    assert "4 of 10 people were trained on in" in out
 
 
 def test_the_table_that_was_trained_on_is_refused_without_identities_too(run, place, tmp_path, relabel):

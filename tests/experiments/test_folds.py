@@ -169,4 +169,12 @@ def test_the_best_epoch_may_not_be_chosen_on_the_folds(finished, tmp_path):
     naming = {**RECIPE["networks"]["naming"], "val_stimuli": str(nameless)}
     with pytest.raises(StimulusError, match=r"nameless\.csv': 24 values of picture"):
         run_experiment(settings(networks={**RECIPE["networks"], "naming": naming}), tmp_path / "out")
-    assert not (tmp_path / "out" / "runs").exists()
+    assert {item.name for item in (tmp_path / "out").iterdir()} == {"rendered"}
+
+
+def test_a_start_that_has_seen_people_of_a_fold_is_refused_before_training(finished, tmp_path):
+    seen = next(finished.glob("runs/identity-*/seed4"))
+    naming = {**RECIPE["networks"]["naming"], "from": {}, "weights": str(seen)}
+    with pytest.raises(StimulusError, match=r"4 of 6 people were trained on in .*start from another network"):
+        run_experiment(settings(networks={**RECIPE["networks"], "naming": naming}), tmp_path / "out")
+    assert {item.name for item in (tmp_path / "out").iterdir()} == {"rendered"}

@@ -14,7 +14,6 @@ from fernet_neuro.cli.stimuli._common import MOST_SHOWN, describe_table, show_re
 
 if TYPE_CHECKING:
     from fernet_neuro.stimuli.frames import FrameSelection
-    from fernet_neuro.stimuli.table import StimulusTable
 
 
 def frames(
@@ -95,6 +94,7 @@ def select_frames(
     from fernet_neuro.experiments.predictions import compute_class_probabilities
     from fernet_neuro.stimuli.frames import check_clips, select_top_frames
     from fernet_neuro.stimuli.table import StimulusTable, check_table_suffix
+    from fernet_neuro.training.folder import find_trained_people
 
     beside = out.with_name(f"{out.stem}.clips.csv")
     written = [out, beside, *([] if rest is None else [rest])]
@@ -109,7 +109,9 @@ def select_frames(
         model, stimuli, device=device, batch_size=batch_size, n_jobs=jobs, verbose=not quiet
     )
     selection = select_top_frames(stimuli, found.values, found.classes, top=top)
-    _show_trained(model, stimuli)
+    known = find_trained_people(model, stimuli.factor("identity"))
+    if known.trained:
+        typer.echo(f"{known}; if they are the same as in the clips, choose another network.", err=True)
     selection.chosen.write(out)
     write_csv(selection.clips, beside)
     if rest is not None and len(selection.rest):
@@ -119,21 +121,6 @@ def select_frames(
         left = describe_table(selection.rest) if len(selection.rest) else "no frame is left, so not written"
         typer.echo(f"{rest}: {left}.")
     _show_selection(selection, top)
-
-
-def _show_trained(model: str, stimuli: "StimulusTable") -> None:
-    """Say so if the network was trained on people of the clips' names."""
-    from fernet_neuro.training.folder import find_run
-
-    folder = find_run(model)
-    trained = (folder.read_train_identities() if folder else None) or set()
-    actors = set(stimuli.factor("identity").tolist())
-    if actors & trained:
-        typer.echo(
-            f"{len(actors & trained)} of {len(actors)} actors have names of people that {model} was trained "
-            f"on (first: {min(actors & trained)!r}); if they are the same people, choose another network.",
-            err=True,
-        )
 
 
 def _show_selection(selection: "FrameSelection", top: int) -> None:

@@ -32,7 +32,7 @@ def run_feature_maps(settings: FeatureMapsSettings, work: Work) -> Path:
     logger.info("1/4 stimuli")
     train, test = work.open(settings.stimuli, "train"), work.open(settings.test, "test")
     tables = {STIMULI: train, **work.open_sets(settings)}
-    check_people(tables.values(), (test,))
+    check_people(tables.values(), (test,), settings.networks.values())
     check_maps(test, FEATURE_LAYERS, (), settings.maps)
     logger.info("2/4 training")
     planned = {seed: plan_named(settings.networks, "concepts", seed, tables) for seed in settings.seeds}

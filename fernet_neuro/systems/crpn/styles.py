@@ -53,7 +53,7 @@ def run_styles(settings: StylesSettings, work: Work) -> Path:
         for part in _PARTS
     )
     others = work.open_sets(settings)
-    check_people((*train.values(), *others.values()), test.values())
+    check_people((*train.values(), *others.values()), test.values(), settings.networks.values())
     joined = join_styles(test)
     check_maps(joined, list(settings.domains), FACTORS, settings.maps)
     runs: dict[str, dict[int, Path]] = {name: {} for name in settings.domains}

@@ -52,7 +52,7 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
     logger.info("1/8 stimuli")
     train, probe = _prepare_stimuli(settings, work)
     tables = {STIMULI: train, **work.open_sets(settings)}
-    check_people(tables.values(), [probe])
+    check_people(tables.values(), [probe], settings.networks.values())
     check_beside(settings, train, probe)
     if settings.brain is not None:
         check_brain(settings.brain, probe)
