@@ -22,13 +22,7 @@ _HEADER = "header"
 def write_archive(path: PathLike, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays and their header, complete or not at all.
 
-    Parameters
-    ----------
-    path : path
-    header : mapping
-        Plain values, with ``format`` and ``version``.
-    arrays : mapping of str to ndarray
-        Of numbers or text.
+    `header`: plain values, with ``format`` and ``version``. `arrays`: of numbers or text.
     """
     packed: dict[str, Any] = {_HEADER: np.array(json.dumps(header)), **arrays}
     with atomic_file(path) as temporary, temporary.open("wb") as handle:
@@ -38,16 +32,8 @@ def write_archive(path: PathLike, header: Mapping[str, Any], arrays: Mapping[str
 def read_archive(path: PathLike, kind: str) -> dict[str, np.ndarray]:
     """Return the arrays of an ``.npz`` file by name, the header among them; objects are never opened.
 
-    Parameters
-    ----------
-    path : path
-    kind : str
-        What the file is, for messages.
-
-    Raises
-    ------
-    StoreError
-        If it is missing, damaged, no such file, or holds objects.
+    `kind`: what the file is, for messages. Raises StoreError if it is missing, damaged, no such file, or
+    holds objects.
     """
     if not Path(path).is_file():
         raise StoreError(f"{kind} file {path} does not exist.")
@@ -64,10 +50,7 @@ def read_archive(path: PathLike, kind: str) -> dict[str, np.ndarray]:
 def read_header(arrays: Mapping[str, np.ndarray], form: str, version: int) -> dict[str, Any]:
     """Return the header among the arrays of a file.
 
-    Raises
-    ------
-    ValueError
-        If there is none, or it is of another format or version.
+    Raises ValueError if there is none, or it is of another format or version.
     """
     header = json.loads(str(arrays[_HEADER][()])) if _HEADER in arrays else {}
     if header.get("format") != form or header.get("version") != version:

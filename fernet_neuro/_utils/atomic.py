@@ -57,10 +57,7 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
 def check_empty(out: PathLike, overwrite: bool) -> None:
     """Raise unless a new folder may be put at `out`.
 
-    Raises
-    ------
-    StoreError
-        If it is a file, or a folder that is not empty and `overwrite` is off.
+    Raises StoreError if it is a file, or a folder that is not empty and `overwrite` is off.
     """
     target = Path(out)
     if target.exists() and not target.is_dir():

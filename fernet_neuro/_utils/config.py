@@ -24,10 +24,8 @@ S = TypeVar("S", bound=Settings)
 def read_settings(kind: type[S], path: PathLike | None = None, overrides: Iterable[str] = ()) -> S:
     """Read `kind` from a YAML file, then apply ``a.b=value`` overrides (values are YAML too).
 
-    Raises
-    ------
-    ValueError
-        If the file is missing or no YAML mapping, or a key or value is wrong; the message names the key.
+    Raises ValueError if the file is missing or no YAML mapping, or a key or value is wrong; the message names
+    the key.
     """
     source = f"recipe {path}" if path is not None else "settings"
     return _validate(kind, read_recipe(path, overrides), source)
@@ -75,10 +73,8 @@ def read_recipe(path: PathLike | None, overrides: Iterable[str] = ()) -> dict[st
     name another one as its ``base``, a file relative to its own or a built-in name: it then has all that the
     other has, and its own keys, which win, key by key in mappings and as a whole in all else.
 
-    Raises
-    ------
-    ValueError
-        If a file is missing, is no YAML mapping or is its own base, or an override is not of that form.
+    Raises ValueError if a file is missing, is no YAML mapping or is its own base, or an override is not of
+    that form.
     """
     values = _read_yaml(find_recipe(path)) if path is not None else {}
     for override in overrides:
@@ -89,10 +85,7 @@ def read_recipe(path: PathLike | None, overrides: Iterable[str] = ()) -> dict[st
 def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
     """Return ``a.b=value`` texts as nested values, each value read as YAML.
 
-    Raises
-    ------
-    ValueError
-        If one is not of that form.
+    Raises ValueError if one is not of that form.
     """
     return read_recipe(None, overrides)
 

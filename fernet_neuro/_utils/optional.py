@@ -9,19 +9,8 @@ from fernet_neuro.exceptions import MissingDependencyError
 def import_optional(module: str, purpose: str, package: str) -> ModuleType:
     """Import `module`, or raise with the ``pip`` command that installs its package.
 
-    Parameters
-    ----------
-    module : str
-        Such as ``"cv2"``.
-    purpose : str
-        What it is needed for, in the words of the message.
-    package : str
-        What ``pip`` calls the package.
-
-    Raises
-    ------
-    MissingDependencyError
-        If the package is not installed.
+    `module`: such as ``"cv2"``. `purpose`: what it is needed for, in the words of the message. `package`:
+    what ``pip`` calls the package. Raises MissingDependencyError if the package is not installed.
     """
     try:
         return import_module(module)

@@ -33,13 +33,8 @@ def track(
 def make_progress(*columns: str, disable: bool = False) -> "Progress":
     """Return a `rich.progress.Progress` for standard error with bar, count, time spent and time left.
 
-    Parameters
-    ----------
-    *columns
-        Further text columns in rich's format syntax, such as ``"loss {task.fields[loss]:.3f}"``. Terminals of
-        fewer than `WIDE` characters have room for the first alone.
-    disable : bool
-        Show nothing.
+    `*columns`: further text columns in rich's format syntax, such as ``"loss {task.fields[loss]:.3f}"``.
+    Terminals of fewer than `WIDE` characters have room for the first alone. `disable`: show nothing.
     """
     from rich.console import Console
     from rich.progress import (

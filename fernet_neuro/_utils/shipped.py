@@ -84,10 +84,7 @@ def find_trained(source: object) -> Path | None:
 def find_recipe(source: PathLike) -> Path:
     """Return the file of the recipe that `source` names: a path, or a built-in name.
 
-    Raises
-    ------
-    ValueError
-        If it is neither.
+    Raises ValueError if it is neither.
     """
     return find_shipped(source, list_recipes(), "recipe")
 
@@ -108,18 +105,8 @@ def describe_recipe(path: Path) -> str:
 def find_shipped(source: PathLike, shipped: Mapping[str, Path], kind: str) -> Path:
     """Return the file at the path `source`, or what is shipped under that name; the path comes first.
 
-    Parameters
-    ----------
-    source : path or str
-    shipped : mapping of str to Path
-        What is built in, by name.
-    kind : str
-        What it is, for the message.
-
-    Raises
-    ------
-    ValueError
-        If it is neither; the message lists the names.
+    `shipped`: what is built in, by name. `kind`: what it is, for the message. Raises ValueError if it is
+    neither; the message lists the names.
     """
     path = Path(source)
     if path.is_file():

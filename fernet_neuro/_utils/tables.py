@@ -39,10 +39,7 @@ def save_tables(
     All are written beside their names first and then renamed, the JSON last: where it lies, the others are
     whole. Other files in the folder stay.
 
-    Raises
-    ------
-    ValueError
-        If `content` holds a number that JSON lacks; nothing is written.
+    Raises ValueError if `content` holds a number that JSON lacks; nothing is written.
     """
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with atomic_files(folder, [*tables, name]) as files:
@@ -59,10 +56,7 @@ def save_tables(
 def loading(folder: PathLike, files: Iterable[str], command: str) -> Iterator[Path]:
     """Yield the folder where all its files are there; what goes wrong then says that it is damaged.
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged; the message says by which command it is made again.
+    Raises StoreError if a file is missing or damaged; the message says by which command it is made again.
     """
     place = Path(folder)
     command = f"fernet-neuro {command} --out {place}"
@@ -105,10 +99,8 @@ def parse(frame: pd.DataFrame, kinds: Mapping[str, type]) -> pd.DataFrame:
 def read_table(path: Path, columns: Mapping[str, type], *, is_filled: bool = True) -> pd.DataFrame:
     """Return a CSV file in the form of `as_typed`.
 
-    Raises
-    ------
-    ValueError
-        If it lacks a column or a number, or has no rows where it must; the message begins with its name.
+    Raises ValueError if it lacks a column or a number, or has no rows where it must; the message begins with
+    its name.
     """
     try:
         frame = parse(read_text(path), columns)
@@ -122,10 +114,7 @@ def as_typed(
 ) -> pd.DataFrame:
     """Return `frame` with `columns` first and of their types; others are text, behind any ``model``.
 
-    Raises
-    ------
-    ValueError
-        If a column is missing, or there are no rows where there must be.
+    Raises ValueError if a column is missing, or there are no rows where there must be.
     """
     absent = [column for column in columns if column not in frame]
     if absent or (is_filled and frame.empty):

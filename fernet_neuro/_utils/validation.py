@@ -24,10 +24,7 @@ def format_options(options: Iterable[object], most: int = 12) -> str:
 def check_option(argument: str, value: str, options: Iterable[str]) -> str:
     """Return `value` if it is one of `options`.
 
-    Raises
-    ------
-    ValueError
-        If it is not; the message lists the options and suggests the closest.
+    Raises ValueError if it is not; the message lists the options and suggests the closest.
     """
     names = list(options)
     if value not in names:
@@ -40,10 +37,7 @@ def check_option(argument: str, value: str, options: Iterable[str]) -> str:
 def check_label(argument: str, value: str, *, may_be_empty: bool = False) -> str:
     """Return `value` if it has only letters (A to Z) and digits, so that it can be part of a file's name.
 
-    Raises
-    ------
-    ValueError
-        If it has other signs, or is empty and may not be.
+    Raises ValueError if it has other signs, or is empty and may not be.
     """
     if not re.fullmatch("[0-9A-Za-z]*" if may_be_empty else "[0-9A-Za-z]+", value):
         raise ValueError(f"{argument} {value!r} may have only letters (A to Z) and digits.")
@@ -53,10 +47,7 @@ def check_label(argument: str, value: str, *, may_be_empty: bool = False) -> str
 def check_jobs(argument: str, value: int) -> int:
     """Return `value` if it is a number of jobs as joblib counts them: 1 or more, or -1 for one per core.
 
-    Raises
-    ------
-    ValueError
-        If it is 0; below 0 means all cores but so many.
+    Raises ValueError if it is 0; below 0 means all cores but so many.
     """
     if value == 0:
         raise ValueError(f"{argument} must be 1 or more, or -1 for one per core; got 0.")
@@ -68,10 +59,7 @@ def check_range(
 ) -> Number:
     """Return `value` if it lies in the closed interval [`minimum`, `maximum`].
 
-    Raises
-    ------
-    ValueError
-        If it lies outside, or is not a number.
+    Raises ValueError if it lies outside, or is not a number.
     """
     low = minimum is None or value >= minimum
     high = maximum is None or value <= maximum
@@ -86,10 +74,7 @@ def check_range(
 def check_type(argument: str, value: Any, types: type | tuple[type, ...]) -> Any:
     """Return `value` if it is an instance of `types`; ``bool`` never passes for a number.
 
-    Raises
-    ------
-    TypeError
-        If it is of another type.
+    Raises TypeError if it is of another type.
     """
     kinds = types if isinstance(types, tuple) else (types,)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):

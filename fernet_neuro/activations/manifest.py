@@ -55,10 +55,8 @@ def build_layer_entry(
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a store.
 
-    Raises
-    ------
-    StoreError
-        If `folder` is not a store, or its manifest is damaged, of another version, or names files elsewhere.
+    Raises StoreError if `folder` is not a store, or its manifest is damaged, of another version, or names
+    files elsewhere.
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
@@ -86,10 +84,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Raise unless every file that the manifest names is there, whole, and of the right shape.
 
-    Raises
-    ------
-    StoreError
-        Naming the first file that is not.
+    Raises StoreError naming the first file that is not.
     """
     table = folder / manifest["stimuli"]["file"]
     if not table.is_file():

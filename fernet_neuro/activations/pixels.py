@@ -20,22 +20,9 @@ def compute_pixels(table: StimulusTable, size: int = 48) -> Activations:
 
     The largest centred square is averaged over areas, not sampled, so that no detail aliases.
 
-    Parameters
-    ----------
-    table : StimulusTable
-        Stimuli, in the order of the rows returned.
-    size : int, default=48
-        Side of the reduced picture, in pixels.
-
-    Returns
-    -------
-    Activations of shape (n_stimuli, size * size)
-        Grey levels from 0 (black) to 1 (white), float32.
-
-    Raises
-    ------
-    StimulusError
-        If an image is missing or cannot be decoded.
+    `table`: stimuli, in the order of the rows returned. `size`: side of the reduced picture, in pixels.
+    Returns activations (n_stimuli, size * size): grey levels from 0 (black) to 1 (white), float32. Raises
+    StimulusError if an image is missing or cannot be decoded.
     """
     check_range("size", size, minimum=1)
     maps = np.empty((len(table), size, size), dtype=np.float32)

@@ -26,10 +26,7 @@ REDUCERS: dict[str, Callable[[int, int], Any]] = {
 def pool_maps(activations: Activations) -> Activations:
     """Return the mean over space of (n_channels, height, width) answers, of shape (n_stimuli, n_channels).
 
-    Raises
-    ------
-    ValueError
-        If the layer has no spatial axes.
+    Raises ValueError if the layer has no spatial axes.
     """
     if len(activations.unit_shape) != 3:
         raise ValueError(
@@ -43,19 +40,9 @@ def pool_maps(activations: Activations) -> Activations:
 def build_reducer(kind: str, n_components: int, seed: int = 0) -> TransformerMixin:
     """Return an unfitted scikit-learn transformer from (n_stimuli, n_units) to (n_stimuli, n_components).
 
-    Parameters
-    ----------
-    kind : {"pca", "srp"}
-        Principal components, or a sparse random projection (which learns nothing from the values).
-    n_components : int
-        Number of columns to keep.
-    seed : int, default=0
-        Seed of the random projection or of a randomised solver.
-
-    Raises
-    ------
-    ValueError
-        If `kind` is not known or `n_components` is below 1.
+    `kind`: one of "pca", "srp"; principal components, or a sparse random projection (which learns nothing
+    from the values). `n_components`: number of columns to keep. `seed`: seed of the random projection or of a
+    randomised solver. Raises ValueError if `kind` is not known or `n_components` is below 1.
     """
     check_option("kind", kind, REDUCERS)
     check_range("n_components", n_components, minimum=1)
@@ -67,19 +54,9 @@ def reduce_activations(
 ) -> Activations:
     """Fit a reducer on the rows `train` only and return all rows reduced.
 
-    Parameters
-    ----------
-    activations : Activations of shape (n_stimuli, n_units)
-        The layer.
-    kind, n_components, seed
-        As in `build_reducer`.
-    train : ndarray of int of shape (n_train,)
-        Rows that the reducer may learn from; test rows that took part would leak into the result.
-
-    Raises
-    ------
-    ValueError
-        As `build_reducer`, or if there are fewer training rows than components.
+    `activations` (n_stimuli, n_units): the layer. `kind`, `n_components`, `seed`: as in `build_reducer`.
+    `train` (n_train,): rows that the reducer may learn from; test rows that took part would leak into the
+    result. Raises ValueError as `build_reducer`, or if there are fewer training rows than components.
     """
     reducer = build_reducer(kind, n_components, seed)
     reducer.fit(activations.values[np.asarray(train)])

@@ -139,12 +139,8 @@ class StoreWriter:
     def write(self, values: Mapping[str, np.ndarray]) -> None:
         """Append one batch, arrays of shape (n, ...) per layer, after the `n_done` rows already there.
 
-        Raises
-        ------
-        ValueError
-            If a value is not finite in the store's dtype.
-        StoreError
-            If the disk is full; what was finished is kept for the next run.
+        Raises ValueError if a value is not finite in the store's dtype; StoreError if the disk is full; what
+        was finished is kept for the next run.
         """
         if self._has_failed:
             raise StoreError(f"store {self.target}: an earlier batch failed, so later ones have no place.")
@@ -177,10 +173,7 @@ class StoreWriter:
     def finish(self) -> None:
         """Write table and manifest, and put the complete folder at the target.
 
-        Raises
-        ------
-        StoreError
-            If rows are missing or the disk is full.
+        Raises StoreError if rows are missing or the disk is full.
         """
         if self.n_done != len(self.table):
             raise StoreError(f"store {self.target}: {self.n_done} of {len(self.table)} stimuli were written.")
@@ -317,10 +310,8 @@ class StoreWriter:
 def check_target(target: Path, key: str, identity: Mapping[str, Any], *, overwrite: bool) -> None:
     """Raise if a new store of `key` may not be put at `target`.
 
-    Raises
-    ------
-    StoreError
-        If something other than a store is there, or, without `overwrite`, a store of another key.
+    Raises StoreError if something other than a store is there, or, without `overwrite`, a store of another
+    key.
     """
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return

@@ -253,10 +253,7 @@ def _read_sidecars(folders: Sequence[Path], own: dict[str, str], entities: dict[
 def read_sidecar(path: Path) -> dict[str, Any]:
     """Return what a sidecar says; nothing where there is none.
 
-    Raises
-    ------
-    StoreError
-        If it is no JSON.
+    Raises StoreError if it is no JSON.
     """
     if not path.is_file():
         return {}

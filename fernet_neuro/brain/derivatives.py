@@ -32,20 +32,9 @@ def start_derivatives(
 ) -> Path:
     """Return the folder, with its description, ready for participants.
 
-    Parameters
-    ----------
-    out : path
-    settings : dict
-        Plain values; those of participants that are there already must be the same.
-    overwrite : bool, default=False
-        Replace what is there of `subjects`.
-    subjects : sequence of str
-        Who will be written.
-
-    Raises
-    ------
-    StoreError
-        If the folder holds something else, or patterns that were made in another way.
+    `settings`: plain values; those of participants that are there already must be the same. `overwrite`:
+    replace what is there of `subjects`. `subjects`: who will be written. Raises StoreError if the folder
+    holds something else, or patterns that were made in another way.
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
@@ -92,15 +81,8 @@ def write_subject(
     patterns are of), and the mask of the voxels; and, unless not wanted, one image of all patterns with its
     table of labels, which ``fernet-neuro brain patterns`` reads again.
 
-    Returns
-    -------
-    Path
-        The participant's folder.
-
-    Raises
-    ------
-    ValueError
-        If subject or task have other signs than letters and digits.
+    Returns the participant's folder. Raises ValueError if subject or task have other signs than letters and
+    digits.
     """
     check_label("subject", subject)
     check_label("task", task, may_be_empty=True)
@@ -128,26 +110,10 @@ def write_missing_subjects(
 ) -> tuple[list[str], list[str]]:
     """Compute and write each participant that is not there yet; return who was written and who was there.
 
-    Parameters
-    ----------
-    out : path
-    subjects : iterable of str
-    compute : callable
-        All sessions of a participant.
-    task : str
-    images : bool, default=True
-        Write an image of all patterns too.
-    overwrite : bool, default=False
-        Compute those that are there as well.
-    n_jobs : int, default=1
-        Participants at a time, in processes; -1 for one per core. The files do not depend on it.
-    verbose : bool, default=False
-        Show a progress bar.
-
-    Raises
-    ------
-    ValueError
-        If `n_jobs` is 0, or as in `compute`.
+    `compute`: all sessions of a participant. `images`: write an image of all patterns too. `overwrite`:
+    compute those that are there as well. `n_jobs`: participants at a time, in processes; -1 for one per core.
+    The files do not depend on it. `verbose`: show a progress bar. Raises ValueError if `n_jobs` is 0, or as
+    in `compute`.
     """
     check_jobs("n_jobs", n_jobs)
     names = list(subjects)
@@ -171,12 +137,8 @@ def list_patterns(
 ) -> list[Path]:
     """Return the pattern files of a folder, in the order of their names.
 
-    Raises
-    ------
-    StoreError
-        If there are none.
-    ValueError
-        If there is none of a participant, region or task that is asked for, or of several tasks.
+    Raises StoreError if there are none; ValueError if there is none of a participant, region or task that is
+    asked for, or of several tasks.
     """
     folder = Path(out)
     files = sorted(

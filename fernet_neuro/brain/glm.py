@@ -178,21 +178,9 @@ def estimate_run(
 ) -> RunEstimates:
     """Return the patterns of one run.
 
-    Parameters
-    ----------
-    volumes : ndarray of shape (n_scans, n_voxels)
-        Finite, no voxel constant.
-    design : Design
-        With one regressor per pattern.
-    settings : GlmSettings
-    pooled : Design or None
-        With one regressor per stimulus, for ``lss`` alone: where each presentation has a model of its own,
-        noise is what this one leaves.
-
-    Raises
-    ------
-    ValueError
-        If ``lss`` comes without.
+    `volumes` (n_scans, n_voxels): finite, no voxel constant. `design`: with one regressor per pattern.
+    `pooled`: with one regressor per stimulus, for ``lss`` alone: where each presentation has a model of its
+    own, noise is what this one leaves. Raises ValueError if ``lss`` comes without.
     """
     if pooled is None and settings.estimate == "lss":
         raise ValueError("estimate='lss' needs pooled, the design with one regressor per stimulus.")

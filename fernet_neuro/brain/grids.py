@@ -83,12 +83,7 @@ class VolumeGrid:
     def read(self, name: str, mask: np.ndarray) -> np.ndarray:
         """Return the values of an image inside a mask, ndarray of shape (n_volumes, n_inside).
 
-        Raises
-        ------
-        StoreError
-            If the image is missing or damaged.
-        ValueError
-            If it is on another grid.
+        Raises StoreError if the image is missing or damaged; ValueError if it is on another grid.
         """
         image = images.load_image(name)
         images.check_same_grid(image, self.reference, f"image {name}", self.name)
@@ -101,10 +96,7 @@ class VolumeGrid:
     def read_labels(self, name: str) -> np.ndarray:
         """Return the whole numbers of an atlas image, ndarray of int of shape (n_points,).
 
-        Raises
-        ------
-        ValueError
-            If it is on another grid, or holds other numbers.
+        Raises ValueError if it is on another grid, or holds other numbers.
         """
         image = images.load_image(name)
         images.check_same_grid(image, self.reference, f"atlas {name}", self.name)
@@ -120,10 +112,7 @@ class VolumeGrid:
 def as_labels(values: np.ndarray, name: str, n_points: int) -> np.ndarray:
     """Return the values of an atlas as whole numbers, one per point; NaN is 0.
 
-    Raises
-    ------
-    ValueError
-        If there is not one whole number per point.
+    Raises ValueError if there is not one whole number per point.
     """
     numbers = np.nan_to_num(np.asarray(values, dtype=np.float64)).ravel()
     if len(numbers) != n_points:

@@ -26,10 +26,7 @@ _COMPRESSION = 4
 def load_image(path: PathLike) -> "Nifti1Image":
     """Return the image of a file; its values are read only when asked for.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing or no image.
+    Raises StoreError if the file is missing or no image.
     """
     import nibabel
     from nibabel.filebasedimages import ImageFileError
@@ -51,12 +48,8 @@ def load_mask(
 ) -> np.ndarray:
     """Return a mask as a boolean array of shape (n_x, n_y, n_z); voxels that are NaN lie outside.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing or no image.
-    ValueError
-        If it holds two values besides 0, no voxel, or is on another grid than `reference`.
+    Raises StoreError if the file is missing or no image; ValueError if it holds two values besides 0, no
+    voxel, or is on another grid than `reference`.
     """
     image = load_image(path)
     if reference is not None:
@@ -81,10 +74,7 @@ def check_same_grid(
 ) -> None:
     """Raise unless two images have the same voxels in the same places.
 
-    Raises
-    ------
-    ValueError
-        Naming both shapes, or both affines.
+    Raises ValueError naming both shapes, or both affines.
     """
     advice = f"resample it to the grid of {reference_name} first (nilearn.image.resample_to_img)"
     shapes = image.shape[:3], reference.shape[:3]
@@ -116,10 +106,7 @@ def compute_coordinates(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
 def read_array(image: "Nifti1Image", name: Any = "") -> np.ndarray:
     """Return the values of an image as they are on disk, scaled where its header says so.
 
-    Raises
-    ------
-    StoreError
-        If the file is cut short or damaged; the message has `name`.
+    Raises StoreError if the file is cut short or damaged; the message has `name`.
     """
     try:
         return np.asanyarray(image.dataobj)
@@ -132,10 +119,7 @@ def read_volumes(image: "Nifti1Image", mask: np.ndarray, name: Any = "the image"
 
     A 3-D image is one volume.
 
-    Raises
-    ------
-    ValueError
-        If the mask has another shape.
+    Raises ValueError if the mask has another shape.
     """
     if mask.shape != image.shape[:3]:
         raise ValueError(f"the mask has shape {mask.shape}, {name} {image.shape[:3]} voxels.")
@@ -146,17 +130,8 @@ def read_volumes(image: "Nifti1Image", mask: np.ndarray, name: Any = "the image"
 def build_map(values: np.ndarray, mask: np.ndarray, affine: np.ndarray, fill: float = 0.0) -> "Nifti1Image":
     """Return an image of values inside a mask, `fill` outside, as float32.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_voxels,) or (n_volumes, n_voxels)
-    mask : ndarray of bool of shape (n_x, n_y, n_z)
-    affine : ndarray of shape (4, 4)
-    fill : float, default=0
-
-    Raises
-    ------
-    ValueError
-        If there is not one value per voxel of the mask.
+    `values` (n_voxels,) or (n_volumes, n_voxels). `mask` (n_x, n_y, n_z). `affine` (4, 4). Raises ValueError
+    if there is not one value per voxel of the mask.
     """
     import nibabel
 
@@ -173,10 +148,7 @@ def build_map(values: np.ndarray, mask: np.ndarray, affine: np.ndarray, fill: fl
 def write_image(path: PathLike, image: "Nifti1Image") -> None:
     """Write an image as ``.nii`` or ``.nii.gz``, complete or not at all; equal images give equal files.
 
-    Raises
-    ------
-    ValueError
-        If the name ends in something else.
+    Raises ValueError if the name ends in something else.
     """
     name = str(path)
     if not name.endswith((".nii", ".nii.gz")):
@@ -199,23 +171,9 @@ def write_map(
 def check_constant_voxels(values: np.ndarray, name: str) -> tuple[np.ndarray, dict[str, int]]:
     """Return which voxels can be used, and how many cannot for which reason.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_volumes, n_voxels)
-    name : str
-        What errors call the voxels.
-
-    Returns
-    -------
-    keep : ndarray of bool of shape (n_voxels,)
-        False where a voxel is somewhere not finite, or the same in all volumes.
-    left_out : dict
-        Counts under ``not_finite`` and ``constant``.
-
-    Raises
-    ------
-    StimulusError
-        If no voxel is left.
+    `values` (n_volumes, n_voxels). `name`: what errors call the voxels. Returns `keep` (n_voxels,): false
+    where a voxel is somewhere not finite, or the same in all volumes. `left_out`: counts under ``not_finite``
+    and ``constant``. Raises StimulusError if no voxel is left.
     """
     finite = np.isfinite(values).all(axis=0)
     constant = finite & (values == values[0]).all(axis=0) & (len(values) > 1)

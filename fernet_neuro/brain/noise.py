@@ -56,10 +56,7 @@ def compute_precision(
 ) -> np.ndarray:
     """Return the inverse of `compute_covariance`, shape (n_channels, n_channels).
 
-    Raises
-    ------
-    ValueError
-        As there, or if the covariance has no inverse.
+    Raises ValueError as there, or if the covariance has no inverse.
     """
     covariance = compute_covariance(residuals, method, dof=dof)
     n_channels, n_observations = len(covariance), len(residuals)
@@ -70,10 +67,7 @@ def compute_precision(
 def invert_covariance(covariance: np.ndarray, name: str = "the noise covariance") -> np.ndarray:
     """Return the inverse of a symmetric matrix, shape (n_channels, n_channels), symmetric to the last digit.
 
-    Raises
-    ------
-    ValueError
-        If it has none; the message starts with `name`.
+    Raises ValueError if it has none; the message starts with `name`.
     """
     if np.linalg.matrix_rank(covariance, hermitian=True) < len(covariance):
         raise ValueError(f"{name} has no inverse; use method='shrinkage_eye'.")

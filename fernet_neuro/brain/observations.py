@@ -147,23 +147,9 @@ def cut_region(
 ) -> RegionPatterns:
     """Return the patterns of one region.
 
-    Parameters
-    ----------
-    observations : Observations
-    inside : ndarray of bool of shape (n_points,)
-        The region.
-    roi, subject, session, unit : str
-    noise : str, default="shrinkage_eye"
-        A method of `noise.compute_covariance`, or ``none``.
-    noise_by_run : bool, default=False
-        One covariance for each run, not one for all.
-
-    Raises
-    ------
-    StimulusError
-        If no voxel of the region can be used.
-    ValueError
-        If noise cannot be estimated.
+    `inside` (n_points,): the region. `noise`: a method of `noise.compute_covariance`, or ``none``.
+    `noise_by_run`: one covariance for each run, not one for all. Raises StimulusError if no voxel of the
+    region can be used; ValueError if noise cannot be estimated.
     """
     check_option("noise", noise, NOISE_CHOICES)
     counts = {reason: int((bad & inside).sum()) for reason, bad in observations.left_out.items()}
@@ -192,10 +178,7 @@ def cut_region(
 def check_complete(stimulus_ids: np.ndarray, runs: np.ndarray, name: str) -> None:
     """Raise unless every run has every stimulus.
 
-    Raises
-    ------
-    StimulusError
-        Naming the first run that lacks one.
+    Raises StimulusError naming the first run that lacks one.
     """
     everything = list(dict.fromkeys(stimulus_ids.tolist()))
     for run in dict.fromkeys(runs.tolist()):
@@ -212,10 +195,7 @@ def check_complete(stimulus_ids: np.ndarray, runs: np.ndarray, name: str) -> Non
 def check_stimuli_to_leave_out(leave_out: Iterable[str], stimulus_ids: Iterable[str]) -> None:
     """Raise unless every name is a stimulus.
 
-    Raises
-    ------
-    ValueError
-        Naming the first that is not.
+    Raises ValueError naming the first that is not.
     """
     have = list(dict.fromkeys(stimulus_ids))
     for name in leave_out:

@@ -29,10 +29,7 @@ LABELLED, BOLD, DATA_SET = "labelled volumes", "BOLD with --events", "a BIDS dat
 def find_kind(source: Sequence[str], labels: PathLike | None = None, events: Sequence[str] = ()) -> str:
     """Return which of the three kinds a source is: `LABELLED`, `BOLD` or `DATA_SET`.
 
-    Raises
-    ------
-    ValueError
-        If it is none of them, or more than one.
+    Raises ValueError if it is none of them, or more than one.
     """
     if len(source) == 1 and Path(source[0]).is_dir():
         if labels or events:
@@ -81,18 +78,9 @@ class PatternPlan:
     def write(self, out: PathLike, *, overwrite: bool = False, **options: Any) -> dict[str, Any]:
         """Compute and write whoever is not there yet, and return what is there, as plain values.
 
-        Parameters
-        ----------
-        out : path
-        overwrite : bool, default=False
-            Compute those that are there as well.
-        **options
-            ``images, n_jobs, verbose`` of ``derivatives.write_missing_subjects``.
-
-        Raises
-        ------
-        StoreError
-            If the folder holds something else, or patterns that were made in another way.
+        `overwrite`: compute those that are there as well. `**options`: ``images, n_jobs, verbose`` of
+        ``derivatives.write_missing_subjects``. Raises StoreError if the folder holds something else, or
+        patterns that were made in another way.
         """
         names = list(self.subjects)
         asked = {**self.asked, **self.settings.describe()}
@@ -131,21 +119,10 @@ def plan_patterns(
 ) -> PatternPlan:
     """Return whose patterns are made from which files; nothing is read but names.
 
-    Parameters
-    ----------
-    settings : PatternSettings
-    source : list of str
-        A BIDS data set; or images, with `labels`, or with `events` for each.
-    labels : path or None
-    events, confounds : sequence of str
-        A table for each image of BOLD.
-    subjects, sessions, task, runs, derivatives, raw, space
-        As in ``bids.find_runs``; of files that are named one by one, at most one subject and session.
-
-    Raises
-    ------
-    ValueError
-        As in `find_kind` and ``bids.find_runs``, or if names do not go with the kind of source.
+    `source`: a BIDS data set; or images, with `labels`, or with `events` for each. `events`, `confounds`: a
+    table for each image of BOLD. `subjects`, `sessions`, `task`, `runs`, `derivatives`, `raw`, `space`: as in
+    ``bids.find_runs``; of files that are named one by one, at most one subject and session. Raises ValueError
+    as in `find_kind` and ``bids.find_runs``, or if names do not go with the kind of source.
     """
     kind = find_kind(source, labels, events)
     if kind == DATA_SET:

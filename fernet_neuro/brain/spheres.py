@@ -79,10 +79,7 @@ class Neighbourhoods:
     ) -> "Neighbourhoods":
         """Return the neighbourhoods that are given as one list of voxel numbers for each of `centres`.
 
-        Raises
-        ------
-        ValueError
-            If there is not one list per centre, a list is empty, or a voxel does not exist.
+        Raises ValueError if there is not one list per centre, a list is empty, or a voxel does not exist.
         """
         if len(neighbourhoods) != len(centres):
             raise ValueError(f"there are {len(neighbourhoods)} neighbourhoods but {len(centres)} centres.")

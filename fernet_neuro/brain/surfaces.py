@@ -39,10 +39,7 @@ class SurfaceGrid:
     def of(cls, name: str) -> "SurfaceGrid":
         """Return the grid of two mesh files, ``LEFT,RIGHT``.
 
-        Raises
-        ------
-        StoreError
-            If a file is missing or no mesh.
+        Raises StoreError if a file is missing or no mesh.
         """
         from nilearn.surface import PolyMesh
 
@@ -65,12 +62,8 @@ class SurfaceGrid:
     def read(self, name: str, mask: np.ndarray) -> np.ndarray:
         """Return the values of two files inside a mask, ndarray of shape (n_volumes, n_inside), float64.
 
-        Raises
-        ------
-        StoreError
-            If a file is missing or damaged.
-        ValueError
-            If the files have other numbers of vertices than the mesh.
+        Raises StoreError if a file is missing or damaged; ValueError if the files have other numbers of
+        vertices than the mesh.
         """
         from nilearn.maskers import SurfaceMasker
 
@@ -81,10 +74,7 @@ class SurfaceGrid:
     def read_mask(self, name: str) -> np.ndarray:
         """Return the mask of two files: where they are not 0, nor NaN.
 
-        Raises
-        ------
-        ValueError
-            If no vertex is inside, or there are two values besides 0.
+        Raises ValueError if no vertex is inside, or there are two values besides 0.
         """
         values = np.nan_to_num(self._read_one(name, "mask"))
         kinds = np.unique(values[values != 0])

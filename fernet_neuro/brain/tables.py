@@ -30,20 +30,10 @@ def read_volume_labels(
 ) -> pd.DataFrame:
     """Return the stimulus and the run of each volume, as text columns ``stimulus_id`` and ``run``.
 
-    Parameters
-    ----------
-    path : path
-        ``.tsv``, ``.csv``, or ``.txt`` with spaces between columns. A ``.txt`` with two columns and no
-        heading holds stimulus and run, as PyMVPA's attribute files do.
-    stimulus_column, run_column : str or None
-        None takes the first of `STIMULUS_COLUMNS` and `RUN_COLUMNS` that is there.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or no table.
-    StimulusError
-        If a column is missing or a label is empty.
+    `path`: ``.tsv``, ``.csv``, or ``.txt`` with spaces between columns. A ``.txt`` with two columns and no
+    heading holds stimulus and run, as PyMVPA's attribute files do. `stimulus_column`, `run_column`: None
+    takes the first of `STIMULUS_COLUMNS` and `RUN_COLUMNS` that is there. Raises StoreError if the file is
+    missing or no table; StimulusError if a column is missing or a label is empty.
     """
     frame = _read_table(path)
     known = {*STIMULUS_COLUMNS, *RUN_COLUMNS, stimulus_column, run_column}
@@ -71,21 +61,10 @@ def read_events(
 
     Events without a stimulus (``n/a``) are left out.
 
-    Parameters
-    ----------
-    path : path
-        ``events.tsv`` as in BIDS.
-    stimulus_column : str or None
-        None takes the first of `STIMULUS_COLUMNS` that is there.
-    duration : float or None
-        Seconds that each event lasts instead of what the file says.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or no table.
-    StimulusError
-        If a column is missing, an onset or duration is not a number, or no event has a stimulus.
+    `path`: ``events.tsv`` as in BIDS. `stimulus_column`: None takes the first of `STIMULUS_COLUMNS` that is
+    there. `duration`: seconds that each event lasts instead of what the file says. Raises StoreError if the
+    file is missing or no table; StimulusError if a column is missing, an onset or duration is not a number,
+    or no event has a stimulus.
     """
     frame = _read_table(path)
     column = pick_column(frame, stimulus_column, STIMULUS_COLUMNS, path, "the stimulus")
@@ -103,10 +82,7 @@ def read_events(
 def check_events(events: pd.DataFrame, n_scans: int, t_r: float, path: PathLike) -> None:
     """Raise unless every event starts before the scan ends, and ends after it starts.
 
-    Raises
-    ------
-    StimulusError
-        Naming the first that does not.
+    Raises StimulusError naming the first that does not.
     """
     onsets = events["onset"].to_numpy()
     early = np.flatnonzero((onsets < 0) & (onsets + events["duration"].to_numpy() <= 0))
@@ -135,20 +111,10 @@ def read_confounds(path: PathLike, columns: Sequence[str], n_scans: int) -> pd.D
     A value that is missing in the first volume, as those of differences between volumes are, becomes the
     column's mean; columns that are the same in all volumes are left out, for the model has a constant.
 
-    Parameters
-    ----------
-    path : path
-        ``desc-confounds_timeseries.tsv`` of fMRIPrep, or any table with one row per volume.
-    columns : sequence of str
-        Names, or patterns such as ``trans_*`` or ``a_comp_cor_0[0-4]``.
-    n_scans : int
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or no table.
-    ValueError
-        If a column is missing, a value is missing later on, or there is not one row per volume.
+    `path`: ``desc-confounds_timeseries.tsv`` of fMRIPrep, or any table with one row per volume. `columns`:
+    names, or patterns such as ``trans_*`` or ``a_comp_cor_0[0-4]``. Raises StoreError if the file is missing
+    or no table; ValueError if a column is missing, a value is missing later on, or there is not one row per
+    volume.
     """
     frame = _read_table(path)
     if len(frame) != n_scans:
@@ -171,10 +137,7 @@ def pick_column(
 ) -> str:
     """Return the column that is asked for, or the first of the usual ones that is there.
 
-    Raises
-    ------
-    StimulusError
-        If there is none; the message lists those there are.
+    Raises StimulusError if there is none; the message lists those there are.
     """
     have = [str(name) for name in frame]
     found = [name for name in ([wanted] if wanted else usual) if name in have]

@@ -100,16 +100,9 @@ class VolumePatterns:
     def describe_noise(self, kind: str) -> dict[str, Any]:
         """Return the noise as ``rsa.searchlight.search_patterns`` takes it: ``noise`` or ``residuals``.
 
-        Parameters
-        ----------
-        kind : str
-            ``none``; ``univariate``, the variance of each voxel; or ``local``, the covariance of the voxels
-            of each neighbourhood. With one covariance per run, the variances are means over runs.
-
-        Raises
-        ------
-        ValueError
-            If the kind is not known, or nothing is known of the noise.
+        `kind`: ``none``; ``univariate``, the variance of each voxel; or ``local``, the covariance of the
+        voxels of each neighbourhood. With one covariance per run, the variances are means over runs. Raises
+        ValueError if the kind is not known, or nothing is known of the noise.
         """
         check_option("noise", kind, NOISE_KINDS)
         if kind == "none":
@@ -185,19 +178,9 @@ def read_volumes(
     Runs of several sessions are named ``SESSION-RUN``. Voxels that are not finite or constant in any of them
     are left out.
 
-    Parameters
-    ----------
-    sources : sequence of VolumeSource
-        Of one participant.
-    leave_out : sequence of str
-        Stimuli of which no pattern is wanted, such as rest.
-    detrend, zscore : bool, default=False
-        Of each voxel in each run; of images.
-
-    Raises
-    ------
-    StoreError, StimulusError, ValueError
-        If files are missing, damaged, on several grids or do not go together; the message names the file.
+    `sources`: of one participant. `leave_out`: stimuli of which no pattern is wanted, such as rest.
+    `detrend`, `zscore`: of each voxel in each run; of images. Raises StoreError, StimulusError, ValueError if
+    files are missing, damaged, on several grids or do not go together; the message names the file.
     """
     parts = []
     for source in sources:

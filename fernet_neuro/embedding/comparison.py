@@ -94,11 +94,8 @@ def plan_comparison(table: StimulusTable, factor: str) -> Comparison:
     expression and view) can be anyone's neighbour. Where that factor is empty in the whole table, each
     stimulus stands alone and labels are exchanged freely; `across` is then None, and reports say so.
 
-    Raises
-    ------
-    StimulusError
-        If the factor has one value or empty rows, the factor to compare across is filled in part only, or no
-        stimulus has a possible neighbour with its label.
+    Raises StimulusError if the factor has one value or empty rows, the factor to compare across is filled in
+    part only, or no stimulus has a possible neighbour with its label.
     """
     values = table.factor(factor).astype(str)
     classes, codes = np.unique(values, return_inverse=True)
@@ -148,10 +145,7 @@ def _has_matches(codes: np.ndarray, groups: np.ndarray) -> bool:
 def _is_known(table: StimulusTable, factor: str) -> bool:
     """Return whether all rows have a value, or none has.
 
-    Raises
-    ------
-    StimulusError
-        If some have and some have not.
+    Raises StimulusError if some have and some have not.
     """
     values = table.factor(factor, complete=False).astype(str)
     if (values == "").all():

@@ -138,10 +138,7 @@ def default_perplexity(n_stimuli: int, method: str = "tsne") -> float:
 def check_perplexities(perplexities: Sequence[float], n_stimuli: int, method: str = "tsne") -> None:
     """Raise unless each perplexity fits the number of stimuli and none is asked for twice.
 
-    Raises
-    ------
-    ValueError
-        Naming the first that is not, and the largest that is.
+    Raises ValueError naming the first that is not, and the largest that is.
     """
     check_option("method", method, METHODS)
     largest = _largest_perplexity(n_stimuli, method)

@@ -152,14 +152,8 @@ def find_neighbours(positions: np.ndarray, groups: np.ndarray, n: int, seed: int
 def score_labels(labels: np.ndarray, nearest: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Return purity and balanced k-NN accuracy of labellings, shape (2, n_labellings).
 
-    Parameters
-    ----------
-    labels : ndarray of int of shape (n_labellings, n_stimuli)
-        Class numbers.
-    nearest : ndarray of int of shape (n_rows, k)
-        Neighbours, nearest first.
-    rows : ndarray of int of shape (n_rows,), optional
-        The stimuli that they are the neighbours of; all by default.
+    `labels` (n_labellings, n_stimuli): class numbers. `nearest` (n_rows, k): neighbours, nearest first.
+    `rows` (n_rows,): the stimuli that they are the neighbours of; all by default.
     """
     scores = np.empty((2, len(labels)))
     step = max(1, _AT_ONCE // max(1, nearest.size))

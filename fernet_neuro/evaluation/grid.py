@@ -144,10 +144,7 @@ def compute_hit_probability(audits: Sequence[GridAudit]) -> float:
     A binomial tail at the chance rate, as if each had been drawn blindly from all numbers with so many
     digits.
 
-    Raises
-    ------
-    ValueError
-        If there is no audit, or they differ in `n` or `decimals`.
+    Raises ValueError if there is no audit, or they differ in `n` or `decimals`.
     """
     if len({(audit.n, audit.decimals) for audit in audits}) != 1:
         raise ValueError("the audits must be one or more, all of one n and one number of decimals.")

@@ -47,16 +47,8 @@ class Units:
 def find_units(groups: np.ndarray | None, n_images: int) -> Units:
     """Return people as units where `groups` names them, else images.
 
-    Parameters
-    ----------
-    groups : ndarray of str of shape (n_images,) or None
-        Who is shown; empty where unknown.
-    n_images : int
-
-    Raises
-    ------
-    ValueError
-        If `groups` is of another length.
+    `groups` (n_images,): who is shown; empty where unknown. Raises ValueError if `groups` is of another
+    length.
     """
     if groups is None or not np.any(np.asarray(groups, dtype=str) != ""):
         return Units(np.arange(n_images), "images", 0)
@@ -79,22 +71,9 @@ def sum_units(features: sparse.csr_array, units: Units) -> sparse.csr_array:
 def resample_sums(sums: sparse.csr_array, n_boot: int, rng: np.random.Generator) -> np.ndarray:
     """Return sums over bootstrap samples of units.
 
-    Parameters
-    ----------
-    sums : csr_array of shape (n_units, n_features)
-        One row per unit, such as from `sum_units`.
-    n_boot : int
-        Number of resamples, each of n_units units drawn with replacement.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of shape (n_boot, n_features)
-
-    Raises
-    ------
-    ValueError
-        If `n_boot` is below 1, or the result would take more than 2 GB.
+    `sums` (n_units, n_features): one row per unit, such as from `sum_units`. `n_boot`: number of resamples,
+    each of n_units units drawn with replacement. Returns an array (n_boot, n_features). Raises ValueError if
+    `n_boot` is below 1, or the result would take more than 2 GB.
     """
     check_range("n_boot", n_boot, minimum=1)
     n_units, n_features = sums.shape

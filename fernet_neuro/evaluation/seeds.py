@@ -24,23 +24,10 @@ def summarise_runs(results: Sequence[EvaluationResult]) -> pd.DataFrame:
     The first says how far the mean of these very networks would move with other images (or people), the
     second how far it would move with other seeds on these very images; neither covers both.
 
-    Parameters
-    ----------
-    results : sequence of EvaluationResult
-        One per training run, of the same images, bootstrapped with the same seed.
-
-    Returns
-    -------
-    DataFrame
-        Columns as in `result.METRIC_COLUMNS`; rows whose ``interval`` is "training seeds" have Student's t
-        over runs, ``n_units`` of them, and no ends where there is one run.
-
-    Raises
-    ------
-    ValueError
-        If there is no result.
-    AlignmentError
-        If results are of other images, labels, classes or settings.
+    `results`: one per training run, of the same images, bootstrapped with the same seed. Returns a DataFrame:
+    columns as in `result.METRIC_COLUMNS`; rows whose ``interval`` is "training seeds" have Student's t over
+    runs, ``n_units`` of them, and no ends where there is one run. Raises ValueError if there is no result;
+    AlignmentError if results are of other images, labels, classes or settings.
     """
     if not results:
         raise ValueError("results must hold at least one evaluation; got none.")

@@ -50,10 +50,7 @@ def choose_stimuli(probe: StimulusTable, settings: BrainSettings) -> StimulusTab
 
     Views follow a Latin square, so that they vary with neither person nor expression.
 
-    Raises
-    ------
-    StimulusError
-        If there are too few people, or one of them lacks an expression.
+    Raises StimulusError if there are too few people, or one of them lacks an expression.
     """
     people = list(dict.fromkeys(probe.factor("identity").tolist()))[: settings.identities]
     if len(people) < settings.identities:
@@ -73,12 +70,8 @@ def choose_stimuli(probe: StimulusTable, settings: BrainSettings) -> StimulusTab
 def check_brain(settings: BrainSettings, probe: StimulusTable) -> None:
     """Check all that needs no trained network, before networks are trained for minutes or hours.
 
-    Raises
-    ------
-    StimulusError
-        If the stimuli are not there, or cannot have the planted geometry.
-    ValueError
-        If regions are empty or overlap.
+    Raises StimulusError if the stimuli are not there, or cannot have the planted geometry; ValueError if
+    regions are empty or overlap.
     """
     shown = choose_stimuli(probe, settings)
     plant_geometry(shown, settings.simulation, {"pixels": compute_pixels(shown).values})
@@ -96,19 +89,10 @@ def run_brain(
 ) -> None:
     """Simulate the group, estimate its patterns and their shares, and compare regions with networks.
 
-    Parameters
-    ----------
-    settings : BrainSettings
-    work : Work
-        Results folder, where ``brain/`` (``stimuli.csv``, ``bids``, ``patterns``, ``shares.csv``) and
-        ``rsa/`` are written; stores of the networks are there.
-    probe : StimulusTable
-    networks : sequence of str
-        Those whose layers are compared, unless the settings name some.
-    named : mapping of str to mapping of str to str, optional
-        Models of further networks: what they are called by network and layer.
-    seed : int
-        Training seed of the networks.
+    `work`: results folder, where ``brain/`` (``stimuli.csv``, ``bids``, ``patterns``, ``shares.csv``) and
+    ``rsa/`` are written; stores of the networks are there. `networks`: those whose layers are compared,
+    unless the settings name some. `named`: models of further networks: what they are called by network and
+    layer. `seed`: training seed of the networks.
     """
     place = work.folder / BRAIN
     shown = _keep_stimuli(probe, settings, place / "stimuli.csv")
@@ -139,10 +123,7 @@ def build_models(
 
     Parameters are those of `run_brain`.
 
-    Returns
-    -------
-    RDMSet
-        Its table has ``model``, and for layers ``network`` and ``layer``; empty for others.
+    Returns an RDMSet: its table has ``model``, and for layers ``network`` and ``layer``; empty for others.
     """
 
     def compute(network: str, kind: str, layer: str) -> RDMSet:

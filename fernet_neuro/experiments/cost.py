@@ -23,17 +23,8 @@ from fernet_neuro.training.config import TrainSettings
 def build_network(recipe: TrainSettings, *, n_classes: int, in_use: bool = False) -> LayeredModel:
     """Return the untrained network of a recipe, for `n_classes`.
 
-    Parameters
-    ----------
-    recipe : TrainSettings
-    n_classes : int
-    in_use : bool
-        Leave out what only training needs, see `ModelEntry.in_use`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the network or an option is unknown or wrong.
+    `in_use`: leave out what only training needs, see `ModelEntry.in_use`. Raises ValueError, TypeError if the
+    network or an option is unknown or wrong.
     """
     return _build(recipe.model, recipe.model_options, recipe.variant, n_classes, in_use)
 
@@ -57,14 +48,7 @@ def write_costs(settings: GridSettings, folder: Path, *, n_classes: int, n_repea
     repeats in which the networks took turns, from ``time_ratio_low`` to ``time_ratio_high``, the quartiles.
     ``inputs_digest`` is that of all networks, their group and the number of repeats.
 
-    Parameters
-    ----------
-    settings : GridSettings
-    folder : path
-    n_classes : int
-        Of the arms' networks.
-    n_repeats : int
-        Turns of each network.
+    `n_classes`: of the arms' networks. `n_repeats`: turns of each network.
     """
     place = folder / "cost.csv"
     if not (settings.costs or settings.costed):

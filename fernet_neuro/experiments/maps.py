@@ -45,10 +45,7 @@ def check_people(
 ) -> None:
     """Raise if anybody is both trained on and tested on, or was in a run whose place a network starts from.
 
-    Raises
-    ------
-    StimulusError
-        Naming the first.
+    Raises StimulusError naming the first.
     """
     trained, tested = (
         {name for table in tables if table is not None for name in table.factor("identity", complete=False)}
@@ -85,10 +82,7 @@ def describe_faces(table: StimulusTable) -> str:
 def check_unseen(run: PathLike, table: StimulusTable) -> None:
     """Raise if a run, or one that it started from, was trained on people of `table`.
 
-    Raises
-    ------
-    StimulusError
-        Naming the first.
+    Raises StimulusError naming the first.
     """
     people = table.factor("identity", complete=False)
     find_trained_people(run, people).refuse("give faces of others.")
@@ -233,14 +227,8 @@ def gather_scores(results: Mapping[int, EvaluationResult], units: str, **labels:
 
     Rows of the seed "mean" occur twice, with their interval over images and over training seeds.
 
-    Parameters
-    ----------
-    results : mapping of int to EvaluationResult
-        By training seed; of the same images, in groups.
-    units : str
-        What the groups are that intervals are over.
-    **labels
-        What tells these rows from others.
+    `results`: by training seed; of the same images, in groups. `units`: what the groups are that intervals
+    are over. `**labels`: what tells these rows from others.
     """
     parts = [result.frame.assign(seed=str(seed)) for seed, result in results.items()]
     if len(results) > 1:
@@ -276,14 +264,8 @@ def stack_features(
 
     One store, so that the p values of their maps are corrected over all of them.
 
-    Parameters
-    ----------
-    features : mapping of str to ndarray of shape (n_stimuli, n_units)
-        By the name of the layer.
-    table : StimulusTable
-        The stimuli, in the order of the rows.
-    out : path
-        Folder of the store.
+    `features` (n_stimuli, n_units): by the name of the layer. `table`: the stimuli, in the order of the rows.
+    `out`: folder of the store.
     """
     ids = table.stimulus_ids
     layers = [Activations(values, ids, name) for name, values in features.items()]

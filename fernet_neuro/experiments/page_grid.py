@@ -27,10 +27,7 @@ _FILES = (
 def write_page(settings: GridSettings, folder: Path) -> Path:
     """Write ``index.html`` into a results folder with finished tables and return its path.
 
-    Raises
-    ------
-    StoreError
-        If a table is missing.
+    Raises StoreError if a table is missing.
     """
     files = ResultFiles.read(folder)
     folds, n_tests = f" in {settings.folds} folds" if settings.folds else "", len(settings.shown_tests)

@@ -84,19 +84,10 @@ def plan_network(
 ) -> PlannedRun:
     """Return the run of a network, and in it all that it needs.
 
-    Parameters
-    ----------
-    networks : mapping of str to NetworkSettings
-        The graph, checked.
-    name : str
-    seed : int
-        Of every run but those with a seed of their own.
-    stimuli : mapping of str to str
-        Digests of the sets that networks learn from.
-    by_name : bool
-        Whether a run's folder has the network's name; otherwise it has the name and a digest of its content.
-    folders : mapping of str to str, optional
-        Folders of networks that are called otherwise.
+    `networks`: the graph, checked. `seed`: of every run but those with a seed of their own. `stimuli`:
+    digests of the sets that networks learn from. `by_name`: whether a run's folder has the network's name;
+    otherwise it has the name and a digest of its content. `folders`: folders of networks that are called
+    otherwise.
     """
     network = networks[name]
     inputs = {

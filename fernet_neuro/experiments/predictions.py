@@ -54,24 +54,10 @@ def compute_class_probabilities(
 ) -> ClassProbabilities:
     """Run every stimulus through the network of a run and return the probability of each class.
 
-    Parameters
-    ----------
-    run : str
-        A complete run folder of a task that names `factor`.
-    table : StimulusTable
-    factor : str
-        What the classes must be values of.
-    device, batch_size, n_jobs, verbose
-        As in `extract_activations`.
-
-    Raises
-    ------
-    ValueError
-        If `run` is not a run, names another factor, or its network does not give one logit per class.
-    StoreError
-        If the run is not complete or damaged.
-    StimulusError
-        If a picture cannot be read.
+    `run`: a complete run folder of a task that names `factor`. `factor`: what the classes must be values of.
+    `device`, `batch_size`, `n_jobs`, `verbose`: as in `extract_activations`. Raises ValueError if `run` is
+    not a run, names another factor, or its network does not give one logit per class; StoreError if the run
+    is not complete or damaged; StimulusError if a picture cannot be read.
     """
     classes = read_classes(run, factor)
     model = resolve_model(run)
@@ -92,10 +78,7 @@ def compute_logits(
 ) -> np.ndarray:
     """Return a classifier's answers, shape (n_stimuli, n_classes); they are kept in the store `place`.
 
-    Raises
-    ------
-    ValueError
-        If the network does not give one logit per class; otherwise as `extract_activations`.
+    Raises ValueError if the network does not give one logit per class; otherwise as `extract_activations`.
     """
     layer = find_logits(model)
     store = extract_activations(model, table, [layer], place, source=source, overwrite=True, **extraction)
@@ -111,10 +94,8 @@ def compute_logits(
 def read_classes(run: str, factor: str = "expression") -> tuple[str, ...]:
     """Return the names of a run's classes in the order of its network's outputs.
 
-    Raises
-    ------
-    ValueError
-        If `run` is not a run folder, or its network was trained to name something other than `factor`.
+    Raises ValueError if `run` is not a run folder, or its network was trained to name something other than
+    `factor`.
     """
     folder = find_run(run)
     if folder is None:
@@ -139,10 +120,7 @@ def read_classes(run: str, factor: str = "expression") -> tuple[str, ...]:
 def find_logits(model: LayeredModel) -> str:
     """Return the name of the layer that gives a classifier's logits.
 
-    Raises
-    ------
-    ValueError
-        If the network has no linear layer.
+    Raises ValueError if the network has no linear layer.
     """
     if LOGITS in dict(model.module.named_modules()):
         return LOGITS

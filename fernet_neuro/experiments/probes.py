@@ -36,14 +36,7 @@ def extract_stores(
 ) -> None:
     """Keep what the layers of a trained network, and of its untrained twin, answer to a table.
 
-    Parameters
-    ----------
-    work : Work
-    name, seed
-        Of the run.
-    table : StimulusTable
-    layers : sequence of str or None
-        None takes all that the network lists.
+    `name`, `seed`: of the run. `layers`: None takes all that the network lists.
     """
     model = load_model(find_run(work.folder, name, seed))
     # The twin's seed differs from the network's, so that it is not the network's own starting point.
@@ -64,16 +57,7 @@ def probe_network(
 ) -> None:
     """Read all targets out of a network's stores, into ``out/<name>/<target>``; finished ones are left.
 
-    Parameters
-    ----------
-    work : Work
-    name : str
-    out : Path
-    probes : sequence of ProbeSettings
-    seeds : sequence of int
-        Training seeds.
-    split_seed : int
-        Of folds and permutations.
+    `seeds`: training seeds. `split_seed`: of folds and permutations.
     """
     for probe in probes:
         place = out / name / probe.target

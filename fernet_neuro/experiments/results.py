@@ -32,12 +32,7 @@ def write_results(
 ) -> None:
     """Write ``results.csv``, ``summary.csv``, ``differences.csv`` and ``published.csv``.
 
-    Parameters
-    ----------
-    settings : GridSettings
-    folder : path
-    reports : mapping of str to mapping of (str, str) to EvaluationReport
-        By fold ("" where there are none), and then by test and arm.
+    `reports`: by fold ("" where there are none), and then by test and arm.
     """
     results = stack_folds({fold: build_results(settings, found) for fold, found in reports.items()})
     frames = {

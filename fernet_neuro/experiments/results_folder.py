@@ -31,26 +31,10 @@ def start_results_folder(
 ) -> bool:
     """Take `folder` for this recipe, or refuse: results of two recipes must not mix.
 
-    Parameters
-    ----------
-    folder : path
-    settings : Settings
-        The recipe; written to ``recipe.yaml`` of a new folder.
-    resume : bool
-        Take a folder that the same recipe began.
-    growing : collection of str
-        Keys of the recipe, mappings, that may have more entries than when the folder was begun; the caller
-        writes the recipe again once these are checked.
-
-    Returns
-    -------
-    bool
-        Whether the folder was begun now.
-
-    Raises
-    ------
-    StoreError
-        If it holds something and `resume` is off, or was begun with another recipe.
+    `settings`: the recipe; written to ``recipe.yaml`` of a new folder. `resume`: take a folder that the same
+    recipe began. `growing`: keys of the recipe, mappings, that may have more entries than when the folder was
+    begun; the caller writes the recipe again once these are checked. Returns whether the folder was begun
+    now. Raises StoreError if it holds something and `resume` is off, or was begun with another recipe.
     """
     recipe = folder / RECIPE
     if not folder.exists() or {item.name for item in folder.iterdir()} <= {RENDERED}:

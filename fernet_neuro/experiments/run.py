@@ -83,13 +83,9 @@ def run_grid(settings: GridSettings, work: Work) -> Path:
     ``folds.csv`` (the fold of each stimulus), and the first files have a column ``fold``. When it is gone on
     with, the recipe may have further `tests`: trained arms are tested on these without training again.
 
-    Raises
-    ------
-    StimulusError
-        If a test shows people of the training stimuli, or labels that are none of theirs; or the training
-        stimuli cannot be parted into so many folds.
-    ValueError
-        If a network of the grid cannot be built.
+    Raises StimulusError if a test shows people of the training stimuli, or labels that are none of theirs; or
+    the training stimuli cannot be parted into so many folds; ValueError if a network of the grid cannot be
+    built.
     """
     folder = work.folder
     _check_networks(settings)

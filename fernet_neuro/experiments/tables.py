@@ -39,10 +39,7 @@ class ResultFiles:
     def read(cls, folder: PathLike) -> "ResultFiles":
         """Read them.
 
-        Raises
-        ------
-        StoreError
-            If one is missing.
+        Raises StoreError if one is missing.
         """
         place = Path(folder)
         for name in ("summary", "differences", "published"):

@@ -62,11 +62,7 @@ class Work:
     def train(self, planned: Iterable[PlannedRun], tables: Mapping[str, StimulusTable]) -> None:
         """Train runs, and what they need, to the end; those that are complete are left as they are.
 
-        Parameters
-        ----------
-        planned : iterable of PlannedRun
-        tables : mapping of str to StimulusTable
-            The sets that they learn from.
+        `tables`: the sets that they learn from.
         """
         runs = list_runs(planned, self.store)
         for number, (place, run) in enumerate(runs.items(), start=1):

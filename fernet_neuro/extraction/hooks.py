@@ -85,10 +85,7 @@ class LayerRecorder:
     def take(self) -> dict[str, Tensor]:
         """Return the outputs of the last forward pass in the order in which they came, and forget them.
 
-        Raises
-        ------
-        ValueError
-            If a layer did not run, or ran more than once.
+        Raises ValueError if a layer did not run, or ran more than once.
         """
         counts, outputs = self._counts, self._outputs
         self._counts, self._outputs = dict.fromkeys(counts, 0), {}

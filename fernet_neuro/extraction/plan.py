@@ -110,10 +110,7 @@ class ExtractionPlan:
     def check_disk(self, out: PathLike) -> None:
         """Raise if the disk of `out` has not enough room.
 
-        Raises
-        ------
-        StoreError
-            Saying how much is needed and free.
+        Raises StoreError saying how much is needed and free.
         """
         target = Path(out).absolute()
         folder = next(parent for parent in target.parents if parent.is_dir())
@@ -142,14 +139,8 @@ def plan_extraction(
 
     Parameters are those of `extract_activations`.
 
-    Raises
-    ------
-    LayerNotFoundError
-        If the network has no such layer.
-    StimulusError
-        If the table is empty or an image file is missing.
-    ValueError
-        If a layer does not run exactly once, or an argument is out of range.
+    Raises LayerNotFoundError if the network has no such layer; StimulusError if the table is empty or an
+    image file is missing; ValueError if a layer does not run exactly once, or an argument is out of range.
     """
     check_option("dtype", dtype, DTYPES)
     check_range("batch_size", batch_size, minimum=1)
@@ -178,12 +169,8 @@ def estimate_extraction(
 ) -> dict[str, Any]:
     """Return what an extraction would need, in bytes; see `ExtractionPlan.estimate`.
 
-    Parameters
-    ----------
-    model, table, layers
-        As in `extract_activations`.
-    **options
-        ``device``, ``batch_size``, ``dtype`` and ``pool`` of `extract_activations`.
+    `model`, `table`, `layers`: as in `extract_activations`. `**options`: ``device``, ``batch_size``,
+    ``dtype`` and ``pool`` of `extract_activations`.
     """
     return plan_extraction(model, table, layers, **options).estimate()
 

@@ -99,10 +99,7 @@ def make_template(size: int) -> np.ndarray:
 
     Scaled as in common use, without a shift by half a pixel.
 
-    Raises
-    ------
-    ValueError
-        If `size` is neither 112 nor 224.
+    Raises ValueError if `size` is neither 112 nor 224.
     """
     check_option("size", str(size), [str(side) for side in SIDES])
     return TEMPLATE * (size / TEMPLATE_SIDE)
@@ -120,25 +117,10 @@ def align_face(
     Values between pixels are interpolated linearly; a face that shrinks to less than half is averaged over
     blocks of pixels first, so that nothing fine is missed between the samples.
 
-    Parameters
-    ----------
-    picture : ndarray of uint8 of shape (height, width, 3)
-    points : ndarray of shape (5, 2)
-        In pixels, as in `landmarks.LandmarkTable`.
-    size : {112, 224}
-        Side of the result in pixels.
-    background : tuple of int
-        RGB beyond the picture's edge, 0-255 each.
-
-    Returns
-    -------
-    aligned : ndarray of uint8 of shape (size, size, 3)
-    similarity : Similarity
-
-    Raises
-    ------
-    ValueError
-        If `size` is another, or the points are at one place or not finite.
+    `picture` (height, width, 3). `points` (5, 2): in pixels, as in `landmarks.LandmarkTable`. `size`: one of
+    112, 224; side of the result in pixels. `background`: RGB beyond the picture's edge, 0-255 each. Returns
+    `aligned` (size, size, 3). `similarity`. Raises ValueError if `size` is another, or the points are at one
+    place or not finite.
     """
     similarity = estimate_similarity(points, make_template(size))
     return warp_picture(picture, similarity, size, background=background), similarity
@@ -149,10 +131,7 @@ def warp_picture(
 ) -> np.ndarray:
     """Return what `similarity` shows of a picture (height, width, 3) in size x size pixels, uint8.
 
-    Raises
-    ------
-    ValueError
-        If the transform shrinks everything to a point.
+    Raises ValueError if the transform shrinks everything to a point.
     """
     if similarity.scale == 0:
         raise ValueError("the points fit the template only at scale 0; they are no face.")

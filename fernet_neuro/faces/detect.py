@@ -112,12 +112,8 @@ class FaceDetector:
     def locate(self, picture: np.ndarray, *, largest: bool = False) -> np.ndarray | str:
         """Return the five points (5, 2) of the one face in a picture, or why there are none.
 
-        Parameters
-        ----------
-        picture : ndarray of uint8 of shape (height, width, 3)
-            RGB.
-        largest : bool
-            Whether to take the largest of several faces instead of none.
+        `picture` (height, width, 3): RGB. `largest`: whether to take the largest of several faces instead of
+        none.
         """
         faces = self.detect(picture)
         if not faces:

@@ -68,10 +68,7 @@ def read_landmarks(path: PathLike) -> LandmarkTable:
     A row that cannot be read or shows no face is left out with its reason and never repaired; of an id that
     occurs more than once, all rows are, as nothing says which one is right. Further columns are ignored.
 
-    Raises
-    ------
-    StimulusError
-        If the file is missing, lacks a column, or no row is left.
+    Raises StimulusError if the file is missing, lacks a column, or no row is left.
     """
     source = Path(path)
     if not source.is_file():

@@ -37,19 +37,9 @@ def compute_rendered_landmarks(
 ) -> LandmarkTable:
     """Return where five points of each rendered face truly are, seen or hidden.
 
-    Parameters
-    ----------
-    table : StimulusTable
-        As written by ``stimuli render`` or ``stimuli clips``.
-    face_model : str
-        What the faces were rendered from: ``"builtin"``, or the path of an ``.npz`` file.
-    verbose : bool
-        Show a progress bar.
-
-    Raises
-    ------
-    StimulusError
-        If the table is not of rendered faces, or of another face model.
+    `table`: as written by ``stimuli render`` or ``stimuli clips``. `face_model`: what the faces were rendered
+    from: ``"builtin"``, or the path of an ``.npz`` file. `verbose`: show a progress bar. Raises StimulusError
+    if the table is not of rendered faces, or of another face model.
     """
     missing = [name for name in _NEEDED if name not in table.frame]
     if missing:

@@ -32,10 +32,7 @@ _NUMBERS = ("value", "low", "high", "chance", "chance_level")
 def read_table(results: Path) -> pd.DataFrame:
     """Return the source data: one row per arm and test, one per run, one per printed accuracy, in %.
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or lacks what the figure shows.
+    Raises StoreError if a file is missing or lacks what the figure shows.
     """
     summary = _read(results, "summary")
     summary = summary[summary["headline"]]

@@ -43,10 +43,7 @@ _SCORE_COLUMNS = (
 def find_maps(results: Path) -> Path:
     """Return the folder of the maps: `results` itself, or ``maps`` in it.
 
-    Raises
-    ------
-    StoreError
-        If there are none.
+    Raises StoreError if there are none.
     """
     places = [Path(results), Path(results) / "maps"]
     found = next((place for place in places if (place / "settings.json").is_file()), None)

@@ -49,10 +49,7 @@ def probe_folder(results: PathLike, network: str, target: str) -> Path:
 def find_targets(results: PathLike) -> list[str]:
     """Return which of the two read-outs, expression and identity, are in the folder.
 
-    Raises
-    ------
-    StoreError
-        If there is neither.
+    Raises StoreError if there is neither.
     """
     found = [target for target in HOLDOUTS if any(Path(results).glob(f"probes/*/{target}/summary.json"))]
     if not found:
@@ -63,10 +60,7 @@ def find_targets(results: PathLike) -> list[str]:
 def find_probe_table(results: PathLike) -> Path:
     """Return the table of the probe stimuli: ``stimuli/probe.csv`` or ``stimuli/probe/table.csv``.
 
-    Raises
-    ------
-    StoreError
-        If there is neither.
+    Raises StoreError if there is neither.
     """
     places = [Path(results) / "stimuli" / name for name in ("probe.csv", "probe/table.csv")]
     return next((place for place in places if place.is_file()), None) or require(places[0], results)
@@ -75,10 +69,7 @@ def find_probe_table(results: PathLike) -> Path:
 def find_networks(results: PathLike, target: str) -> list[str]:
     """Return the networks whose probe of `target` is in the folder, the known ones first.
 
-    Raises
-    ------
-    StoreError
-        If there is none.
+    Raises StoreError if there is none.
     """
     folder = Path(results) / "probes"
     found = sorted(path.parent.parent.name for path in folder.glob(f"*/{target}/summary.json"))
@@ -90,16 +81,9 @@ def find_networks(results: PathLike, target: str) -> list[str]:
 def read_summary(results: PathLike, network: str, target: str) -> pd.DataFrame:
     """Return ``summary.json`` as a frame, one row per source, layer and read-out.
 
-    Returns
-    -------
-    DataFrame
-        The columns of the file (accuracies as fractions), and ``network`` and ``target``; a p-value
-        that was not computed is NaN.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, damaged, or lacks a column.
+    Returns a DataFrame: the columns of the file (accuracies as fractions), and ``network`` and ``target``; a
+    p-value that was not computed is NaN. Raises StoreError if the file is missing, damaged, or lacks a
+    column.
     """
     path = probe_folder(results, network, target) / "summary.json"
     frame = pd.DataFrame(_read_summary_json(results, network, target).get("layers", []))
@@ -142,10 +126,7 @@ def describe_holdout(holdout: str) -> str:
 def read_folds(results: PathLike, network: str, target: str) -> pd.DataFrame:
     """Return ``results.csv`` (one row per source, layer, read-out and fold) with ``network`` and ``target``.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing, damaged, or lacks a column.
+    Raises StoreError if the file is missing, damaged, or lacks a column.
     """
     frame = _read_csv(results, probe_folder(results, network, target) / "results.csv", _FOLD_COLUMNS)
     return frame.assign(network=network, target=target)
@@ -154,10 +135,7 @@ def read_folds(results: PathLike, network: str, target: str) -> pd.DataFrame:
 def read_confusion(results: PathLike, network: str, target: str) -> pd.DataFrame:
     """Return ``confusion.csv`` (counts of true and predicted labels) with ``network`` and ``target``.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing, damaged, or lacks a column.
+    Raises StoreError if the file is missing, damaged, or lacks a column.
     """
     frame = _read_csv(results, probe_folder(results, network, target) / "confusion.csv", _CONFUSION_COLUMNS)
     return frame.assign(network=network, target=target)
@@ -211,10 +189,7 @@ def choose_layer(layers: Sequence[str]) -> str:
 def require(path: PathLike, results: PathLike) -> Path:
     """Return `path` if it is a file.
 
-    Raises
-    ------
-    StoreError
-        If it is not; the message says how to make it.
+    Raises StoreError if it is not; the message says how to make it.
     """
     if not Path(path).is_file():
         raise _missing(Path(path), results)

@@ -45,10 +45,7 @@ def read_layers(results: Path) -> pd.DataFrame:
     Peaks of networks that differ in their training seed are of the kind ``seed peak``, with the ``seed``: the
     line of their mean has no peak of its own.
 
-    Raises
-    ------
-    StoreError
-        If no model is a layer.
+    Raises StoreError if no model is a layer.
     """
     analyses = [item for item in read_analyses(results) if _has_layers(read_estimates(item))]
     if not analyses:

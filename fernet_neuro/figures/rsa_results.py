@@ -83,10 +83,7 @@ class Analysis:
 def find_folders(results: Path) -> list[Path]:
     """Return the folders of RSA results: `results` itself, ``rsa`` in it, or all folders in that.
 
-    Raises
-    ------
-    StoreError
-        If there is none.
+    Raises StoreError if there is none.
     """
     for need in NEEDS:
         found = sorted(path.parent for path in Path(results).glob(need))
@@ -101,10 +98,7 @@ def find_folders(results: Path) -> list[Path]:
 def read_analyses(results: Path) -> list[Analysis]:
     """Return the RSA results of a folder; several are named by their folders.
 
-    Raises
-    ------
-    StoreError
-        If there is none, or one is damaged.
+    Raises StoreError if there is none, or one is damaged.
     """
     folders = find_folders(results)
     return [
@@ -173,10 +167,7 @@ def list_panels(rows: pd.DataFrame) -> str:
 def read_rdms(analysis: Analysis) -> tuple[RDMSet, RDMSet]:
     """Return the brain's RDMs and the models' as they were compared.
 
-    Raises
-    ------
-    StoreError
-        If they are not there.
+    Raises StoreError if they are not there.
     """
     for name in ("brain.npz", "models.npz"):
         if not (analysis.folder / name).is_file():
@@ -207,14 +198,8 @@ def list_rdms(results: Path) -> tuple[pd.DataFrame, list[tuple[str, str, RDMSet]
     First comes the mean of each ROI (``brain``), then models without layers and then layers (``model``); of
     several analyses, models of the same stimuli, those of one name once.
 
-    Returns
-    -------
-    order : DataFrame
-        As `order_stimuli` has it.
-    named : list of (str, str, RDMSet)
-        Name, kind, and one RDM.
-    n_averaged : int
-        RDMs in the mean of a ROI.
+    Returns `order`: as `order_stimuli` has it. `named`: name, kind, and one RDM. `n_averaged`: RDMs in the
+    mean of a ROI.
     """
     first, *others = read_analyses(results)
     brain, _ = read_rdms(first)
@@ -237,10 +222,7 @@ def list_rdms(results: Path) -> tuple[pd.DataFrame, list[tuple[str, str, RDMSet]
 def read_stimuli(analysis: Analysis, stimulus_ids: np.ndarray) -> StimulusTable | None:
     """Return the stimuli in the order of `stimulus_ids`, or None where the folder does not know them.
 
-    Raises
-    ------
-    AlignmentError
-        If ``stimuli.csv`` is of other stimuli.
+    Raises AlignmentError if ``stimuli.csv`` is of other stimuli.
     """
     path = analysis.folder / "stimuli.csv"
     return StimulusTable.read(path).align_to(stimulus_ids) if path.is_file() else None
@@ -279,10 +261,7 @@ def order_stimuli(table: StimulusTable | None, stimulus_ids: np.ndarray) -> pd.D
 def read_pictures(results: Path, stimulus_ids: set[str]) -> dict[str, np.ndarray]:
     """Return small pictures by stimulus id, of those whose files are there and whose table is known.
 
-    Raises
-    ------
-    StimulusError
-        If a file is there and is not a picture.
+    Raises StimulusError if a file is there and is not a picture.
     """
     found = {}
     for folder in find_folders(results):

@@ -36,10 +36,7 @@ _CORRECTIONS = {
 def find_group(results: Path) -> Path:
     """Return the folder of the maps: `results` itself, or ``searchlight`` in it.
 
-    Raises
-    ------
-    StoreError
-        If there are none, or none of a group.
+    Raises StoreError if there are none, or none of a group.
     """
     places = [Path(results), Path(results) / "searchlight"]
     found = next((place for place in places if (place / _MASK).is_file()), None)

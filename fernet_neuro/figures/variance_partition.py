@@ -39,10 +39,7 @@ _COLUMNS = (
 def read_shares(results: Path) -> pd.DataFrame:
     """Return the source data, one row per ROI and component, in % of variance.
 
-    Raises
-    ------
-    StoreError
-        If no variance was partitioned.
+    Raises StoreError if no variance was partitioned.
     """
     analyses = [item for item in read_analyses(results) if len(item.result.partition)]
     if not analyses:

@@ -65,10 +65,7 @@ class ArrayUnpickler(pickle.Unpickler):
 def read_array_pickle(path: Path) -> dict[str, np.ndarray]:
     """Return the numeric arrays in a pickled dict by name.
 
-    Raises
-    ------
-    StoreError
-        If the file is damaged, or would build anything but a dict of numeric arrays.
+    Raises StoreError if the file is damaged, or would build anything but a dict of numeric arrays.
     """
     try:
         with path.open("rb") as handle:

@@ -65,8 +65,6 @@ def build_resnet50_vggface2(*, n_classes: int, size: int) -> Blueprint:
     with torchvision's graph the same weights load and give other numbers. Input: shorter side 256, centre
     crop 224, BGR, 0-255, minus the mean, no division. Other sizes keep the ratio 256/224.
 
-    Notes
-    -----
     The release ends in a 7 x 7 average, which at 224 px is the whole map; here the whole map is averaged at
     every size, so that smaller inputs work too.
     """

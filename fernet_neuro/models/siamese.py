@@ -37,17 +37,8 @@ class SiameseNet(nn.Module):
     def forward(self, first: Tensor, second: Tensor | None = None) -> Tensor:
         """Return the embedding of one branch, or the logits of pairs.
 
-        Parameters
-        ----------
-        first : Tensor of shape (n, n_channels, size, size)
-            Images of the first branch.
-        second : Tensor of the same shape, optional
-            Images of the second branch.
-
-        Returns
-        -------
-        Tensor of shape (n, embedding_dim), or of shape (n, 2) with `second`
-            Embeddings, or logits of "different" (0) and "same" (1).
+        `first` (n, n_channels, size, size): images of the first branch. `second`: images of the second
+        branch. Returns a Tensor (n, embedding_dim): embeddings, or logits of "different" (0) and "same" (1).
         """
         if second is None:
             return self.trunk(first).flatten(1)

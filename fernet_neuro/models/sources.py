@@ -59,12 +59,7 @@ def build_timm(
 ) -> Blueprint:
     """Return timm's network ``timm:NAME`` with random weights and the normalisation of its published ones.
 
-    Raises
-    ------
-    MissingDependencyError
-        If timm is not installed.
-    ValueError
-        If timm has no such network.
+    Raises MissingDependencyError if timm is not installed; ValueError if timm has no such network.
     """
     timm = import_optional("timm", f"network {name!r}", "timm")
     known = name.removeprefix(TIMM_PREFIX)
@@ -138,10 +133,7 @@ def build_from_function(source: str, **options: Any) -> Blueprint:
 def find_function(source: str) -> Callable[..., Any]:
     """Return the function that ``"module:function"`` or ``"file.py:function"`` names.
 
-    Raises
-    ------
-    ValueError
-        If the file, the module or the function is not there.
+    Raises ValueError if the file, the module or the function is not there.
     """
     place, _, name = source.rpartition(":")
     module = _load_file(place) if place.endswith(".py") else _import(place, source)

@@ -24,23 +24,9 @@ def measure_run_times(
     The networks take turns, so that a machine that slows down slows all of them: ratios within a repeat are
     steadier than the times themselves.
 
-    Parameters
-    ----------
-    models : mapping of str to LayeredModel
-        Run in eval mode, each at its own size.
-    n_repeats : int
-        Turns of each network, after one that does not count.
-    n_passes : int
-        Images per turn.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_repeats,)
-
-    Raises
-    ------
-    ValueError
-        If there is no network, or a number is below 1.
+    `models`: run in eval mode, each at its own size. `n_repeats`: turns of each network, after one that does
+    not count. `n_passes`: images per turn. Returns an array (n_repeats,). Raises ValueError if there is no
+    network, or a number is below 1.
     """
     if not models:
         raise ValueError("models must name at least one network; got none.")

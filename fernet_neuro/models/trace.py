@@ -20,25 +20,10 @@ FEWEST_BLOCKS = 3  # a part with a shorter sequence inside is one block, such as
 def trace_modules(module: nn.Module, example: Tensor, name: str = "") -> dict[str, tuple[int, ...]]:
     """Return the output shape, without the batch axis, of each named module that fires exactly once.
 
-    Parameters
-    ----------
-    module : nn.Module
-        Run in eval mode, then put back as it was.
-    example : Tensor of shape (n, n_channels, size, size)
-        One input.
-    name : str
-        Of the network, for messages.
-
-    Returns
-    -------
-    dict
-        Names in the order in which the modules finish. Modules that fire more than once, or whose output is
-        not one tensor, are left out.
-
-    Raises
-    ------
-    ValueError
-        If the network fails on the input.
+    `module`: run in eval mode, then put back as it was. `example` (n, n_channels, size, size): one input.
+    `name`: of the network, for messages. Returns names in the order in which the modules finish. Modules that
+    fire more than once, or whose output is not one tensor, are left out. Raises ValueError if the network
+    fails on the input.
     """
     counts: Counter[str] = Counter()
     shapes: dict[str, tuple[int, ...]] = {}
@@ -110,10 +95,7 @@ def find_head(module: nn.Module) -> str | None:
 def remove_head(module: nn.Module) -> int:
     """Replace `module`'s classifier by an identity, in place, and return the number of features that it read.
 
-    Raises
-    ------
-    ValueError
-        If the network has no linear layer to take away.
+    Raises ValueError if the network has no linear layer to take away.
     """
     name = find_head(module)
     if name is None:

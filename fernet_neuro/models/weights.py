@@ -83,20 +83,10 @@ def _round(name: str, tensor: Tensor) -> Tensor:
 def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
     """Return the network that `save_model` wrote to `folder`, or to ``folder/model`` of a run; in eval mode.
 
-    Parameters
-    ----------
-    folder : path
-        A saved network or a run.
-    code : str, optional
-        The architecture's name (of a twin network: its trunk's), needed where it is your own
-        ``file.py:function``: a file on disk must not decide which code is run.
-
-    Raises
-    ------
-    StoreError
-        If something is missing, damaged or does not fit.
-    ValueError
-        If `code` names another network than the one saved.
+    `folder`: a saved network or a run. `code`: the architecture's name (of a twin network: its trunk's),
+    needed where it is your own ``file.py:function``: a file on disk must not decide which code is run. Raises
+    StoreError if something is missing, damaged or does not fit; ValueError if `code` names another network
+    than the one saved.
     """
     place = _find_saved(Path(folder))
     record = _read_record(place / "model.json")
@@ -162,17 +152,10 @@ def _read_record(path: Path) -> dict[str, Any]:
 def read_state_dict(path: PathLike) -> dict[str, Tensor]:
     """Return the weights in a checkpoint by name; nothing in the file is ever run.
 
-    Parameters
-    ----------
-    path : path
-        ``.safetensors``; ``.pkl``, a pickled dict of NumPy arrays as in the VGGFace2 release; anything else
-        is read as a torch file. A dict around the weights (``state_dict``, ``state_dict_backbone``,
-        ``model``) and the prefix ``module.`` are taken off.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, damaged, a pickled module, or holds no weights.
+    `path`: ``.safetensors``; ``.pkl``, a pickled dict of NumPy arrays as in the VGGFace2 release; anything
+    else is read as a torch file. A dict around the weights (``state_dict``, ``state_dict_backbone``,
+    ``model``) and the prefix ``module.`` are taken off. Raises StoreError if the file is missing, damaged, a
+    pickled module, or holds no weights.
     """
     file = Path(path)
     if not file.is_file():
@@ -272,23 +255,9 @@ def check_state(
 ) -> None:
     """Check that `state`, the weights in `source`, fits `module`; counters of batches seen may be missing.
 
-    Parameters
-    ----------
-    module : nn.Module
-        Takes the weights; not changed.
-    state : dict
-        Weights by name.
-    source : str
-        Where they are from, for the message.
-    left_out : collection of str
-        Names of `module` that may be missing.
-    strict : bool
-        Whether names that are missing or left over are an error; a wrong shape always is.
-
-    Raises
-    ------
-    StoreError
-        Naming the first that do not fit.
+    `module`: takes the weights; not changed. `state`: weights by name. `source`: where they are from, for the
+    message. `left_out`: names of `module` that may be missing. `strict`: whether names that are missing or
+    left over are an error; a wrong shape always is. Raises StoreError naming the first that do not fit.
     """
     own = module.state_dict()
     problems = [

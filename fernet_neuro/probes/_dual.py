@@ -53,15 +53,9 @@ class Gram:
 def compute_gram(values: np.ndarray) -> Gram:
     """Return the inner products of the rows of `values`, summed in float64 over blocks of columns.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_stimuli, n_units)
-        Activations of any real type; a memory-mapped array is read once and never copied whole.
-
-    Raises
-    ------
-    ValueError
-        If `values` is not two-dimensional or holds a value that is not finite; the message names its row.
+    `values` (n_stimuli, n_units): activations of any real type; a memory-mapped array is read once and never
+    copied whole. Raises ValueError if `values` is not two-dimensional or holds a value that is not finite;
+    the message names its row.
     """
     if values.ndim != 2 or values.shape[1] == 0:
         raise ValueError(f"activations must have shape (n_stimuli, n_units); got {values.shape}.")
@@ -108,20 +102,8 @@ class FoldKernel:
         decisions for one-hot labels, or what any labelling of units can be scored from. The intercept is not
         penalised, as in `sklearn.linear_model.RidgeClassifier`.
 
-        Parameters
-        ----------
-        penalty : float
-            Absolute penalty.
-        columns : ndarray of shape (n_train, n_columns)
-
-        Returns
-        -------
-        ndarray of shape (n_columns, n_test)
-
-        Raises
-        ------
-        ValueError
-            If the penalty is too small for the rounding error of the inner products.
+        `penalty`: absolute penalty. `columns` (n_train, n_columns). Returns an array (n_columns, n_test).
+        Raises ValueError if the penalty is too small for the rounding error of the inner products.
         """
         penalised = self.train.copy()
         penalised.flat[:: len(penalised) + 1] += penalty

@@ -61,18 +61,9 @@ def score_labellings(
     With targets of +1 for a stimulus's class and -1 for the others, the decision for class c is, up to a term
     common to all classes, the sum of the weights of the training units labelled c: no multiplication is left.
 
-    Parameters
-    ----------
-    weights : ndarray of float32, shape (n_units, n_test)
-        Transposed hat matrix, rows of stimuli that share a label summed.
-    train_labels : ndarray of int, shape (n_draws, n_units)
-        Class of each row of `weights`, under each labelling.
-    test_labels : ndarray of int, shape (n_draws, n_test)
-        Class of each test stimulus, under each labelling.
-    n_classes : int
-        Number of classes.
-    n_jobs : int, default=1
-        Threads; they do not change a single bit of the result.
+    `weights`: transposed hat matrix, rows of stimuli that share a label summed. `train_labels`: class of each
+    row of `weights`, under each labelling. `test_labels`: class of each test stimulus, under each labelling.
+    `n_classes`: number of classes. `n_jobs`: threads; they do not change a single bit of the result.
     """
     out = np.empty(len(train_labels))
     edges = np.linspace(0, len(out), max(1, n_jobs) + 1).astype(int)

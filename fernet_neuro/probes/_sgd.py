@@ -20,10 +20,7 @@ def fit_sgd(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weights (n_classes, n_features) and biases (n_classes,) after `epochs` passes, from zero.
 
-    Raises
-    ------
-    ValueError
-        If the weights are no longer finite.
+    Raises ValueError if the weights are no longer finite.
     """
     # The bias is the weight of a constant feature; like torch.optim.SGD, decay (if any) acts on it too.
     features = np.column_stack([X, np.ones(len(X))]).astype(np.float64)

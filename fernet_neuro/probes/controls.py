@@ -52,16 +52,8 @@ def plan_control(
 ) -> ControlTask | str:
     """Return the control task of a probe, or the reason why there is none.
 
-    Parameters
-    ----------
-    table : StimulusTable
-        The stimuli.
-    target, holdout : str
-        What is read out, and what the probe's own folds hold out.
-    folds : list of Fold
-        The probe's own folds.
-    seed : int
-        Seed of folds that are drawn.
+    `table`: the stimuli. `target`, `holdout`: what is read out, and what the probe's own folds hold out.
+    `folds`: the probe's own folds. `seed`: seed of folds that are drawn.
     """
     exchange = plan_control_task(table, target)
     if exchange is None:

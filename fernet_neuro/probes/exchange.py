@@ -45,10 +45,7 @@ class Exchange:
     def check(self) -> None:
         """Raise if no exchange can change a score.
 
-        Raises
-        ------
-        StimulusError
-            If no group holds two labels, or an exchange only renames the classes.
+        Raises StimulusError if no group holds two labels, or an exchange only renames the classes.
         """
         where = f"within {self.within}" if self.within else "freely"
         advice = "exchange within another factor (permute_within), or ask for 0 permutations"
@@ -90,22 +87,10 @@ def plan_exchange(
     or single stimuli (identity); the plan says so in `units` and `within`. "Freely" is inside each test part,
     once folds are known: see `keep_class_counts`.
 
-    Parameters
-    ----------
-    table : StimulusTable
-        The stimuli.
-    target : str
-        Factor that is read out.
-    holdout : str, optional
-        What the folds hold out.
-    permute_within : str or None, default="auto"
-        A factor: units are its values crossed with the target's, exchanged within it. None: units are
-        photographs of one item, exchanged freely.
-
-    Raises
-    ------
-    StimulusError
-        If a factor that decides is missing or has empty rows, or a unit would hold several classes.
+    `table`: the stimuli. `target`: factor that is read out. `holdout`: what the folds hold out.
+    `permute_within`: a factor: units are its values crossed with the target's, exchanged within it. None:
+    units are photographs of one item, exchanged freely. Raises StimulusError if a factor that decides is
+    missing or has empty rows, or a unit would hold several classes.
     """
     classes = table.factor(target).astype(str)
     within = _choose_within(table, target, holdout) if permute_within == "auto" else permute_within
@@ -177,10 +162,7 @@ def plan_control_task(table: StimulusTable, target: str) -> Exchange | None:
 def check_permute_within(table: StimulusTable, value: str | None) -> str | None:
     """Return `value` if it is ``"auto"``, None or a factor of the table.
 
-    Raises
-    ------
-    ValueError
-        If it is another name; the message suggests the closest.
+    Raises ValueError if it is another name; the message suggests the closest.
     """
     return value if value in (None, "auto") else check_option("permute_within", value, table.frame.columns)
 

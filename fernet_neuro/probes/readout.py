@@ -138,20 +138,10 @@ def score_folds(
 ) -> list[FoldScore]:
     """Return the outcome of every fold.
 
-    Parameters
-    ----------
-    features : Gram
-        Inner products of the activations.
-    labels : Labels
-        The classes and the labellings.
-    folds : sequence of Fold
-        Training and test rows.
-    strata : ndarray of shape (n_stimuli,)
-        Groups that inner folds keep whole where the folds themselves cannot serve; see `inner_groups`.
-    settings : ReadoutSettings
-        The read-out.
-    n_jobs : int, default=1
-        Threads; the result does not depend on them.
+    `features`: inner products of the activations. `labels`: the classes and the labellings. `folds`: training
+    and test rows. `strata` (n_stimuli,): groups that inner folds keep whole where the folds themselves cannot
+    serve; see `inner_groups`. `settings`: the read-out. `n_jobs`: threads; the result does not depend on
+    them.
     """
     groups = [inner_groups(folds, k, strata, settings.n_inner_folds) for k in range(len(folds))]
     if settings.name == "ridge":

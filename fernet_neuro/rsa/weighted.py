@@ -31,17 +31,8 @@ def level_blocks(multiplicities: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     n are drawn, that is (n^2 - sum of m^2) / (n (B - 1)): 1 for the data, (B - 1) / B on average over
     bootstrap samples, (k - 1) / (B - 1) for k different blocks, as in folds.
 
-    Parameters
-    ----------
-    multiplicities : ndarray of shape (..., n_stimuli)
-        Equal within a block.
-    blocks : ndarray of int of shape (n_stimuli,)
-        Codes from 0.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        Rounded to whole `PARTS`; 0 where there is no pair inside a block.
+    `multiplicities` (..., n_stimuli): equal within a block. `blocks` (n_stimuli,): codes from 0. Returns an
+    array (...): rounded to whole `PARTS`; 0 where there is no pair inside a block.
     """
     counts = multiplicities[..., np.unique(blocks, return_index=True)[1]].astype(float)
     sizes = np.bincount(blocks).astype(float)
@@ -162,18 +153,9 @@ def compute_rank_grams(
 def compare_ranks(first: np.ndarray, second: np.ndarray, weights: np.ndarray, comparison: str) -> np.ndarray:
     """Return rank comparisons of RDMs whose pairs count `weights` times.
 
-    Parameters
-    ----------
-    first, second : ndarray of shape (n_samples, n_first, n_pairs) and (n_samples, n_second, n_pairs)
-        The first axis of each may be 1.
-    weights : ndarray of shape (n_samples, n_pairs)
-    comparison : str
-        One of `RANK_COMPARISONS`.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_first, n_second)
-        0 where an RDM is constant: it puts nothing in order.
+    `first`, `second` (n_samples, n_first, n_pairs): the first axis of each may be 1. `weights` (n_samples,
+    n_pairs). `comparison`: one of `RANK_COMPARISONS`. Returns an array (n_samples, n_first, n_second): 0
+    where an RDM is constant: it puts nothing in order.
     """
     width = (first.shape[1] + second.shape[1]) * first.shape[2]
     width *= first.shape[2] if comparison == "kendall_tau_a" else 1

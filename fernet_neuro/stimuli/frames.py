@@ -92,10 +92,7 @@ def select_top_frames(
 def check_clips(table: StimulusTable) -> None:
     """Raise unless `table` says which actor, expression, clip and frame each picture is.
 
-    Raises
-    ------
-    StimulusError
-        If a factor is missing or empty, or a frame is not a number.
+    Raises StimulusError if a factor is missing or empty, or a frame is not a number.
     """
     for name in CLIP_FACTORS:
         table.factor(name)

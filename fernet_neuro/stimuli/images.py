@@ -48,22 +48,9 @@ def load_image(path: PathLike, *, background: tuple[int, int, int] = BACKGROUND)
     Grey, palette, CMYK and 1-bit pictures become RGB; 16-bit values v become v / 257, rounded for grey and
     rounded down for colour; EXIF rotation is applied; of an animation the first frame is taken.
 
-    Parameters
-    ----------
-    path : path
-        Image file of any kind that Pillow reads.
-    background : tuple of int
-        RGB that transparent pixels show, 0-255 each.
-
-    Returns
-    -------
-    ndarray of uint8 of shape (height, width, 3)
-        A writable copy.
-
-    Raises
-    ------
-    StimulusError
-        If the file is missing, empty, truncated or not a picture, or the range of its values is not known.
+    `path`: image file of any kind that Pillow reads. `background`: RGB that transparent pixels show, 0-255
+    each. Returns an array (height, width, 3): a writable copy. Raises StimulusError if the file is missing,
+    empty, truncated or not a picture, or the range of its values is not known.
     """
     with _open(path) as image:
         try:
@@ -79,10 +66,7 @@ def load_image(path: PathLike, *, background: tuple[int, int, int] = BACKGROUND)
 def read_image_size(path: PathLike) -> tuple[int, int]:
     """Return (width, height) of an image file in pixels, as stored, from its header.
 
-    Raises
-    ------
-    StimulusError
-        If the file is missing, empty or not a picture.
+    Raises StimulusError if the file is missing, empty or not a picture.
     """
     with _open(path) as image:
         return image.size
@@ -94,10 +78,7 @@ def measure_image(path: PathLike) -> tuple[tuple[int, int], float]:
     JPEG files are decoded at a lower resolution, which still reads the file to its end and is several times
     as fast as `load_image`.
 
-    Raises
-    ------
-    StimulusError
-        As `load_image`.
+    Raises StimulusError as `load_image`.
     """
     with _open(path) as image:
         size = image.size
@@ -121,19 +102,9 @@ def check_images(table: StimulusTable, *, n_jobs: int = 1, verbose: bool = False
     differs from the table's ``digest``) and ``odd size`` (another size than at least nine tenths of the
     pictures have; where sizes vary more than that, none is odd).
 
-    Parameters
-    ----------
-    table : StimulusTable
-        What to check.
-    n_jobs : int
-        Number of threads.
-    verbose : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    DataFrame of shape (n_faults, 4)
-        Columns ``stimulus_id, path, fault, detail``, in row order of the table; empty if all is well.
+    `table`: what to check. `n_jobs`: number of threads. `verbose`: whether to show a progress bar. Returns a
+    DataFrame (n_faults, 4): columns ``stimulus_id, path, fault, detail``, in row order of the table; empty if
+    all is well.
     """
     check_range("n_jobs", n_jobs, 1)
     paths = table.paths()

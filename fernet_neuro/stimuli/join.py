@@ -86,17 +86,8 @@ def join_tables(
 def name_tables(tables: Sequence[StimulusTable], names: Sequence[str]) -> dict[str, StimulusTable]:
     """Return `tables` by name, for `join_tables`.
 
-    Parameters
-    ----------
-    tables : sequence of StimulusTable
-        The tables.
-    names : sequence of str
-        A name for each, such as its file's.
-
-    Raises
-    ------
-    StimulusError
-        If a name is empty or holds a slash, or two are alike.
+    `tables`: the tables. `names`: a name for each, such as its file's. Raises StimulusError if a name is
+    empty or holds a slash, or two are alike.
     """
     for name in names:
         if not name or "/" in name:

@@ -101,10 +101,7 @@ class ImageSource:
     def iterate(self, batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """Yield the pictures of each array of row numbers, uint8 of shape (n_rows, 3, size, size).
 
-        Raises
-        ------
-        StimulusError
-            If a picture is missing or cannot be decoded, naming the stimulus.
+        Raises StimulusError if a picture is missing or cannot be decoded, naming the stimulus.
         """
         if self._cached is not None:
             yield from (self._cached[torch.from_numpy(rows)] for rows in batches)
@@ -183,10 +180,7 @@ def split_batches(order: np.ndarray, batch_size: int, n_processes: int = 1) -> l
     The last batch is left out where it is not full, since batch statistics of a few images harm a network;
     the order of the next epoch shows those items. Fewer items than one batch make a single smaller batch.
 
-    Raises
-    ------
-    ValueError
-        If the batches cannot be shared evenly among the processes, or there are too few items.
+    Raises ValueError if the batches cannot be shared evenly among the processes, or there are too few items.
     """
     if batch_size % n_processes:
         raise ValueError(
@@ -203,15 +197,8 @@ def iterate_batches(
 ) -> Iterator[Batch]:
     """Yield this process's part of each global batch with its pictures.
 
-    Parameters
-    ----------
-    source : ImageSource
-    rows : ndarray of int of shape (n_items, n_images_per_item)
-        Rows of the table that each item of the epoch shows.
-    batches : sequence of ndarray of int
-        From `split_batches`.
-    rank, n_processes : int
-        Process `rank` takes each `n_processes`-th item.
+    `rows` (n_items, n_images_per_item): rows of the table that each item of the epoch shows. `batches`: from
+    `split_batches`. `rank`, `n_processes`: process `rank` takes each `n_processes`-th item.
     """
     local = [batch[rank::n_processes] for batch in batches]
     images = source.iterate([rows[part].reshape(-1) for part in local])

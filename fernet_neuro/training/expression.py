@@ -19,10 +19,8 @@ def make_expression(
 ) -> ClassificationTask:
     """Return the task of naming the expression; see `split_expressions` for what is held out.
 
-    Raises
-    ------
-    StimulusError
-        If `val_table` shows someone who is in `table`, unless ``val_by`` is not about identity.
+    Raises StimulusError if `val_table` shows someone who is in `table`, unless ``val_by`` is not about
+    identity.
     """
     train, val, held_out = split_expressions(settings, table, val_table)
     return ClassificationTask(
@@ -45,10 +43,8 @@ def split_expressions(
     cannot be kept apart: a random share of each expression is held out then, or `val_table` is taken as it
     is, and both a log message and the record say so.
 
-    Raises
-    ------
-    StimulusError
-        If `val_table` shows someone who is in `table`, or with ``val_by`` "identity" a table names nobody.
+    Raises StimulusError if `val_table` shows someone who is in `table`, or with ``val_by`` "identity" a table
+    names nobody.
     """
     held_out = name_held_out(settings, table, val_table, "identity")
     train, val = split_validation(settings, table, val_table, "identity", classes="expression")

@@ -97,10 +97,7 @@ class RunFolder:
     def check_start(self, resume: bool) -> Literal["absent", "started", "complete"]:
         """Return the state, if a run may be started or resumed there.
 
-        Raises
-        ------
-        StoreError
-            If something else lies there, or a run does and `resume` is not asked for.
+        Raises StoreError if something else lies there, or a run does and `resume` is not asked for.
         """
         state = self.find_state()
         if state == "foreign":
@@ -117,10 +114,7 @@ class RunFolder:
     def check_same(self, settings: TrainSettings, digests: dict[str, str | None]) -> None:
         """Raise unless recipe and inputs are those that the run was started with.
 
-        Raises
-        ------
-        ValueError
-            Naming each key that differs.
+        Raises ValueError naming each key that differs.
         """
         before = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
         changes = explain_changes(before, settings)
@@ -139,10 +133,7 @@ class RunFolder:
     def read_record(self) -> dict[str, Any]:
         """Return the record.
 
-        Raises
-        ------
-        StoreError
-            If it is damaged.
+        Raises StoreError if it is damaged.
         """
         try:
             return json.loads(self.record.read_text(encoding="utf-8"))
@@ -213,10 +204,7 @@ class TrainedPeople:
     def refuse(self, advice: str) -> None:
         """Raise if there are any who were trained on.
 
-        Raises
-        ------
-        StimulusError
-            Saying so, and then `advice`.
+        Raises StimulusError saying so, and then `advice`.
         """
         if self.trained:
             raise StimulusError(f"{self}; {advice}")
@@ -232,21 +220,10 @@ def find_trained_people(source: PathLike, people: Iterable[str]) -> TrainedPeopl
 def load_run(path: PathLike, epoch: str = "kept", *, code: str | None = None) -> LayeredModel:
     """Return the network of a complete run as it was after a named epoch, in eval mode.
 
-    Parameters
-    ----------
-    path : path
-        Run folder.
-    epoch : {"kept", "last", "best"}
-        What the recipe's `keep` chose, the last epoch, or the best on the validation share.
-    code : str, optional
-        See `models.weights.load_model`.
-
-    Raises
-    ------
-    StoreError
-        If there is no complete run, or its weights are missing or damaged.
-    ValueError
-        If the run had no validation, so that no epoch was best.
+    `path`: run folder. `epoch`: one of "kept", "last", "best"; what the recipe's `keep` chose, the last
+    epoch, or the best on the validation share. `code`: see `models.weights.load_model`. Raises StoreError if
+    there is no complete run, or its weights are missing or damaged; ValueError if the run had no validation,
+    so that no epoch was best.
     """
     check_option("epoch", epoch, ("kept", "last", "best"))
     folder = RunFolder(Path(path))

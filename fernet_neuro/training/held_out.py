@@ -20,10 +20,7 @@ def select_tables(
 ) -> tuple[StimulusTable, StimulusTable | None]:
     """Return the parts of the tables that the recipe's `select` and `val_select` name.
 
-    Raises
-    ------
-    StimulusError
-        If a factor or value is not there, or both parts of one table share a stimulus.
+    Raises StimulusError if a factor or value is not there, or both parts of one table share a stimulus.
     """
     train = _select_part(table, settings.select, "select")
     if not settings.val_select:
@@ -48,21 +45,9 @@ def split_validation(
 ) -> tuple[StimulusTable, StimulusTable | None]:
     """Return training and validation tables as the recipe wants them.
 
-    Parameters
-    ----------
-    settings : TrainSettings
-    table, val_table : StimulusTable
-    default : str
-        What "auto" means.
-    least : int
-        The smallest number of groups to hold out.
-    classes : str
-        The factor that the task's classes are values of, for a table that names nobody.
-
-    Raises
-    ------
-    StimulusError
-        If the factor to hold out by is not labelled or has one value, or nothing would be held out.
+    `default`: what "auto" means. `least`: the smallest number of groups to hold out. `classes`: the factor
+    that the task's classes are values of, for a table that names nobody. Raises StimulusError if the factor
+    to hold out by is not labelled or has one value, or nothing would be held out.
     """
     by = name_held_out(settings, table, val_table, default)
     if by in ("val_stimuli", "none"):
@@ -87,12 +72,9 @@ def name_held_out(
 ) -> str:
     """Return what `split_validation` holds out, as the record tells it.
 
-    Returns
-    -------
-    str
-        "none"; "val_stimuli", a table or part of its own; the factor of which whole values are held
-        out, such as "identity"; "random", some pictures of each identity; or "random within class" where the
-        table names nobody and the recipe does not ask for a factor by name.
+    Returns "none"; "val_stimuli", a table or part of its own; the factor of which whole values are held out,
+    such as "identity"; "random", some pictures of each identity; or "random within class" where the table
+    names nobody and the recipe does not ask for a factor by name.
     """
     if val_table is not None:
         return "val_stimuli"
@@ -111,10 +93,7 @@ def names_people(table: StimulusTable) -> bool:
 def check_people_apart(train: StimulusTable, val: StimulusTable) -> None:
     """Raise if somebody is in both tables.
 
-    Raises
-    ------
-    StimulusError
-        Naming the first such identity.
+    Raises StimulusError naming the first such identity.
     """
     both = sorted(set(train.factor("identity")) & set(val.factor("identity")))
     if both:
@@ -129,10 +108,7 @@ def hold_out_groups(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return training and held-out row numbers; each value of the factor `by` lies on one side only.
 
-    Raises
-    ------
-    StimulusError
-        If the factor has fewer than two values.
+    Raises StimulusError if the factor has fewer than two values.
     """
     values = table.factor(by)
     names = np.unique(values)

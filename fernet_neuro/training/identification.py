@@ -14,10 +14,7 @@ def make_identification(
 ) -> ClassificationTask:
     """Return the task of naming who is shown; see `split_identities` for what is held out.
 
-    Raises
-    ------
-    ValueError
-        If the recipe holds out whole identities, which leaves nothing to name them by.
+    Raises ValueError if the recipe holds out whole identities, which leaves nothing to name them by.
     """
     train, val, held_out = split_identities(settings, table, val_table)
     return ClassificationTask(
@@ -37,10 +34,7 @@ def split_identities(
 
     Held out are, unless the recipe says otherwise, some pictures of every person.
 
-    Raises
-    ------
-    ValueError
-        If the recipe holds out whole identities, which leaves nothing to name them by.
+    Raises ValueError if the recipe holds out whole identities, which leaves nothing to name them by.
     """
     if settings.val_by == "identity":
         raise ValueError(

@@ -58,12 +58,8 @@ class Run:
 def train(run: Run) -> None:
     """Train to the end of the last epoch, from wherever `run.progress` stands.
 
-    Raises
-    ------
-    NonFiniteLossError
-        If a loss is not finite, naming the stimuli of its batch; the last checkpoint stays.
-    StoreError
-        If a checkpoint cannot be written; the one before it stays.
+    Raises NonFiniteLossError if a loss is not finite, naming the stimuli of its batch; the last checkpoint
+    stays; StoreError if a checkpoint cannot be written; the one before it stays.
     """
     settings, task, accelerator, progress = run.settings, run.task, run.accelerator, run.progress
     rank, n_processes = accelerator.process_index, accelerator.num_processes

@@ -69,21 +69,9 @@ class VerificationResult:
 def compute_eer(scores: np.ndarray, same: np.ndarray) -> float:
     """Return the equal-error rate: where as many different pairs pass as same pairs are turned away.
 
-    Parameters
-    ----------
-    scores : ndarray of float of shape (n_pairs,)
-        Larger for more alike.
-    same : ndarray of bool of shape (n_pairs,)
-
-    Returns
-    -------
-    float
-        Share of errors, 0 to 1; between two thresholds it is interpolated linearly on the ROC curve.
-
-    Raises
-    ------
-    ValueError
-        If one kind of pair is missing or a score is not finite.
+    `scores` (n_pairs,): larger for more alike. `same` (n_pairs,). Returns share of errors, 0 to 1; between
+    two thresholds it is interpolated linearly on the ROC curve. Raises ValueError if one kind of pair is
+    missing or a score is not finite.
     """
     false_accepts, hits = _compute_roc(scores, same)
     misses = 1 - hits
@@ -97,10 +85,7 @@ def compute_eer(scores: np.ndarray, same: np.ndarray) -> float:
 def compute_auc(scores: np.ndarray, same: np.ndarray) -> float:
     """Return the area under the ROC curve: how often a same pair scores above a different one, ties half.
 
-    Raises
-    ------
-    ValueError
-        If one kind of pair is missing or a score is not finite.
+    Raises ValueError if one kind of pair is missing or a score is not finite.
     """
     false_accepts, hits = _compute_roc(scores, same)
     return float(np.trapezoid(hits, false_accepts))
@@ -129,12 +114,8 @@ def choose_threshold(scores: np.ndarray, same: np.ndarray) -> float:
 def evaluate_scores(pairs: pd.DataFrame, scores: np.ndarray) -> VerificationResult:
     """Return accuracy over folds, each at the threshold chosen on all others [1], with overall EER and AUC.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        With the columns `PAIR_COLUMNS`. With a single fold its threshold is chosen on itself.
-    scores : ndarray of float of shape (n_pairs,)
-        Larger for more alike.
+    `pairs`: with the columns `PAIR_COLUMNS`. With a single fold its threshold is chosen on itself. `scores`
+    (n_pairs,): larger for more alike.
     """
     same, fold = pairs["same"].to_numpy(dtype=bool), pairs["fold"].to_numpy()
     names = np.unique(fold)
@@ -163,21 +144,8 @@ def draw_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw pairs of images, the even ones of one person and the odd ones of two.
 
-    Parameters
-    ----------
-    identities : ndarray of shape (n_images,)
-    n_pairs : int
-    rng : Generator
-
-    Returns
-    -------
-    rows : ndarray of int of shape (n_pairs, 2)
-    same : ndarray of bool of shape (n_pairs,)
-
-    Raises
-    ------
-    StimulusError
-        If there are fewer than two people, or nobody has two pictures.
+    `identities` (n_images,). Returns `rows` (n_pairs, 2). `same` (n_pairs,). Raises StimulusError if there
+    are fewer than two people, or nobody has two pictures.
     """
     names, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
     anchors = np.flatnonzero(counts[person] > 1)
@@ -210,22 +178,9 @@ def make_pairs(
 ) -> pd.DataFrame:
     """Return self-made pairs in folds as LFW has them: half same, half different, and nobody in two folds.
 
-    Parameters
-    ----------
-    table : StimulusTable
-    n_folds, n_per_fold : int
-        LFW's own protocol has 10 folds of 600 [1].
-    seed : int
-
-    Returns
-    -------
-    DataFrame
-        With the columns `PAIR_COLUMNS`, fold by fold.
-
-    Raises
-    ------
-    StimulusError
-        If there are fewer than two people per fold, or a fold has nobody with two pictures.
+    `n_folds`, `n_per_fold`: LFW's own protocol has 10 folds of 600 [1]. Returns a DataFrame: with the columns
+    `PAIR_COLUMNS`, fold by fold. Raises StimulusError if there are fewer than two people per fold, or a fold
+    has nobody with two pictures.
     """
     identities = table.factor("identity")
     names = np.unique(identities)
@@ -247,12 +202,8 @@ def make_pairs(
 def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
     """Read pairs of stimuli of `table` from a ``.csv`` with columns `PAIR_COLUMNS`, or LFW's ``.txt`` files.
 
-    Raises
-    ------
-    StimulusError
-        If the file is missing or is not such a file.
-    AlignmentError
-        If a pair names a stimulus that the table lacks.
+    Raises StimulusError if the file is missing or is not such a file; AlignmentError if a pair names a
+    stimulus that the table lacks.
     """
     source = Path(path)
     if not source.is_file():
@@ -283,10 +234,7 @@ def write_pairs(pairs: pd.DataFrame, path: PathLike) -> None:
 def find_pair_rows(pairs: pd.DataFrame, table: StimulusTable) -> np.ndarray:
     """Return the rows of `table` that each pair shows, int of shape (n_pairs, 2).
 
-    Raises
-    ------
-    AlignmentError
-        If a pair names a stimulus that the table lacks.
+    Raises AlignmentError if a pair names a stimulus that the table lacks.
     """
     position = {name: row for row, name in enumerate(table.stimulus_ids)}
     ids = pairs[["stimulus_id_1", "stimulus_id_2"]].to_numpy(dtype=str)
@@ -301,10 +249,7 @@ def find_pair_rows(pairs: pd.DataFrame, table: StimulusTable) -> np.ndarray:
 def find_pair_identities(pairs: pd.DataFrame, table: StimulusTable) -> set[str]:
     """Return the people that the pairs show, as far as `table` labels them.
 
-    Raises
-    ------
-    AlignmentError
-        If a pair names a stimulus that the table lacks.
+    Raises AlignmentError if a pair names a stimulus that the table lacks.
     """
     identities = table.factor("identity", complete=False)
     return set(identities[find_pair_rows(pairs, table).ravel()].tolist()) - {""}

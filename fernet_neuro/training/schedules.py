@@ -53,10 +53,7 @@ def build_optimiser(
 ) -> optim.Optimizer:
     """Return the recipe's optimiser over the trainable parameters of `module` and of the loss, if it has any.
 
-    Raises
-    ------
-    ValueError
-        If no parameter of `module` is trainable.
+    Raises ValueError if no parameter of `module` is trainable.
     """
     parameters = list_trainable(module)
     if not parameters:

@@ -108,10 +108,7 @@ class Checkpoint:
 def write_checkpoint(folder: Path, module: nn.Module, progress: Progress, state: dict[str, Any]) -> Path:
     """Write ``folder/step-<n>``, with what else a `Checkpoint` has as `state`; keep the newest `N_KEPT` only.
 
-    Raises
-    ------
-    StoreError
-        If it cannot be written, as on a full disk; earlier checkpoints stay.
+    Raises StoreError if it cannot be written, as on a full disk; earlier checkpoints stay.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -125,10 +122,7 @@ def write_checkpoint(folder: Path, module: nn.Module, progress: Progress, state:
 def write_best(folder: Path, module: nn.Module) -> None:
     """Write the weights of the best epoch so far to ``folder/best``.
 
-    Raises
-    ------
-    StoreError
-        If they cannot be written; those before them stay.
+    Raises StoreError if they cannot be written; those before them stay.
     """
     _write_folder(folder / "best", module, {})
 
@@ -141,10 +135,7 @@ def read_best(folder: Path) -> dict[str, torch.Tensor]:
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Return the weights in the checkpoint, or best epoch, at `path`.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged.
+    Raises StoreError if the file is missing or damaged.
     """
     try:
         return load_tensors((path / "model.safetensors").read_bytes())
@@ -167,10 +158,7 @@ def find_checkpoints(folder: Path) -> list[Path]:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read what `write_checkpoint` wrote; nothing in it is ever executed.
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged.
+    Raises StoreError if a file is missing or damaged.
     """
     try:
         weights = load_tensors((path / "model.safetensors").read_bytes())

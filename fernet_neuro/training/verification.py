@@ -153,10 +153,8 @@ def make_verification(
     `val_pairs` index `val_table`, or the training table where there is none; then, without `pairs`, their
     people are left out of training.
 
-    Raises
-    ------
-    StimulusError
-        If validation shows someone who is trained on, unless ``val_by`` is not about identity.
+    Raises StimulusError if validation shows someone who is trained on, unless ``val_by`` is not about
+    identity.
     """
     own = settings.own(VerificationSettings)
     train_pairs = read_pairs(own.pairs, table) if own.pairs else None

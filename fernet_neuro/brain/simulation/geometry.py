@@ -50,20 +50,10 @@ def plant_geometry(
     Labels are the same or not; numbers differ by so much; features by their squared Euclidean distance. These
     are the RDMs of ``rsa/models/factors.py`` (pixels with squared_euclidean), scaled to one mean.
 
-    Parameters
-    ----------
-    table : StimulusTable
-    settings : SimulationSettings
-    features : mapping from factor to ndarray of shape (n_stimuli, n_features)
-        Such as ``{"pixels": compute_pixels(table).values}``; they go before columns of that name.
-
-    Raises
-    ------
-    StimulusError
-        If there are fewer than three stimuli, a factor is neither a column nor among the features, has gaps,
-        or nothing that a region tells apart varies.
-    AlignmentError
-        If features are of another number of stimuli.
+    `features` (n_stimuli, n_features): such as ``{"pixels": compute_pixels(table).values}``; they go before
+    columns of that name. Raises StimulusError if there are fewer than three stimuli, a factor is neither a
+    column nor among the features, has gaps, or nothing that a region tells apart varies; AlignmentError if
+    features are of another number of stimuli.
     """
     if len(table) < 3:
         raise StimulusError(f"a simulated group needs three or more stimuli; the table has {len(table)}.")

@@ -43,10 +43,7 @@ class Volume:
 def build_volume(settings: SimulationSettings) -> Volume:
     """Return a box around the regions, and which of its voxels lie in the head or in a region.
 
-    Raises
-    ------
-    ValueError
-        If a region holds no voxel, or two share one.
+    Raises ValueError if a region holds no voxel, or two share one.
     """
     size = settings.voxel_size
     centres = np.array([region.centre for region in settings.regions.values()])
@@ -72,13 +69,7 @@ def scan_run(
 ) -> np.ndarray:
     """Return the volumes of a run, ndarray of int16 of shape (n_x, n_y, n_z, n_scans); 0 outside the head.
 
-    Parameters
-    ----------
-    volume : Volume
-    signal : dict of str to ndarray of shape (n_scans, n_voxels)
-        By region, in standard deviations of the noise.
-    settings : SimulationSettings
-    rng : Generator
+    `signal` (n_scans, n_voxels): by region, in standard deviations of the noise.
     """
     n_scans = len(next(iter(signal.values())))
     series = draw_noise(volume.mask.shape, n_scans, settings, rng)

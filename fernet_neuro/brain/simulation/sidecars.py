@@ -71,14 +71,7 @@ def write_texts(
 ) -> None:
     """Write all files of a data set but images, events and settings.
 
-    Parameters
-    ----------
-    folder : Path
-    settings : SimulationSettings
-    geometry : PlantedGeometry
-    n_stimuli : int
-    labels : list of str
-        Columns that events have.
+    `labels`: columns that events have.
     """
     _write_json(folder / "dataset_description.json", _describe(_NAME, "raw"))
     write_text(folder / "README.md", _write_readme(settings, geometry, n_stimuli))

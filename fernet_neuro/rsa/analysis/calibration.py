@@ -116,25 +116,10 @@ def calibrate_rsa(
     - ``true model``: the mean geometry is that of one of the models, each in turn, with the measured
       deviations of subjects around it; that model is not below the ceiling.
 
-    Parameters
-    ----------
-    analysis : RSAFolder
-    n_datasets : int, default=200
-    nominal : float, default=0.05
-        The level of the tests.
-    confidence : float, default=0.99
-        Of the intervals of rates. Of the worst region and model it is divided by the number of tests that it
-        was chosen from.
-    seed : int, default=0
-    n_jobs : int, default=1
-        Data sets at once.
-    verbose : bool, default=False
-        Whether to show a progress bar.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than ten data sets, or a level is outside (0, 1).
+    `nominal`: the level of the tests. `confidence`: of the intervals of rates. Of the worst region and model
+    it is divided by the number of tests that it was chosen from. `n_jobs`: data sets at once. `verbose`:
+    whether to show a progress bar. Raises ValueError if there are fewer than ten data sets, or a level is
+    outside (0, 1).
     """
     check_range("n_datasets", n_datasets, minimum=10)
     for name, value in (("nominal", nominal), ("confidence", confidence)):

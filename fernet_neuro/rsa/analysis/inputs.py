@@ -38,10 +38,7 @@ def read_brain_for(
     Patterns have no order of stimuli of their own: where they are of the same stimuli as the models, their
     RDMs are in the models' order. RDMs in files keep theirs.
 
-    Raises
-    ------
-    StoreError, ValueError
-        As in ``rsa.brain_rdms.read_brain``.
+    Raises StoreError, ValueError as in ``rsa.brain_rdms.read_brain``.
     """
     brain = read_brain(source, distance=distance, subject_column=subject_column, rois=rois, variable=variable)
     if not Path(source).is_dir():
@@ -54,16 +51,9 @@ def read_brain_for(
 def align_models_and_brain(models: RDMSet, brain: RDMSet, *, align: bool = False) -> tuple[RDMSet, RDMSet]:
     """Return both over the same stimuli in the same order.
 
-    Parameters
-    ----------
-    models, brain : RDMSet
-    align : bool, default=False
-        Whether to keep the common stimuli in the models' order; otherwise differences are refused.
-
-    Raises
-    ------
-    AlignmentError
-        If stimuli or their order differ and `align` is off, naming the first; or fewer than three are common.
+    `align`: whether to keep the common stimuli in the models' order; otherwise differences are refused.
+    Raises AlignmentError if stimuli or their order differ and `align` is off, naming the first; or fewer than
+    three are common.
     """
     if not align:
         check_same(models, brain, ("the models", "the brain RDMs"))

@@ -155,12 +155,8 @@ def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
 
     Names that occur twice get the label of their source in front.
 
-    Raises
-    ------
-    AlignmentError
-        If the sets are of different stimuli or order; the message names the sources.
-    ValueError
-        If two models have one name in one source.
+    Raises AlignmentError if the sets are of different stimuli or order; the message names the sources;
+    ValueError if two models have one name in one source.
     """
     for label, rdms in zip(labels[1:], sets[1:], strict=True):
         check_same(sets[0], rdms, (f"the models of {labels[0]}", f"the models of {label}"))

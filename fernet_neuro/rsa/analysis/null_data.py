@@ -52,16 +52,9 @@ def relabel(
     (`is_centred`), each RDM's mean is taken off as well. Distances that are never negative keep theirs, as
     they would without an effect: their cosine with any model stays above zero, and tests against 0 find it.
 
-    Parameters
-    ----------
-    brain : RDMSet
-        One RDM per region and subject.
-    rng : numpy.random.Generator
-    blocks : ndarray of shape (n_stimuli,) or None
-    by_subject : bool, default=False
-        Whether each subject gets labels of its own, in all regions. With common labels, geometry, reliability
-        and noise ceilings stay what they are; with own ones no geometry is shared either.
-    comparison : str, default="rho_a"
+    `brain`: one RDM per region and subject. `blocks` (n_stimuli,). `by_subject`: whether each subject gets
+    labels of its own, in all regions. With common labels, geometry, reliability and noise ceilings stay what
+    they are; with own ones no geometry is shared either.
     """
     kinds = list_pair_kinds(blocks, brain.n_stimuli)
     vectors = level_means(brain.dissimilarities, kinds, is_centred=is_centred(brain, comparison))

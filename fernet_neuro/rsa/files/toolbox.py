@@ -72,17 +72,9 @@ def to_rsatoolbox(rdms: RDMSet) -> Any:
 def from_rsatoolbox(rdms: Any, stimuli: str | None = None) -> RDMSet:
     """Return a copy of ``rsatoolbox.rdm.RDMs``.
 
-    Parameters
-    ----------
-    rdms : rsatoolbox.rdm.RDMs
-    stimuli : str or None
-        The pattern descriptor with the stimulus ids; by default ``stimulus_id``, ``stimulus``, ``conds``,
-        ``condition``, ``conditions`` or the only one there is, and else ``index``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such descriptor, or its values are not unique.
+    `stimuli`: the pattern descriptor with the stimulus ids; by default ``stimulus_id``, ``stimulus``,
+    ``conds``, ``condition``, ``conditions`` or the only one there is, and else ``index``. Raises ValueError
+    if there is no such descriptor, or its values are not unique.
     """
     described = {str(name): _plain(values) for name, values in rdms.pattern_descriptors.items()}
     if stimuli is not None and stimuli not in described:
@@ -145,18 +137,9 @@ def evaluate_draws(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rsatoolbox's mean comparison with each model, and its noise ceilings, of samples one by one.
 
-    Parameters
-    ----------
-    subjects, models : RDMSet
-    comparison : str
-    draws : iterable of two ndarray of int, or None
-        The numbers of the subjects and of the stimuli drawn, as often as they are; None for all, once.
-
-    Returns
-    -------
-    scores : ndarray of shape (n_draws, n_models)
-    lower, upper : ndarray of shape (n_draws,)
-        NaN where fewer than two different subjects were drawn.
+    `draws`: the numbers of the subjects and of the stimuli drawn, as often as they are; None for all, once.
+    Returns `scores` (n_draws, n_models). `lower, upper` (n_draws,): NaN where fewer than two different
+    subjects were drawn.
     """
     # Without the tables: a column that is called "index" would take the place of rsatoolbox's own.
     sides = [to_rsatoolbox(RDMSet(rdms.dissimilarities, rdms.stimulus_ids)) for rdms in (subjects, models)]

@@ -113,11 +113,9 @@ def evaluate_with_rsatoolbox(
 ) -> dict[Effects, SampleValues]:
     """Return what `evaluate_samples` returns, by rsatoolbox: a reference that takes minutes for a second.
 
-    Raises
-    ------
-    ValueError
-        If RDMs lack different pairs: rsatoolbox compares only those that lack the same. Or if stimuli of a
-        block are drawn together: it cannot weigh the pairs inside one otherwise than those between two.
+    Raises ValueError if RDMs lack different pairs: rsatoolbox compares only those that lack the same. Or if
+    stimuli of a block are drawn together: it cannot weigh the pairs inside one otherwise than those between
+    two.
     """
     if resamples.blocks is not None and any("stimuli" in effects for effects in wanted):
         raise ValueError(

@@ -88,13 +88,8 @@ def compute_errors(
 ) -> np.ndarray:
     """Return the standard errors (n_contrasts,) of contrasts of values with these bootstrap covariances.
 
-    Parameters
-    ----------
-    covariances : mapping of frozenset of str to ndarray of shape (n_values, n_values)
-    contrasts : ndarray of shape (n_contrasts, n_values)
-    sizes : mapping of str to int
-    resolution : ndarray of shape (n_values, n_values), optional
-        Covariance that so few samples cannot tell from none: no variance is taken to be smaller.
+    `covariances` (n_values, n_values). `contrasts` (n_contrasts, n_values). `resolution` (n_values,
+    n_values): covariance that so few samples cannot tell from none: no variance is taken to be smaller.
     """
     variances = {chosen: covary_contrasts(matrix, contrasts) for chosen, matrix in covariances.items()}
     least = 0.0 if np.ndim(resolution) == 0 else covary_contrasts(np.asarray(resolution), contrasts)

@@ -90,19 +90,10 @@ def build_model_rdms(
 def build_factor_rdm(table: StimulusTable, factor: str, *, kind: str = "auto") -> RDMSet:
     """Return the RDM of one column of a stimulus table.
 
-    Parameters
-    ----------
-    table : StimulusTable
-    factor : str
-        Any column: ``identity``, ``expression``, ``view``, a rating.
-    kind : {"auto", "categorical", "numeric"}, default="auto"
-        Categorical: 0 for the same label, 1 for another. Numeric: the absolute difference.
-
-    Raises
-    ------
-    StimulusError
-        If there is no such column, a stimulus has no value in it, all have the same, or values of a numeric
-        factor are not finite numbers.
+    `factor`: any column: ``identity``, ``expression``, ``view``, a rating. `kind`: one of "auto",
+    "categorical", "numeric"; categorical: 0 for the same label, 1 for another. Numeric: the absolute
+    difference. Raises StimulusError if there is no such column, a stimulus has no value in it, all have the
+    same, or values of a numeric factor are not finite numbers.
     """
     check_option("kind", kind, KINDS)
     values = table.factor(factor)
@@ -121,20 +112,9 @@ def build_factor_rdm(table: StimulusTable, factor: str, *, kind: str = "auto") -
 def build_weights_rdm(table: StimulusTable, columns: Sequence[str], model: str) -> RDMSet:
     """Return the Euclidean distances between lists of numbers, such as activations of action units.
 
-    Parameters
-    ----------
-    table : StimulusTable
-    columns : sequence of str
-        Numeric columns, such as ``AU01``, ``AU02``.
-    model : str
-        Its name.
-
-    Raises
-    ------
-    StimulusError
-        If a column is missing, holds labels or gaps, or all stimuli have the same numbers.
-    ValueError
-        If no column is named.
+    `columns`: numeric columns, such as ``AU01``, ``AU02``. `model`: its name. Raises StimulusError if a
+    column is missing, holds labels or gaps, or all stimuli have the same numbers; ValueError if no column is
+    named.
     """
     if not columns:
         raise ValueError(f"model {model!r} needs one column or more; got none.")
@@ -151,12 +131,8 @@ def build_weights_rdm(table: StimulusTable, columns: Sequence[str], model: str) 
 def build_pixel_rdm(table: StimulusTable, *, distance: str = "correlation", size: int = 48) -> RDMSet:
     """Return the distances between pictures' grey levels, reduced to `size` x `size` pixels.
 
-    Raises
-    ------
-    StimulusError
-        If a picture is missing or cannot be decoded.
-    ValueError
-        If a picture is of one grey level, and `distance` is correlation.
+    Raises StimulusError if a picture is missing or cannot be decoded; ValueError if a picture is of one grey
+    level, and `distance` is correlation.
     """
     return _from_layer(compute_pixels(table, size), distance)
 
@@ -166,10 +142,7 @@ def build_gabor_rdm(table: StimulusTable, *, distance: str = "correlation", size
 
     Pictures are reduced to `size` x `size` pixels; filters are those of `gabor.compute_gabor_energy`.
 
-    Raises
-    ------
-    StimulusError
-        If a picture is missing or cannot be decoded.
+    Raises StimulusError if a picture is missing or cannot be decoded.
     """
     return _from_layer(compute_gabor_energy(compute_pixels(table, size)), distance)
 
@@ -177,21 +150,10 @@ def build_gabor_rdm(table: StimulusTable, *, distance: str = "correlation", size
 def build_landmark_rdm(table: StimulusTable, landmarks: LandmarkTable, *, align: bool = True) -> RDMSet:
     """Return the distances between faces' landmark configurations.
 
-    Parameters
-    ----------
-    table : StimulusTable
-    landmarks : LandmarkTable
-        With the points of every stimulus; others are ignored.
-    align : bool, default=True
-        Take off where a face lies in its picture and how large it is (its centroid and its centroid size, the
-        root of the summed squared distances from it); turns stay, since they carry view and head tilt.
-
-    Raises
-    ------
-    AlignmentError
-        If a stimulus has no landmarks; the message names the first.
-    StimulusError
-        If all faces have the same configuration.
+    `landmarks`: with the points of every stimulus; others are ignored. `align`: take off where a face lies in
+    its picture and how large it is (its centroid and its centroid size, the root of the summed squared
+    distances from it); turns stay, since they carry view and head tilt. Raises AlignmentError if a stimulus
+    has no landmarks; the message names the first; StimulusError if all faces have the same configuration.
     """
     position = {name: row for row, name in enumerate(landmarks.stimulus_ids.tolist())}
     absent = [name for name in table.stimulus_ids.tolist() if name not in position]

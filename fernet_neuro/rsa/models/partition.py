@@ -44,10 +44,7 @@ class PartitionResult:
     def select(self, component: str) -> pd.DataFrame:
         """Return the rows of a component.
 
-        Raises
-        ------
-        ValueError
-            If it is not ``unique``, ``common`` or ``total``.
+        Raises ValueError if it is not ``unique``, ``common`` or ``total``.
         """
         check_option("component", component, ("unique", "common", "total"))
         return self.shares[self.shares["component"] == component].reset_index(drop=True)

@@ -133,9 +133,7 @@ def make_plain_engine(
 def make_covariance_finder(noise: Any) -> Callable[[np.ndarray], Precision]:
     """Return a function from voxel numbers to their precision: the inverse of their block of a covariance.
 
-    Parameters
-    ----------
-    noise : ndarray of shape (n_voxels, n_voxels), or mapping from run to such an array
+    `noise` (n_voxels, n_voxels).
     """
 
     def find(voxels: np.ndarray) -> Precision:

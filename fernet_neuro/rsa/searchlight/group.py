@@ -30,19 +30,8 @@ def search_volume(
 ) -> SubjectMaps:
     """Return the maps of one participant.
 
-    Parameters
-    ----------
-    volume : VolumePatterns
-    models : RDMSet
-        Of the same stimuli.
-    settings : SearchlightSettings
-    n_jobs, verbose
-        As in ``search.search_patterns``.
-
-    Raises
-    ------
-    ValueError
-        As there, or as in ``spheres.build_neighbourhoods``; the message names the participant.
+    `models`: of the same stimuli. `n_jobs`, `verbose`: as in ``search.search_patterns``. Raises ValueError as
+    there, or as in ``spheres.build_neighbourhoods``; the message names the participant.
     """
     try:
         near = build_neighbourhoods(
@@ -74,15 +63,8 @@ def search_volume(
 def combine_maps(maps: Sequence[SubjectMaps]) -> tuple[np.ndarray, np.ndarray]:
     """Return the maps of several participants over the voxels that are centres in all of them.
 
-    Returns
-    -------
-    values : ndarray of shape (n_models, n_subjects, n_voxels)
-    mask : ndarray of bool of shape (n_x, n_y, n_z)
-
-    Raises
-    ------
-    ValueError
-        If they lie in different spaces, or have no voxel in common; the message names the participants.
+    Returns `values` (n_models, n_subjects, n_voxels). `mask` (n_x, n_y, n_z). Raises ValueError if they lie
+    in different spaces, or have no voxel in common; the message names the participants.
     """
     first = maps[0]
     for other in maps:
@@ -107,28 +89,9 @@ def infer_maps(
 
     Corrected p-values are over voxels, of each model by itself.
 
-    Parameters
-    ----------
-    maps : sequence of SubjectMaps
-    names : sequence of str
-        Of the models.
-    level : float, default=0.05
-        Of the table of peaks.
-    **options
-        Of ``group.infer_group``.
-
-    Returns
-    -------
-    groups : list of GroupMap
-        One per model.
-    mask : ndarray of bool of shape (n_x, n_y, n_z)
-    peaks : DataFrame
-        As ``group.find_peaks`` gives them, of all models.
-
-    Raises
-    ------
-    ValueError
-        As in `combine_maps` and ``group.infer_group``.
+    `names`: of the models. `level`: of the table of peaks. `**options`: of ``group.infer_group``. Returns
+    `groups`: one per model. `mask` (n_x, n_y, n_z). `peaks`: as ``group.find_peaks`` gives them, of all
+    models. Raises ValueError as in `combine_maps` and ``group.infer_group``.
     """
     values, mask = combine_maps(maps)
     affine = maps[0].affine

@@ -75,10 +75,7 @@ def make_searchlight_settings(
 def check_group_test(correction: str, cluster_p: float, n_permutations: int) -> None:
     """Refuse a test of the group that could find nothing, before hours of work.
 
-    Raises
-    ------
-    ValueError
-        If the correction is not known, a p is out of range, or there are too few permutations.
+    Raises ValueError if the correction is not known, a p is out of range, or there are too few permutations.
     """
     check_option("correction", correction, CORRECTIONS)
     check_range("cluster_p", cluster_p, 0, 0.5)

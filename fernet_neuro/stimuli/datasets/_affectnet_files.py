@@ -39,10 +39,8 @@ def read_rows(path: Path) -> tuple[dict[str, Annotation], list[LeftOut]]:
 
     Of rows that contradict each other, none is taken.
 
-    Raises
-    ------
-    StimulusError
-        If the file is not CSV, lacks a column, or has a value that is not a number or code; names the line.
+    Raises StimulusError if the file is not CSV, lacks a column, or has a value that is not a number or code;
+    names the line.
     """
     annotations: dict[str, Annotation] = {}
     left_out: list[LeftOut] = []

@@ -38,21 +38,10 @@ def list_celeba(src: Path) -> Listing:
     files and other sizes than 178 x 218. Files that the identity list names and the folder lacks are listed
     as missing.
 
-    Parameters
-    ----------
-    src : path
-        The owners' folder (``Img``, ``Anno``, ``Eval``), or one folder with all three.
-
-    Returns
-    -------
-    Listing
-        Stimulus ids such as ``000001``; further columns ``split`` (empty without a partition file),
-        ``center_crop`` (side of the lab's central square, px) and ``licence``.
-
-    Raises
-    ------
-    StimulusError
-        If the images or the identities are not there, a list is malformed, or nothing is usable.
+    `src`: the owners' folder (``Img``, ``Anno``, ``Eval``), or one folder with all three. Returns a Listing:
+    stimulus ids such as ``000001``; further columns ``split`` (empty without a partition file),
+    ``center_crop`` (side of the lab's central square, px) and ``licence``. Raises StimulusError if the images
+    or the identities are not there, a list is malformed, or nothing is usable.
     """
     images = find_one(src, _IMAGES, "folder img_align_celeba")
     if (images / "img_align_celeba").is_dir():

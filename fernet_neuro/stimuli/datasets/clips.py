@@ -56,12 +56,8 @@ def list_clips(
 ) -> tuple[list[Clip], list[LeftOut]]:
     """Return the clips below `root` with their labels, and what is left out; parameters as `extract_frames`.
 
-    Raises
-    ------
-    StimulusError
-        If pattern or CSV cannot be used.
-    ValueError
-        If both are given, or `columns` without `csv`.
+    Raises StimulusError if pattern or CSV cannot be used; ValueError if both are given, or `columns` without
+    `csv`.
     """
     if pattern is not None and csv is not None:
         raise ValueError("give either pattern or csv, not both.")

@@ -168,10 +168,7 @@ def _decode_clip(root: Path, folder: Path, clip: Clip, rule: FrameRule, key: str
 def _find_done(place: Path, key: str, overwrite: bool) -> ClipFrames | None:
     """Return what an earlier run wrote of a clip, if it is all there and would be the same again.
 
-    Raises
-    ------
-    StoreError
-        If it would be another, and `overwrite` is off.
+    Raises StoreError if it would be another, and `overwrite` is off.
     """
     if not (place / _RECORD).is_file():
         return None

@@ -82,21 +82,10 @@ def write_frames(video: PathLike, folder: PathLike, rule: FrameRule | None = Non
 
     Times are the container's time stamps where it has some, else the frame's number over the rate.
 
-    Parameters
-    ----------
-    video : path
-        Any file that OpenCV decodes; a recorded rotation is applied.
-    folder : path
-        Where the pictures go; must exist.
-    rule : FrameRule, optional
-        By default all frames as they are.
-
-    Raises
-    ------
-    StimulusError
-        If the file is empty, corrupt, cut short, or has no frame or rate; reads ``kind: detail``.
-    MissingDependencyError
-        If OpenCV is not installed.
+    `video`: any file that OpenCV decodes; a recorded rotation is applied. `folder`: where the pictures go;
+    must exist. `rule`: by default all frames as they are. Raises StimulusError if the file is empty, corrupt,
+    cut short, or has no frame or rate; reads ``kind: detail``; MissingDependencyError if OpenCV is not
+    installed.
     """
     rule = rule or FrameRule()
     cv2 = import_cv2()
@@ -112,10 +101,7 @@ def write_frames(video: PathLike, folder: PathLike, rule: FrameRule | None = Non
 def import_cv2() -> ModuleType:
     """Return OpenCV, with its decoder's own messages off: what it finds wrong is said in ours.
 
-    Raises
-    ------
-    MissingDependencyError
-        If it is not installed.
+    Raises MissingDependencyError if it is not installed.
     """
     # Read when a file is first opened; -8 is ffmpeg's word for "nothing".
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -168,10 +168,7 @@ def _read_csv(
 def load_csv(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     """Return a CSV of labels as text, its file names under ``path``; `columns` are ours and their names.
 
-    Raises
-    ------
-    StimulusError
-        If it is missing, cannot be read, or lacks a column.
+    Raises StimulusError if it is missing, cannot be read, or lacks a column.
     """
     if not path.is_file():
         raise StimulusError(f"CSV {path} does not exist.")

@@ -76,22 +76,10 @@ def list_kdef(src: Path, *, black_below: float = BLACK_BELOW) -> Listing:
     sizes than 562 x 762, and almost black files. Codes and folders that a complete set has and this one has
     not are listed as missing.
 
-    Parameters
-    ----------
-    src : path
-        ``KDEF_and_AKDEF``, its subfolder ``KDEF``, or a folder that holds either.
-    black_below : float
-        Mean luminance (0-255) below which a photograph is left out.
-
-    Returns
-    -------
-    Listing
-        Identities are ``F01`` to ``M35``; further columns ``gender``, ``center_crop`` and ``licence``.
-
-    Raises
-    ------
-    StimulusError
-        If there is no KDEF folder, or no usable photograph in it.
+    `src`: ``KDEF_and_AKDEF``, its subfolder ``KDEF``, or a folder that holds either. `black_below`: mean
+    luminance (0-255) below which a photograph is left out. Returns a Listing: identities are ``F01`` to
+    ``M35``; further columns ``gender``, ``center_crop`` and ``licence``. Raises StimulusError if there is no
+    KDEF folder, or no usable photograph in it.
     """
     root = _find_root(src)
     names, left_out = sort_out(root, list_files(root))

@@ -85,19 +85,9 @@ def read_label_list(path: Path, *, label: str = r"\d+", expected: str = "a numbe
 def find_missing(source: Path, listed: Sequence[str], present: Iterable[str], folder: Path) -> list[LeftOut]:
     """Return the names in `listed` that are not `present` in `folder`.
 
-    Parameters
-    ----------
-    source : Path
-        The list, for messages.
-    listed, present : sequence of str
-        File names in the list's and in the folder's order.
-    folder : Path
-        Where the pictures lie, for messages.
-
-    Raises
-    ------
-    StimulusError
-        If more than half are missing: then the folder is the wrong one or was not unpacked in full.
+    `source`: the list, for messages. `listed`, `present`: file names in the list's and in the folder's order.
+    `folder`: where the pictures lie, for messages. Raises StimulusError if more than half are missing: then
+    the folder is the wrong one or was not unpacked in full.
     """
     there = set(present)
     missing = [name for name in listed if name not in there]
@@ -112,19 +102,9 @@ def find_missing(source: Path, listed: Sequence[str], present: Iterable[str], fo
 def find_label(word: str, codes: Mapping[str, str], names: Sequence[str]) -> str | None:
     """Return our name for a label that is a code or a word, or None where it is neither.
 
-    Parameters
-    ----------
-    word : str
-        A label, or the name of a class folder.
-    codes : mapping of str to str
-        Our names by code.
-    names : sequence of str
-        Our names that the data set has.
-
-    Raises
-    ------
-    StimulusError
-        If it is a number that is not a code: then all the other numbers may mean something else, too.
+    `word`: a label, or the name of a class folder. `codes`: our names by code. `names`: our names that the
+    data set has. Raises StimulusError if it is a number that is not a code: then all the other numbers may
+    mean something else, too.
     """
     if word in codes:
         return codes[word]
@@ -140,21 +120,9 @@ def label_by_folder(
 ) -> tuple[list[tuple[str, str]], list[LeftOut]]:
     """Return (path, expression) of pictures in class folders of `root`, and what lies elsewhere.
 
-    Parameters
-    ----------
-    root : Path
-        Folder that holds the class folders.
-    pictures : iterable of str
-        Paths from `root`.
-    codes, names
-        As in `find_label`.
-    advice : str
-        What to do about a folder whose name is a number but not a code.
-
-    Raises
-    ------
-    StimulusError
-        If there is such a folder.
+    `root`: folder that holds the class folders. `pictures`: paths from `root`. `codes`, `names`: as in
+    `find_label`. `advice`: what to do about a folder whose name is a number but not a code. Raises
+    StimulusError if there is such a folder.
     """
     labelled, left_out = [], []
     for picture in pictures:

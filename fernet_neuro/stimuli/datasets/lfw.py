@@ -35,21 +35,10 @@ def list_lfw(src: Path) -> Listing:
     Left out: names that are not their folder's name and four digits, unreadable files, and other sizes than
     250 x 250.
 
-    Parameters
-    ----------
-    src : path
-        The folder of the person folders (``lfw``, ``lfw_funneled``, ``lfw-deepfunneled``, ...), or a folder
-        that holds one variant.
-
-    Returns
-    -------
-    Listing
-        Stimulus ids are file names without suffix; a further column ``variant`` names the release.
-
-    Raises
-    ------
-    StimulusError
-        If `src` holds no LFW folder or several variants, or no usable photograph.
+    `src`: the folder of the person folders (``lfw``, ``lfw_funneled``, ``lfw-deepfunneled``, ...), or a
+    folder that holds one variant. Returns a Listing: stimulus ids are file names without suffix; a further
+    column ``variant`` names the release. Raises StimulusError if `src` holds no LFW folder or several
+    variants, or no usable photograph.
     """
     root = _find_root(src)
     names, left_out = sort_out(root, list_files(root))

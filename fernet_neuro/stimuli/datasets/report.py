@@ -94,10 +94,7 @@ class Listing:
 def check_source(src: PathLike) -> Path:
     """Return `src` as an absolute path.
 
-    Raises
-    ------
-    StimulusError
-        If it is not a folder.
+    Raises StimulusError if it is not a folder.
     """
     source = Path(src)
     if not source.is_dir():
@@ -108,10 +105,7 @@ def check_source(src: PathLike) -> Path:
 def find_one(source: Path, candidates: Sequence[str], what: str) -> Path:
     """Return the one of `candidates` that exists below `source`; ``"."`` stands for `source` itself.
 
-    Raises
-    ------
-    StimulusError
-        If none or several of them exist.
+    Raises StimulusError if none or several of them exist.
     """
     found = [name for name in candidates if (source / name).exists()]
     if not found:
@@ -153,10 +147,7 @@ def lies_inside(folder: Path, name: str) -> bool:
 def make_report(listing: Listing, *, verify: bool, n_jobs: int, verbose: bool) -> ImportReport:
     """Return the report on the rows, with `verify` on those whose pictures can be decoded, and their digests.
 
-    Raises
-    ------
-    StimulusError
-        If nothing remains.
+    Raises StimulusError if nothing remains.
     """
     root, (rows, repeats) = listing.root, _drop_repeats(listing.rows)
     faults = [*listing.left_out, *repeats]

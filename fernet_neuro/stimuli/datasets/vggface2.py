@@ -47,21 +47,10 @@ def list_vggface2(src: Path) -> Listing:
     part's list, and people whom identity_meta does not name or puts in the other part. Listed as missing:
     files of the lists that are not on disk; without a list, people with fewer files than identity_meta says.
 
-    Parameters
-    ----------
-    src : path
-        Folder that holds ``train`` or ``test`` or both, directly or under ``data``.
-
-    Returns
-    -------
-    Listing
-        Stimulus ids such as ``n000002/0001_01``; further columns ``split``, ``name``, ``gender`` and
-        ``class_index`` (place among the training identities of identity_meta, from 0).
-
-    Raises
-    ------
-    StimulusError
-        If `src` holds neither part, a list or identity_meta is malformed, or nothing is usable.
+    `src`: folder that holds ``train`` or ``test`` or both, directly or under ``data``. Returns a Listing:
+    stimulus ids such as ``n000002/0001_01``; further columns ``split``, ``name``, ``gender`` and
+    ``class_index`` (place among the training identities of identity_meta, from 0). Raises StimulusError if
+    `src` holds neither part, a list or identity_meta is malformed, or nothing is usable.
     """
     root = src if _has_parts(src) else src / "data"
     if not _has_parts(root):

@@ -85,20 +85,9 @@ def draw_activations(
 ) -> dict[str, float]:
     """Return one person's way of showing an expression once, as activations of action units.
 
-    Parameters
-    ----------
-    expression : str
-        A key of `EXPRESSIONS`.
-    rng : Generator
-    intensity : float
-        0 is the relaxed face, 1 the prototype.
-    variation : float
-        0 gives the bare prototype; 1 draws options, unequal sides and a spread of 12 %.
-
-    Raises
-    ------
-    ValueError
-        If the expression is unknown.
+    `expression`: a key of `EXPRESSIONS`. `intensity`: 0 is the relaxed face, 1 the prototype. `variation`: 0
+    gives the bare prototype; 1 draws options, unequal sides and a spread of 12 %. Raises ValueError if the
+    expression is unknown.
     """
     prototype = EXPRESSIONS[check_option("expression", expression, EXPRESSIONS)]
     units = dict(prototype.core)

@@ -100,13 +100,7 @@ def _distance(x: float, y: float, z: float) -> float:
 def head_distance(points: np.ndarray) -> np.ndarray:
     """Return the distance of points to the skin, negative inside.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n_points, 3)
-
-    Returns
-    -------
-    ndarray of shape (n_points,), in centimetres; near the skin only, elsewhere an underestimate.
+    `points` (n_points, 3). Returns an array (n_points,).
     """
     distances = np.empty(points.shape[0])
     for i in range(points.shape[0]):
@@ -118,13 +112,8 @@ def head_distance(points: np.ndarray) -> np.ndarray:
 def shoot(origins: np.ndarray, directions: np.ndarray, start: float) -> np.ndarray:
     """Return where rays that start outside first meet the skin, shape (n_rays, 3).
 
-    Parameters
-    ----------
-    origins : ndarray of shape (n_rays, 3)
-    directions : ndarray of shape (n_rays, 3)
-        Unit vectors from the skin outwards: rays run against them.
-    start : float
-        Distance from the origin, along the direction, at which rays start.
+    `origins` (n_rays, 3). `directions` (n_rays, 3): unit vectors from the skin outwards: rays run against
+    them. `start`: distance from the origin, along the direction, at which rays start.
     """
     hits = np.empty(origins.shape)
     for i in range(origins.shape[0]):

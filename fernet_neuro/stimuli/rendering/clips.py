@@ -47,15 +47,7 @@ def render_clips(
     Each clip is a folder ``clips/<clip>/`` of frames; the table has a row per frame, with the columns
     ``clip``, ``frame`` (from 0) and ``phase`` (0 neutral to 1 apex) besides those of `render_faces`.
 
-    Parameters
-    ----------
-    settings : ClipSettings
-    out, n_jobs, verbose, overwrite
-        As in `render_faces`, and what is raised.
-
-    Returns
-    -------
-    StimulusTable
+    `out`, `n_jobs`, `verbose`, `overwrite`: as in `render_faces`, and what is raised.
     """
     write_set(settings, out, _render_person, n_jobs=n_jobs, verbose=verbose, overwrite=overwrite)
     return StimulusTable.read(Path(out) / "table.csv")

@@ -81,15 +81,8 @@ class FaceModel:
     def blend_identity(self, weights: np.ndarray) -> np.ndarray:
         """Return the relaxed face of one person, shape (n_vertices, 3).
 
-        Parameters
-        ----------
-        weights : ndarray of shape (n_modes,) or shorter
-            In standard deviations; missing ones are 0.
-
-        Raises
-        ------
-        ValueError
-            If there are more weights than modes.
+        `weights` (n_modes,): in standard deviations; missing ones are 0. Raises ValueError if there are more
+        weights than modes.
         """
         weights = np.asarray(weights, dtype=np.float32)
         if weights.ndim != 1 or len(weights) > len(self.identity):
@@ -103,10 +96,7 @@ class FaceModel:
     def activation_vector(self, action_units: Mapping[str, float]) -> np.ndarray:
         """Return activations in the order of `unit_names`; ``"AU12"`` stands for both sides.
 
-        Raises
-        ------
-        ValueError
-            If an action unit is unknown to this model.
+        Raises ValueError if an action unit is unknown to this model.
         """
         position = {name: row for row, name in enumerate(self.unit_names)}
         vector = np.zeros(len(self.unit_names), dtype=np.float32)

@@ -63,12 +63,7 @@ class Job(Generic[S]):
 def load_face_model(source: str) -> FaceModel:
     """Return the face model called ``"builtin"`` or stored in an ``.npz`` file.
 
-    Raises
-    ------
-    ValueError
-        If `source` is neither.
-    StimulusError
-        If the file is missing or damaged.
+    Raises ValueError if `source` is neither; StimulusError if the file is missing or damaged.
     """
     if source == "builtin":
         return build_builtin()

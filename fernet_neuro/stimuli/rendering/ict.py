@@ -48,10 +48,7 @@ _LICENCE = "MIT (ICT Face Model Light, (c) 2020 USC Institute for Creative Techn
 def read_ict(path: str) -> FaceModel:
     """Return the face model of a ``.npz`` file in the format that `convert_ict` writes.
 
-    Raises
-    ------
-    StimulusError
-        If the file is missing, damaged or lacks an array.
+    Raises StimulusError if the file is missing, damaged or lacks an array.
     """
     data = _read_arrays(Path(path))
     mean, triangles = data["mean"].astype(np.float32), data["triangles"].astype(np.int32)

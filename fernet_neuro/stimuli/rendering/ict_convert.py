@@ -40,10 +40,7 @@ class ObjMesh:
 def read_obj(path: PathLike) -> ObjMesh:
     """Return the mesh of a Wavefront ``.obj`` file; polygons become fans of triangles.
 
-    Raises
-    ------
-    StimulusError
-        If the file cannot be read, or a face names a vertex that is not there.
+    Raises StimulusError if the file cannot be read, or a face names a vertex that is not there.
     """
     vertices, triangles, materials, material = [], [], [], ""
     try:

@@ -16,18 +16,8 @@ from fernet_neuro.stimuli.rendering.renderer import Extra
 def build_occluder(name: str, model: FaceModel, vertices: np.ndarray) -> Extra:
     """Return an occluder fitted to a face.
 
-    Parameters
-    ----------
-    name : str
-        A key of `OCCLUDERS`.
-    model : FaceModel
-    vertices : ndarray of shape (n_vertices, 3)
-        The face that wears it.
-
-    Raises
-    ------
-    ValueError
-        If the occluder is unknown.
+    `name`: a key of `OCCLUDERS`. `vertices` (n_vertices, 3): the face that wears it. Raises ValueError if the
+    occluder is unknown.
     """
     return OCCLUDERS[check_option("occluder", name, OCCLUDERS)](model, vertices)
 

@@ -22,15 +22,7 @@ TONES = (0.50, 0.76, 1.0)
 def blend(base: np.ndarray, deltas: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return ``base + sum_k weights[k] * deltas[k]``, skipping zero weights, in a fixed order.
 
-    Parameters
-    ----------
-    base : ndarray of shape (n_values,), float32
-    deltas : ndarray of shape (n_deltas, n_values), float32
-    weights : ndarray of shape (n_deltas,), float32
-
-    Returns
-    -------
-    ndarray of shape (n_values,), float32
+    `base` (n_values,). `deltas` (n_deltas, n_values). `weights` (n_deltas,). Returns an array (n_values,).
     """
     # A matrix product would add in an order that differs between machines.
     result = base.copy()
@@ -46,15 +38,8 @@ def blend(base: np.ndarray, deltas: np.ndarray, weights: np.ndarray) -> np.ndarr
 def compute_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Return unit vertex normals, the area-weighted means over the adjoining triangles.
 
-    Parameters
-    ----------
-    vertices : ndarray of shape (n_vertices, 3), float32
-    triangles : ndarray of shape (n_triangles, 3), int32
-        Counter-clockwise seen from outside.
-
-    Returns
-    -------
-    ndarray of shape (n_vertices, 3), float32
+    `vertices` (n_vertices, 3). `triangles` (n_triangles, 3): counter-clockwise seen from outside. Returns an
+    array (n_vertices, 3).
     """
     normals = np.zeros_like(vertices)
     for t in range(triangles.shape[0]):
@@ -102,23 +87,10 @@ def project(
 ) -> np.ndarray:
     """Return screen positions (column, row, depth) under a perspective camera on the z axis.
 
-    Parameters
-    ----------
-    vertices : ndarray of shape (n_vertices, 3), float32
-        Already turned; the camera looks along -z.
-    centre : ndarray of shape (3,), float32
-        The point shown in the middle of the picture.
-    distance : float
-        From the camera to `centre`, in the unit of the vertices.
-    scale : float
-        Samples per unit at the depth of `centre`.
-    middle : float
-        Column and row of the middle, in samples.
-
-    Returns
-    -------
-    ndarray of shape (n_vertices, 3), float32
-        Depth grows towards the camera.
+    `vertices` (n_vertices, 3): already turned; the camera looks along -z. `centre` (3,): the point shown in
+    the middle of the picture. `distance`: from the camera to `centre`, in the unit of the vertices. `scale`:
+    samples per unit at the depth of `centre`. `middle`: column and row of the middle, in samples. Returns an
+    array (n_vertices, 3): depth grows towards the camera.
     """
     screen = np.empty_like(vertices)
     for v in range(vertices.shape[0]):
@@ -134,15 +106,9 @@ def project(
 def light_vertices(normals: np.ndarray, shade: np.ndarray, light: np.ndarray, wrap: float) -> np.ndarray:
     """Return key light, ambient light and specular of each vertex, shape (n_vertices, 3).
 
-    Parameters
-    ----------
-    normals : ndarray of shape (n_vertices, 3), float32
-    shade : ndarray of shape (n_vertices,), float32
-        Share of the light that reaches the vertex: hollows and folds are darker than 1.
-    light : ndarray of shape (3,), float32
-        Unit vector towards the key light.
-    wrap : float
-        How far light bleeds past the terminator, as it does in skin; 0 is Lambert's law.
+    `normals` (n_vertices, 3). `shade` (n_vertices,): share of the light that reaches the vertex: hollows and
+    folds are darker than 1. `light` (3,): unit vector towards the key light. `wrap`: how far light bleeds
+    past the terminator, as it does in skin; 0 is Lambert's law.
     """
     lit = np.empty((normals.shape[0], 3), np.float32)
     hx, hy, hz = light[0], light[1], light[2] + 1
@@ -246,19 +212,10 @@ def shade_samples(
 ) -> np.ndarray:
     """Return linear colours (size, size, 3) of the samples from their albedo, light and material.
 
-    Parameters
-    ----------
-    values : ndarray of shape (size, size, 6), float32
-        Red, green, blue albedo, key light, ambient light, specular.
-    material : ndarray of shape (size, size), uint8
-    palette : ndarray of shape (n_materials, 3), float32
-        Linear albedo of each material; a negative red says: use the interpolated albedo.
-    gloss : ndarray of shape (n_materials,), float32
-    lamps : ndarray of shape (2, 3), float32
-        Linear colours of the key light and of the ambient light.
-    background : ndarray of shape (3,), float32
-    drawn : bool
-        Step the light to `TONES` instead of shading smoothly.
+    `values` (size, size, 6): red, green, blue albedo, key light, ambient light, specular. `material` (size,
+    size). `palette` (n_materials, 3): linear albedo of each material; a negative red says: use the
+    interpolated albedo. `gloss` (n_materials,). `lamps` (2, 3): linear colours of the key light and of the
+    ambient light. `background` (3,). `drawn`: step the light to `TONES` instead of shading smoothly.
     """
     size = values.shape[0]
     colours = np.empty((size, size, 3), np.float32)
@@ -288,14 +245,8 @@ def shade_samples(
 def find_edges(depth: np.ndarray, material: np.ndarray, groups: np.ndarray, step: float) -> np.ndarray:
     """Return where a border between material groups or a jump in depth runs, bool (size, size).
 
-    Parameters
-    ----------
-    depth : ndarray of shape (size, size), float32
-    material : ndarray of shape (size, size), uint8
-    groups : ndarray of shape (256,), uint8
-        Materials of one group have no border between them.
-    step : float
-        Smallest jump in depth that counts, in the unit of the vertices.
+    `depth` (size, size). `material` (size, size). `groups` (256,): materials of one group have no border
+    between them. `step`: smallest jump in depth that counts, in the unit of the vertices.
     """
     size = depth.shape[0]
     edge = np.zeros((size, size), np.bool_)
@@ -327,16 +278,8 @@ def draw_lines(colours: np.ndarray, edge: np.ndarray, radius: int) -> None:
 def develop(colours: np.ndarray, samples: int, table: np.ndarray) -> np.ndarray:
     """Average `samples` x `samples` linear colours per pixel and return 8-bit sRGB.
 
-    Parameters
-    ----------
-    colours : ndarray of shape (size * samples, size * samples, 3), float32
-    samples : int
-    table : ndarray of shape (n_levels,), uint8
-        sRGB value of each linear level, see `srgb_table`.
-
-    Returns
-    -------
-    ndarray of shape (size, size, 3), uint8
+    `colours` (size * samples, size * samples, 3). `table` (n_levels,): sRGB value of each linear level, see
+    `srgb_table`. Returns an array (size, size, 3).
     """
     size = colours.shape[0] // samples
     picture = np.empty((size, size, 3), np.uint8)

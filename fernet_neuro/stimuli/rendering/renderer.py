@@ -125,16 +125,8 @@ def pose_face(
 ) -> Posed:
     """Return a face with an expression, normals and colours; all views of it share this work.
 
-    Parameters
-    ----------
-    model : FaceModel
-    relaxed : ndarray of shape (n_vertices, 3)
-        From `FaceModel.blend_identity`.
-    action_units : mapping of str to float
-    paint : Paint
-        From `mix_paint`.
-    make_extra : callable, optional
-        Returns a thing worn, fitted to the vertices that it is given.
+    `relaxed` (n_vertices, 3): from `FaceModel.blend_identity`. `paint`: from `mix_paint`. `make_extra`:
+    returns a thing worn, fitted to the vertices that it is given.
     """
     vertices, shade = model.express(relaxed, action_units)
     albedo = paint.albedo

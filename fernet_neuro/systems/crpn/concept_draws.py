@@ -20,26 +20,10 @@ def draw_concept_rows(
 ) -> np.ndarray:
     """Return for each image some different confident images of its class.
 
-    Parameters
-    ----------
-    bank : ConceptBank
-    rows : ndarray of int of shape (n_rows,)
-        Images of the bank. What one of them gets does not depend on which others are asked for.
-    n_concepts : int
-        K, how many.
-    percentile : float or None
-        None takes the bank's.
-    rng : Generator
-
-    Returns
-    -------
-    ndarray of int of shape (n_rows, n_concepts)
-        Rows of the bank. An image of low confidence is in no pool, so it never gets itself.
-
-    Raises
-    ------
-    ValueError
-        If a class that is asked for has fewer than `n_concepts` confident images.
+    `rows` (n_rows,): images of the bank. What one of them gets does not depend on which others are asked for.
+    `n_concepts`: K, how many. `percentile`: None takes the bank's. Returns an array (n_rows, n_concepts):
+    rows of the bank. An image of low confidence is in no pool, so it never gets itself. Raises ValueError if
+    a class that is asked for has fewer than `n_concepts` confident images.
     """
     check_range("n_concepts", n_concepts, 1)
     # For the whole bank: a row's numbers are then its own.

@@ -121,13 +121,8 @@ class ConceptTask(ClassificationTask):
     def prepare_model(self, model: LayeredModel) -> LayeredModel:
         """Return the network with trained trunks in their places, and nothing learning that no term reaches.
 
-        Raises
-        ------
-        ValueError
-            If it is not a conceptual pathway, lacks a non-emotion encoder to be orthogonal to, or has other
-            outputs.
-        StoreError
-            If a trunk's weights cannot be read or do not fit.
+        Raises ValueError if it is not a conceptual pathway, lacks a non-emotion encoder to be orthogonal to,
+        or has other outputs; StoreError if a trunk's weights cannot be read or do not fit.
         """
         module = check_conceptual(model, "concepts")
         if self.concepts.orthogonality_weight and module.non_emotion is None:
@@ -220,10 +215,7 @@ class ConceptTask(ClassificationTask):
 def check_conceptual(model: LayeredModel, task: str) -> ConceptualPathway:
     """Return the module of `model`, a conceptual pathway.
 
-    Raises
-    ------
-    ValueError
-        If it is another network.
+    Raises ValueError if it is another network.
     """
     if not isinstance(model.module, ConceptualPathway):
         raise ValueError(
@@ -245,12 +237,8 @@ def make_concepts(
 ) -> ConceptTask:
     """Return stage 1 over the expressions of `table`; see `split_expressions` for what is held out.
 
-    Raises
-    ------
-    StimulusError
-        If validation shows someone who is trained on, unless ``val_by`` is not about identity.
-    ValueError
-        See `ConceptTask`.
+    Raises StimulusError if validation shows someone who is trained on, unless ``val_by`` is not about
+    identity; ValueError (see `ConceptTask`).
     """
     train, val, held_out = split_expressions(settings, table, val_table)
     return ConceptTask(

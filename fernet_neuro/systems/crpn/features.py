@@ -24,10 +24,8 @@ def run_feature_maps(settings: FeatureMapsSettings, work: Work) -> Path:
     The folder gets ``stimuli/ runs/ maps/ figures/ index.html``; with several seeds the maps of all but the
     lowest lie in ``maps/seed<k>``.
 
-    Raises
-    ------
-    StimulusError
-        If the test shows people of the training stimuli, or cannot be judged by expression and identity.
+    Raises StimulusError if the test shows people of the training stimuli, or cannot be judged by expression
+    and identity.
     """
     logger.info("1/4 stimuli")
     train, test = work.open(settings.stimuli, "train"), work.open(settings.test, "test")

@@ -83,10 +83,8 @@ class Guidance:
     def check_student(self, model: LayeredModel) -> None:
         """Raise if `model` cannot learn from this teacher.
 
-        Raises
-        ------
-        ValueError
-            If it has another number of features, or a live teacher would see other parts of an image.
+        Raises ValueError if it has another number of features, or a live teacher would see other parts of an
+        image.
         """
         student: Any = model.module
         n_features = student.perceptual.head[-1].out_features
@@ -108,10 +106,7 @@ class Guidance:
     ) -> None:
         """Make or find the bank over `table` in the run folder `folder`; bring a live teacher to `device`.
 
-        Raises
-        ------
-        StoreError, ValueError
-            If the bank in the folder is damaged, or of another teacher or table.
+        Raises StoreError, ValueError if the bank in the folder is damaged, or of another teacher or table.
         """
         # A live teacher that is asked about every image needs no bank.
         if self.bank is None and (self._has_concepts or not self._is_live):
@@ -121,10 +116,7 @@ class Guidance:
     def plan(self, items: Items, epoch: int) -> Items:
         """Return `items`, all training images in order, with what is known of them beforehand.
 
-        Raises
-        ------
-        ValueError
-            If a bank is needed and not there yet, or a class has too few confident images.
+        Raises ValueError if a bank is needed and not there yet, or a class has too few confident images.
         """
         if self._is_live and not self._has_concepts:
             return items

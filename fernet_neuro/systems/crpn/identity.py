@@ -47,11 +47,8 @@ def run_identity(settings: IdentitySettings, work: Work) -> Path:
     The folder gets ``stimuli/`` (with ``people-train.csv`` and ``people-test.csv``), ``runs/``,
     ``identity/accuracies.csv``, ``identity/maps/seed<k>/``, ``figures/``, ``index.html``.
 
-    Raises
-    ------
-    StimulusError
-        If pictures of the people cannot be held out as asked, or the test pictures cannot be judged by
-        identity and expression.
+    Raises StimulusError if pictures of the people cannot be held out as asked, or the test pictures cannot be
+    judged by identity and expression.
     """
     logger.info("1/5 stimuli")
     stage1 = work.open(settings.stimuli, "train")
@@ -88,19 +85,9 @@ def split_people(
 ) -> tuple[StimulusTable, StimulusTable]:
     """Return training and test pictures of the same people, none of the latter a near-copy of the former.
 
-    Parameters
-    ----------
-    table : StimulusTable
-    held_out : {"pose", "view", "expression"}
-        See `IdentitySettings`.
-    test_share : float
-        Share of the poses of each person, or of the views or expressions of the table.
-    seed : int
-
-    Raises
-    ------
-    StimulusError
-        If the table cannot be split so, or somebody is only in one part.
+    `held_out`: one of "pose", "view", "expression"; see `IdentitySettings`. `test_share`: share of the poses
+    of each person, or of the views or expressions of the table. Raises StimulusError if the table cannot be
+    split so, or somebody is only in one part.
     """
     if held_out == "pose":
         rows = hold_out_within_identity(table, test_share, seed)
@@ -174,18 +161,8 @@ def compare_with_means(
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Return classes and the cosine of each test row with the mean training row of each class.
 
-    Parameters
-    ----------
-    train : ndarray of shape (n_train, n_units)
-    labels : ndarray of str of shape (n_train,)
-    test : ndarray of shape (n_test, n_units)
-
-    Returns
-    -------
-    classes : tuple of str
-        Sorted.
-    similarities : ndarray of shape (n_test, n_classes)
-        -1 to 1; 0 for a row or mean of length 0.
+    `train` (n_train, n_units). `labels` (n_train,). `test` (n_test, n_units). Returns `classes`: sorted.
+    `similarities` (n_test, n_classes): -1 to 1; 0 for a row or mean of length 0.
     """
     classes, codes = np.unique(labels.astype(str), return_inverse=True)
     means = np.stack([train[codes == code].mean(axis=0) for code in range(len(classes))])

@@ -132,12 +132,8 @@ class ConceptualPathway(nn.Module):
     def forward(self, images: Tensor, *, full: bool = False) -> Tensor | ConceptFeatures:
         """Return logits (n, n_classes), or everything with `full`.
 
-        Parameters
-        ----------
-        images : Tensor of shape (n, n_channels, size, size)
-            Preprocessed.
-        full : bool
-            Whether to return `ConceptFeatures`; either way every module runs once.
+        `images` (n, n_channels, size, size): preprocessed. `full`: whether to return `ConceptFeatures`;
+        either way every module runs once.
         """
         emotion = self.emotion(images)
         non_emotion = None if self.non_emotion is None else self.non_emotion(images)
@@ -152,10 +148,7 @@ class ConceptualPathway(nn.Module):
     def unfreeze_non_emotion_trunk(self) -> None:
         """Let the trunk of the non-emotion encoder learn.
 
-        Raises
-        ------
-        ValueError
-            If the network was built without that encoder.
+        Raises ValueError if the network was built without that encoder.
         """
         if self.non_emotion is None:
             raise ValueError("this network has no non-emotion encoder (non_emotion_trunk='none').")
@@ -196,11 +189,8 @@ def build_conceptual(
 ) -> Blueprint:
     """Return the conceptual pathway on two trunks that take the same input.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If the trunks differ in preprocessing, a number is out of range, or people are to be read out of a
-        non-emotion encoder that is not there.
+    Raises ValueError, TypeError if the trunks differ in preprocessing, a number is out of range, or people
+    are to be read out of a non-emotion encoder that is not there.
     """
     _check_widths(n_classes, n_features, dropout)
     check_range("n_identities", check_type("n_identities", n_identities, int), 0)
@@ -225,10 +215,7 @@ def build_conceptual(
 def build_perceptual(trunk: Trunk, *, n_classes: int, n_features: int, dropout: float) -> Blueprint:
     """Return the perceptual pathway on `trunk`.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If a number is out of range.
+    Raises ValueError, TypeError if a number is out of range.
     """
     _check_widths(n_classes, n_features, dropout)
     encoder = Encoder(trunk.module, trunk.n_features, n_features, dropout)

@@ -140,13 +140,9 @@ class PerceptionTask(ClassificationTask):
     def prepare_model(self, model: LayeredModel) -> LayeredModel:
         """Return the network with a trained trunk in its place.
 
-        Raises
-        ------
-        ValueError
-            If it is not a perceptual pathway, has other outputs or features than its teacher, or a live
-            teacher would see other parts of an image than it does.
-        StoreError
-            If the trunk's weights cannot be read or do not fit.
+        Raises ValueError if it is not a perceptual pathway, has other outputs or features than its teacher,
+        or a live teacher would see other parts of an image than it does; StoreError if the trunk's weights
+        cannot be read or do not fit.
         """
         if not isinstance(model.module, PerceptualPathway):
             raise ValueError(
@@ -214,14 +210,9 @@ def make_perception(
     A bank that the recipe names may be of the whole `table` or of the part that is trained on; its thresholds
     are taken over that part.
 
-    Raises
-    ------
-    StimulusError
-        If validation shows someone who is trained on, unless ``val_by`` is not about identity.
-    StoreError
-        If teacher or bank cannot be read.
-    ValueError
-        If the bank is of another teacher or table; see also `PerceptionTask`.
+    Raises StimulusError if validation shows someone who is trained on, unless ``val_by`` is not about
+    identity; StoreError if teacher or bank cannot be read; ValueError if the bank is of another teacher or
+    table; see also `PerceptionTask`.
     """
     perception = settings.own(PerceptionSettings)
     train, val, held_out = split_expressions(settings, table, val_table)

@@ -143,13 +143,8 @@ def make_identity_readout(
 ) -> IdentityReadoutTask:
     """Return the read-out of the people in `table`; some pictures of each are held out.
 
-    Raises
-    ------
-    StoreError
-        If the recipe's `conceptual` is not a complete run.
-    ValueError
-        If it holds no conceptual pathway with a non-emotion encoder, the recipe names another network, or it
-        holds out whole identities.
+    Raises StoreError if the recipe's `conceptual` is not a complete run; ValueError if it holds no conceptual
+    pathway with a non-emotion encoder, the recipe names another network, or it holds out whole identities.
     """
     readout = settings.own(ReadoutSettings)
     if readout.conceptual is None:

@@ -101,10 +101,7 @@ class StylesSettings(PathwaySettings):
     def find_style(self, domain: str, part: Literal["train", "test"]) -> RenderSettings | str:
         """Return what a domain is trained or tested on.
 
-        Raises
-        ------
-        ValueError
-            If there is no such domain, or it differs from faces that the recipe does not have.
+        Raises ValueError if there is no such domain, or it differs from faces that the recipe does not have.
         """
         check_option("domain", domain, self.domains)
         own = self.domains[domain]

@@ -42,10 +42,7 @@ def run_styles(settings: StylesSettings, work: Work) -> Path:
     The folder gets ``stimuli/ runs/ evaluation/``, ``styles/accuracies.csv`` (every network on every style),
     ``styles/maps/seed<k>/``, ``figures/``, ``index.html``.
 
-    Raises
-    ------
-    StimulusError
-        If a test shows people of training stimuli, or the styles cannot be mapped together.
+    Raises StimulusError if a test shows people of training stimuli, or the styles cannot be mapped together.
     """
     logger.info("1/5 stimuli")
     train, test = (

@@ -108,12 +108,8 @@ class Teacher:
     ) -> Concepts:
         """Return what the network makes of the images of `table`, each as it is, as arrays in row order.
 
-        Raises
-        ------
-        StimulusError
-            If an image is missing or cannot be decoded.
-        ValueError
-            If an argument is out of range, or the device is not there.
+        Raises StimulusError if an image is missing or cannot be decoded; ValueError if an argument is out of
+        range, or the device is not there.
         """
         check_range("batch_size", batch_size, 1)
         check_range("n_jobs", n_jobs, 0)
@@ -130,10 +126,7 @@ class Teacher:
     def find_targets(self, table: StimulusTable) -> np.ndarray:
         """Return the label of each image as a class number, int of shape (n,).
 
-        Raises
-        ------
-        StimulusError
-            If an image has no label, or one that is none of the classes.
+        Raises StimulusError if an image has no label, or one that is none of the classes.
         """
         labels = table.factor("expression")
         unknown = sorted(set(labels.tolist()) - set(self.classes))
@@ -150,19 +143,9 @@ class Teacher:
 def read_teacher(path: PathLike, epoch: str = "kept") -> Teacher:
     """Return the conceptual pathway of a complete run, and its classes from the run's record.
 
-    Parameters
-    ----------
-    path : path
-        Run folder.
-    epoch : {"kept", "last", "best"}
-        See `folder.load_run`.
-
-    Raises
-    ------
-    StoreError
-        If there is no complete run.
-    ValueError
-        If it holds another network, or was trained without validation and the best epoch is asked for.
+    `path`: run folder. `epoch`: one of "kept", "last", "best"; see `folder.load_run`. Raises StoreError if
+    there is no complete run; ValueError if it holds another network, or was trained without validation and
+    the best epoch is asked for.
     """
     model = load_run(path, epoch)
     return Teacher(model, tuple(RunFolder(Path(path)).read_record()["task"]["classes"]))

@@ -105,10 +105,8 @@ def build_densenet(
 ) -> Blueprint:
     """Return the lab's DenseNet [2]; variant ``"released"`` pools as its script does, else the whole map.
 
-    Raises
-    ------
-    ValueError
-        If an option is out of range, or the released pooling meets a last map that is not one 8 x 8 window.
+    Raises ValueError if an option is out of range, or the released pooling meets a last map that is not one 8
+    x 8 window.
     """
     n_channels = check_common_options(n_classes, size, channels, smallest=4)
     check_option("kernel", str(kernel), ("3", "5", "7"))

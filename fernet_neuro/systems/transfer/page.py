@@ -28,21 +28,12 @@ _FIGURE_ORDER = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet"
 def write_report(folder: PathLike, *, title: str = TITLE) -> Path:
     """Write ``index.html`` into a results folder and return its path.
 
-    The page is one file: pictures are embedded, and nothing is loaded from elsewhere. Links lead to the
-    PDF, CSV and result files beside it. The same results give the same page.
+    The page is one file: pictures are embedded, and nothing is loaded from elsewhere. Links lead to the PDF,
+    CSV and result files beside it. The same results give the same page.
 
-    Parameters
-    ----------
-    folder : path
-        Results folder with ``probes/`` and, where there are, ``figures/``, ``stimuli/``, ``runs/``,
-        ``pathways/`` with ``evaluation/``, ``brain/`` with ``rsa/``, and ``recipe.yaml``.
-    title : str
-        Heading of the page.
-
-    Raises
-    ------
-    StoreError
-        If there is no probe in the folder, or one is damaged.
+    `folder`: results folder with ``probes/`` and, where there are, ``figures/``, ``stimuli/``, ``runs/``,
+    ``pathways/`` with ``evaluation/``, ``brain/`` with ``rsa/``, and ``recipe.yaml``. `title`: heading of the
+    page. Raises StoreError if there is no probe in the folder, or one is damaged.
     """
     place = Path(folder)
     rows = {target: tables.headline_rows(place, target) for target in find_targets(place)}

@@ -40,13 +40,9 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
     The folder gets ``stimuli/ runs/ stores/ probes/ figures/ index.html``, for networks `beside`
     ``beside/probes/ evaluation/ maps/``, and with brains ``brain/ rsa/``.
 
-    Raises
-    ------
-    StimulusError
-        If an identity is in both the training and the probe stimuli, or a network cannot be tested or mapped
-        on the latter, or they are not what a group is to look at.
-    ValueError
-        If a network cannot be built, or the group not be simulated.
+    Raises StimulusError if an identity is in both the training and the probe stimuli, or a network cannot be
+    tested or mapped on the latter, or they are not what a group is to look at; ValueError if a network cannot
+    be built, or the group not be simulated.
     """
     folder = work.folder
     logger.info("1/8 stimuli")
@@ -95,12 +91,8 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
 def check_beside(settings: TransferSettings, train: StimulusTable, probe: StimulusTable) -> None:
     """Check all that needs no trained network, before networks are trained for minutes or hours.
 
-    Raises
-    ------
-    ValueError
-        If a network cannot be built, or the maps' settings do not fit the stimuli.
-    StimulusError
-        If a label of the probe stimuli was not trained on, or they cannot be mapped by factors.
+    Raises ValueError if a network cannot be built, or the maps' settings do not fit the stimuli;
+    StimulusError if a label of the probe stimuli was not trained on, or they cannot be mapped by factors.
     """
     for name, beside in settings.beside.items():
         classes: list[str] = []

@@ -27,10 +27,7 @@ def read_features(results: Path) -> pd.DataFrame:
     The maps are those of the folder itself, such as one that `fernet-neuro embed` wrote, or in ``maps``; maps
     of other training seeds in ``maps/seed<k>`` give only scores.
 
-    Raises
-    ------
-    StoreError
-        If there are no maps, or not of both layers.
+    Raises StoreError if there are no maps, or not of both layers.
     """
     places = [place for place in (results, results / "maps") if (place / "settings.json").is_file()]
     if not places:

@@ -61,10 +61,7 @@ class Page:
 def find_seed_maps(folder: Path, command: str) -> list[Path]:
     """Return the folders ``seed<k>`` of `folder` that hold maps, by seed.
 
-    Raises
-    ------
-    StoreError
-        If there is none; the message names the command that makes them.
+    Raises StoreError if there is none; the message names the command that makes them.
     """
     found = [
         path.parent
@@ -115,10 +112,7 @@ def add_networks(frame: pd.DataFrame, place: Path) -> pd.DataFrame:
 def read_scores(path: Path, keys: Iterable[str], command: str) -> pd.DataFrame:
     """Return a table of scores that a run wrote, in % as ``*_percent``.
 
-    Raises
-    ------
-    StoreError
-        If it is missing or damaged.
+    Raises StoreError if it is missing or damaged.
     """
     if not path.is_file():
         raise missing(path, command)
@@ -152,23 +146,9 @@ def plot_scores(
 ) -> Axes:
     """Draw scores in groups: a mark with its intervals over people and over seeds, single seeds as dots.
 
-    Parameters
-    ----------
-    ax : Axes
-        Where to draw. Marks carry ``<group>:<series>`` (``get_gid``).
-    frame : DataFrame
-        Rows of `read_scores`.
-    group, series : str
-        Columns that tell groups, and marks within a group.
-    groups : mapping of str to str
-        Labels of the groups, in order.
-    marks : mapping of str to Mark
-        In order.
-
-    Returns
-    -------
-    Axes
-        The same axes, in %.
+    `ax`: where to draw. Marks carry ``<group>:<series>`` (``get_gid``). `frame`: rows of `read_scores`.
+    `group`, `series`: columns that tell groups, and marks within a group. `groups`: labels of the groups, in
+    order. `marks`: in order. Returns the same axes, in %.
     """
     for place, name in enumerate(groups):
         present = [key for key in marks if ((frame[group] == name) & (frame[series] == key)).any()]
