@@ -71,8 +71,8 @@ def read_accuracy(path: Path) -> list[dict[str, Any]]:
 
 def find_target(system: str, name: str) -> Path:
     """Return where the network goes."""
-    package = catalogue.list_systems()[system].trained
-    folders = list_folders(package)
+    owner = catalogue.list_systems()[system]
+    folders = list_folders(owner, owner.trained)
     if not folders:
         raise ValueError(f'system {system!r} ships no networks; give it trained="PACKAGE" in its system.py.')
     return folders[0] / TRAINED / name

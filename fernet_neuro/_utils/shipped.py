@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fernet_neuro._utils.validation import suggest
-from fernet_neuro.catalogue import list_places, list_systems
+from fernet_neuro.catalogue import System, list_places, list_systems
 from fernet_neuro.typing import PathLike
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -44,13 +44,24 @@ def _list_roots() -> Iterator[tuple[str, Path]]:
     """Yield what the names of recipes begin with, and the folder of the recipes."""
     yield "", PACKAGE / RECIPES
     for system in list_systems().values():
-        for place in list_folders(system.recipes):
+        for place in list_folders(system, system.recipes):
             yield system.name, place / RECIPES
 
 
-def list_folders(package: str) -> list[Path]:
-    """Return where a package lies; nowhere if its name is empty."""
-    spec = find_spec(package) if package else None
+def list_folders(system: System, package: str) -> list[Path]:
+    """Return where a package of a system lies; nowhere if its name is empty.
+
+    Raises ValueError if there is no such package.
+    """
+    try:
+        spec = find_spec(package) if package else None
+    except ModuleNotFoundError:  # a parent is missing
+        spec = None
+    if package and (spec is None or not spec.submodule_search_locations):
+        raise ValueError(
+            f"system {system.name!r}: there is no package {package!r}, whose files it brings; mend or "
+            f"uninstall what names it."
+        )
     return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
 
 
@@ -64,7 +75,7 @@ def list_trained() -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for system in list_systems().values():
-        for package in list_folders(system.trained):
+        for package in list_folders(system, system.trained):
             for record in sorted((package / TRAINED).glob("*/record.json")):
                 name = record.parent.name
                 if name in found or name in list_places("networks"):

@@ -80,10 +80,12 @@ def read_text(path: PathLike, **options: Any) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False, **{"encoding": "utf-8", **options})
 
 
-def read_mixed(path: PathLike, text: Iterable[str] = (), numbers: Iterable[str] = ()) -> pd.DataFrame:
-    """Return a CSV file: columns in `text` are text, and those in `numbers` alone may be empty."""
-    empty = {name: [""] for name in numbers}
-    return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=empty)
+def read_mixed(path: PathLike, text: Iterable[str] = (), numbers: Iterable[str] | None = ()) -> pd.DataFrame:
+    """Return a CSV file: columns in `text` are text; others in `numbers`, or None for all, may be empty."""
+    empty: Any = [""] if numbers is None else {name: [""] for name in numbers}
+    texts = list(text)
+    frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=empty)
+    return frame.fillna(dict.fromkeys(texts, ""))
 
 
 def parse(frame: pd.DataFrame, kinds: Mapping[str, type]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.hashing import hash_json
-from fernet_neuro._utils.tables import write_csv
+from fernet_neuro._utils.tables import read_text, write_csv
 from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.models.cost import compute_cost
 from fernet_neuro.models.layers import LayeredModel
@@ -54,7 +54,7 @@ def write_costs(settings: GridSettings, folder: Path, *, n_classes: int, n_repea
     if not (settings.costs or settings.costed):
         return
     digest = _digest_networks(settings, n_classes, n_repeats)
-    if place.is_file() and set(pd.read_csv(place).get("inputs_digest", ())) == {digest}:
+    if place.is_file() and set(read_text(place).get("inputs_digest", ())) == {digest}:
         return
     parts = []
     if settings.costs:

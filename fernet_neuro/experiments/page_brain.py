@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from fernet_neuro._utils.tables import iterate_rows
+from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.page import Section, list_links, read_pictures, render
 from fernet_neuro.experiments.page_tables import format_short
 from fernet_neuro.figures.results import choose_layer, shorten_layer
 from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.stats.multiple import adjust_holm
 
 #: Folders of a results folder, and the table of shares in the first.
 BRAIN, RSA = "brain", "rsa"
@@ -159,15 +160,13 @@ def share_table(shares: pd.DataFrame) -> pd.DataFrame:
 def _read_shares(folder: Path) -> pd.DataFrame:
     path = folder / BRAIN / SHARES
     try:
-        return pd.read_csv(path, dtype={"roi": str, "factor": str}, keep_default_na=False, na_values=[""])
+        return read_mixed(path, ("roi", "factor"), numbers=None)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
 
 
 def _find_closer(result: RSAResult, models: dict[str, str]) -> tuple[set[tuple[str, str, str]], int]:
     """Return region, closer model and other model of significant comparisons, and how many were made."""
-    from statsmodels.stats.multitest import multipletests
-
     pairs = {frozenset(pair) for pair in combinations(models.values(), 2)}
     pairs |= {
         frozenset((model, other)) for model in models.values() for other in (PIXELS, TWIN.format(model))
@@ -175,7 +174,7 @@ def _find_closer(result: RSAResult, models: dict[str, str]) -> tuple[set[tuple[s
     frame = result.pairwise
     asked = [frozenset(pair) in pairs for pair in zip(frame["model_1"], frame["model_2"], strict=True)]
     tests = frame[asked]
-    found = tests[multipletests(tests["p_value"], method="holm")[1] < _ALPHA]
+    found = tests[adjust_holm(tests["p_value"].to_numpy()) < _ALPHA]
     first = found["model_1"].where(found["difference"] > 0, found["model_2"])
     second = found["model_2"].where(found["difference"] > 0, found["model_1"])
     return set(zip(found["roi"], first, second, strict=True)), len(tests)

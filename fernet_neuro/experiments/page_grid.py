@@ -5,6 +5,7 @@ What belongs here: which sections the page has; sections that all pages share ar
 
 from pathlib import Path
 
+from fernet_neuro.catalogue import Entries
 from fernet_neuro.experiments.markup import list_notes, list_tables
 from fernet_neuro.experiments.page import (
     Section,
@@ -36,9 +37,11 @@ def write_page(settings: GridSettings, folder: Path) -> Path:
         f"{n_tests} sets. Printed numbers stand in columns of their own: other photographs, "
         f"other networks."
     )
+    further = [show(folder) for show in Entries("sections").values()]
     sections = [
         _show_tables(settings, files, folder),
-        show_figures(folder),
+        show_figures(folder, leave_out=[name for section in further for name in section.figures]),
+        *further,
         show_material(folder),
         show_settings(folder, "grid"),
     ]

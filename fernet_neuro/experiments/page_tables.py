@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.tables import iterate_rows
+from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.figures.results import (
     choose_layer,
@@ -104,7 +104,7 @@ def training_table(folder: Path) -> pd.DataFrame:
     """Return the last logged epoch of every run and split, metrics as logged."""
     rows = []
     for path in sorted((folder / "runs").glob("*/*/log.csv")):
-        log = pd.read_csv(path)
+        log = read_mixed(path, ("split",), numbers=None)
         if "split" not in log or "epoch" not in log or log.empty:
             continue
         last = log.groupby("split", sort=False).tail(1)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.tables import write_csv
+from fernet_neuro._utils.tables import read_mixed, write_csv
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import SEEDS
 from fernet_neuro.experiments.recipe import HELD_OUT, SCORES, GridSettings
@@ -56,7 +56,7 @@ def list_losses(places: Mapping[tuple[str, int], Path]) -> pd.DataFrame:
     rows = []
     for (arm, seed), place in places.items():
         run = RunFolder(place)
-        log = pd.read_csv(run.log)
+        log = read_mixed(run.log, ("split",), numbers=None)
         losses = log[log["split"] == "train"].set_index("epoch")["loss"]
         reached = {epoch: run.read_record().get(epoch) for epoch in ("last", "best")}
         rows += [(arm, seed, epoch, losses[found["epoch"]]) for epoch, found in reached.items() if found]

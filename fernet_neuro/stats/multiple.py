@@ -94,6 +94,32 @@ def adjust_bonferroni(p_values: np.ndarray) -> np.ndarray:
     return np.minimum(p_values * p_values.size, 1.0)
 
 
+def adjust_holm(p_values: np.ndarray) -> np.ndarray:
+    """Return p values adjusted for the chance of any false positive by Holm's steps, shape as given [1]_.
+
+    Raises
+    ------
+    ValueError
+        If a p value lies outside [0, 1].
+
+    References
+    ----------
+    .. [1] Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of
+       Statistics, 6(2), 65-70.
+
+    Examples
+    --------
+    >>> adjust_holm(np.array([0.03, 0.01, 0.5])).tolist()
+    [0.06, 0.03, 0.5]
+    """
+    p_values = _check_p_values(p_values)
+    order = np.argsort(p_values, axis=None, kind="stable")
+    stepped = np.maximum.accumulate(p_values.ravel()[order] * np.arange(p_values.size, 0, -1))
+    adjusted = np.empty(p_values.size)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted.reshape(p_values.shape)
+
+
 def _check_p_values(p_values: np.ndarray) -> np.ndarray:
     p_values = np.asarray(p_values, dtype=float)
     if not ((p_values >= 0) & (p_values <= 1)).all():

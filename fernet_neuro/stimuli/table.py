@@ -61,6 +61,10 @@ class StimulusTable(Shown):
     # What each file's digest was, by path and time stamp; shared with the tables cut from this one.
     _known_digests: dict[Path, tuple[tuple[int, ...], str]] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.root is not None:  # so that the frame, handed to a function by itself, is this table again
+            self.frame.attrs["root"] = str(self.root)
+
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, root: PathLike | None = None) -> "StimulusTable":
         """Check and normalise `frame` (a copy) and return the table.
@@ -115,6 +119,7 @@ class StimulusTable(Shown):
         kind = check_table_suffix(target)
         folder = str(target.parent.resolve())
         frame = self.frame.copy()
+        frame.attrs.clear()
         frame["path"] = pd.Series([_relative_to(item, folder) for item in self.paths()], dtype=object)
         with atomic_file(target) as temporary:
             _WRITERS[kind](frame, temporary)
@@ -327,8 +332,9 @@ def read_stimuli(source: "StimulusTable | pd.DataFrame | PathLike") -> StimulusT
     Parameters
     ----------
     source : StimulusTable, DataFrame or path
-        A table as it is; a data frame with the columns ``stimulus_id`` and ``path``; a shipped set by name,
-        such as ``"builtin"``; a file (.csv or .parquet) or the folder of a rendered set.
+        A table as it is; a data frame with the columns ``stimulus_id`` and ``path``, such as some rows of a
+        table's `frame`; a shipped set by name, such as ``"builtin"``; a file (.csv or .parquet) or the folder
+        of a rendered set.
 
     Raises
     ------
@@ -347,7 +353,7 @@ def read_stimuli(source: "StimulusTable | pd.DataFrame | PathLike") -> StimulusT
     if isinstance(source, StimulusTable):
         return source
     if isinstance(source, pd.DataFrame):
-        return StimulusTable.from_frame(source)
+        return StimulusTable.from_frame(source, root=source.attrs.get("root"))
     if not isinstance(source, str | os.PathLike):
         raise TypeError(f"stimuli must be a StimulusTable, a data frame or a path; got {source!r}.")
     return StimulusTable.read(source)

@@ -212,7 +212,7 @@ class TrainedPeople:
 
 def find_trained_people(source: PathLike, people: Iterable[str]) -> TrainedPeople:
     """Return whom of some people the run that `source` names was trained on; empty names are left out."""
-    run, asked = find_run(str(source)), frozenset(people) - {""}
+    run, asked = find_run(str(source)), frozenset(map(str, people)) - {""}
     names = set() if run is None else run.read_train_identities()
     return TrainedPeople(str(source), asked, None if names is None else asked & names)
 

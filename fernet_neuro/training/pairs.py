@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.tables import write_csv
+from fernet_neuro._utils.tables import read_mixed, write_csv
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import AlignmentError, StimulusError
 from fernet_neuro.stimuli.datasets.lfw import read_lfw_pairs
@@ -211,7 +211,7 @@ def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
     if source.suffix.lower() != ".csv":
         return read_lfw_pairs(source, table)
     try:
-        pairs = pd.read_csv(source, dtype={"stimulus_id_1": str, "stimulus_id_2": str})
+        pairs = read_mixed(source, ("stimulus_id_1", "stimulus_id_2"))
     except pd.errors.EmptyDataError:
         raise StimulusError(f"pairs file {source} is empty.") from None
     missing = [name for name in PAIR_COLUMNS if name not in pairs]

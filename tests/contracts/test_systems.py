@@ -143,6 +143,12 @@ def test_a_labs_table_and_figure_are_one_command_each(
     assert code == 0, err
     rows = pd.read_csv(tmp_path / "out" / "results.csv")
     assert set(rows["arm"]) == {"plain", "centres"}
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    spread = rows.query("metric == 'accuracy' and epoch == 'last' and seed != 'mean' and arm == 'plain'")[
+        "value"
+    ]
+    assert "Spread over training seeds" in page
+    assert f"<li>plain: {100 * spread.min():.1f} to {100 * spread.max():.1f} %</li>" in page
     log = next((tmp_path / "out" / "runs").rglob("log.csv"))
     assert {"cross_entropy", "centre"} <= {
         name.split(".")[-1].removeprefix("train_") for name in pd.read_csv(log)
@@ -229,6 +235,15 @@ def test_an_entry_that_cannot_be_used_is_one_line_and_others_still_work(run, bri
     assert "my-net" in err
     assert message in err
     assert run("models", "show", "resnet10-slim")[0] == 0
+
+
+@pytest.mark.parametrize("package", ["no_such_package", "no_such_package.inside", "lab_system.figure"])
+def test_recipes_of_a_package_that_is_not_there_are_one_line(run, bring, package) -> None:
+    bring(System("mine", "mine", recipes=package))
+    code, _, err = run("run", "demo", "--out", "anywhere")
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert f"system 'mine': there is no package '{package}', whose files it brings" in err
 
 
 def test_info_still_works_and_names_the_problem(run, bring) -> None:

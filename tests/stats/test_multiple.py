@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from fernet_neuro.stats.calibration import false_positive_rate
-from fernet_neuro.stats.multiple import adjust_bonferroni, adjust_fdr, compute_p_values
+from fernet_neuro.stats.multiple import adjust_bonferroni, adjust_fdr, adjust_holm, compute_p_values
 
 
 def _scores(X, labels):
@@ -70,9 +70,13 @@ def test_adjustments_equal_statsmodels(rng):
     p = rng.uniform(0, 0.3, 13)
     np.testing.assert_allclose(adjust_fdr(p), multipletests(p, method="fdr_bh")[1])
     np.testing.assert_allclose(adjust_bonferroni(p), multipletests(p, method="bonferroni")[1])
+    np.testing.assert_allclose(adjust_holm(p), multipletests(p, method="holm")[1])
+    square = np.append(p, p[:3]).reshape(4, 4)  # equal p values too
+    np.testing.assert_allclose(adjust_holm(square).ravel(), multipletests(square.ravel(), method="holm")[1])
+    assert adjust_holm(np.array([])).size == 0
 
 
-@pytest.mark.parametrize("adjust", [adjust_fdr, adjust_bonferroni])
+@pytest.mark.parametrize("adjust", [adjust_fdr, adjust_bonferroni, adjust_holm])
 def test_adjustments_refuse(adjust):
     with pytest.raises(ValueError, match="between 0 and 1"):
         adjust([0.2, 1.2])

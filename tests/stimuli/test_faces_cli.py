@@ -226,7 +226,7 @@ def test_people_that_the_network_was_trained_on_are_pointed_out(run, frames, exp
     StimulusTable.from_frame(frame, root=table.root).write(tmp_path / "frames" / "known.csv")
     options = ("--model", expression_run, "--quiet", "--out")
     _, _, error = run("select-frames", tmp_path / "frames" / "known.csv", *options, tmp_path / "a.csv")
-    assert "1 of 2 actors have names of people" in error
+    assert "1 of 2 people were trained on in" in error
     assert "(first: 'id050'); if they are the same people, choose another network." in error
     assert run("select-frames", frames, *options, tmp_path / "b.csv")[2] == ""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fernet_neuro.exceptions import AlignmentError, StimulusError
-from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli, concat_tables
+from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli, concat_tables, read_stimuli
 
 TRAPS = [
     "NA",
@@ -266,3 +266,16 @@ def test_a_mask_or_a_slice_gives_stimuli_and_several_columns_are_of_the_frame(no
     assert noise_table[2:9:3].stimulus_ids.tolist() == noise_table.stimulus_ids[2:9:3].tolist()
     with pytest.raises(TypeError, match=r"one column by its name; got \['identity'.*Use table.frame"):
         noise_table[["identity", "view"]]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_frame_of_a_table_is_the_table_again(tmp_path, suffix):
+    """Paths start from the table's folder, also those of some rows, and no file says where it lay."""
+    table = make_table(tmp_path / "faces", identity=["a", "b", "a"])
+    assert read_stimuli(table.frame) == table
+    some = read_stimuli(table.frame[table.frame["identity"] == "a"])
+    assert some.paths() == [tmp_path / "faces" / "s0.png", tmp_path / "faces" / "s2.png"]
+    back = StimulusTable.read(table.write(tmp_path / f"other{suffix}"))
+    assert back.frame.attrs == {"root": str(tmp_path)}
+    if suffix == ".parquet":
+        assert not pd.read_parquet(tmp_path / "other.parquet").attrs

@@ -28,7 +28,7 @@ def test_train_then_verify(tmp_path, run, faces, twin_recipe):
     trained = json.loads((out / "record.json").read_text())["train_identities"]
     assert (code, error.count("\n"), len(trained)) == (2, 1, 4)
     assert f"4 of 6 people were trained on in {out} (first: {trained[0]!r})" in error
-    assert "4 of 6 identities" in run("verify", out / "model", *verify[2:])[2]
+    assert "4 of 6 people" in run("verify", out / "model", *verify[2:])[2]
     verify += ("--allow-trained",)
     code, said, _ = run(*verify)
     result = json.loads(said)

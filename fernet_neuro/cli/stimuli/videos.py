@@ -111,7 +111,7 @@ def select_frames(
     selection = select_top_frames(stimuli, found.values, found.classes, top=top)
     known = find_trained_people(model, stimuli.factor("identity"))
     if known.trained:
-        typer.echo(f"{known}; if they are the same as in the clips, choose another network.", err=True)
+        typer.echo(f"{known}; if they are the same people, choose another network.", err=True)
     selection.chosen.write(out)
     write_csv(selection.clips, beside)
     if rest is not None and len(selection.rest):

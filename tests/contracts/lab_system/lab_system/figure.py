@@ -1,10 +1,12 @@
-"""One dot per arm and training seed."""
+"""One dot per arm and training seed, and a section of the page that says how far seeds lie apart."""
 
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from fernet_neuro.experiments.page import Section
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.style import figure_size
 
@@ -22,6 +24,16 @@ def draw(source: pd.DataFrame, _results: Path) -> Figure:
     axes.axvline(100 * source["chance_level"].iloc[0], color="0.4", linestyle="--")
     axes.set_xlabel("Accuracy (%); dashed: chance")
     return figure
+
+
+def show_spread(folder: Path) -> Section:
+    seeds = read(folder).groupby("arm")["value"] if (folder / "results.csv").is_file() else {}
+    lines = [Markup("<li>{}: {:.1f} to {:.1f} %</li>").format(arm, v.min(), v.max()) for arm, v in seeds]
+    return Section(
+        "lab-spread",
+        "Spread over training seeds",
+        Markup("<ul>{}</ul>").format(Markup().join(lines)) if lines else Markup(),
+    )
 
 
 SPEC = FigureSpec(

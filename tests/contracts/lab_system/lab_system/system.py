@@ -10,5 +10,6 @@ SYSTEM = System(
     networks={"lab-net": "lab_system.training:LAB_NET"},
     tasks={"lab-expression": "lab_system.training:LAB_EXPRESSION"},
     figures={"lab-arms": "lab_system.figure:SPEC"},
+    sections={"lab-spread": "lab_system.figure:show_spread"},
     recipes="lab_system",
 )
