@@ -36,14 +36,7 @@ _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 class RemoteFile:
     """One file of a data set.
 
-    Parameters
-    ----------
-    path : str
-        In the repository; its last part is its name on disk.
-    size : int
-        Bytes.
-    sha256 : str
-        Hexadecimal.
+    `path`: in the repository; its last part is its name on disk. `size`: bytes. `sha256`: hexadecimal.
     """
 
     path: str

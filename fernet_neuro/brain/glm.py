@@ -82,13 +82,8 @@ class GlmSettings:
 class Design:
     """What the volumes of a run are modelled by.
 
-    Parameters
-    ----------
-    events : ndarray of shape (n_scans, n_observations)
-        Convolved regressors of which patterns are estimated.
-    stimulus_ids : ndarray of str of shape (n_observations,)
-    nuisance : ndarray of shape (n_scans, n_nuisance)
-        Stimuli to leave out, confounds, drifts, a constant.
+    `events` (n_scans, n_observations): convolved regressors of which patterns are estimated. `stimulus_ids`
+    (n_observations,). `nuisance` (n_scans, n_nuisance): stimuli to leave out, confounds, drifts, a constant.
     """
 
     events: np.ndarray
@@ -105,15 +100,9 @@ class Design:
 class RunEstimates:
     """What a model says about one run.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_observations, n_voxels)
-    stimulus_ids : ndarray of str of shape (n_observations,)
-    residuals : ndarray of shape (n_scans, n_voxels)
-        What the model leaves of the volumes, in time as independent as the noise model makes them; divided by
-        each voxel's noise where values are t.
-    dof : int
-        Volumes less the rank of the design.
+    `values` (n_observations, n_voxels). `stimulus_ids` (n_observations,). `residuals` (n_scans, n_voxels):
+    what the model leaves of the volumes, in time as independent as the noise model makes them; divided by
+    each voxel's noise where values are t. `dof`: volumes less the rank of the design.
     """
 
     values: np.ndarray

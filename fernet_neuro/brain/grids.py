@@ -52,12 +52,7 @@ class Grid(Protocol):
 class VolumeGrid:
     """The voxels of an image, in C order.
 
-    Parameters
-    ----------
-    reference : Nifti1Image
-        Any image on the grid; all others must be on it.
-    name : str
-        What errors call the grid.
+    `reference`: any image on the grid; all others must be on it. `name`: what errors call the grid.
     """
 
     def __init__(self, reference: "Nifti1Image", name: str) -> None:

@@ -58,13 +58,8 @@ class Observations:
 class RegionPatterns:
     """The patterns of one region, and which voxels they are of.
 
-    Parameters
-    ----------
-    patterns : BrainPatterns
-    inside : ndarray of bool of shape (n_points,)
-        Of all points of the observations, those that are used.
-    left_out : dict
-        How many voxels of the region are not, by reason.
+    `inside` (n_points,): of all points of the observations, those that are used. `left_out`: how many voxels
+    of the region are not, by reason.
     """
 
     patterns: BrainPatterns

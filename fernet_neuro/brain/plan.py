@@ -54,18 +54,8 @@ def find_kind(source: Sequence[str], labels: PathLike | None = None, events: Seq
 class PatternPlan:
     """Who is to be computed, and from what.
 
-    Parameters
-    ----------
-    settings : PatternSettings
-    source : list of str
-        A data set, or images.
-    labels : path or None
-        Table of labelled volumes.
-    subjects : dict of str to dict of str to list of RunFiles
-        Runs by participant and session; none of labelled volumes.
-    task : str
-    asked : dict
-        What was named, as plain values.
+    `source`: a data set, or images. `labels`: table of labelled volumes. `subjects`: runs by participant and
+    session; none of labelled volumes. `asked`: what was named, as plain values.
     """
 
     settings: PatternSettings

@@ -26,16 +26,9 @@ _SUFFIXES = (".nii.gz", ".nii", ".gii")
 class RoiSpec:
     """One region, as it was asked for.
 
-    Parameters
-    ----------
-    name : str
-        Letters and digits, as in file names of BIDS.
-    source : str
-        A mask, an atlas, or empty for a sphere; ``{subject}`` and ``{session}`` stand for those of the data.
-    labels : tuple of str
-        Numbers or names of regions of the atlas, joined.
-    sphere : tuple of float or None
-        x, y, z and radius, mm.
+    `name`: letters and digits, as in file names of BIDS. `source`: a mask, an atlas, or empty for a sphere;
+    ``{subject}`` and ``{session}`` stand for those of the data. `labels`: numbers or names of regions of the
+    atlas, joined. `sphere`: x, y, z and radius, mm.
     """
 
     name: str

@@ -22,12 +22,7 @@ _HEMISPHERES = ("left", "right")
 class SurfaceGrid:
     """The vertices of two hemispheres, left then right.
 
-    Parameters
-    ----------
-    mesh : PolyMesh
-        With both hemispheres.
-    name : str
-        What errors call it.
+    `mesh`: with both hemispheres. `name`: what errors call it.
     """
 
     def __init__(self, mesh: "PolyMesh", name: str) -> None:

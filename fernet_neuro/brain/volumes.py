@@ -34,16 +34,9 @@ _TABLES = (".tsv", ".csv", ".txt")
 class VolumeSource:
     """The files of one participant and session.
 
-    Parameters
-    ----------
-    path : str
-        A 4-D image with one pattern per volume, or a ``.npz`` of `BrainPatterns`.
-    subject, session, task : str
-        From the file's name or content; session and task may be empty.
-    labels : str
-        Table of stimuli and runs, of an image.
-    mask : str
-        Image of the voxels; empty for all voxels of an image that are finite and vary.
+    `path`: a 4-D image with one pattern per volume, or a ``.npz`` of `BrainPatterns`. `subject`, `session`,
+    `task`: from the file's name or content; session and task may be empty. `labels`: table of stimuli and
+    runs, of an image. `mask`: image of the voxels; empty for all voxels of an image that are finite and vary.
     """
 
     path: str
@@ -58,21 +51,10 @@ class VolumeSource:
 class VolumePatterns:
     """Patterns of all voxels of a mask.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_observations, n_voxels), float64
-        In the order of ``np.nonzero(mask)``.
-    stimulus_ids, runs : ndarray of str of shape (n_observations,)
-    mask : ndarray of bool of shape (n_x, n_y, n_z)
-    affine : ndarray of shape (4, 4)
-        From voxel numbers to mm.
-    subject, session, task : str
-    residuals : ndarray of shape (n_residuals, n_voxels) or None
-        What stimuli leave unexplained.
-    covariance : as in `BrainPatterns`
-        Noise covariance, where that is known instead.
-    left_out : dict
-        How many voxels of the mask cannot be used, by reason.
+    `values` (n_observations, n_voxels): in the order of ``np.nonzero(mask)``. `stimulus_ids`, `runs`
+    (n_observations,). `mask` (n_x, n_y, n_z). `affine` (4, 4): from voxel numbers to mm. `residuals`
+    (n_residuals, n_voxels): what stimuli leave unexplained. `covariance`: noise covariance, where that is
+    known instead. `left_out`: how many voxels of the mask cannot be used, by reason.
     """
 
     values: np.ndarray

@@ -32,14 +32,8 @@ _START_SD = 1e-4
 class MapResult:
     """Where each stimulus lies in a map.
 
-    Parameters
-    ----------
-    stimulus_ids : ndarray of str of shape (n_stimuli,)
-        In row order.
-    coordinates : ndarray of shape (n_stimuli, 2)
-        Unitless; only who is near whom means anything.
-    settings : dict
-        Method, perplexity, components, seed and versions, as plain values.
+    `stimulus_ids` (n_stimuli,): in row order. `coordinates` (n_stimuli, 2): unitless; only who is near whom
+    means anything. `settings`: method, perplexity, components, seed and versions, as plain values.
     """
 
     stimulus_ids: np.ndarray

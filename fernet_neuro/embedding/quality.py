@@ -28,18 +28,9 @@ _MOST_FOR_TRUST = 4000
 class QualityScore:
     """One score of one factor in one space.
 
-    Parameters
-    ----------
-    measure : str
-        One of `MEASURES`.
-    value, chance_level : float
-        Shares, 0 to 1; each class counts once.
-    low, high : float
-        95 % interval over `Comparison.people`; NaN where it cannot be known.
-    null_scores : ndarray of shape (n_permutations,)
-        Scores of the labellings of `Comparison.draw`.
-    n_neighbours : int
-        k.
+    `measure`: one of `MEASURES`. `value`, `chance_level`: shares, 0 to 1; each class counts once. `low`,
+    `high`: 95 % interval over `Comparison.people`; NaN where it cannot be known. `null_scores`
+    (n_permutations,): scores of the labellings of `Comparison.draw`. `n_neighbours`: k.
     """
 
     measure: str

@@ -15,17 +15,9 @@ from fernet_neuro._utils.validation import check_range
 class Certainty:
     """What each answer says about how sure it is, shapes (n_images,) unless said otherwise.
 
-    Parameters
-    ----------
-    predicted : ndarray of int
-        Class of the largest logit, the first among equals.
-    confidence : ndarray
-        Its probability.
-    log_loss : ndarray
-        Negative log-likelihood of the true class, in nats.
-    brier : ndarray
-        Squared distance of the probabilities to the truth, summed over classes, from 0 to 2.
-    probabilities : ndarray of shape (n_images, n_classes)
+    `predicted`: class of the largest logit, the first among equals. `confidence`: its probability.
+    `log_loss`: negative log-likelihood of the true class, in nats. `brier`: squared distance of the
+    probabilities to the truth, summed over classes, from 0 to 2. `probabilities` (n_images, n_classes).
     """
 
     predicted: np.ndarray

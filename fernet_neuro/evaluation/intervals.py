@@ -126,12 +126,7 @@ def _binomial_ends(share: float, n: float, level: float) -> Ends:
 class Mean:
     """A mean over images of a value without an upper limit, such as the negative log-likelihood.
 
-    Parameters
-    ----------
-    value : float
-    draws : ndarray of shape (n_bootstraps,)
-    influences : ndarray of shape (n_units,)
-        How far each unit moves the mean, in any scale.
+    `draws` (n_bootstraps,). `influences` (n_units,): how far each unit moves the mean, in any scale.
     """
 
     value: float

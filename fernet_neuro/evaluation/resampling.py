@@ -20,14 +20,8 @@ _MOST_BYTES = 2**31
 class Units:
     """Which images come and go together.
 
-    Parameters
-    ----------
-    codes : ndarray of int of shape (n_images,)
-        Unit of each image, from 0.
-    name : str
-        "images" or "identities".
-    n_unnamed : int
-        Images without an identity among others that have one; each is a unit of its own.
+    `codes` (n_images,): unit of each image, from 0. `name`: "images" or "identities". `n_unnamed`: images
+    without an identity among others that have one; each is a unit of its own.
     """
 
     codes: np.ndarray

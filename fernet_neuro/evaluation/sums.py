@@ -16,16 +16,8 @@ from fernet_neuro.evaluation.resampling import Units
 class Case:
     """One network's answers.
 
-    Parameters
-    ----------
-    classes : tuple of str
-        Names of the network's classes.
-    targets, bins : ndarray of int of shape (n_images,)
-        True class, and bin of confidence.
-    certainty : Certainty
-        Answers and how sure they are.
-    units : Units
-        What is resampled.
+    `classes`: names of the network's classes. `targets`, `bins` (n_images,): true class, and bin of
+    confidence. `certainty`: answers and how sure they are. `units`: what is resampled.
     """
 
     classes: tuple[str, ...]

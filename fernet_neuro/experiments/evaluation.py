@@ -212,10 +212,7 @@ def _select_rows(
 def _check_untrained(run: _TestedRun, test: _Test, *, allowed: bool) -> list[str]:
     """Return notes on what the run was trained on.
 
-    Raises
-    ------
-    StimulusError
-        If it was trained on this table or on people in it, unless `allowed`.
+    Raises StimulusError if it was trained on this table or on people in it, unless `allowed`.
     """
     found = find_trained_people(run.source, test.table.factor("identity", complete=False))
     problem = str(found)

@@ -153,10 +153,7 @@ class GraphSettings(Settings):
     def check_graph(self, networks: Networks) -> None:
         """Raise unless every network starts from networks that there are, without a circle.
 
-        Raises
-        ------
-        ValueError
-            Naming the key.
+        Raises ValueError naming the key.
         """
         for name, network in networks.items():
             check_option(
@@ -176,10 +173,7 @@ class GraphSettings(Settings):
     def check_seeded(self, names: Iterable[str]) -> None:
         """Raise if a network that is compared over seeds has a seed of its own.
 
-        Raises
-        ------
-        ValueError
-            Naming it.
+        Raises ValueError naming it.
         """
         for name in names:
             if self.networks[name].seed is not None:
@@ -195,10 +189,8 @@ class GraphSettings(Settings):
     def find_stimuli(self, name: str, seen: tuple[str, ...] = ()) -> RenderSettings | str:
         """Return what the set `name` shows, with what it takes from other sets.
 
-        Raises
-        ------
-        ValueError
-            If it refers to no set, to itself, or to a table; or a changed key or value is wrong.
+        Raises ValueError if it refers to no set, to itself, or to a table; or a changed key or value is
+        wrong.
         """
         sets = {**self.sets, **self.list_sets()}
         shown = sets[check_option("of", name, sets)]
@@ -251,10 +243,7 @@ def order_networks(networks: Networks, names: Iterable[str]) -> list[str]:
 def change_networks(networks: Networks, changes: Mapping[str, Any]) -> dict[str, NetworkSettings]:
     """Return networks with some keys changed, such as ``{"perception.perception.regime": "perceptual"}``.
 
-    Raises
-    ------
-    ValueError
-        If a key is unknown or a value is not allowed.
+    Raises ValueError if a key is unknown or a value is not allowed.
     """
     values: dict[str, Any] = {name: network.model_dump(mode="json") for name, network in networks.items()}
     for key, value in changes.items():
@@ -268,10 +257,7 @@ def change_networks(networks: Networks, changes: Mapping[str, Any]) -> dict[str,
 def change_faces(source: RenderSettings, change: Mapping[str, Any], place: str) -> RenderSettings:
     """Return faces with some keys changed; `place` is how an error calls them.
 
-    Raises
-    ------
-    ValueError
-        If a key is unknown or a value is not allowed.
+    Raises ValueError if a key is unknown or a value is not allowed.
     """
     for key in change:
         check_option(f"{place}: key", key, RenderSettings.model_fields)

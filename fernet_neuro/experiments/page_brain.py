@@ -41,22 +41,10 @@ _FILES = (
 class Match:
     """How networks compare in one region, each at the layer that was fixed beforehand.
 
-    Parameters
-    ----------
-    roi : str
-    network : str
-        The one with the highest estimate.
-    layer : str
-    estimate : float
-        Of that network, in the unit of the comparison.
-    others : tuple of str
-        Other networks that it is significantly closer than.
-    not_others : tuple of str
-        And those that it is not.
-    controls, not_controls : tuple of str
-        The same for its untrained twin and pixels, in words.
-    is_pixels : bool
-        Pixels are significantly closer than every network.
+    `network`: the one with the highest estimate. `estimate`: of that network, in the unit of the comparison.
+    `others`: other networks that it is significantly closer than. `not_others`: and those that it is not.
+    `controls`, `not_controls`: the same for its untrained twin and pixels, in words. `is_pixels`: pixels are
+    significantly closer than every network.
     """
 
     roi: str

@@ -208,10 +208,7 @@ class GridSettings(GraphSettings):
     def resolve(self, name: str) -> dict[str, NetworkSettings]:
         """Return the networks of the arm `name`, with what it changes.
 
-        Raises
-        ------
-        ValueError
-            If a key is unknown or a value is not allowed.
+        Raises ValueError if a key is unknown or a value is not allowed.
         """
         return change_networks(self.networks, self.arms[name].set)
 

@@ -148,13 +148,8 @@ def extract_activations(
 def extract_once(plan: ExtractionPlan, out: PathLike | None = None, **options: Any) -> ActivationStore:
     """Return the store of `plan` that was made before, wherever it is, or make it at `out`.
 
-    Parameters
-    ----------
-    plan : ExtractionPlan
-    out : path, default=None
-        Folder of a new store; without one, it is kept in the user's cache folder.
-    **options
-        ``n_jobs``, ``verbose`` and ``source`` of `extract_activations`.
+    `out`: folder of a new store; without one, it is kept in the user's cache folder. `**options`: ``n_jobs``,
+    ``verbose`` and ``source`` of `extract_activations`.
     """
     known = find_store(plan.identity, plan.table)
     if known is not None:
@@ -202,10 +197,7 @@ def run_extraction(
 def find_finished(plan: ExtractionPlan, out: PathLike, *, overwrite: bool = False) -> ActivationStore | None:
     """Return the store at `out` if it is exactly what `plan` would make, else None.
 
-    Raises
-    ------
-    StoreError
-        If the store of this key is damaged, unless `overwrite`.
+    Raises StoreError if the store of this key is damaged, unless `overwrite`.
     """
     folder = Path(out)
     if not (folder / MANIFEST_NAME).is_file():

@@ -41,16 +41,9 @@ class LayerRecorder:
 
     Copies are taken at once, because an in-place ReLU after a layer overwrites its output.
 
-    Parameters
-    ----------
-    module : nn.Module
-        The network.
-    layers : sequence of str
-        Paths as in ``named_modules()``.
-    pool : {"none", "mean", "mean-last"}, default="none"
-        Keep all units, or the mean over every axis but the channels: the second axis, or the last.
-    dtype : torch.dtype, default=torch.float32
-        Type of the copies.
+    `module`: the network. `layers`: paths as in ``named_modules()``. `pool`: one of "none", "mean",
+    "mean-last"; keep all units, or the mean over every axis but the channels: the second axis, or the last.
+    `dtype`: type of the copies.
     """
 
     def __init__(

@@ -33,12 +33,7 @@ class WriteBehind(Generic[T]):
 
     An error in the thread is raised by the next `put` or when the block is left without another error.
 
-    Parameters
-    ----------
-    function : callable
-        Takes one item.
-    n_behind : int, default=2
-        Items that may wait before `put` blocks.
+    `function`: takes one item. `n_behind`: items that may wait before `put` blocks.
     """
 
     def __init__(self, function: Callable[[T], Any], n_behind: int = 2) -> None:

@@ -30,10 +30,7 @@ TWIN_SEED_OFFSET = 1000
 def check_source_exists(source: "Source") -> None:
     """Refuse a mistyped path here, or the search for a network of that name blames the wrong thing.
 
-    Raises
-    ------
-    FileNotFoundError
-        If `source` is a path and nothing is there.
+    Raises FileNotFoundError if `source` is a path and nothing is there.
     """
     if not isinstance(source, str):
         return
@@ -99,17 +96,9 @@ def open_with_twin(
 ) -> tuple[ActivationStore, ActivationStore | None]:
     """Return the activations of `source`, and those of its untrained twin; parameters as in `open_source`.
 
-    Parameters
-    ----------
-    twin : source, default=None
-        The twin, in place of one that is built: a store knows no network to build one from.
-    make_twin : bool, default=True
-        Whether a network gets its twin built where none is given.
-
-    Raises
-    ------
-    ValueError
-        If the network has no untrained twin; otherwise as `open_source`.
+    `twin`: the twin, in place of one that is built: a store knows no network to build one from. `make_twin`:
+    whether a network gets its twin built where none is given. Raises ValueError if the network has no
+    untrained twin; otherwise as `open_source`.
     """
     options = {"model_options": model_options, **extraction}
     given = None if twin is None else open_source(twin, stimuli, layers, keep=_beside(keep), **options)

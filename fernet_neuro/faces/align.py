@@ -27,11 +27,8 @@ SIDES = (112, 224)
 class Similarity:
     """A turn, a scale and a shift of the plane: ``matrix @ [x, y, 1]``.
 
-    Parameters
-    ----------
-    matrix : ndarray of shape (2, 3), float64
-    residual : float
-        Root mean squared distance of the moved points from their targets, in pixels of the target.
+    `matrix` (2, 3). `residual`: root mean squared distance of the moved points from their targets, in pixels
+    of the target.
     """
 
     matrix: np.ndarray

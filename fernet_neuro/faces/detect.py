@@ -24,14 +24,8 @@ OVERLAP = 0.3
 class DetectedFace:
     """One face.
 
-    Parameters
-    ----------
-    box : ndarray of shape (4,)
-        Left, top, width and height in pixels.
-    points : ndarray of shape (5, 2)
-        Eyes, nose and corners of the mouth in pixels, in the order of `landmarks.POINTS`.
-    score : float
-        How sure the detector is, 0 to 1.
+    `box` (4,): left, top, width and height in pixels. `points` (5, 2): eyes, nose and corners of the mouth in
+    pixels, in the order of `landmarks.POINTS`. `score`: how sure the detector is, 0 to 1.
     """
 
     box: np.ndarray

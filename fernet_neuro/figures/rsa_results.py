@@ -42,12 +42,7 @@ NAMELESS = "brain"
 class Analysis:
     """One folder of RSA results.
 
-    Parameters
-    ----------
-    name : str
-        The folder's name where there are several, else empty.
-    folder : Path
-    result : RSAResult
+    `name`: the folder's name where there are several, else empty.
     """
 
     name: str

@@ -19,14 +19,8 @@ _RANK_TOLERANCE = 1e-12
 class Gram:
     """Inner products of feature rows, kept around the mean row so that a large common offset costs no digits.
 
-    Parameters
-    ----------
-    centred : ndarray of shape (n_stimuli, n_stimuli)
-        Inner products of rows minus the mean row.
-    cross : ndarray of shape (n_stimuli,)
-        Inner products of rows minus the mean row with the mean row.
-    offset : float
-        Squared length of the mean row.
+    `centred` (n_stimuli, n_stimuli): inner products of rows minus the mean row. `cross` (n_stimuli,): inner
+    products of rows minus the mean row with the mean row. `offset`: squared length of the mean row.
     """
 
     centred: np.ndarray
@@ -79,12 +73,8 @@ def compute_gram(values: np.ndarray) -> Gram:
 class FoldKernel:
     """Inner products of one fold, centred on the mean of its training rows.
 
-    Parameters
-    ----------
-    train : ndarray of shape (n_train, n_train)
-        Among training rows.
-    test : ndarray of shape (n_test, n_train)
-        Of test rows with training rows.
+    `train` (n_train, n_train): among training rows. `test` (n_test, n_train): of test rows with training
+    rows.
     """
 
     train: np.ndarray

@@ -28,17 +28,10 @@ _MATCHED = ("session", "view")
 class ControlTask:
     """Arbitrary labels per item, and folds under which they can be learnt.
 
-    Parameters
-    ----------
-    exchange : Exchange
-        Items and how their labels are drawn.
-    folds : list of Fold
-        Every test stimulus's item is in the training part too.
-    holdout : str
-        What the folds hold out.
-    is_matched : bool
-        False where these are the probe's own folds; True where those hold out whole items, so that arbitrary
-        labels cannot be learnt by construction, and other folds stand in.
+    `exchange`: items and how their labels are drawn. `folds`: every test stimulus's item is in the training
+    part too. `holdout`: what the folds hold out. `is_matched`: false where these are the probe's own folds;
+    True where those hold out whole items, so that arbitrary labels cannot be learnt by construction, and
+    other folds stand in.
     """
 
     exchange: Exchange

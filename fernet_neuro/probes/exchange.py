@@ -22,18 +22,9 @@ _PARTNER = {"expression": "identity", "identity": "expression"}
 class Exchange:
     """Units that keep one label, and the groups inside which units trade labels.
 
-    Parameters
-    ----------
-    unit_of : ndarray of int of shape (n_stimuli,)
-        Unit of each stimulus.
-    unit_labels : ndarray of int of shape (n_units,)
-        Class of each unit.
-    unit_groups : ndarray of int of shape (n_units,)
-        Group of each unit; labels never leave it.
-    within : str or None
-        Factor that the groups are the values of; None where all units trade.
-    units : str
-        What a unit is, in words.
+    `unit_of` (n_stimuli,): unit of each stimulus. `unit_labels` (n_units,): class of each unit. `unit_groups`
+    (n_units,): group of each unit; labels never leave it. `within`: factor that the groups are the values of;
+    None where all units trade. `units`: what a unit is, in words.
     """
 
     unit_of: np.ndarray

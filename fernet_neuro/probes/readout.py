@@ -83,16 +83,9 @@ class ReadoutSettings:
 class Labels:
     """Classes of the stimuli, and further labellings of the units that they form.
 
-    Parameters
-    ----------
-    codes : ndarray of int of shape (n_stimuli,)
-        True class of each stimulus.
-    n_classes : int
-        Number of classes.
-    unit_of : ndarray of int of shape (n_stimuli,)
-        Unit of each stimulus, for the labellings.
-    draws : ndarray of int of shape (n_draws, n_units)
-        Class of each unit under each further labelling.
+    `codes` (n_stimuli,): true class of each stimulus. `n_classes`: number of classes. `unit_of` (n_stimuli,):
+    unit of each stimulus, for the labellings. `draws` (n_draws, n_units): class of each unit under each
+    further labelling.
     """
 
     codes: np.ndarray
@@ -109,16 +102,9 @@ class Labels:
 class FoldScore:
     """One fold's outcome.
 
-    Parameters
-    ----------
-    predicted : ndarray of int of shape (n_test,)
-        Predicted class of each test stimulus.
-    balanced_accuracy : float
-        Mean recall over the classes that the test part shows.
-    penalty : float
-        Absolute penalty of the fit; NaN where there is none.
-    null_scores : ndarray of shape (n_draws,)
-        Balanced accuracy under each further labelling, the penalty chosen anew.
+    `predicted` (n_test,): predicted class of each test stimulus. `balanced_accuracy`: mean recall over the
+    classes that the test part shows. `penalty`: absolute penalty of the fit; NaN where there is none.
+    `null_scores` (n_draws,): balanced accuracy under each further labelling, the penalty chosen anew.
     """
 
     predicted: np.ndarray

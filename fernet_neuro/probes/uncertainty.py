@@ -21,14 +21,9 @@ COMPARED = ("untrained", "pixels")
 class _Units:
     """The reported score as a sum over units (people, or stimuli where people are not known).
 
-    Parameters
-    ----------
-    shares : ndarray of shape (n_units, n_classes)
-        Weight of each unit's photographs in the score, class by class; all together sum to 1.
-    sums : ndarray of shape (n_units, n_classes)
-        The same weights times the value of each photograph: all together sum to the score.
-    over : str
-        What the units are.
+    `shares` (n_units, n_classes): weight of each unit's photographs in the score, class by class; all
+    together sum to 1. `sums` (n_units, n_classes): the same weights times the value of each photograph: all
+    together sum to the score. `over`: what the units are.
     """
 
     shares: np.ndarray

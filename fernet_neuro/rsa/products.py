@@ -23,12 +23,8 @@ Finish = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 class ShiftedPatterns:
     """Patterns less a shift, converted to float64 only block by block.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_stimuli, n_channels)
-        Of any real dtype; may be a memory map.
-    shift : ndarray of shape (n_stimuli, 1), (1, n_channels) or (1, 1)
-        Taken off, float64.
+    `values` (n_stimuli, n_channels): of any real dtype; may be a memory map. `shift` (n_stimuli, 1): taken
+    off, float64.
     """
 
     values: np.ndarray
@@ -52,10 +48,7 @@ class ShiftedPatterns:
 class ProductTerm:
     """A share of the inner products: ``weight * left @ right.T``.
 
-    Parameters
-    ----------
-    left, right : ndarray of shape (n_stimuli, n_channels), float64
-    weight : float
+    `left`, `right` (n_stimuli, n_channels).
     """
 
     left: np.ndarray

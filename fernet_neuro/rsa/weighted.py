@@ -153,9 +153,9 @@ def compute_rank_grams(
 def compare_ranks(first: np.ndarray, second: np.ndarray, weights: np.ndarray, comparison: str) -> np.ndarray:
     """Return rank comparisons of RDMs whose pairs count `weights` times.
 
-    `first`, `second` (n_samples, n_first, n_pairs): the first axis of each may be 1. `weights` (n_samples,
-    n_pairs). `comparison`: one of `RANK_COMPARISONS`. Returns an array (n_samples, n_first, n_second): 0
-    where an RDM is constant: it puts nothing in order.
+    `first`, `second` (n_samples, n_first, n_pairs) and (n_samples, n_second, n_pairs): the first axis of each
+    may be 1. `weights` (n_samples, n_pairs). `comparison`: one of `RANK_COMPARISONS`. Returns an array
+    (n_samples, n_first, n_second): 0 where an RDM is constant: it puts nothing in order.
     """
     width = (first.shape[1] + second.shape[1]) * first.shape[2]
     width *= first.shape[2] if comparison == "kendall_tau_a" else 1

@@ -21,14 +21,10 @@ CLIP_FACTORS = ("identity", "expression", "clip")
 class FrameSelection:
     """The chosen frames, the others, and what was chosen per actor, expression and clip.
 
-    Parameters
-    ----------
-    chosen, rest : StimulusTable
-        In the table's order, with the columns ``probability`` (of the clip's own expression) and ``rank``
-        (1 is the most probable frame of its clip).
-    clips : DataFrame of shape (n_clips, 7)
-        Columns ``identity, expression, clip, n_frames, n_chosen, is_short`` (fewer frames than asked for) and
-        ``n_tied``: frames left out although their probability is that of the last one chosen.
+    `chosen`, `rest`: in the table's order, with the columns ``probability`` (of the clip's own expression)
+    and ``rank`` (1 is the most probable frame of its clip). `clips` (n_clips, 7): columns ``identity,
+    expression, clip, n_frames, n_chosen, is_short`` (fewer frames than asked for) and ``n_tied``: frames left
+    out although their probability is that of the last one chosen.
     """
 
     chosen: StimulusTable

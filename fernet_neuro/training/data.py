@@ -31,14 +31,9 @@ DECODE_CHUNK = 64
 class Batch:
     """One process's part of a global batch.
 
-    Parameters
-    ----------
-    items : ndarray of int of shape (n_global,)
-        Positions in the epoch's items of the whole global batch, all processes together.
-    local : ndarray of int of shape (n_local,)
-        This process's part of `items`.
-    images : uint8 Tensor of shape (n_local * n_images_per_item, 3, size, size)
-        Item by item.
+    `items` (n_global,): positions in the epoch's items of the whole global batch, all processes together.
+    `local` (n_local,): this process's part of `items`. `images` (n_local * n_images_per_item, 3, size, size):
+    item by item.
     """
 
     items: np.ndarray
@@ -49,15 +44,8 @@ class Batch:
 class ImageSource:
     """The pictures of a table, resized and cropped for a network, by row number.
 
-    Parameters
-    ----------
-    table : StimulusTable
-    preprocessing : Preprocessing
-    cache : {"auto", "memory", "none"}
-    n_jobs : int
-        Worker processes that decode; 0 decodes in this one.
-    n_sharing : int
-        Processes on this machine that each hold a cache.
+    `cache`: one of "auto", "memory", "none". `n_jobs`: worker processes that decode; 0 decodes in this one.
+    `n_sharing`: processes on this machine that each hold a cache.
     """
 
     def __init__(

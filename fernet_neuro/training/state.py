@@ -41,22 +41,10 @@ class NonFiniteLossError(FernetError, ValueError):
 class Progress:
     """How far a run has come.
 
-    Parameters
-    ----------
-    step : int
-        Optimiser steps taken.
-    epoch : int
-        Epochs finished.
-    step_in_epoch : int
-        Steps taken in the running epoch.
-    loss_sums : dict of str to float
-        Sums over the items of the running epoch of the loss and its parts.
-    n_items : int
-        Number of these items.
-    last, best : dict or None
-        Epoch number and metrics of the last finished epoch, and of the best on the validation share.
-    seconds : float
-        Time spent so far, all attempts together.
+    `step`: optimiser steps taken. `epoch`: epochs finished. `step_in_epoch`: steps taken in the running
+    epoch. `loss_sums`: sums over the items of the running epoch of the loss and its parts. `n_items`: number
+    of these items. `last`, `best`: epoch number and metrics of the last finished epoch, and of the best on
+    the validation share. `seconds`: time spent so far, all attempts together.
     """
 
     step: int = 0

@@ -22,13 +22,8 @@ HRF_MODEL = "spm"
 class RunDesign:
     """One run.
 
-    Parameters
-    ----------
-    order : ndarray of int of shape (n_stimuli,)
-        Rows of the table in the order in which they are shown.
-    onsets : ndarray of shape (n_stimuli,)
-        Seconds from the first volume, in that order.
-    n_scans : int
+    `order` (n_stimuli,): rows of the table in the order in which they are shown. `onsets` (n_stimuli,):
+    seconds from the first volume, in that order.
     """
 
     order: np.ndarray

@@ -21,15 +21,9 @@ _OWN_DIMENSIONS = 6
 class PlantedGeometry:
     """What regions tell apart.
 
-    Parameters
-    ----------
-    kernels : dict of str to ndarray of shape (n_stimuli, n_stimuli)
-        Per factor, the inner products of centred features, scaled so that the mean over pairs of stimuli of
-        the squared distance is 2.
-    shares : dict of str to dict of str to float
-        By region and factor, as planted: those of factors that vary, adding up to 1.
-    notices : tuple of str
-        What differs from what was asked for, in sentences.
+    `kernels` (n_stimuli, n_stimuli): per factor, the inner products of centred features, scaled so that the
+    mean over pairs of stimuli of the squared distance is 2. `shares`: by region and factor, as planted: those
+    of factors that vary, adding up to 1. `notices`: what differs from what was asked for, in sentences.
     """
 
     kernels: dict[str, np.ndarray]

@@ -26,13 +26,7 @@ _DRIFT_ORDERS = 2
 class Volume:
     """Where voxels lie.
 
-    Parameters
-    ----------
-    affine : ndarray of shape (4, 4)
-        To mm in MNI space.
-    mask : ndarray of bool of shape (n_x, n_y, n_z)
-        Inside the head.
-    regions : dict of str to ndarray of bool of shape (n_x, n_y, n_z)
+    `affine` (4, 4): to mm in MNI space. `mask` (n_x, n_y, n_z): inside the head. `regions` (n_x, n_y, n_z).
     """
 
     affine: np.ndarray

@@ -31,12 +31,8 @@ _AT_ONCE = 2**23
 class SampleValues:
     """What each bootstrap sample says.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n_bootstraps, n_models)
-        Mean comparison over the subjects of the sample.
-    lower, upper : ndarray of shape (n_bootstraps,)
-        Noise ceilings; NaN where fewer than two different subjects were drawn.
+    `scores` (n_bootstraps, n_models): mean comparison over the subjects of the sample. `lower`, `upper`
+    (n_bootstraps,): noise ceilings; NaN where fewer than two different subjects were drawn.
     """
 
     scores: np.ndarray

@@ -25,16 +25,9 @@ from fernet_neuro.rsa.inference.random_effects import (
 class BootstrapValues:
     """Values of models, then of the lower and of the upper noise ceiling, and how they vary.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_models + 2,)
-    covariances : mapping of frozenset of str to ndarray of shape (n_models + 2, n_models + 2)
-        Over bootstrap samples of each set of effects.
-    sizes : mapping of str to int
-        Number of units of each effect.
-    level : float
-    resolution : ndarray of shape (n_models + 2, n_models + 2) or 0
-        Covariance that so few bootstrap samples cannot tell from none.
+    `values` (n_models + 2,). `covariances` (n_models + 2, n_models + 2): over bootstrap samples of each set
+    of effects. `sizes`: number of units of each effect. `resolution` (n_models + 2, n_models + 2): covariance
+    that so few bootstrap samples cannot tell from none.
     """
 
     values: np.ndarray

@@ -65,13 +65,8 @@ def compare_with_gaps(
 class _Sample:
     """The RDMs of all subjects in one sample of stimuli.
 
-    Parameters
-    ----------
-    subjects : ndarray of shape (n_subjects, n_pairs)
-    counts : ndarray of int of shape (n_stimuli,)
-    comparison : str
-    blocks : ndarray of int of shape (n_stimuli,) or None
-        As in ``weighted.weigh_pairs``.
+    `subjects` (n_subjects, n_pairs). `counts` (n_stimuli,). `blocks` (n_stimuli,): as in
+    ``weighted.weigh_pairs``.
     """
 
     def __init__(

@@ -36,16 +36,10 @@ _AT_ONCE = 2**23
 class Splits:
     """Samples of subjects and stimuli, each cut into folds.
 
-    Parameters
-    ----------
-    subjects, stimuli : ndarray of shape (n_samples, n_subjects) and (n_samples, n_stimuli)
-        How often each is in a sample.
-    subject_folds, stimulus_folds : ndarray of int of the same shapes
-        In which fold it is tested.
-    n_subject_folds, n_stimulus_folds : int
-        With one subject fold, subjects are not cross-validated.
-    blocks : ndarray of int of shape (n_stimuli,), optional
-        Codes from 0, of stimuli that are never parted: see ``weighted.level_blocks``.
+    `subjects`, `stimuli` (n_samples, n_subjects) and (n_samples, n_stimuli): how often each is in a sample.
+    `subject_folds`, `stimulus_folds`: in which fold it is tested. `n_subject_folds`, `n_stimulus_folds`: with
+    one subject fold, subjects are not cross-validated. `blocks` (n_stimuli,): codes from 0, of stimuli that
+    are never parted: see ``weighted.level_blocks``.
     """
 
     subjects: np.ndarray
@@ -85,13 +79,9 @@ class Splits:
 class Scores:
     """Cross-validated scores of each subject, means over the folds of stimuli.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples, n_models, n_subjects)
-    lower, upper : ndarray of shape (n_samples, n_subjects)
-        Noise ceilings in the same folds: what the mean of the training subjects reaches, and that of all.
-    weights : list of ndarray of shape (n_samples, n_stimulus_folds, n_subject_folds, n_rdms)
-        The fitted weights of each model.
+    `values` (n_samples, n_models, n_subjects). `lower`, `upper` (n_samples, n_subjects): noise ceilings in
+    the same folds: what the mean of the training subjects reaches, and that of all. `weights` (n_samples,
+    n_stimulus_folds, n_subject_folds, n_rdms): the fitted weights of each model.
     """
 
     values: np.ndarray
@@ -104,16 +94,8 @@ class Scores:
 class Design:
     """The RDMs that are compared, all over the same pairs.
 
-    Parameters
-    ----------
-    models : sequence of ndarray of shape (n_rdms, n_pairs)
-        The RDMs of each model.
-    kinds : sequence of str
-        Names in ``models.MODEL_KINDS``.
-    data : ndarray of shape (n_subjects, n_pairs)
-    present : ndarray of bool of shape (n_pairs,)
-        Pairs that all have.
-    comparison : str
+    `models` (n_rdms, n_pairs): the RDMs of each model. `kinds`: names in ``models.MODEL_KINDS``. `data`
+    (n_subjects, n_pairs). `present` (n_pairs,): pairs that all have.
     """
 
     models: Sequence[np.ndarray]

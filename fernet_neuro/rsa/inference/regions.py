@@ -31,12 +31,7 @@ FEWEST_FOR_CEILING_TEST = 3
 class Region:
     """The RDMs of one region: one per subject, sessions averaged.
 
-    Parameters
-    ----------
-    roi : str
-        Empty where the table has no such column.
-    subjects : list of str
-    rdms : RDMSet
+    `roi`: empty where the table has no such column.
     """
 
     roi: str

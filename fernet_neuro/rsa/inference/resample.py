@@ -20,16 +20,10 @@ _MOST_DRAWS = 1000
 class Resamples:
     """How often each subject and each stimulus is in each bootstrap sample.
 
-    Parameters
-    ----------
-    subjects : ndarray of int of shape (n_bootstraps, n_subjects)
-        Rows add up to the number of subjects.
-    stimuli : ndarray of int of shape (n_bootstraps, n_stimuli)
-        Stimuli of one block have equal numbers. How often a pair counts says ``weighted.level_blocks``.
-    n_units : int
-        Independent stimuli: as many as there are blocks.
-    blocks : ndarray of int of shape (n_stimuli,), optional
-        Number of each stimulus's block; None where every stimulus is drawn alone.
+    `subjects` (n_bootstraps, n_subjects): rows add up to the number of subjects. `stimuli` (n_bootstraps,
+    n_stimuli): stimuli of one block have equal numbers. How often a pair counts says
+    ``weighted.level_blocks``. `n_units`: independent stimuli: as many as there are blocks. `blocks`
+    (n_stimuli,): number of each stimulus's block; None where every stimulus is drawn alone.
     """
 
     subjects: np.ndarray

@@ -30,16 +30,9 @@ from fernet_neuro.rsa.result import RSAResult
 class SeedGroups:
     """Which RDMs are of one model trained with different seeds.
 
-    Parameters
-    ----------
-    models : RDMSet
-        One row per model: its first RDM, and the columns that all its RDMs share.
-    means : ndarray of shape (n_models, n_rdms)
-        Times the scores of all RDMs, the mean over seeds of each model.
-    seeds : list of list of str
-        Seeds of each model; empty for a model without.
-    rows : list of ndarray of int
-        Rows of each model.
+    `models`: one row per model: its first RDM, and the columns that all its RDMs share. `means` (n_models,
+    n_rdms): times the scores of all RDMs, the mean over seeds of each model. `seeds`: seeds of each model;
+    empty for a model without. `rows`: rows of each model.
     """
 
     models: RDMSet

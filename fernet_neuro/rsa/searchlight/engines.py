@@ -30,13 +30,9 @@ TABLE_BYTES = 512 << 20
 class Engine:
     """A way to compute the RDMs of neighbourhoods.
 
-    Parameters
-    ----------
-    open : callable
-        From neighbourhoods, the first and the last of a range of them, and a number of threads, to a function
-        that computes the RDMs of any part of that range.
-    bytes_per_voxel : int, default=0
-        How much `open` holds for each voxel that the range reaches.
+    `open`: from neighbourhoods, the first and the last of a range of them, and a number of threads, to a
+    function that computes the RDMs of any part of that range. `bytes_per_voxel`: how much `open` holds for
+    each voxel that the range reaches.
     """
 
     open: Callable[[Neighbourhoods, int, int, int], Fill]

@@ -60,16 +60,9 @@ class SearchlightSettings:
 class SubjectMaps:
     """The maps of one participant.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_models, n_centres)
-        Unitless, in the order of ``np.nonzero(mask)``.
-    mask : ndarray of bool of shape (n_x, n_y, n_z)
-        Where the centres are.
-    affine : ndarray of shape (4, 4)
-    subject, task : str
-    report : dict
-        Counts of stimuli, runs and voxels, and of voxels left out by reason.
+    `values` (n_models, n_centres): unitless, in the order of ``np.nonzero(mask)``. `mask` (n_x, n_y, n_z):
+    where the centres are. `affine` (4, 4). `report`: counts of stimuli, runs and voxels, and of voxels left
+    out by reason.
     """
 
     values: np.ndarray

@@ -28,16 +28,8 @@ OWN_COLUMNS = ("stimulus_id", "path", "frame", "time_s", "fps", "digest")
 class Clip:
     """One video, or a part of one, and its labels.
 
-    Parameters
-    ----------
-    clip_id : str
-        Unique; frames are called ``<clip_id>_f000012``.
-    video : str
-        Path below the source folder.
-    labels : dict of str to str
-        Such as identity, expression and clip.
-    start_s, end_s : float or None
-        Part of the video, in seconds.
+    `clip_id`: unique; frames are called ``<clip_id>_f000012``. `video`: path below the source folder.
+    `labels`: such as identity, expression and clip. `start_s`, `end_s`: part of the video, in seconds.
     """
 
     clip_id: str

@@ -54,16 +54,8 @@ class FrameRule:
 class ClipFrames:
     """What was written of one clip: numbers of the frames in the video, times in seconds, files and digests.
 
-    Parameters
-    ----------
-    fps : float
-        The video's own rate, in frames per second.
-    frames : list of int
-    times_s : list of float
-    files : list of str
-        Names inside the clip's folder.
-    digests : list of str
-        SHA-256 of the files.
+    `fps`: the video's own rate, in frames per second. `files`: names inside the clip's folder. `digests`:
+    SHA-256 of the files.
     """
 
     fps: float

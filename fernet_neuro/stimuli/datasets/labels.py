@@ -18,16 +18,8 @@ from fernet_neuro.stimuli.expressions import find_expression
 class LabelList:
     """A list file of two columns.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    labels : dict of str to str
-        Label by file name, in the order of the list.
-    lines : dict of str to int
-        The line that names a file first, from 1.
-    repeats : list of LeftOut
-        Lines that say again what an earlier line says.
+    `path`: the file. `labels`: label by file name, in the order of the list. `lines`: the line that names a
+    file first, from 1. `repeats`: lines that say again what an earlier line says.
     """
 
     path: Path

@@ -32,12 +32,8 @@ SIDED = frozenset((
 class Prototype:
     """One expression: what it always has, and what it may have besides.
 
-    Parameters
-    ----------
-    core : dict of str to float
-        Activation of each unit at intensity 1.
-    options : tuple of (float, dict)
-        Probability of each further combination, and its activations.
+    `core`: activation of each unit at intensity 1. `options`: probability of each further combination, and
+    its activations.
     """
 
     core: dict[str, float]

@@ -23,11 +23,7 @@ _IRIS_COLOURS = ((0.36, 0.47, 0.55), (0.36, 0.44, 0.33), (0.40, 0.30, 0.20), (0.
 class Appearance:
     """Colours of one person, sRGB in [0, 1]; shape is not in here.
 
-    Parameters
-    ----------
-    skin, lip, brow, hair, iris, occluder : tuple of 3 floats
-    tone : float
-        Place on the axis from light (0) to dark (1) skin, for the table.
+    `tone`: place on the axis from light (0) to dark (1) skin, for the table.
     """
 
     skin: Colour = (0.84, 0.66, 0.55)

@@ -87,15 +87,9 @@ def mix_paint(model: FaceModel, appearance: Appearance) -> Paint:
 class Posed:
     """A face with an expression, ready to be looked at from any side.
 
-    Parameters
-    ----------
-    vertices, normals : ndarray of shape (n_vertices, 3), float32
-    lit_share : ndarray of shape (n_vertices,), float32
-        Share of the light that reaches each vertex.
-    albedo : ndarray of shape (n_vertices, 3), float32
-    triangles : ndarray of shape (n_triangles, 3), int32
-    materials : ndarray of shape (n_triangles,), uint8
-    palette : ndarray of shape (n_materials, 3), float32
+    `vertices`, `normals` (n_vertices, 3). `lit_share` (n_vertices,): share of the light that reaches each
+    vertex. `albedo` (n_vertices, 3). `triangles` (n_triangles, 3). `materials` (n_triangles,). `palette`
+    (n_materials, 3).
     """
 
     vertices: np.ndarray

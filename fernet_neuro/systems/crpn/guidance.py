@@ -37,16 +37,9 @@ class Guidance:
 
     Which images are confident is decided once, by the bank; a live teacher changes only features and logits.
 
-    Parameters
-    ----------
-    teacher : Teacher
-    settings : PerceptionSettings
-        Of regime "distillation" or "crpn".
-    variant : {"recommended", "paper", "released"}
-    seed : int
-        Of the concepts drawn.
-    bank : ConceptBank or None
-        Over the training images, in their order; without one `prepare` makes it where it is needed.
+    `settings`: of regime "distillation" or "crpn". `variant`: one of "recommended", "paper", "released".
+    `seed`: of the concepts drawn. `bank`: over the training images, in their order; without one `prepare`
+    makes it where it is needed.
     """
 
     teacher: Teacher

@@ -38,17 +38,8 @@ class Concepts(NamedTuple):
 class Teacher:
     """A conceptual pathway in evaluation mode, and the names of its classes.
 
-    Parameters
-    ----------
-    model : LayeredModel
-        Put in evaluation mode here.
-    classes : tuple of str
-        In the order of its outputs.
-
-    Raises
-    ------
-    ValueError
-        If it is another network, or has another number of outputs.
+    `model`: put in evaluation mode here. `classes`: in the order of its outputs. Raises ValueError if it is
+    another network, or has another number of outputs.
     """
 
     model: LayeredModel
