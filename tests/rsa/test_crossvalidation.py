@@ -28,7 +28,7 @@ from fernet_neuro.rsa.inference.random_effects import (
     list_effect_sets,
 )
 from fernet_neuro.rsa.inference.regions import split_regions
-from fernet_neuro.rsa.inference.resample import draw_counts
+from fernet_neuro.rsa.inference.resample import Compared, draw_counts
 from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel, fit_model
 from fernet_neuro.rsa.rdms import RDMSet
@@ -175,7 +175,8 @@ def test_fixed_models_in_folds_of_blocks_weigh_pairs_as_samples_of_blocks_do(des
     for sample in range(6):
         counts = splits.count_stimuli(is_test=True)[sample].astype(int)
         nobody = np.empty((2, 0, N_SUBJECTS), dtype=int)
-        scores = compare_samples(design.data, design.models[0], counts, nobody, comparison, blocks=blocks)[0]
+        asked = Compared(design.data, design.models[0], counts, nobody, comparison, blocks)
+        scores = compare_samples(asked)[0]
         assert np.abs(found[sample] - scores[:, :, 0].mean(axis=0)).max() < 1e-9
     assert np.abs(found - once).max() > 0.01
 

@@ -14,7 +14,7 @@ from fernet_neuro.rsa.inference.bootstrap import (
 )
 from fernet_neuro.rsa.inference.permutation import permute_pairs, permute_scores
 from fernet_neuro.rsa.inference.random_effects import list_effect_sets
-from fernet_neuro.rsa.inference.resample import Resamples, draw_permutations, draw_resamples
+from fernet_neuro.rsa.inference.resample import Compared, Resamples, draw_permutations, draw_resamples
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.weighted import weigh_pairs
 
@@ -174,7 +174,7 @@ def test_pairs_inside_a_block_count_once_for_each_time_that_it_is_drawn(subjects
     models = guesses if way == "fast" else np.vstack([guesses, _hide(guesses[:1], [(0, 7)])])
     others = np.array([[0, 1, 1, 0]] * 8)[:, None]
     scores, lower, upper = compare_samples(
-        subjects, models, samples.stimuli, others, comparison, blocks=samples.blocks
+        Compared(subjects, models, samples.stimuli, others, comparison, samples.blocks)
     )
     for sample, counts in enumerate(samples.stimuli):
         for row, column in np.ndindex(4, 3):
@@ -268,7 +268,7 @@ def test_each_missing_pair_leaves_out_itself_alone(subjects, guesses, comparison
     samples = draw_resamples(4, 4, 9, seed=6)
     samples.subjects[0] = 1
     copies = samples.subjects[:, None]
-    scores, lower, upper = compare_samples(gappy, models, samples.stimuli, copies, comparison)
+    scores, lower, upper = compare_samples(Compared(gappy, models, samples.stimuli, copies, comparison))
     for sample, counts in enumerate(samples.stimuli):
         for row, column in np.ndindex(4, 3):
             expected = _compare_slowly(gappy[row], models[column], counts, comparison)

@@ -14,7 +14,7 @@ from fernet_neuro.rsa.compare import INNER_PRODUCTS
 from fernet_neuro.rsa.files.toolbox import compare_with_rsatoolbox, evaluate_draws
 from fernet_neuro.rsa.inference.differences import compare_with_gaps
 from fernet_neuro.rsa.inference.random_effects import Effects
-from fernet_neuro.rsa.inference.resample import Resamples
+from fernet_neuro.rsa.inference.resample import Compared, Resamples
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.weighted import RANK_COMPARISONS, compute_grams, divide
 
@@ -61,7 +61,7 @@ def evaluate_data(
     """Return the comparisons (n_subjects, n_models) of the data themselves, and both noise ceilings."""
     once = np.ones((1, n_stimuli), dtype=int)
     copies = np.ones((1, 1, len(subjects)), dtype=int)
-    scores, lower, upper = compare_samples(subjects, models, once, copies, comparison)
+    scores, lower, upper = compare_samples(Compared(subjects, models, once, copies, comparison))
     found = summarise(scores, lower[:, 0], upper[:, 0], copies[:, 0])
     return scores[0], float(found.lower[0]), float(found.upper[0])
 
@@ -85,15 +85,14 @@ def evaluate_samples(
     values = {}
     if draws:
         stacked = np.stack(list(draws.values()), axis=1)
-        scores, lower, upper = compare_samples(
-            subjects, models, resamples.stimuli, stacked, comparison, blocks=resamples.blocks, n_jobs=n_jobs
-        )
+        asked = Compared(subjects, models, resamples.stimuli, stacked, comparison, resamples.blocks, n_jobs)
+        scores, lower, upper = compare_samples(asked)
         for place, (effects, copies) in enumerate(draws.items()):
             values[effects] = summarise(scores, lower[:, place], upper[:, place], copies)
     if _SUBJECTS in wanted:
         once = np.ones((1, resamples.stimuli.shape[1]), dtype=int)
         copies = resamples.subjects
-        scores, lower, upper = compare_samples(subjects, models, once, copies[None], comparison)
+        scores, lower, upper = compare_samples(Compared(subjects, models, once, copies[None], comparison))
         values[_SUBJECTS] = summarise(scores, lower[0], upper[0], copies)
     return {effects: values[effects] for effects in wanted}
 
@@ -141,66 +140,26 @@ def _list_drawn(counts: np.ndarray) -> list[np.ndarray]:
     return [np.repeat(np.arange(counts.shape[1]), sample) for sample in counts]
 
 
-def compare_samples(
-    subjects: np.ndarray,
-    models: np.ndarray,
-    multiplicities: np.ndarray,
-    copies: np.ndarray,
-    comparison: str,
-    *,
-    blocks: np.ndarray | None = None,
-    n_jobs: int = 1,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def compare_samples(asked: Compared) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare each subject with each model, and with the pooled RDMs of the subjects drawn, in each sample.
 
-    Parameters
-    ----------
-    subjects, models : ndarray of shape (n_subjects, n_pairs) and (n_models, n_pairs)
-    multiplicities : ndarray of int of shape (n_samples, n_stimuli)
-    copies : ndarray of int of shape (n_samples, n_draws, n_subjects)
-        How often each subject counts, in several draws for each sample of stimuli.
-    comparison : str
-    blocks : ndarray of int of shape (n_stimuli,), optional
-        Codes from 0, of stimuli drawn together: see ``weighted.level_blocks``.
-    n_jobs : int, default=1
-        Threads.
-
-    Returns
-    -------
-    scores : ndarray of shape (n_samples, n_subjects, n_models)
-    lower, upper : ndarray of shape (n_samples, n_draws, n_subjects)
-        Of subjects that were not drawn, they mean nothing.
+    Returns scores (n_samples, n_subjects, n_models), and the lower and the upper noise ceilings (n_samples,
+    n_draws, n_subjects), which mean nothing for subjects that were not drawn.
     """
-    gaps = np.isnan(np.concatenate([subjects, models]))
+    gaps = np.isnan(np.concatenate([asked.subjects, asked.models]))
     if (gaps != gaps[0]).any():
-        return compare_with_gaps(
-            subjects, models, multiplicities, copies, comparison, compare_alike, blocks=blocks, n_jobs=n_jobs
-        )
-    return compare_alike(
-        subjects, models, multiplicities, copies, ~gaps[0], comparison, blocks=blocks, n_jobs=n_jobs
-    )
+        return compare_with_gaps(asked, compare_alike)
+    return compare_alike(asked, ~gaps[0])
 
 
-def compare_alike(
-    subjects: np.ndarray,
-    models: np.ndarray,
-    multiplicities: np.ndarray,
-    copies: np.ndarray,
-    present: np.ndarray,
-    comparison: str,
-    *,
-    blocks: np.ndarray | None = None,
-    n_jobs: int = 1,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def compare_alike(asked: Compared, present: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Do what `compare_samples` does over the `present` pairs, (n_pairs,) bool, which all RDMs have."""
-    if comparison in RANK_COMPARISONS:
-        from fernet_neuro.rsa.inference.ranks import (
-            compare_ranked,  # numba loads slowly, and ranks alone need it
-        )
+    if asked.comparison in RANK_COMPARISONS:
+        from fernet_neuro.rsa.inference.ranks import compare_ranked  # numba loads slowly
 
-        return compare_ranked(
-            subjects, models, multiplicities, copies, present, comparison, blocks=blocks, n_jobs=n_jobs
-        )
+        return compare_ranked(asked, present)
+    subjects, models, multiplicities = asked.subjects, asked.models, asked.multiplicities
+    copies, comparison, blocks = asked.copies, asked.comparison, asked.blocks
     n_models = len(models)
     scores = np.empty((len(multiplicities), len(subjects), n_models))
     lower, upper = np.empty(copies.shape), np.empty(copies.shape)

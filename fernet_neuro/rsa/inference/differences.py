@@ -4,10 +4,12 @@ What belongs here: the slower way, over the pairs that two RDMs share, for `boot
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from fernet_neuro.rsa.compare import INNER_PRODUCTS, iterate_present
+from fernet_neuro.rsa.inference.resample import Compared
 from fernet_neuro.rsa.pairs import vectors_to_squares
 from fernet_neuro.rsa.weighted import (
     RANK_COMPARISONS,
@@ -22,38 +24,21 @@ from fernet_neuro.rsa.weighted import (
 
 
 def compare_with_gaps(
-    subjects: np.ndarray,
-    models: np.ndarray,
-    multiplicities: np.ndarray,
-    copies: np.ndarray,
-    comparison: str,
-    compare_alike: Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]],
-    *,
-    blocks: np.ndarray | None = None,
-    n_jobs: int = 1,
+    asked: Compared, compare_alike: Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what ``bootstrap.compare_samples`` returns, each comparison over the pairs that both RDMs have.
 
     The pooled RDM has a pair that any of its subjects has: the mean over those that have it, each brought to
     one length (or one range of ranks) over the pairs of its own.
     """
-    scores = np.empty((len(multiplicities), len(subjects), len(models)))
-    nobody = copies[:, :0]
+    subjects, models, copies = asked.subjects, asked.models, asked.copies
+    scores = np.empty((len(asked.multiplicities), len(subjects), len(models)))
     for rows, columns, present in iterate_present(subjects, models):
-        found, _, _ = compare_alike(
-            subjects[rows],
-            models[columns],
-            multiplicities,
-            nobody[..., rows],
-            present,
-            comparison,
-            blocks=blocks,
-            n_jobs=n_jobs,
-        )
-        scores[:, rows[:, None], columns] = found
+        part = replace(asked, subjects=subjects[rows], models=models[columns], copies=copies[:, :0, rows])
+        scores[:, rows[:, None], columns] = compare_alike(part, present)[0]
     lower, upper = np.full(copies.shape, np.nan), np.full(copies.shape, np.nan)
-    for sample, counts in enumerate(multiplicities):
-        pairs = _Sample(subjects, counts, comparison, blocks)
+    for sample, counts in enumerate(asked.multiplicities):
+        pairs = _Sample(subjects, counts, asked.comparison, asked.blocks)
         for draw in range(copies.shape[1]):
             drawn = np.flatnonzero(copies[sample, draw])
             lower[sample, draw, drawn], upper[sample, draw, drawn] = pairs.compare_pooled(

@@ -92,7 +92,7 @@ def infer_rsa(
 def _infer_region(
     models: RDMSet, settings: InferenceSettings, region: Region, drawn: Resamples, orders: np.ndarray | None
 ) -> dict[str, pd.DataFrame]:
-    scores, ceilings, samples = _evaluate(models, region, drawn, settings)
+    scores, ceilings, samples = evaluate(models, region, drawn, settings)
     means = scores.mean(axis=0)
     tests = BootstrapValues(
         np.concatenate([means, ceilings]),
@@ -106,7 +106,7 @@ def _infer_region(
     return fill_tables(labels, p_permutation, region, tests, scores.T, settings)
 
 
-def _evaluate(
+def evaluate(
     models: RDMSet, region: Region, drawn: Resamples, settings: InferenceSettings
 ) -> tuple[np.ndarray, np.ndarray, dict[Effects, SampleValues]]:
     """Return scores (n_subjects, n_models), both ceilings, and the values of all bootstrap samples."""

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from fernet_neuro.rsa.inference.bootstrap import compare_alike
-from fernet_neuro.rsa.inference.resample import count_fewest
+from fernet_neuro.rsa.inference.resample import Compared, count_fewest
 from fernet_neuro.rsa.models.flexible import MODEL_KINDS
 from fernet_neuro.rsa.weighted import (
     RANK_COMPARISONS,
@@ -234,8 +234,8 @@ def _score_candidates(design: Design, splits: Splits, vectors: np.ndarray) -> np
     flat = counts.reshape(-1, counts.shape[-1])
     none = np.empty((len(flat), 0, len(design.data)), dtype=int)
     data = vectors[len(design.candidates) :]
-    sides = (data, design.candidates, flat, none, design.present, design.comparison)
-    found = compare_alike(*sides, blocks=splits.blocks)[0]
+    asked = Compared(data, design.candidates, flat, none, design.comparison, splits.blocks)
+    found = compare_alike(asked, design.present)[0]
     return splits.count_training_subjects()[:, None] @ found.reshape(*counts.shape[:2], *found.shape[1:])
 
 

@@ -17,7 +17,7 @@ from fernet_neuro.rsa.inference.bootstrap import compare_samples
 from fernet_neuro.rsa.inference.fitted import score_once
 from fernet_neuro.rsa.inference.folds import count_blocks_needed
 from fernet_neuro.rsa.inference.regions import Region, split_regions
-from fernet_neuro.rsa.inference.resample import Resamples, code_blocks
+from fernet_neuro.rsa.inference.resample import Compared, Resamples, code_blocks
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.models.flexible import FlexibleModel
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
@@ -150,13 +150,12 @@ def _find_best(
     sides = (region.rdms.dissimilarities, rdms.dissimilarities)
     once = np.ones((1, samples.stimuli.shape[1]), dtype=int)
     none = np.empty((1, 0, region.n_subjects), dtype=int)
-    scores = compare_samples(*sides, once, none, settings.comparison)[0]
+    scores = compare_samples(Compared(*sides, once, none, settings.comparison))[0]
     estimate = scores[0].mean(axis=0)
     if "stimuli" in settings.effects:
         none = np.empty((samples.n_bootstraps, 0, region.n_subjects), dtype=int)
-        scores = compare_samples(
-            *sides, samples.stimuli, none, settings.comparison, blocks=samples.blocks, n_jobs=settings.n_jobs
-        )[0]
+        asked = Compared(*sides, samples.stimuli, none, settings.comparison, samples.blocks, settings.n_jobs)
+        scores = compare_samples(asked)[0]
     counts = samples.subjects if "subjects" in settings.effects else np.ones_like(samples.subjects)
     return estimate, (counts[:, None, :] @ scores)[:, 0].argmax(axis=1)
 

@@ -10,28 +10,21 @@ from itertools import pairwise
 import numpy as np
 
 from fernet_neuro.rsa.inference.rank_kernels import run_permuted, run_samples
+from fernet_neuro.rsa.inference.resample import Compared
 from fernet_neuro.rsa.weighted import PARTS, level_blocks
 
 #: Comparisons of ranks and what the kernels call them.
 KINDS = {"spearman": 0, "rho_a": 1, "kendall_tau_a": 2}
 
 
-def compare_ranked(
-    subjects: np.ndarray,
-    models: np.ndarray,
-    multiplicities: np.ndarray,
-    copies: np.ndarray,
-    present: np.ndarray,
-    comparison: str,
-    *,
-    blocks: np.ndarray | None = None,
-    n_jobs: int = 1,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def compare_ranked(asked: Compared, present: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rank comparisons of subjects with models and with each other's pooled ranks, for each sample.
 
     As `bootstrap.compare_alike`, where values of pairs that are not `present` are not looked at; ceilings are
     NaN for subjects not drawn, and 0 where ranks are constant.
     """
+    subjects, models, multiplicities = asked.subjects, asked.models, asked.multiplicities
+    copies, blocks = asked.copies, asked.blocks
     n_stimuli = multiplicities.shape[1]
     left, right = (index[present] for index in np.triu_indices(n_stimuli, 1))
     stacked = np.concatenate([subjects, models])[:, present]
@@ -51,10 +44,10 @@ def compare_ranked(
     def work(part: slice) -> None:
         run_samples(
             counts[part], drawn[part], left, right, is_within, times[part], unit, orders, steps,
-            len(subjects), KINDS[comparison], scores[part], lower[part], upper[part],
+            len(subjects), KINDS[asked.comparison], scores[part], lower[part], upper[part],
         )  # fmt: skip
 
-    run_in_parts(work, len(counts), n_jobs)
+    run_in_parts(work, len(counts), asked.n_jobs)
     return scores, lower, upper
 
 

@@ -37,6 +37,25 @@ class Resamples:
         return len(self.stimuli)
 
 
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What is compared in samples, and how often everything counts in each.
+
+    `subjects`, `models` (n_subjects, n_pairs) and (n_models, n_pairs). `multiplicities` (n_samples,
+    n_stimuli). `copies` (n_samples, n_draws, n_subjects): how often each subject counts, in several draws for
+    each sample of stimuli. `blocks` (n_stimuli,): codes from 0, of stimuli drawn together: see
+    ``weighted.level_blocks``. `n_jobs`: threads.
+    """
+
+    subjects: np.ndarray
+    models: np.ndarray
+    multiplicities: np.ndarray
+    copies: np.ndarray
+    comparison: str
+    blocks: np.ndarray | None = None
+    n_jobs: int = 1
+
+
 def draw_resamples(
     n_bootstraps: int, n_subjects: int, n_stimuli: int, *, blocks: np.ndarray | None = None, seed: int = 0
 ) -> Resamples:

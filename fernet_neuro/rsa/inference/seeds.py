@@ -14,8 +14,9 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.validation import format_options
-from fernet_neuro.rsa.inference.bootstrap import SampleValues, evaluate_data, evaluate_samples
+from fernet_neuro.rsa.inference.bootstrap import SampleValues
 from fernet_neuro.rsa.inference.contrasts import BootstrapValues
+from fernet_neuro.rsa.inference.fixed import evaluate
 from fernet_neuro.rsa.inference.permutation import find_p_values
 from fernet_neuro.rsa.inference.random_effects import Effects
 from fernet_neuro.rsa.inference.regions import Region, infer_by_region
@@ -124,18 +125,16 @@ def _infer_region(
     drawn: Resamples,
     orders: np.ndarray | None,
 ) -> dict[str, pd.DataFrame]:
-    sides = (region.rdms.dissimilarities, models.dissimilarities)
-    comparison, wanted = settings.comparison, settings.effect_sets
-    samples = evaluate_samples(*sides, drawn, comparison, wanted, n_jobs=settings.n_jobs)
-    data = evaluate_data(*sides, models.n_stimuli, comparison)
+    scores, ceilings, samples = evaluate(models, region, drawn, settings)
     sizes = region.count(settings, drawn.n_units)
-    tests = _combine(groups, data, samples, sizes, settings.level)
-    observed = groups.means @ data[0].mean(axis=0)
+    tests = _combine(groups, scores.mean(axis=0), ceilings, samples, sizes, settings.level)
+    observed = groups.means @ scores.mean(axis=0)
+    sides = (region.rdms.dissimilarities, models.dissimilarities)
     p_permutation = find_p_values(sides, orders, observed, settings, groups.means)
     labels = label_models(groups.models.names, groups.models.table).assign(
         n_seeds=[len(seeds) for seeds in groups.seeds], seeds=[" ".join(seeds) for seeds in groups.seeds]
     )
-    return fill_tables(labels, p_permutation, region, tests, groups.means @ data[0].T, settings)
+    return fill_tables(labels, p_permutation, region, tests, groups.means @ scores.T, settings)
 
 
 def group_seeds(models: RDMSet, by: Sequence[str] | None = None) -> SeedGroups:
@@ -188,14 +187,14 @@ def _check_seeds(name: str, n_rdms: int, seeds: list[str], columns: Sequence[str
 
 def _combine(
     groups: SeedGroups,
-    data: tuple[np.ndarray, float, float],
+    scores: np.ndarray,
+    ceilings: np.ndarray,
     samples: Mapping[Effects, SampleValues],
     sizes: Mapping[str, int],
     level: float,
 ) -> BootstrapValues:
-    """Return the tests of means over seeds, of the scores and ceilings of all RDMs."""
-    scores = data[0].mean(axis=0)
-    values = np.concatenate([groups.means @ scores, data[1:]])
+    """Return the tests of means over seeds, of the mean scores (n_rdms,) and the ceilings of all RDMs."""
+    values = np.concatenate([groups.means @ scores, ceilings])
     seeds = frozenset(["seeds"])
     covariances: dict[Effects, np.ndarray] = {seeds: _covary_seeds(groups, scores[None])}
     for chosen, found in samples.items():
