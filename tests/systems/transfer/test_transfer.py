@@ -1,8 +1,6 @@
 """The whole experiment, small: every stage leaves its files, and a second run adds nothing."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -95,19 +93,9 @@ def test_an_identity_on_both_sides_is_refused(finished, tmp_path):
     assert not (tmp_path / "both").exists()  # free for the mended recipe
 
 
-def test_the_command_names_an_unknown_key_and_its_neighbour(tmp_path):
-    command = [
-        str(Path(sys.executable).with_name("fernet-neuro")),
-        "run",
-        "demo",
-    ]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "new"), "--set", "probe_shares=0.2"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 2
-    assert "unknown key 'probe_shares'" in done.stderr
-    assert "'probe_share'" in done.stderr
+def test_the_command_names_an_unknown_key_and_its_neighbour(run, tmp_path):
+    code, _, error = run("run", "demo", "--out", tmp_path / "new", "--set", "probe_shares=0.2")
+    assert code == 2
+    assert "unknown key 'probe_shares'" in error
+    assert "'probe_share'" in error
     assert not (tmp_path / "new").exists()
