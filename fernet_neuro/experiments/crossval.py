@@ -12,7 +12,7 @@ import pandas as pd
 from fernet_neuro._utils.config import fill_settings, read_recipe
 from fernet_neuro.catalogue import load
 from fernet_neuro.experiments.recipe import GridSettings
-from fernet_neuro.experiments.run import run_grid
+from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TASKS, TrainSettings
 from fernet_neuro.typing import PathLike
@@ -43,12 +43,12 @@ def cross_validate(
     stimuli : path
         The table to part.
     out : path
-        Results folder, as of `experiments.run.run_grid`.
+        Results folder, as of the experiment `grid`.
     overrides : iterable of str
         ``key=value`` texts on top of the recipe.
     folds : int
     **options
-        ``resume, n_jobs, verbose, device``.
+        As `experiments.recipes.run_experiment`.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def cross_validate(
         "epoch": training.keep,
         "columns": ["accuracy", "mean_class_accuracy", "macro_f1", "training_loss"],
     }
-    run_grid(fill_settings(GridSettings, grid, {}), out, **options)
+    run_experiment(fill_settings(GridSettings, grid, {}), out, **options)
     return pd.read_csv(Path(out) / "summary.csv")
 
 

@@ -30,7 +30,9 @@ from fernet_neuro.models.trace import find_head
 from fernet_neuro.typing import PathLike
 
 FORMAT = 1
-WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "model")
+WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "model", "net")
+#: What wrappers of torch put before the names of weights: parallel training, and compiling.
+_PREFIXES = ("module.", "_orig_mod.")
 
 
 def save_model(model: LayeredModel, folder: PathLike, *, half: bool = False) -> None:
@@ -154,8 +156,8 @@ def read_state_dict(path: PathLike) -> dict[str, Tensor]:
 
     `path`: ``.safetensors``; ``.pkl``, a pickled dict of NumPy arrays as in the VGGFace2 release; anything
     else is read as a torch file. A dict around the weights (``state_dict``, ``state_dict_backbone``,
-    ``model``) and the prefix ``module.`` are taken off. Raises StoreError if the file is missing, damaged, a
-    pickled module, or holds no weights.
+    ``model``, ``net``) and the prefixes ``module.`` and ``_orig_mod.`` are taken off. Raises StoreError if
+    the file is missing, damaged, a pickled module, or holds no weights.
     """
     file = Path(path)
     if not file.is_file():
@@ -206,8 +208,10 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
         raise StoreError(
             f"weight file {file}: {format_options(wrong, 3)} is not a tensor; wanted a state_dict."
         )
-    prefixed = all(name.startswith("module.") for name in content)
-    return {name.removeprefix("module.") if prefixed else name: item for name, item in content.items()}
+    for prefix in _PREFIXES * 2:  # either may be around the other
+        if all(name.startswith(prefix) for name in content):
+            content = {name.removeprefix(prefix): item for name, item in content.items()}
+    return content
 
 
 def load_weights(
@@ -265,6 +269,11 @@ def check_state(
         for name, tensor in state.items()
         if name in own and own[name].shape != tensor.shape
     ]
+    problems += [
+        f"{name} holds whole numbers ({tensor.dtype}), as quantised weights do"
+        for name, tensor in state.items()
+        if name in own and own[name].is_floating_point() and not tensor.is_floating_point()
+    ]
     if strict:
         needed = [name for name in own if name not in left_out and not name.endswith("num_batches_tracked")]
         missing = [name for name in needed if name not in state]
@@ -275,6 +284,9 @@ def check_state(
         problems = ["no name in common"]
     if problems:
         hint = " head='replace' keeps the network's own classifier." if _only_head(module, problems) else ""
+        prefix = f"{next(iter(state), '').partition('.')[0]}."
+        if any(name.startswith(prefix) and name.removeprefix(prefix) in own for name in state):
+            hint = f" Save the weights without the {prefix!r} that their names begin with."
         raise StoreError(
             f"the weights in {source} do not fit the network: {format_options(problems, 5)}.{hint}"
         )

@@ -119,8 +119,8 @@ def test_pickled_module_is_refused_with_what_to_do(tmp_path: Path) -> None:
         read_state_dict(tmp_path / "whole.pth")
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "state_dict_backbone", "model", None])
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("wrapper", ["state_dict", "state_dict_backbone", "model", "net", None])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
 def test_wrapped_torch_checkpoints_are_unwrapped(
     model: LayeredModel, tmp_path: Path, wrapper: str | None, prefix: str
 ) -> None:
@@ -176,6 +176,20 @@ def test_load_weights_reports_what_does_not_fit_and_changes_nothing(
     with pytest.raises(StoreError, match=r"fc.weight has shape"):
         load_weights(model, tmp_path / "net.safetensors", strict=False)
     assert model.weight_digest() == digest
+
+
+def test_names_of_a_lightning_module_are_said_and_whole_numbers_refused(
+    model: LayeredModel, tmp_path: Path
+) -> None:
+    state = model.module.state_dict()
+    torch.save({"state_dict": {f"model.{name}": item for name, item in state.items()}}, tmp_path / "net.ckpt")
+    with pytest.raises(
+        StoreError, match=r"Save the weights without the 'model\.' that their names begin with"
+    ):
+        load_weights(model, tmp_path / "net.ckpt")
+    save_file({**state, "fc.weight": state["fc.weight"].to(torch.int8)}, tmp_path / "net.safetensors")
+    with pytest.raises(StoreError, match=r"fc\.weight holds whole numbers \(torch\.int8\), as quantised"):
+        load_weights(model, tmp_path / "net.safetensors")
 
 
 def test_load_weights_can_keep_the_networks_own_classifier(model: LayeredModel, tmp_path: Path) -> None:
