@@ -7,7 +7,7 @@ Every draw has its own stream, named by what it is for: adding people, views or 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -50,8 +50,8 @@ class RenderSettings(Settings):
     size : int
         Height and width in pixels.
     seed : int
-    face_model : str
-        ``"builtin"``, or the path of an ``.npz`` file.
+    face_model : str or list of str
+        ``"builtin"``, or the path of an ``.npz`` file; people take turns through several.
     style : "shaded" or "drawn"
     intensity : float or list of float
         Activation of the expressions, 1 is the prototype; a list makes intensity a crossed factor.
@@ -83,7 +83,7 @@ class RenderSettings(Settings):
     sessions: int = Field(default=2, ge=1, le=26)
     size: int = Field(default=112, ge=16, le=2048)
     seed: int = Field(default=0, ge=0)
-    face_model: str = "builtin"
+    face_model: str | Annotated[list[str], Field(min_length=1)] = "builtin"
     style: Literal["shaded", "drawn"] = "shaded"
     intensity: float | list[float] = 1.0
     variation: float = Field(default=1.0, ge=0, le=2)
@@ -153,6 +153,11 @@ class RenderSettings(Settings):
     def expression_names(self) -> tuple[str, ...]:
         """Expressions in the order of the rows."""
         return tuple(au.EXPRESSIONS) if self.expressions == "all" else tuple(self.expressions)
+
+    @property
+    def face_models(self) -> tuple[str, ...]:
+        """What faces are rendered from, in turns."""
+        return (self.face_model,) if isinstance(self.face_model, str) else tuple(self.face_model)
 
     @property
     def view_names(self) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def render_faces(
 
 def _cache_place(settings: RenderSettings) -> Path:
     """Return the cache's folder for a set: another one where settings or the code that draws differ."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(settings.face_model)]
+    files = [*sorted(Path(__file__).parent.glob("*.py")), *map(Path, settings.face_models)]
     digests = [hash_file(path) for path in files if path.is_file()]
     return cache_folder() / "faces" / hash_json([settings.model_dump(mode="json"), *digests])[:16]
 
@@ -148,10 +148,10 @@ def write_set(
     """Write pictures, table and settings of all people into `out`; `render_person` gives one's rows."""
     check_range("n_jobs", n_jobs, 1)
     check_empty(out, overwrite)
-    model = load_face_model(settings.face_model)
+    models = [load_face_model(source) for source in settings.face_models]
     numbers = range(settings.first_identity, settings.first_identity + settings.identities)
     with atomic_folder(out) as folder:
-        jobs = [Job(settings, model, folder, number) for number in numbers]
+        jobs = [Job(settings, models[number % len(models)], folder, number) for number in numbers]
         rows = [row for part in in_order(render_person, jobs, n_jobs, verbose) for row in part]
         if not rows:
             raise ValueError("expression_weights leaves no picture; raise them or render more identities.")

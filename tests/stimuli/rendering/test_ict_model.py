@@ -176,3 +176,21 @@ def test_real_faces_are_rendered_with_lips_hair_and_eyes(ict_path, tmp_path):
     top = pictures[:, 4:8, 28:36].mean(axis=(1, 2, 3))
     cheek = pictures[:, 36:40, 20:24].mean(axis=(1, 2, 3))
     assert (top < cheek).all()
+
+
+@pytest.mark.realdata
+def test_people_take_turns_through_several_face_models(ict_path, tmp_path):
+    both = ["builtin", ict_path]
+    shape = {"expressions": ["happiness"], "views": 1, "sessions": 1, "size": 32}
+    mixed = render_faces(out=tmp_path / "mixed", identities=4, face_model=both, **shape)
+    alone = [
+        render_faces(out=tmp_path / str(turn), identities=4, face_model=source, **shape)
+        for turn, source in enumerate(both)
+    ]
+    assert mixed.factor("face_model").tolist() == ["builtin", "ict", "builtin", "ict"]
+    assert mixed.image_digests == tuple(alone[n % 2].image_digests[n] for n in range(4))
+
+
+def test_no_face_model_at_all_is_refused():
+    with pytest.raises(ValueError, match="face_model"):
+        RenderSettings(face_model=[])
