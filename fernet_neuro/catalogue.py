@@ -105,6 +105,7 @@ BUILT_IN = {
     "transfer": "fernet_neuro.systems.transfer.system:SYSTEM",
     "crpn": "fernet_neuro.systems.crpn.system:SYSTEM",
     "lfnsb": "fernet_neuro.systems.lfnsb.system:SYSTEM",
+    "text_guided": "fernet_neuro.systems.text_guided.system:SYSTEM",
 }
 
 

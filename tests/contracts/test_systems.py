@@ -23,7 +23,7 @@ from fernet_neuro.models.registry import MODELS, build_model, make_example
 from fernet_neuro.training.config import TASKS, TrainSettings
 
 LAB = Path(__file__).with_name("lab_system")
-NAMES = ("general", "transfer", "crpn", "lfnsb", "lab")
+NAMES = ("general", "transfer", "crpn", "lfnsb", "text_guided", "lab")
 #: Options that make the large networks quick to build.
 SMALL = {
     "crpn-conceptual": {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 32}
@@ -123,7 +123,7 @@ def test_every_recipe_that_comes_with_a_system_can_be_read() -> None:
         assert read_settings(kind, path), name
 
 
-@pytest.mark.parametrize("name", ["transfer", "crpn", "lfnsb"])
+@pytest.mark.parametrize("name", ["transfer", "crpn", "lfnsb", "text_guided"])
 def test_saying_what_a_system_brings_imports_nothing_else(name: str) -> None:
     code = (
         f"import sys, fernet_neuro.systems.{name}.system\n"

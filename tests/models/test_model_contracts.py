@@ -26,6 +26,9 @@ SMALL: dict[str, dict[str, object]] = {
     "crpn-conceptual": {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 40},
     "crpn-perceptual": {"trunk": "resnet10-slim", "size": 40},
     **{name: {"size": 40} for name in ("mobilefacenet", "mfn", "ddamfn", "lfn", "lfnsb", "lfnsb-tiny")},
+    "e2n-resnet18": {"size": 40},
+    "e2n-swin_t": {"size": 40},
+    "e2n-vit_b_16": {"size": 48},
 }
 
 

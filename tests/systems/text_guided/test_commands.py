@@ -1,0 +1,66 @@
+"""The commands around texts, from the built-in table to an RDM and to neutral forms of faces."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.rsa.files.io import read_rdms
+from tests.training.conftest import faces as faces
+
+
+def test_show_says_that_the_built_in_table_is_not_clip(run):
+    code, out, err = run("text", "show", "builtin")
+    assert code == 0, err
+    assert "not CLIP" in out
+    assert "an anger facial expression." in out
+    assert json.loads(run("text", "show", "builtin", "--json")[1])["width"] == 384
+
+
+def test_the_rdm_of_texts_can_be_read_as_a_model(run, tmp_path):
+    code, _, err = run("text", "rdm", "builtin", "--stimuli", "builtin", "--out", tmp_path / "texts.npz")
+    assert code == 0, err
+    rdms = read_rdms(tmp_path / "texts.npz")
+    assert rdms.n_stimuli == 252
+    assert len(np.unique(rdms.dissimilarities)) == 1 + 7 * 6 // 2  # 0, and each pair of expressions
+
+
+def test_a_trained_network_is_read_and_its_neutral_forms_are_matched(run, faces, tmp_path):
+    table = faces.write(tmp_path / "faces" / "table.csv")
+    code, _, err = run(
+        "train", "text_guided/rendered", "--stimuli", table, "--out", tmp_path / "run", "--quiet",
+        *(f"--set={key}" for key in ("epochs=1", "warmup_epochs=0", "model_options.size=16", "batch_size=12")),
+    )  # fmt: skip
+    assert code == 0, err
+    code, _, err = run(
+        "extract", tmp_path / "run", "--stimuli", table, "--layer", "visual", "--layer", "neutral", "--layer",
+        "difference", "--out", tmp_path / "store", "--quiet",
+    )  # fmt: skip
+    assert code == 0, err
+    store = ActivationStore.open(tmp_path / "store")
+    np.testing.assert_allclose(
+        store["difference"].values, store["visual"].values - store["neutral"].values, atol=1e-5
+    )
+    code, out, err = run("text", "match", tmp_path / "store", "--out", tmp_path / "match.csv")
+    assert code == 0, err
+    assert "faces find their person (chance 16.7 %)" in out
+    assert list(pd.read_csv(tmp_path / "match.csv")["layer"]) == ["visual", "neutral"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--encoder", "bert"], "encoder must be one of"),
+        (["--encoder", "minilm", "--prompt", "a face"], "{emotion}"),
+        (["--encoder", "minilm", "--class", "joy"], "no word for class 'joy'"),
+        (["--encoder", "minilm", "--word", "joy"], "CLASS=WORD"),
+    ],
+)
+def test_what_cannot_be_embedded_is_one_line(run, tmp_path, options, said):
+    code, _, err = run("text", "export", *options, "--out", tmp_path / "texts.npz")
+    assert code == 2
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "texts.npz").exists()
