@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from fernet_neuro._utils.validation import format_options
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -67,3 +69,19 @@ class Preprocessing:
             key: tuple(item) if isinstance(item, list) else item for key, item in values.items()
         }
         return cls(**plain)
+
+
+def list_differences(first: Preprocessing, second: Preprocessing, but: tuple[str, ...] = ()) -> str:
+    """Return in words what two networks do differently to an image, leaving out the keys `but`.
+
+    Examples
+    --------
+    >>> list_differences(Preprocessing(64), Preprocessing(48))
+    'size (64 and 48)'
+    """
+    other = second.to_dict()
+    return format_options(
+        f"{key} ({value} and {other[key]})"
+        for key, value in first.to_dict().items()
+        if value != other[key] and key not in but
+    )

@@ -10,17 +10,16 @@ References
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fernet_neuro._utils.validation import check_option, check_range, check_type, format_options
-from fernet_neuro.models import sources
+from fernet_neuro._utils.validation import check_option, check_range, check_type
+from fernet_neuro.models import sources, trunks
 from fernet_neuro.models.blueprint import Blueprint, ModelEntry, Trunk
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.preprocessing import Preprocessing
+from fernet_neuro.models.preprocessing import Preprocessing, list_differences
 from fernet_neuro.models.registry import build_trunk
 
 HIDDEN = 128  # width of the hidden layer of each classifier [1, released]
@@ -234,7 +233,7 @@ def _list_layers(part: str, trunk: Trunk) -> tuple[str, ...]:
 
 
 def _check_preprocessing(first: Preprocessing, second: Preprocessing) -> None:
-    differences = _list_differences(first, second)
+    differences = list_differences(first, second)
     if differences:
         raise ValueError(
             f"the emotion and the non-emotion trunk see one image and must prepare it alike; they differ in "
@@ -242,90 +241,29 @@ def _check_preprocessing(first: Preprocessing, second: Preprocessing) -> None:
         )
 
 
-def _list_differences(first: Preprocessing, second: Preprocessing, but: tuple[str, ...] = ()) -> str:
-    other = second.to_dict()
-    return format_options(
-        f"{key} ({value} and {other[key]})"
-        for key, value in first.to_dict().items()
-        if value != other[key] and key not in but
-    )
-
-
 def load_trunk(model: LayeredModel, part: str, source: str) -> LayeredModel:
-    """Put trained weights into one trunk of a pathway, and return the network with a card that says so.
+    """Put trained weights into the trunk of the `part` of a pathway: see `models.trunks.load_trunk`.
 
     Parameters
     ----------
     model : LayeredModel
-        A pathway; its trunk is changed, all of it or, on an error, nothing.
+        A pathway.
     part : {"emotion", "non_emotion", "perceptual"}
-        Whose trunk.
+        Whose trunk; another pathway gives the trunk of the same part.
     source : str
-        A run folder, a saved network's folder, or a weight file (see `weights.read_state_dict`). Its
-        classifier is left out; a twin network gives its trunk, another pathway the trunk of the same `part`.
 
     Raises
     ------
     ValueError
-        If the network has no such part, `source` is neither folder nor file, or a saved network prepares its
-        images differently (their size may differ).
+        If the network has no such part, or the source is not there or prepares its images differently.
     StoreError
-        If the source cannot be read or its weights do not fit; the message names the first that do not.
+        If the source cannot be read or its weights do not fit.
     """
-    # Here, because `weights` rebuilds saved networks through the registry, which imports this module.
-    from fernet_neuro.models.weights import check_state, load_model, read_state_dict
-
     encoders = {name: item for name, item in model.module.named_children() if isinstance(item, Encoder)}
     if not encoders:
         raise ValueError(f"network {model.card.name!r} has no pathway's trunk; use a crpn network.")
     trunk = encoders[check_option("part", part, encoders)].trunk
-    training_data = "see source"
-    if Path(source).is_dir():
-        saved = load_model(source)
-        _check_source(source, saved.card.preprocessing, model.card.preprocessing)
-        state, training_data = saved.module.state_dict(), saved.card.training_data
-    elif Path(source).is_file():
-        state = read_state_dict(source)
-    else:
-        raise ValueError(f"there is no run, saved network or weight file {source} to take a trunk from.")
-    state = _select_trunk(trunk, part, state)
-    check_state(trunk, state, source)
-    trunk.load_state_dict(state, strict=False)
-    return _note_source(model, part, Path(source).resolve().name, training_data)
-
-
-def _check_source(source: str, saved: Preprocessing, own: Preprocessing) -> None:
-    differences = _list_differences(saved, own, but=("size", "resize"))
-    if differences:
-        raise ValueError(
-            f"the network in {source} prepares images otherwise than this one: {differences}; "
-            f"its weights would see the wrong input."
-        )
-
-
-def _select_trunk(trunk: nn.Module, part: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return `state` less the prefix of a larger network around the trunk, and less its classifier."""
-    own = trunk.state_dict()
-    for prefix in (f"{part}.trunk.", "trunk."):
-        inside = {name.removeprefix(prefix): item for name, item in state.items() if name.startswith(prefix)}
-        if inside and not any(name.startswith(prefix) for name in own):
-            state = inside
-            break
-    # Where a network had its classifier, a trunk has an identity.
-    removed = {name for name, item in trunk.named_modules() if isinstance(item, nn.Identity)}
-    return {name: item for name, item in state.items() if name.rpartition(".")[0] not in removed}
-
-
-def _note_source(model: LayeredModel, part: str, source: str, training_data: str) -> LayeredModel:
-    card = model.card
-    return replace(
-        model,
-        card=replace(
-            card,
-            source=f"{card.source}; {part} trunk: {source}",
-            training_data=f"{card.training_data}; {part} trunk: {training_data}",
-        ),
-    )
+    return trunks.load_trunk(model, trunk, source, part=f"{part} trunk", places=(f"{part}.trunk.", "trunk."))
 
 
 def _build_pathway_trunk(argument: str, name: str, size: int) -> Trunk:

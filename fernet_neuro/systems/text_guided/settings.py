@@ -20,6 +20,8 @@ class TextGuidedSettings(TaskSettings):
 
     Parameters
     ----------
+    trunk_weights : str or None
+        Where the backbone starts: a run folder, a saved network or a weight file, less its classifier.
     table : str
         File of a text table, or "builtin", the one that comes with the package.
     table_digest : str or None
@@ -42,8 +44,10 @@ class TextGuidedSettings(TaskSettings):
         Of the contrast around prompts, unitless.
     """
 
-    refused: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
+    refused: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing", "weights")
+    weight_keys: ClassVar[tuple[str, ...]] = ("trunk_weights",)
     location_keys: ClassVar[tuple[str, ...]] = ("table",)
+    trunk_weights: str | None = None
     table: str = "builtin"
     table_digest: str | None = None
     control: Literal["none", "shuffled", "random"] = "none"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.trunks import load_trunk
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.text_guided.losses import (
     prompt_contrast_loss,
@@ -87,6 +88,8 @@ class TextGuidedTask(ClassificationTask):
         ------
         ValueError
             If it is not a text-guided network with its transformation, or of another width than the texts.
+        StoreError
+            If the trunk's weights cannot be read or do not fit.
         """
         module = model.module
         if not isinstance(module, TextGuidedNet) or module.neutral is None:
@@ -95,7 +98,9 @@ class TextGuidedTask(ClassificationTask):
                 f"{model.card.name!r} is not one; use model: e2n-resnet18."
             )
         set_texts(module, self._rows[: len(self.classes)])
-        return super().prepare_model(model)
+        model = super().prepare_model(model)
+        source = self.own.trunk_weights
+        return model if source is None else load_trunk(model, module.trunk, source)
 
     def forward(self, network: nn.Module, images: Tensor) -> GuidedFeatures:
         """Return features, their neutral forms and scores."""

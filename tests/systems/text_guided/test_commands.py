@@ -31,7 +31,8 @@ def test_a_trained_network_is_read_and_its_neutral_forms_are_matched(run, faces,
     table = faces.write(tmp_path / "faces" / "table.csv")
     code, _, err = run(
         "train", "text_guided/rendered", "--stimuli", table, "--out", tmp_path / "run", "--quiet",
-        *(f"--set={key}" for key in ("epochs=1", "warmup_epochs=0", "model_options.size=16", "batch_size=12")),
+        *(f"--set={key}" for key in ("epochs=1", "warmup_epochs=0", "batch_size=12")),
+        "--set=model_options.size=16",
     )  # fmt: skip
     assert code == 0, err
     code, _, err = run(
@@ -52,7 +53,7 @@ def test_a_trained_network_is_read_and_its_neutral_forms_are_matched(run, faces,
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--encoder", "bert"], "encoder must be one of"),
+        (["--encoder", "bert"], "use one of: minilm, use, clip, sentence"),
         (["--encoder", "minilm", "--prompt", "a face"], "{emotion}"),
         (["--encoder", "minilm", "--class", "joy"], "no word for class 'joy'"),
         (["--encoder", "minilm", "--word", "joy"], "CLASS=WORD"),
