@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import yaml
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
@@ -35,6 +36,14 @@ def is_of_lightweight(results: Path) -> bool:
     """Return whether a folder's recipe trains by the task of these networks."""
     recipe = results / "recipe.yaml"
     return recipe.is_file() and "task: lightweight" in recipe.read_text(encoding="utf-8")
+
+
+def read_labels(results: Path) -> dict[str, str]:
+    """Return how a table calls its arms and tests, by name; nothing where the folder is no table's."""
+    recipe = results / "recipe.yaml"
+    values = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.is_file() else {}
+    entries = {**values.get("tests", {}), **values.get("arms", {})}
+    return {name: entry.get("label") or name for name, entry in entries.items()}
 
 
 def read_losses(results: Path) -> pd.DataFrame:
@@ -65,7 +74,7 @@ def _find_runs(results: Path) -> dict[str, list[Path]]:
     recipe = yaml.safe_load((results / "recipe.yaml").read_text(encoding="utf-8"))
     store = Path(recipe.get("shared") or results)
     runs = pd.read_csv(results / "runs.csv", dtype=str).query("is_tested == 'True'")
-    labels = {name: arm.get("label") or name for name, arm in recipe["arms"].items()}
+    labels = read_labels(results)
     return {
         labels[arm]: [store / run for run in dict.fromkeys(rows["run"])]
         for arm, rows in runs.groupby("arm", sort=False)
@@ -97,11 +106,19 @@ def draw_losses(source: pd.DataFrame, _results: Path | None = None) -> Figure:
             continue
         rows = source[source["panel"] == panels[place]]
         for (curve, _), line in rows.groupby(["curve", "run"], sort=False):
-            ax.plot(line["epoch"], line["value"], lw=1.0, label=curve, **_LINES[list(_CURVES).index(curve)])
+            ax.plot(
+                line["epoch"],
+                line["value"],
+                lw=1.0,
+                marker=".",
+                ms=3,
+                label=curve,
+                **_LINES[list(_CURVES).index(curve)],
+            )
         ax.set_title(panels[place])
         ax.set_xlabel("Epoch")
         ax.set_ylabel("Loss (cross-entropy in nats)" if place % n_columns == 0 else "")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     handles = {
         text: line for ax in axes.flat for line, text in zip(*ax.get_legend_handles_labels(), strict=True)
     }

@@ -6,6 +6,7 @@ References
    Cosine-Harmony loss. Preprints 115488, Figure 6.
 """
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.systems.lfnsb.figures.fig5 import is_of_lightweight
+from fernet_neuro.systems.lfnsb.figures.fig5 import is_of_lightweight, read_labels
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.style import figure_size
 
@@ -39,28 +40,34 @@ def read_matrices(results: Path) -> pd.DataFrame:
             f"{results} holds no report of `evaluate`; make one with: fernet-neuro evaluate RUN --stimuli "
             f"TABLE --out {results}"
         )
-    parts = [_read_report(place).assign(panel=_name_panel(place, results)) for place in places]
-    columns = ["panel", "true", "predicted", "count", "percent", "n"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    labels = read_labels(results)
+    parts = [_read_report(place).assign(panel=_name_panel(place, results, labels)) for place in places]
+    return pd.concat([_share(rows) for _, rows in pd.concat(parts).groupby("panel", sort=False)])
 
 
 def _is_report(place: Path) -> bool:
     return all((place / name).is_file() for name in ("summary.json", "metrics.csv"))
 
 
-def _name_panel(place: Path, results: Path) -> str:
-    parts = [part for part in place.relative_to(results).parts if part != "evaluation"]
-    return ", ".join(parts)
+def _name_panel(place: Path, results: Path, labels: dict[str, str]) -> str:
+    """Return what a report is of: its folders, less those of folds, which are summed."""
+    parts = place.relative_to(results).parts
+    kept = [part for part in parts if part != "evaluation" and not re.fullmatch(r"fold\d+", part)]
+    return ", ".join(labels.get(part, part) for part in kept)
 
 
 def _read_report(place: Path) -> pd.DataFrame:
-    report = EvaluationReport.load(place)
-    frame, n_runs = report.confusion, report.confusion["seed"].nunique()
+    frame = EvaluationReport.load(place).confusion
     epochs = list(frame["epoch"])
-    frame = frame[frame["epoch"] == ("last" if "last" in epochs else epochs[0])]
-    counts = frame.groupby(["true", "predicted"], as_index=False)["count"].sum()
+    return frame[frame["epoch"] == ("last" if "last" in epochs else epochs[0])]
+
+
+def _share(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per pair of labels of a panel, summed over runs and folds, in order."""
+    n_seeds = frame["seed"].nunique()
+    counts = frame.groupby(["panel", "true", "predicted"], as_index=False)["count"].sum()
     total = counts.groupby("true")["count"].transform("sum")
-    counts = counts.assign(percent=100 * counts["count"] / total.where(total > 0), n=total // n_runs)
+    counts = counts.assign(percent=100 * counts["count"] / total.where(total > 0), n=total // n_seeds)
     ranks = {name: rank for rank, name in enumerate((*ORDER, *sorted(set(counts["true"]) - set(ORDER))))}
     return counts.sort_values(["true", "predicted"], key=lambda column: column.map(ranks))
 
@@ -96,8 +103,8 @@ def caption_matrices(source: pd.DataFrame) -> str:
     return (
         f"Confusions over every image of each test set (not the last batch, as the released code plots "
         f"them); rows add up to 100 % of the true expression ({low} to {high} images), summed over training "
-        f"runs where there are several. The last epoch, or the single one that was evaluated. Classes in "
-        f"AffectNet's order, as in the paper."
+        f"runs and folds where there are several. The last epoch, or the single one that was evaluated. "
+        f"Classes in AffectNet's order, as in the paper."
     )
 
 
