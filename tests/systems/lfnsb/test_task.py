@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from fernet_neuro._utils.config import read_settings
 from fernet_neuro.models.registry import build_model
+from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.lfnsb.losses import attention_loss
 from fernet_neuro.systems.lfnsb.settings import FeatureSettings
 from fernet_neuro.systems.lfnsb.task import make_lightweight
@@ -125,3 +127,24 @@ def test_fixed_centres_have_no_rate(faces, tmp_path):
 def test_the_weights_are_the_networks_alone(faces, tmp_path):
     fit(settings(epochs=1), tmp_path / "a", table=faces, device="cpu")
     assert not any("centres" in name for name in load_file(tmp_path / "a" / "model" / "model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        ("rafdb", "recommended"),
+        ("rafdb", "released"),
+        ("affectnet7", "paper"),
+        ("affectnet8", "recommended"),
+    ],
+)
+def test_recipes_of_photographs_train_in_their_variants(faces, tmp_path, name, variant):
+    validates = "test" if name == "rafdb" else "val"
+    split = ["train" if session == "A" else validates for session in faces.frame["session"]]
+    table = StimulusTable.from_frame(faces.frame.assign(split=split, identity=""), root=faces.root)
+    small = ("epochs=1", "batch_size=9", f"model_options={TINY}", f"variant={variant}")
+    chosen = read_settings(TrainSettings, f"lfnsb/{name}", small)
+    fit(chosen, tmp_path / "a", table=table, device="cpu")
+    record = json.loads((tmp_path / "a" / "record.json").read_text())
+    assert (record["task"]["n_train"], record["task"]["n_val"]) == (18, 18)
+    assert record["task"]["features"]["form"] == ("released" if variant == "released" else "separating")
