@@ -76,7 +76,7 @@ def _find_runs(results: Path) -> dict[str, list[Path]]:
     runs = pd.read_csv(results / "runs.csv", dtype=str).query("is_tested == 'True'")
     labels = read_labels(results)
     return {
-        labels[arm]: [store / run for run in dict.fromkeys(rows["run"])]
+        labels[str(arm)]: [store / run for run in dict.fromkeys(rows["run"])]
         for arm, rows in runs.groupby("arm", sort=False)
     }
 

@@ -1,0 +1,120 @@
+"""Every table and figure of the paper is one command, on any stimuli."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+FACES = "{identities: 4, expressions: [anger, fear], views: 1, sessions: 2, size: 32%s}"
+SETS = [
+    f"stimuli={FACES % ''}",
+    f"tests={{people: {{stimuli: {FACES % ', first_identity: 50'}}}}}",
+    f"sets.plain_faces={FACES % ', first_identity: 90'}",
+]
+NETWORKS = ("lfn_start", "lfnsb_start", "lfn", "lfnsb")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("shared")
+
+
+def override(names: tuple[str, ...] = NETWORKS) -> list[str]:
+    """Return what makes one step of everything."""
+    small = ["epochs=1", "warmup_epochs=0", "batch_size=8", "model_options.size=32"]
+    changed = [f"networks.{name}.{change}" for name in names for change in small]
+    return [word for text in (*SETS, *changed) for word in ("--set", text)]
+
+
+def make_table(run, number: int, shared: Path, *more: str) -> pd.DataFrame:
+    out = shared / f"table{number}"
+    code, _, err = run(
+        "run",
+        f"lfnsb/table{number}",
+        "--out",
+        out,
+        "--quiet",
+        "--set",
+        f"shared={shared}",
+        *override(),
+        *more,
+    )
+    assert code == 0, err
+    return pd.read_csv(out / "table.csv")
+
+
+@pytest.mark.parametrize(("number", "arms"), [(3, 2), (4, 5), (5, 2), (6, 8), (7, 8), (8, 8)])
+def test_each_table_is_one_command(run, shared, number, arms):
+    rows = make_table(run, number, shared, "--set", "seeds=[0]")
+    assert rows["arm"].nunique() == arms
+    ours = rows[rows["ours_people_accuracy_percent"].notna()]
+    assert ours["ours_people_accuracy_percent"].between(0, 100).all()
+    assert (rows.filter(like="published_").notna().sum(axis=1) > 0).all()
+    if number == 4:
+        assert (ours["ours_training_loss"] > 0).all()
+
+
+def test_table_9_is_cross_validation(run, shared):
+    rows = make_table(run, 9, shared, "--set", "folds=2")
+    assert rows["ours_held_out_accuracy_percent"].notna().all()
+    assert pd.read_csv(shared / "table9" / "folds.csv")["fold"].nunique() == 2
+
+
+def test_table_2_has_networks_at_full_width_and_their_cost(run, shared):
+    more = [f"networks.{name}.epochs=1" for name in ("mobilefacenet", "mfn", "full_lfnsb")]
+    more += [f"networks.{name}.warmup_epochs=0" for name in ("mobilefacenet", "mfn", "full_lfnsb")]
+    more += [f"networks.{name}.model_options.size=32" for name in ("mobilefacenet", "mfn", "full_lfnsb")]
+    more += ["seeds=[0]", "costed={}", "columns=[accuracy, params]"]
+    rows = make_table(run, 2, shared, *[word for text in more for word in ("--set", text)])
+    assert rows["ours_params"].is_monotonic_decreasing is False
+    assert rows.set_index("arm")["ours_params"].idxmax() == "mfn"
+    assert rows["published_FLOPs"].notna().all()
+
+
+def test_equal_runs_of_two_tables_are_trained_once(run, shared):
+    for number in (4, 5):
+        if not (shared / f"table{number}").exists():
+            make_table(run, number, shared, "--set", "seeds=[0]")
+    runs = {number: pd.read_csv(shared / f"table{number}" / "runs.csv").set_index("arm") for number in (4, 5)}
+    tested = {number: frame[frame["is_tested"]]["run"] for number, frame in runs.items()}
+    assert tested[4]["a1"] == tested[5]["lfn"]
+    assert tested[4].nunique() == 5
+
+
+def test_figures_5_and_6_are_one_command_each(run, shared, tmp_path):
+    if not (shared / "table5").exists():
+        make_table(run, 5, shared, "--set", "seeds=[0]")
+    names = ("lfnsb-fig5", "lfnsb-fig6")
+    code, out, err = run("figures", "build", *names, "--results", shared / "table5", "--out", tmp_path)
+    assert code == 0, err
+    losses = pd.read_csv(tmp_path / "lfnsb-fig5.csv")
+    assert losses["panel"].unique().tolist() == ["LFN", "LFNSB"]
+    logged = pd.read_csv(next(shared.glob("runs/lfnsb-*/seed0/log.csv")))
+    wanted = logged.loc[logged["split"] == "train", "loss"].iloc[0]
+    shown = losses[(losses["panel"] == "LFNSB") & (losses["curve"] == "training, whole loss")]
+    assert shown["value"].iloc[0] == pytest.approx(wanted)
+    counts = pd.read_csv(tmp_path / "lfnsb-fig6.csv")
+    assert counts.groupby("panel")["count"].sum().tolist() == [16, 16]
+    assert "whole" not in out
+    assert "not the last batch" in out
+    alone = next(shared.glob("runs/lfnsb-*/seed0"))
+    code, _, err = run("figures", "build", "lfnsb-fig5", "--results", alone, "--out", tmp_path / "one")
+    assert code == 0, err
+
+
+def test_classes_stand_in_the_papers_order(run, shared, tmp_path):
+    if not (shared / "table5").exists():
+        make_table(run, 5, shared, "--set", "seeds=[0]")
+    run("figures", "build", "lfnsb-fig6", "--results", shared / "table5", "--out", tmp_path)
+    shown = pd.read_csv(tmp_path / "lfnsb-fig6.csv")["true"].drop_duplicates().tolist()
+    assert shown == ["fear", "anger"]
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [("lfnsb-fig5", "has neither log.csv nor runs.csv"), ("lfnsb-fig6", "holds no report of `evaluate`")],
+)
+def test_figures_say_what_they_are_made_from(run, tmp_path, figure, message):
+    code, _, err = run("figures", "build", figure, "--results", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
