@@ -10,7 +10,7 @@ from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.faces.landmarks import LandmarkTable
-from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa, select_layers
+from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, is_rsa, run_rsa, select_layers
 from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.layers import choose_layers
@@ -422,6 +422,21 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_an_rsa_and_told(run, group)
     (out / "summary.json").unlink()  # as if writing had been interrupted
     assert run(*arguments, out, "--overwrite", "--seed", 6)[0] == 0
     assert RSAResult.load(out).settings["seed"] == 6
+
+
+@pytest.mark.parametrize("kind", [RDMSet, RSAResult])
+def test_a_folder_in_which_writing_was_interrupted_at_any_point_is_an_rsa_s(group, monkeypatch, kind):
+    folder, models, brain = group
+    result = run_rsa(models, brain, n_bootstraps=20, n_permutations=0)
+
+    def stop(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kind, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        RSAFolder(result, models, brain).save(folder / "out")
+    assert is_rsa(folder / "out")
+    assert not (folder / "out" / "summary.json").exists()
 
 
 def test_a_stimulus_table_names_stimuli_that_files_do_not(run, noise_table, tmp_path, rng):

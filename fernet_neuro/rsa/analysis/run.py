@@ -109,6 +109,7 @@ class RSAFolder:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SUMMARY).unlink(missing_ok=True)
+        (folder / _CEILINGS).touch()  # wherever writing is interrupted, the folder is known for an RSA's
         self.models.save(folder / MODELS)
         self.brain.save(folder / BRAIN)
         if self.stimuli is None:

@@ -19,9 +19,8 @@ SMALL = (
     "stimuli.views=1",
     "stimuli.size=32",
     "probe_share=0.4",
-    "networks.identity.epochs=2",
-    "networks.verification.epochs=2",
-    "networks.expression.epochs=2",
+    *(f"networks.{name}.epochs=2" for name in ("identity", "verification", "expression")),
+    *(f"networks.{name}.model_options.size=32" for name in ("identity", "verification", "expression")),
     "probes=[{target: expression, holdout: identity, permutations: 19, n_folds: 2},"
     " {target: identity, holdout: expression, permutations: 19}]",
     "beside=null",
