@@ -29,7 +29,8 @@ def fuse(model: LayeredModel) -> LayeredModel:
     """Return a copy of a network for use and export: faster, and equal but for rounding.
 
     Each batch normalisation that follows a convolution or linear layer, and that alone takes what this gives,
-    is folded into it. A part with a method ``fused()`` is replaced by the module that this returns.
+    is folded into it. A part with a method ``fused()`` is replaced by the module that this returns. Weights of
+    2-D convolutions are laid out with channels last, which processors take faster.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def fuse(model: LayeredModel) -> LayeredModel:
         fold: Any = fuse_linear_bn_eval if isinstance(first, nn.Linear) else fuse_conv_bn_eval
         module.set_submodule(layer, fold(first, second))
         module.set_submodule(norm, Folded())
-    return replace(model, module=module)
+    return replace(model, module=module.to(memory_format=torch.channels_last))
 
 
 class _Uses(TorchDispatchMode):

@@ -18,8 +18,14 @@ SYSTEM = System(
     },
     tasks={"lightweight": "fernet_neuro.systems.lfnsb.settings:LIGHTWEIGHT"},
     figures={
+        "lfnsb-fig1": "fernet_neuro.systems.lfnsb.figures.diagrams:FIG1",
+        "lfnsb-fig2": "fernet_neuro.systems.lfnsb.figures.diagrams:FIG2",
+        "lfnsb-fig3": "fernet_neuro.systems.lfnsb.figures.diagrams:FIG3",
+        "lfnsb-fig4": "fernet_neuro.systems.lfnsb.figures.diagrams:FIG4",
         "lfnsb-fig5": "fernet_neuro.systems.lfnsb.figures.fig5:SPEC",
         "lfnsb-fig6": "fernet_neuro.systems.lfnsb.figures.fig6:SPEC",
+        "lfnsb-table1": "fernet_neuro.systems.lfnsb.figures.tables:TABLE1",
+        "lfnsb-table2": "fernet_neuro.systems.lfnsb.figures.tables:TABLE2",
     },
     trained="fernet_neuro.systems.lfnsb",
 )
