@@ -1,7 +1,7 @@
 """How much faster a network is with its batch normalisations folded: one image at a time, in turns.
 
-Run ``python benchmarks/bench_fuse.py``: `lfnsb` at 112 px, two threads. Each ratio is of two turns that follow
-each other; the target is a median of at least 1.2. Prints one JSON object.
+Run ``python benchmarks/bench_fuse.py``: `lfnsb` at 112 px, two threads. Each ratio is of two turns, one
+after the other; the target is a median of at least 1.2. Prints one JSON object.
 """
 
 import argparse

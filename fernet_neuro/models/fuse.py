@@ -29,8 +29,8 @@ def fuse(model: LayeredModel) -> LayeredModel:
     """Return a copy of a network for use and export: faster, and equal but for rounding.
 
     Each batch normalisation that follows a convolution or linear layer, and that alone takes what this gives,
-    is folded into it. A part with a method ``fused()`` is replaced by the module that this returns. Weights of
-    2-D convolutions are laid out with channels last, which processors take faster.
+    is folded into it. A part with a method ``fused()`` is replaced by the module that this returns. The
+    weights of 2-D convolutions are laid out with channels last, which processors take faster.
 
     Parameters
     ----------
