@@ -27,6 +27,8 @@ _PLACES = {
     "compute_rdms": "door.rdms:compute_rdms",
     "rsa": "rsa",  # the package, which calls door.rsa:rsa
     "evaluate": "experiments.evaluation:evaluate_runs",
+    "predict": "experiments.predict:predict",
+    "export": "door.export:export",
     "train": "training.fit:fit",
     "simulate_brain": "door.simulate:simulate_brain",
     "build_figure": "figures.registry:build_figure",

@@ -3,6 +3,7 @@ from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.simulation.dataset import SimulatedGroup
 from fernet_neuro.door.embed import embed
+from fernet_neuro.door.export import export
 from fernet_neuro.door.probe import probe
 from fernet_neuro.door.rdms import compute_rdms
 from fernet_neuro.door.rsa import rsa
@@ -10,6 +11,7 @@ from fernet_neuro.door.simulate import simulate_brain
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport, EvaluationResult
 from fernet_neuro.experiments.evaluation import evaluate_runs as evaluate
+from fernet_neuro.experiments.predict import predict
 from fernet_neuro.extraction.extract import extract_activations as extract
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.models.layers import LayeredModel
@@ -42,8 +44,10 @@ __all__ = [
     "compute_rdms",
     "embed",
     "evaluate",
+    "export",
     "extract",
     "load_model",
+    "predict",
     "probe",
     "read_stimuli",
     "render_faces",

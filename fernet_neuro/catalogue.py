@@ -91,6 +91,7 @@ GENERAL = System(
         "embedding-maps": "fernet_neuro.figures.embedding_maps:SPEC",
         "evaluation": "fernet_neuro.figures.evaluation:SPEC",
         "grid": "fernet_neuro.figures.arms:SPEC",
+        "accuracy-cost": "fernet_neuro.figures.accuracy_cost:SPEC",
         "rsa-layer-roi": "fernet_neuro.figures.rsa_layer_roi:SPEC",
         "rsa-models": "fernet_neuro.figures.rsa_models:SPEC",
         "rdm-gallery": "fernet_neuro.figures.rdm_gallery:SPEC",

@@ -24,10 +24,12 @@ from fernet_neuro.cli.concepts import make_concepts
 from fernet_neuro.cli.cost import show_cost
 from fernet_neuro.cli.embed import embed
 from fernet_neuro.cli.evaluate import evaluate
+from fernet_neuro.cli.export import export, latency
 from fernet_neuro.cli.extract import extract, show_store
 from fernet_neuro.cli.figures import build, list_figures
 from fernet_neuro.cli.info import info
 from fernet_neuro.cli.models import list_models, show_model
+from fernet_neuro.cli.predict import predict
 from fernet_neuro.cli.probe import probe
 from fernet_neuro.cli.rdm import rdm
 from fernet_neuro.cli.rsa import rsa
@@ -65,8 +67,9 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callabl
             "Tables of embedded prompts, for networks whose classes are texts.",
             {"export": export_texts, "show": show_texts, "rdm": make_text_rdm, "match": match_neutral_faces},
         ),
-        "cost": show_cost, "train": train, "crossval": crossval, "concepts": make_concepts,
-        "evaluate": evaluate, "verify": verify,
+        "cost": show_cost, "latency": latency, "train": train, "crossval": crossval,
+        "concepts": make_concepts, "evaluate": evaluate, "verify": verify, "predict": predict,
+        "export": export,
     },
     "Layers": {
         "extract": extract, "store": ("Look at activation stores.", {"show": show_store}), "probe": probe,

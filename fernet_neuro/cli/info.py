@@ -13,6 +13,7 @@ from fernet_neuro.cli._tables import format_table, show
 _EXTRAS = {
     "zoo": "networks of timm, as timm:NAME",
     "clip": "text encoders of CLIP",
+    "export": "networks as ONNX",
     "video": "videos to frames, and the face detector",
 }
 

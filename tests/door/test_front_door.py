@@ -14,7 +14,7 @@ import fernet_neuro as fn
 
 FUNCTIONS = {
     "read_stimuli", "render_faces", "load_model", "extract", "probe", "embed", "compute_rdms", "rsa",
-    "evaluate", "train", "simulate_brain", "build_figure",
+    "evaluate", "predict", "export", "train", "simulate_brain", "build_figure",
 }  # fmt: skip
 NOUNS = [name for name in dir(fn) if name not in FUNCTIONS]
 

@@ -279,6 +279,7 @@ def test_a_missing_results_folder_is_named(tmp_path):
         ("confusion", "run demo"),
         ("stimulus-sheet", "run demo"),
         ("grid", "run crpn/table3"),
+        ("accuracy-cost", "run crpn/table1"),
         ("crpn-fig2", "run crpn/fig2"),
         ("crpn-fig3", "run crpn/fig3"),
         ("crpn-fig4", "run crpn/fig4"),
