@@ -3,6 +3,8 @@
 What belongs here: marks, axes and legend; which networks and which costs is up to the figure.
 """
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -57,5 +59,5 @@ def cost_legend(labels: list[str]) -> list[Line2D]:
     return [*marks, Line2D([], [], color="#111111", lw=0.8, ls=(0, (4, 2)), label="chance")]
 
 
-def _look(row: int) -> dict[str, str]:
+def _look(row: int) -> dict[str, Any]:
     return {"color": _COLOURS[row % len(_COLOURS)], "marker": _MARKERS[row % len(_MARKERS)]}
