@@ -80,7 +80,7 @@ class Plan:
     n_test: int = 60  # rendered people of each kind whom nothing is trained on
 
 
-QUICK = Plan(people=(4,), n_shown=128, n_test=2)
+QUICK = Plan(people=(16,), n_shown=128, n_test=3)
 
 
 def linear_pixels(n_classes: int = 7, size: int = 48, channels: str = "grey") -> LayeredModel:
@@ -262,7 +262,7 @@ def measure(bench: Bench) -> pd.DataFrame:
                 origin = {"network": label, "faces": kind, "people": n_people, "pictures": len(table)}
                 rows += [{**origin, **row} for row in rate(network, tests)]
     twins = pd.DataFrame(
-        read_out_twins(bench.recipe.model_options, table, tests, N_TWINS if bench.plan.n_test > 2 else 2)
+        read_out_twins(bench.recipe.model_options, table, tests, N_TWINS if bench.plan.n_test > 3 else 2)
     )
     return pd.concat([pd.DataFrame(rows), summarise_twins(twins)], ignore_index=True)
 
