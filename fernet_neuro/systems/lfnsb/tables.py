@@ -43,8 +43,8 @@ def list_parts() -> pd.DataFrame:
 
     Examples
     --------
-    >>> list_parts().loc[3, ["part", "expansion_printed", "expansion", "channels", "params"]].tolist()
-    ['conv_3', '2', '1.5', 64, 144792]
+    >>> list_parts()["expansion"].tolist()[2:8]
+    ['1.5', '1.5', '3', '1.5', '6', '1.336']
     """
     model = build_model("lfn")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
