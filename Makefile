@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export FERNET_NEURO_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test test-slow lint types notebooks figures bench docs environment install clean
+.PHONY: demo test test-slow lint types notebooks figures bench fuzz docs environment install clean
 
 install: $(STAMP)
 
@@ -45,6 +45,9 @@ figures: $(STAMP)  ## rebuild the figures of the last demo
 
 bench: $(STAMP)  ## every benchmark of benchmarks/, one after the other; results in benchmarks/results/
 	$(BIN)/python benchmarks/run_all.py
+
+fuzz: $(STAMP)  ## 10,000 damaged files of all kinds that are read: no traceback, no hang; takes up to an hour
+	$(BIN)/python tools/fuzz.py --n 10000 --seconds 3600
 
 docs: $(STAMP)  ## the examples in the docstrings, and every link and command in the documentation
 	$(BIN)/python -m pytest -q tests/contracts/test_docs.py fernet_neuro

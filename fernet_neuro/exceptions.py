@@ -16,6 +16,10 @@ class StimulusError(FernetError, ValueError):
     """A stimulus is missing, unreadable, duplicated or wrongly labelled."""
 
 
+class FernetWarning(UserWarning):
+    """Something that may make numbers wrong, and that only the user can know; the command line notes it."""
+
+
 class LayerNotFoundError(FernetError, KeyError):
     """A layer name that the network does not have."""
 

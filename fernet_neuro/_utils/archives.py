@@ -5,7 +5,6 @@ What belongs here: reading and writing it, never an object; what the header mean
 
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,8 +42,16 @@ def read_archive(path: PathLike, kind: str) -> dict[str, np.ndarray]:
                 name.removesuffix(".npy"): np.lib.format.read_array(archive.open(name), allow_pickle=False)
                 for name in archive.namelist()
             }
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError) as error:
-        raise StoreError(f"{kind} file {path} cannot be read: {error}") from error
+    except Exception as error:  # zip and NumPy headers, damaged, raise many kinds, MemoryError among them
+        raise StoreError(f"{kind} file {path} cannot be read: {explain_array(error)}") from error
+
+
+def explain_array(error: BaseException) -> str:
+    """Return why an array cannot be read, in one line, with the way out where it holds objects."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    if "allow_pickle" not in said:
+        return said
+    return "it holds Python objects, which could run any program; save numbers: np.stack(list_of_arrays)"
 
 
 def read_header(arrays: Mapping[str, np.ndarray], form: str, version: int) -> dict[str, Any]:
@@ -52,7 +59,10 @@ def read_header(arrays: Mapping[str, np.ndarray], form: str, version: int) -> di
 
     Raises ValueError if there is none, or it is of another format or version.
     """
-    header = json.loads(str(arrays[_HEADER][()])) if _HEADER in arrays else {}
-    if header.get("format") != form or header.get("version") != version:
+    try:
+        header = json.loads(str(arrays[_HEADER][()])) if _HEADER in arrays else {}
+    except RecursionError:
+        header = None
+    if not isinstance(header, dict) or header.get("format") != form or header.get("version") != version:
         raise ValueError(f"it is not of the format {form!r}, version {version}")
     return header

@@ -22,6 +22,8 @@ def atomic_file(path: PathLike) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
     try:
         yield temporary
+        if temporary.is_file():
+            _open_up(temporary)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,6 +51,9 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
+        for path in temporary.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                _open_up(path)
         _swap_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -84,6 +89,11 @@ def _swap_folder(new: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def _open_up(path: Path) -> None:
+    """Give a new file the mode that files of this process have: some writers make it private."""
+    path.chmod(path.stat().st_mode | (0o666 & ~_umask()))
 
 
 def _umask() -> int:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fernet_neuro._utils.foreign import decode_text
 from fernet_neuro._utils.shipped import find_recipe
 from fernet_neuro._utils.validation import suggest
 from fernet_neuro.typing import PathLike
@@ -101,8 +102,8 @@ def _read_yaml(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path.resolve() in above:
         raise ValueError(f"recipe {path} is its own base; take the key `base` out of one of the files.")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(decode_text(path.read_bytes()))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise ValueError(f"recipe {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}

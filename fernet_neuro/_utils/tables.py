@@ -5,11 +5,11 @@ business of others. Text stays text, as a class may be called "NA" or "007"; onl
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,10 @@ from fernet_neuro._utils.atomic import atomic_file, atomic_files
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
+
+#: With which a text begins that spreadsheets take for a formula, unless it is a number.
+_FORMULA_SIGNS = tuple("=+-@\t\r")
+_NUMBER = re.compile(r"[-+][\d.,]+(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def iterate_rows(frame: pd.DataFrame) -> Iterator[Any]:
@@ -28,7 +32,40 @@ def iterate_rows(frame: pd.DataFrame) -> Iterator[Any]:
 def write_csv(frame: pd.DataFrame, path: PathLike) -> None:
     """Write `frame` without its index, complete or not at all."""
     with atomic_file(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+        to_csv(frame, temporary)
+
+
+def to_csv(frame: pd.DataFrame, path: PathLike | None = None, **options: Any) -> str | None:
+    """Write `frame` as ``DataFrame.to_csv`` does, but with ``'`` before text that a spreadsheet would run."""
+    safe = frame.copy(deep=False)
+    for name in frame.columns[[kind.kind == "O" for kind in frame.dtypes]]:
+        safe[name] = escape_formulas(frame[name])
+    return safe.to_csv(path, **{"index": False, "lineterminator": "\n", **options})
+
+
+def escape_formulas(column: pd.Series) -> pd.Series:
+    """Return a column whose texts that a spreadsheet would run have ``'`` before them.
+
+    Examples
+    --------
+    >>> escape_formulas(pd.Series(["=1+1", "-0.5", "fear", "'=x"])).tolist()
+    ["'=1+1", '-0.5', 'fear', "''=x"]
+    """
+    return column.map(lambda item: f"'{item}" if isinstance(item, str) and _is_formula(item) else item)
+
+
+def unescape_formulas(column: pd.Series) -> pd.Series:
+    """Return what `escape_formulas` was given."""
+    if column.dtype.kind != "O":
+        return column
+    return column.map(
+        lambda item: item[1:] if isinstance(item, str) and item[:1] == "'" and _is_formula(item[1:]) else item
+    )
+
+
+def _is_formula(text: str) -> bool:
+    start = text.lstrip("'")
+    return start[:1] in _FORMULA_SIGNS and not _NUMBER.fullmatch(start)
 
 
 def save_tables(
@@ -45,7 +82,7 @@ def save_tables(
     with atomic_files(folder, [*tables, name]) as files:
         for file, table in tables.items():
             if isinstance(table, pd.DataFrame):
-                table.to_csv(files[file], index=False, lineterminator="\n")
+                to_csv(table, files[file])
             else:
                 np.savez_compressed(files[file], **table)
         files[name].write_text(text, encoding="utf-8")
@@ -65,19 +102,29 @@ def loading(folder: PathLike, files: Iterable[str], command: str) -> Iterator[Pa
             raise StoreError(f"{place / name} does not exist; make it with: {command}")
     try:
         yield place
-    except (ValueError, KeyError, TypeError, AttributeError, BadZipFile, EOFError, OSError) as error:
+    except Exception as error:  # whatever a damaged file makes of its reader
         said = " ".join(str(error).split())
         raise StoreError(f"{place} is damaged ({said}); make it again with: {command}") from error
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def read_text(path: PathLike, **options: Any) -> pd.DataFrame:
     """Return a CSV file as text, empty where there is none; `options` are those of ``pandas.read_csv``."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False, **{"encoding": "utf-8", **options})
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, **{"encoding": "utf-8", **options})
+    return frame.apply(unescape_formulas)
 
 
 def read_mixed(path: PathLike, text: Iterable[str] = (), numbers: Iterable[str] | None = ()) -> pd.DataFrame:
@@ -85,7 +132,7 @@ def read_mixed(path: PathLike, text: Iterable[str] = (), numbers: Iterable[str] 
     empty: Any = [""] if numbers is None else {name: [""] for name in numbers}
     texts = list(text)
     frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=empty)
-    return frame.fillna(dict.fromkeys(texts, ""))
+    return frame.fillna(dict.fromkeys(texts, "")).apply(unescape_formulas)
 
 
 def parse(frame: pd.DataFrame, kinds: Mapping[str, type]) -> pd.DataFrame:

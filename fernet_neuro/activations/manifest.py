@@ -3,7 +3,6 @@
 What belongs here: the format on disk; reading and writing values is in `store`.
 """
 
-import json
 import math
 import re
 import struct
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro.exceptions import StoreError
 
 FORMAT = "fernet-neuro activations"
@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise StoreError(_explain_absence(folder))
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
     except ValueError as error:
         raise StoreError(f"{path} is damaged ({error}); {_AGAIN}.") from None
     if not isinstance(manifest, Mapping) or manifest.get("format") != FORMAT:

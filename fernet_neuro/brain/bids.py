@@ -3,17 +3,20 @@
 What belongs here: finding and naming files; nothing is read but sidecars.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_label, format_options, suggest
+from fernet_neuro.brain.times import Times, read_times
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
 
+#: Entities whose labels are numbers.
+_INDICES = frozenset(("run", "echo"))
 #: Entities that say how an image was made, not of which run it is.
 _PROCESSING = frozenset(("space", "res", "den", "desc", "hemi", "label", "suffix"))
 _VOLUMES = ("_bold.nii.gz", "_bold.nii")
@@ -38,10 +41,8 @@ class RunFiles:
     mask : str
         The brain mask of the image: beside it or, of a raw image, in ``derivatives/rois`` of the data set;
         empty where there is none.
-    t_r : float or None
-        Seconds, from the sidecar; None where it does not say.
-    start_time : float
-        Seconds from the start of a volume to the moment that it stands for.
+    times : Times
+        What the sidecar says.
     """
 
     subject: str
@@ -52,8 +53,7 @@ class RunFiles:
     events: str
     confounds: str = ""
     mask: str = ""
-    t_r: float | None = None
-    start_time: float = 0.0
+    times: Times = field(default_factory=Times)
 
 
 def parse_entities(name: str) -> dict[str, str]:
@@ -64,10 +64,27 @@ def parse_entities(name: str) -> dict[str, str]:
     >>> parse_entities("sub-01_task-faces_run-2_bold.nii.gz")
     {'sub': '01', 'task': 'faces', 'run': '2', 'suffix': 'bold'}
     """
-    parts = name.split(".")[0].split("_")
+    parts = strip_suffix(name).split("_")
     pairs = [part.partition("-") for part in parts]
     entities = {key: value for key, dash, value in pairs if dash}
     return {**entities, "suffix": parts[-1]} if not pairs[-1][1] else entities
+
+
+def strip_suffix(name: str) -> str:
+    """Return the name of a file without its suffix; other dots stay.
+
+    Examples
+    --------
+    >>> strip_suffix("sub-01_desc-fwhm2.5_bold.nii.gz"), strip_suffix("left.func.gii")
+    ('sub-01_desc-fwhm2.5_bold', 'left')
+    """
+    return re.sub(r"(\.(func|shape|surf|label|time|dtseries))?\.[A-Za-z]\w*(\.gz)?$", "", name)
+
+
+def read_sidecar_of(image: str) -> dict[str, Any]:
+    """Return what the sidecar of the same name beside an image says; nothing where there is none."""
+    file = Path(image.split(",")[0])
+    return read_sidecar(file.with_name(strip_suffix(file.name) + ".json"))
 
 
 def find_runs(
@@ -80,6 +97,8 @@ def find_runs(
     task: str | None = None,
     runs: Sequence[str] = (),
     space: str | None = None,
+    res: str | None = None,
+    direction: str | None = None,
 ) -> list[RunFiles]:
     """Return the files of each run, in the order of subject, session and run.
 
@@ -96,7 +115,10 @@ def find_runs(
     task : str or None
         Needed where there are several.
     space : str or None
-        Such as ``MNI152NLin2009cAsym`` or ``fsaverage5``; needed where the images are in several.
+        Such as ``MNI152NLin2009cAsym`` or ``fsaverage5``, or ``none`` for images whose names have none (those
+        in the space of the scanner); needed where the images are in several.
+    res, direction : str or None
+        Resolution (``res-2``) and direction of phase encoding (``dir-AP``); needed where there are several.
 
     Raises
     ------
@@ -118,7 +140,9 @@ def find_runs(
     ):  # fmt: skip
         images = _keep(images, key, wanted, name, folder)
     images = _keep(images, "task", [task] if task else [], "task", folder)
-    images = _keep(images, "space", [space] if space else [], "space", folder)
+    choices = {"space": space, "res": res, "dir": direction}
+    for key, value in choices.items():
+        images = _keep(images, key, [value] if value else [], key, folder)
     for key, name in (("task", "task"), ("space", "space")):
         have = sorted({entities.get(key, "") or "none" for _, entities in images})
         if len(have) > 1:
@@ -133,11 +157,14 @@ def find_runs(
 def _check_unique(found: list[RunFiles]) -> None:
     known: dict[tuple[str, str, str], RunFiles] = {}
     for item in found:
-        other = known.setdefault((item.subject, item.session, item.run), item)
+        other = known.setdefault((item.subject, item.session, _plain("run", item.run)), item)
         if other is not item:
+            names = [Path(file.bold.split(",")[0]).name for file in (item, other)]
+            one, two = map(parse_entities, names)
+            option = next((key for key in ("res", "dir") if one.get(key) != two.get(key)), None)
             raise ValueError(
-                f"{Path(item.bold).name} and {Path(other.bold).name} are both run {item.run} of subject "
-                f"{item.subject}; give a folder with one of them."
+                f"{names[0]} and {names[1]} are both run {item.run} of subject {item.subject}; "
+                f"{f'name one with --{option}' if option else 'give a folder with one of them'}."
             )
 
 
@@ -168,16 +195,27 @@ def _list_images(folder: Path, raw: bool) -> list[tuple[Path, dict[str, str]]]:
 def _keep(
     images: list[tuple[Path, dict[str, str]]], key: str, wanted: Sequence[str], name: str, folder: Path
 ) -> list[tuple[Path, dict[str, str]]]:
-    names = [item.removeprefix(f"{key}-") for item in wanted]
+    names = [_plain(key, item.removeprefix(f"{key}-")) for item in wanted]
     have = sorted({entities.get(key, "") for _, entities in images})
     for item in names:
-        if item not in have:
+        if item not in [_plain(key, value) for value in have]:
             there = [value for value in have if value]
             raise ValueError(
                 f"{folder} has no images of {name} {item!r}; there are: {format_options(there) or 'none'}."
                 f"{suggest(item, there)}"
             )
-    return [image for image in images if not names or image[1].get(key, "") in names]
+    return [image for image in images if not names or _plain(key, image[1].get(key, "")) in names]
+
+
+def _plain(key: str, value: str) -> str:
+    """Return a label as others write it too: the number of a run may have zeros in front."""
+    if key in _INDICES and value.isdecimal():
+        return str(int(value))
+    return value or ("none" if key in ("space", "res", "dir") else "")
+
+
+def _plain_all(entities: dict[str, str]) -> dict[str, str]:
+    return {key: _plain(key, value) for key, value in entities.items()}
 
 
 def _gather(path: Path, entities: dict[str, str], root: Path, folder: Path) -> RunFiles:
@@ -193,8 +231,6 @@ def _gather(path: Path, entities: dict[str, str], root: Path, folder: Path) -> R
     if events is None:
         label = "_".join(f"{key}-{value}" for key, value in own.items())
         raise StoreError(f"{root} has no events of {path.name}; it needs {label}_events.tsv.")
-    sidecar = _read_sidecars(folders, own, entities)
-    start = sidecar.get("StartTime") or 0.0
     return RunFiles(
         subject=entities["sub"],
         session=entities.get("ses", ""),
@@ -204,8 +240,7 @@ def _gather(path: Path, entities: dict[str, str], root: Path, folder: Path) -> R
         events=str(events),
         confounds=_find_beside(path, own, {"desc": "confounds"}, ("timeseries", "regressors"), ".tsv"),
         mask=_find_mask(path, {**own, **_space_of(entities)}, root if folder == root else None),
-        t_r=sidecar.get("RepetitionTime"),
-        start_time=float(start),
+        times=read_times(_read_sidecars(folders, own, entities), str(path)),
     )
 
 
@@ -229,12 +264,13 @@ def _folders_above(path: Path, root: Path) -> list[Path]:
 
 def _find_nearest(folders: Iterable[Path], entities: dict[str, str], suffix: str, ending: str) -> Path | None:
     """Return the nearest file all of whose entities are those of the run, with the most of them."""
+    wanted = _plain_all(entities)
     for folder in folders:
         found = []
         for path in folder.glob(f"*{suffix}{ending}"):
             theirs = parse_entities(path.name)
             kind = theirs.pop("suffix", "")
-            if kind == suffix and all(entities.get(key) == value for key, value in theirs.items()):
+            if kind == suffix and _plain_all(theirs).items() <= wanted.items():
                 found.append((len(theirs), path))
         if found:
             return max(found)[1]
@@ -258,18 +294,18 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return dict(read_json(path))
+    except (ValueError, TypeError, OSError) as error:
         raise StoreError(f"sidecar {path} is no JSON: {error}") from error
 
 
 def _find_beside(
     path: Path, own: dict[str, str], extra: dict[str, str], suffixes: Sequence[str], ending: str
 ) -> str:
-    wanted = {**own, **extra}
+    wanted = _plain_all({**own, **extra})
     for other in sorted(path.parent.glob(f"*{ending}")):
         theirs = parse_entities(other.name)
-        if theirs.pop("suffix", "") in suffixes and theirs == wanted:
+        if theirs.pop("suffix", "") in suffixes and _plain_all(theirs) == wanted:
             return str(other)
     return ""
 

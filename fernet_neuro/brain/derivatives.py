@@ -16,7 +16,9 @@ from joblib import Parallel, delayed
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_folder, write_text
 from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.tables import read_json, to_csv
 from fernet_neuro._utils.validation import check_jobs, check_label, format_options, suggest
+from fernet_neuro.brain.bids import read_sidecar
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.pipeline import SubjectPatterns
 from fernet_neuro.exceptions import StoreError
@@ -41,6 +43,8 @@ def start_derivatives(
         raise StoreError(f"--out {folder} is a file; name a folder.")
     plain = json.loads(json.dumps(settings))
     there = _read_settings(folder) if folder.is_dir() and any(folder.iterdir()) else plain
+    # What patterns of an older version do not say was not there to be chosen.
+    there = {**{key: value for key, value in plain.items() if not value}, **there}
     if there != plain:
         kept = [name for name in list_finished(folder) if not overwrite or name not in subjects]
         if kept:
@@ -180,7 +184,7 @@ def read_reports(out: PathLike, *, subjects: Sequence[str] = ()) -> list[dict[st
     reports = []
     for path in list_patterns(out, subjects=subjects):
         labels = {"subject": "sub", "session": "ses", "roi": "roi"}
-        report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        report = read_sidecar(path.with_suffix(".json"))
         reports.append({**{name: _entity(path, key) for name, key in labels.items()}, **report})
     return reports
 
@@ -219,13 +223,13 @@ def _write_images(stem: Path, item: SubjectPatterns) -> None:
     inside[np.flatnonzero(item.inside)[usable]] = True
     item.grid.write(f"{stem}_patterns", observed.values[:, usable], inside)
     labels = pd.DataFrame({"stimulus_id": observed.stimulus_ids, "run": observed.runs})
-    write_text(f"{stem}_patterns.tsv", labels.to_csv(sep="\t", index=False, lineterminator="\n"))
+    write_text(f"{stem}_patterns.tsv", str(to_csv(labels, sep="\t")))
 
 
 def find_settings(out: PathLike) -> dict[str, Any] | None:
     """Return what the patterns of a folder were made with; None where it does not say."""
     try:
-        known = json.loads((Path(out) / DESCRIPTION).read_text(encoding="utf-8"))
+        known = read_json(Path(out) / DESCRIPTION)
         return known["GeneratedBy"][0]["Settings"] if known["Name"] == _NAME else None
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return None

@@ -121,6 +121,7 @@ def build_design(
     leave_out: Sequence[str] = (),
     start_time: float = 0.0,
     by_presentation: bool | None = None,
+    others: pd.DataFrame | None = None,
 ) -> Design:
     """Return the design of one run.
 
@@ -139,6 +140,8 @@ def build_design(
         slice-time correction to the middle.
     by_presentation : bool or None
         None goes by the settings.
+    others : DataFrame with columns onset, duration (seconds) and kind, or None
+        Events without a stimulus, such as button presses: one regressor of each kind, of no interest.
 
     Raises
     ------
@@ -152,7 +155,12 @@ def build_design(
     ids = events["stimulus_id"].to_numpy(dtype=object)
     shown = list(dict.fromkeys(ids[wanted]))
     names, regressor_of = _name_regressors(ids, wanted, single)
-    columns = _convolve(events.assign(trial_type=regressor_of), n_scans, t_r, settings, confounds, start_time)
+    modelled = events.assign(trial_type=regressor_of)
+    if others is not None:
+        modelled = pd.concat(
+            [modelled, others.assign(trial_type="other" + others["kind"])], ignore_index=True
+        )
+    columns = _convolve(modelled, n_scans, t_r, settings, confounds, start_time)
     own = [name for name in names if name.startswith("pattern")]
     labels = [str(item) for item in (ids[wanted] if single else shown)]
     design = Design(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Millimetres by which two affines may differ in any entry and still be one grid: headers hold float32.
 AFFINE_TOLERANCE = 1e-3
+#: What gzip can pack into one byte, and a little more.
+_GZIP_RATIO = 1100
 #: Level of gzip: twice as fast as the default and a few per cent larger.
 _COMPRESSION = 4
 
@@ -29,18 +31,35 @@ def load_image(path: PathLike) -> "Nifti1Image":
     Raises StoreError if the file is missing or no image.
     """
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
 
     file = Path(path)
     if not file.is_file():
         raise StoreError(f"image {file} does not exist.")
     try:
-        image = nibabel.load(file)
-    except (ImageFileError, OSError, ValueError, EOFError) as error:
-        raise StoreError(f"image {file} cannot be read: {error}") from error
-    if len(getattr(image, "shape", ())) < 3 or not hasattr(image, "affine"):
+        image: Any = nibabel.load(file)
+        shape: tuple[int, ...] = getattr(image, "shape", ())
+        affine = getattr(image, "affine", None)
+    except Exception as error:  # nibabel and what is below it raise many kinds
+        raise StoreError(f"image {file} cannot be read: {' '.join(str(error).split())}") from error
+    if len(shape) < 3 or affine is None or not np.isfinite(affine).all():
         raise StoreError(f"image {file} is not a volume; give a NIfTI image, or GIFTI files as LEFT,RIGHT.")
-    return image  # type: ignore[return-value]  # any volume that has shape and affine does
+    _check_size(image, file)
+    # AFNI puts its volumes into the fifth axis, and the fourth is 1.
+    if len(shape) == 5 and shape[3] == 1:
+        return nibabel.Nifti1Image(read_array(image, file)[..., 0, :], affine)
+    if len(shape) > 4:
+        raise StoreError(f"image {file} has {len(shape)} axes, {shape}; it must have three, or four.")
+    return image
+
+
+def _check_size(image: Any, file: Path) -> None:
+    """Raise if a header claims more than its file can hold, before memory is taken for it."""
+    claimed = float(np.prod([float(n) for n in image.shape])) * image.get_data_dtype().itemsize
+    most = file.stat().st_size * (_GZIP_RATIO if file.suffix == ".gz" else 1)
+    if file.suffix in (".nii", ".gz") and (claimed > most or min(image.shape) < 1):
+        raise StoreError(
+            f"image {file} is damaged: its header claims {image.shape} values, which it cannot hold."
+        )
 
 
 def load_mask(
@@ -110,7 +129,7 @@ def read_array(image: "Nifti1Image", name: Any = "") -> np.ndarray:
     """
     try:
         return np.asanyarray(image.dataobj)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # nibabel and what is below it raise many kinds, MemoryError among them
         raise StoreError(f"image {name} is damaged: {' '.join(str(error).split())}") from error
 
 

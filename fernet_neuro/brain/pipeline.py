@@ -3,6 +3,7 @@
 What belongs here: reading in the right order and joining runs; models are in `glm`, files found in `bids`.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fernet_neuro.brain.bids import RunFiles, find_runs, read_sidecar
+from fernet_neuro.brain.bids import RunFiles, find_runs, read_sidecar_of
+from fernet_neuro.brain.confounds import check_patterns, read_run_confounds
+from fernet_neuro.brain.copies import check_files_differ, check_new, check_runs_differ
 from fernet_neuro.brain.glm import Design, GlmSettings, RunEstimates, build_design, estimate_run
 from fernet_neuro.brain.grids import Grid, VolumeGrid
-from fernet_neuro.brain.images import load_image
 from fernet_neuro.brain.observations import (
     Observations,
     RegionPatterns,
@@ -26,14 +28,13 @@ from fernet_neuro.brain.observations import (
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.rois import RoiSpec, build_rois, parse_roi
 from fernet_neuro.brain.surfaces import SurfaceGrid, is_surface
-from fernet_neuro.brain.tables import MOTION, check_events, read_confounds, read_events, read_volume_labels
-from fernet_neuro.exceptions import FernetError, StimulusError
+from fernet_neuro.brain.tables import check_events, read_events, read_unlabelled_events, read_volume_labels
+from fernet_neuro.brain.times import find_t_r, first_of_each, list_doubts, read_times
+from fernet_neuro.exceptions import FernetError, FernetWarning, StimulusError
 from fernet_neuro.typing import PathLike
 
 #: Stands for the brain mask of the images.
 BRAIN = "brain"
-#: Seconds of one unit of the fourth dimension, by NIfTI's names.
-_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,12 @@ class PatternSettings:
         Of BOLD.
     confounds : tuple of str or None
         Columns; None takes the six of head motion where there is a table of confounds.
-    t_r : float or None
-        Seconds; None takes it from the sidecar or the header.
+    strategy : str, default=""
+        A name in ``confounds.STRATEGIES`` in place of columns.
+    skip_unlabelled : bool, default=False
+        Leave events without a stimulus, such as button presses, out of the model.
+    t_r, start_time : float or None
+        Seconds; None takes them from the sidecar or the header.
     duration : float or None
         Seconds that every event lasts; None takes it from the file.
     """
@@ -93,7 +98,10 @@ class PatternSettings:
     unit: str = ""
     glm: GlmSettings = field(default_factory=GlmSettings)
     confounds: tuple[str, ...] | None = None
+    strategy: str = ""
+    skip_unlabelled: bool = False
     t_r: float | None = None
+    start_time: float | None = None
     duration: float | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -151,6 +159,7 @@ def compute_labelled_patterns(
         values, table, detrend=settings.detrend, zscore=settings.zscore, baseline=settings.baseline,
         leave_out=settings.leave_out, average=settings.average, name=name,
     )  # fmt: skip
+    check_runs_differ(values, table["run"], ", ".join(sources))
     unit = settings.unit or ("z" if settings.zscore else "")
     return _cut(observed, grid, rois, inside, settings, subject=subject, session=session, unit=unit)
 
@@ -174,7 +183,12 @@ def compute_run_patterns(files: Sequence[RunFiles], settings: PatternSettings) -
     mask = _find_brain_mask(first) if settings.mask == BRAIN else settings.mask
     rois, inside = _find_points(grid, settings, first.subject, first.session, mask)
     noise_points = np.logical_or.reduce(list(rois.values()))
-    parts = [_observe_run(item, grid, inside, noise_points, settings) for item in files]
+    parts = []
+    seen: dict[str, str] = {}
+    for item in files:
+        volumes = grid.read(item.bold, inside)
+        check_new(volumes, item.bold, seen)
+        parts.append(_observe_run(item, volumes, noise_points, settings))
     observed = _join(parts, files, noise_points)
     return _cut(
         observed, grid, rois, inside, settings,
@@ -203,13 +217,36 @@ def compute_dataset_patterns(
         As `bids.find_runs` and `compute_run_patterns`.
     """
     chosen = settings or PatternSettings(tuple(parse_roi(str(Path(dataset) / "derivatives" / "rois"))))
-    people = list_sessions(find_runs(dataset, raw=raw, **files))
+    found = find_runs(dataset, raw=raw, **files)
+    check_runs(found, chosen)
+    people = list_sessions(found)
     return [
         region.patterns
         for sessions in people.values()
         for runs in sessions.values()
         for region in compute_run_patterns(runs, chosen).regions
     ]
+
+
+def check_runs(files: Sequence[RunFiles], settings: PatternSettings) -> None:
+    """Refuse images that are there twice and confounds that no run has, and warn of doubtful times.
+
+    Raises
+    ------
+    StimulusError, ValueError
+        As `copies.check_files_differ` and `confounds.check_patterns`.
+    """
+    check_files_differ(
+        {path: f"run {item.run} of subject {item.subject}" for item in files for path in item.bold.split(",")}
+    )
+    check_patterns(files, settings.confounds or ())
+    doubts = [
+        (item.bold, text)
+        for item in files
+        for text in list_doubts(item.bold, item.times, settings.t_r, settings.start_time)
+    ]
+    for text in first_of_each(doubts):
+        warnings.warn(text, FernetWarning, stacklevel=2)
 
 
 def open_grid(source: str, mesh: str = "") -> Grid:
@@ -229,26 +266,6 @@ def open_grid(source: str, mesh: str = "") -> Grid:
     return SurfaceGrid.of(mesh) if mesh else VolumeGrid.of(source)
 
 
-def find_t_r(bold: str, from_sidecar: float | None, wanted: float | None) -> float:
-    """Return the repetition time in seconds: the one wanted, the sidecar's, or the header's.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or it is not above 0.
-    """
-    t_r = wanted if wanted is not None else from_sidecar
-    if t_r is None and not is_surface(bold):
-        header = load_image(bold).header
-        unit = header.get_xyzt_units()[1]
-        t_r = float(header.get_zooms()[3]) * _SECONDS[unit] if unit in _SECONDS else None
-    if t_r is None or not t_r > 0:
-        raise ValueError(
-            f"{bold} does not say its repetition time in seconds (got {t_r}); give it with --t-r SECONDS."
-        )
-    return float(t_r)
-
-
 def _find_points(
     grid: Grid, settings: PatternSettings, subject: str, session: str, mask: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -263,10 +280,9 @@ def _find_points(
 
 
 def _observe_run(
-    item: RunFiles, grid: Grid, inside: np.ndarray, noise_points: np.ndarray, settings: PatternSettings
+    item: RunFiles, volumes: np.ndarray, noise_points: np.ndarray, settings: PatternSettings
 ) -> tuple[RunEstimates, dict[str, np.ndarray]]:
     """Return the estimates of one run, NaN at points that cannot be used, and those points by reason."""
-    volumes = grid.read(item.bold, inside)
     design, pooled = _build_designs(item, len(volumes), settings)
     finite = np.isfinite(volumes).all(axis=0)
     constant = finite & (volumes == volumes[0]).all(axis=0)
@@ -287,18 +303,18 @@ def _observe_run(
 
 def _build_designs(item: RunFiles, n_scans: int, settings: PatternSettings) -> tuple[Design, Design | None]:
     """Return the design of a run and, where presentations have models of their own, that of its noise."""
-    t_r = find_t_r(item.bold, item.t_r, settings.t_r)
-    events = read_events(item.events, stimulus_column=settings.stimulus_column, duration=settings.duration)
+    t_r = find_t_r(item.bold, item.times.t_r, settings.t_r)
+    column, duration = settings.stimulus_column, settings.duration
+    events = read_events(item.events, stimulus_column=column, duration=duration)
     check_events(events, n_scans, t_r, item.events)
-    columns = settings.confounds
-    if columns and not item.confounds:
-        raise StimulusError(f"{item.bold} has no table of confounds beside it, and --confound asks for one.")
-    confounds = None
-    if item.confounds and columns != ():
-        confounds = read_confounds(item.confounds, MOTION if columns is None else columns, n_scans)
+    others = None
+    if not settings.skip_unlabelled:
+        others = read_unlabelled_events(item.events, stimulus_column=column, duration=duration)
+    confounds = read_run_confounds(item, settings.confounds, settings.strategy, n_scans)
+    start = item.times.start_time if settings.start_time is None else settings.start_time
     build = partial(
-        build_design, events, n_scans, t_r, settings.glm,
-        confounds=confounds, leave_out=settings.leave_out, start_time=item.start_time,
+        build_design, events, n_scans, t_r, settings.glm, confounds=confounds,
+        leave_out=settings.leave_out, start_time=start or 0.0, others=others,
     )  # fmt: skip
     try:
         return build(), build(by_presentation=False) if settings.glm.estimate == "lss" else None
@@ -407,12 +423,8 @@ def pair_runs(
     names = list(runs) or [f"{number:02d}" for number in range(1, len(bold) + 1)]
     tables = list(confounds) or [""] * len(bold)
     return [
-        RunFiles(subject, session, task, run, image, table, extra, t_r=_read_t_r(image))
+        RunFiles(
+            subject, session, task, run, image, table, extra, times=read_times(read_sidecar_of(image), image)
+        )
         for image, table, extra, run in zip(bold, events, tables, names, strict=True)
     ]
-
-
-def _read_t_r(image: str) -> float | None:
-    """Return what the sidecar beside an image says, if there is one."""
-    file = Path(image.split(",")[0])
-    return read_sidecar(file.with_name(file.name.split(".")[0] + ".json")).get("RepetitionTime")

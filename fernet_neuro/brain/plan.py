@@ -15,6 +15,7 @@ from fernet_neuro.brain.derivatives import read_reports, start_derivatives, writ
 from fernet_neuro.brain.pipeline import (
     PatternSettings,
     SubjectPatterns,
+    check_runs,
     compute_labelled_patterns,
     compute_run_patterns,
     list_sessions,
@@ -74,6 +75,10 @@ class PatternPlan:
         """
         names = list(self.subjects)
         asked = {**self.asked, **self.settings.describe()}
+        check_runs(
+            [run for visits in self.subjects.values() for runs in visits.values() for run in runs],
+            self.settings,
+        )
         start_derivatives(out, asked, overwrite=overwrite, subjects=names)
         written, there = write_missing_subjects(
             out, names, self._compute, task=self.task, overwrite=overwrite, **options
@@ -106,19 +111,22 @@ def plan_patterns(
     derivatives: PathLike | None = None,
     raw: bool = False,
     space: str | None = None,
+    res: str | None = None,
+    direction: str | None = None,
 ) -> PatternPlan:
     """Return whose patterns are made from which files; nothing is read but names.
 
     `source`: a BIDS data set; or images, with `labels`, or with `events` for each. `events`, `confounds`: a
-    table for each image of BOLD. `subjects`, `sessions`, `task`, `runs`, `derivatives`, `raw`, `space`: as in
-    ``bids.find_runs``; of files that are named one by one, at most one subject and session. Raises ValueError
-    as in `find_kind` and ``bids.find_runs``, or if names do not go with the kind of source.
+    table for each image of BOLD. `subjects`, `sessions`, `task`, `runs`, `derivatives`, `raw`, `space`, `res`,
+    `direction`: as in ``bids.find_runs``; of files that are named one by one, at most one subject and
+    session. Raises ValueError as in `find_kind` and ``bids.find_runs``, or if names do not go with the kind
+    of source.
     """
     kind = find_kind(source, labels, events)
     if kind == DATA_SET:
         files = find_runs(
             source[0], derivatives=derivatives, raw=raw, subjects=subjects, sessions=sessions, task=task,
-            runs=runs, space=space,
+            runs=runs, space=space, res=res, direction=direction,
         )  # fmt: skip
         people, task = list_sessions(files), files[0].task
     else:
@@ -128,6 +136,7 @@ def plan_patterns(
         "source": source, "labels": None if labels is None else str(labels), "events": list(events),
         "confounds_file": list(confounds), "derivatives": None if derivatives is None else str(derivatives),
         "raw": raw, "session": list(sessions), "task": task, "run": list(runs), "space": space,
+        "res": res, "direction": direction,
     }  # fmt: skip
     return PatternPlan(settings, source, labels, people, task, asked)
 

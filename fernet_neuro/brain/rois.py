@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fernet_neuro._utils.tables import read_text
+from fernet_neuro._utils.foreign import read_foreign
 from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.brain.grids import Grid
 from fernet_neuro.exceptions import StoreError
@@ -148,7 +148,12 @@ def _find_number(label: str, source: str, table: PathLike | None) -> int:
             f"label {label!r} of atlas {source} is a name, and table {path} does not exist; name the "
             f"table, or give a number."
         )
-    frame = read_text(path, sep="," if path.suffix == ".csv" else "\t")
+    try:
+        frame = read_foreign(path)
+    except (ValueError, OSError) as error:
+        raise StoreError(
+            f"table {path} of the atlas cannot be read: {' '.join(str(error).split())}"
+        ) from error
     names = next((name for name in _NAME_COLUMNS if name in frame), None)
     numbers = next((name for name in _NUMBER_COLUMNS if name in frame and name != names), None)
     if names is None or numbers is None:

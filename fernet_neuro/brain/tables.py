@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.tables import read_text
+from fernet_neuro._utils.foreign import has_heading, read_foreign, to_nfc
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.typing import PathLike
@@ -21,7 +21,13 @@ STIMULUS_COLUMNS = ("stimulus_id", "trial_type", "labels")
 RUN_COLUMNS = ("run", "chunks")
 #: The six parameters of head motion, as fMRIPrep names them.
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
-#: How BIDS writes a missing value, and how other tables do.
+#: Motion parameters in files without a heading: of SPM, FSL and AFNI.
+_BARE = {
+    "rp_*.txt": MOTION,
+    "*.par": ("rot_x", "rot_y", "rot_z", "trans_x", "trans_y", "trans_z"),
+    "*.1D": ("rot_z", "rot_x", "rot_y", "trans_z", "trans_x", "trans_y"),
+}
+#: How BIDS writes a missing value, and how other tables do; R's NA may be the name of a stimulus.
 _MISSING = frozenset(("n/a", "", "nan", "NaN"))
 
 
@@ -59,12 +65,12 @@ def read_events(
 ) -> pd.DataFrame:
     """Return the events of a run, columns ``onset`` and ``duration`` (seconds) and ``stimulus_id`` (text).
 
-    Events without a stimulus (``n/a``) are left out.
+    Events without a stimulus (``n/a``) are those of `read_unlabelled_events`.
 
     `path`: ``events.tsv`` as in BIDS. `stimulus_column`: None takes the first of `STIMULUS_COLUMNS` that is
     there. `duration`: seconds that each event lasts instead of what the file says. Raises StoreError if the
     file is missing or no table; StimulusError if a column is missing, an onset or duration is not a number,
-    or no event has a stimulus.
+    no event has a stimulus, or one occurs twice at the same time.
     """
     frame = _read_table(path)
     column = pick_column(frame, stimulus_column, STIMULUS_COLUMNS, path, "the stimulus")
@@ -76,7 +82,51 @@ def read_events(
     events = pd.DataFrame({name: _as_numbers(frame[shown], name, path) for name in ("onset", "duration")})
     if (events["duration"] < 0).any():
         raise StimulusError(f"{path} has an event with a negative duration.")
-    return events.assign(stimulus_id=frame.loc[shown, column].to_numpy(dtype=object)).reset_index(drop=True)
+    events = events.assign(stimulus_id=frame.loc[shown, column].to_numpy(dtype=object)).reset_index(drop=True)
+    _check_once(events, path)
+    return events
+
+
+def _check_once(events: pd.DataFrame, path: PathLike) -> None:
+    """Refuse events that are there twice: their estimates would be half of what they are."""
+    again = np.flatnonzero(events.duplicated(["onset", "stimulus_id"]))
+    if len(again):
+        first = events.iloc[again[0]]
+        raise StimulusError(
+            f"{path} has {len(again)} events that repeat one of the same stimulus at the same time (first: "
+            f"{first['stimulus_id']!r} at {first['onset']:g} s); take the repeated rows out."
+        )
+
+
+def read_unlabelled_events(
+    path: PathLike, *, stimulus_column: str | None = None, duration: float | None = None
+) -> pd.DataFrame | None:
+    """Return the events of a run that have no stimulus, such as button presses; None where all have one.
+
+    Returns
+    -------
+    DataFrame or None
+        Columns ``onset`` and ``duration`` (seconds; 0 where the file does not say) and ``kind``, which is
+        ``trial_type`` where that is another column than the stimuli's. Events without an onset are left out.
+
+    Raises
+    ------
+    StoreError, StimulusError
+        As `read_events`.
+    """
+    frame = _read_table(path)
+    column = pick_column(frame, stimulus_column, STIMULUS_COLUMNS, path, "the stimulus")
+    bare = frame[frame[column].isin(_MISSING)]
+    bare = bare[~bare[pick_column(frame, "onset", (), path, "onset")].isin(_MISSING)]
+    if bare.empty:
+        return None
+    lasting = bare["duration"] if "duration" in bare else pd.Series("0", index=bare.index)
+    known = bare.assign(duration=lasting.mask(lasting.isin(_MISSING), "0"))
+    events = pd.DataFrame({name: _as_numbers(known, name, path) for name in ("onset", "duration")})
+    if duration is not None:
+        events["duration"] = events["duration"].clip(upper=duration)
+    kinds = bare["trial_type"] if "trial_type" in bare and column != "trial_type" else [""] * len(bare)
+    return events.assign(kind=np.asarray(kinds, dtype=object)).drop_duplicates().reset_index(drop=True)
 
 
 def check_events(events: pd.DataFrame, n_scans: int, t_r: float, path: PathLike) -> None:
@@ -113,23 +163,68 @@ def read_confounds(path: PathLike, columns: Sequence[str], n_scans: int) -> pd.D
 
     `path`: ``desc-confounds_timeseries.tsv`` of fMRIPrep, or any table with one row per volume. `columns`:
     names, or patterns such as ``trans_*`` or ``a_comp_cor_0[0-4]``. Raises StoreError if the file is missing
-    or no table; ValueError if a column is missing, a value is missing later on, or there is not one row per
-    volume.
+    or no table; ValueError if a column that is named is missing, a value is missing later on, or there is
+    not one row per volume.
     """
-    frame = _read_table(path)
+    frame = read_confounds_table(path)
     if len(frame) != n_scans:
         raise ValueError(
             f"{path} has {len(frame)} rows, its images {n_scans} volumes; they are not of one run."
         )
-    names = list(dict.fromkeys(name for pattern in columns for name in _match(pattern, frame, path)))
+    names = list(dict.fromkeys(name for pattern in columns for name in match_columns(pattern, frame, path)))
     values = {}
     for name in names:
-        numbers = pd.to_numeric(frame[name].mask(frame[name].isin(_MISSING)), errors="coerce")
-        missing = np.flatnonzero(numbers.isna())
+        numbers = pd.to_numeric(frame[name].mask(frame[name].isin({*_MISSING, "NA"})), errors="coerce")
+        missing = np.flatnonzero(~np.isfinite(numbers))
         if len(missing) and (missing != 0).any():
             raise ValueError(f"{path} has no number in column {name!r} for volume {missing[-1]}.")
+        numbers[missing] = np.nan
         values[name] = numbers.fillna(numbers.mean()).to_numpy(dtype=float)
     return pd.DataFrame({name: column for name, column in values.items() if np.ptp(column) > 0})
+
+
+def read_confounds_table(path: PathLike) -> pd.DataFrame:
+    """Return a table of confounds as text; the columns of SPM, FSL and AFNI, which have no heading, by name.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, no table, or has columns that nobody names.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise StoreError(f"table {file} does not exist.")
+    try:
+        bare = not has_heading(file)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"table {file} cannot be read: {' '.join(str(error).split())}") from error
+    if not bare:
+        return _read_table(file)
+    names = next((names for pattern, names in _BARE.items() if fnmatchcase(file.name, pattern)), None)
+    if names is None:
+        raise StoreError(
+            f"table {file} has no heading; write the columns' names into its first line, or call motion "
+            f"parameters as SPM (rp_*.txt), FSL (*.par) or AFNI (*.1D) do."
+        )
+    return _read_table(file, names=list(names))
+
+
+def match_columns(pattern: str, frame: pd.DataFrame, path: PathLike) -> list[str]:
+    """Return the columns that a name or pattern means; a pattern may mean none: some runs have no outliers.
+
+    Raises
+    ------
+    ValueError
+        If there is no column of a name.
+    """
+    have = [str(name) for name in frame]
+    found = [name for name in have if fnmatchcase(name, pattern)]
+    if not found and not set(pattern) & set("*?["):
+        raise ValueError(
+            f"{path} has no confound column {pattern!r}; it has: {format_options(have)}."
+            f"{suggest(pattern, have)}"
+        )
+    return found
 
 
 def pick_column(
@@ -146,17 +241,6 @@ def pick_column(
         hint = suggest(wanted, have) if wanted else " Name one."
         raise StimulusError(f"{path} has no column {asked}; it has: {format_options(have)}.{hint}")
     return found[0]
-
-
-def _match(pattern: str, frame: pd.DataFrame, path: PathLike) -> list[str]:
-    have = [str(name) for name in frame]
-    found = [name for name in have if fnmatchcase(name, pattern)]
-    if not found:
-        raise ValueError(
-            f"{path} has no confound column {pattern!r}; it has: {format_options(have)}."
-            f"{suggest(pattern, have)}"
-        )
-    return found
 
 
 def _as_numbers(frame: pd.DataFrame, name: str, path: PathLike) -> np.ndarray:
@@ -176,11 +260,10 @@ def _read_table(path: PathLike, names: list[str] | None = None) -> pd.DataFrame:
     file = Path(path)
     if not file.is_file():
         raise StoreError(f"table {file} does not exist.")
-    separator = {".csv": ",", ".txt": r"\s+"}.get(file.suffix.lower(), "\t")
     try:
-        frame = read_text(file, sep=separator, names=names, encoding="utf-8-sig")
+        frame = read_foreign(file, names=names)
     except (ValueError, OSError) as error:
         raise StoreError(f"table {file} cannot be read: {' '.join(str(error).split())}") from error
     if frame.empty:
         raise StoreError(f"table {file} has no rows.")
-    return frame
+    return frame.apply(lambda column: column.map(to_nfc)).rename(columns=to_nfc)

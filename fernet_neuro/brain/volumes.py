@@ -13,7 +13,8 @@ import numpy as np
 
 from fernet_neuro._utils.validation import check_label, check_option, format_options, suggest
 from fernet_neuro.brain import images
-from fernet_neuro.brain.bids import parse_entities
+from fernet_neuro.brain.bids import parse_entities, strip_suffix
+from fernet_neuro.brain.copies import check_runs_differ
 from fernet_neuro.brain.observations import observe_volumes
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.tables import read_volume_labels
@@ -225,7 +226,7 @@ def _describe(path: Path, labels: PathLike | None, mask: PathLike | None, usual:
 
 
 def _find_labels(path: Path) -> Path:
-    stem = path.name.split(".")[0]
+    stem = strip_suffix(path.name)
     for suffix in _TABLES:
         table = path.with_name(f"{stem}{suffix}")
         if table.is_file():
@@ -263,6 +264,7 @@ def _read_image(
     mask = _find_mask(image, source)
     labels = read_volume_labels(source.labels)
     values = images.read_volumes(image, mask, source.path)
+    check_runs_differ(values, labels["run"], source.path)
     observed = observe_volumes(
         values, labels, detrend=detrend, zscore=zscore, leave_out=leave_out, name=source.path
     )

@@ -5,7 +5,9 @@ What belongs here: the list of all commands, one function each; and exit codes, 
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -41,7 +43,7 @@ from fernet_neuro.cli.stimuli.tables import check, sheet, show_table, split
 from fernet_neuro.cli.stimuli.videos import frames, select_frames
 from fernet_neuro.cli.text import export_texts, make_text_rdm, match_neutral_faces, show_texts
 from fernet_neuro.cli.train import train, verify
-from fernet_neuro.exceptions import FernetError
+from fernet_neuro.exceptions import FernetError, FernetWarning
 
 #: What Typer raises of a command line that it cannot read; the class itself has moved between releases.
 _USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -137,7 +139,15 @@ def _build() -> typer.Typer:
     return root
 
 
+#: What ends a command from outside, and what helps.
+_ENDS: dict[type[BaseException], str] = {
+    MemoryError: "there is not enough memory for this; use fewer --jobs, smaller batches or fewer voxels.",
+    RecursionError: "a file is nested too deeply to be read; it is damaged.",
+    BrokenExecutor: "a worker process was ended from outside, often for want of memory; use fewer --jobs.",
+}
+
 app = _build()
+_show_warning = warnings.showwarning
 
 
 def _show_version(wanted: bool) -> None:
@@ -168,15 +178,32 @@ def main() -> None:
     Exit codes: 0 done, 1 a rate that is not what it should be (``calibrate``), 2 a mistake in what was asked
     for or found (one line on standard error), 130 interrupted.
     """
+    warnings.showwarning = _note
     try:
         code = app(prog_name="fernet-neuro", standalone_mode=False)
     except _USAGE_ERROR as error:
         _fail(_explain_usage(error))
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not say so again when it closes the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(2)
+    except (MemoryError, RecursionError, BrokenExecutor) as error:
+        if os.environ.get("FERNET_NEURO_TRACEBACK"):
+            raise
+        _fail(next(text for kind, text in _ENDS.items() if isinstance(error, kind)))
     except (FernetError, ValueError, OSError) as error:
         if os.environ.get("FERNET_NEURO_TRACEBACK"):
             raise
         _fail(str(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _note(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+    """Write a warning of ours as one line."""
+    if issubclass(category, FernetWarning):
+        sys.stderr.write(f"Note: {' '.join(str(message).split())}\n")
+    else:
+        _show_warning(message, category, *place, **options)
 
 
 def _explain_usage(error: Any) -> str:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_file, write_text
+from fernet_neuro._utils.tables import to_csv
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.catalogue import Entries
 from fernet_neuro.exceptions import StoreError
@@ -102,7 +103,7 @@ def _write(spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path) ->
         ".png": lambda path: figure.savefig(
             path, dpi=300, metadata={"Title": spec.title, "Software": _SOFTWARE}
         ),
-        ".csv": lambda path: source.to_csv(path, index=False, float_format="%.10g", lineterminator="\n"),
+        ".csv": lambda path: to_csv(source, path, float_format="%.10g"),
     }
     written = [out / f"{spec.name}{suffix}" for suffix in (*writers, ".txt")]
     for path, write in zip(written, writers.values(), strict=False):

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_option, format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models._unpickle import read_array_pickle
@@ -141,7 +142,7 @@ def _find_saved(folder: Path) -> Path:
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except ValueError:
         raise StoreError(f"{path} is damaged (no valid JSON); save the network again.") from None
     if not isinstance(record, dict) or not {"format", "card", "layers", "weight_digest"} <= record.keys():
@@ -190,7 +191,7 @@ def _read_torch(file: Path) -> Any:
             f"weight file {file} holds a pickled object{what}, which could run any code and is not loaded; "
             "save the weights alone, where they were made: torch.save(net.state_dict(), 'weights.pth')."
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError):
+    except Exception:  # what torch reads of a damaged archive raises many kinds
         raise StoreError(f"weight file {file} is damaged, cut short or not a torch file.") from None
 
 

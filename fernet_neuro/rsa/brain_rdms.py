@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.validation import check_option, format_options, suggest
+from fernet_neuro.brain.copies import check_runs_differ
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.distances import DISTANCES, compute_rdms
 from fernet_neuro.rsa.files.io import read_rdms
+from fernet_neuro.rsa.files.whose import check_copies, check_whose
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli, concat_rdms
 from fernet_neuro.typing import PathLike
 
@@ -139,6 +141,9 @@ def read_brain(
         rdms = read_rdms(source, stimulus_ids=stimulus_ids, variable=variable)
         if rois:
             rdms = rdms.select(roi=list(rois))
+    if rois:  # in the order in which they are asked for
+        rank = {str(roi): place for place, roi in reversed(list(enumerate(rois)))}
+        rdms = rdms.take(np.argsort([rank[str(roi)] for roi in rdms.table["roi"]], kind="stable"))
     return _name_subjects(rdms, subject_column, source)
 
 
@@ -188,6 +193,7 @@ def _read_patterns(folder: Path, rois: list[str]) -> Iterator[BrainPatterns]:
     seen: list[str] = []
     for file in files:
         item = BrainPatterns.load(file)
+        check_runs_differ(item.values, item.runs, str(file))
         seen.append(item.roi)
         if not rois or item.roi in rois:
             yield item
@@ -208,7 +214,9 @@ def _name_subjects(rdms: RDMSet, column: str, source: Path) -> RDMSet:
             f"{format_options(have) or 'none'}. Name it with subject_column (--subject-column)."
             f"{suggest(column, have)}"
         )
-    if column == "subject":
-        return rdms
-    kept = rdms.table.drop(columns=["subject"], errors="ignore")
-    return replace(rdms, table=kept.rename(columns={column: "subject"}))
+    if column != "subject":
+        kept = rdms.table.drop(columns=["subject"], errors="ignore")
+        rdms = replace(rdms, table=kept.rename(columns={column: "subject"}))
+    check_whose(rdms, str(source))
+    check_copies(rdms, str(source))
+    return rdms

@@ -13,14 +13,17 @@ def to_canonical(column: pd.Series) -> pd.Series:
     """Return a factor column as bool, int64, float64 or text, whatever file it came from.
 
     Text turns into numbers only where every value is written just as Python writes that number:
-    "3" and "0.5" are numbers, "003", "1e3", "nan" and "NA" stay labels. A gap is NaN among numbers and the
-    empty string elsewhere.
+    "3" and "0.5" are numbers, "003", "1e3" and "nan" stay labels, and so does "NA" but among numbers,
+    where it is R's gap. A gap is NaN among numbers and the empty string elsewhere.
     """
     if pd.api.types.is_bool_dtype(column.dtype) and not column.isna().any():
         return column.astype(bool)
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return _numbers(column)
     text = _plain_text(column)
+    numbers = text.mask(text == "NA", "")
+    if numbers.any() and all(map(_is_number, numbers)):
+        text = numbers
     filled = [value for value in text if value]
     if filled and len(filled) == len(text) and set(filled) <= {"True", "False"}:
         return text.map({"True": True, "False": False}).astype(bool)
@@ -28,7 +31,7 @@ def to_canonical(column: pd.Series) -> pd.Series:
         if len(filled) == len(text):
             return text.astype("int64")
         return pd.Series([float(item) if item else math.nan for item in text], index=text.index, dtype=float)
-    if filled and all(_is_integer(item) or _is_float(item) for item in filled):
+    if filled and all(map(_is_number, filled)):
         return pd.Series([float(item) if item else math.nan for item in text], index=text.index, dtype=float)
     return text
 
@@ -52,6 +55,10 @@ def _numbers(column: pd.Series) -> pd.Series:
     if pd.api.types.is_complex_dtype(column.dtype):
         return _plain_text(column)
     return pd.Series(column.to_numpy(dtype=float, na_value=math.nan), index=column.index, dtype=float)
+
+
+def _is_number(text: str) -> bool:
+    return not text or _is_integer(text) or _is_float(text)
 
 
 def _is_integer(text: str) -> bool:

@@ -6,6 +6,8 @@ What belongs here: the `StimulusTable` noun and its files; decoding is in `image
 import csv
 import os
 import time
+import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.foreign import read_foreign, to_nfc
 from fernet_neuro._utils.hashing import hash_file, hash_json
 from fernet_neuro._utils.shown import Shown
-from fernet_neuro._utils.tables import read_text, to_text
+from fernet_neuro._utils.tables import to_csv, to_text
 from fernet_neuro._utils.validation import format_options, suggest
-from fernet_neuro.exceptions import AlignmentError, StimulusError
+from fernet_neuro.exceptions import AlignmentError, FernetWarning, StimulusError
 from fernet_neuro.stimuli._columns import to_canonical
 from fernet_neuro.stimuli.shipped import find_table
 from fernet_neuro.typing import PathLike
@@ -86,6 +89,10 @@ class StimulusTable(Shown):
         for column in list(frame.columns):
             normalise = to_text if column in TEXT_COLUMNS else to_canonical
             frame[column] = normalise(frame[column])
+            if column != "path" and frame[column].dtype == object:
+                frame[column] = pd.Series([to_nfc(item) for item in frame[column]], dtype=object)
+        if root is not None:
+            frame["path"] = [find_spelling(Path(root), item) for item in frame["path"]]
         others = [column for column in frame if column not in REQUIRED_COLUMNS]
         frame = frame[[*REQUIRED_COLUMNS, *others]]
         _check_ids(frame["stimulus_id"])
@@ -102,13 +109,24 @@ class StimulusTable(Shown):
             If the file is missing, of another kind, damaged, or not a valid table.
         """
         source = find_table(path)
+        read = _READERS[check_table_suffix(source)]
+        if not source.is_file():
+            raise StimulusError(f"stimulus table {source} does not exist.")
         try:
-            frame = _READERS[check_table_suffix(source)](source)
-        except (ValueError, OSError) as error:
-            if isinstance(error, StimulusError):
-                raise
-            raise StimulusError(f"stimulus table {source} cannot be read: {error}") from error
-        return cls.from_frame(frame, root=source.parent)
+            table = cls.from_frame(read(source), root=source.parent)
+        except StimulusError as error:
+            raise StimulusError(f"stimulus table {source}: {error}") from error
+        except Exception as error:  # pyarrow and pandas raise many kinds of a damaged file
+            said = " ".join(str(error).split())
+            raise StimulusError(f"stimulus table {source} cannot be read: {said}") from error
+        if n_unnamed := int((table.frame["identity"] == "NA").sum()):
+            warnings.warn(
+                f"{n_unnamed} stimuli of {source} have the identity 'NA', which is taken for a name; leave "
+                f"those cells empty if it is R's missing value.",
+                FernetWarning,
+                stacklevel=2,
+            )
+        return table
 
     def write(self, path: PathLike) -> Path:
         """Write the table as ``.csv`` or ``.parquet`` by its suffix, complete or not at all.
@@ -285,7 +303,7 @@ class StimulusTable(Shown):
             single = isinstance(wanted, str) or not isinstance(wanted, Iterable)
             options: list = [wanted] if single else list(wanted)
             if values.dtype.kind == "U":
-                options = [str(option) for option in options]
+                options = [to_nfc(str(option)) for option in options]
             index = index[np.isin(values, options)]
         frame = self.frame.iloc[index].reset_index(drop=True)
         return StimulusTable(frame, self.root, self._known_digests)
@@ -319,7 +337,7 @@ class StimulusTable(Shown):
             If an id is not in the table.
         """
         position = {name: row for row, name in enumerate(self.frame["stimulus_id"])}
-        wanted = [str(name) for name in stimulus_ids]
+        wanted = [to_nfc(str(name)) for name in stimulus_ids]
         absent = [name for name in wanted if name not in position]
         if absent:
             raise AlignmentError(f"{len(absent)} stimulus ids are not in the table (first: {absent[0]!r}).")
@@ -433,6 +451,17 @@ def _check_ids(ids: pd.Series) -> None:
         )
 
 
+def find_spelling(root: Path, name: str) -> str:
+    """Return the path of a file below `root` in the Unicode form that it has on disk."""
+    if name.isascii():
+        return name
+    forms = (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+    try:
+        return next((form for form in forms if (root / form).exists()), name)
+    except ValueError:  # no path at all; who opens it says so
+        return name
+
+
 def _check_paths(frame: pd.DataFrame) -> None:
     for stimulus_id, item in zip(frame["stimulus_id"], frame["path"], strict=True):
         if item == "":
@@ -455,15 +484,14 @@ def _relative_to(path: Path, folder: str) -> str:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     # All cells as text: from_frame turns into numbers only what would be written as the same text again.
-    # utf-8-sig also reads what spreadsheets save, with a byte order mark in front.
-    return read_text(path, na_filter=False, encoding="utf-8-sig")
+    return read_foreign(path)
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     text = [frame[column] for column in frame if frame[column].dtype.kind == "O"]
     # A bare carriage return would end the line when read; pandas quotes it only if told to quote everything.
     returns = any("\r" in value for column in text for value in column)
-    frame.to_csv(path, index=False, quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL, encoding="utf-8")
+    to_csv(frame, path, quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL, encoding="utf-8")
 
 
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": pd.read_parquet}

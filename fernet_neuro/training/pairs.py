@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.foreign import read_foreign
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.tables import read_mixed, write_csv
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import AlignmentError, StimulusError
+from fernet_neuro.stimuli._columns import to_canonical
 from fernet_neuro.stimuli.datasets.lfw import read_lfw_pairs
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
@@ -211,9 +213,9 @@ def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
     if source.suffix.lower() != ".csv":
         return read_lfw_pairs(source, table)
     try:
-        pairs = read_mixed(source, ("stimulus_id_1", "stimulus_id_2"))
-    except pd.errors.EmptyDataError:
-        raise StimulusError(f"pairs file {source} is empty.") from None
+        pairs = read_foreign(source)
+    except (ValueError, OSError) as error:
+        raise StimulusError(f"pairs file {source} cannot be read: {error}") from None
     missing = [name for name in PAIR_COLUMNS if name not in pairs]
     if missing:
         raise StimulusError(
@@ -222,8 +224,21 @@ def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
         )
     if pairs.empty:
         raise StimulusError(f"pairs file {source} has a header and no pairs.")
+    pairs["fold"] = to_canonical(pairs["fold"])
+    pairs["same"] = _read_same(pairs["same"], source)
     find_pair_rows(pairs, table)
     return pairs
+
+
+def _read_same(column: pd.Series, source: Path) -> pd.Series:
+    values = column.str.lower().map({"true": True, "1": True, "false": False, "0": False})
+    wrong = column[values.isna()]
+    if len(wrong):
+        raise StimulusError(
+            f"pairs file {source} says {wrong.iloc[0]!r} under same (row {wrong.index[0]}); write True or "
+            f"False."
+        )
+    return values.astype(bool)
 
 
 def write_pairs(pairs: pd.DataFrame, path: PathLike) -> None:

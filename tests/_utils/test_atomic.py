@@ -85,3 +85,14 @@ def test_an_interrupt_is_a_failure_too(tmp_path):
         raise KeyboardInterrupt("stop")
     assert target.read_text() == "old"
     assert listing(tmp_path) == ["a.txt"]
+
+
+def test_what_a_writer_made_private_has_the_mode_of_other_files(tmp_path):
+    (tmp_path / "usual").write_text("x")
+    usual = (tmp_path / "usual").stat().st_mode
+    with atomic_file(tmp_path / "a") as temporary:
+        temporary.touch(mode=0o600)
+    with atomic_folder(tmp_path / "b") as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "c").touch(mode=0o600)
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b" / "deep" / "c").stat().st_mode == usual

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fernet_neuro.brain.bids import find_runs, parse_entities
+from fernet_neuro.brain.bids import find_runs, parse_entities, read_sidecar_of
 from fernet_neuro.exceptions import StoreError
 
 PREP = "space-MNI_desc-preproc_bold"
@@ -43,7 +43,7 @@ def test_files_of_a_run_belong_together(dataset):
     assert last.events == str(dataset / f"{place}events.tsv")
     assert last.confounds == str(prep / f"{place}desc-confounds_timeseries.tsv")
     assert last.mask == str(prep / f"{place}space-MNI_desc-brain_mask.nii.gz")
-    assert (last.task, last.t_r, last.start_time) == ("faces", 1.5, 0.0)
+    assert (last.task, last.times.t_r, last.times.start_time) == ("faces", 1.5, None)
 
 
 def test_raw_images_are_taken_only_when_asked_for(dataset):
@@ -98,7 +98,7 @@ def test_several_tasks_and_spaces_must_be_named(dataset):
         find_runs(dataset)
     assert len(find_runs(dataset, task="faces")) == 7
     _touch(prep / "sub-01_task-faces_run-1_space-MNI_res-2_desc-preproc_bold.nii.gz")
-    with pytest.raises(ValueError, match=r"are both run 1 of subject 01; give a folder with one"):
+    with pytest.raises(ValueError, match=r"are both run 1 of subject 01; name one with --res"):
         find_runs(dataset, task="faces")
 
 
@@ -116,7 +116,9 @@ def test_events_and_sidecars_are_inherited(dataset):
         func / f"sub-01_task-faces_run-2_{PREP}.json", json.dumps({"RepetitionTime": 2.0, "StartTime": 0.7})
     )
     found = find_runs(dataset, subjects=["01"])
-    assert [(item.t_r, item.start_time) for item in found] == [(1.5, 0.0), (2.0, 0.7), (1.5, 0.0)]
+    assert [(item.times.t_r, item.times.start_time) for item in found] == [
+        (1.5, None), (2.0, 0.7), (1.5, None)
+    ]  # fmt: skip
     _touch(func / f"sub-01_task-faces_run-2_{PREP}.json", "{")
     with pytest.raises(StoreError, match=r"bold.json is no JSON"):
         find_runs(dataset)
@@ -148,3 +150,51 @@ def test_what_is_no_data_set_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"faces_task-faces_bold.nii.gz does not say whose it is"):
         find_runs(tmp_path, raw=True)
     assert parse_entities("README") == {"suffix": "README"}
+
+
+def test_the_number_of_a_run_may_have_zeros_in_front(dataset):
+    for path in (dataset / "sub-01").rglob("*_events.tsv"):
+        path.rename(path.with_name(path.name.replace("run-1_", "run-01_").replace("run-2_", "run-002_")))
+    found = find_runs(dataset, subjects=["01"], runs=["02", "run-1"])
+    assert [(item.run, item.events.rpartition("_run-")[2]) for item in found] == [
+        ("1", "01_events.tsv"), ("2", "002_events.tsv")
+    ]  # fmt: skip
+    func = dataset / "derivatives" / "fmriprep" / "sub-01" / "func"
+    _touch(func / f"sub-01_task-faces_run-01_{PREP}.nii.gz")
+    with pytest.raises(ValueError, match=r"are both run 01? of subject 01"):
+        find_runs(dataset)
+
+
+def test_resolution_direction_and_no_space_can_be_chosen(dataset):
+    func = dataset / "derivatives" / "fmriprep" / "sub-01" / "func"
+    native = func / "sub-01_task-faces_run-1_desc-preproc_bold.nii.gz"
+    _touch(native)
+    _touch(func / "sub-01_task-faces_run-1_desc-brain_mask.nii.gz")
+    _touch(func / "sub-01_task-faces_run-1_space-MNI_res-2_desc-preproc_bold.nii.gz")
+    only = {"subjects": ["01"], "runs": ["1"]}
+    with pytest.raises(ValueError, match="several spaces: MNI, none; name one with --space"):
+        find_runs(dataset, **only)
+    found = find_runs(dataset, space="none", **only)
+    assert [item.bold for item in found] == [str(native)]
+    assert found[0].mask.endswith("run-1_desc-brain_mask.nii.gz")
+    with pytest.raises(ValueError, match="both run 1 of subject 01; name one with --res"):
+        find_runs(dataset, space="MNI", **only)
+    assert "res-2" in find_runs(dataset, space="MNI", res="2", **only)[0].bold
+    assert "res-2" not in find_runs(dataset, space="MNI", res="none", **only)[0].bold
+    for way in ("AP", "PA"):
+        stem = f"sub-02_ses-a_task-faces_dir-{way}_run-1"
+        _touch(dataset / "derivatives/fmriprep/sub-02/ses-a/func" / f"{stem}_{PREP}.nii.gz")
+        _touch(dataset / "sub-02" / "ses-a" / "func" / f"{stem}_events.tsv")
+    with pytest.raises(ValueError, match="name one with --dir"):
+        find_runs(dataset, subjects=["02"])
+    (found,) = find_runs(dataset, subjects=["02"], direction="AP")
+    assert "dir-AP" in found.bold
+    assert "dir-AP" in found.events
+
+
+def test_dots_in_names_hide_nothing(tmp_path):
+    name = "sub-01_task-faces_desc-fwhm2.5_bold.nii.gz"
+    assert parse_entities(name) == {"sub": "01", "task": "faces", "desc": "fwhm2.5", "suffix": "bold"}
+    assert parse_entities("sub-01_hemi-L_bold.func.gii") == {"sub": "01", "hemi": "L", "suffix": "bold"}
+    _touch(tmp_path / "a.b_bold.json", '{"StartTime": 0.5}')
+    assert read_sidecar_of(str(tmp_path / "a.b_bold.nii.gz")) == {"StartTime": 0.5}

@@ -277,7 +277,7 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
         (("BOLD", "--roi", "ROIS"), "is not a folder: for images give --labels TABLE"),
         (
             ("BOLD", "--roi", "ROIS", "--events", "EVENTS", "--raw"),
-            "--derivatives, --raw and --space go with a BIDS",
+            "--derivatives, --raw, --space, --res and --dir go with a BIDS",
         ),
         (("BOLD", "BOLD", "--roi", "ROIS", "--events", "EVENTS"), "there are 2 images and 1 times --events"),
         (

@@ -180,3 +180,17 @@ def test_what_cannot_be_estimated_is_named(events, confounds):
 def test_settings_are_checked(changes, message):
     with pytest.raises(ValueError, match=message):
         GlmSettings(**changes)
+
+
+def test_events_without_a_stimulus_are_modelled_and_not_estimated(events, rng):
+    settings = GlmSettings(noise_model="ols")
+    onsets = events["onset"].to_numpy() + 3.0  # a button press after each face
+    others = pd.DataFrame({"onset": onsets, "duration": 0.0, "kind": "answer"})
+    design = build_design(events, N_SCANS, T_R, settings, others=others)
+    bare = build_design(events, N_SCANS, T_R, settings)
+    assert design.stimulus_ids.tolist() == bare.stimulus_ids.tolist()
+    assert design.nuisance.shape[1] == bare.nuisance.shape[1] + 1
+    effects = rng.normal(size=(4, N_VOXELS))
+    volumes = bare.events @ effects + 100 + 100 * design.nuisance[:, :1] @ np.ones((1, N_VOXELS))
+    np.testing.assert_allclose(estimate_run(volumes, design, settings).values, effects, atol=1e-8)
+    assert np.abs(estimate_run(volumes, bare, settings).values - effects).max() > 0.5

@@ -113,3 +113,22 @@ def test_voxels_without_signal_are_counted(rng):
     assert left_out == {"not_finite": 2, "constant": 3}
     with pytest.raises(StimulusError, match=r"ROI 'FFA': all 5 voxels are NaN or constant \(2 and 3\)"):
         images.check_constant_voxels(values[:, ~keep], "ROI 'FFA'")
+
+
+def test_volumes_in_the_fifth_axis_are_volumes(tmp_path, rng):
+    values = rng.normal(size=(3, 4, 2, 5)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values[..., None, :], np.eye(4)), tmp_path / "afni.nii.gz")
+    image = images.load_image(tmp_path / "afni.nii.gz")
+    mask = rng.random((3, 4, 2)) < 0.6
+    np.testing.assert_array_equal(images.read_volumes(image, mask), values[mask].T)
+    nibabel.save(nibabel.Nifti1Image(np.zeros((2, 2, 2, 3, 2), np.float32), np.eye(4)), tmp_path / "b.nii")
+    with pytest.raises(StoreError, match=r"b.nii has 5 axes"):
+        images.load_image(tmp_path / "b.nii")
+
+
+def test_a_header_that_claims_gigabytes_takes_no_memory(tmp_path):
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((30000, 30000, 300))
+    (tmp_path / "a.nii").write_bytes(header.binaryblock + bytes(400))
+    with pytest.raises(StoreError, match=r"a.nii is damaged: its header claims \(30000, 30000, 300\)"):
+        images.load_image(tmp_path / "a.nii")

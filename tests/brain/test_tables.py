@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from fernet_neuro.brain.tables import check_events, read_confounds, read_events, read_volume_labels
+from fernet_neuro.brain.bids import RunFiles
+from fernet_neuro.brain.confounds import check_patterns
+from fernet_neuro.brain.tables import (
+    MOTION,
+    check_events,
+    read_confounds,
+    read_events,
+    read_unlabelled_events,
+    read_volume_labels,
+)
 from fernet_neuro.exceptions import StimulusError, StoreError
 
 
@@ -117,3 +126,49 @@ def test_confounds_are_chosen_by_name_or_pattern(tmp_path):
     with pytest.raises(ValueError, match=r"no number in column 'trans_x' for volume 1"):
         read_confounds(path, ["trans_x"], 3)
     assert np.isfinite(found.to_numpy()).all()
+
+
+def test_events_that_are_there_twice_are_refused(tmp_path):
+    text = "onset\tduration\ttrial_type\n1\t1\tface\n5\t1\tcar\n5\t1\tface\n1\t2\tface\n"
+    with pytest.raises(StimulusError, match=r"has 1 events that repeat one .*'face' at 1 s"):
+        read_events(_write(tmp_path / "e.tsv", text))
+
+
+def test_events_without_a_stimulus_are_kept_apart(tmp_path):
+    rows = [
+        "1\t2\tface\t007",
+        "3\tn/a\tanswer\tn/a",
+        "3\tn/a\tanswer\tn/a",
+        "n/a\t1\tanswer\tn/a",
+        "6\t5\tcross\t",
+    ]
+    path = _write(tmp_path / "e.tsv", "\n".join(["onset\tduration\ttrial_type\tstimulus_id", *rows]))
+    found = read_unlabelled_events(path)
+    assert found.to_numpy().tolist() == [[3, 0, "answer"], [6, 5, "cross"]]
+    assert read_unlabelled_events(path, duration=1)["duration"].tolist() == [0, 1]
+    assert read_unlabelled_events(path, stimulus_column="trial_type") is None
+
+
+@pytest.mark.parametrize(("name", "first"), [("rp_a.txt", "trans_x"), ("a.par", "rot_x"), ("a.1D", "rot_z")])
+def test_motion_parameters_without_a_heading_have_the_names_of_their_program(tmp_path, name, first):
+    values = np.random.default_rng(1).normal(size=(8, 6))
+    np.savetxt(tmp_path / name, values, fmt="%16.7e")
+    found = read_confounds(tmp_path / name, MOTION, 8)
+    np.testing.assert_allclose(found[first], values[:, 0], rtol=1e-6)
+    assert sorted(found) == sorted(MOTION)
+
+
+def test_numbers_that_nobody_names_are_refused(tmp_path):
+    np.savetxt(tmp_path / "motion.txt", np.ones((3, 6)))
+    with pytest.raises(StoreError, match=r"motion.txt has no heading; write .*rp_\*.txt"):
+        read_confounds(tmp_path / "motion.txt", MOTION, 3)
+
+
+def test_a_pattern_may_mean_no_column_and_a_name_may_not(tmp_path):
+    path = _write(tmp_path / "c.tsv", "trans_x\tcsf\n1\tNA\n2\t1\n4\t3\n")
+    assert list(read_confounds(path, ["trans_x", "motion_outlier*"], 3)) == ["trans_x"]
+    assert read_confounds(path, ["csf"], 3)["csf"].tolist() == [2, 1, 3]
+    files = [RunFiles("01", "", "t", "1", "b.nii", "e.tsv", str(path))]
+    check_patterns(files, ["trans_*"])
+    with pytest.raises(ValueError, match=r"no run has a confound column 'motion_outlier\*'"):
+        check_patterns(files, ["trans_*", "motion_outlier*"])

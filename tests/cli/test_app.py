@@ -1,8 +1,12 @@
 """What becomes of a command line: exit codes 0, 1, 2 and 130, and one line for every mistake."""
 
 import inspect
+import re
+import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 
 import pytest
 import typer
@@ -10,7 +14,7 @@ from typer.testing import CliRunner
 
 from fernet_neuro.cli import app as module
 from fernet_neuro.cli.app import app, main
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import FernetWarning, StoreError
 
 
 def list_commands(command=None, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -126,6 +130,34 @@ def test_a_mistake_is_one_line_and_2(call, verb, kind, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["fernet-neuro", "act"])
     with pytest.raises(kind):
         main()
+
+
+@pytest.mark.parametrize("kind", [MemoryError, RecursionError, BrokenExecutor])
+def test_what_ends_a_command_from_outside_is_one_line_with_what_helps(call, verb, kind):
+    def act():
+        raise kind
+
+    verb(act)
+    code, said, error = call("act")
+    assert (code, said, error.count("\n")) == (2, "", 1)
+    assert re.search(r"fewer --jobs|damaged", error)
+
+
+def test_a_doubt_is_one_line_and_the_command_goes_on(call, verb):
+    def act():
+        warnings.warn("only you\n can know.", FernetWarning, stacklevel=1)
+        typer.echo("done")
+
+    verb(act)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert call("act") == (0, "done\n", "Note: only you can know.\n")
+
+
+def test_a_reader_of_our_output_that_goes_is_not_told_so():
+    command = f"'{sys.executable}' -m fernet_neuro info | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_an_interruption_is_one_line_and_130(call, verb):

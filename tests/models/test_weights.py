@@ -256,3 +256,9 @@ def test_load_model_checks_what_it_finds(model: LayeredModel, tmp_path: Path) ->
             load_model(tmp_path / "net")
     record.write_text(good_record)
     assert load_model(tmp_path / "net").weight_digest() == model.weight_digest()
+
+
+def test_weights_can_be_read_by_others(model: LayeredModel, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "net")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "net").iterdir()}
+    assert modes["model.safetensors"] == modes["model.json"] != 0o600

@@ -7,6 +7,7 @@ import scipy.io
 from scipy.spatial.distance import squareform
 
 from fernet_neuro.exceptions import AlignmentError, StoreError
+from fernet_neuro.rsa.brain_rdms import read_brain
 from fernet_neuro.rsa.files.io import READERS, WRITERS, read_rdms, write_rdms
 from fernet_neuro.rsa.files.toolbox import from_rsatoolbox, import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.rdms import RDMSet
@@ -316,3 +317,112 @@ def test_objects_of_rsatoolbox_are_copied_both_ways(brain):
     assert again.distance == brain.distance
     with pytest.raises(ValueError, match="no pattern descriptor 'face'"):
         from_rsatoolbox(made, "face")
+
+
+VECTORS = np.abs(np.random.default_rng(11).normal(size=(21, 66)))
+
+
+def _save_array(path, array, **beside):
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".npz":
+        np.savez(path, rdms=array, **beside)
+    else:
+        scipy.io.savemat(path, {"rdms": array, **beside})
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".mat"])
+@pytest.mark.parametrize("is_columns", [False, True])
+def test_a_shape_with_two_readings_is_refused_until_the_stimuli_are_named(tmp_path, suffix, is_columns):
+    path = _save_array(tmp_path / f"a{suffix}", VECTORS.T if is_columns else VECTORS)
+    with pytest.raises(ValueError, match=r"66 RDMs of 7 stimuli") as refused:
+        read_rdms(path)
+    assert "21 RDMs of 12 stimuli" in str(refused.value)
+    names = [f"s{number}" for number in range(12)]
+    np.testing.assert_array_equal(read_rdms(path, stimulus_ids=names).dissimilarities, VECTORS)
+    if suffix != ".npy":
+        array = VECTORS.T if is_columns else VECTORS
+        named = _save_array(tmp_path / f"b{suffix}", array, stimuli=np.array(names))
+        np.testing.assert_array_equal(read_rdms(named).dissimilarities, VECTORS)
+
+
+def test_columns_of_pairs_are_read_where_nothing_else_fits(tmp_path):
+    deep = np.abs(np.random.default_rng(2).normal(size=(66, 5, 4)))
+    read = read_rdms(_save_array(tmp_path / "a.npy", deep))
+    assert (read.n_rdms, read.n_stimuli) == (20, 12)
+    np.testing.assert_array_equal(read.dissimilarities, deep.reshape(66, 20).T)
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_as_many_rdms_as_stimuli_are_told_apart_by_symmetry(tmp_path, is_behind):
+    stack = np.stack([squareform(row[:15]) for row in VECTORS[:6]])
+    path = _save_array(tmp_path / "a.npy", np.moveaxis(stack, 0, -1) if is_behind else stack)
+    np.testing.assert_array_equal(read_rdms(path).dissimilarities, VECTORS[:6, :15])
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat"])
+def test_arrays_beside_rdms_say_whose_they_are(tmp_path, suffix):
+    text = np.array(["p1", "p2", "p3", "p4", "p5"], dtype=object if suffix == ".mat" else str)
+    flat = read_rdms(_save_array(tmp_path / f"a{suffix}", VECTORS[:5], subject=text, roi=np.arange(5)))
+    assert flat.table["subject"].tolist() == ["p1", "p2", "p3", "p4", "p5"]
+    assert flat.table["roi"].tolist() == [0, 1, 2, 3, 4]
+    cube = VECTORS[:20].reshape(5, 4, 66)
+    deep = read_rdms(_save_array(tmp_path / f"b{suffix}", cube, subjects=text, rois=np.arange(4)))
+    assert deep.table["subject"].tolist() == np.repeat(["p1", "p2", "p3", "p4", "p5"], 4).tolist()
+    assert deep.table["roi"].tolist() == [0, 1, 2, 3] * 5
+    with pytest.raises(ValueError, match="5 values of 'subject' for 4 RDMs"):
+        read_rdms(_save_array(tmp_path / f"c{suffix}", VECTORS[:4], subject=text))
+
+
+def test_objects_and_long_tables_are_refused_with_the_way_out(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([VECTORS[0], VECTORS[0, :3]], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "a.npz", rdms=np.array([VECTORS[0], None], dtype=object))
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(StoreError, match=r"Python objects.*np.stack"):
+            read_rdms(tmp_path / name)
+    (tmp_path / "a.csv").write_text("subject,one,other,d\n1,a,b,0.5\n1,a,c,1\n2,a,b,0.3\n2,a,c,1\n")
+    with pytest.raises(ValueError, match=r"not a square table.*pivot"):
+        read_rdms(tmp_path / "a.csv")
+
+
+def _read_table_of(tmp_path, vectors, **columns):
+    RDMSet(vectors, np.array([f"s{n:02d}" for n in range(12)]), pd.DataFrame(columns)).save(
+        tmp_path / "a.npz"
+    )
+    return read_brain(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("missing", ["", None, np.nan, "n/a"])
+def test_rdms_of_nobody_are_refused(tmp_path, missing):
+    with pytest.raises(ValueError, match=r"2 of 5 RDMs of .*a.npz have no subject \(first: row 1\)"):
+        _read_table_of(tmp_path, VECTORS[:5], subject=["a", missing, "b", missing, "c"])
+
+
+def test_repeats_need_a_session(tmp_path):
+    people = ["a", "b", "a", "b"]
+    with pytest.raises(ValueError, match=r"first twice: roi V1, subject a.*column session"):
+        _read_table_of(tmp_path, VECTORS[:4], subject=people, roi=["V1"] * 4)
+    assert _read_table_of(tmp_path, VECTORS[:4], subject=people, session=["1", "1", "2", "2"]).n_rdms == 4
+    assert _read_table_of(tmp_path, VECTORS[:4], subject=people, roi=["V1", "V1", "V2", "V2"]).n_rdms == 4
+
+
+def test_one_rdm_under_two_names_is_refused(tmp_path):
+    copied = VECTORS[[0, 1, 0]]
+    with pytest.raises(ValueError, match="subjects a and c have the same RDM"):
+        _read_table_of(tmp_path, copied, subject=["a", "b", "c"])
+    rated = np.round(copied > 0.7)  # two values: chance
+    assert _read_table_of(tmp_path, rated, subject=["a", "b", "c"]).n_rdms == 3
+
+
+def test_regions_keep_the_order_in_which_they_are_asked_for(tmp_path):
+    columns = {"subject": ["a", "a", "b", "b"], "roi": ["V1", "FFA", "V1", "FFA"]}
+    _read_table_of(tmp_path, VECTORS[:4], **columns)
+    read = read_brain(tmp_path / "a.npz", rois=["FFA", "V1"])
+    assert read.table["roi"].tolist() == ["FFA", "FFA", "V1", "V1"]
+    np.testing.assert_array_equal(read.dissimilarities, VECTORS[[1, 3, 0, 2]])
+
+
+def test_names_of_stimuli_are_in_one_unicode_form(tmp_path):
+    np.savez(tmp_path / "a.npz", rdms=VECTORS[0, :3], stimulus_ids=np.array(["Zoe\u0308", "b", "c"]))
+    assert read_rdms(tmp_path / "a.npz").stimulus_ids[0] == "Zo\u00eb"

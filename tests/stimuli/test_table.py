@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fernet_neuro.exceptions import AlignmentError, StimulusError
+from fernet_neuro.exceptions import AlignmentError, FernetWarning, StimulusError
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli, concat_tables, read_stimuli
 
 TRAPS = [
@@ -42,6 +43,7 @@ def make_table(root: Path | None = None, **columns) -> StimulusTable:
     return StimulusTable.from_frame(frame, root=root)
 
 
+@pytest.mark.filterwarnings("ignore:.*have the identity 'NA'")
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
@@ -55,13 +57,14 @@ def test_any_labels_survive_a_round_trip(suffix, rows):
         )
         back = StimulusTable.read(table.write(Path(folder) / f"table{suffix}"))
     assert back == table
-    assert back.frame["identity"].tolist() == list(identity)
+    assert back.frame["identity"].tolist() == [unicodedata.normalize("NFC", name) for name in identity]
     assert [str(value) for value in back.frame["flag"]] == [str(value) for value in flag]
     kept = [np.nan if value is None else value for value in number]
     if not np.isnan(kept).all():
         np.testing.assert_array_equal(back.frame["number"].to_numpy(dtype=float), kept)
 
 
+@pytest.mark.filterwarnings("ignore:.*have the identity 'NA'")
 def test_csv_and_parquet_give_the_same_table(tmp_path):
     table = make_table(
         tmp_path, identity=["003", "NA", "日本", ""], code=["1", "2", "30", "4"], age=[38.0, np.nan, 2.5, 1.0]
@@ -279,3 +282,35 @@ def test_the_frame_of_a_table_is_the_table_again(tmp_path, suffix):
     assert back.frame.attrs == {"root": str(tmp_path)}
     if suffix == ".parquet":
         assert not pd.read_parquet(tmp_path / "other.parquet").attrs
+
+
+@pytest.mark.parametrize("disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("said", ["NFC", "NFD"])
+def test_a_name_in_two_unicode_forms_is_one_name(tmp_path, disk, said):
+    name = "José"
+    for expression in ("fear", "anger"):
+        file = unicodedata.normalize(disk, f"{name}_{expression}.png")
+        Image.new("RGB", (8, 8)).save(tmp_path / file)
+    forms = [
+        unicodedata.normalize(said, name),
+        unicodedata.normalize("NFD" if said == "NFC" else "NFC", name),
+    ]
+    rows = [f"{who}_{e},{who}_{e}.png,{who}" for who, e in zip(forms, ("fear", "anger"), strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["stimulus_id,path,identity", *rows]), encoding="utf-8")
+    table = StimulusTable.read(tmp_path / "t.csv")
+    assert set(table.factor("identity")) == {name}
+    assert all(path.is_file() for path in table.paths())
+    assert len(table.select(identity=forms[0])) == len(table.select(identity=forms[1])) == 2
+    assert len(table.align_to([f"{forms[1]}_fear"])) == 1
+    assert StimulusTable.read(table.write(tmp_path / "u.csv")) == table
+
+
+def test_people_called_na_are_noted_and_gaps_among_numbers_are_gaps(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "stimulus_id,path,identity,valence\n1,a.png,NA,0.5\n2,b.png,NA,NA\n3,c.png,x,1\n"
+    )
+    with pytest.warns(FernetWarning, match=r"2 stimuli of .*t.csv have the identity 'NA'"):
+        table = StimulusTable.read(tmp_path / "t.csv")
+    np.testing.assert_array_equal(table.frame["valence"], [0.5, np.nan, 1.0])
+    (tmp_path / "t.csv").write_text('"stimulus_id","path","identity"\n"1","a.png",NA\n"2","b.png","NB"\n')
+    assert StimulusTable.read(tmp_path / "t.csv").frame["identity"].tolist() == ["", "NB"]

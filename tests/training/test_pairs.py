@@ -176,10 +176,26 @@ def test_unusable_pair_files_say_why(tmp_path):
     (tmp_path / "wrong.csv").write_text("fold,first\n1,a\n")
     with pytest.raises(StimulusError, match="lacks the columns stimulus_id_1, stimulus_id_2, same"):
         read_pairs(tmp_path / "wrong.csv", table)
-    for text, message in (("", r"pairs\.csv is empty"), (",".join(PAIR_COLUMNS), "a header and no pairs")):
+    for text, message in (
+        ("", r"pairs\.csv cannot be read: it is empty"),
+        (",".join(PAIR_COLUMNS), "a header and no pairs"),
+    ):
         (tmp_path / "pairs.csv").write_text(text)
         with pytest.raises(StimulusError, match=message):
             read_pairs(tmp_path / "pairs.csv", table)
     (tmp_path / "foreign.csv").write_text("fold,stimulus_id_1,stimulus_id_2,same\n1,p00_0000,nobody,True\n")
     with pytest.raises(AlignmentError, match=r"1 stimuli of the pairs .*'nobody'"):
         read_pairs(tmp_path / "foreign.csv", table)
+
+
+@pytest.mark.parametrize(("said", "wanted"), [("True,False", [True, False]), ("1,0", [True, False]),
+                                              ("TRUE,false", [True, False])])  # fmt: skip
+def test_pairs_say_true_or_false(tmp_path, said, wanted):
+    table = _make_table(3, 2)
+    one, two, *_ = table.stimulus_ids
+    rows = [f"{fold},{one},{two},{same}" for fold, same in enumerate(said.split(","))]
+    (tmp_path / "pairs.csv").write_text("\n".join([",".join(PAIR_COLUMNS), *rows]))
+    assert read_pairs(tmp_path / "pairs.csv", table)["same"].tolist() == wanted
+    (tmp_path / "pairs.csv").write_text((tmp_path / "pairs.csv").read_text() + f"\n2,{one},{two},different\n")
+    with pytest.raises(StimulusError, match=r"says 'different' under same \(row 2\)"):
+        read_pairs(tmp_path / "pairs.csv", table)

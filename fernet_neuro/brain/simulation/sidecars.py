@@ -11,6 +11,7 @@ import pandas as pd
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.tables import to_csv
 from fernet_neuro.brain.simulation.geometry import PlantedGeometry
 from fernet_neuro.brain.simulation.settings import SimulationSettings
 from fernet_neuro.stimuli.table import StimulusTable
@@ -63,7 +64,7 @@ def find_labels(table: StimulusTable) -> list[str]:
 
 def write_tsv(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as BIDS has them: tabs between columns."""
-    write_text(path, frame.to_csv(sep="\t", index=False, lineterminator="\n"))
+    write_text(path, str(to_csv(frame, sep="\t")))
 
 
 def write_texts(

@@ -54,6 +54,13 @@ def patterns(
     space: Annotated[
         str | None, opt.text("Space of the preprocessed images, where there are several.", _DATA_SET)
     ] = None,
+    res: Annotated[
+        str | None, opt.text("Resolution of the images, as in res-2, where there are several.", _DATA_SET)
+    ] = None,
+    direction: Annotated[
+        str | None,
+        opt.text("Phase encoding of the images, as in dir-AP, where there are several.", _DATA_SET, "--dir"),
+    ] = None,
     estimate: Annotated[
         str | None,
         opt.text(
@@ -76,16 +83,36 @@ def patterns(
     confounds_file: Annotated[
         list[str], opt.table("Confounds of a BOLD image; repeat, in their order.", _GLM)
     ] = [],
+    confounds: Annotated[
+        str,
+        opt.text(
+            "Confounds by name: motion (the six parameters), or nilearn's simple, scrubbing, compcor or "
+            "ica_aroma for tables of fMRIPrep.  [default: motion]",
+            _GLM,
+        ),
+    ] = "",
     confound: Annotated[
         list[str],
-        opt.text(
-            "Column of confounds, or a pattern such as 'trans_*'; repeat for more.  [default: motion]", _GLM
-        ),
+        opt.text("Column of confounds, or a pattern such as 'motion_outlier*'; repeat for more.", _GLM),
     ] = [],
     no_confounds: Annotated[bool, opt.flag("--no-confounds", "Use no confounds.", _GLM)] = False,
     t_r: Annotated[
         float | None, opt.number("Repetition time in seconds.  [default: from the sidecar or header]", _GLM)
     ] = None,
+    start_time: Annotated[
+        float | None,
+        opt.number(
+            "Seconds from a volume's start to the moment it stands for.  [default: from the sidecar]", _GLM
+        ),
+    ] = None,
+    skip_unlabelled: Annotated[
+        bool,
+        opt.flag(
+            "--skip-unlabelled",
+            "Leave events without a stimulus, such as button presses, out of the model.",
+            _GLM,
+        ),
+    ] = False,
     duration: Annotated[
         float | None, opt.number("Duration of every event in seconds.  [default: from the events]", _GLM)
     ] = None,
@@ -142,6 +169,8 @@ def patterns(
             --events run2.tsv --estimate lss --roi V1=atlas.nii.gz:1+2 \
             --out patterns
     """
+    from fernet_neuro._utils.validation import check_option
+    from fernet_neuro.brain.confounds import STRATEGIES
     from fernet_neuro.brain.plan import BOLD, DATA_SET, LABELLED, find_kind, plan_patterns
 
     kind = find_kind(source, labels, events)
@@ -151,24 +180,30 @@ def patterns(
     }  # fmt: skip
     times = "--estimate, --hrf, --drift, --high-pass, --noise-model and --statistic"
     _refuse(times, any(value is not None for value in glm.values()), kind, BOLD, DATA_SET)
-    confounded = confound or no_confounds or t_r or duration
-    _refuse("--confound, --no-confounds, --t-r and --duration", confounded, kind, BOLD, DATA_SET)
+    timed = confounds or confound or no_confounds or t_r or duration or start_time or skip_unlabelled
+    options = "--confounds, --confound, --no-confounds, --t-r, --start-time, --duration and --skip-unlabelled"
+    _refuse(options, timed, kind, BOLD, DATA_SET)
     _refuse("--confounds-file", confounds_file, kind, BOLD)
-    _refuse("--derivatives, --raw and --space", derivatives or raw or space, kind, DATA_SET)
+    of_set = derivatives or raw or space or res or direction
+    _refuse("--derivatives, --raw, --space, --res and --dir", of_set, kind, DATA_SET)
     volumes = "--detrend, --zscore, --baseline, --average, --unit and --run-column"
     _refuse(volumes, detrend or zscore or baseline or average or unit or run_column, kind, LABELLED)
-    if confound and no_confounds:
-        raise ValueError("--confound and --no-confounds exclude each other.")
+    if bool(confound) + no_confounds + bool(confounds) > 1:
+        raise ValueError("--confounds, --confound and --no-confounds exclude each other.")
+    if confounds:
+        check_option("confounds", confounds, STRATEGIES)
     settings = _build_settings(
         kind, source, roi, glm,
         atlas_table=atlas_table, mask=mask, mesh=mesh, leave_out=tuple(leave_out),
         stimulus_column=stimulus_column, run_column=run_column, noise=noise, noise_by_run=noise_by_run,
         allow_missing=allow_missing, detrend=detrend, zscore=zscore, baseline=baseline, average=average,
-        unit=unit, confounds=() if no_confounds else tuple(confound) or None, t_r=t_r, duration=duration,
+        unit=unit, confounds=() if no_confounds else tuple(confound) or None, strategy=confounds,
+        t_r=t_r, start_time=start_time, skip_unlabelled=skip_unlabelled, duration=duration,
     )  # fmt: skip
     plan = plan_patterns(
         settings, source, labels=labels, events=events, confounds=confounds_file, subjects=subject,
         sessions=session, task=task, runs=run, derivatives=derivatives, raw=raw, space=space,
+        res=res, direction=direction,
     )  # fmt: skip
     summary = plan.write(
         out, images=not no_images, overwrite=overwrite, n_jobs=jobs, verbose=not (quiet or as_json)

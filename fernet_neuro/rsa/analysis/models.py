@@ -3,13 +3,13 @@
 What belongs here: what a source is, what is taken from it, and names that tell all models apart.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from fernet_neuro._utils.foreign import read_rows
 from fernet_neuro.activations.store import ActivationStore, is_store
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.faces.landmarks import LandmarkTable
@@ -237,8 +237,10 @@ def is_stimulus_table(source: Path) -> bool:
         return False
     if source.suffix.lower() == ".parquet":
         return True
-    with source.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
-        rows = [row for row in csv.reader(handle) if row]
+    try:
+        rows = read_rows(source)
+    except ValueError:
+        return False  # what is wrong, its reader says
     heading = rows[0] if rows else []
     is_square = heading[1:] == [row[0] for row in rows[1:]]
     return "stimulus_id" in heading and not is_square  # what else it lacks, the table itself says

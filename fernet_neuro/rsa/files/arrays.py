@@ -3,50 +3,147 @@
 What belongs here: from an array of any accepted shape to an `RDMSet`, and the files that hold nothing else.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.archives import read_archive
+from fernet_neuro._utils.archives import explain_array, read_archive
 from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.foreign import read_rows
+from fernet_neuro._utils.tables import escape_formulas, unescape_formulas
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.pairs import count_stimuli, squares_to_vectors
 from fernet_neuro.rsa.rdms import RDMSet, from_archive
 
-#: Names that arrays with the stimulus ids of a file go by.
+#: Names that arrays beside RDMs go by, or with an s: whose they are.
+LABEL_NAMES = ("subject", "roi", "session")
+#: And those with the stimuli.
 ID_NAMES = ("stimulus_ids", "stimulus_id", "stimuli", "conditions")
 
 
-def to_vectors(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return vectors (n_rdms, n_pairs) of an array of RDMs, and the shape of its leading axes."""
+class TwoReadingsError(ValueError):
+    """An array can be read as RDMs in two ways."""
+
+
+def to_vectors(array: np.ndarray, n_stimuli: int | None = None) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return vectors (n_rdms, n_pairs) of an array of RDMs, and the shape of its leading axes.
+
+    Raises
+    ------
+    TwoReadingsError
+        If its shape allows two readings, and `n_stimuli` does not say which.
+    ValueError
+        If it is no array of RDMs.
+    """
     values = np.asarray(array)
     if values.dtype.kind not in "biuf":
         raise ValueError(f"it holds {values.dtype}, not real numbers")
     squeezed = np.squeeze(values)  # MATLAB has no array of one axis
-    if _is_square(squeezed, -2, -1):
-        matrices = squeezed.reshape(-1, *squeezed.shape[-2:])
-        return squares_to_vectors(matrices.astype(np.float64)), squeezed.shape[:-2]
-    if squeezed.ndim == 3 and _is_square(squeezed, 0, 1):  # as MATLAB stacks them
-        return squares_to_vectors(np.moveaxis(squeezed, -1, 0).astype(np.float64)), squeezed.shape[2:]
-    if squeezed.ndim >= 1 and count_stimuli(squeezed.shape[-1]) is not None:
-        return squeezed.reshape(-1, squeezed.shape[-1]).astype(np.float64), squeezed.shape[:-1]
-    if squeezed.ndim == 2 and count_stimuli(squeezed.shape[0]) is not None:
-        return squeezed.T.astype(np.float64), squeezed.shape[1:]
-    raise ValueError(f"its shape {values.shape} is neither that of squares nor of vectors of pairs")
+    readings = _read_as_squares(squeezed) or _read_as_pairs(squeezed)
+    if n_stimuli is not None and len(readings) > 1:
+        readings = [item for item in readings if count_stimuli(item[0].shape[1]) == n_stimuli] or readings
+    if len(readings) > 1:
+        both = " or ".join(
+            f"{len(item)} RDMs of {count_stimuli(item.shape[1])} stimuli" for item, _ in readings
+        )
+        raise TwoReadingsError(
+            f"its shape {values.shape} may mean {both}; put the names of the stimuli beside it (stimulus_ids "
+            f"in .npz or .mat), give stimulus_ids=, or write squares (n_rdms, n_stimuli, n_stimuli)"
+        )
+    if not readings:
+        raise ValueError(f"its shape {values.shape} is neither that of squares nor of vectors of pairs")
+    return readings[0]
 
 
-def make_set(array: np.ndarray, stimulus_ids: Iterable[str] | None, origin: str) -> RDMSet:
-    """Return the set of an array, its leading axes as columns ``index`` or ``index_0``, ``index_1``..."""
+def _read_as_squares(array: np.ndarray) -> list[tuple[np.ndarray, tuple[int, ...]]]:
+    """Return an array of squares as vectors: stacked before them, or behind them, as MATLAB does."""
+    found = []
+    if _is_square(array, -2, -1):
+        found.append((array.reshape(-1, *array.shape[-2:]), array.shape[:-2]))
+    if array.ndim == 3 and _is_square(array, 0, 1):
+        found.append((np.moveaxis(array, -1, 0), array.shape[2:]))
+    if len(found) > 1:  # n x n x n: slices across the stack are not symmetric
+        found = [item for item in found if _are_symmetric(item[0])] or found[:1]
+    return [(squares_to_vectors(item.astype(np.float64)), leading) for item, leading in found]
+
+
+def _read_as_pairs(array: np.ndarray) -> list[tuple[np.ndarray, tuple[int, ...]]]:
+    """Return an array of vectors of pairs: along its last axis, or its first, as MATLAB has columns."""
+    found = []
+    if array.ndim >= 1 and count_stimuli(array.shape[-1]) is not None:
+        found.append((array.reshape(-1, array.shape[-1]), array.shape[:-1]))
+    if array.ndim >= 2 and count_stimuli(array.shape[0]) is not None:
+        found.append((np.moveaxis(array, 0, -1).reshape(-1, array.shape[0]), array.shape[1:]))
+    return [(item.astype(np.float64), leading) for item, leading in found]
+
+
+def _are_symmetric(squares: np.ndarray) -> bool:
+    return bool(np.allclose(squares, squares.swapaxes(1, 2), equal_nan=True))
+
+
+def make_set(
+    array: np.ndarray,
+    stimulus_ids: Iterable[str] | None,
+    origin: str,
+    *,
+    n_stimuli: int | None = None,
+    labels: Mapping[str, list[Any]] | None = None,
+) -> RDMSet:
+    """Return the set of an array, its leading axes as columns ``index`` or ``index_0``, ``index_1``...
+
+    Parameters
+    ----------
+    array : ndarray
+    stimulus_ids : iterable of str or None
+    origin : str
+        What errors call it.
+    n_stimuli : int or None
+        Where that is known and there are no ids.
+    labels : mapping of str to list
+        Columns of the table: a value per RDM, or per place on one of the leading axes.
+    """
     try:
-        vectors, leading = to_vectors(array)
-        ids = default_ids(vectors) if stimulus_ids is None else [str(item) for item in stimulus_ids]
-        return RDMSet(vectors, np.array(ids, dtype=str), _number_axes(leading))
+        given = None if stimulus_ids is None else [str(item) for item in stimulus_ids]
+        vectors, leading = to_vectors(array, n_stimuli if given is None else len(given))
+        table = _number_axes(leading).assign(**_spread_labels(labels or {}, leading))
+        return RDMSet(vectors, np.array(given or default_ids(vectors), dtype=str), table)
     except ValueError as error:
         raise ValueError(f"{origin} is no RDM: {error}") from error
+
+
+def find_labels(content: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return whose RDMs the arrays beside them say they are: ``subject``, ``roi`` and ``session``."""
+    found = {}
+    for column in LABEL_NAMES:
+        for name in (column, f"{column}s"):
+            if name in content:
+                found[column] = [_plain_label(item) for item in np.asarray(content[name]).ravel()]
+    return found
+
+
+def _plain_label(item: Any) -> Any:
+    while isinstance(item, np.ndarray) and item.size == 1:  # MATLAB's cells
+        item = item.item()
+    return item.strip() if isinstance(item, str) else item
+
+
+def _spread_labels(labels: Mapping[str, list[Any]], leading: tuple[int, ...]) -> dict[str, list[Any]]:
+    """Return one label per RDM, of labels of each RDM or of each place on one leading axis."""
+    n_rdms = int(np.prod(leading, dtype=int))
+    spread = {}
+    for name, values in labels.items():
+        if len(values) == n_rdms:
+            spread[name] = values
+        elif leading.count(len(values)) == 1:
+            places = np.indices(leading)[leading.index(len(values))].ravel()
+            spread[name] = [values[place] for place in places]
+        else:
+            raise ValueError(f"there are {len(values)} values of {name!r} for {n_rdms} RDMs")
+    return spread
 
 
 def default_ids(vectors: np.ndarray) -> list[str]:
@@ -71,7 +168,7 @@ def choose(found: Mapping[str, np.ndarray], variable: str | None, path: Path) ->
     return next(iter(found))
 
 
-def read_npz(path: Path, variable: str | None) -> RDMSet:
+def read_npz(path: Path, variable: str | None, n_stimuli: int | None = None) -> RDMSet:
     """Read our own format, or the one array of RDMs of any other ``.npz`` file."""
     archive = read_archive(path, "RDM")
     if "header" in archive:
@@ -79,34 +176,41 @@ def read_npz(path: Path, variable: str | None) -> RDMSet:
             return from_archive(archive)
         except (KeyError, ValueError) as error:
             raise StoreError(f"RDM file {path} cannot be read: {error}") from error
-    found = {name: array for name, array in archive.items() if are_rdms(array)}
+    found = {name: array for name, array in archive.items() if are_rdms(array) and not is_label(name)}
     chosen = choose(found, variable, path)
     ids = next((archive[name] for name in ID_NAMES if name in archive), None)
-    return make_set(found[chosen], ids, f"{chosen!r} of RDM file {path}")
+    return make_set(
+        found[chosen], ids, f"{chosen!r} of RDM file {path}", n_stimuli=n_stimuli, labels=find_labels(archive)
+    )
 
 
-def read_npy(path: Path, _variable: str | None) -> RDMSet:
+def read_npy(path: Path, _variable: str | None, n_stimuli: int | None = None) -> RDMSet:
     """Read one array of RDMs."""
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise StoreError(f"RDM file {path} cannot be read: {error}") from error
-    return make_set(array, None, f"RDM file {path}")
+        with path.open("rb") as handle:
+            array = np.lib.format.read_array(handle, allow_pickle=False)
+    except Exception as error:  # damaged headers are parsed as Python, with errors of many kinds
+        raise StoreError(f"RDM file {path} cannot be read: {explain_array(error)}") from error
+    return make_set(array, None, f"RDM file {path}", n_stimuli=n_stimuli)
 
 
-def read_csv(path: Path, _variable: str | None) -> RDMSet:
+def read_csv(path: Path, _variable: str | None, _n_stimuli: int | None = None) -> RDMSet:
     """Read one square RDM with a heading of stimulus ids; a first column may repeat them."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = [row for row in csv.reader(handle, strict=True) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = read_rows(path)
+    except (ValueError, OSError) as error:
         raise StoreError(f"RDM file {path} cannot be read: {error}") from error
+    if rows and all(len(row) == len(rows[0]) + 1 for row in rows[1:]):
+        rows[0] = ["", *rows[0]]  # as R writes names of rows
     if len(rows) < 3 or any(len(row) != len(rows[0]) for row in rows[1:]):
-        raise ValueError(f"RDM file {path} is not a square table with a heading of stimulus ids.")
-    heading, body = rows[0], rows[1:]
+        raise ValueError(
+            f"RDM file {path} is not a square table with a heading of stimulus ids; of a long one, with a "
+            f"row per pair, make a square of each RDM (DataFrame.pivot), stack them, save .npz with subject."
+        )
+    heading, body = unescape_formulas(pd.Series(rows[0], dtype=object)).tolist(), rows[1:]
     if len(heading) == len(body) + 1:
         heading = heading[1:]
-        named = [row[0] for row in body]
+        named = unescape_formulas(pd.Series([row[0] for row in body], dtype=object)).tolist()
         if named != heading:
             place = next(row for row, name in enumerate(named) if name != heading[row])
             raise ValueError(
@@ -122,7 +226,8 @@ def write_csv(rdms: RDMSet, path: Path) -> None:
     if rdms.n_rdms != 1:
         raise ValueError(f"a .csv file holds one RDM; there are {rdms.n_rdms}. Choose one, or write .npz.")
     ids = rdms.stimulus_ids
-    frame = pd.DataFrame(rdms.to_squares()[0], index=pd.Index(ids, name="stimulus_id"), columns=ids)
+    names = escape_formulas(pd.Series(ids)).to_numpy()
+    frame = pd.DataFrame(rdms.to_squares()[0], index=pd.Index(names, name="stimulus_id"), columns=names)
     with atomic_file(path) as temporary:
         frame.to_csv(temporary)
 
@@ -159,9 +264,16 @@ def are_rdms(value: object) -> bool:
         return False
     try:
         to_vectors(value)
+    except TwoReadingsError:
+        return True
     except ValueError:
         return False
     return True
+
+
+def is_label(name: str) -> bool:
+    """Return whether an array is called like labels of RDMs, and is none itself."""
+    return name.rstrip("s") in LABEL_NAMES or name in ID_NAMES
 
 
 def _number_axes(leading: tuple[int, ...]) -> pd.DataFrame:

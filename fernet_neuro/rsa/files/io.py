@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from fernet_neuro._utils.foreign import to_nfc
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.files import arrays, mat, meadows, toolbox
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.typing import PathLike
 
-#: What `read_rdms` reads by suffix: the file, the variable to take or None.
-READERS: dict[str, Callable[[Path, str | None], RDMSet]] = {
+#: What `read_rdms` reads by suffix: the file, the variable to take, the number of stimuli, or None.
+READERS: dict[str, Callable[[Path, str | None, int | None], RDMSet]] = {
     ".npz": arrays.read_npz,
     ".npy": arrays.read_npy,
     ".csv": arrays.read_csv,
@@ -48,7 +49,9 @@ def read_rdms(
     or plain arrays); ``.npz`` and ``.npy`` arrays; files of the Meadows platform (``.mat``, ``.json``); and a
     square ``.csv`` with a heading. Arrays may be (n_stimuli, n_stimuli), (n_rdms, n_stimuli, n_stimuli),
     (n_pairs,) or (..., n_pairs), pairs in the order of ``np.triu_indices(n_stimuli, 1)``, which is that of
-    MATLAB's ``squareform``; further leading axes are numbered in the table.
+    MATLAB's ``squareform``; further leading axes are numbered in the table. Arrays ``subject``, ``roi`` and
+    ``session`` beside them in ``.npz`` and ``.mat`` become columns. MATLAB's (n_pairs, n_rdms) is read where
+    the shape or the number of stimuli allows no other reading.
 
     Parameters
     ----------
@@ -86,10 +89,10 @@ def read_rdms(
         raise StoreError(f"RDM file {source} must end in one of: {format_options(READERS)}.")
     if not source.is_file():
         raise StoreError(f"RDM file {source} does not exist.")
-    rdms = READERS[suffix](source, variable)
-    if stimulus_ids is None:
-        return rdms
-    names = [str(name) for name in stimulus_ids]
+    names = None if stimulus_ids is None else [to_nfc(str(name)) for name in stimulus_ids]
+    rdms = READERS[suffix](source, variable, None if names is None else len(names))
+    if names is None:
+        return replace(rdms, stimulus_ids=np.array([to_nfc(name) for name in rdms.stimulus_ids], dtype=str))
     if len(names) != rdms.n_stimuli:
         raise ValueError(f"RDM file {source} is of {rdms.n_stimuli} stimuli; got {len(names)} stimulus ids.")
     return replace(rdms, stimulus_ids=np.array(names, dtype=str))

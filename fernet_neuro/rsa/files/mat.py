@@ -16,7 +16,16 @@ from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.files import meadows
-from fernet_neuro.rsa.files.arrays import ID_NAMES, are_rdms, choose, default_ids, make_set, to_vectors
+from fernet_neuro.rsa.files.arrays import (
+    ID_NAMES,
+    are_rdms,
+    choose,
+    default_ids,
+    find_labels,
+    is_label,
+    make_set,
+    to_vectors,
+)
 from fernet_neuro.rsa.rdms import RDMSet
 
 #: What the parts of a name such as "hIT | BE | Session: 1" are, in the order of the RSA toolbox for MATLAB.
@@ -25,7 +34,7 @@ _NAME_PARTS = ("roi", "subject", "session")
 _IGNORED = ("RDM", "color", "colour")
 
 
-def read_mat(path: Path, variable: str | None) -> RDMSet:
+def read_mat(path: Path, variable: str | None, n_stimuli: int | None = None) -> RDMSet:
     """Read a ``.mat`` file of version 7 or before.
 
     Of an array of structures, each element is one RDM, squares or vectors alike; its text and numbers become
@@ -35,13 +44,19 @@ def read_mat(path: Path, variable: str | None) -> RDMSet:
     if meadows.is_meadows(content):
         return meadows.from_mat(content, path)
     structures = {name: value for name, value in content.items() if _has_rdms(value)}
-    arrays = {name: value for name, value in content.items() if are_rdms(value)}
+    arrays = {name: value for name, value in content.items() if are_rdms(value) and not is_label(name)}
     candidates = structures or arrays if variable is None else {**arrays, **structures}
     chosen = choose(candidates, variable, path)
     ids = _find_ids(content)
     if chosen in structures:
         return _from_structures(structures[chosen], ids, f"{chosen!r} of RDM file {path}")
-    return make_set(arrays[chosen], ids, f"{chosen!r} of RDM file {path}")
+    return make_set(
+        arrays[chosen],
+        ids,
+        f"{chosen!r} of RDM file {path}",
+        n_stimuli=n_stimuli,
+        labels=find_labels(content),
+    )
 
 
 def write_mat(rdms: RDMSet, path: Path) -> None:
@@ -89,7 +104,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise StoreError(
             f"RDM file {path} is of MATLAB's version 7.3; save it in MATLAB with save(..., '-v7')."
         ) from error
-    except (ValueError, OSError, TypeError, EOFError) as error:
+    except Exception as error:  # scipy's reader raises many kinds, MemoryError among them
         raise StoreError(f"RDM file {path} cannot be read as .mat: {error}") from error
     return {name: value for name, value in content.items() if not name.startswith("__")}
 

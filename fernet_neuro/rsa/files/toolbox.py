@@ -98,13 +98,13 @@ def from_rsatoolbox(rdms: Any, stimuli: str | None = None) -> RDMSet:
     )
 
 
-def read_hdf5(path: PathLike, stimuli: str | None = None) -> RDMSet:
+def read_hdf5(path: PathLike, stimuli: str | None = None, _n_stimuli: int | None = None) -> RDMSet:
     """Read an HDF5 file that rsatoolbox wrote."""
     if not Path(path).is_file():
         raise StoreError(f"RDM file {path} does not exist.")
     try:
         return from_rsatoolbox(import_rsatoolbox().rdm.load_rdm(str(path), file_type="hdf5"), stimuli)
-    except (OSError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # h5py and rsatoolbox raise many kinds, RuntimeError among them
         raise StoreError(f"RDM file {path} is not an HDF5 file of rsatoolbox's RDMs: {error}") from error
 
 

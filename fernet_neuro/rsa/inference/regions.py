@@ -13,6 +13,7 @@ import pandas as pd
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro.rsa.compare import compare_rdms
+from fernet_neuro.rsa.files.whose import check_whose
 from fernet_neuro.rsa.inference.resample import Resamples, code_blocks, draw_permutations, draw_resamples
 from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
@@ -124,6 +125,8 @@ def split_regions(brain: RDMSet) -> list[Region]:
 
 def average_sessions(brain: RDMSet) -> RDMSet:
     """Return one RDM per region and subject, the mean of the sessions, as every inference begins."""
+    if "subject" in brain.table:
+        check_whose(brain)
     return brain.mean([name for name in ("roi", "subject") if name in brain.table])
 
 

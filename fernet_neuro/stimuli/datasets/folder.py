@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fernet_neuro._utils.tables import read_text
+from fernet_neuro._utils.foreign import read_foreign
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.report import LeftOut, Listing, lies_inside, list_files, sort_out
+from fernet_neuro.stimuli.table import find_spelling
 from fernet_neuro.typing import PathLike
 
 #: Headings under which the file name is looked for in a CSV, in this order.
@@ -152,7 +153,7 @@ def _read_csv(
     rows = []
     labels = [str(column) for column in frame if column not in ("stimulus_id", "path")]
     for record in frame.to_dict("records"):
-        name = str(record["path"]).replace("\\", "/")
+        name = find_spelling(root, str(record["path"]).replace("\\", "/"))
         reason = find_path_fault(root, name)
         if reason:
             left_out.append((name, reason))
@@ -173,7 +174,7 @@ def load_csv(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     if not path.is_file():
         raise StimulusError(f"CSV {path} does not exist.")
     try:
-        frame = read_text(path, na_filter=False, encoding="utf-8-sig")
+        frame = read_foreign(path)
     except ValueError as error:  # pandas' parser and encoding errors are all ValueErrors
         raise StimulusError(f"CSV {path} cannot be read: {error}") from error
     for ours, theirs in columns.items():

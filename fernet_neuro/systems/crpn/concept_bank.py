@@ -22,6 +22,7 @@ from fernet_neuro._utils.atomic import atomic_folder
 from fernet_neuro._utils.hashing import hash_array, hash_json
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.shown import Shown, name_some
+from fernet_neuro._utils.tables import to_csv
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
@@ -248,8 +249,8 @@ class ConceptBank(Shown):
     def _write(self, folder: Path) -> None:
         for name in _ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
-        self.to_frame().to_csv(folder / "scores.csv", index=False)
-        self.summarise().to_csv(folder / "thresholds.csv", index=False)
+        to_csv(self.to_frame(), folder / "scores.csv")
+        to_csv(self.summarise(), folder / "thresholds.csv")
         manifest = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

@@ -1,0 +1,64 @@
+"""Whose each RDM is: every one of somebody, nobody twice by mistake, and no copy under another name.
+
+What belongs here: checks of the table of RDMs, before anything is averaged by it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fernet_neuro._utils.tables import to_text
+from fernet_neuro.rsa.rdms import RDMSet
+
+#: What people write where they know no name.
+_MISSING = frozenset(("", "n/a", "nan", "NaN", "None", "NA"))
+#: RDMs with fewer different values may be equal by chance.
+_FEWEST_VALUES = 10
+
+
+def check_whose(rdms: RDMSet, name: str = "the brain RDMs") -> None:
+    """Raise unless each RDM has a subject, and a subject several of a region as sessions alone.
+
+    Raises
+    ------
+    ValueError
+        Naming the first RDM without, or that subject.
+    """
+    subjects = to_text(rdms.table["subject"])
+    unknown = np.flatnonzero(subjects.isin(_MISSING))
+    if len(unknown):
+        raise ValueError(
+            f"{len(unknown)} of {rdms.n_rdms} RDMs of {name} have no subject (first: row {unknown[0]}); they "
+            f"would count as one person. Name each, or leave them out."
+        )
+    keys = [column for column in ("roi", "subject", "session") if column in rdms.table]
+    again = np.flatnonzero(rdms.table[keys].duplicated())
+    if len(again):
+        row = rdms.table.iloc[again[0]]
+        what = ", ".join(f"{column} {row[column]}" for column in keys)
+        raise ValueError(
+            f"{name} have {len(again) + 1} or more RDMs where each should differ (first twice: {what}); "
+            f"number repeated measures in a column session, or leave all but one out."
+        )
+
+
+def check_copies(rdms: RDMSet, name: str = "the brain RDMs") -> None:
+    """Raise if two subjects have the same RDM of a region, to the last bit.
+
+    Raises
+    ------
+    ValueError
+        Naming both.
+    """
+    columns = [column for column in ("roi", "subject", "session") if column in rdms.table]
+    known: dict[tuple[str, bytes], Sequence[str]] = {}
+    for vector, row in zip(rdms.dissimilarities, rdms.table[columns].itertuples(index=False), strict=True):
+        if len(np.unique(vector[np.isfinite(vector)])) < _FEWEST_VALUES:
+            continue
+        own = dict(zip(columns, map(str, row), strict=True))
+        other = known.setdefault((own.get("roi", ""), vector.tobytes()), own["subject"])
+        if other != own["subject"]:
+            raise ValueError(
+                f"{name}: subjects {other} and {own['subject']} have the same RDM to the last bit; copies "
+                f"are not independent. Leave one of them out."
+            )
