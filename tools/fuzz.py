@@ -163,6 +163,11 @@ _RECIPE = "task: expression\nepochs: 3\nstimuli: {train: a.csv, view: [left, rig
 _TASKS = {"tasks": [{"task": {"task_type": "multiarrange", "name": "x"},
                      "stimuli": [{"name": name} for name in "abc"], "rdm": [0.1, 0.2, 0.3]}]}  # fmt: skip
 _PAIRS = "fold,stimulus_id_1,stimulus_id_2,same\n1,a,b,True\n2,c,d,False\n"
+_LANDMARKS = """stimulus_id,left_eye_x,left_eye_y,right_eye_x,right_eye_y,nose_x,nose_y,left_mouth_x,left_mouth_y,\
+right_mouth_x,right_mouth_y
+a,1,2,3,2,2,3,1,4,3,4
+b,1,2,3,2,2,3,1,4,3,5
+"""
 _READ_RDMS = _late("rsa.files.io:read_rdms")
 _READ_STATE = _late("models.weights:read_state_dict")
 _READ_TABLE = _late("stimuli.table:StimulusTable.read")
@@ -196,7 +201,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], Any]]] = {
     "recipe": ("r.yaml", _write_text(_RECIPE), _late("_utils.config:read_recipe")),
     "store": ("manifest.json", _write_store, _of_folder(_late("activations.store:ActivationStore.open"))),
     "network": ("model.json", _write_network, _of_folder(_late("models.weights:load_model"))),
-    "landmarks": ("l.csv", _write_text("name,1x,1y,2x,2y\na.png,1,2,3,4\nb.png,5,6,7,8\n"),
+    "landmarks": ("l.csv", _write_text(_LANDMARKS),
                   _late("faces.landmarks:read_landmarks")),
 }  # fmt: skip
 #: Pieces of text that have tripped readers.

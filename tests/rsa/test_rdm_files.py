@@ -366,11 +366,11 @@ def test_arrays_beside_rdms_say_whose_they_are(tmp_path, suffix):
     text = np.array(["p1", "p2", "p3", "p4", "p5"], dtype=object if suffix == ".mat" else str)
     flat = read_rdms(_save_array(tmp_path / f"a{suffix}", VECTORS[:5], subject=text, roi=np.arange(5)))
     assert flat.table["subject"].tolist() == ["p1", "p2", "p3", "p4", "p5"]
-    assert flat.table["roi"].tolist() == [0, 1, 2, 3, 4]
+    assert flat.table["roi"].astype(str).tolist() == list("01234")
     cube = VECTORS[:20].reshape(5, 4, 66)
     deep = read_rdms(_save_array(tmp_path / f"b{suffix}", cube, subjects=text, rois=np.arange(4)))
     assert deep.table["subject"].tolist() == np.repeat(["p1", "p2", "p3", "p4", "p5"], 4).tolist()
-    assert deep.table["roi"].tolist() == [0, 1, 2, 3] * 5
+    assert deep.table["roi"].astype(str).tolist() == list("0123") * 5
     with pytest.raises(ValueError, match="5 values of 'subject' for 4 RDMs"):
         read_rdms(_save_array(tmp_path / f"c{suffix}", VECTORS[:4], subject=text))
 
@@ -381,8 +381,8 @@ def test_objects_and_long_tables_are_refused_with_the_way_out(tmp_path):
     for name in ("a.npy", "a.npz"):
         with pytest.raises(StoreError, match=r"Python objects.*np.stack"):
             read_rdms(tmp_path / name)
-    (tmp_path / "a.csv").write_text("subject,one,other,d\n1,a,b,0.5\n1,a,c,1\n2,a,b,0.3\n2,a,c,1\n")
-    with pytest.raises(ValueError, match=r"not a square table.*pivot"):
+    (tmp_path / "a.csv").write_text("subject,one,other,d\n1,a,b,0.5\n1,a,c,1\n1,b,c,2\n2,a,b,0.3\n2,a,c,1\n")
+    with pytest.raises(ValueError, match=r"is not square.*pivot"):
         read_rdms(tmp_path / "a.csv")
 
 

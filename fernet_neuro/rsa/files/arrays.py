@@ -25,6 +25,15 @@ LABEL_NAMES = ("subject", "roi", "session")
 ID_NAMES = ("stimulus_ids", "stimulus_id", "stimuli", "conditions")
 
 
+#: What to do with a table that has a row per pair.
+_LONG = (
+    "; of a long table, with a row per pair, make a square of each RDM (DataFrame.pivot), stack them, and save "
+    ".npz with subject"
+)
+#: RDMs of fewer stimuli are no reading where there is another.
+_FEWEST_STIMULI = 4
+
+
 class TwoReadingsError(ValueError):
     """An array can be read as RDMs in two ways."""
 
@@ -44,6 +53,8 @@ def to_vectors(array: np.ndarray, n_stimuli: int | None = None) -> tuple[np.ndar
         raise ValueError(f"it holds {values.dtype}, not real numbers")
     squeezed = np.squeeze(values)  # MATLAB has no array of one axis
     readings = _read_as_squares(squeezed) or _read_as_pairs(squeezed)
+    large = [item for item in readings if (count_stimuli(item[0].shape[1]) or 0) >= _FEWEST_STIMULI]
+    readings = large or readings
     if n_stimuli is not None and len(readings) > 1:
         readings = [item for item in readings if count_stimuli(item[0].shape[1]) == n_stimuli] or readings
     if len(readings) > 1:
@@ -203,10 +214,7 @@ def read_csv(path: Path, _variable: str | None, _n_stimuli: int | None = None) -
     if rows and all(len(row) == len(rows[0]) + 1 for row in rows[1:]):
         rows[0] = ["", *rows[0]]  # as R writes names of rows
     if len(rows) < 3 or any(len(row) != len(rows[0]) for row in rows[1:]):
-        raise ValueError(
-            f"RDM file {path} is not a square table with a heading of stimulus ids; of a long one, with a "
-            f"row per pair, make a square of each RDM (DataFrame.pivot), stack them, save .npz with subject."
-        )
+        raise ValueError(f"RDM file {path} is not a square table with a heading of stimulus ids{_LONG}.")
     heading, body = unescape_formulas(pd.Series(rows[0], dtype=object)).tolist(), rows[1:]
     if len(heading) == len(body) + 1:
         heading = heading[1:]
@@ -235,7 +243,7 @@ def write_csv(rdms: RDMSet, path: Path) -> None:
 def _from_csv(path: Path, heading: list[str], body: list[list[str]]) -> RDMSet:
     if len(heading) != len(body):
         raise ValueError(
-            f"RDM file {path} is not square: {len(heading)} stimuli in its heading, {len(body)} rows."
+            f"RDM file {path} is not square: {len(heading)} stimuli in its heading, {len(body)} rows{_LONG}."
         )
     square = np.empty((len(body), len(body)))
     for row, column in np.ndindex(square.shape):

@@ -103,9 +103,12 @@ def read_hdf5(path: PathLike, stimuli: str | None = None, _n_stimuli: int | None
     if not Path(path).is_file():
         raise StoreError(f"RDM file {path} does not exist.")
     try:
-        return from_rsatoolbox(import_rsatoolbox().rdm.load_rdm(str(path), file_type="hdf5"), stimuli)
+        loaded = import_rsatoolbox().rdm.load_rdm(str(path), file_type="hdf5")
+        if stimuli is None or stimuli in loaded.pattern_descriptors:
+            return from_rsatoolbox(loaded, stimuli)
     except Exception as error:  # h5py and rsatoolbox raise many kinds, RuntimeError among them
         raise StoreError(f"RDM file {path} is not an HDF5 file of rsatoolbox's RDMs: {error}") from error
+    return from_rsatoolbox(loaded, stimuli)  # says which descriptors there are
 
 
 def write_hdf5(rdms: RDMSet, path: PathLike) -> None:
