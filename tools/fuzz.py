@@ -162,9 +162,8 @@ _LABELS = "labels chunks\nface 0\ncar 0\nface 1\ncar 1\n"
 _RECIPE = "task: expression\nepochs: 3\nstimuli: {train: a.csv, view: [left, right]}\n"
 _TASKS = {"tasks": [{"task": {"task_type": "multiarrange", "name": "x"},
                      "stimuli": [{"name": name} for name in "abc"], "rdm": [0.1, 0.2, 0.3]}]}  # fmt: skip
-_PAIRS = "fold,stimulus_id_1,stimulus_id_2,same\n1,a,b,True\n2,c,d,False\n"
-_LANDMARKS = """stimulus_id,left_eye_x,left_eye_y,right_eye_x,right_eye_y,nose_x,nose_y,left_mouth_x,left_mouth_y,\
-right_mouth_x,right_mouth_y
+_LANDMARKS = """stimulus_id,left_eye_x,left_eye_y,right_eye_x,right_eye_y,nose_x,nose_y,left_mouth_x,\
+left_mouth_y,right_mouth_x,right_mouth_y
 a,1,2,3,2,2,3,1,4,3,4
 b,1,2,3,2,2,3,1,4,3,5
 """

@@ -117,8 +117,8 @@ def plan_patterns(
     """Return whose patterns are made from which files; nothing is read but names.
 
     `source`: a BIDS data set; or images, with `labels`, or with `events` for each. `events`, `confounds`: a
-    table for each image of BOLD. `subjects`, `sessions`, `task`, `runs`, `derivatives`, `raw`, `space`, `res`,
-    `direction`: as in ``bids.find_runs``; of files that are named one by one, at most one subject and
+    table for each image of BOLD. `subjects`, `sessions`, `task`, `runs`, `derivatives`, `raw`, `space`,
+    `res`, `direction`: as in ``bids.find_runs``; of files that are named one by one, at most one subject and
     session. Raises ValueError as in `find_kind` and ``bids.find_runs``, or if names do not go with the kind
     of source.
     """

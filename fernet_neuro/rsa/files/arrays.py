@@ -27,8 +27,8 @@ ID_NAMES = ("stimulus_ids", "stimulus_id", "stimuli", "conditions")
 
 #: What to do with a table that has a row per pair.
 _LONG = (
-    "; of a long table, with a row per pair, make a square of each RDM (DataFrame.pivot), stack them, and save "
-    ".npz with subject"
+    "; of a long table, with a row per pair, make a square of each RDM (DataFrame.pivot), stack them, and "
+    "save .npz with subject"
 )
 #: RDMs of fewer stimuli are no reading where there is another.
 _FEWEST_STIMULI = 4
