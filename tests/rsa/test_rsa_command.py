@@ -245,7 +245,9 @@ def test_action_units_and_landmarks_are_models(run, noise_table, tmp_path, rng):
     LandmarkTable(noise_table.stimulus_ids, points, pd.DataFrame()).write(tmp_path / "points.csv")
     squares = np.linalg.norm(units[:, None] - units, axis=-1)
     RDMSet.from_squares(
-        np.array([squares] * 3), noise_table.stimulus_ids, pd.DataFrame({"subject": list("abc")})
+        np.array([squares, 2 * squares, 3 * squares]),
+        noise_table.stimulus_ids,
+        pd.DataFrame({"subject": list("abc")}),
     ).save(tmp_path / "brain.npz")
     code, _, err = run(
         "--models", tmp_path / "faces.csv", "--weights", "units=AU01,AU12", "--landmarks",
