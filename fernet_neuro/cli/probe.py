@@ -65,8 +65,15 @@ def probe(
     ] = "auto",
     untrained: Annotated[
         list[Path],
-        opt.folder("Store of the untrained twin, one for each source that is a store.", opt.STATISTICS),
+        opt.folder(
+            "Store of an untrained twin: one for each source that is a store, or several of one source.",
+            opt.STATISTICS,
+        ),
     ] = [],
+    twins: Annotated[
+        int,
+        opt.count("Untrained twins of a network; each costs a pass over the stimuli, once.", opt.STATISTICS),
+    ] = 10,
     no_controls: Annotated[
         bool, opt.flag("--no-controls", "Leave out pixels, untrained twin and random labels.", opt.STATISTICS)
     ] = False,
@@ -81,7 +88,7 @@ def probe(
     r"""Read a factor out of frozen layers, and test it on people, views or expressions held out of training.
 
     Activations of networks that were not extracted before are kept in OUT/stores, so that the same command
-    goes on where it was interrupted. Networks get an untrained twin as a control.
+    goes on where it was interrupted. Networks get ten untrained twins as a control.
 
     Examples
     --------
@@ -111,7 +118,8 @@ def probe(
             holdout=holdout,  # type: ignore[arg-type]  # checked there
             readouts=readout, n_permutations=permutations, n_permutations_iterative=permutations_iterative,
             permute_within=None if permute_within == "none" else permute_within,
-            controls=() if no_controls else CONTROLS, untrained=untrained or None, penalty=penalty,
+            controls=() if no_controls else CONTROLS, untrained=untrained or None,
+            n_twins=twins, penalty=penalty,
             penalties=None if relative_penalty is None else (relative_penalty,), n_folds=folds,
             labelled_only=labelled_only, seed=seed,
             keep=out / "stores", size=size, n_jobs=jobs, verbose=not (quiet or as_json), device=device,
@@ -131,6 +139,19 @@ def _in_options() -> Iterator[None]:
         yield
     except StimulusError as error:
         raise StimulusError(re.sub(r"\bn_folds=", "--folds ", str(error))) from error
+
+
+def _describe_twins(layers: list[dict[str, Any]]) -> str:
+    n_twins = max(row.get("n_twins") or 1 for row in layers)
+    if n_twins == 1:
+        return (
+            "vs twin: accuracy minus that of one untrained twin, paired over the same stimuli; another draw "
+            "of random weights would give another difference."
+        )
+    return (
+        f"vs twin: accuracy minus the mean of {n_twins} untrained twins; p (twin) holds it against how much "
+        f"these differ from one another, and people."
+    )
 
 
 def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[str]:
@@ -165,7 +186,7 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
             "and few people can put it below."
         )
     if any("difference_untrained" in row for row in layers):
-        lines.append("vs twin: accuracy minus that of the untrained twin, paired over the same stimuli.")
+        lines.append(_describe_twins(layers))
     control = settings["control_task"]
     if control is not None and control["holdout"] != settings["holdout"]:
         lines.append(

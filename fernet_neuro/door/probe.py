@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fernet_neuro._utils.validation import check_range
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.door.people import count_trained_people
-from fernet_neuro.extraction.sources import check_source_exists, open_with_twin
+from fernet_neuro.extraction.sources import check_source_exists, open_with_twins
 from fernet_neuro.probes.controls import CONTROLS
 from fernet_neuro.probes.evaluate import check_probe, run_probe
 from fernet_neuro.probes.result import ProbeReport, summarise_seeds
@@ -36,6 +37,7 @@ def probe(
     permute_within: str | None = "auto",
     controls: Sequence[str] = CONTROLS,
     untrained: "Source | Sequence[Source] | None" = None,
+    n_twins: int = 10,
     penalty: float | None = None,
     penalties: Sequence[float] | None = None,
     n_folds: int = 10,
@@ -49,7 +51,9 @@ def probe(
 ) -> ProbeReport:
     """Return what read-outs of frozen layers find on stimuli whose hold-out they never saw in training.
 
-    A network runs over the stimuli once, its untrained twin too; what they answer is kept and found again.
+    A network runs over the stimuli once, and so do its untrained twins: ten, since one alone says what one
+    draw of random weights does. What they answer is kept and found again, also for another network of that
+    architecture.
 
     Parameters
     ----------
@@ -63,7 +67,10 @@ def probe(
     target, holdout, readouts, n_permutations, n_permutations_iterative, permute_within, controls
         As in `run_probe`.
     untrained : source or sequence of sources, default=None
-        Untrained twin of each source; networks get theirs built, a store has none unless it is given.
+        Untrained twins of one source, or one of each; networks get theirs built, a store has none unless it
+        is given.
+    n_twins : int, default=10
+        Untrained twins that a network gets. Each costs a pass over the stimuli and the room of a store.
     penalty, penalties, n_folds, labelled_only, seed
         As in `run_probe`.
     keep : path, default=None
@@ -98,10 +105,11 @@ def probe(
     ['network', 'pixels', 'untrained']
     """
     listed, twins = _as_list(sources), [] if untrained is None else _as_list(untrained)
-    if twins and len(twins) != len(listed):
+    check_range("n_twins", n_twins, 1)
+    if twins and len(listed) > 1 and len(twins) != len(listed):
         raise ValueError(
-            f"give one untrained twin per source (one --untrained store per SOURCE); got {len(twins)} for "
-            f"{len(listed)}."
+            f"give one untrained twin per source (one --untrained store per SOURCE), or several of one; got "
+            f"{len(twins)} for {len(listed)}."
         )
     for source in listed:
         check_source_exists(source)
@@ -115,7 +123,7 @@ def probe(
         check_probe(table, n_permutations=max(n_permutations, n_permutations_iterative), **labels)
     wants_twin = "untrained" in controls
     stores = _open_all(
-        listed, twins if wants_twin else [], table, layers, keep, make_twin=wants_twin,
+        listed, twins if wants_twin else [], table, layers, keep, n_twins=n_twins if wants_twin else 0,
         model_options={} if size is None else {"size": size}, verbose=verbose, device=device,
     )  # fmt: skip
     probing: dict[str, Any] = {
@@ -124,10 +132,10 @@ def probe(
         "n_jobs": n_jobs, "verbose": verbose, **labels,
     }  # fmt: skip
     reports = []
-    for number, (source, (store, twin)) in enumerate(zip(listed, stores, strict=True), start=1):
+    for number, (source, (store, untaught)) in enumerate(zip(listed, stores, strict=True), start=1):
         if len(listed) > 1:
             logger.info("%s (seed %d of %d)", source, number, len(listed))
-        reports.append(run_probe(store, untrained_store=twin, **probing))
+        reports.append(run_probe(store, untrained_stores=untaught, **probing))
     report = reports[0] if len(reports) == 1 else summarise_seeds(reports)
     seen = stores[0][0].stimuli if table is None else table
     report.settings["trained_people"] = count_trained_people(listed, seen)
@@ -141,13 +149,13 @@ def _open_all(
     layers: Sequence[str] | None,
     keep: PathLike | None,
     **options: Any,
-) -> list[tuple[ActivationStore, ActivationStore | None]]:
-    """Return the store of each source with that of its twin."""
+) -> list[tuple[ActivationStore, list[ActivationStore]]]:
+    """Return the store of each source with those of its twins."""
     pairs = []
     for number, source in enumerate(sources):
         place = None if keep is None else Path(keep) / f"seed{number}"
-        twin = twins[number] if twins else None
-        pairs.append(open_with_twin(source, table, layers, twin=twin, keep=place, **options))
+        own = twins if len(sources) == 1 else twins[number : number + 1]
+        pairs.append(open_with_twins(source, table, layers, twins=own, keep=place, **options))
     return pairs
 
 

@@ -12,6 +12,7 @@ from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.experiments.settings import ProbeSettings
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.extraction.extract import extract_activations
+from fernet_neuro.extraction.sources import TWIN_SEED
 from fernet_neuro.models.registry import untrained_twin
 from fernet_neuro.models.weights import load_model
 from fernet_neuro.probes.evaluate import run_probe
@@ -31,18 +32,32 @@ def find_store(folder: Path, name: str, seed: int, kind: str) -> Path:
     return folder / "stores" / name / f"seed{seed}-{kind}"
 
 
-def extract_stores(
-    work: Work, name: str, seed: int, table: StimulusTable, layers: Sequence[str] | None
-) -> None:
-    """Keep what the layers of a trained network, and of its untrained twin, answer to a table.
+def list_twins(seeds: Sequence[int], n_twins: int) -> list[int]:
+    """Return the numbers of `n_twins` untrained networks, those of the training seeds among them.
 
-    `name`, `seed`: of the run. `layers`: None takes all that the network lists.
+    Examples
+    --------
+    >>> list_twins([3], 3), list_twins([0, 1], 1)
+    ([3, 0, 1], [0])
+    """
+    return [*dict.fromkeys([*seeds, *range(n_twins)])][:n_twins]
+
+
+def extract_stores(
+    work: Work, name: str, seed: int, table: StimulusTable, layers: Sequence[str] | None, twins: Sequence[int]
+) -> None:
+    """Keep what the layers of a trained network, and of its untrained twins, answer to a table.
+
+    `name`, `seed`: of the run. `layers`: None takes all that the network lists. `twins`: numbers of the twins
+    beside that of the seed itself.
     """
     model = load_model(find_run(work.folder, name, seed))
-    # The twin's seed differs from the network's, so that it is not the network's own starting point.
-    for kind, network in (("trained", model), ("untrained", untrained_twin(model, seed + 1000))):
-        logger.info("    %s network, seed %d, %s", name, seed, kind)
-        place = find_store(work.folder, name, seed, kind)
+    kinds = [("trained", seed), *(("untrained", twin) for twin in dict.fromkeys([seed, *twins]))]
+    for kind, number in kinds:
+        logger.info("    %s network, seed %d, %s", name, number, kind)
+        # A twin's seed differs from the network's, so that it is not the network's own starting point.
+        network = model if kind == "trained" else untrained_twin(model, TWIN_SEED + number)
+        place = find_store(work.folder, name, number, kind)
         extract_activations(network, table, layers, place, verbose=work.verbose, device=work.device)
 
 
@@ -64,21 +79,22 @@ def probe_network(
         if (place / "summary.json").is_file():
             continue
         logger.info("    %s from the %s network, %s held out", probe.target, name, probe.holdout)
-        reports = [_probe_once(work, probe, name, seed, split_seed) for seed in seeds]
+        twins = list_twins(seeds, probe.twins)
+        reports = [_probe_once(work, probe, name, seed, twins, split_seed) for seed in seeds]
         (reports[0] if len(reports) == 1 else summarise_seeds(reports, seeds)).save(place)
 
 
-def _probe_once(work: Work, probe: ProbeSettings, name: str, seed: int, split_seed: int) -> ProbeReport:
-    trained, untrained = (
-        ActivationStore.open(find_store(work.folder, name, seed, kind)) for kind in ("trained", "untrained")
-    )
+def _probe_once(
+    work: Work, probe: ProbeSettings, name: str, seed: int, twins: Sequence[int], split_seed: int
+) -> ProbeReport:
+    places = [find_store(work.folder, name, number, "untrained") for number in twins]
     return run_probe(
-        trained,
+        ActivationStore.open(find_store(work.folder, name, seed, "trained")),
         target=probe.target,
         holdout=probe.holdout,
         readouts=probe.readouts,
         n_permutations=probe.permutations,
-        untrained_store=untrained,
+        untrained_stores=[ActivationStore.open(place) for place in places],
         n_folds=probe.n_folds,
         seed=split_seed,
         n_jobs=work.n_jobs,

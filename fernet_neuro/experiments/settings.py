@@ -27,6 +27,8 @@ class ProbeSettings(Settings):
         Number of label permutations for the null of the ridge read-out.
     n_folds : int
         Folds of the hold-outs "identity" and "random"; no more than there are identities.
+    twins : int
+        Untrained networks that a trained one is compared with; a p value needs more than one.
     """
 
     target: str
@@ -34,6 +36,7 @@ class ProbeSettings(Settings):
     readouts: tuple[ReadOut, ...] = ("ridge",)
     permutations: int = Field(1000, ge=0)
     n_folds: int = Field(10, ge=2)
+    twins: int = Field(10, ge=1)
 
 
 class MapSettings(Settings):

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     #: What stands for stimuli.
     Stimuli = StimulusTable | pd.DataFrame | PathLike
 
-#: The untrained twin's seed is this much above the network's, so that it is not its own starting point.
-TWIN_SEED_OFFSET = 1000
+#: Seed of the first untrained twin; others follow. They are the same for all networks of one architecture,
+#: so that their answers are kept and found again.
+TWIN_SEED = 1000
 
 
 def check_source_exists(source: "Source") -> None:
@@ -77,51 +78,64 @@ def open_source(
     ValueError
         If `source` is a network and there are no stimuli; otherwise as `extract_activations`.
     """
-    store, _ = open_with_twin(
-        source, stimuli, layers, make_twin=False, keep=keep, model_options=model_options, **extraction
-    )
-    return store
+    options = {"n_twins": 0, "keep": keep, "model_options": model_options}
+    return open_with_twins(source, stimuli, layers, **options, **extraction)[0]
 
 
-def open_with_twin(
+def list_twin_seeds(n_twins: int, seed: int | None) -> list[int]:
+    """Return the seeds of the untrained twins of a network trained from `seed`, which is not among them.
+
+    Examples
+    --------
+    >>> list_twin_seeds(3, 0), list_twin_seeds(3, 1001)
+    ([1000, 1001, 1002], [1000, 1002, 1003])
+    """
+    return [number for number in range(TWIN_SEED, TWIN_SEED + n_twins + 1) if number != seed][:n_twins]
+
+
+def open_with_twins(
     source: "Source",
     stimuli: "Stimuli | None" = None,
     layers: Sequence[str] | None = None,
     *,
-    twin: "Source | None" = None,
-    make_twin: bool = True,
+    twins: "Sequence[Source]" = (),
+    n_twins: int = 10,
     keep: PathLike | None = None,
     model_options: Mapping[str, Any] | None = None,
     **extraction: Any,
-) -> tuple[ActivationStore, ActivationStore | None]:
-    """Return the activations of `source`, and those of its untrained twin; parameters as in `open_source`.
+) -> tuple[ActivationStore, list[ActivationStore]]:
+    """Return the activations of `source`, and those of its untrained twins; parameters as in `open_source`.
 
-    `twin`: the twin, in place of one that is built: a store knows no network to build one from. `make_twin`:
-    whether a network gets its twin built where none is given. Raises ValueError if the network has no
-    untrained twin; otherwise as `open_source`.
+    `twins`: those given, in place of those that are built: a store knows no network to build them from.
+    `n_twins`: how many a network gets built where none is given; each costs one pass over the stimuli, once.
+    Raises ValueError if the network has no untrained twin; otherwise as `open_source`.
     """
     options = {"model_options": model_options, **extraction}
-    given = None if twin is None else open_source(twin, stimuli, layers, keep=_beside(keep), **options)
+    given = [
+        open_source(twin, stimuli, layers, keep=_beside(keep, number), **options)
+        for number, twin in enumerate(twins)
+    ]
     if isinstance(source, ActivationStore):
         return source, given
     if _is_path(source) and is_store(source):
         return ActivationStore.open(source), given
     if stimuli is None:
         raise missing_stimuli(source)
-    return _run(source, read_stimuli(stimuli), layers, given, make_twin and given is None, keep, **options)
+    n_built = 0 if given else n_twins
+    store, built = _run(source, read_stimuli(stimuli), layers, n_built, keep, **options)
+    return store, given or built
 
 
 def _run(
     source: Any,
     table: StimulusTable,
     layers: Sequence[str] | None,
-    given: ActivationStore | None,
-    make_twin: bool,
+    n_twins: int,
     keep: PathLike | None,
     *,
     model_options: Mapping[str, Any] | None,
     **extraction: Any,
-) -> tuple[ActivationStore, ActivationStore | None]:
+) -> tuple[ActivationStore, list[ActivationStore]]:
     # Here, because stores alone are opened without torch.
     from fernet_neuro.extraction.extract import extract_once
     from fernet_neuro.extraction.plan import plan_extraction
@@ -130,14 +144,18 @@ def _run(
 
     model = resolve_model(source, **(model_options or {}))
     name = str(source) if _is_path(source) else model.card.name
+    seeds = list_twin_seeds(n_twins, model.card.seed)
     # Before any network runs: not every one has a twin.
-    twin = untrained_twin(model, (model.card.seed or 0) + TWIN_SEED_OFFSET) if make_twin else None
+    first = [untrained_twin(model, seed) for seed in seeds[:1]]
     running = {key: extraction.pop(key) for key in ("n_jobs", "verbose") if key in extraction}
-    plans = [plan_extraction(network, table, layers, **extraction) for network in (model, twin) if network]
-    store = extract_once(plans[0], keep, source=name, **running)
-    if twin is None:
-        return store, given
-    return store, extract_once(plans[1], _beside(keep), source=f"untrained twin of {name}", **running)
+    store = extract_once(plan_extraction(model, table, layers, **extraction), keep, source=name, **running)
+    twins = []
+    for number, seed in enumerate(seeds):  # one at a time, for each holds its own weights
+        twin = first[0] if number == 0 else untrained_twin(model, seed)
+        plan = plan_extraction(twin, table, layers, **extraction)
+        place = _beside(keep, number)
+        twins.append(extract_once(plan, place, source=f"untrained twin {number + 1} of {name}", **running))
+    return store, twins
 
 
 def missing_stimuli(source: "Source") -> ValueError:
@@ -154,5 +172,5 @@ def _is_path(source: "Source") -> TypeGuard[PathLike]:
     return isinstance(source, str | os.PathLike)
 
 
-def _beside(keep: PathLike | None) -> Path | None:
-    return None if keep is None else Path(keep).with_name(f"{Path(keep).name}-untrained")
+def _beside(keep: PathLike | None, number: int) -> Path | None:
+    return None if keep is None else Path(keep).with_name(f"{Path(keep).name}-untrained{number or ''}")

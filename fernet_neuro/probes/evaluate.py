@@ -31,7 +31,7 @@ from fernet_neuro.probes.design import ProbeDesign, digest_labels, find_labelled
 from fernet_neuro.probes.gather import gather_control, gather_result
 from fernet_neuro.probes.readout import FoldScore, ReadoutSettings, score_folds
 from fernet_neuro.probes.result import ProbeReport, ProbeResult
-from fernet_neuro.probes.uncertainty import compare_sources
+from fernet_neuro.probes.uncertainty import compare_sources, pool_twins
 from fernet_neuro.stimuli.splits import Fold, make_folds
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
 
@@ -124,7 +124,7 @@ def run_probe(
     n_permutations_iterative: int = 0,
     permute_within: str | None = "auto",
     controls: Sequence[str] = CONTROLS,
-    untrained_store: ActivationStore | None = None,
+    untrained_stores: Sequence[ActivationStore] = (),
     penalty: float | None = None,
     penalties: Sequence[float] | None = None,
     n_folds: int = 10,
@@ -159,8 +159,10 @@ def run_probe(
         What is exchanged; see `fernet_neuro.probes.exchange.plan_exchange`.
     controls : sequence of {"pixels", "untrained", "random-labels"}
         Controls; one that cannot be made is named with the reason in ``settings["controls_left_out"]``.
-    untrained_store : ActivationStore, default=None
-        Activations of the untrained twin, same layers and stimuli; needed for the control "untrained".
+    untrained_stores : sequence of ActivationStore, default=()
+        Activations of untrained twins, same layers and stimuli; needed for the control "untrained". Of
+        several, scores are means, and differences are held against how much the twins differ [1]_; labels are
+        exchanged for the first alone, which is enough for a cautious null of the mean.
     penalty, penalties
         As in `evaluate_probe`.
     n_folds : int, default=10
@@ -185,6 +187,11 @@ def run_probe(
         If the table lacks a factor, has one class only, or the labels cannot be exchanged.
     ValueError
         If an argument is not known or out of range, or a value is not finite.
+
+    References
+    ----------
+    .. [1] Crawford, J. R. and Howell, D. C. (1998). Comparing an individual's test score against norms
+       derived from small samples. The Clinical Neuropsychologist, 12(4), 482-486.
     """
     n_jobs = count_jobs(n_jobs)
     for name in controls:
@@ -206,8 +213,8 @@ def run_probe(
     design = plan_design(
         table, target, holdout, folds, permute_within, seed, max(n_draws.values(), default=0)
     )
-    task, left_out = _plan_controls(design, controls, untrained_store)
-    sources = _list_sources(store, layers, controls, untrained_store)
+    task, left_out = _plan_controls(design, controls, untrained_stores)
+    sources = _list_sources(store, layers, controls, untrained_stores)
     outer = min(n_jobs, len(sources))
     # Layers side by side in processes scale better than threads inside one; a lone layer gets the threads.
     work = Parallel(n_jobs=outer, return_as="generator")(
@@ -217,6 +224,7 @@ def run_probe(
     for found in track(work, "probe", total=len(sources), verbose=verbose):
         results += found
     compare_sources(design, results)
+    results = pool_twins(design, results)
     settings = {
         "target": target,
         "holdout": holdout,
@@ -234,9 +242,8 @@ def run_probe(
         if task is None
         else {"holdout": task.holdout, "n_draws": {name: N_DRAWS[name] for name in readouts}},
         "stores": {
-            name: held.key
-            for name, held in {"network": store, "untrained": untrained_store}.items()
-            if held is not None
+            "network": store.key,
+            **{f"untrained{number or ''}": held.key for number, held in enumerate(untrained_stores)},
         },
         "stimuli": {"n": len(table), "digest": digest_labels(table, target)},
         "left_out": n_stimuli - len(table),
@@ -283,6 +290,7 @@ class _Source:
     layer: str
     index: int
     store: ActivationStore | None
+    twin: int = 0
 
     def load(self, table: StimulusTable) -> Activations:
         if self.store is None:
@@ -305,11 +313,11 @@ def count_jobs(n_jobs: int) -> int:
 
 
 def _plan_controls(
-    design: ProbeDesign, controls: Sequence[str], untrained_store: ActivationStore | None
+    design: ProbeDesign, controls: Sequence[str], untrained_stores: Sequence[ActivationStore]
 ) -> tuple[ControlTask | None, dict[str, str]]:
     """Return the control task, and the controls that cannot be made with the reason."""
     left_out, task = {}, None
-    if "untrained" in controls and untrained_store is None:
+    if "untrained" in controls and not untrained_stores:
         left_out["untrained"] = "no activations of an untrained twin were given"
     if "random-labels" in controls:
         plan = plan_control(design.table, design.target, design.holdout, design.folds, seed=design.seed)
@@ -324,25 +332,22 @@ def _list_sources(
     store: ActivationStore,
     layers: Sequence[str] | None,
     controls: Sequence[str],
-    untrained_store: ActivationStore | None,
+    untrained_stores: Sequence[ActivationStore],
 ) -> list[_Source]:
     """Return all layers to probe, the network's first, after checking that they are there."""
     names = list(dict.fromkeys(layers)) if layers else list(store.layers)
-    stores = {"network": store}
-    if "untrained" in controls and untrained_store is not None:
-        check_same_stimuli(
-            untrained_store.stimuli.stimulus_ids,
-            store.stimuli.stimulus_ids,
-            ("the untrained twin's store", "the store"),
-        )
-        stores["untrained"] = untrained_store
-    for held in stores.values():
+    stores = [("network", 0, store)]
+    if "untrained" in controls:
+        stores += [("untrained", number, held) for number, held in enumerate(untrained_stores)]
+    for _, _, held in stores:
+        ids = held.stimuli.stimulus_ids
+        check_same_stimuli(ids, store.stimuli.stimulus_ids, ("an untrained twin's store", "the store"))
         for layer in names:
             held.load(layer)
     order = {layer: index for index, layer in enumerate(store.layers)}
     sources = [
-        _Source(name, layer, order[layer], held)
-        for name, held in stores.items()
+        _Source(name, layer, order[layer], held, twin)
+        for name, twin, held in stores
         for layer in sorted(names, key=order.__getitem__)
     ]
     return [*sources, _Source("pixels", "pixels", -1, None)] if "pixels" in controls else sources
@@ -360,7 +365,7 @@ def _probe_source(
     gram = _gram_of(source.load(design.table))
     results = []
     for fit in fits:
-        labels = design.labels(n_draws[fit.name])
+        labels = design.labels(0 if source.twin else n_draws[fit.name])
         scores = score_folds(gram, labels, design.folds, design.strata, fit, n_jobs=n_jobs)
         result = gather_result(design, scores, fit, source.name, source.layer, source.index)
         results.append(result)

@@ -16,7 +16,7 @@ from fernet_neuro._utils.shown import Compared, Plotted, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.stats.multiple import compute_p_values
-from fernet_neuro.stats.resampling import bootstrap_mean_interval, one_sample_p_value
+from fernet_neuro.stats.resampling import bootstrap_mean_interval, one_sample_p_value, t_test
 from fernet_neuro.typing import PathLike
 
 #: Columns of ``results.csv`` and their types; accuracies are shares, the penalty in squared activation units.
@@ -332,7 +332,7 @@ def summarise_seeds(reports: Sequence[ProbeReport], seeds: Sequence[int] | None 
     Fold scores and confusions of all runs are kept, told apart by the column ``seed``. Accuracies are means
     over runs with a 95 % interval over runs. All runs saw the same exchanges of labels, so the mean of their
     null scores, exchange by exchange, is the null of the mean accuracy. A source that does not depend on the
-    run, such as the pixels, keeps its own row.
+    run, such as the pixels or several untrained twins, keeps its own row.
 
     Parameters
     ----------
@@ -405,7 +405,8 @@ def _key(row: dict[str, Any]) -> TestKey:
 def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the mean of one layer's summaries over training seeds."""
     scores = [row["balanced_accuracy"] for row in rows]
-    if len(rows) == 1 or rows[0]["source"] == "pixels":
+    shared = rows[0]["source"] == "pixels" or (rows[0]["source"] == "untrained" and "n_twins" in rows[0])
+    if len(rows) == 1 or shared:
         return dict(rows[0])
     merged = dict(rows[0], n_training_seeds=len(rows))
     for name in _MEAN_FIELDS:
@@ -421,6 +422,8 @@ def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for name in _DIFFERENCES:
         if name in merged:
             merged.update(_average_difference(name, [row[name] for row in rows]))
+    if "difference_untrained" in merged and "n_twins" in merged:
+        merged.update(_compare_seeds_with_twins(merged, np.array(scores)))
     return merged
 
 
@@ -435,6 +438,17 @@ def _average_difference(name: str, differences: Sequence[float]) -> dict[str, An
         f"{name}_p": one_sample_p_value(values),
         "difference_interval": "training seeds",
     }
+
+
+def _compare_seeds_with_twins(merged: dict[str, Any], scores: np.ndarray) -> dict[str, Any]:
+    """Return the difference of trained networks to untrained ones, two samples of networks, by Welch's t."""
+    parts = np.array([scores.var(ddof=1) / len(scores), merged["twin_sd"] ** 2 / merged["n_twins"]])
+    spare = np.array([len(scores), merged["n_twins"]]) - 1
+    freedom = parts.sum() ** 2 / max((parts**2 / spare).sum(), np.finfo(float).tiny)
+    low, high, p_value = t_test(merged["difference_untrained"], float(parts.sum()), float(freedom))
+    ends = {"low": max(low, -1.0), "high": min(high, 1.0), "p": p_value}
+    interval = {"difference_untrained_interval": "training seeds and untrained networks"}
+    return {**{f"difference_untrained_{name}": value for name, value in ends.items()}, **interval}
 
 
 def _describe_folds(item: ProbeResult) -> pd.DataFrame:

@@ -3,15 +3,22 @@
 What belongs here: what each person adds to the score as reported; the statistics of units are in `stats`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.probes.design import ProbeDesign
 from fernet_neuro.probes.result import ProbeResult
-from fernet_neuro.stats.resampling import bootstrap_mean_interval, sign_flip_p_value, stratified_t_interval
+from fernet_neuro.stats.resampling import (
+    bootstrap_mean_interval,
+    sign_flip_p_value,
+    stratified_t_interval,
+    t_test,
+)
 
 #: Controls that the network is compared with, layer by layer.
 COMPARED = ("untrained", "pixels")
@@ -39,6 +46,14 @@ class _Units:
         recalls = self.sums.sum(axis=0) / self.shares.sum(axis=0)
         return (self.sums - self.shares * recalls).sum(axis=1)
 
+    def variance_of(self, influences: np.ndarray) -> np.ndarray:
+        """Return the variance over people of sums of influences, the last axis of which is the units."""
+        shown = self.shares > 0
+        if shown.shape[1] == 1 or (shown.sum(axis=1) > 1).any():
+            return (influences**2).sum(axis=-1) * len(shown) / (len(shown) - 1)
+        counts = shown.sum(axis=0)
+        return (influences**2) @ (counts / (counts - 1))[self.shares.argmax(axis=1)]
+
     def soften(self, bounds: tuple[float, float]) -> "_Units":
         """Return the units with one more of each extreme in every class, all shares scaled back.
 
@@ -51,11 +66,16 @@ class _Units:
         scale = counts / (counts + 2)
         return _Units(shares * scale, sums * scale, self.over)
 
+    def tells_spread(self) -> bool:
+        """Return whether there are two people or more, of each class that some people share."""
+        shown = self.shares > 0
+        return len(shown) > 1 and bool((shown.sum(axis=0) > 1).all())
+
     def interval(self, bounds: tuple[float, float], seed: int) -> tuple[float, float] | None:
         """Return the 95 % interval of the score over units, or None where their spread cannot be known."""
         shown = self.shares > 0
         n = len(shown)
-        if n < 2 or (shown.sum(axis=0) < 2).any():
+        if not self.tells_spread():
             return None
         if shown.shape[1] == 1 or (shown.sum(axis=1) > 1).any():
             # People show several classes: the mean of these values is the score, their spread that of its
@@ -106,24 +126,92 @@ def interval_of(
 
 
 def compare_sources(design: ProbeDesign, results: list[ProbeResult]) -> None:
-    """Add to each result of the network its difference to the untrained twin's layer and to the pixels.
+    """Add to each result of the network its difference to the untrained twins' layer and to the pixels.
 
     Both of a pair were tested on the same photographs of the same folds, so each person gives one difference,
     in which what makes that person easy or hard cancels.
     """
-    controls = {
-        (item.source, item.readout, item.layer if item.source == "untrained" else "pixels"): item
-        for item in results
-        if item.source in COMPARED
-    }
+    controls: dict[tuple[str, str, str], list[ProbeResult]] = {}
+    for item in results:
+        if item.source in COMPARED:
+            controls.setdefault((item.source, item.readout, item.layer), []).append(item)
     for item in results:
         if item.source != "network":
             continue
         for source in COMPARED:
             layer = item.layer if source == "untrained" else "pixels"
-            other = controls.get((source, item.readout, layer))
-            if other is not None:
-                item.differences.update(_compare(design, item, other))
+            others = controls.get((source, item.readout, layer), [])
+            if len(others) == 1:
+                item.differences.update(_compare(design, item, others[0]))
+            elif others:
+                item.differences.update(_compare_twins(design, item, others))
+
+
+def pool_twins(design: ProbeDesign, results: list[ProbeResult]) -> list[ProbeResult]:
+    """Return results in which the untrained twins' of one layer and read-out are one.
+
+    Its accuracies are means over twins, its guesses those of all. ``twin_low`` and ``twin_high`` enclose 95 %
+    of such networks: Student's prediction interval of one more.
+    """
+    groups: dict[tuple[str, str, str], list[ProbeResult]] = {}
+    for number, item in enumerate(results):
+        alone = "" if item.source == "untrained" else str(number)
+        groups.setdefault((alone, item.layer, item.readout), []).append(item)
+    return [_pool(design, items) if len(items) > 1 else items[0] for items in groups.values()]
+
+
+def _pool(design: ProbeDesign, twins: list[ProbeResult]) -> ProbeResult:
+    folds = twins[0].folds.assign(
+        balanced_accuracy=np.mean([twin.folds["balanced_accuracy"] for twin in twins], axis=0),
+        penalty=np.mean([twin.folds["penalty"] for twin in twins], axis=0),
+    )
+    mean, sd, n = _spread([twin.balanced_accuracy for twin in twins])
+    low, high, _ = t_test(mean, sd**2 * (1 + 1 / n), n - 1)
+    spread = {"n_twins": n, "twin_sd": sd, "twin_low": max(low, 0.0), "twin_high": min(high, 1.0)}
+    return replace(
+        twins[0],
+        folds=folds,
+        predictions=pd.concat([twin.predictions for twin in twins], ignore_index=True),
+        interval=interval_of(design, np.mean([_rightness(twin) for twin in twins], axis=0), mean),
+        control={**twins[0].control, **spread},
+    )
+
+
+def _spread(scores: Sequence[float]) -> tuple[float, float, int]:
+    return float(np.mean(scores)), float(np.std(scores, ddof=1)), len(scores)
+
+
+def _compare_twins(design: ProbeDesign, ours: ProbeResult, twins: list[ProbeResult]) -> dict[str, Any]:
+    """Return how far a network lies from the untrained ones, of which the twins are a sample.
+
+    A twin more would differ from their mean with variance s^2 (1 + 1 / K) [1]_. People are the second random
+    effect; what of their variance is already in that between twins is taken off, as in a two-factor
+    bootstrap.
+
+    References
+    ----------
+    .. [1] Crawford and Howell (1998), as in `evaluate.run_probe`.
+    """
+    mean, sd, n = _spread([twin.balanced_accuracy for twin in twins])
+    variance, freedom, over = sd**2 * (1 + 1 / n), n - 1, "untrained networks"
+    units = [_units_of(design, _rightness(ours) - _rightness(twin)) for twin in twins]
+    if units[0].tells_spread():
+        influences = np.array([item.influences() for item in units])
+        people = float(units[0].variance_of(influences.mean(axis=0)))
+        apart = units[0].variance_of(influences - influences.mean(axis=0)).sum() / (n - 1)
+        variance = max(variance + people - apart * (1 + 1 / n), variance, people)
+        freedom, over = min(n, len(units[0].shares)) - 1, f"untrained networks and {units[0].over}"
+    difference = ours.balanced_accuracy - mean
+    low, high, p_value = t_test(difference, variance, freedom)
+    return {
+        "difference_untrained": difference,
+        "difference_untrained_low": max(low, -1.0),
+        "difference_untrained_high": min(high, 1.0),
+        "difference_untrained_p": p_value,
+        "difference_untrained_interval": over,
+        "n_twins": n,
+        "twin_sd": sd,
+    }
 
 
 def _compare(design: ProbeDesign, ours: ProbeResult, theirs: ProbeResult) -> dict[str, Any]:

@@ -268,6 +268,35 @@ def sign_flip_p_value(values: np.ndarray, *, n_permutations: int = 9999, rng: np
     return (1 + count) / (1 + n_permutations)
 
 
+def t_test(difference: float, variance: float, freedom: float) -> tuple[float, float, float | None]:
+    """Return the ends of the 95 % interval and the two-sided p value of a difference, by Student's t.
+
+    Parameters
+    ----------
+    difference, variance : float
+        The estimate, and the square of its standard error.
+    freedom : float
+        Degrees of freedom of the variance.
+
+    Returns
+    -------
+    tuple
+        The p value is None where the variance is 0 and the difference is not: nothing tells their spread.
+
+    Examples
+    --------
+    >>> low, high, p = t_test(2.0, 1.0, 9)
+    >>> round(low, 3), round(high, 3), round(p, 3)
+    (-0.262, 4.262, 0.077)
+    """
+    if variance == 0:
+        return difference, difference, None if difference else 1.0
+    error = np.sqrt(variance)
+    margin = stats.t.ppf(0.975, freedom) * error
+    p_value = 2 * stats.t.sf(abs(difference) / error, freedom)
+    return float(difference - margin), float(difference + margin), float(p_value)
+
+
 def one_sample_p_value(values: np.ndarray) -> float | None:
     """Return the two-sided p value of Student's t that the mean of `values` is 0.
 

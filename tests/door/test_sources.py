@@ -12,7 +12,7 @@ from fernet_neuro.activations.known import find_store
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.exceptions import LayerNotFoundError
 from fernet_neuro.extraction.extract import extract_activations
-from fernet_neuro.extraction.sources import TWIN_SEED_OFFSET, open_source, open_with_twin
+from fernet_neuro.extraction.sources import TWIN_SEED, open_source, open_with_twins
 from fernet_neuro.models.registry import build_model, untrained_twin
 
 
@@ -56,11 +56,11 @@ def test_probe_after_extract_never_runs_the_network_again(model, noise_table, tm
     assert report == fn.probe(alone, noise_table, controls=(), **OPTIONS)
 
 
-def test_probe_builds_the_twin_once(model, noise_table):
+def test_probe_builds_the_twins_once(model, noise_table):
     first, n_first = counted(lambda: fn.probe(model, noise_table, **OPTIONS))
-    assert n_first >= 2 * len(noise_table)
+    assert n_first >= 11 * len(noise_table)
     again, n_again = counted(lambda: fn.probe(model, noise_table, **OPTIONS))
-    assert n_again == 2 * N_TRACED
+    assert n_again == 11 * N_TRACED
     assert again == first
     assert set(first.results["source"]) == {"network", "untrained", "pixels", "control-task"}
 
@@ -121,10 +121,15 @@ def test_copies_of_pictures_elsewhere_are_their_own(model, noise_table, tmp_path
     assert fn.extract(model, table, ["fc"]).stimuli == table
 
 
-def test_named_network_gets_the_twin_of_its_seed(noise_table):
-    store, twin = open_with_twin("resnet10-slim", noise_table, ["fc"], model_options={"size": 16})
-    expected = untrained_twin(build_model("resnet10-slim", size=16), TWIN_SEED_OFFSET)
-    assert twin.manifest["identity"]["weights"] == expected.weight_digest()
+def test_twins_are_draws_of_random_weights_that_are_made_once(noise_table):
+    options = {"model_options": {"size": 16}, "n_twins": 3}
+    store, twins = open_with_twins("resnet10-slim", noise_table, ["fc"], **options)
+    expected = [untrained_twin(build_model("resnet10-slim", size=16), TWIN_SEED + k) for k in range(3)]
+    digests = [twin.manifest["identity"]["weights"] for twin in twins]
+    assert digests == [network.weight_digest() for network in expected]
+    other = build_model("resnet10-slim", size=16, seed=5)
+    _, again = open_with_twins(other, noise_table, ["fc"], n_twins=2)
+    assert [twin.path for twin in again] == [twin.path for twin in twins[:2]]
     assert store.manifest["source"] == "resnet10-slim"
     assert store.manifest["seed"] == 0
 
@@ -132,7 +137,7 @@ def test_named_network_gets_the_twin_of_its_seed(noise_table):
 def test_a_twin_may_be_given_as_any_source(model, noise_table):
     torch.manual_seed(9)
     own = fn.load_model(Counting(), size=16, channels="rgb", mean=0.5, std=0.5)
-    _, twin = open_with_twin(model, noise_table, ["fc"], twin=own)
+    _, (twin,) = open_with_twins(model, noise_table, ["fc"], twins=[own])
     assert twin["fc"] == fn.extract(own, noise_table, ["fc"])["fc"]
 
 

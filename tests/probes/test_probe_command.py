@@ -132,7 +132,7 @@ def test_a_finished_report_is_not_overwritten_unasked(run, store, tmp_path):
         (("--layer", "layer4", "--readout", "ridg"), "Did you mean 'ridge'?"),
         (("--layer", "layer4", "--holdout", "expression"), "cannot be read out while it is held out"),
         (("--layer", "layer4", "--permute-within", "people"), "permute_within='people' is not known"),
-        (("--layer", "layer4", "--untrained", "a", "--untrained", "b"), "one --untrained store per SOURCE"),
+        (("again", "--layer", "layer4", *["--untrained", "a"] * 3), "one --untrained store per SOURCE"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(run, store, tmp_path, arguments, message):
@@ -167,9 +167,32 @@ def test_twin_is_compared_in_the_table(run, store, noise_table, simulated, tmp_p
     write_store(tmp_path / "twin", noise_table, [twin])
     code, out, err = run(store.path, *OPTIONS, "--untrained", tmp_path / "twin", "--out", tmp_path / "out")
     assert code == 0, err
-    assert "vs twin" in out
+    assert "that of one untrained twin" in out
     row = ProbeReport.load(tmp_path / "out").layers[0]
     assert f"{100 * row['difference_untrained']:+.1f}" in out.split("network")[1].splitlines()[0]
+
+
+def test_several_twins_are_one_row_and_tell_how_much_random_weights_differ(
+    run, store, noise_table, simulated, tmp_path
+):
+    places = []
+    for number in range(3):
+        twin = simulated(noise_table, np.random.default_rng(number), identity=1.0, expression=0.3)
+        places += ["--untrained", write_store(tmp_path / f"twin{number}", noise_table, [twin]).path]
+    code, out, err = run(store.path, *OPTIONS, *places, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "accuracy minus the mean of 3 untrained twins" in out
+    rows = {row["source"]: row for row in ProbeReport.load(tmp_path / "out").layers}
+    alone = []
+    for place in places[1::2]:
+        assert run(place, *OPTIONS, "--no-controls", "--out", tmp_path / "alone", "--overwrite")[0] == 0
+        alone.append(ProbeReport.load(tmp_path / "alone").layers[0]["balanced_accuracy"])
+    twins = rows["untrained"]
+    assert twins["balanced_accuracy"] == pytest.approx(np.mean(alone))
+    assert (twins["n_twins"], twins["twin_sd"]) == (3, pytest.approx(np.std(alone, ddof=1)))
+    difference = rows["network"]["balanced_accuracy"] - np.mean(alone)
+    assert rows["network"]["difference_untrained"] == pytest.approx(difference)
+    assert rows["network"]["difference_untrained_interval"] == "untrained networks and identities"
 
 
 def test_store_cut_short_is_one_line(run, store, tmp_path):

@@ -49,7 +49,7 @@ def make_store(pictures, simulated, folder):
 def report(make_store):
     return run_probe(
         make_store("trained", expression=1.0),
-        untrained_store=make_store("untrained"),
+        untrained_stores=[make_store("untrained")],
         n_permutations=29,
         n_folds=5,
         readouts=("ridge", "sgd"),
@@ -249,9 +249,9 @@ def test_bad_arguments_of_run_probe_are_refused(make_store, pictures):
     with pytest.raises(LayerNotFoundError, match=r"no layer 'layr1'.*Did you mean 'layer1'"):
         run_probe(store, layers=["layr1"], n_folds=5)
     with pytest.raises(LayerNotFoundError, match="no layer 'fc'"):
-        run_probe(store, untrained_store=make_store("poor", layers=("stem", "layer1")), n_folds=5)
-    with pytest.raises(AlignmentError, match="the untrained twin's store has 15 stimuli"):
-        run_probe(store, untrained_store=make_store("few", table=pictures.select(session="A")), n_folds=5)
+        run_probe(store, untrained_stores=[make_store("poor", layers=("stem", "layer1"))], n_folds=5)
+    with pytest.raises(AlignmentError, match="an untrained twin's store has 15 stimuli"):
+        run_probe(store, untrained_stores=[make_store("few", table=pictures.select(session="A"))], n_folds=5)
     with pytest.raises(ValueError, match=r"controls='pixel' is not known.*Did you mean 'pixels'"):
         run_probe(store, controls=["pixel"])
     with pytest.raises(ValueError, match="n_permutations_iterative must be >= 0"):

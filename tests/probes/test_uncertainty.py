@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.probes.design import plan_design
 from fernet_neuro.probes.evaluate import evaluate_probe
 from fernet_neuro.probes.gather import gather_result
 from fernet_neuro.probes.readout import FoldScore, ReadoutSettings
-from fernet_neuro.probes.uncertainty import compare_sources, interval_of
+from fernet_neuro.probes.uncertainty import compare_sources, interval_of, pool_twins
 from fernet_neuro.stats.calibration import false_positive_rate
 from fernet_neuro.stats.resampling import bootstrap_mean_interval
 from fernet_neuro.stimuli.splits import Fold, make_folds
@@ -14,6 +17,11 @@ from fernet_neuro.stimuli.splits import Fold, make_folds
 
 def person_of(table):
     return np.unique(table.factor("identity"), return_inverse=True)[1]
+
+
+def plan_of(table):
+    folds = make_folds(table, "identity", n_folds=6)
+    return plan_design(table, "expression", "identity", folds, "auto", 0, 0)
 
 
 def gender_design(table_of, n_women, n_men, n_folds):
@@ -135,3 +143,54 @@ def test_a_better_network_is_told_from_its_twin_and_from_pixels(table_of):
             assert 0 < row[f"{name}_low"] < row[name] < row[f"{name}_high"]
             assert row[f"{name}_p"] < 0.05
         assert row["difference_interval"] == "identities"
+
+
+def draw_networks(design, rng, n_networks, base, *, weights_sd=0.08, person_sd=0.15):
+    """Return results of networks whose chances differ, and from person to person in each."""
+    person, made = person_of(design.table), result_of(design, design.codes, "untrained")
+    rows = np.concatenate([fold.test for fold in design.folds])
+    ease = rng.normal(0, 0.15, person.max() + 1)
+    results = []
+    for number in range(n_networks):
+        own = rng.normal(0, weights_sd) + rng.normal(0, person_sd, person.max() + 1)[person]
+        right = rng.random(len(person)) < base[number] + ease[person] + own
+        guesses = np.where(right, design.codes, (design.codes + 1) % 4)
+        scores = [np.mean(guesses[fold.test] == design.codes[fold.test]) for fold in design.folds]
+        results.append(
+            replace(
+                made,
+                source="untrained" if number else "network",
+                folds=made.folds.assign(balanced_accuracy=scores),
+                predictions=made.predictions.assign(predicted=design.classes[guesses[rows]]),
+            )
+        )
+    return results
+
+
+def test_one_more_untrained_network_is_seldom_told_from_ten_and_often_from_one(table_of):
+    design = plan_of(table_of(n_people=12, n_expressions=4))
+    p_values = {1: [], 10: []}
+    for dataset in range(100):
+        results = draw_networks(design, np.random.default_rng([8, dataset]), 11, [0.5] * 11)
+        for n_twins, found in p_values.items():
+            compare_sources(design, results[: 1 + n_twins])
+            found.append(results[0].differences["difference_untrained_p"])
+    assert false_positive_rate(np.array(p_values[10])).is_calibrated
+    assert not false_positive_rate(np.array(p_values[1])).is_calibrated
+
+
+def test_difference_from_twins_is_student_t_of_one_more_where_people_agree(table_of):
+    design = plan_of(table_of(n_people=12, n_expressions=4))
+    results = []
+    for number, wrong in enumerate([0, 1, 2, 3]):  # every person is told wrongly in as many expressions
+        guesses = np.where(design.codes < wrong, (design.codes + 1) % 4, design.codes)
+        results.append(result_of(design, guesses, "untrained" if number else "network", "layer4"))
+    compare_sources(design, results)
+    row, scores = results[0].differences, np.array([0.75, 0.5, 0.25])
+    t = (1 - scores.mean()) / (scores.std(ddof=1) * np.sqrt(1 + 1 / 3))
+    assert row["difference_untrained"] == pytest.approx(0.5)
+    assert row["difference_untrained_p"] == pytest.approx(2 * stats.t.sf(t, 2))
+    pooled = pool_twins(design, results)[1]
+    assert pooled.balanced_accuracy == pytest.approx(0.5)
+    assert pooled.control["twin_low"] == 0  # 0.5 -+ 4.30 x .25 x sqrt(4 / 3), cut at the ends
+    assert pooled.control["twin_high"] == 1

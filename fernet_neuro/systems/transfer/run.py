@@ -16,7 +16,7 @@ from fernet_neuro.experiments.cost import build_network
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.graph import STIMULI
 from fernet_neuro.experiments.maps import check_maps, check_people, map_seeds
-from fernet_neuro.experiments.probes import extract_stores, find_run, probe_network
+from fernet_neuro.experiments.probes import extract_stores, find_run, list_twins, probe_network
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.work import Work, plan_named
 from fernet_neuro.figures.registry import build_figure
@@ -63,9 +63,10 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
     layers = dict.fromkeys(compared, settings.layers) | {
         n: tuple(s.layers) for n, s in settings.beside.items()
     }
+    twins = list_twins(settings.seeds, max((item.twins for item in settings.probes), default=1))
     for name, wanted in layers.items():
         for seed in settings.seeds:
-            extract_stores(work, name, seed, probe, wanted)
+            extract_stores(work, name, seed, probe, wanted, twins)
     logger.info("4/8 read-outs")
     for name in layers:
         place = folder / (BESIDE if name in settings.beside else "probes")

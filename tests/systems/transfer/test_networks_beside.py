@@ -47,8 +47,8 @@ RECIPE = {
     },
     "layers": ["avgpool"],
     "probes": [
-        {"target": "expression", "holdout": "identity", "permutations": 19, "n_folds": 2},
-        {"target": "identity", "holdout": "view", "permutations": 19},
+        {"target": "expression", "holdout": "identity", "permutations": 19, "twins": 2, "n_folds": 2},
+        {"target": "identity", "holdout": "view", "permutations": 19, "twins": 2},
     ],
     "beside": {
         "conceptual": {

@@ -21,8 +21,8 @@ SMALL = (
     "probe_share=0.4",
     *(f"networks.{name}.epochs=2" for name in ("identity", "verification", "expression")),
     *(f"networks.{name}.model_options.size=32" for name in ("identity", "verification", "expression")),
-    "probes=[{target: expression, holdout: identity, permutations: 19, n_folds: 2},"
-    " {target: identity, holdout: expression, permutations: 19}]",
+    "probes=[{target: expression, holdout: identity, permutations: 19, twins: 2, n_folds: 2},"
+    " {target: identity, holdout: expression, permutations: 19, twins: 2}]",
     "beside=null",
     "brain=null",
 )

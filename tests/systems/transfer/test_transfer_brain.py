@@ -45,7 +45,7 @@ RECIPE = {
         "expression": {"task": "expression", **SMALL},
     },
     "layers": ["stem", "avgpool"],
-    "probes": [{"target": "expression", "holdout": "identity", "permutations": 19, "n_folds": 2}],
+    "probes": [{"target": "expression", "holdout": "identity", "permutations": 19, "twins": 2, "n_folds": 2}],
     "brain": {
         "identities": 5, "bootstraps": 99, "permutations": 49,
         "simulation": {
