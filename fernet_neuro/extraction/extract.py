@@ -27,6 +27,7 @@ from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.activations.writer import StoreWriter, check_target
 from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.extraction.alone import check_alone, forward
 from fernet_neuro.extraction.hooks import LayerRecorder, evaluating
 from fernet_neuro.extraction.pipeline import WriteBehind, map_ahead
 from fernet_neuro.extraction.plan import (
@@ -119,8 +120,9 @@ def extract_activations(
     StoreError
         If the disk is too small or full, or `out` holds something else.
     ValueError
-        If there is no such network, an nn.Module comes without a declared input, a layer does not run exactly
-        once, a value is not finite, or an argument is out of range.
+        If there is no such network, it fails, an nn.Module comes without a declared input, a layer does not
+        run exactly once or answers by chance or by what else is in the batch, a value is not finite, or an
+        argument is out of range.
 
     Examples
     --------
@@ -212,7 +214,7 @@ def find_finished(plan: ExtractionPlan, out: PathLike, *, overwrite: bool = Fals
 
 def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _Advance) -> None:
     """Run the batches that `writer` does not have yet."""
-    module, preprocessing = plan.model.module, plan.model.card.preprocessing
+    module = plan.model.module
     starts = range(writer.n_done, len(plan.table), plan.batch_size)
     overlaps = _has_spare_cores(plan.device)
     # Between forward passes all of torch's cores are free; beside them, each batch has one thread.
@@ -232,8 +234,10 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
         WriteBehind(write, N_BEHIND) as behind,
     ):
         n_ahead = N_AHEAD + n_threads - 1 if overlaps else 0
-        for images in map_ahead(decode, starts, n_threads=n_threads, n_ahead=n_ahead):
-            _forward(plan, preprocessing.normalise(images.to(plan.device)))
+        for number, images in enumerate(map_ahead(decode, starts, n_threads=n_threads, n_ahead=n_ahead)):
+            if number == 0:
+                check_alone(plan, recorder, images[:1].to(plan.device))
+            forward(plan, images.to(plan.device))
             outputs = recorder.take()
             _check_shapes(outputs, plan, len(images))
             behind.put(outputs)
@@ -248,15 +252,6 @@ def _has_spare_cores(device: torch.device) -> bool:
     are then faster (measured on two cores).
     """
     return device.type != "cpu" or (os.cpu_count() or 1) > torch.get_num_threads()
-
-
-def _forward(plan: ExtractionPlan, images: Tensor) -> None:
-    try:
-        plan.model.module(images)
-    except torch.OutOfMemoryError:
-        raise ValueError(
-            f"batch_size={plan.batch_size} does not fit into the memory of {plan.device}; take a smaller one."
-        ) from None
 
 
 def _check_shapes(outputs: dict[str, Tensor], plan: ExtractionPlan, n_stimuli: int) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.validation import check_option
+from fernet_neuro.exceptions import FernetError
 
 
 def _average_all_but(axis: int) -> Callable[[Tensor], Tensor]:
@@ -133,6 +134,30 @@ def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
         module.to(home)
         for part, was in training.items():
             part.training = was
+
+
+@contextmanager
+def explaining(name: str, n_pictures: int) -> Iterator[None]:
+    """Turn whatever a network raises in a forward pass into one line that names it.
+
+    Raises
+    ------
+    ValueError
+        If the block raises something else than a ValueError or an error of this package.
+    """
+    try:
+        yield
+    except (FernetError, ValueError):
+        raise
+    except torch.OutOfMemoryError:
+        raise ValueError(
+            f"{n_pictures} pictures do not fit into memory; take a smaller batch_size."
+        ) from None
+    except Exception as error:
+        told = " ".join(str(error).split()) or "no message"
+        hint = "" if n_pictures == 1 else "; if it takes one picture at a time, give batch_size=1"
+        what = f"{type(error).__name__}: {told}{hint}"
+        raise ValueError(f"network {name!r} fails on {n_pictures} picture(s): {what}.") from error
 
 
 def network_digest(module: nn.Module) -> str:

@@ -18,7 +18,7 @@ from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.manifest import FORMAT_VERSION, build_layer_entry, partial_folders
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.extraction.hooks import LayerRecorder, evaluating, network_digest
+from fernet_neuro.extraction.hooks import LayerRecorder, evaluating, explaining, network_digest
 from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
@@ -189,7 +189,11 @@ def _trace(
     image = torch.zeros((1, 3, preprocessing.size, preprocessing.size), dtype=torch.uint8, device=device)
     handles = [part.register_forward_hook(note) for part in model.module.modules()]
     try:
-        with evaluating(model.module, device), LayerRecorder(model.module, layers, pool=pool) as recorder:
+        with (
+            evaluating(model.module, device),
+            LayerRecorder(model.module, layers, pool=pool) as recorder,
+            explaining(model.card.name, 1),
+        ):
             model.module(preprocessing.normalise(image))
             outputs = recorder.take()
     finally:

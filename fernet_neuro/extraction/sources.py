@@ -78,7 +78,7 @@ def open_source(
     ValueError
         If `source` is a network and there are no stimuli; otherwise as `extract_activations`.
     """
-    options = {"n_twins": 0, "keep": keep, "model_options": model_options}
+    options: dict[str, Any] = {"n_twins": 0, "keep": keep, "model_options": model_options}
     return open_with_twins(source, stimuli, layers, **options, **extraction)[0]
 
 

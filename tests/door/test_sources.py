@@ -45,11 +45,12 @@ def model():
 
 OPTIONS = {"n_folds": 4, "n_permutations": 19, "layers": ["fc"]}
 N_TRACED = 1  # the black image that tells shapes
+N_ALONE = 4  # the first picture alone, again, and beside its negative
 
 
 def test_probe_after_extract_never_runs_the_network_again(model, noise_table, tmp_path):
     _, n_first = counted(lambda: fn.extract(model, noise_table, ["conv", "fc"], tmp_path / "store"))
-    assert n_first == len(noise_table) + N_TRACED
+    assert n_first == len(noise_table) + N_TRACED + N_ALONE
     report, n_second = counted(lambda: fn.probe(model, noise_table, controls=(), **OPTIONS))
     assert n_second == N_TRACED
     alone = extract_activations(model, noise_table, ["fc"], tmp_path / "alone")
@@ -96,7 +97,7 @@ def test_entries_that_no_longer_hold_are_ignored(model, noise_table, tmp_path, c
                 entry.write_text("{")
     assert find_store(identity, noise_table) is None
     kept, n_seen = counted(lambda: fn.extract(model, noise_table, ["fc"]))
-    assert n_seen == len(noise_table) + N_TRACED
+    assert n_seen == len(noise_table) + N_TRACED + N_ALONE
     assert kept.path.is_relative_to(tmp_path / ".cache")
 
 
@@ -105,11 +106,11 @@ def test_changed_pictures_or_weights_are_not_served_from_what_is_there(model, no
     with torch.no_grad():
         model.module.fc.bias += 1
     _, n_seen = counted(lambda: fn.extract(model, noise_table, ["fc"]))
-    assert n_seen == len(noise_table) + N_TRACED
+    assert n_seen == len(noise_table) + N_TRACED + N_ALONE
     path = noise_table.paths()[0]
     path.write_bytes(noise_table.paths()[1].read_bytes())
     _, n_seen = counted(lambda: fn.extract(model, noise_table, ["fc"]))
-    assert n_seen == len(noise_table) + N_TRACED
+    assert n_seen == len(noise_table) + N_TRACED + N_ALONE
 
 
 def test_copies_of_pictures_elsewhere_are_their_own(model, noise_table, tmp_path):
