@@ -1,5 +1,6 @@
 """``fernet-neuro rsa``: models against brains, with noise ceilings, intervals and tests."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,14 @@ def rsa(
     over_seeds: Annotated[
         bool, opt.flag("--over-seeds", "The stores are training seeds of one network.", opt.MODELS)
     ] = False,
-    comparison: opt.Comparison = "rho_a",
+    comparison: Annotated[
+        str | None,
+        opt.text(
+            "Of RDMs: rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson (the default for "
+            "crossnobis distances, else rho_a), whitened_cosine.",
+            opt.STATISTICS,
+        ),
+    ] = None,
     generalise_to: Annotated[
         str,
         opt.text(
@@ -105,12 +113,13 @@ def rsa(
     from fernet_neuro.rsa.analysis.inputs import align_models_and_brain, list_blocks, read_brain_for
     from fernet_neuro.rsa.analysis.models import ModelChoice, read_models
     from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, is_rsa, run_rsa
+    from fernet_neuro.rsa.compare import default_comparison
     from fernet_neuro.stimuli.table import StimulusTable
 
     check_own_folder(out, "an RSA", is_rsa, overwrite=overwrite)
     settings = RSASettings(
-        comparison, generalise_to, bootstrap, permutations, level=level, engine=engine, seed=seed, fit=fit,
-        over_seeds=over_seeds, n_jobs=jobs, verbose=not (quiet or as_json),
+        comparison or "rho_a", generalise_to, bootstrap, permutations, level=level, engine=engine, seed=seed,
+        fit=fit, over_seeds=over_seeds, n_jobs=jobs, verbose=not (quiet or as_json),
     )  # fmt: skip
     table = None if stimuli is None else StimulusTable.read(stimuli)
     choice = ModelChoice(
@@ -124,6 +133,8 @@ def rsa(
         variable=variable, table=table,
     )  # fmt: skip
     model_rdms, brain_rdms = align_models_and_brain(model_rdms, brain_rdms, align=align)
+    if comparison is None:
+        settings = replace(settings, comparison=default_comparison(brain_rdms))
     blocks = None if identity_blocks is None else list_blocks(known, identity_blocks, model_rdms.stimulus_ids)
     result = run_rsa(
         model_rdms, brain_rdms, settings, blocks=blocks, partition=partition,
@@ -200,6 +211,10 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
         "p (FDR)": "{p_fdr:p}", "p (max)": "{p_max:p}", "p (labels)": "{p_permutation:p}",
         "p (ceiling)": "{p_ceiling:p}",
     }  # fmt: skip
+    attainable = result.settings.get("attainable", {})
+    if any(name in attainable for name in frame["model"]):
+        frame = frame.assign(attainable=[attainable.get(name, 1.0) for name in frame["model"]])
+        columns["at most"] = "{attainable:.3f}"
     lines = [
         f"{roi or 'brain'}: {n_subjects} subject{'s' * (n_subjects > 1)}, {first['n_stimuli']} stimuli"
         f"{_describe_blocks(result)}; "

@@ -214,6 +214,8 @@ def _run_umap(components: np.ndarray, perplexity: float, seed: int) -> tuple[np.
     with _silent():
         from umap import UMAP
 
+        import fernet_neuro._utils.compiling  # noqa: F401  # umap keeps compiled functions too
+
         estimator = UMAP(
             n_neighbors=n_neighbors,
             min_dist=min_dist,

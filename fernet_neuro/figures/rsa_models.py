@@ -46,7 +46,7 @@ _COLUMNS = (
     "panel", "kind", "roi", "analysis", "row", "model", "column", "model_2", "subject", "comparison",
     "value", "low", "high", "level_percent", "difference", "p_value", "p_max", "p_permutation",
     "p_ceiling", "p_ceiling_max", "significant", "noise_ceiling_lower", "noise_ceiling_upper",
-    "n_subjects", "n_stimuli", "n_models", "interval",
+    "attainable", "n_subjects", "n_stimuli", "n_models", "interval",
 )  # fmt: skip
 
 
@@ -78,6 +78,8 @@ def _choose_models(frame: pd.DataFrame) -> pd.DataFrame:
 def _read_roi(analysis: Analysis, roi: str, estimates: pd.DataFrame) -> pd.DataFrame:
     place = {model: at for at, model in enumerate(dict.fromkeys(estimates["model"]))}
     means = estimates.assign(kind="mean", value=estimates["estimate"], significant=estimates["p_max"] < ALPHA)
+    attainable = analysis.result.settings.get("attainable", {})
+    means = means.assign(attainable=[attainable.get(name, np.nan) for name in means["model"]])
     subjects = analysis.result.subjects
     subjects = subjects[(subjects["roi"] == roi) & subjects["model"].isin(place)].assign(kind="subject")
     pairs = analysis.result.pairwise
@@ -198,7 +200,7 @@ def _shorten(name: str) -> str:
 
 def _limits(source: pd.DataFrame) -> tuple[float, float]:
     """Return one range of scores for all panels."""
-    columns = ["value", "low", "high", "noise_ceiling_lower", "noise_ceiling_upper"]
+    columns = ["value", "low", "high", "noise_ceiling_lower", "noise_ceiling_upper", "attainable"]
     drawn = source.loc[source["kind"] != "pair", columns].to_numpy(dtype=float)
     low, high = min(0.0, float(np.nanmin(drawn))), float(np.nanmax(drawn))
     room = 0.04 * (high - low)
@@ -217,6 +219,10 @@ def caption_models(source: pd.DataFrame) -> str:
     )
     if means["noise_ceiling_lower"].notna().any():
         text += f"Grey: noise ceiling. {_say_ceiling(means)}"
+    if means["attainable"].notna().any():
+        text += (
+            "Upright strokes: the most that a model with ties can reach, which the ceiling does not know. "
+        )
     if (source["kind"] == "pair").any():
         text += (
             "Right: pairs of models, numbered as the rows: + where the row's model is above the column's, − "

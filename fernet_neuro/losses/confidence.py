@@ -53,7 +53,12 @@ def logit_weighted_cross_entropy(scores: Tensor, confidence: Tensor, targets: Te
 
 
 def focal_loss(
-    logits: Tensor, targets: Tensor, *, gamma: float = 2.0, class_weights: Tensor | None = None
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma: float = 2.0,
+    class_weights: Tensor | None = None,
+    epsilon: float = 0.0,
 ) -> Tensor:
     """Return the focal loss: cross-entropy with images that are already right weighed less [3].
 
@@ -67,6 +72,8 @@ def focal_loss(
         Exponent of one minus the target's probability, at least 0; 0 gives the plain cross-entropy.
     class_weights : Tensor of shape (c,), optional
         Weight of each class; 1 by default.
+    epsilon : float
+        Added to the target's probability; 1e-8 in released code.
 
     Returns
     -------
@@ -85,8 +92,8 @@ def focal_loss(
     labels = targets.long()
     log_p = functional.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
     # The floor keeps the gradient finite where p is 1 and gamma lies between 0 and 1.
-    missing = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).eps)
-    terms = -(missing**gamma) * log_p
+    missing = (-torch.expm1(log_p) - epsilon).clamp_min(torch.finfo(log_p.dtype).eps)
+    terms = -(missing**gamma) * (torch.log(log_p.exp() + epsilon) if epsilon else log_p)
     if class_weights is not None:
         check_vector("class_weights", class_weights, n_classes)
         terms = terms * class_weights.to(terms)[labels]

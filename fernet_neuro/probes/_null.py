@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
+
+from fernet_neuro._utils.compiling import njit
 
 # Test stimuli per block: decisions of 100 classes x 128 stimuli fit the first-level cache.
 _BLOCK = 128

@@ -148,6 +148,39 @@ def compare_rdms(first: RDMSet, second: RDMSet, comparison: str = "rho_a") -> Co
     return ComparisonResult(values, n_pairs, comparison, first.table, second.table)
 
 
+def find_attainable(vectors: np.ndarray, comparison: str) -> np.ndarray:
+    """Return the largest comparison of each RDM with any RDM without ties, shape (n_rdms,).
+
+    Ranks that average over ties cannot order what a model leaves tied: of a model with two values, rho-a is
+    3 p (1 - p) at best, p the share of pairs with one of them. Noise ceilings are of brains with brains, and
+    do not know this. Other comparisons reach 1.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n_rdms, n_pairs)
+        Missing pairs are NaN.
+    comparison : str
+        A name in `COMPARISONS`.
+
+    Examples
+    --------
+    >>> find_attainable(np.array([[0.0, 1, 1, 0, 0, 1], [1, 2, 3, 4, 5, 6]]), "rho_a").round(3)
+    array([0.771, 1.   ])
+    """
+    if comparison not in LIMITED_BY_TIES:
+        return np.ones(len(vectors))
+    present = [vector[~np.isnan(vector)] for vector in vectors]
+    if comparison == "kendall_tau_a":
+        return np.array([_count_untied(vector) / (len(vector) * (len(vector) - 1) / 2) for vector in present])
+    # The best order of ties adds nothing: inside each, its ranks sum to what the tied ranks sum to.
+    return np.array([compare_rho_a(vector[None], vector[None], vector)[0, 0] for vector in present])
+
+
+def default_comparison(brain: RDMSet) -> str:
+    """Return ``whitened_pearson`` for crossnobis distances, whose covariance it knows; else ``rho_a``."""
+    return "whitened_pearson" if brain.distance == "crossnobis" else "rho_a"
+
+
 def iterate_present(
     first: np.ndarray, second: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -256,6 +289,8 @@ def _count_untied(vector: np.ndarray) -> float:
     return len(vector) * (len(vector) - 1) / 2 - float((counts * (counts - 1) / 2).sum())
 
 
+#: Comparisons that no model with ties can bring to 1.
+LIMITED_BY_TIES = ("rho_a", "kendall_tau_a")
 #: Comparisons that are cosines in some space, by name.
 INNER_PRODUCTS: dict[str, InnerProduct] = {
     "pearson": InnerProduct(_centre),

@@ -200,6 +200,8 @@ class TrainSettings(Settings):
         differ only in session on one side; "auto" is "random" for identification and "identity" otherwise.
     class_weights : {"none", "balanced"}
         "balanced" weighs each class by the inverse of its frequency, mean weight 1 over the training stimuli.
+    last_batch : {"drop", "keep"}
+        What is left of an epoch beyond full batches: left to the next epochs, or a smaller batch of its own.
     sampling : {"all", "balanced"}
         "all" shows each item once an epoch; "balanced" draws as many with replacement, each class equally
         often.
@@ -272,6 +274,7 @@ class TrainSettings(Settings):
     val_share: float = Field(0.1, ge=0, lt=1)
     val_by: Literal["auto", "identity", "session", "view", "random"] = "auto"
     class_weights: Literal["none", "balanced"] = "none"
+    last_batch: Literal["drop", "keep"] = "drop"
     sampling: Literal["all", "balanced"] = "all"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     flooding: float | None = Field(None, gt=0)

@@ -162,11 +162,15 @@ def order_epoch(n_items: int, seed: int, epoch: int) -> np.ndarray:
     return make_rng(seed, "order", epoch).permutation(n_items)
 
 
-def split_batches(order: np.ndarray, batch_size: int, n_processes: int = 1) -> list[np.ndarray]:
+def split_batches(
+    order: np.ndarray, batch_size: int, n_processes: int = 1, *, last: str = "drop"
+) -> list[np.ndarray]:
     """Return the global batches of an epoch.
 
     The last batch is left out where it is not full, since batch statistics of a few images harm a network;
     the order of the next epoch shows those items. Fewer items than one batch make a single smaller batch.
+    With ``last="keep"`` what is left makes a smaller batch, but for a single item or what processes cannot
+    share.
 
     Raises ValueError if the batches cannot be shared evenly among the processes, or there are too few items.
     """
@@ -177,7 +181,11 @@ def split_batches(order: np.ndarray, batch_size: int, n_processes: int = 1) -> l
     size = min(batch_size, len(order) // n_processes * n_processes)
     if size < max(2, n_processes):
         raise ValueError(f"{len(order)} items are too few to train on with {n_processes} processes.")
-    return [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
+    batches = [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
+    n_left = len(order) % size // n_processes * n_processes
+    if last == "keep" and n_left > 1:
+        batches.append(order[len(batches) * size :][:n_left])
+    return batches
 
 
 def iterate_batches(

@@ -143,7 +143,7 @@ def fit(
     if state == "complete":
         _logger.info("%s is complete; its network is returned as it is.", folder.path)
         return load_model(folder.model, code=settings.model)
-    with _start_accelerator(settings, device) as accelerator:
+    with _start_accelerator(settings, device) as accelerator, folder.hold(accelerator.is_main_process, state):
         with _removing_on_failure(folder, accelerator):
             if accelerator.is_main_process and state == "absent":
                 folder.write_start(settings, _describe(settings, inputs, accelerator))
@@ -299,7 +299,8 @@ def _train(
     wrapped, optimiser = accelerator.prepare(module, optimiser)
     log = RunLog(folder.log if is_main else None, settings.log_every, task.loss_parts)
     log.open(progress)
-    n_steps = len(split_batches(task.plan_epoch(0).targets, settings.batch_size, accelerator.num_processes))
+    n_processes, last = accelerator.num_processes, settings.last_batch
+    n_steps = len(split_batches(task.plan_epoch(0).targets, settings.batch_size, n_processes, last=last))
     with show_steps(
         f"Training {settings.task}",
         n_steps * settings.epochs,

@@ -6,8 +6,8 @@ unharmed.
 
 import json
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ import yaml
 
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.config import write_settings
+from fernet_neuro._utils.locks import holding
 from fernet_neuro._utils.shipped import find_trained
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError, StoreError
@@ -110,6 +111,20 @@ class RunFolder:
                 f"Go on with --resume, or choose another --out."
             )
         return state
+
+    @contextmanager
+    def hold(self, is_main: bool, state: str) -> Iterator[None]:
+        """Keep other processes from training here; those of this run, but the main one, do not ask.
+
+        Raises
+        ------
+        StoreError
+            If another process trains here, or did since the run was found in `state`.
+        """
+        with holding(self.path, "training") if is_main else nullcontext():
+            if is_main and self.find_state() != state:
+                raise StoreError(f"another process has trained in {self.path} meanwhile; start again.")
+            yield
 
     def check_same(self, settings: TrainSettings, digests: dict[str, str | None]) -> None:
         """Raise unless recipe and inputs are those that the run was started with.

@@ -68,7 +68,7 @@ def train(run: Run) -> None:
         if settings.sampling == "balanced":
             items = balance_items(items, settings.seed, epoch)
         order = order_epoch(len(items), settings.seed, epoch)
-        batches = split_batches(order, settings.batch_size, n_processes)
+        batches = split_batches(order, settings.batch_size, n_processes, last=settings.last_batch)
         draws = draw_augmentation(settings.seed, epoch, items.rows.size, len(settings.warps))
         draws = draws.reshape(*items.rows.shape, -1)
         targets = torch.from_numpy(items.targets).to(accelerator.device)

@@ -26,7 +26,8 @@ def plot_model_dots(frame: pd.DataFrame, ax: Axes) -> Axes:
     frame : DataFrame
         Rows of one ROI with the columns ``row`` (place from the top), ``model``, ``kind`` (``mean`` or
         ``subject``), ``value``, and for means ``low``, ``high``, ``significant`` (above 0),
-        ``noise_ceiling_lower`` and ``noise_ceiling_upper``.
+        ``noise_ceiling_lower`` and ``noise_ceiling_upper``; ``attainable``, the most that a model with ties
+        can reach, is drawn where it is there.
     ax : Axes
         Where to draw. Means are labelled ``model:<name>`` (``get_gid``); those not above 0 are hollow.
 
@@ -45,6 +46,8 @@ def plot_model_dots(frame: pd.DataFrame, ax: Axes) -> Axes:
     )  # fmt: skip
     for row in iterate_rows(means):
         ax.hlines(row.row, row.low, row.high, color=_COLOUR, lw=1.5, zorder=4)
+        if np.isfinite(getattr(row, "attainable", np.nan)):
+            ax.vlines(row.attainable, row.row - 0.3, row.row + 0.3, color="black", lw=1.0, zorder=4.5)
         face = _COLOUR if row.significant else "white"
         ax.plot(
             [row.value], [row.row], "o", ms=4.4, mfc=face, mec=_COLOUR, mew=1.0, zorder=5,

@@ -112,8 +112,10 @@ def test_weighted_cross_entropy_refuses_what_does_not_fit(changes: dict, message
 
 def test_focal_loss_has_its_published_value(golden: SimpleNamespace) -> None:
     logits = golden.confidence[:, None] * golden.scores
-    loss = focal_loss(logits, golden.targets, gamma=2.0, class_weights=golden.class_weights)
-    assert loss.item() == pytest.approx(0.8228884139, abs=1e-6)
+    given = {"gamma": 2.0, "class_weights": golden.class_weights}
+    assert focal_loss(logits, golden.targets, **given).item() == pytest.approx(0.8228884662, abs=1e-9)
+    single = {**given, "class_weights": golden.class_weights.float(), "epsilon": 1e-8}
+    assert focal_loss(logits, golden.targets, **single).item() == pytest.approx(0.8228884139, abs=1e-9)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])

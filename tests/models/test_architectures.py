@@ -1,9 +1,11 @@
 """Each architecture against the published counts and against a slow, obvious version of itself."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from fernet_neuro.models.registry import build_model, compute_layer_shapes
@@ -128,6 +130,20 @@ def test_slim_resnet_stays_small(channels: str) -> None:
 )
 def test_densenet_has_the_labs_number_of_parameters(options: dict, expected: int) -> None:
     assert count(build_model("densenet", **options).module) == expected
+
+
+def test_densenet_starts_from_the_labs_weights() -> None:
+    module = build_model("densenet", n_classes=9, seed=3).module
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            n_out, _, height, width = part.weight.shape
+            expected = math.sqrt(2 / (height * width * n_out))
+            # A standard deviation of n draws is known to 1 / sqrt(2 n); 5 of these.
+            margin = 5 / math.sqrt(2 * part.weight.numel())
+            assert part.weight.std().item() == pytest.approx(expected, rel=margin)
+    assert not module.fc.bias.any()
+    assert module.fc.weight.abs().max() <= 1 / math.sqrt(184)  # torch's own
+    assert module.conv1.bias.abs().max() <= 1 / math.sqrt(9)
 
 
 def test_densenet_has_the_labs_feature_maps() -> None:

@@ -17,6 +17,15 @@ from fernet_neuro.training.task import Items
 PREPROCESSING = Preprocessing(13)
 
 
+def test_the_rest_of_an_epoch_is_a_batch_by_request():
+    order = np.arange(23)
+    kept = split_batches(order, 5, last="keep")
+    assert [len(batch) for batch in kept] == [5, 5, 5, 5, 3]
+    np.testing.assert_array_equal(np.concatenate(kept), order)
+    assert [len(batch) for batch in split_batches(order, 6, 2, last="keep")] == [6, 6, 6, 4]
+    assert [len(batch) for batch in split_batches(np.arange(21), 5, last="keep")] == [5, 5, 5, 5]
+
+
 def test_order_is_a_permutation_set_by_seed_and_epoch():
     order = order_epoch(97, 3, 5)
     assert sorted(order) == list(range(97))

@@ -15,6 +15,7 @@ import pandas as pd
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.rsa.analysis.inputs import check_comparable
+from fernet_neuro.rsa.compare import default_comparison, find_attainable
 from fernet_neuro.rsa.inference.fitted import infer_flexible
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.layers import choose_layers, find_network_column
@@ -36,6 +37,8 @@ _CEILINGS = "ceilings.csv"
 _PARTITION_SPACES = {"rho_a": "spearman", "kendall_tau_a": "spearman"}
 
 
+#: Largest comparisons below these are listed, and warned of; of so many models at once.
+_NEARLY_ONE, _HELD_BACK, _MOST_NAMED = 0.9995, 0.9, 5
 #: Settings that change nothing in the results.
 _NOT_KEPT = ("n_jobs", "verbose")
 
@@ -152,7 +155,7 @@ def run_rsa(
     brain : RDMSet
         With a column ``subject``; of the same stimuli in the same order.
     settings : RSASettings or None
-        None for the defaults.
+        None for the defaults; the comparison is then ``whitened_pearson`` for crossnobis distances.
     partition : sequence of str, default=()
         Names of models between which explained variance is split.
     notes : dict or None
@@ -178,11 +181,12 @@ def run_rsa(
     >>> result.partition["models"].tolist()
     ['shape', 'other', 'shape & other', 'shape + other']
     """
-    chosen = settle(settings, changes, RSASettings())
+    chosen = settle(settings, changes, RSASettings(default_comparison(brain)))
     _check_partition(partition, models, chosen)
     result = infer_models(models, brain, chosen)
     described = {**result.settings, **chosen.to_summary(), "partition": list(partition), **(notes or {})}
-    described["notes"] = list(result.settings.get("notes", []))
+    described["attainable"] = list_attainable(models, chosen.comparison)
+    described["notes"] = [*result.settings.get("notes", []), *_note_attainable(described)]
     more: dict[str, pd.DataFrame] = {}
     layers = select_layers(models)
     if layers is not None:
@@ -205,6 +209,26 @@ def _check_partition(partition: Sequence[str], models: RDMSet, settings: RSASett
             f"variance is split between 2 to {MOST_MODELS} different models (--partition MODEL --partition "
             f"MODEL); got {len(set(partition))}: {', '.join(dict.fromkeys(partition))}."
         )
+
+
+def list_attainable(models: RDMSet, comparison: str) -> dict[str, float]:
+    """Return the largest comparison that each model can reach, of those whose ties keep it below 1."""
+    found = find_attainable(models.dissimilarities, comparison)
+    return {name: float(at) for name, at in zip(models.names, found, strict=True) if at < _NEARLY_ONE}
+
+
+def _note_attainable(settings: dict[str, Any]) -> list[str]:
+    """Return a note on models that ties keep from the noise ceiling, if there are any."""
+    low = {name: at for name, at in settings["attainable"].items() if at < _HELD_BACK}
+    if not low:
+        return []
+    named = ", ".join(f"{name} {at:.3f}" for name, at in list(low.items())[:_MOST_NAMED])
+    more = f" and {len(low) - _MOST_NAMED} more" if len(low) > _MOST_NAMED else ""
+    return [
+        f"ties keep {settings['comparison']} from 1 however true a model is: at most {named}{more}. The "
+        f"noise ceiling does not know that, so p (ceiling) and pairs of these models may say only that they "
+        f"have ties; whitened_pearson has no such limit."
+    ]
 
 
 def infer_models(models: RDMSet, brain: RDMSet, settings: RSASettings) -> RSAResult:

@@ -6,7 +6,8 @@ fractions, all are multiplied by one `unit` that makes them whole, which changes
 """
 
 import numpy as np
-from numba import njit
+
+from fernet_neuro._utils.compiling import njit
 
 #: Buckets of one pass of the radix sort: 11 bits of a key.
 _BUCKETS = 1 << 11

@@ -5,7 +5,8 @@ in the order of the voxels.
 """
 
 import numpy as np
-from numba import njit
+
+from fernet_neuro._utils.compiling import njit
 
 
 @njit(nogil=True, cache=True)

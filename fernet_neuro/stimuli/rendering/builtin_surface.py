@@ -5,7 +5,8 @@ Centimetres; the eyes lie at y = 0, x points to the viewer's right, z to the vie
 """
 
 import numpy as np
-from numba import njit
+
+from fernet_neuro._utils.compiling import njit
 
 #: Point inside the head from which every part of the skin can be seen.
 CORE = np.array([0.0, -1.0, 0.0])

@@ -5,7 +5,8 @@ no transcendental functions and no parallel sums, so that pictures are the same 
 """
 
 import numpy as np
-from numba import njit
+
+from fernet_neuro._utils.compiling import njit
 
 #: Depth of an empty sample; every vertex lies nearer.
 FAR = np.float32(-1e9)

@@ -25,7 +25,7 @@ from fernet_neuro.losses.disentanglement import orthogonality_loss
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.crpn.networks import ConceptFeatures, ConceptualPathway, load_trunk
-from fernet_neuro.systems.crpn.settings import FOCAL_WEIGHTS, ConceptSettings, pick_form
+from fernet_neuro.systems.crpn.settings import FOCAL_EPSILON, FOCAL_WEIGHTS, ConceptSettings, pick_form
 from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.expression import split_expressions
@@ -179,7 +179,7 @@ class ConceptTask(ClassificationTask):
             return functional.cross_entropy(outputs.scores, targets)
         if self._class_weights is None:
             return logit_weighted_cross_entropy(outputs.scores, outputs.confidence, targets)
-        return focal_loss(outputs.logits, targets, class_weights=self._class_weights)
+        return focal_loss(outputs.logits, targets, class_weights=self._class_weights, epsilon=FOCAL_EPSILON)
 
     def _form(self, key: str) -> str:
         if key == "task_loss" and not self.concepts.confidence:

@@ -54,6 +54,8 @@ VARIANT_FORMS: dict[str, dict[str, str]] = {
         "concept_source": "images",
     },
 }
+#: What the released focal loss adds to probabilities.
+FOCAL_EPSILON = 1e-8
 #: Class weights of the released focal loss, by name; they are smaller for more frequent expressions.
 FOCAL_WEIGHTS = {
     "anger": 0.7, "disgust": 0.8, "fear": 0.9, "happiness": 0.2, "neutral": 0.4, "sadness": 0.4,

@@ -53,6 +53,14 @@ def _make_transition(n_in: int, kernel: int, dropout: float) -> nn.Sequential:
     )
 
 
+def _initialise(part: nn.Module) -> None:
+    """Draw weights as the lab's scripts do; what is not named here keeps torch's defaults."""
+    if isinstance(part, nn.Conv2d):
+        nn.init.kaiming_normal_(part.weight, mode="fan_out")  # standard deviation sqrt(2 / (k k n_out))
+    elif isinstance(part, nn.Linear):
+        nn.init.zeros_(part.bias)
+
+
 class LabDenseNet(nn.Module):
     """Three dense blocks of three layers each, channels 64, 160, 80, 176, 88, 184; log-probabilities out.
 
@@ -92,6 +100,7 @@ class LabDenseNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1) if pooling == "global" else nn.AvgPool2d(8)
         self.fc = nn.Linear(width, n_classes)
         self.log_softmax = nn.LogSoftmax(dim=1)
+        self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return log-probabilities (n, n_classes) for `x` of shape (n, n_channels, size, size)."""
