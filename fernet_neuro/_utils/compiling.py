@@ -36,6 +36,6 @@ import numba  # noqa: E402  # reads the variable when it is imported
 from numba import njit  # noqa: E402
 
 if os.environ.get(_VARIABLE):
-    numba.config.CACHE_DIR = os.environ[_VARIABLE]  # where something else imported it first
+    vars(numba.config)["CACHE_DIR"] = os.environ[_VARIABLE]  # where something else imported it first
 
 __all__ = ["can_write", "needs_place", "njit"]

@@ -4,9 +4,7 @@ import sys
 
 from fernet_neuro._utils.compiling import can_write, needs_place
 
-SHOW = (
-    "import os; from fernet_neuro._utils.compiling import njit; print(os.environ['NUMBA_CACHE_DIR'])"
-)
+SHOW = "import os; from fernet_neuro._utils.compiling import njit; print(os.environ['NUMBA_CACHE_DIR'])"
 
 
 def test_nothing_can_be_written_below_a_file(tmp_path):
