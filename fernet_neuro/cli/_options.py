@@ -157,13 +157,12 @@ BatchSize = Annotated[int, count("Images per forward pass.", NETWORK)]
 
 Seed = Annotated[int, number("Seed of all random draws.")]
 Level = Annotated[float, number("Coverage of the intervals, such as 0.95.", STATISTICS)]
-Comparison = Annotated[
-    str,
-    text(
-        "Of RDMs: rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson, whitened_cosine.",
-        STATISTICS,
-    ),
-]
+_comparison = text(
+    "Of RDMs: rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson, whitened_cosine.", STATISTICS
+)
+Comparison = Annotated[str, _comparison]
+#: None takes what fits the distances of the brain.
+ComparisonOrDefault = Annotated[str | None, _comparison]
 Permutations = Annotated[int, count("Permutations of labels; 0 for no test.", STATISTICS, min=0)]
 Bootstrap = Annotated[int, count("Bootstrap samples.", STATISTICS)]
 

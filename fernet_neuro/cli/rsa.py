@@ -47,14 +47,7 @@ def rsa(
     over_seeds: Annotated[
         bool, opt.flag("--over-seeds", "The stores are training seeds of one network.", opt.MODELS)
     ] = False,
-    comparison: Annotated[
-        str | None,
-        opt.text(
-            "Of RDMs: rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson (the default for "
-            "crossnobis distances, else rho_a), whitened_cosine.",
-            opt.STATISTICS,
-        ),
-    ] = None,
+    comparison: opt.ComparisonOrDefault = None,
     generalise_to: Annotated[
         str,
         opt.text(
@@ -93,7 +86,8 @@ def rsa(
 ) -> None:
     r"""Compare model RDMs with brain RDMs, with inference to new subjects and new stimuli.
 
-    Sessions of a subject are averaged. Stimuli must be the same, in the same order, unless --align is given.
+    The default comparison is whitened_pearson for crossnobis distances, else rho_a. Sessions of a subject are
+    averaged. Stimuli must be the same, in the same order, unless --align is given.
     The folder holds all that was compared, so that fernet-neuro calibrate --like OUT can run the same
     analysis on data without the effect.
 
