@@ -296,6 +296,21 @@ def write_grid(folder: Path, n_seeds: int = 3) -> None:
     costs.to_csv(folder / "cost.csv", index=False)
 
 
+def write_runs(folder: Path) -> None:
+    """Write which run each arm of a made-up grid tested, and the log of each."""
+    rng, arms = np.random.default_rng(8128), ("alone", "distilled")
+    rows = [{"arm": arm, "run": f"runs/{arm}/seed0", "is_tested": True} for arm in arms]
+    pd.DataFrame(rows).to_csv(folder / "runs.csv", index=False)
+    labels = "".join(f"  {arm}: {{label: {arm.capitalize()}}}\n" for arm in arms)
+    (folder / "recipe.yaml").write_text(f"arms:\n{labels}")
+    for row in rows:
+        place = folder / str(row["run"])
+        place.mkdir(parents=True)
+        loss = 2 * 0.8 ** np.arange(5) + rng.uniform(0, 0.1, 5)
+        log = pd.DataFrame({"split": "train", "epoch": range(5), "loss": loss, "cross_entropy": 0.9 * loss})
+        log.to_csv(place / "log.csv", index=False)
+
+
 def write_rsa(
     folder: Path,
     rois: tuple[str, ...] = ("OFA", "FFA", "pSTS"),
@@ -448,6 +463,7 @@ def write_results(folder: Path) -> Path:
     write_evaluation(folder / "evaluation")
     write_maps(folder / "maps", np.random.default_rng(2602))
     write_grid(folder)
+    write_runs(folder)
     write_styles(folder / "styles")
     write_identity(folder / "identity")
     write_rsa(folder / "rsa")

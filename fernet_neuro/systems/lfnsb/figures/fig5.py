@@ -68,8 +68,8 @@ def _find_runs(results: Path) -> dict[str, list[Path]]:
         return {"": [results]}
     if not (results / "runs.csv").is_file():
         raise StoreError(
-            f"{results} has neither log.csv nor runs.csv; give --results the folder of a `train` or of "
-            f"`run lfnsb/table3`."
+            f"{results / 'log.csv'} does not exist; make it with: fernet-neuro train lfnsb/rafdb --out "
+            f"{results} (or run lfnsb/table3, which leaves runs.csv)"
         )
     recipe = yaml.safe_load((results / "recipe.yaml").read_text(encoding="utf-8"))
     store = Path(recipe.get("shared") or results)

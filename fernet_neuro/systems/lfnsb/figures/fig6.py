@@ -37,7 +37,7 @@ def read_matrices(results: Path) -> pd.DataFrame:
     places = sorted(path.parent for path in results.rglob("confusion.csv") if _is_report(path.parent))
     if not places:
         raise StoreError(
-            f"{results} holds no report of `evaluate`; make one with: fernet-neuro evaluate RUN --stimuli "
+            f"{results / 'confusion.csv'} does not exist; make it with: fernet-neuro evaluate RUN --stimuli "
             f"TABLE --out {results}"
         )
     labels = read_labels(results)
