@@ -112,7 +112,10 @@ def test_classes_stand_in_the_papers_order(run, shared, tmp_path):
 
 @pytest.mark.parametrize(
     ("figure", "message"),
-    [("lfnsb-fig5", "log.csv does not exist; make it with"), ("lfnsb-fig6", "confusion.csv does not exist; make it with")],
+    [
+        ("lfnsb-fig5", "log.csv does not exist; make it with"),
+        ("lfnsb-fig6", "confusion.csv does not exist; make it with"),
+    ],
 )
 def test_figures_say_what_they_are_made_from(run, tmp_path, figure, message):
     code, _, err = run("figures", "build", figure, "--results", tmp_path)
