@@ -7,11 +7,10 @@ false positives at .05 over the data sets, its exact 99 % interval, the largest 
 calibrated test, and the same for a null that exchanges single photographs (over at most 40 data sets). Then
 the power.
 
-Designs of their own read out what is constant in each person (``group:4+16``: 4 people against 16), and the
-difference of an untrained network from ten others (``twins``), where every difference found is a false one.
+A design of its own reads out what is constant in each person (``group``: 4 people against 16, and others).
 
     python benchmarks/bench_calibration.py --datasets 200
-    python benchmarks/bench_calibration.py --design group --design twins --datasets 500
+    python benchmarks/bench_calibration.py --design group --datasets 500
 """
 
 import argparse

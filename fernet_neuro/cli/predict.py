@@ -22,7 +22,7 @@ def predict(
     ],
     model: Annotated[
         str, opt.text("A run of `train`, or a trained network of `models list`.")
-    ] = "lfnsb-rendered",
+    ] = "lfnsb-tiny-rendered",
     out: Annotated[
         Path | None, opt.file("CSV with a row per picture; what was left out goes beside it.")
     ] = None,
