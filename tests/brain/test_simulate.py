@@ -252,7 +252,7 @@ def test_images_events_and_masks_belong_together(written, faces):
     assert [(run.subject, run.run) for run in runs] == [
         (s, r) for s in ("01", "02") for r in ("01", "02", "03")
     ]
-    assert {run.t_r for run in runs} == {1.5}
+    assert {run.times.t_r for run in runs} == {1.5}
     for run in runs:
         image = nibabel.load(run.bold)
         assert image.header.get_zooms() == pytest.approx((5.0, 5.0, 5.0, 1.5))

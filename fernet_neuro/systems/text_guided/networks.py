@@ -120,15 +120,14 @@ class TextGuidedNet(nn.Module):
         ValueError
             If `full` is asked of a network without transformation.
         """
+        if full and self.neutral is None:
+            raise ValueError("this network was built with transform=False; build it with transform=True.")
         visual = self.visual(self.trunk(images).flatten(1))
+        neutral = None if self.neutral is None else self.neutral(visual)
+        if neutral is not None and self.difference is not None:
+            self.difference(visual, neutral)
         logits = self.logits(visual)
-        if self.neutral is None or self.difference is None:
-            if full:
-                raise ValueError("this network was built with transform=False; build it with transform=True.")
-            return logits
-        neutral = self.neutral(visual)
-        self.difference(visual, neutral)
-        return GuidedFeatures(visual, neutral, logits) if full else logits
+        return GuidedFeatures(visual, neutral, logits) if full and neutral is not None else logits
 
 
 def set_texts(module: TextGuidedNet, texts: Tensor) -> None:
