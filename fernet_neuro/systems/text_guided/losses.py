@@ -150,9 +150,7 @@ def self_contrast_loss(
     """
     check_option("pairing", pairing, PAIRINGS)
     shown = _find_emotional(visual, neutral, text, targets, neutral_class)
-    said, seen, plain = (
-        functional.normalize(rows[shown], dim=-1, eps=1e-12) for rows in (text[targets], visual, neutral)
-    )
+    said, seen, plain = (_scale(rows[shown]) for rows in (text[targets], visual, neutral))
     if pairing == "all_pairs":
         return _mean(2.0 - said @ seen.T + said @ plain.T)
     return _mean(2.0 - (said * seen).sum(-1) + (said * plain).sum(-1))
@@ -199,14 +197,17 @@ def prompt_contrast_loss(
     True
     """
     shown = _find_emotional(visual, neutral, text, targets, neutral_class)
-    said, seen, plain = (
-        functional.normalize(rows[shown], dim=-1, eps=1e-12) for rows in (text[targets], visual, neutral)
-    )
+    said, seen, plain = (_scale(rows[shown]) for rows in (text[targets], visual, neutral))
     labels = targets[shown]
     others = (said @ seen.T / temperature).masked_fill(labels[:, None] == labels[None], -torch.inf)
     own = (said * seen).sum(-1, keepdim=True) / temperature
     candidates = torch.cat([own, others, said @ plain.T / temperature], dim=1)
     return _mean(torch.logsumexp(candidates, dim=1) - own[:, 0])
+
+
+def _scale(rows: Tensor) -> Tensor:
+    """Return rows of length 1."""
+    return functional.normalize(rows, dim=-1, eps=1e-12)
 
 
 def _mean(values: Tensor) -> Tensor:
