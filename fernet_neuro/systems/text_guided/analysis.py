@@ -4,7 +4,6 @@ What belongs here: texts as a model of similarity, expressions that training nev
 neutral form of a face is that person's neutral face.
 """
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -152,8 +151,11 @@ def match_neutral(
     if "visual" not in layers:
         raise ValueError("match_neutral needs the layer 'visual', which makes the gallery of neutral faces.")
     check_range("n_permutations", n_permutations, 1)
-    people, shown, faces = _find_people(table, neutral)
-    gallery = _average_gallery(_scale(layers["visual"].values), people, table, neutral)
+    whose, felt = (np.asarray(table.factor(name), dtype=str) for name in ("identity", "expression"))
+    is_neutral = felt == neutral
+    people, shown, faces = _find_people(whose, is_neutral, neutral)
+    unit = _scale(layers["visual"].values)
+    gallery = _scale(np.stack([unit[(whose == person) & is_neutral].mean(0) for person in people]))
     rows = []
     for name, activations in layers.items():
         scores = _scale(activations.values[shown]) @ gallery.T
@@ -164,10 +166,10 @@ def match_neutral(
     return NeutralMatch(pd.DataFrame(rows).assign(n_people=len(people), n_images=len(shown)))
 
 
-def _find_people(table: StimulusTable, neutral: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _find_people(
+    whose: np.ndarray, is_neutral: np.ndarray, neutral: str
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return people with both kinds of faces, rows of their expressive faces, and whose each is."""
-    whose, felt = (np.asarray(table.factor(name), dtype=str) for name in ("identity", "expression"))
-    is_neutral = felt == neutral
     people = sorted(set(whose[is_neutral]) & set(whose[~is_neutral]))
     if len(people) < 3:
         raise StimulusError(
@@ -180,13 +182,6 @@ def _find_people(table: StimulusTable, neutral: str) -> tuple[list[str], np.ndar
 
 def _scale(values: np.ndarray) -> np.ndarray:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-
-
-def _average_gallery(
-    unit: np.ndarray, people: Sequence[str], table: StimulusTable, neutral: str
-) -> np.ndarray:
-    whose, felt = (np.asarray(table.factor(name), dtype=str) for name in ("identity", "expression"))
-    return _scale(np.stack([unit[(whose == person) & (felt == neutral)].mean(0) for person in people]))
 
 
 def _judge(
