@@ -64,5 +64,7 @@ def read_header(arrays: Mapping[str, np.ndarray], form: str, version: int) -> di
     except RecursionError:
         header = None
     if not isinstance(header, dict) or header.get("format") != form or header.get("version") != version:
-        raise ValueError(f"it is not of the format {form!r}, version {version}")
+        known = header if isinstance(header, dict) and "format" in header else None
+        found = f", but of {known['format']!r}, version {known.get('version')}" if known else ""
+        raise ValueError(f"it is not of the format {form!r}, version {version}{found}")
     return header

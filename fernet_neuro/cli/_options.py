@@ -14,6 +14,7 @@ from fernet_neuro._utils.validation import check_jobs
 
 if TYPE_CHECKING:
     from fernet_neuro.faces.landmarks import LandmarkTable
+    from fernet_neuro.stimuli.text_table import TextTable
 
 #: Panels of the help, beside the first one with what most calls need.
 MODELS, NETWORK, STATISTICS, OUTPUT = "Model RDMs", "Network", "Statistics", "Output and speed"
@@ -142,6 +143,13 @@ Weights = Annotated[
     text("Numeric columns that make one model; repeat for more.", MODELS, "--weights", "NAME=COLUMN,..."),
 ]
 Landmarks = Annotated[Path | None, file("Landmarks, as `stimuli landmarks` writes them, as a model.", MODELS)]
+Texts = Annotated[
+    str | None,
+    text(
+        "A text table (.npz), or builtin, as a model: how far apart texts of the expressions are.", MODELS,
+        "--text", "TEXTS",
+    ),
+]  # fmt: skip
 Pixels = Annotated[bool, flag("--pixels", "The pictures' grey levels, as a model.", MODELS)]
 Distance = Annotated[str, text("Between patterns: correlation, cosine or squared_euclidean.", MODELS)]
 Gabor = Annotated[bool, flag("--gabor", "Gabor energies, as in early visual cortex, as a model.", MODELS)]
@@ -204,3 +212,10 @@ def read_landmark_table(path: Path | None) -> "LandmarkTable | None":
     from fernet_neuro.faces.landmarks import read_landmarks
 
     return None if path is None else read_landmarks(path)
+
+
+def read_texts(source: str | None) -> "TextTable | None":
+    """Return the text table of a file, the built-in one, or None where none is named."""
+    from fernet_neuro.stimuli.text_table import read_text_table
+
+    return None if source is None else read_text_table(source)

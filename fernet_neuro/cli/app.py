@@ -41,7 +41,7 @@ from fernet_neuro.cli.stimuli.datasets import import_stimuli, join
 from fernet_neuro.cli.stimuli.render import clips, convert_ict, render
 from fernet_neuro.cli.stimuli.tables import check, sheet, show_table, split
 from fernet_neuro.cli.stimuli.videos import frames, select_frames
-from fernet_neuro.cli.text import export_texts, make_text_rdm, match_neutral_faces, show_texts
+from fernet_neuro.cli.text import export_texts, match_neutral_faces, show_texts
 from fernet_neuro.cli.train import train, verify
 from fernet_neuro.exceptions import FernetError, FernetWarning
 
@@ -67,7 +67,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callabl
         ),
         "text": (
             "Tables of embedded prompts, for networks whose classes are texts.",
-            {"export": export_texts, "show": show_texts, "rdm": make_text_rdm, "match": match_neutral_faces},
+            {"export": export_texts, "show": show_texts, "match": match_neutral_faces},
         ),
         "cost": show_cost, "latency": latency, "train": train, "crossval": crossval,
         "concepts": make_concepts, "evaluate": evaluate, "verify": verify, "predict": predict,

@@ -30,6 +30,7 @@ def rdm(
     all_layers: opt.AllLayers = False,
     factor: opt.Factors = [],
     weights: opt.Weights = [],
+    text: opt.Texts = None,
     landmarks: opt.Landmarks = None,
     pixels: opt.Pixels = False,
     gabor: opt.Gabor = False,
@@ -58,6 +59,8 @@ def rdm(
             --distance correlation --out layers.npz
         fernet-neuro rdm faces.csv --factor expression --factor identity \
             --pixels --gabor --out models.npz
+        fernet-neuro rdm faces.csv --factor expression --text builtin \
+            --out language.npz
         fernet-neuro rdm faces.csv --weights units=AU01,AU02,AU12 --out units.npz
         fernet-neuro rdm 92_brainRDMs.mat --out brain.h5 --json
     """
@@ -69,7 +72,7 @@ def rdm(
     models: dict[str, Any] = {
         "factors": factor, "weights": opt.parse_weights(weights), "pixels": pixels, "gabor": gabor,
     }  # fmt: skip
-    wants_models = bool(any(models.values()) or landmarks)
+    wants_models = bool(any(models.values()) or text or landmarks)
     wants_layers = bool(layer or all_layers)
     if layer and all_layers:
         raise ValueError("name layers with --layer NAME, or take all with --all-layers, not both.")
@@ -78,6 +81,7 @@ def rdm(
             "--distance is between patterns: give --layer, --all-layers, --pixels or --gabor with it."
         )
     models["landmarks"] = opt.read_landmark_table(landmarks)
+    models["texts"] = opt.read_texts(text)
     models["distance"] = distance or _DEFAULT_DISTANCE
     if wants_models or wants_layers:
         if variable or stimuli:
@@ -139,7 +143,7 @@ def _convert(source: str, variable: str | None, stimuli: Path | None) -> "RDMSet
     if is_stimulus_table(Path(source)):
         raise ValueError(
             f"SOURCE {source!r} is a stimulus table: say what the RDMs are of: --factor NAME, --weights, "
-            f"--pixels, --gabor or --landmarks."
+            f"--text, --pixels, --gabor or --landmarks."
         )
     ids = None if stimuli is None else StimulusTable.read(stimuli).stimulus_ids
     return read_rdms(source, stimulus_ids=ids, variable=variable)

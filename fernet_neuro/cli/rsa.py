@@ -25,6 +25,7 @@ def rsa(
     all_layers: opt.AllLayers = False,
     factor: opt.Factors = [],
     weights: opt.Weights = [],
+    text: opt.Texts = None,
     landmarks: opt.Landmarks = None,
     pixels: opt.Pixels = False,
     gabor: opt.Gabor = False,
@@ -103,6 +104,8 @@ def rsa(
             --partition pixels --out factors --json
         fernet-neuro rsa --models faces.csv --weights units=AU01,AU02,AU12 \
             --landmarks points.csv --brain brain.h5 --out muscles
+        fernet-neuro rsa --models stores/guided --all-layers --factor expression \
+            --text builtin --brain derivatives/patterns --out language
     """
     from fernet_neuro.rsa.analysis.inputs import align_models_and_brain, list_blocks, read_brain_for
     from fernet_neuro.rsa.analysis.models import ModelChoice, read_models
@@ -119,7 +122,7 @@ def rsa(
     choice = ModelChoice(
         layers=layer, all_layers=all_layers, distance=distance, factors=factor,
         weights=opt.parse_weights(weights), landmarks=opt.read_landmark_table(landmarks), pixels=pixels,
-        gabor=gabor, variable=models_variable,
+        texts=opt.read_texts(text), gabor=gabor, variable=models_variable,
     )  # fmt: skip
     model_rdms, known = read_models(models, choice, table, align=align, over_seeds=over_seeds)
     brain_rdms = read_brain_for(

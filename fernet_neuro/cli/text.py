@@ -1,4 +1,4 @@
-"""``fernet-neuro text``: tables of embedded prompts, their RDM, and neutral forms of faces."""
+"""``fernet-neuro text``: tables of embedded prompts, and neutral forms of faces."""
 
 from pathlib import Path
 from typing import Annotated
@@ -82,7 +82,7 @@ def show_texts(texts: _TableArgument, as_json: opt.Json = False) -> None:
     import numpy as np
     import pandas as pd
 
-    from fernet_neuro.systems.text_guided.text_table import read_text_table
+    from fernet_neuro.stimuli.text_table import read_text_table
 
     table = read_text_table(texts)
     unit = table.vectors / np.linalg.norm(table.vectors, axis=1, keepdims=True)
@@ -98,33 +98,6 @@ def show_texts(texts: _TableArgument, as_json: opt.Json = False) -> None:
         "digest": table.digest(), "width": table.width, "classes": list_records(table.frame),
     }  # fmt: skip
     show(lines, as_json=as_json, values=values)
-
-
-def make_text_rdm(
-    texts: _TableArgument,
-    stimuli: opt.Stimuli,
-    out: Annotated[Path, opt.file("RDM file to write, as `rdm` does: .npz, .h5, .mat, .json or .csv.")],
-    distance: opt.Distance = "cosine",
-    overwrite: opt.Overwrite = False,
-    as_json: opt.Json = False,
-) -> None:
-    r"""Write the RDM that language by itself says, for `rsa --models`: stimuli as far apart as their texts.
-
-    Examples
-    --------
-        fernet-neuro text rdm builtin --stimuli faces/table.csv --out texts.npz
-        fernet-neuro rsa --models texts.npz --models stores/identity \
-            --all-layers --brain derivatives/patterns --out language
-    """
-    from fernet_neuro.rsa.files.io import WRITERS, write_rdms
-    from fernet_neuro.stimuli.table import StimulusTable
-    from fernet_neuro.systems.text_guided.analysis import build_text_rdm
-    from fernet_neuro.systems.text_guided.text_table import read_text_table
-
-    check_out_file(out, WRITERS, overwrite=overwrite)
-    rdms = build_text_rdm(read_text_table(texts), StimulusTable.read(stimuli), distance=distance)
-    write_rdms(rdms, out)
-    show([f"{out}: {rdms.describe()}"], as_json=as_json, values={"out": str(out), "name": rdms.names[0]})
 
 
 def match_neutral_faces(

@@ -16,6 +16,8 @@ from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
 from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
+from fernet_neuro.stimuli.text_table import TextTable, read_text_table
+from fernet_neuro.typing import PathLike
 
 if TYPE_CHECKING:
     from fernet_neuro.extraction.sources import Source, Stimuli
@@ -27,6 +29,7 @@ def compute_rdms(
     *,
     layers: Sequence[str] | None = None,
     factors: Sequence[str] = (),
+    texts: TextTable | PathLike | None = None,
     pixels: bool = False,
     gabor: bool = False,
     distance: str | None = None,
@@ -46,6 +49,9 @@ def compute_rdms(
         Of a network or store; None for all.
     factors : sequence of str, default=()
         Columns of a stimulus table: labels are the same or not, numbers differ by so much.
+    texts : TextTable or path, default=None
+        Of the expressions of a stimulus table, which are as far apart as these; "builtin" comes with the
+        package.
     pixels, gabor : bool, default=False
         Grey levels, and Gabor energies as in early visual cortex, of a stimulus table's pictures.
     distance : str, default=None
@@ -69,17 +75,17 @@ def compute_rdms(
     >>> faces = fn.render_faces(identities=2, views=1, sessions=1, size=32)
     >>> fn.compute_rdms(fn.load_model("resnet10-slim", size=32), faces, layers=["layer1", "fc"])
     RDMSet: 2 RDMs (layer1, fc) of 14 stimuli, correlation
-    >>> fn.compute_rdms(faces, factors=["identity", "expression"], pixels=True).names
-    ['identity', 'expression', 'pixels']
+    >>> fn.compute_rdms(faces, factors=["identity"], texts="builtin", pixels=True).names
+    ['identity', 'texts (all-MiniLM-L6-v2)', 'pixels']
     """
     if isinstance(source, np.ndarray | Activations):
         return distances.compute_rdms(source, distance=distance or "correlation", **options)
     if isinstance(source, StimulusTable):
-        return build_model_rdms(
-            source, factors, pixels=pixels, gabor=gabor, distance=distance or "correlation", **options
-        )
-    if factors or pixels or gabor:
-        raise ValueError("factors, pixels and gabor are of a stimulus table: give that as the source.")
+        table_options = {"pixels": pixels, "gabor": gabor, "distance": distance or "correlation", **options}
+        known = texts if texts is None or isinstance(texts, TextTable) else read_text_table(texts)
+        return build_model_rdms(source, factors, texts=known, **table_options)
+    if factors or pixels or gabor or texts is not None:
+        raise ValueError("factors, texts, pixels and gabor are of a stimulus table: give that as the source.")
     if isinstance(source, BrainPatterns | list | tuple):
         patterns = [source] if isinstance(source, BrainPatterns) else source
         return compute_brain_rdms(patterns, distance or "crossnobis", **options)

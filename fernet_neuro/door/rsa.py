@@ -20,6 +20,7 @@ from fernet_neuro.rsa.files.io import read_rdms
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
+from fernet_neuro.stimuli.text_table import TextTable
 from fernet_neuro.typing import PathLike
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def rsa(
     *,
     layers: Sequence[str] | None = None,
     factors: Sequence[str] = (),
+    texts: TextTable | PathLike | None = None,
     pixels: bool = False,
     gabor: bool = False,
     distance: str | None = None,
@@ -62,7 +64,7 @@ def rsa(
         What networks see, and where labels and pictures come from.
     layers : sequence of str, default=None
         Of networks and stores; None for all.
-    factors, pixels, gabor
+    factors, texts, pixels, gabor
         Further models of `stimuli`, as in `compute_rdms`.
     distance, brain_distance : str
         Between patterns of models, and of brain regions.
@@ -109,10 +111,11 @@ def rsa(
     options: dict[str, Any] = {"layers": layers, "distance": distance, "device": device, "verbose": verbose}
     sets = [_read_model(model, table, options) for _, model in named]
     labels = [name for name, _ in named]
-    if factors or pixels or gabor:
+    wanted: dict[str, Any] = {"factors": factors, "texts": texts, "pixels": pixels, "gabor": gabor}
+    if any(wanted.values()):
         if table is None:
-            raise ValueError("factors, pixels and gabor are of a stimulus table: give stimuli.")
-        sets.append(compute_rdms(table, factors=factors, pixels=pixels, gabor=gabor, distance=distance))
+            raise ValueError("factors, texts, pixels and gabor are of a stimulus table: give stimuli.")
+        sets.append(compute_rdms(table, distance=distance, **wanted))
         labels.append("stimuli")
     joined = concat_models(sets, labels)
     if isinstance(blocks, str):

@@ -16,10 +16,12 @@ from fernet_neuro.rsa.models.factors import (
     build_landmark_rdm,
     build_model_rdms,
     build_pixel_rdm,
+    build_text_rdm,
     build_weights_rdm,
 )
 from fernet_neuro.rsa.models.gabor import compute_gabor_energy
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.text_table import make_random_table, read_text_table
 
 
 @pytest.fixture
@@ -93,6 +95,24 @@ def test_lists_of_weights_are_compared_by_euclidean_distance(rated):
         build_weights_rdm(rated, ["AU04"], "x")
     with pytest.raises(ValueError, match="'x' needs one column or more"):
         build_weights_rdm(rated, [], "x")
+
+
+def test_texts_put_stimuli_as_far_apart_as_their_expressions(noise_table):
+    texts = read_text_table("builtin")
+    rdms = build_text_rdm(noise_table, texts)
+    labels, pairs = noise_table.factor("expression"), np.triu_indices(len(noise_table), 1)
+    for value, i, j in zip(rdms.dissimilarities[0], *pairs, strict=True):
+        a, b = (texts.select([labels[row]]).vectors[0].astype(float) for row in (i, j))
+        assert value == pytest.approx(1 - a @ b / np.sqrt(a @ a * (b @ b)), abs=1e-9)
+    assert len(np.unique(rdms.dissimilarities)) == 1 + 3  # pairs of expressions, equal to the last bit
+    assert rdms.names == ["texts (all-MiniLM-L6-v2)"]
+
+
+def test_expressions_without_a_text_are_listed_and_one_expression_says_nothing(rated):
+    with pytest.raises(StimulusError, match=r"no class 'anger', 'fear'.*It has neutral, joy"):
+        build_text_rdm(rated, make_random_table(["neutral", "joy"], 5))
+    with pytest.raises(StimulusError, match="are the same in 'expression'"):
+        build_text_rdm(rated[rated["expression"] == "fear"], read_text_table("builtin"))
 
 
 def test_landmarks_are_those_of_the_stimuli_in_their_order(rated, faces):

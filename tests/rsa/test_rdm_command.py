@@ -13,6 +13,7 @@ from fernet_neuro.rsa.files.io import read_rdms
 from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.text_table import read_text_table
 
 
 @pytest.fixture
@@ -50,14 +51,22 @@ def test_a_table_becomes_model_rdms(run, noise_table, tmp_path):
     out = tmp_path / "models.npz"
     table = tmp_path / "table.csv"
     code, text, err = run(
-        table, "--factor", "expression", "--factor", "identity", "--pixels", "--out", out, "--json"
-    )
+        table, "--factor", "expression", "--factor", "identity", "--text", "builtin", "--pixels",
+        "--out", out, "--json",
+    )  # fmt: skip
     assert (code, err) == (0, "")
     report = json.loads(text)
-    assert [row["name"] for row in report["rdms"]] == ["expression", "identity", "pixels"]
+    assert [row["name"] for row in report["rdms"]] == [
+        "expression",
+        "identity",
+        "texts (all-MiniLM-L6-v2)",
+        "pixels",
+    ]
     assert report["rdms"][0]["maximum"] == 1
-    assert (report["n_rdms"], report["n_stimuli"], report["n_pairs"]) == (3, 24, 276)
-    expected = build_model_rdms(noise_table, ["expression", "identity"], pixels=True)
+    assert (report["n_rdms"], report["n_stimuli"], report["n_pairs"]) == (4, 24, 276)
+    expected = build_model_rdms(
+        noise_table, ["expression", "identity"], texts=read_text_table("builtin"), pixels=True
+    )
     assert RDMSet.load(out) == expected
 
 

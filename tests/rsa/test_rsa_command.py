@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fernet_neuro as fn
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.patterns import BrainPatterns
@@ -15,8 +16,10 @@ from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.layers import choose_layers
 from fernet_neuro.rsa.inference.partition import infer_partition
+from fernet_neuro.rsa.models.factors import build_text_rdm
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.stimuli.text_table import make_random_table, read_text_table
 
 FAST = ("--bootstrap", 50, "--permutations", 19)
 
@@ -92,6 +95,43 @@ def test_models_of_several_sources_keep_names_apart(run, group):
     assert kept.result.estimates["source"].unique().tolist() == ["models", "other"]
     one, other = kept.result.select_roi("FFA")["estimate"].iloc[[1, 3]]
     assert one == other
+
+
+def test_texts_stand_beside_layers_judgement_and_brain(run, noise_table, tmp_path, rng):
+    ids = noise_table.stimulus_ids
+    layer = Activations(rng.normal(size=(24, 31)).astype(np.float32), ids, "conv1")
+    store = write_store(tmp_path / "store", noise_table, [layer])
+    judged = RDMSet(rng.uniform(size=(1, 276)), ids, pd.DataFrame({"model": ["judgement"]}))
+    judged.save(tmp_path / "judgement.npz")
+    language = build_text_rdm(noise_table, read_text_table("builtin"))
+    noise = 0.1 * language.dissimilarities.std() * rng.normal(size=(6, 276))
+    subjects = pd.DataFrame({"subject": list("abcdef")})
+    brain = RDMSet(language.dissimilarities + noise, ids, subjects, distance="correlation")
+    brain.save(tmp_path / "brain.npz")
+    code, text, err = run(
+        "--models", store.path, "--models", tmp_path / "judgement.npz", "--all-layers", "--text", "builtin",
+        "--brain", tmp_path / "brain.npz", *FAST, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, err
+    kept = RSAFolder.load(tmp_path / "out").result
+    assert kept.estimates["model"].tolist() == ["conv1", "judgement", "texts (all-MiniLM-L6-v2)"]
+    most = kept.settings["attainable"]["texts (all-MiniLM-L6-v2)"]
+    assert 0.9 * most < kept.estimates["estimate"].iloc[2] <= most < 1
+    assert "at most" in text
+    again = fn.rsa([store, judged], brain, noise_table, texts="builtin", n_bootstraps=50, n_permutations=19)
+    np.testing.assert_allclose(again.estimates["estimate"], kept.estimates["estimate"])
+
+
+def test_a_text_table_is_no_rdm_file_and_must_name_the_expressions(run, group, noise_table, tmp_path):
+    folder, _, _ = group
+    make_random_table(["anger", "joy"], 5).save(tmp_path / "texts.npz")
+    rest = ("--brain", folder / "brain.npz", "--out", folder / "out")
+    code, _, err = run("--models", tmp_path / "texts.npz", *rest)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert "but of 'fernet-neuro text table'" in err
+    code, _, err = run("--models", tmp_path / "table.csv", "--text", tmp_path / "texts.npz", *rest)
+    assert code == 2
+    assert "no class 'happiness', 'neutral'" in err
 
 
 def test_layers_of_a_store_meet_patterns_of_brains_with_identities_as_blocks(run, noise_table, tmp_path, rng):

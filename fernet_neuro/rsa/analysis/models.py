@@ -21,6 +21,7 @@ from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS
 from fernet_neuro.stimuli.shipped import SETS
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.text_table import TextTable
 
 #: Columns that results have for brains, or for what was found.
 _TAKEN = {*ESTIMATE_COLUMNS, "subject", "session"}
@@ -44,6 +45,8 @@ class ModelChoice:
         Numeric columns compared together.
     landmarks : LandmarkTable or None
         Where the faces' landmarks lie, of all stimuli of the table.
+    texts : TextTable or None
+        Of the expressions of stimulus tables.
     pixels, gabor : bool, default=False
         Pictures of stimulus tables.
     variable : str or None
@@ -56,6 +59,7 @@ class ModelChoice:
     factors: Sequence[str] = ()
     weights: Mapping[str, Sequence[str]] = field(default_factory=dict)
     landmarks: LandmarkTable | None = None
+    texts: TextTable | None = None
     pixels: bool = False
     gabor: bool = False
     variable: str | None = None
@@ -63,8 +67,8 @@ class ModelChoice:
     @property
     def wants_table(self) -> bool:
         """Whether any model comes from a stimulus table."""
-        has_labels = self.factors or self.weights or self.landmarks is not None
-        return bool(has_labels or self.pixels or self.gabor)
+        given = any(item is not None for item in (self.landmarks, self.texts))
+        return bool(self.factors or self.weights or given or self.pixels or self.gabor)
 
     @property
     def wants_layers(self) -> bool:
@@ -83,8 +87,8 @@ def read_models(
     """Read models from several sources, and return them with the stimulus table that is known.
 
     Each source is an RDM file, an activation store (its `choice.layers`), or a stimulus table. Factors,
-    weights, landmarks, pixels and Gabor energies are of the first source that is a table; without one, of
-    `table`; else of the first store's stimuli.
+    weights, texts, landmarks, pixels and Gabor energies are of the first source that is a table; without
+    one, of `table`; else of the first store's stimuli.
 
     Parameters
     ----------
@@ -138,7 +142,7 @@ def read_models(
         label = next(iter(tables), "stimuli")
         built = build_model_rdms(
             origin, list(choice.factors), weights=choice.weights, landmarks=choice.landmarks,
-            pixels=choice.pixels, gabor=choice.gabor, distance=choice.distance,
+            texts=choice.texts, pixels=choice.pixels, gabor=choice.gabor, distance=choice.distance,
         )  # fmt: skip
         parts.append((label, built))
     labels = _label_sources([source for source, _ in parts])
@@ -263,13 +267,13 @@ def _check_choice(
         raise ValueError("--layer goes with an activation store; none of the models is one.")
     if choice.wants_table and not (tables or stores or table is not None):
         raise ValueError(
-            "--factor, --weights, --landmarks, --pixels and --gabor are of a stimulus table: name one as a "
-            "model, or with --stimuli."
+            "--factor, --weights, --text, --landmarks, --pixels and --gabor are of a stimulus table: name "
+            "one as a model, or with --stimuli."
         )
     if tables and not choice.wants_table:
         raise ValueError(
             f"{tables[0]} is a stimulus table: say what the models are: --factor NAME, --weights, "
-            f"--landmarks, --pixels or --gabor."
+            f"--text, --landmarks, --pixels or --gabor."
         )
     if stores and not (choice.wants_layers or choice.wants_table):
         raise ValueError(

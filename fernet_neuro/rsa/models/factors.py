@@ -1,4 +1,4 @@
-"""RDMs of what stimuli are: their labels and ratings, their pixels and edges, where their landmarks lie.
+"""RDMs of what stimuli are: labels and ratings, texts of labels, pixels and edges, where landmarks lie.
 
 What belongs here: hypotheses made from a stimulus table; RDMs of networks and brains come from `distances`.
 """
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.array import Activations
@@ -19,6 +19,7 @@ from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.models.gabor import compute_gabor_energy
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.text_table import TextTable
 
 #: How labels become dissimilarities; ``auto`` takes numbers as numeric and all else as categorical.
 KINDS = ("auto", "categorical", "numeric")
@@ -32,9 +33,10 @@ def build_model_rdms(
     pixels: bool = False,
     gabor: bool = False,
     landmarks: LandmarkTable | None = None,
+    texts: TextTable | None = None,
     distance: str = "correlation",
 ) -> RDMSet:
-    """Return one RDM per factor, list of weights and picture-based model asked for, in that order.
+    """Return one RDM per factor, list of weights, text and picture-based model asked for, in that order.
 
     Parameters
     ----------
@@ -48,6 +50,8 @@ def build_model_rdms(
         See `build_pixel_rdm` and `build_gabor_rdm`.
     landmarks : LandmarkTable or None
         See `build_landmark_rdm`.
+    texts : TextTable or None
+        See `build_text_rdm`.
     distance : str, default="correlation"
         Between pictures, of `pixels` and `gabor`.
 
@@ -59,7 +63,8 @@ def build_model_rdms(
     Raises
     ------
     StimulusError
-        If a column is missing, empty somewhere or the same for all stimuli, or a picture cannot be read.
+        If a column is missing, empty somewhere or the same for all stimuli, an expression has no text, or a
+        picture cannot be read.
     AlignmentError
         If a stimulus has no landmarks.
     ValueError
@@ -72,6 +77,8 @@ def build_model_rdms(
     """
     made = [build_factor_rdm(table, name) for name in factors]
     made += [build_weights_rdm(table, columns, name) for name, columns in (weights or {}).items()]
+    if texts is not None:
+        made.append(build_text_rdm(table, texts))
     if landmarks is not None:
         made.append(build_landmark_rdm(table, landmarks))
     if pixels:
@@ -79,7 +86,7 @@ def build_model_rdms(
     if gabor:
         made.append(build_gabor_rdm(table, distance=distance))
     if not made:
-        raise ValueError("no model is asked for; name factors, weights, landmarks, pixels or gabor.")
+        raise ValueError("no model is asked for; name factors, weights, texts, landmarks, pixels or gabor.")
     names = [rdms.table["model"].iloc[0] for rdms in made]
     for name in names:
         if names.count(name) > 1:
@@ -126,6 +133,22 @@ def build_weights_rdm(table: StimulusTable, columns: Sequence[str], model: str) 
     _check_finite(table, weights, columns)
     _check_varies(weights, model)
     return _make_set(table, pdist(weights), model, "euclidean", "unit of the weights")
+
+
+def build_text_rdm(table: StimulusTable, texts: TextTable) -> RDMSet:
+    """Return what language by itself says: stimuli are as far apart as the texts of their expressions.
+
+    Distances are one minus the cosine, as text-guided networks score; 0 within an expression. Raises
+    StimulusError if expressions have no text, which are listed, or all stimuli have the same one.
+    """
+    labels = table.factor("expression").astype(str)
+    _check_varies(labels, "expression")
+    # Once between classes, then spread over stimuli, so that equal pairs are equal to the last bit.
+    classes, codes = np.unique(labels, return_inverse=True)
+    rows = Activations(texts.select(classes.tolist()).vectors.astype(float), classes, "text")
+    square = squareform(compute_rdms(rows, distance="cosine").dissimilarities[0])
+    vector = squareform(square[np.ix_(codes, codes)], checks=False)
+    return _make_set(table, vector, f"texts ({texts.encoder})", "cosine", "")
 
 
 def build_pixel_rdm(table: StimulusTable, *, distance: str = "correlation", size: int = 48) -> RDMSet:

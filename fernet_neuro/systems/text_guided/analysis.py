@@ -1,7 +1,7 @@
 """What a neuroscientist asks of texts and of the neutral transformation.
 
-What belongs here: texts as a model of similarity, expressions that training never showed, and whether the
-neutral form of a face is that person's neutral face.
+What belongs here: expressions that training never showed, and whether the neutral form of a face is that
+person's neutral face.
 """
 
 from copy import deepcopy
@@ -9,58 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import squareform
 
 from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.rsa.distances import compute_rdms
-from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.text_table import TextTable
 from fernet_neuro.systems.text_guided.networks import TextGuidedNet, TextScores
-from fernet_neuro.systems.text_guided.text_table import TextTable
-
-
-def build_text_rdm(texts: TextTable, table: StimulusTable, *, distance: str = "cosine") -> RDMSet:
-    """Return the RDM that language by itself says: stimuli are as far apart as their expressions' texts.
-
-    Parameters
-    ----------
-    texts : TextTable
-    table : StimulusTable
-        With a column ``expression``; two expressions or more.
-    distance : str
-        "cosine", "correlation" or "squared_euclidean"; 0 between stimuli of one expression.
-
-    Returns
-    -------
-    RDMSet
-        One RDM, called by its encoder, over the stimuli of `table` in their order.
-
-    Raises
-    ------
-    StimulusError
-        If an expression has no text, or all stimuli have the same.
-
-    Examples
-    --------
-    >>> import fernet_neuro as fn
-    >>> from fernet_neuro.systems.text_guided.text_table import read_text_table
-    >>> build_text_rdm(read_text_table("builtin"), fn.read_stimuli("builtin"))
-    RDMSet: 1 RDMs (texts (all-MiniLM-L6-v2)) of 252 stimuli, cosine
-    """
-    labels = [str(label) for label in table.factor("expression")]
-    classes = sorted(set(labels))
-    if len(classes) < 2:
-        raise StimulusError("an RDM of texts needs stimuli of two expressions or more.")
-    # Once between classes, then spread over stimuli, so that equal pairs are equal to the last bit.
-    rows = Activations(texts.select(classes).vectors.astype(float), np.array(classes), "text")
-    square = squareform(compute_rdms(rows, distance=distance).dissimilarities[0])
-    codes = np.searchsorted(classes, labels)
-    labelled = pd.DataFrame({"model": [f"texts ({texts.encoder})"], "distance": [distance]})
-    return RDMSet.from_squares(square[np.ix_(codes, codes)], table.stimulus_ids, labelled, distance=distance)
 
 
 def with_texts(model: LayeredModel, texts: TextTable) -> LayeredModel:

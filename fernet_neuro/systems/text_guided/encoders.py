@@ -16,7 +16,7 @@ import torch
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.optional import import_optional
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.systems.text_guided.text_table import TextTable
+from fernet_neuro.stimuli.text_table import TextTable
 from fernet_neuro.systems.text_guided.wording import PROMPT, write_prompts
 
 _EXTRA, _CLIP = '"fernet-neuro[text]"', '"fernet-neuro[clip]"'

@@ -13,6 +13,7 @@ from torch.nn import functional
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.trunks import load_trunk
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.stimuli.text_table import TextTable, make_random_table, read_text_table
 from fernet_neuro.systems.text_guided.losses import (
     prompt_contrast_loss,
     self_contrast_loss,
@@ -20,7 +21,6 @@ from fernet_neuro.systems.text_guided.losses import (
 )
 from fernet_neuro.systems.text_guided.networks import GuidedFeatures, TextGuidedNet, set_texts
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
-from fernet_neuro.systems.text_guided.text_table import TextTable, make_random_table, read_text_table
 from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.expression import split_expressions

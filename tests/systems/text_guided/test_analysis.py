@@ -1,4 +1,4 @@
-"""Texts as a model of similarity, and people found again by the neutral form of their faces."""
+"""People found again by the neutral form of their faces."""
 
 import numpy as np
 import pandas as pd
@@ -7,8 +7,7 @@ import pytest
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.text_guided.analysis import build_text_rdm, match_neutral
-from fernet_neuro.systems.text_guided.text_table import read_text_table
+from fernet_neuro.systems.text_guided.analysis import match_neutral
 
 PEOPLE, FELT = 11, ("anger", "fear", "neutral")
 
@@ -35,22 +34,6 @@ def make_layers(table, seed, leak):
         "visual": Activations(visual, ids, "visual"),
         "neutral": Activations(who[codes] + leak * felt + noise, ids, "neutral"),
     }
-
-
-def test_texts_put_stimuli_as_far_apart_as_their_expressions(table):
-    rdms = build_text_rdm(read_text_table("builtin"), table)
-    vectors = {name: read_text_table("builtin").select([name]).vectors[0].astype(float) for name in FELT}
-    labels, pairs = table.factor("expression"), zip(*np.triu_indices(len(table), 1), strict=True)
-    for value, (i, j) in zip(rdms.dissimilarities[0], pairs, strict=True):
-        a, b = vectors[labels[i]], vectors[labels[j]]
-        assert value == pytest.approx(1 - a @ b / np.sqrt(a @ a * (b @ b)), abs=1e-9)
-    assert len(np.unique(rdms.dissimilarities)) == 4  # three pairs of expressions, and 0 exactly
-
-
-def test_texts_of_one_expression_say_nothing(table):
-    one = table[table["expression"] == "fear"]
-    with pytest.raises(StimulusError, match="two expressions"):
-        build_text_rdm(read_text_table("builtin"), one)
 
 
 def test_a_transformation_that_takes_the_expression_away_finds_the_person(table):

@@ -1,4 +1,4 @@
-"""The commands around texts, from the built-in table to an RDM and to neutral forms of faces."""
+"""The commands around texts, from the built-in table to neutral forms of faces."""
 
 import json
 
@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from fernet_neuro.activations.store import ActivationStore
-from fernet_neuro.rsa.files.io import read_rdms
 from tests.training.conftest import faces as faces
 
 
@@ -17,14 +16,6 @@ def test_show_says_that_the_built_in_table_is_not_clip(run):
     assert "not CLIP" in out
     assert "an anger facial expression." in out
     assert json.loads(run("text", "show", "builtin", "--json")[1])["width"] == 384
-
-
-def test_the_rdm_of_texts_can_be_read_as_a_model(run, tmp_path):
-    code, _, err = run("text", "rdm", "builtin", "--stimuli", "builtin", "--out", tmp_path / "texts.npz")
-    assert code == 0, err
-    rdms = read_rdms(tmp_path / "texts.npz")
-    assert rdms.n_stimuli == 252
-    assert len(np.unique(rdms.dissimilarities)) == 1 + 7 * 6 // 2  # 0, and each pair of expressions
 
 
 def test_a_trained_network_is_read_and_its_neutral_forms_are_matched(run, faces, tmp_path):

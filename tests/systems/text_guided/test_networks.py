@@ -5,9 +5,9 @@ import torch
 
 from fernet_neuro.models.cost import compute_cost
 from fernet_neuro.models.registry import build_model
+from fernet_neuro.stimuli.text_table import make_random_table, read_text_table
 from fernet_neuro.systems.text_guided.analysis import with_texts
 from fernet_neuro.systems.text_guided.networks import set_texts
-from fernet_neuro.systems.text_guided.text_table import make_random_table, read_text_table
 
 
 def test_swin_counts_are_the_published_ones():

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.models.registry import build_model
+from fernet_neuro.stimuli.text_table import make_random_table, read_text_table
 from fernet_neuro.systems.text_guided.losses import self_contrast_loss, transformation_loss
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
 from fernet_neuro.systems.text_guided.task import choose_texts, make_text_guided
-from fernet_neuro.systems.text_guided.text_table import make_random_table, read_text_table
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
 from fernet_neuro.training.folder import RunFolder, load_run

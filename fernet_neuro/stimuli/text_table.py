@@ -1,6 +1,7 @@
 """What language says of each expression: frozen embeddings of one prompt per class, the `TextTable` noun.
 
-What belongs here: the table, its file and its controls; `wording` words prompts, `encoders` embeds them.
+What belongs here: the table, its file and its controls; networks that learn from it and what embeds prompts
+are in `systems.text_guided`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from fernet_neuro.typing import PathLike
 #: The table that comes with the package, under the name that recipes and commands take.
 BUILTIN = "builtin"
 _FORMAT, _VERSION = "fernet-neuro text table", 1
-_BUILTIN_FILE = Path(__file__).parent / "minilm_prompts.npz"
+_BUILTIN_FILE = Path(__file__).parent / "shipped" / "minilm_prompts.npz"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,14 +113,15 @@ class TextTable(Shown):
         Raises
         ------
         StimulusError
-            If a class is not in the table; the message names the closest.
+            If classes are not in the table; the message lists them, and names the closest to a single one.
         """
-        for name in classes:
-            if name not in self.classes:
-                raise StimulusError(
-                    f"the text table has no class {name!r}.{suggest(name, self.classes)} It has "
-                    f"{format_options(self.classes)}; make a table of all with `fernet-neuro text export`."
-                )
+        missing = [name for name in classes if name not in self.classes]
+        if missing:
+            closest = suggest(missing[0], self.classes) if len(missing) == 1 else ""
+            raise StimulusError(
+                f"the text table has no class {', '.join(map(repr, missing))}.{closest} It has "
+                f"{format_options(self.classes)}; make a table of all with `fernet-neuro text export`."
+            )
         rows = [self.classes.index(name) for name in classes]
         return replace(
             self,
