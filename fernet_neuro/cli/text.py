@@ -9,9 +9,17 @@ from fernet_neuro.cli._tables import format_table, list_records, show
 from fernet_neuro.systems.text_guided.wording import PROMPT
 
 _MATCH = {
-    "layer": "{layer}", "accuracy": "{accuracy:.3f}", "interval": "[{low:.3f}, {high:.3f}]",
-    "chance": "{chance:.3f}", "p": "{p_value:.3g}",
+    "source": "{source}", "layer": "{layer}", "accuracy %": "{accuracy:.1pct}",
+    "95 % interval": "[{low:.1pct}, {high:.1pct}]", "found": "{n_found:.3g} of {n_people}",
+    "p": "{p_value:p}",
+    "vs visual %": "{difference_visual:+.1pct}", "p (visual)": "{difference_visual_p:p}",
+    "vs twin %": "{difference_untrained:+.1pct}", "p (twin)": "{difference_untrained_p:p}",
+    "vs pixels %": "{difference_pixels:+.1pct}", "p (pixels)": "{difference_pixels_p:p}",
 }  # fmt: skip
+_MATCH_NOTE = (
+    "found: how many people anybody finds. p: people shuffled. Differences are paired over people; p (twin) "
+    "holds them against how much untrained twins differ too."
+)
 _TableArgument = Annotated[
     str, opt.argument("A text table (.npz), or builtin, which comes with the package.", "TEXTS")
 ]
@@ -101,39 +109,57 @@ def show_texts(texts: _TableArgument, as_json: opt.Json = False) -> None:
 
 
 def match_neutral_faces(
-    store: Annotated[Path, opt.argument("Store of a text-guided network, from `extract`.", "STORE")],
+    source: Annotated[
+        str,
+        opt.argument(
+            "A run folder of a text-guided network, or a store of its layers visual and neutral.", "SOURCE"
+        ),
+    ],
+    stimuli: opt.SourceStimuli = None,
     out: Annotated[Path | None, opt.file("CSV to write.")] = None,
     neutral: Annotated[str, opt.text("Expression of the neutral faces.")] = "neutral",
-    permutations: opt.Permutations = 1000,
-    bootstrap: opt.Bootstrap = 1000,
-    level: opt.Level = 0.95,
+    untrained: Annotated[
+        list[Path], opt.folder("Store of an untrained twin of a store; repeat for each.", opt.STATISTICS)
+    ] = [],
+    twins: Annotated[
+        int, opt.count("Untrained twins of a network; 0 for none.", opt.STATISTICS, min=0)
+    ] = 10,
+    permutations: Annotated[int, opt.count("Shuffles of people.", opt.STATISTICS)] = 1000,
     seed: opt.Seed = 0,
+    device: opt.Device = "auto",
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
-) -> None:
+    quiet: opt.Quiet = False,
+) -> None:  # fmt: skip
     r"""Test whether the neutral form of an expressive face finds that person's own neutral face.
 
-    Compares the layers visual (the face as it is) and neutral (transformed) with each person's neutral faces;
-    p values are of people shuffled, intervals of a bootstrap over people.
+    Faces look for the most similar neutral face of the layer visual: as they are (visual), and transformed
+    (neutral). Beside them: ten untrained twins of the network, and the pixels. The p value is of people
+    shuffled; intervals are over people.
 
     Examples
     --------
+        fernet-neuro text match runs/guided --stimuli faces/table.csv \
+            --out match.csv
         fernet-neuro extract runs/guided --stimuli faces/table.csv \
             --layer visual --layer neutral --out stores/guided
-        fernet-neuro text match stores/guided --out match.csv
+        fernet-neuro text match stores/guided --json
     """
-    from fernet_neuro.activations.store import ActivationStore
-    from fernet_neuro.systems.text_guided.analysis import match_neutral
+    from fernet_neuro._utils.tables import write_csv
+    from fernet_neuro.door.people import count_trained_people, describe_trained_people
+    from fernet_neuro.stimuli.table import StimulusTable
+    from fernet_neuro.systems.text_guided.matching import match_neutral
 
     if out is not None:
         check_out_file(out, (".csv",), overwrite=overwrite)
-    opened = ActivationStore.open(store)
-    layers = {name: opened.load(name) for name in ("visual", "neutral")}
-    draws = {"n_permutations": permutations, "n_bootstraps": bootstrap, "seed": seed}
-    result = match_neutral(layers, opened.stimuli, neutral=neutral, level=level, **draws)
+    result = match_neutral(
+        source, stimuli, untrained=untrained, n_twins=twins, neutral=neutral, n_permutations=permutations,
+        seed=seed, verbose=not (quiet or as_json), device=device,
+    )  # fmt: skip
     if out is not None:
-        from fernet_neuro._utils.tables import write_csv
-
         write_csv(result.frame, out)
-    table = format_table(result.frame, _MATCH)
-    show([result.describe(), "", *table], as_json=as_json, values=list_records(result.frame))
+    trained = [] if stimuli is None else describe_trained_people(
+        count_trained_people([source], StimulusTable.read(stimuli))
+    )  # fmt: skip
+    lines = [result.describe(), "", *format_table(result.frame, _MATCH), "", _MATCH_NOTE, *trained]
+    show(lines, as_json=as_json, values=list_records(result.frame))

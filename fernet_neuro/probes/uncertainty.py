@@ -25,8 +25,8 @@ COMPARED = ("untrained", "pixels")
 
 
 @dataclass(frozen=True, eq=False)
-class _Units:
-    """The reported score as a sum over units (people, or stimuli where people are not known).
+class Units:
+    """A score as a sum over units (people, or stimuli where people are not known).
 
     `shares` (n_units, n_classes): weight of each unit's photographs in the score, class by class; all
     together sum to 1. `sums` (n_units, n_classes): the same weights times the value of each photograph: all
@@ -37,8 +37,14 @@ class _Units:
     sums: np.ndarray
     over: str
 
+    @classmethod
+    def of_people(cls, values: np.ndarray) -> "Units":
+        """Return the mean of one value per person, shape (n_people,)."""
+        return cls(np.full((len(values), 1), 1 / len(values)), values[:, None] / len(values), "identities")
+
     @property
     def score(self) -> float:
+        """The sum."""
         return float(self.sums.sum())
 
     def influences(self) -> np.ndarray:
@@ -54,7 +60,7 @@ class _Units:
         counts = shown.sum(axis=0)
         return (influences**2) @ (counts / (counts - 1))[self.shares.argmax(axis=1)]
 
-    def soften(self, bounds: tuple[float, float]) -> "_Units":
+    def soften(self, bounds: tuple[float, float]) -> "Units":
         """Return the units with one more of each extreme in every class, all shares scaled back.
 
         Eight people all told wrongly do not prove that the ninth will be; see Agresti and Caffo (2000).
@@ -64,7 +70,7 @@ class _Units:
         shares = np.vstack([self.shares, mean, mean])
         sums = np.vstack([self.sums, bounds[0] * mean, bounds[1] * mean])
         scale = counts / (counts + 2)
-        return _Units(shares * scale, sums * scale, self.over)
+        return Units(shares * scale, sums * scale, self.over)
 
     def tells_spread(self) -> bool:
         """Return whether there are two people or more, of each class that some people share."""
@@ -121,8 +127,7 @@ def interval_of(
     ends = units.interval(bounds, design.seed)
     if ends is None:
         return None
-    low, high = min(ends[0], score), max(ends[1], score)
-    return max(low, bounds[0]), min(high, bounds[1]), units.over
+    return *_enclose(score, ends, bounds), units.over
 
 
 def compare_sources(design: ProbeDesign, results: list[ProbeResult]) -> None:
@@ -142,7 +147,9 @@ def compare_sources(design: ProbeDesign, results: list[ProbeResult]) -> None:
             layer = item.layer if source == "untrained" else "pixels"
             others = controls.get((source, item.readout, layer), [])
             if len(others) == 1:
-                item.differences.update(_compare(design, item, others[0]))
+                units = _units_of(design, _rightness(item) - _rightness(others[0]))
+                difference = item.balanced_accuracy - others[0].balanced_accuracy
+                item.differences.update(compare_paired(difference, units, source, design.seed))
             elif others:
                 item.differences.update(_compare_twins(design, item, others))
 
@@ -181,30 +188,32 @@ def _spread(scores: Sequence[float]) -> tuple[float, float, int]:
     return float(np.mean(scores)), float(np.std(scores, ddof=1)), len(scores)
 
 
-def _compare_twins(design: ProbeDesign, ours: ProbeResult, twins: list[ProbeResult]) -> dict[str, Any]:
+def compare_with_twins(score: float, twins: Sequence[float], differences: Sequence[Units]) -> dict[str, Any]:
     """Return how far a network lies from the untrained ones, of which the twins are a sample.
 
     A twin more would differ from their mean with variance s^2 (1 + 1 / K) [1]_. People are the second random
     effect; what of their variance is already in that between twins is taken off, as in a two-factor
     bootstrap.
 
+    `score`, `twins`: of the network, and of each of two twins or more. `differences`: of the network to each
+    twin, as sums over people.
+
     References
     ----------
     .. [1] Crawford and Howell (1998), as in `evaluate.run_probe`.
     """
-    mean, sd, n = _spread([twin.balanced_accuracy for twin in twins])
+    mean, sd, n = _spread(twins)
     variance, freedom, over = sd**2 * (1 + 1 / n), n - 1, "untrained networks"
-    units = [_units_of(design, _rightness(ours) - _rightness(twin)) for twin in twins]
-    if units[0].tells_spread():
-        influences = np.array([item.influences() for item in units])
-        people = float(units[0].variance_of(influences.mean(axis=0)))
-        apart = units[0].variance_of(influences - influences.mean(axis=0)).sum() / (n - 1)
+    units = differences[0]
+    if units.tells_spread():
+        influences = np.array([item.influences() for item in differences])
+        people = float(units.variance_of(influences.mean(axis=0)))
+        apart = units.variance_of(influences - influences.mean(axis=0)).sum() / (n - 1)
         variance = max(variance + people - apart * (1 + 1 / n), variance, people)
-        freedom, over = min(n, len(units[0].shares)) - 1, f"untrained networks and {units[0].over}"
-    difference = ours.balanced_accuracy - mean
-    low, high, p_value = t_test(difference, variance, freedom)
+        freedom, over = min(n, len(units.shares)) - 1, f"untrained networks and {units.over}"
+    low, high, p_value = t_test(score - mean, variance, freedom)
     return {
-        "difference_untrained": difference,
+        "difference_untrained": score - mean,
         "difference_untrained_low": max(low, -1.0),
         "difference_untrained_high": min(high, 1.0),
         "difference_untrained_p": p_value,
@@ -214,28 +223,38 @@ def _compare_twins(design: ProbeDesign, ours: ProbeResult, twins: list[ProbeResu
     }
 
 
-def _compare(design: ProbeDesign, ours: ProbeResult, theirs: ProbeResult) -> dict[str, Any]:
-    """Return the difference of two scores, with its interval and two-sided p value over units."""
-    values = _rightness(ours) - _rightness(theirs)
-    units = _units_of(design, values)
-    difference = ours.balanced_accuracy - theirs.balanced_accuracy
-    low, high, _ = interval_of(design, values, difference, (-1.0, 1.0)) or (None, None, None)
-    rng = make_rng(design.seed, "probe", "sign flips")
-    name = f"difference_{theirs.source}"
+def _compare_twins(design: ProbeDesign, ours: ProbeResult, twins: list[ProbeResult]) -> dict[str, Any]:
+    units = [_units_of(design, _rightness(ours) - _rightness(twin)) for twin in twins]
+    return compare_with_twins(ours.balanced_accuracy, [twin.balanced_accuracy for twin in twins], units)
+
+
+def compare_paired(difference: float, units: Units, name: str, seed: int) -> dict[str, Any]:
+    """Return a difference, which `units` sum to, with its interval and two-sided p value over them.
+
+    Keys begin with ``difference_`` and `name`, that of the other source; None where there is no interval.
+    """
+    ends = units.interval((-1.0, 1.0), seed)
+    low, high = (None, None) if ends is None else _enclose(difference, ends, (-1.0, 1.0))
+    rng = make_rng(seed, "probe", "sign flips")
     return {
-        name: difference,
-        f"{name}_low": low,
-        f"{name}_high": high,
-        f"{name}_p": sign_flip_p_value(units.sums.sum(axis=1), rng=rng),
+        f"difference_{name}": difference,
+        f"difference_{name}_low": low,
+        f"difference_{name}_high": high,
+        f"difference_{name}_p": sign_flip_p_value(units.sums.sum(axis=1), rng=rng),
         "difference_interval": units.over,
     }
+
+
+def _enclose(score: float, ends: tuple[float, float], bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return an interval that has `score` in it to the last bit, cut at the least and largest score."""
+    return max(min(ends[0], score), bounds[0]), min(max(ends[1], score), bounds[1])
 
 
 def _rightness(result: ProbeResult) -> np.ndarray:
     return (result.predictions["true"] == result.predictions["predicted"]).to_numpy(dtype=float)
 
 
-def _units_of(design: ProbeDesign, values: np.ndarray) -> _Units:
+def _units_of(design: ProbeDesign, values: np.ndarray) -> Units:
     rows = np.concatenate([fold.test for fold in design.folds])
     codes = design.codes[rows]
     weights = np.concatenate([_weigh(design.codes[fold.test]) for fold in design.folds]) / len(design.folds)
@@ -252,7 +271,7 @@ def _units_of(design: ProbeDesign, values: np.ndarray) -> _Units:
     sums = np.bincount(unit_of * n_classes + codes, weights * values, len(people) * n_classes)
     shares, sums = shares.reshape(len(people), n_classes), sums.reshape(len(people), n_classes)
     shown = shares.sum(axis=0) > 0
-    return _Units(shares[:, shown], sums[:, shown], over)
+    return Units(shares[:, shown], sums[:, shown], over)
 
 
 def _weigh(codes: np.ndarray) -> np.ndarray:

@@ -35,10 +35,19 @@ def test_a_trained_network_is_read_and_its_neutral_forms_are_matched(run, faces,
     np.testing.assert_allclose(
         store["difference"].values, store["visual"].values - store["neutral"].values, atol=1e-5
     )
-    code, out, err = run("text", "match", tmp_path / "store", "--out", tmp_path / "match.csv")
+    code, out, err = run("text", "match", tmp_path / "store", "--out", tmp_path / "store.csv")
     assert code == 0, err
     assert "faces find their person (chance 16.7 %)" in out
-    assert list(pd.read_csv(tmp_path / "match.csv")["layer"]) == ["visual", "neutral"]
+    code, out, err = run(
+        "text", "match", tmp_path / "run", "--stimuli", table, "--twins", 2, "--out", tmp_path / "run.csv",
+        "--quiet",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "people were trained on" in out
+    of_run, of_store = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("run", "store"))
+    assert list(of_run["source"]) == ["network", "network", "untrained", "untrained", "pixels"]
+    assert list(of_store["source"]) == ["network", "network", "pixels"]
+    assert of_run["accuracy"].iloc[[0, 1, 4]].tolist() == of_store["accuracy"].tolist()
 
 
 @pytest.mark.parametrize(
