@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import fernet_neuro as fn
 from fernet_neuro.exceptions import MissingDependencyError, StoreError
-from fernet_neuro.models.export import OPSET, OneInput, export_model
+from fernet_neuro.models.export import OPSET, OneInput, TwoSlopes, export_model
 from fernet_neuro.models.fuse import fuse
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.stimuli.images import load_image
@@ -55,6 +55,23 @@ def test_onnx_is_equal_to_torch_for_any_number_of_images(tmp_path, name, options
     versions = {item.domain: item.version for item in onnx.load(tmp_path / "net.onnx").opset_import}
     assert versions[""] == OPSET
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.json", "net.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("n_slopes", "shape"), [(3, (4, 3, 5, 6)), (3, (4, 3)), (1, (4, 3, 5, 6)), (3, (4, 3, 5))]
+)
+def test_two_slopes_are_those_of_a_prelu(n_slopes, shape):
+    prelu = nn.PReLU(n_slopes)
+    prelu.weight.data = torch.tensor([0.25, -0.5, 1.5][:n_slopes])
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(TwoSlopes(prelu)(x), prelu(x))
+
+
+def test_no_slow_prelu_is_left_in_the_file_and_the_network_keeps_its_own(tmp_path):
+    model = build_model("lfnsb-tiny", size=32, depth=0.1)
+    export_model(model, tmp_path / "net.onnx")
+    assert "PRelu" not in {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
+    assert any(isinstance(part, nn.PReLU) for part in model.module.modules())
 
 
 @torch.no_grad()
