@@ -5,6 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fernet_neuro._utils.config import read_settings
+from fernet_neuro.experiments.recipe import GridSettings
+
 FACES = "{identities: 4, expressions: [anger, fear], views: 1, sessions: 2, size: 32%s}"
 SETS = [
     f"stimuli={FACES % ''}",
@@ -69,6 +72,24 @@ def test_table_2_has_networks_at_full_width_and_their_cost(run, shared):
     assert rows["ours_params"].is_monotonic_decreasing is False
     assert rows.set_index("arm")["ours_params"].idxmax() == "mfn"
     assert rows["published_FLOPs"].notna().all()
+
+
+def test_three_networks_at_equal_training_stand_in_one_table(run, tmp_path):
+    """One epoch of two networks on small pictures; the third is only counted."""
+    small = ["epochs=1", "warmup_epochs=0", "batch_size=8", "model_options.size=32"]
+    arms = ("small_picture_lfnsb", "perceptual", "resnet18")
+    own = ["identities=2", "size=32"]
+    sets = [f"{place}.{change}" for place in ("stimuli", "tests.people.stimuli") for change in own]
+    changed = [f"networks.{name}.{change}" for name in arms for change in small] + sets
+    changed += ["tests.hard.stimuli.identities=2", "tests.hard.stimuli.sessions=1", "tests.hard.stimuli.size=32"]
+    changed += ["seeds=[0]", "costed={}", "columns=[accuracy, params, macs]"]
+    words = [word for text in changed for word in ("--set", text)]
+    code, _, err = run("run", "lfnsb/against", "--out", tmp_path / "t", "--quiet", *words)
+    assert code == 0, err
+    rows = pd.read_csv(tmp_path / "t" / "table.csv").set_index("arm")
+    assert rows["ours_params"].to_dict() == {"lfnsb": 2_676_161, "perceptual": 11_407_431, "resnet18": 11_180_103}
+    networks = read_settings(GridSettings, "lfnsb/against", {}).networks
+    assert len({repr({**vars(networks[name]), "model": None}) for name in arms}) == 1
 
 
 def test_equal_runs_of_two_tables_are_trained_once(run, shared):
