@@ -81,13 +81,13 @@ def test_three_networks_at_equal_training_stand_in_one_table(run, tmp_path):
     own = ["identities=2", "size=32"]
     sets = [f"{place}.{change}" for place in ("stimuli", "tests.people.stimuli") for change in own]
     changed = [f"networks.{name}.{change}" for name in arms for change in small] + sets
-    changed += ["tests.hard.stimuli.identities=2", "tests.hard.stimuli.sessions=1", "tests.hard.stimuli.size=32"]
+    changed += [f"tests.hard.stimuli.{change}" for change in (*own, "sessions=1")]
     changed += ["seeds=[0]", "costed={}", "columns=[accuracy, params, macs]"]
     words = [word for text in changed for word in ("--set", text)]
     code, _, err = run("run", "lfnsb/against", "--out", tmp_path / "t", "--quiet", *words)
     assert code == 0, err
     rows = pd.read_csv(tmp_path / "t" / "table.csv").set_index("arm")
-    assert rows["ours_params"].to_dict() == {"lfnsb": 2_676_161, "perceptual": 11_407_431, "resnet18": 11_180_103}
+    assert rows["ours_params"].tolist() == [2_676_161, 11_407_431, 11_180_103]
     networks = read_settings(GridSettings, "lfnsb/against", {}).networks
     assert len({repr({**vars(networks[name]), "model": None}) for name in arms}) == 1
 
