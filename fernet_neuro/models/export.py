@@ -65,6 +65,8 @@ class TwoSlopes(nn.Module):
     prelu : nn.PReLU
     """
 
+    slope: Tensor
+
     def __init__(self, prelu: nn.PReLU) -> None:
         super().__init__()
         self.register_buffer("slope", prelu.weight.detach().clone())
