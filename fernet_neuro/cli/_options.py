@@ -14,6 +14,7 @@ from fernet_neuro._utils.validation import check_jobs
 
 if TYPE_CHECKING:
     from fernet_neuro.faces.landmarks import LandmarkTable
+    from fernet_neuro.stimuli.table import StimulusTable
     from fernet_neuro.stimuli.text_table import TextTable
 
 #: Panels of the help, beside the first one with what most calls need.
@@ -199,6 +200,24 @@ def parse_pairs(option: str, texts: list[str], form: str = "NAME=VALUE") -> dict
         if pairs.setdefault(name, value) != value:
             raise ValueError(f"{option} gives {name!r} two values, {pairs[name]!r} and {value!r}.")
     return pairs
+
+
+def read_selected(path: Path, select: list[str]) -> "StimulusTable":
+    """Return the rows of a table that have the value of each ``FACTOR=VALUE``.
+
+    Raises
+    ------
+    StimulusError, ValueError
+        If the table cannot be read, or has no such factor or value.
+    """
+    from fernet_neuro._utils.validation import check_option
+    from fernet_neuro.stimuli.table import StimulusTable
+
+    table = StimulusTable.read(path)
+    for name, value in parse_pairs("--select", select).items():
+        values = table.factor(name, complete=False).astype(str)
+        table = table.select(values == check_option(name, value, sorted(set(values.tolist()))))
+    return table
 
 
 def parse_weights(texts: list[str]) -> dict[str, list[str]]:

@@ -33,6 +33,7 @@ def evaluate(
     ],
     stimuli: opt.Stimuli,
     out: Annotated[Path, opt.folder("Folder for the report; logits are kept in its `stores`.")],
+    select: opt.Selection = [],
     factor: Annotated[
         str | None, opt.text("Column with the labels.  [default: what the runs were trained to name]")
     ] = None,
@@ -72,7 +73,8 @@ def evaluate(
 
     Examples
     --------
-        fernet-neuro evaluate runs/crpn --stimuli rafdb/test.csv --out results/rafdb
+        fernet-neuro evaluate runs/crpn --stimuli rafdb.csv --select split=test \
+            --out results/rafdb
         fernet-neuro evaluate runs/crpn/seed* --stimuli fedro/table.csv \
             --out results/fedro --json
         fernet-neuro stimuli render --identities 20 --occluders glasses,mask \
@@ -84,12 +86,11 @@ def evaluate(
         fernet-neuro figures build evaluation --results results/rafdb
     """
     from fernet_neuro.experiments.evaluation import evaluate_runs
-    from fernet_neuro.stimuli.table import StimulusTable
 
     check_out_folder(out, ["summary.json"], overwrite=overwrite)
     report = evaluate_runs(
         runs,
-        StimulusTable.read(stimuli),
+        opt.read_selected(stimuli, select),
         out,
         factor=factor,
         epoch=epoch,

@@ -311,6 +311,12 @@ class TrainSettings(Settings):
 
     _check_order = field_validator("erase_area")(check_ascending)
 
+    @field_validator("select", "val_select", mode="before")
+    @classmethod
+    def _take_all(cls, value: Any) -> Any:
+        """Read null as no selection, so that a recipe can undo that of its base."""
+        return {} if value is None else value
+
     @model_validator(mode="before")
     @classmethod
     def _read_section(cls, values: Any) -> Any:

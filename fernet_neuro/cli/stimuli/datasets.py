@@ -21,7 +21,11 @@ _FLAGS = {"columns": "column", "list_file": "list", "codes": "code", "folders_ar
 
 def import_stimuli(
     dataset: Annotated[
-        str, opt.argument("folder, kdef, lfw, vggface2, celeba, rafdb, affectnet or fedro.", "LAYOUT")
+        str,
+        opt.argument(
+            "folder, kdef, lfw, vggface2, celeba, rafdb, affectnet, fer2013, ferplus, ckplus or fedro.",
+            "LAYOUT",
+        ),
     ],
     src: Annotated[Path, opt.argument("Folder as its owners distribute it.", "DIR")],
     out: Annotated[Path, opt.table("Table to write, .csv or .parquet.")],
@@ -40,6 +44,30 @@ def import_stimuli(
     ] = None,
     classes: Annotated[
         int | None, opt.number("affectnet: 8, or 7 without contempt.  [default: 8]", _OTHERS)
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        opt.folder("fer2013, ferplus: where to write the pictures of fer2013.csv, once.", _OTHERS),
+    ] = None,
+    rule: Annotated[
+        str | None,
+        opt.text("ferplus: majority, most or emotions makes a label of votes.  [default: majority]", _OTHERS),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        opt.text("ferplus: votes of fer2013new.csv or label.csv.  [default: fer2013new.csv]", _OTHERS),
+    ] = None,
+    frames: Annotated[
+        int | None, opt.count("ckplus: last frames that show a sequence's emotion.  [default: 3]", _OTHERS)
+    ] = None,
+    neutral: Annotated[
+        bool | None,
+        opt.text(
+            "ckplus: first frames as neutral.  [default: --neutral]",
+            _OTHERS,
+            "--neutral/--no-neutral",
+            metavar="",
+        ),
     ] = None,
     list_file: Annotated[
         Path | None, opt.file("fedro: lines of a path and a label, instead of folders.", _OTHERS, "--list")
@@ -75,6 +103,8 @@ def import_stimuli(
             --column identity=person --out faces.csv
         fernet-neuro stimuli import kdef KDEF_and_AKDEF --out kdef.csv
         fernet-neuro stimuli import affectnet AffectNet --classes 7 --out an7.csv
+        fernet-neuro stimuli import ferplus FERPlus --pictures fer --out fp.csv
+        fernet-neuro stimuli import ckplus CK+ --out ckplus.csv
     """
     from fernet_neuro._utils.validation import check_option
     from fernet_neuro.stimuli.datasets.registry import DATASETS
@@ -85,7 +115,8 @@ def import_stimuli(
     given = {
         "pattern": pattern, "csv": csv, "folders_are": folders_are, "images": images, "classes": classes,
         "columns": opt.parse_pairs("--column", column) or None, "list_file": list_file,
-        "codes": opt.parse_pairs("--code", code) or None,
+        "codes": opt.parse_pairs("--code", code) or None, "pictures": pictures, "rule": rule,
+        "labels": labels, "frames": frames, "neutral": neutral,
     }  # fmt: skip
     own = {name: value for name, value in given.items() if value is not None}
     _check_own_options(dataset, own)

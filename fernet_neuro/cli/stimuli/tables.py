@@ -4,7 +4,7 @@ What belongs here: options and messages; the work is in `fernet_neuro.stimuli`.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_file, check_out_files
 from fernet_neuro.cli._tables import format_table, show
 from fernet_neuro.cli.stimuli._common import describe_table
-
-if TYPE_CHECKING:
-    from fernet_neuro.stimuli.table import StimulusTable
 
 #: Factors with more values than this are summed up instead of listed.
 MOST_LISTED = 12
@@ -106,12 +103,9 @@ def sheet(
     """
     from fernet_neuro._utils.atomic import atomic_file
     from fernet_neuro.stimuli.sheet import make_sheet
-    from fernet_neuro.stimuli.table import StimulusTable
 
     check_out_file(out, (".png", ".jpg", ".jpeg", ".webp"), overwrite=True)
-    stimuli = StimulusTable.read(table)
-    for name, value in opt.parse_pairs("--select", select).items():
-        stimuli = _narrow(stimuli, name, value)
+    stimuli = opt.read_selected(table, select)
     picture = make_sheet(
         stimuli, rows=rows, columns=columns, size=size, max_rows=max_rows, max_columns=max_columns
     )
@@ -150,13 +144,6 @@ def split(
     for part, path in ((train, out_train), (test, out_test)):
         part.write(path)
         typer.echo(f"{path}: {describe_table(part)}.")
-
-
-def _narrow(stimuli: "StimulusTable", name: str, value: str) -> "StimulusTable":
-    from fernet_neuro._utils.validation import check_option
-
-    values = stimuli.factor(name, complete=False).astype(str)
-    return stimuli.select(values == check_option(name, value, sorted(set(values.tolist()))))
 
 
 def _describe_values(counts: dict[str, int]) -> str:

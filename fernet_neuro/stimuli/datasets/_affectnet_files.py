@@ -3,17 +3,16 @@
 What belongs here: rows of a CSV and ``.npy`` files become an `Annotation`; `affectnet` says which are used.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets._npy import read_scalar
 from fernet_neuro.stimuli.datasets.report import LeftOut
+from fernet_neuro.stimuli.datasets.rows import read_rows
 
 #: The value of valence and arousal where they are undefined.
 UNDEFINED = -2.0
@@ -34,7 +33,7 @@ class Annotation(NamedTuple):
     box: tuple[str, ...] = ()
 
 
-def read_rows(path: Path) -> tuple[dict[str, Annotation], list[LeftOut]]:
+def read_annotated_rows(path: Path) -> tuple[dict[str, Annotation], list[LeftOut]]:
     """Return annotations by file name, and the rows that repeat or contradict another.
 
     Of rows that contradict each other, none is taken.
@@ -45,17 +44,13 @@ def read_rows(path: Path) -> tuple[dict[str, Annotation], list[LeftOut]]:
     annotations: dict[str, Annotation] = {}
     left_out: list[LeftOut] = []
     contradicted: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        try:
-            for line, name, annotation in _parse_rows(path, handle):
-                if name not in annotations:
-                    annotations[name] = annotation
-                elif annotations[name] == annotation:
-                    left_out.append((name, f"listed twice: line {line} repeats an earlier line"))
-                else:
-                    contradicted[name] = f"two labels: line {line} contradicts an earlier line"
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise StimulusError(f"{path} cannot be read as a CSV file: {error}.") from error
+    for line, name, annotation in _parse_rows(path):
+        if name not in annotations:
+            annotations[name] = annotation
+        elif annotations[name] == annotation:
+            left_out.append((name, f"listed twice: line {line} repeats an earlier line"))
+        else:
+            contradicted[name] = f"two labels: line {line} contradicts an earlier line"
     kept = {name: item for name, item in annotations.items() if name not in contradicted}
     return kept, left_out + list(contradicted.items())
 
@@ -82,29 +77,18 @@ def _read_annotation(folder: Path, name: str) -> Annotation | str:
     return Annotation(code, valence, arousal)
 
 
-def _parse_rows(path: Path, handle: TextIO) -> Iterator[tuple[int, str, Annotation]]:
+def _parse_rows(path: Path) -> Iterator[tuple[int, str, Annotation]]:
     """Yield (line number, file name, annotation) of each row."""
-    rows = csv.DictReader(handle, skipinitialspace=True)
-    header = [str(name).strip() for name in rows.fieldnames or []]
-    rows.fieldnames = header
-    for wanted in (FILE_COLUMN, *LABEL_COLUMNS):
-        if wanted not in header:
-            raise StimulusError(
-                f"{path}, line 1: the header has no {wanted!r}; it is: {format_options(header)}."
-                f"{suggest(wanted, header)}"
-            )
-    boxes = BOX_COLUMNS if set(BOX_COLUMNS) <= set(header) else ()
-    for row in rows:
-        name = Path((row[FILE_COLUMN] or "").strip().replace("\\", "/")).as_posix()
-        where = f"{path}, line {rows.line_num}"
-        if row.get(None) or None in row.values():  # csv's marks for too many and too few fields
-            raise StimulusError(f"{where}: expected {len(header)} fields ({name}).")
+    for line, row in read_rows(path, (FILE_COLUMN, *LABEL_COLUMNS)):
+        name = Path(row[FILE_COLUMN].strip().replace("\\", "/")).as_posix()
+        where = f"{path}, line {line}"
+        boxes = tuple(row[column] for column in BOX_COLUMNS) if row.keys() >= set(BOX_COLUMNS) else ()
         code, valence, arousal = (_parse_number(where, column, row[column]) for column in LABEL_COLUMNS)
         if code not in range(HIGHEST_CODE + 1):
             raise StimulusError(
                 f"{where}: expression must be 0 to {HIGHEST_CODE}; got {row['expression']!r}."
             )
-        yield rows.line_num, name, Annotation(code, valence, arousal, tuple(row[column] for column in boxes))
+        yield line, name, Annotation(code, valence, arousal, boxes)
 
 
 def _parse_number(where: str, column: str, text: str) -> float:

@@ -17,8 +17,8 @@ from fernet_neuro.stimuli.datasets._affectnet_files import (
     BOX_COLUMNS,
     UNDEFINED,
     Annotation,
+    read_annotated_rows,
     read_annotations,
-    read_rows,
 )
 from fernet_neuro.stimuli.datasets.folder import strip_suffix
 from fernet_neuro.stimuli.datasets.labels import find_missing
@@ -151,7 +151,7 @@ def _read_old(source: Path, root: Path, classes: int) -> tuple[list[Found], list
     listed: set[str] = set()
     found = []
     for part, path in files.items():
-        annotations, repeats = read_rows(path)
+        annotations, repeats = read_annotated_rows(path)
         listed.update(annotations, (name for name, _ in repeats))
         faults = {name: _find_fault(item, classes) for name, item in annotations.items()}
         usable = [name for name, fault in faults.items() if not fault]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets.report import ImportReport, LeftOut
+from fernet_neuro.stimuli.datasets.report import ImportReport, LeftOut, list_files, sort_out
 from fernet_neuro.stimuli.expressions import find_expression
 
 
@@ -136,15 +136,34 @@ def label_by_folder(
     return labelled, left_out
 
 
+def label_by_part(
+    source: Path, parts: Iterable[str], codes: Mapping[str, str], advice: str
+) -> tuple[list[tuple[str, str, str]], list[LeftOut]]:
+    """Return (part, path from `source`, expression) of pictures in ``<part>/<class>/``, and what is left out.
+
+    Parts without a folder are passed over. Other parameters and errors as in `label_by_folder`.
+    """
+    found: list[tuple[str, str, str]] = []
+    left_out: list[LeftOut] = []
+    for part in parts:
+        root = source / part
+        names, strangers = sort_out(root, list_files(root))
+        labelled, others = label_by_folder(root, names, codes, list(codes.values()), advice)
+        left_out += [(f"{part}/{name}", reason) for name, reason in (*strangers, *others)]
+        found += [(part, f"{part}/{name}", expression) for name, expression in labelled]
+    return found, left_out
+
+
 def compare_counts(report: ImportReport, published: Mapping[str, int | Mapping[str, int]]) -> ImportReport:
     """Return `report` with a note per part: how many stimuli were taken, and how many were published.
 
-    A subset is allowed, so this never raises.
+    The part ``"all"`` is the whole set. A subset is allowed, so this never raises.
     """
     frame = report.table.frame
     notes = []
     for part, wanted in published.items():
-        taken = frame["expression"][frame["split"] == part].value_counts()
+        rows = frame if part == "all" else frame[frame["split"] == part]
+        taken = rows["expression"].value_counts()
         total = wanted if isinstance(wanted, int) else sum(wanted.values())
         counts = {} if isinstance(wanted, int) else wanted
         differing = [

@@ -22,7 +22,7 @@ from fernet_neuro.stimuli.datasets.labels import (
     LabelList,
     find_label,
     find_missing,
-    label_by_folder,
+    label_by_part,
     read_label_list,
 )
 from fernet_neuro.stimuli.datasets.report import Demands, LeftOut, Listing, find_one, list_files, sort_out
@@ -143,16 +143,10 @@ def _make_facts(labels: LabelList, name: str, code: str) -> tuple:
 
 
 def _read_class_folders(source: Path) -> tuple[Sequence[tuple], Sequence[LeftOut]]:
-    rows: list[tuple] = []
-    left_out: list[LeftOut] = []
-    for part in PARTS:
-        root = source / part
-        names, strangers = sort_out(root, list_files(root))
-        labelled, others = label_by_folder(root, names, EXPRESSIONS, list(EXPRESSIONS.values()), _ADVICE)
-        left_out += [(f"{part}/{name}", reason) for name, reason in (*strangers, *others)]
-        for name, expression in labelled:
-            stem = Path(name).stem.removesuffix("_aligned")
-            stimulus_id = stem if stem.startswith(f"{part}_") else f"{part}_{stem}"
-            facts = (expression, part, _CODES[expression], "rafdb", LICENCE)
-            rows.append((stimulus_id, f"{part}/{name}", *facts))
+    labelled, left_out = label_by_part(source, PARTS, EXPRESSIONS, _ADVICE)
+    rows = []
+    for part, name, expression in labelled:
+        stem = Path(name).stem.removesuffix("_aligned")
+        stimulus_id = stem if stem.startswith(f"{part}_") else f"{part}_{stem}"
+        rows.append((stimulus_id, name, expression, part, _CODES[expression], "rafdb", LICENCE))
     return rows, left_out

@@ -3,19 +3,17 @@
 What belongs here: the `DATASETS` registry; each layout has a file of its own.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fernet_neuro._utils.validation import check_range
-from fernet_neuro.stimuli.datasets.affectnet import list_affectnet
+from fernet_neuro.stimuli.datasets import affectnet, ckplus, fer2013, ferplus, kdef, rafdb
 from fernet_neuro.stimuli.datasets.celeba import list_celeba
 from fernet_neuro.stimuli.datasets.fedro import list_fedro
 from fernet_neuro.stimuli.datasets.folder import list_folder
-from fernet_neuro.stimuli.datasets.kdef import list_kdef
 from fernet_neuro.stimuli.datasets.labels import compare_counts
 from fernet_neuro.stimuli.datasets.lfw import list_lfw
-from fernet_neuro.stimuli.datasets.rafdb import list_rafdb
 from fernet_neuro.stimuli.datasets.report import ImportReport, Listing, check_source, make_report
 from fernet_neuro.stimuli.datasets.vggface2 import list_vggface2
 from fernet_neuro.typing import PathLike
@@ -38,6 +36,8 @@ class Dataset:
         Further keyword arguments of `list_pictures`.
     lists_in_threads : bool
         Whether listing takes ``n_jobs`` and ``verbose``, too.
+    codes : mapping
+        Our names of expressions by the owners' codes, where they have codes.
     """
 
     title: str
@@ -45,6 +45,7 @@ class Dataset:
     verify: bool
     options: tuple[str, ...] = ()
     lists_in_threads: bool = False
+    codes: Mapping[Any, str] = field(default_factory=dict)
 
     def read(
         self,
@@ -91,13 +92,43 @@ DATASETS: dict[str, Dataset] = {
         True,
         ("pattern", "csv", "columns", "folders_are"),
     ),
-    "kdef": Dataset("Karolinska Directed Emotional Faces", list_kdef, True),
+    "kdef": Dataset("Karolinska Directed Emotional Faces", kdef.list_kdef, True, codes=kdef.EXPRESSIONS),
     "lfw": Dataset("Labeled Faces in the Wild", list_lfw, True),
     "vggface2": Dataset("VGGFace2", list_vggface2, False),
     "celeba": Dataset("CelebA, aligned and cropped", list_celeba, False),
-    "rafdb": Dataset("RAF-DB, basic expressions", list_rafdb, True, ("images",)),
+    "rafdb": Dataset(
+        "RAF-DB, basic expressions", rafdb.list_rafdb, True, ("images",), codes=rafdb.EXPRESSIONS
+    ),
     "affectnet": Dataset(
-        "AffectNet, manually annotated, old or new", list_affectnet, False, ("classes",), True
+        "AffectNet, manually annotated, old or new",
+        affectnet.list_affectnet,
+        False,
+        ("classes",),
+        True,
+        affectnet.EXPRESSIONS,
+    ),
+    "fer2013": Dataset(
+        "FER2013, as CSV or class folders",
+        fer2013.list_fer2013,
+        True,
+        ("pictures",),
+        True,
+        fer2013.EXPRESSIONS,
+    ),
+    "ferplus": Dataset(
+        "FERPlus, FER2013 with ten votes a picture",
+        ferplus.list_ferplus,
+        True,
+        ("rule", "labels", "pictures"),
+        True,
+        ferplus.EXPRESSIONS,
+    ),
+    "ckplus": Dataset(
+        "CK+, sequences or CK+48",
+        ckplus.list_ckplus,
+        True,
+        ("frames", "neutral"),
+        codes=ckplus.EXPRESSIONS,
     ),
     "fedro": Dataset("FED-RO, real occlusions", list_fedro, True, ("list_file", "codes")),
 }
