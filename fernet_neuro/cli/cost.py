@@ -19,7 +19,7 @@ def show_cost(
 
     params_used: weights that the output depends on; macs: multiply-adds of convolutions and linear layers;
     flops: two per multiply-add; flops_torchstat: the convention of many published tables, which also counts
-    biases, batch normalisation and ReLU.
+    biases, batch normalisation and ReLU. "In use" leaves out what training alone needs.
 
     Examples
     --------
@@ -27,22 +27,37 @@ def show_cost(
         fernet-neuro cost resnet50-vggface2 --json
         fernet-neuro cost densenet --classes 1503
         fernet-neuro cost lfnsb --set sb_mode=concat
-        fernet-neuro cost crpn-conceptual --set non_emotion_trunk=none
+        fernet-neuro cost e2n-swin_t
     """
     from fernet_neuro._utils.config import read_overrides
     from fernet_neuro._utils.shipped import find_trained
     from fernet_neuro.models.cost import compute_cost
+    from fernet_neuro.models.registry import MODELS
     from fernet_neuro.models.resolve import resolve_model
 
     given = {"size": size, "variant": variant, "n_classes": n_classes, **read_overrides(settings)}
     if Path(name).is_dir() or find_trained(name):  # saved: measured at any size, with options of its own
         del given["size"]
-    model = resolve_model(name, **{key: value for key, value in given.items() if value is not None})
+    given = {key: value for key, value in given.items() if value is not None}
+    model = resolve_model(name, **given)
     cost = compute_cost(model, size)
+    in_use = MODELS[name].in_use if name in MODELS else {}
+    if in_use:
+        used = compute_cost(resolve_model(name, **given | in_use), size)
+        cost |= {f"{key}_in_use": used[key] for key in ("params", "macs")}
     side = size or model.card.preprocessing.size
     lines = [f"{cost['model']} ({cost['variant']}), one image of {side} x {side} px"]
     lines += [
         f"  {key:<16}{cost[key]:>18,}"
-        for key in ("params", "params_used", "macs", "flops", "flops_torchstat")
+        for key in (
+            "params",
+            "params_used",
+            "macs",
+            "flops",
+            "flops_torchstat",
+            "params_in_use",
+            "macs_in_use",
+        )
+        if key in cost
     ]
     show(lines, as_json=as_json, values=cost)

@@ -18,6 +18,7 @@ from fernet_neuro.experiments.tables import (
     build_cells,
     build_cost_cells,
     build_differences_cells,
+    build_drop_cells,
     build_numbers,
     build_pair_cells,
     list_epochs,
@@ -41,6 +42,7 @@ def list_tables(settings: GridSettings, files: ResultFiles) -> list[tuple[str, d
             name: build_cells(settings, files, epoch),
             f"{name}: differences, {pairing}": build_differences_cells(settings, files, epoch),
             f"{name}: other pairs, {pairing}": build_pair_cells(settings, files, epoch),
+            f"{name}: from one test to others, {pairing}": build_drop_cells(settings, files, epoch),
         }
         groups.append((name, {caption: frame for caption, frame in tables.items() if len(frame)}))
     costs, name = build_cost_cells(files), "Cost of further networks"
@@ -50,8 +52,9 @@ def list_tables(settings: GridSettings, files: ResultFiles) -> list[tuple[str, d
 def list_notes(settings: GridSettings, files: ResultFiles) -> list[str]:
     """Return what a reader must know of the tables, in sentences."""
     shown = settings.shown_tests
+    left_out = pd.DataFrame(columns=["test", "label", "n"]) if files.left_out is None else files.left_out
     tests = [
-        (shown[str(name)].label or name, rows.iloc[0], shown[str(name)].only_known)
+        (shown[str(name)].label or name, rows.iloc[0], left_out[left_out["test"] == name].to_dict("records"))
         for name, rows in files.summary.groupby("test", sort=False)
     ]
     text = render(

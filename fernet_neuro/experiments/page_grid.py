@@ -21,7 +21,7 @@ from fernet_neuro.experiments.tables import ResultFiles
 
 _FILES = (
     "table.csv", "table.md", "table.tex", "results.csv", "summary.csv", "differences.csv", "published.csv",
-    "cost.csv", "runs.csv", "folds.csv",
+    "drops.csv", "left_out.csv", "cost.csv", "runs.csv", "folds.csv",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from fernet_neuro._utils.config import Settings
 from fernet_neuro._utils.validation import check_option
+from fernet_neuro.catalogue import list_places
 from fernet_neuro.experiments.graph import (
     STIMULI,
     GraphSettings,
@@ -18,6 +19,7 @@ from fernet_neuro.experiments.graph import (
     change_networks,
     order_networks,
 )
+from fernet_neuro.experiments.settings import MapSettings
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 
 Column = Literal[
@@ -82,6 +84,24 @@ class CostedNetwork(Settings):
     model_options: dict[str, Any] = Field(default_factory=dict)
 
 
+class ArmMaps(MapSettings):
+    """Maps of one layer of every arm's network, one for each seed.
+
+    Parameters
+    ----------
+    layer : str
+        What is mapped of each network.
+    test : str or None
+        The test whose faces are mapped; None takes the first.
+    factors : tuple of str
+        What maps are judged by.
+    """
+
+    layer: str
+    test: str | None = None
+    factors: tuple[str, ...] = Field(("expression",), min_length=1)
+
+
 class Note(Settings):
     """A sentence below the tables that is only true of rendered stimuli.
 
@@ -134,6 +154,13 @@ class GridSettings(GraphSettings):
         Chance of the published columns in %, where it is known.
     costed : dict of str to CostedNetwork
         Further networks to cost, such as those of the paper at their size.
+    drop_from : str or None
+        A test that others are compared with: tables then show how far each arm falls from it to every other
+        test, over the classes that both show.
+    maps : ArmMaps or None
+        Maps of what the arms' networks make of a test's faces, in ``arm_maps``.
+    figures : tuple of str
+        Figures that are built beside `grid`.
     notes : tuple of (str or Note)
         Sentences that stand below the tables.
     shared : str or None
@@ -156,6 +183,9 @@ class GridSettings(GraphSettings):
     published_source: str = "the paper"
     published_chance: dict[str, float] = Field(default_factory=dict)
     costed: dict[str, CostedNetwork] = Field(default_factory=dict)
+    drop_from: str | None = None
+    maps: ArmMaps | None = None
+    figures: tuple[str, ...] = ()
     notes: tuple[str | Note, ...] = ()
     shared: str | None = None
 
@@ -188,6 +218,14 @@ class GridSettings(GraphSettings):
             if name in (STIMULI, *self.sets) or (self.folds and name == HELD_OUT):
                 raise ValueError(f"tests: {name!r} is the name of another set; choose another.")
             self.find_stimuli(name)
+        mapped = self.maps.test if self.maps else None
+        for key, test in (("drop_from", self.drop_from), ("maps.test", mapped)):
+            if test is not None:
+                check_option(key, test, self.shown_tests)
+        if self.maps and self.folds:
+            raise ValueError("maps are of one network for each arm and seed, and `folds` trains several.")
+        for name in self.figures:
+            check_option("figures", name, list_places("figures"))
 
     def _check_arm(self, name: str) -> None:
         arm = self.arms[name]

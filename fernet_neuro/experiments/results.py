@@ -30,7 +30,7 @@ _CASE = ["test", "epoch", "metric"]
 def write_results(
     settings: GridSettings, folder: Path, reports: Mapping[str, Mapping[tuple[str, str], EvaluationReport]]
 ) -> None:
-    """Write ``results.csv``, ``summary.csv``, ``differences.csv`` and ``published.csv``.
+    """Write ``results.csv``, ``summary.csv``, ``differences.csv``, ``published.csv`` ``drops.csv``.
 
     `reports`: by fold ("" where there are none), and then by test and arm.
     """
@@ -41,6 +41,8 @@ def write_results(
         "differences": build_differences(settings, results),
         "published": build_published(settings),
     }
+    if settings.drop_from is not None:
+        frames["drops"] = build_drops(settings, results)
     for name, frame in frames.items():
         write_csv(frame, folder / f"{name}.csv")
 
@@ -217,6 +219,42 @@ def compare_folds(values: np.ndarray) -> dict[str, float | int | None]:
     """
     n, mean = len(values), values.mean()
     return compare_paired(mean + (values - mean) * np.sqrt(1 + n / (n - 1)))
+
+
+def build_drops(settings: GridSettings, results: pd.DataFrame) -> pd.DataFrame:
+    """Return how far each arm falls from the test `drop_from` to every other one.
+
+    Both are mean class accuracies over the classes that both tests show, so that a class which one of them
+    lacks does not pass for a drop.
+
+    Returns
+    -------
+    DataFrame
+        ``epoch, arm, test, classes`` (names), ``p_value``, and in [0, 1], each with its ``_low`` and
+        ``_high``: ``home`` (on `drop_from`), ``away`` (on ``test``) and ``drop``, the first minus the second,
+        paired by seed. Intervals as in `build_differences`.
+    """
+    rows = results[(results["metric"] == "recall") & (results["seed"] != MEAN)]
+    paired_by = ["fold", "seed"] if settings.folds else ["seed"]
+    found = []
+    for (epoch, arm), group in rows.groupby(["epoch", "arm"], sort=False):
+        by_test = {
+            test: part.pivot_table(index=paired_by, columns="class", values="value", sort=False)
+            for test, part in group.groupby("test", sort=False)
+        }
+        home = by_test.pop(str(settings.drop_from))
+        for test, away in by_test.items():
+            classes = [str(name) for name in home if name in away]
+            scores = {"home": home[classes].mean(axis=1), "away": away[classes].mean(axis=1)}
+            scores["drop"] = scores["home"] - scores["away"]
+            row = {"epoch": epoch, "arm": arm, "test": test, "classes": ", ".join(classes)}
+            for name, values in scores.items():
+                one = _compare(settings, values)
+                least = -1.0 if name == "drop" else 0.0
+                low, high = np.clip([one["low"], one["high"]], least, 1.0)
+                row |= {name: one["difference"], f"{name}_low": low, f"{name}_high": high}
+            found.append({**row, "p_value": one["p_value"]})
+    return pd.DataFrame(found)
 
 
 def build_published(settings: GridSettings) -> pd.DataFrame:

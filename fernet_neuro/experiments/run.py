@@ -8,16 +8,17 @@ import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.hashing import hash_json
-from fernet_neuro._utils.tables import write_csv
+from fernet_neuro._utils.tables import iterate_rows, write_csv
 from fernet_neuro.evaluation.labels import match_labels
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import FernetError, StimulusError
+from fernet_neuro.experiments.arm_maps import check_arm_maps, map_arms
 from fernet_neuro.experiments.cost import build_network, write_costs
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.graph import STIMULI, NetworkSettings, order_networks
@@ -61,7 +62,13 @@ class _Job:
 
     @property
     def classes(self) -> list[str]:
-        return [str(name) for name in np.unique(self.training[STIMULI].factor("expression"))]
+        """The expressions that every arm's network names."""
+        tested = [self.settings.find_tested(arm) for arm in self.settings.arms]
+        return sorted(set.intersection(*(self._find_classes(network) for network in tested)))
+
+    def _find_classes(self, network: NetworkSettings) -> set[str]:
+        shown = self.training[network.learns_from].select(**network.select).factor("expression").astype(str)
+        return {*shown, *(network.section.list_further_classes() if network.section else ())}
 
 
 def plan_grid(settings: GridSettings, stimuli: dict[str, str]) -> Grid:
@@ -79,9 +86,11 @@ def run_grid(settings: GridSettings, work: Work) -> Path:
 
     The folder gets ``stimuli/ runs/ banks/ evaluation/``, ``runs.csv``, ``results.csv`` (every score of every
     run), ``summary.csv`` (over seeds), ``differences.csv`` (arms compared seed by seed), ``table.csv``,
-    ``table.md``, ``table.tex``, ``published.csv``, ``figures/``, ``index.html``; with `folds` also
-    ``folds.csv`` (the fold of each stimulus), and the first files have a column ``fold``. When it is gone on
-    with, the recipe may have further `tests`: trained arms are tested on these without training again.
+    ``table.md``, ``table.tex``, ``published.csv``, ``figures/``, ``index.html``; where rows of a test have
+    labels that are no class, ``left_out.csv``; with `drop_from` ``drops.csv``; with `maps` ``arm_maps/``;
+    with `folds` also ``folds.csv`` (the fold of each stimulus), and the first files have a column ``fold``.
+    When it is gone on with, the recipe may have further `tests`: trained arms are tested on these without
+    training again.
 
     Raises StimulusError if a test shows people of the training stimuli, or labels that are none of theirs; or
     the training stimuli cannot be parted into so many folds; ValueError if a network of the grid cannot be
@@ -100,6 +109,7 @@ def run_grid(settings: GridSettings, work: Work) -> Path:
         job.work.train(job.grid.values(), job.training)
     logger.info("3/6 tests: %s", ", ".join(settings.shown_tests))
     reports = {job.fold: _evaluate_all(job) for job in jobs}
+    map_arms(settings, jobs[0].work, _find_places(jobs[0]), jobs[0].tests)
     logger.info("4/6 cost" if settings.costs or settings.costed else "4/6 cost: not asked for")
     write_costs(settings, folder, n_classes=len(jobs[0].classes))
     logger.info("5/6 tables and figure")
@@ -109,7 +119,8 @@ def run_grid(settings: GridSettings, work: Work) -> Path:
         losses = {job.fold: list_losses(_find_places(job)) for job in jobs}
         write_csv(stack_folds(losses), folder / "training.csv")
     write_tables(settings, folder)
-    build_figure("grid", folder, folder / "figures")
+    for name in ("grid", *settings.figures):
+        build_figure(name, folder, folder / "figures")
     logger.info("6/6 page")
     return write_page(settings, folder)
 
@@ -127,8 +138,9 @@ def _prepare(settings: GridSettings, work: Work) -> _Job:
         tables[name] = StimulusTable.read(place)
     training = {name: tables[name] for name in sources if name not in settings.tests}
     job = _Job(settings, work, training, {name: tables[name] for name in settings.tests})
-    for name, table in job.tests.items():
-        _check_test(job, name, table)
+    left_out = [_check_test(job, name, table) for name, table in job.tests.items()]
+    check_arm_maps(settings, job.tests)
+    _write_left_out(pd.DataFrame([row for rows in left_out for row in rows]), work.folder / "left_out.csv")
     return job
 
 
@@ -166,15 +178,31 @@ def _check_left_out(job: _Job) -> None:
             raise StimulusError(f"folds: networks that learn from {name!r}: {error}") from error
 
 
-def _check_test(job: _Job, name: str, table: StimulusTable) -> None:
+def _check_test(job: _Job, name: str, table: StimulusTable) -> list[dict[str, Any]]:
+    """Return how many rows of which label are left out, since no class is called so, or raise."""
     test = job.settings.tests[name]
     labels = table.factor("expression", complete=not test.only_known).astype(str)
     try:
-        match_labels(labels, job.classes, mapping=test.map, only_known=test.only_known)
+        known = match_labels(labels, job.classes, mapping=test.map, only_known=test.only_known)[1]
         if not test.allow_trained:
             check_people(job.training.values(), [table], job.networks)
     except (FernetError, ValueError) as error:
-        raise StimulusError(f"tests.{name}: {error}") from error
+        place = f"--set tests.{name}"  # the message is one of `evaluate`, whose options a recipe has as keys
+        hint = (
+            str(error).replace("--map ", f"{place}.map.").replace("--only-known", f"{place}.only_known=true")
+        )
+        raise StimulusError(f"tests.{name}: {hint}") from error
+    counts = pd.Series(labels[~known]).value_counts().sort_index()
+    return [{"test": name, "label": str(label), "n": int(n)} for label, n in counts.items()]
+
+
+def _write_left_out(rows: pd.DataFrame, path: Path) -> None:
+    """Say in the log and in a file which rows of tests are left out; there is no file where none is."""
+    path.unlink(missing_ok=True)
+    for row in iterate_rows(rows):
+        logger.info("    %s: %d images of %r are left out, no class is called so", row.test, row.n, row.label)
+    if len(rows):
+        write_csv(rows, path)
 
 
 def _check_networks(settings: GridSettings) -> None:

@@ -34,6 +34,8 @@ class ResultFiles:
     published: pd.DataFrame
     cost: pd.DataFrame | None
     training: pd.DataFrame | None = None
+    drops: pd.DataFrame | None = None
+    left_out: pd.DataFrame | None = None
 
     @classmethod
     def read(cls, folder: PathLike) -> "ResultFiles":
@@ -47,13 +49,17 @@ class ResultFiles:
                 raise StoreError(
                     f"{place / f'{name}.csv'} does not exist; finish the experiment with --resume."
                 )
-        cost, training = place / "cost.csv", place / "training.csv"
+        cost, training, drops, left_out = (
+            place / f"{name}.csv" for name in ("cost", "training", "drops", "left_out")
+        )
         return cls(
             read_mixed(place / "summary.csv", _LABELS, _NUMBERS),
             read_mixed(place / "differences.csv", _LABELS, _NUMBERS),
             read_mixed(place / "published.csv", ("arm", "label", "column", "value", "source")),
             read_mixed(cost, ("group", "name"), _COSTS) if cost.is_file() else None,
             read_mixed(training, ("arm", "epoch"), ("training_loss",)) if training.is_file() else None,
+            read_mixed(drops, ("epoch", "arm", "test", "classes"), None) if drops.is_file() else None,
+            read_mixed(left_out, ("test", "label"), ("n",)) if left_out.is_file() else None,
         )
 
 
@@ -139,6 +145,28 @@ def build_pair_cells(settings: GridSettings, files: ResultFiles, epoch: str) -> 
             **_describe_difference(settings, row, "difference (percentage points)"),
         }
         for row in iterate_rows(chosen[chosen["reference"] != settings.reference_arm])
+    ]
+    return pd.DataFrame(rows)
+
+
+def build_drop_cells(settings: GridSettings, files: ResultFiles, epoch: str) -> pd.DataFrame:
+    """Return how far each arm falls from one test to others, as text; no rows where it is not asked for."""
+    if files.drops is None:
+        return pd.DataFrame()
+    tests = {name: test.label or name for name, test in settings.shown_tests.items()}
+    rows = [
+        {
+            "Network": settings.label_of(row.arm),
+            "Tested on": tests[row.test],
+            "Classes": str(len(row.classes.split(", "))),
+            f"on {tests[str(settings.drop_from)]} (%)": _format_interval(
+                row.home, row.home_low, row.home_high
+            ),
+            "there (%)": _format_interval(row.away, row.away_low, row.away_high),
+            "drop (percentage points)": _format_interval(row.drop, row.drop_low, row.drop_high, "+"),
+            "p": _format_p(row.p_value),
+        }
+        for row in iterate_rows(files.drops[files.drops["epoch"] == epoch])
     ]
     return pd.DataFrame(rows)
 

@@ -51,8 +51,7 @@ class ClassificationTask(TrainingTask):
     held_out: str = ""
 
     def __post_init__(self) -> None:
-        labels = self.train_table.factor(self.factor)
-        self.classes = tuple(str(name) for name in np.unique(labels))
+        self.classes = self._list_classes()
         if len(self.classes) < 2:
             raise StimulusError(
                 f"training on {self.factor!r} needs two or more classes; the training stimuli have only "
@@ -121,6 +120,10 @@ class ClassificationTask(TrainingTask):
                 f"{card.name!r} gives {shape} for one image."
             )
         return model
+
+    def _list_classes(self) -> tuple[str, ...]:
+        """Return the names of the classes, sorted."""
+        return tuple(str(name) for name in np.unique(self.train_table.factor(self.factor)))
 
     def _make_items(self, table: StimulusTable) -> Items:
         labels = table.factor(self.factor)

@@ -53,6 +53,10 @@ class TaskSettings(Settings):
         """Return those of `weight_keys` that training makes use of with these settings."""
         return self.weight_keys
 
+    def list_further_classes(self) -> tuple[str, ...]:
+        """Return classes that the network names though no training stimulus shows them."""
+        return ()
+
 
 class VerificationSettings(TaskSettings):
     """What verification adds to a recipe.

@@ -285,7 +285,7 @@ def test_labels_of_a_users_table_are_mapped_by_name_or_refused(finished, tmp_pat
     names = {"anger": "angry", "happiness": "happiness", "neutral": "neutral"}
     renamed = frame.assign(expression=frame["expression"].map(names))
     path = StimulusTable.from_frame(renamed, root=finished / "stimuli").write(tmp_path / "theirs.csv")
-    with pytest.raises(StimulusError, match=r"tests\.theirs: .*--map angry=anger"):
+    with pytest.raises(StimulusError, match=r"tests\.theirs: .*--set tests\.theirs\.map\.angry=anger"):
         run_experiment(settings(tests={"theirs": str(path)}), tmp_path / "refused")
     theirs = {"theirs": {"stimuli": str(path), "map": {"angry": "anger"}}}
     arms = {"alone": RECIPE["arms"]["alone"]}

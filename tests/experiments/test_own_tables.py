@@ -223,7 +223,7 @@ def _check_two_classes(folder: Path) -> None:
     for name in ("table.md", "index.html"):
         text = (folder / name).read_text()
         assert "smiles: 15 images show 2 of 3 classes; means over classes are over these" in text
-        assert "smiles: rows whose label is no class are left out" in text
+        assert "smiles: left out, as no class is called so: pain (" in text
         assert "mine: " not in text
 
 
@@ -272,7 +272,7 @@ def test_photographs_of_smiles_and_other_rendered_faces_test_trained_arms(table2
     assert "london: 140 images show 2 of 3 classes; means over classes are over these" in text
     summary = pd.read_csv(copy / "summary.csv").drop_duplicates("test").set_index("test")
     assert summary.loc["ict", ["n", "n_classes_shown"]].tolist() == [12 * 3, 3]
-    assert "ict: rows whose label is no class are left out" in text
+    assert "ict: left out, as no class is called so: " in text
 
 
 #: Makes the figures' networks small.

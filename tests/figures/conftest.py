@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 from scipy.spatial.distance import pdist
 
@@ -273,7 +274,9 @@ def write_grid(folder: Path, n_seeds: int = 3) -> None:
             case = {"arm": arm, "test": test, "epoch": "last", "metric": "accuracy"}
             case |= {"network": "concepts" if arm == "concept" else "perception", "variant": "recommended"}
             case |= {"class": "", "chance_level": chance}
-            results += [{**case, "seed": seed, "value": value} for seed, value in enumerate(values)]
+            results += _write_scores(case, values)
+            for metric in ("recall", "precision"):
+                results += _write_scores({**case, "metric": metric, "class": "fear"}, values / 2)
             mean = {"value": values.mean(), "low": values.mean() - 0.03, "high": values.mean() + 0.03}
             row = {**case, **mean, "label": arm.capitalize(), "test_label": f"{test} faces", "n": 210}
             row |= {"headline": True, "interval": "training seeds", "n_seeds": n_seeds}
@@ -296,13 +299,40 @@ def write_grid(folder: Path, n_seeds: int = 3) -> None:
     costs.to_csv(folder / "cost.csv", index=False)
 
 
+def _write_scores(case: dict, values: np.ndarray) -> list[dict]:
+    """Return a made-up score of each seed, and the mean with its intervals over people and over seeds."""
+    rows = [(str(seed), value, "identities") for seed, value in enumerate(values)]
+    means = [("mean", values.mean(), over) for over in ("identities", "training seeds")]
+    return [
+        {**case, "seed": seed, "value": value, "low": value - 0.04, "high": value + 0.04, "interval": over}
+        | {"n": 210, "n_classes": 7}
+        for seed, value, over in [*rows, *(means if len(values) > 1 else [])]
+    ]
+
+
+#: A recipe of text-guided arms, for the made-up results of `write_grid`.
+GRID_RECIPE = {
+    "experiment": "grid",
+    "stimuli": "train.csv",
+    "tests": {"people": {"stimuli": "people.csv"}, "drawn": {"stimuli": "drawn.csv", "label": "drawn faces"}},
+    "networks": {
+        "guided": {"task": "text-guided"},
+        "unseen": {"task": "zero-shot", "text": {"left_out": ["fear"]}},
+    },
+    "arms": {
+        "alone": {"tested": "guided", "label": "Alone", "set": {"guided.text.transformation_weight": 0.5}},
+        "distilled": {"tested": "guided", "label": "Distilled", "set": {"guided.text.contrast": "prompt"}},
+        "concept": {"tested": "unseen"},
+    },
+}
+
+
 def write_runs(folder: Path) -> None:
     """Write which run each arm of a made-up grid tested, and the log of each."""
     rng, arms = np.random.default_rng(8128), ("alone", "distilled")
     rows = [{"arm": arm, "run": f"runs/{arm}/seed0", "is_tested": True} for arm in arms]
     pd.DataFrame(rows).to_csv(folder / "runs.csv", index=False)
-    labels = "".join(f"  {arm}: {{label: {arm.capitalize()}}}\n" for arm in arms)
-    (folder / "recipe.yaml").write_text(f"arms:\n{labels}")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(GRID_RECIPE, sort_keys=False))
     for row in rows:
         place = folder / str(row["run"])
         place.mkdir(parents=True)
@@ -466,6 +496,7 @@ def write_results(folder: Path) -> Path:
     write_runs(folder)
     write_styles(folder / "styles")
     write_identity(folder / "identity")
+    write_network_maps(folder / "arm_maps", ("alone", "concept"), "identity")
     write_rsa(folder / "rsa")
     write_searchlight(folder / "searchlight")
     return folder

@@ -11,13 +11,15 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.network_maps import find_seed_maps
 from fernet_neuro.figures.registry import find_buildable
 from fernet_neuro.systems.crpn.figures import fig1 as crpn_fig1
 from fernet_neuro.systems.crpn.figures import fig2 as crpn_fig2
 from fernet_neuro.systems.crpn.figures import fig3 as crpn_fig3
 from fernet_neuro.systems.crpn.figures import fig4 as crpn_fig4
-from fernet_neuro.systems.crpn.figures.parts import Mark, find_seed_maps, plot_scores, read_scores
+from fernet_neuro.systems.crpn.figures.parts import read_scores
 from fernet_neuro.viz import style
+from fernet_neuro.viz.scores import Mark, plot_scores
 
 
 def _draw(module, source):

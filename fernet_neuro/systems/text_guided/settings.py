@@ -10,7 +10,7 @@ References
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fernet_neuro.training.config import TaskEntry, TaskSettings
 
@@ -63,4 +63,34 @@ class TextGuidedSettings(TaskSettings):
 
 TEXT_GUIDED = TaskEntry(
     "fernet_neuro.systems.text_guided.task:make_text_guided", "text", TextGuidedSettings, "e2n-resnet18"
+)
+
+
+class ZeroShotSettings(TextGuidedSettings):
+    """Learning from texts without some expressions, which are then named from their prompt alone.
+
+    Parameters
+    ----------
+    left_out : tuple of str
+        Expressions of which no picture is trained on or validates. Their texts are among the network's
+        classes, and have no part in the loss.
+    """
+
+    left_out: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_neutral(self) -> "ZeroShotSettings":
+        if self.neutral in self.left_out:
+            raise ValueError(
+                f"left_out: the text of {self.neutral!r} is part of the loss; leave out another."
+            )
+        return self
+
+    def list_further_classes(self) -> tuple[str, ...]:
+        """Return the expressions left out."""
+        return self.left_out
+
+
+ZERO_SHOT = TaskEntry(
+    "fernet_neuro.systems.text_guided.zero_shot:make_zero_shot", "text", ZeroShotSettings, "e2n-resnet18"
 )

@@ -14,5 +14,13 @@ SYSTEM = System(
         "e2n-vit_b_16": "fernet_neuro.systems.text_guided.networks:VIT_B_16",
         "e2n-resnet10-slim": "fernet_neuro.systems.text_guided.networks:RESNET10_SLIM",
     },
-    tasks={"text-guided": "fernet_neuro.systems.text_guided.settings:TEXT_GUIDED"},
+    tasks={
+        "text-guided": "fernet_neuro.systems.text_guided.settings:TEXT_GUIDED",
+        "zero-shot": "fernet_neuro.systems.text_guided.settings:ZERO_SHOT",
+    },
+    figures={
+        "text-guided-fig1": "fernet_neuro.systems.text_guided.figures.maps:FIG1",
+        "text-guided-fig3": "fernet_neuro.systems.text_guided.figures.maps:FIG3",
+        "text-guided-zero-shot": "fernet_neuro.systems.text_guided.figures.zero_shot:SPEC",
+    },
 )

@@ -19,7 +19,7 @@ from fernet_neuro.systems.text_guided.losses import (
     self_contrast_loss,
     transformation_loss,
 )
-from fernet_neuro.systems.text_guided.networks import GuidedFeatures, TextGuidedNet, set_texts
+from fernet_neuro.systems.text_guided.networks import GuidedFeatures, TextGuidedNet, TextScores, set_texts
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
 from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.config import TrainSettings
@@ -87,7 +87,8 @@ class TextGuidedTask(ClassificationTask):
         Raises
         ------
         ValueError
-            If it is not a text-guided network with its transformation, or of another width than the texts.
+            If it is not a text-guided network with its transformation, or of another width than the texts; or
+            it has an ordinary classifier, which knows no texts, and other terms than L_s are asked for.
         StoreError
             If the trunk's weights cannot be read or do not fit.
         """
@@ -97,7 +98,13 @@ class TextGuidedTask(ClassificationTask):
                 f"task 'text-guided' trains a text-guided network with its transformation, and model "
                 f"{model.card.name!r} is not one; use model: e2n-resnet18."
             )
-        set_texts(module, self._rows[: len(self.classes)])
+        if isinstance(module.logits, TextScores):
+            set_texts(module, self._rows[: len(self.classes)])
+        elif self.loss_parts != ("semantic",):
+            raise ValueError(
+                "a network with head='linear' learns discrete labels alone; set text.transformation_weight=0 "
+                "and text.contrast_weight=0."
+            )
         model = super().prepare_model(model)
         source = self.own.trunk_weights
         return model if source is None else load_trunk(model, module.trunk, source)
@@ -154,7 +161,11 @@ class TextGuidedTask(ClassificationTask):
 
 
 def make_text_guided(
-    settings: TrainSettings, table: StimulusTable, val_table: StimulusTable | None = None
+    settings: TrainSettings,
+    table: StimulusTable,
+    val_table: StimulusTable | None = None,
+    *,
+    kind: type[TextGuidedTask] = TextGuidedTask,
 ) -> TextGuidedTask:
     """Return the task over the expressions of `table`; see `split_expressions` for what is held out.
 
@@ -169,7 +180,7 @@ def make_text_guided(
     own = settings.own(TextGuidedSettings)
     train, val, held_out = split_expressions(settings, table, val_table)
     default = "all_pairs" if settings.variant == "released" else "per_sample"
-    return TextGuidedTask(
+    return kind(
         "expression",
         train,
         val,

@@ -1,5 +1,7 @@
 """Text-guided networks: counts, layers, batches of one, and texts in the place of classes."""
 
+import json
+
 import pytest
 import torch
 
@@ -91,3 +93,17 @@ def test_full_output_without_transformation_is_refused():
     module = build_model("e2n-resnet18", size=32, transform=False).module
     with pytest.raises(ValueError, match="transform=True"):
         module(torch.rand(1, 3, 32, 32), full=True)
+
+
+def test_cost_says_what_is_in_use_beside_what_training_needs(run):
+    code, out, err = run("cost", "e2n-swin_t", "--json")
+    assert code == 0, err
+    cost = json.loads(out)
+    counts = [cost[key] for key in ("params", "params_in_use", "macs_in_use")]
+    assert counts == [28_633_210, 28_501_498, 4_339_802_112]
+    assert cost["macs"] == cost["macs_in_use"] + 2 * 512 * 128
+    code, out, _ = run("cost", "e2n-swin_t")
+    assert code == 0
+    assert "28,633,210" in out
+    assert "4,339,802,112" in out
+    assert "in_use" not in run("cost", "resnet10-slim")[1]

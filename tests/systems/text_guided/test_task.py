@@ -128,3 +128,15 @@ def test_discrete_labels_are_the_same_network_with_an_ordinary_head(faces, tmp_p
     )  # fmt: skip
     fit(settings, tmp_path / "run", table=faces, device="cpu")
     assert tuple(load_run(tmp_path / "run").module.logits.weight.shape) == (3, 384)
+
+
+def test_discrete_labels_are_learnt_by_the_same_task_without_the_terms_that_need_texts(faces):
+    alone = {"transformation_weight": 0, "contrast_weight": 0}
+    task = make_text_guided(make_settings(alone), faces)
+    options = {"size": 16, "head": "linear", **task.model_options()}
+    network = task.prepare_model(build_model("e2n-resnet10-slim", **options)).module.eval()
+    images, targets = torch.rand(6, 3, 16, 16), torch.tensor([0, 1, 2, 0, 1, 2])
+    loss = task.compute_loss(task.forward(network, images), targets, {})["loss"]
+    torch.testing.assert_close(loss, functional.cross_entropy(network(images), targets))
+    with pytest.raises(ValueError, match=r"learns discrete labels alone; set text\.transformation_weight=0"):
+        make_text_guided(make_settings(), faces).prepare_model(build_model("e2n-resnet10-slim", **options))

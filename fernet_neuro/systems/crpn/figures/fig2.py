@@ -14,8 +14,8 @@ from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.embedding_caption import caption_maps
 from fernet_neuro.figures.embedding_maps import draw_maps
+from fernet_neuro.figures.network_maps import missing, read_judged_maps, say_networks, say_seeds
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.systems.crpn.figures.parts import missing, read_judged_maps, say_networks, say_seeds
 
 #: What the figure compares, and how sentences call it.
 LAYERS = {"emotion": "from the emotion features", "non_emotion": "from the non-emotion features"}

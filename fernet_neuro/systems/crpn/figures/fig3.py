@@ -18,21 +18,17 @@ from matplotlib.lines import Line2D
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.embedding_caption import METHOD_NAMES, name_k
-from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.systems.crpn.figures.parts import (
-    Mark,
-    Page,
+from fernet_neuro.figures.network_maps import (
     find_seed_maps,
-    plot_scores,
     read_judged_maps,
-    read_scores,
     say_maps,
     say_networks,
-    say_scores,
     say_seeds,
-    scores_legend,
 )
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.systems.crpn.figures.parts import Page, read_scores, say_scores
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map, plot_map_quality, quality_legend
+from fernet_neuro.viz.scores import Mark, plot_scores, scores_legend
 
 _COMMAND = "fernet-neuro run crpn/fig3 --out {}"
 #: The factor that tells the styles.

@@ -1,0 +1,83 @@
+"""What the figures of text-guided grids share: the recipe of a results folder, and its scores.
+
+What belongs here: reading; each figure is in a module of its own.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from fernet_neuro._utils.config import read_settings
+from fernet_neuro._utils.tables import read_mixed
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.experiments.recipe import GridSettings
+from fernet_neuro.figures.network_maps import missing
+from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
+from fernet_neuro.viz.scores import SEEDS, pick_means
+
+METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
+_TEXT = ("arm", "network", "variant", "test", "epoch", "seed", "metric", "class", "interval")
+
+
+def is_of_texts(results: Path) -> bool:
+    """Return whether a folder's recipe is a grid with a text-guided network."""
+    recipe = results / "recipe.yaml"
+    values = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.is_file() else {}
+    tasks = {network.get("task") for network in values.get("networks", {}).values()}
+    return values.get("experiment") == "grid" and bool(tasks & {"text-guided", "zero-shot"})
+
+
+def read_arms(results: Path, recipe: str) -> tuple[GridSettings, dict[str, TextGuidedSettings]]:
+    """Return the recipe of a results folder, and what the task of each text-guided arm adds to it.
+
+    `recipe`: the name of one that makes such results, which the error for a missing folder tells.
+
+    Raises StoreError if there is none, or none of its arms is text-guided.
+    """
+    place = results / "recipe.yaml"
+    if not place.is_file():
+        raise missing(place, f"fernet-neuro run text_guided/{recipe} --out {results}")
+    settings = read_settings(GridSettings, place)
+    tested = {name: settings.find_tested(name).section for name in settings.arms}
+    guided = {name: own for name, own in tested.items() if isinstance(own, TextGuidedSettings)}
+    if not guided:
+        raise StoreError(f"no arm of {place} is text-guided; run text_guided/{recipe}, or one like it.")
+    return settings, guided
+
+
+def read_scores(
+    results: Path, settings: GridSettings, metric: str | None = None, recipe: str = "ablation"
+) -> pd.DataFrame:
+    """Return every score of a grid's main epoch, in %: each seed, and means with their intervals.
+
+    `metric`: the first of the recipe by default. Columns are those of ``results.csv``, with
+    ``value``, ``low`` and ``high`` as ``*_percent``, and ``chance_percent`` and ``test_label``.
+
+    Raises StoreError if there are no results, or they are of folds.
+    """
+    place = results / "results.csv"
+    if not place.is_file():
+        raise missing(place, f"fernet-neuro run text_guided/{recipe} --out {results} --resume")
+    if settings.folds:
+        raise StoreError(f"{results} is cross-validated; its folds are shown by `figures build grid`.")
+    frame = read_mixed(place, _TEXT, None)
+    wanted = (frame["metric"] == (metric or settings.metrics[0])) & (frame["epoch"] == settings.epoch)
+    frame = frame[wanted].reset_index(drop=True)
+    scaled: dict[str, Any] = {f"{name}_percent": 100 * frame[name] for name in ("value", "low", "high")}
+    labels = {name: test.label or name for name, test in settings.shown_tests.items()}
+    return frame.drop(columns=["value", "low", "high"]).assign(
+        **scaled, chance_percent=100 * frame["chance_level"], test_label=frame["test"].map(labels)
+    )
+
+
+def say_scores(source: pd.DataFrame) -> str:
+    """Return what marks, intervals and dots are."""
+    n_seeds = source.loc[source["seed"] != "mean", "seed"].nunique()
+    over = [name for name in dict.fromkeys(pick_means(source)["interval"]) if name and name != SEEDS]
+    intervals = [*over, *([SEEDS] if n_seeds > 1 else [])]
+    mean = (
+        f"mean of {n_seeds} training seeds, small dots: single seeds" if n_seeds > 1 else "one training seed"
+    )
+    return f"Marks: {mean}; 95 % intervals over {' and, apart, over '.join(intervals) or 'nothing'}."

@@ -1,0 +1,95 @@
+"""How often faces of an expression that training never showed are named right, from its text."""
+
+from pathlib import Path
+from textwrap import fill
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.systems.text_guided.figures.parts import is_of_texts, read_arms, read_scores, say_scores
+from fernet_neuro.systems.text_guided.settings import ZeroShotSettings
+from fernet_neuro.viz.scores import Mark, plot_scores, scores_legend
+from fernet_neuro.viz.style import figure_size
+
+_RECIPE = "zero_shot"
+_MARKS = {
+    "left out": Mark("expression never shown", "o", True),
+    "shown": Mark("shown in training", "s", False),
+}
+
+
+def read_left_out(results: Path) -> pd.DataFrame:
+    """Return recall and precision of the expressions left out, by arm and test; ``panel`` is one of each.
+
+    Chance is that of guessing among all classes.
+
+    Raises StoreError if no arm leaves out an expression.
+    """
+    settings, arms = read_arms(results, _RECIPE)
+    left_out = {name: own.left_out for name, own in arms.items() if isinstance(own, ZeroShotSettings)}
+    if not left_out:
+        raise StoreError(
+            f"no arm of {results / 'recipe.yaml'} leaves out an expression; run text_guided/zero_shot."
+        )
+    wanted = {name for names in left_out.values() for name in names}
+    parts = [read_scores(results, settings, metric, _RECIPE) for metric in ("recall", "precision")]
+    frame = pd.concat(parts, ignore_index=True)
+    frame = frame[frame["class"].isin(wanted)].sort_values(["class", "test"], kind="stable")
+    frame = frame.assign(
+        arm_label=frame["arm"].map(settings.label_of),
+        series=[
+            "left out" if shown in left_out.get(arm, ()) else "shown"
+            for arm, shown in zip(frame["arm"], frame["class"], strict=True)
+        ],
+        chance_percent=np.where(
+            frame["metric"] == "recall", 100 / frame["n_classes"], frame["chance_percent"]
+        ),
+    )
+    keys = pd.MultiIndex.from_frame(frame[["class", "test", "metric"]])
+    return frame.assign(panel=[*map("abcdefghijklmnopqrstuvwxyz".__getitem__, pd.factorize(keys)[0])])
+
+
+def draw_left_out(source: pd.DataFrame, _results: Path | None = None) -> Figure:
+    """Draw a panel for each expression, test and measure: one mark per arm."""
+    panels = [rows for _, rows in source.groupby("panel")]
+    n_rows = -(-len(panels) // 2)
+    figure = Figure(figsize=figure_size("double", 58 * n_rows + 14), layout="constrained")
+    axes = figure.subplots(n_rows, 2, squeeze=False)
+    for ax, rows in zip(axes.flat, panels, strict=False):
+        names = dict(zip(rows["arm"], rows["arm_label"], strict=True))
+        plot_scores(ax, rows, "arm", "series", {name: fill(text, 12) for name, text in names.items()}, _MARKS)
+        first = rows.iloc[0]
+        is_recall = first["metric"] == "recall"
+        ax.set_ylabel("Named right (%)" if is_recall else "Right of those named so (%)")
+        ax.set_title(f"$\\bf{{{first['panel']}}}$  {first['class']}, {first['test_label']}")
+    figure.legend(handles=scores_legend(source, _MARKS), loc="outside lower center", ncols=3)
+    return figure
+
+
+def caption_left_out(source: pd.DataFrame) -> str:
+    """Say what is shown, and what chance is."""
+    classes = ", ".join(dict.fromkeys(source["class"]))
+    return (
+        f"Faces of an expression that training never showed ({classes}), named among all "
+        f"{source['n_classes'].iloc[0]:.0f} classes from its text alone. Left: how often such faces are "
+        f"named right; dashed: chance, 1 over the number of classes. Right: how often faces that are named "
+        f"so show it; dashed: its share of the images. {say_scores(source)} Shuffled: each class has the "
+        f"vector of another, which keeps the geometry of the texts without their meaning. Random: "
+        f"directions without any geometry."
+    )
+
+
+SPEC = FigureSpec(
+    name="text-guided-zero-shot",
+    title="An expression that training never showed, named from its text",
+    needs=("results.csv",),
+    read=read_left_out,
+    draw=draw_left_out,
+    caption=caption_left_out,
+    applies=lambda results: (
+        is_of_texts(results) and "left_out" in (results / "recipe.yaml").read_text("utf-8")
+    ),
+)
