@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from fernet_neuro.probes._null import Labellings, score_labellings
+from fernet_neuro.probes._primal import Rows
+
 #: Bytes of one float64 block of columns while inner products are summed.
 _BLOCK_BYTES = 64 * 2**20
 #: Eigenvalues below this share of the largest are rounding noise of the inner products (float64, n <= 1e5).
@@ -43,6 +46,28 @@ class Gram:
             return np.zeros((len(values), 1))
         return np.ascontiguousarray(vectors[:, keep] * np.sqrt(values[keep]))
 
+    def fold(self, train: np.ndarray, test: np.ndarray) -> "FoldKernel":
+        """Return the inner products of one fold, centred on the mean of its training rows alone."""
+        inner = self.centred[np.ix_(train, train)]
+        cross = self.centred[np.ix_(test, train)]
+        mean = inner.mean(axis=0)
+        total = float(mean.mean())
+        inner = inner - mean[:, None] - mean[None, :] + total
+        cross = cross - cross.mean(axis=1, keepdims=True) - mean[None, :] + total
+        return FoldKernel(inner, cross)
+
+
+def arrange(values: np.ndarray) -> Gram | Rows:
+    """Return what read-outs need of activations (n_stimuli, n_units), in the smaller of two forms.
+
+    Rows where units are fewer than half of the stimuli, else inner products. Raises as `compute_gram`.
+    """
+    if values.ndim != 2 or not 0 < 2 * values.shape[1] < len(values):
+        return compute_gram(values)
+    rows = np.asarray(values, dtype=np.float64)
+    mean = _check_finite(rows)
+    return Rows(rows - mean, mean)
+
 
 def compute_gram(values: np.ndarray) -> Gram:
     """Return the inner products of the rows of `values`, summed in float64 over blocks of columns.
@@ -58,15 +83,21 @@ def compute_gram(values: np.ndarray) -> Gram:
     width = max(64, _BLOCK_BYTES // (8 * n))
     for start in range(0, n_units, width):
         block = np.asarray(values[:, start : start + width], dtype=np.float64)
-        mean = block.mean(axis=0)
-        if not np.isfinite(mean).all():
-            row = int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-            raise ValueError(f"activations hold a value that is not finite (first in row {row}).")
+        mean = _check_finite(block)
         block = block - mean
         centred += block @ block.T
         cross += block @ mean
         offset += float(mean @ mean)
     return Gram(centred, cross, offset)
+
+
+def _check_finite(rows: np.ndarray) -> np.ndarray:
+    """Return the mean row, if all values are finite."""
+    mean = rows.mean(axis=0)
+    if not np.isfinite(mean).all():
+        row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise ValueError(f"activations hold a value that is not finite (first in row {row}).")
+    return mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,16 +142,31 @@ class FoldKernel:
         # Rows of `test` are orthogonal to the constant vector, so Y need not be centred: its mean is added.
         return sums + columns.mean(axis=0)[:, None]
 
+    def refit(
+        self,
+        penalties: Sequence[float],
+        classes: np.ndarray,
+        labellings: Labellings | None = None,
+        *,
+        n_jobs: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return predicted classes and the balanced accuracy under other labellings, for each penalty.
 
-def fold_kernel(gram: Gram, train: np.ndarray, test: np.ndarray) -> FoldKernel:
-    """Return the inner products of one fold, centred on the mean of its training rows and nothing else."""
-    inner = gram.centred[np.ix_(train, train)]
-    cross = gram.centred[np.ix_(test, train)]
-    mean = inner.mean(axis=0)
-    total = float(mean.mean())
-    inner = inner - mean[:, None] - mean[None, :] + total
-    cross = cross - cross.mean(axis=1, keepdims=True) - mean[None, :] + total
-    return FoldKernel(inner, cross)
+        `penalties`: absolute. `classes` (n_train, n_classes): one-hot labels. Returns arrays (n_penalties,
+        n_test) and (n_penalties, n_labellings). `n_jobs`: threads, which change nothing.
+        """
+        n_units = labellings.train.shape[1] if labellings else 0
+        columns = np.hstack([np.eye(n_units)[labellings.unit_of], classes]) if labellings else classes
+        predicted, scores = [], []
+        for penalty in penalties:
+            weights = self.weigh(penalty, columns)
+            predicted.append(weights[n_units:].argmax(axis=0))
+            scores.append(
+                score_labellings(weights[:n_units].astype(np.float32), labellings, n_jobs=n_jobs)
+                if labellings
+                else np.empty(0)
+            )
+        return np.array(predicted), np.array(scores)
 
 
 def inner_folds(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -4,6 +4,7 @@ What belongs here: balanced accuracy of labellings from a hat matrix, and nothin
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,24 @@ from fernet_neuro._utils.compiling import njit
 
 # Test stimuli per block: decisions of 100 classes x 128 stimuli fit the first-level cache.
 _BLOCK = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Labellings:
+    """Labellings to which a read-out is refitted in one fold.
+
+    `unit_of` (n_train,): unit of each training stimulus; those of one share a label under every labelling.
+    `train` (n_labellings, n_units): class of each unit. `test` (n_labellings, n_test): class of each test
+    stimulus. `n_classes`: number of classes.
+    """
+
+    unit_of: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+    n_classes: int
+
+    def __len__(self) -> int:
+        return len(self.train)
 
 
 @njit(nogil=True, cache=True)
@@ -54,18 +73,16 @@ def _score(weights, train_labels, test_labels, n_classes, block, out):
         out[draw] = total / present
 
 
-def score_labellings(
-    weights: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray, n_classes: int, *, n_jobs: int = 1
-) -> np.ndarray:
-    """Return the balanced accuracy of the ridge read-out refitted to each labelling, shape (n_draws,).
+def score_labellings(weights: np.ndarray, labellings: Labellings, *, n_jobs: int = 1) -> np.ndarray:
+    """Return the balanced accuracy of the ridge read-out refitted to each labelling, shape (n_labellings,).
 
     With targets of +1 for a stimulus's class and -1 for the others, the decision for class c is, up to a term
     common to all classes, the sum of the weights of the training units labelled c: no multiplication is left.
 
-    `weights`: transposed hat matrix, rows of stimuli that share a label summed. `train_labels`: class of each
-    row of `weights`, under each labelling. `test_labels`: class of each test stimulus, under each labelling.
-    `n_classes`: number of classes. `n_jobs`: threads; they do not change a single bit of the result.
+    `weights` (n_units, n_test): transposed hat matrix, rows of stimuli that share a label summed, float32.
+    `n_jobs`: threads; they do not change a single bit of the result.
     """
+    train_labels, test_labels, n_classes = labellings.train, labellings.test, labellings.n_classes
     out = np.empty(len(train_labels))
     edges = np.linspace(0, len(out), max(1, n_jobs) + 1).astype(int)
     pieces = [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
@@ -78,6 +95,15 @@ def score_labellings(
         for done in [pool.submit(run, piece) for piece in pieces]:
             done.result()
     return out
+
+
+def score_guesses(guesses: np.ndarray, shown: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the balanced accuracy of each row of `guesses` against `shown`, both (n_rows, n_test)."""
+    places = shown + n_classes * np.arange(len(shown))[:, None]
+    size = (len(shown), n_classes)
+    counts = np.bincount(places.ravel(), minlength=size[0] * size[1]).reshape(size)
+    hits = np.bincount(places[guesses == shown], minlength=size[0] * size[1]).reshape(size)
+    return (hits / np.maximum(counts, 1)).sum(axis=1) / (counts > 0).sum(axis=1)
 
 
 def balanced_accuracy(true: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.probes._dual import Gram
+from fernet_neuro.probes._primal import Rows
 from fernet_neuro.probes.exchange import Exchange, plan_control_task
 from fernet_neuro.probes.readout import FoldScore, Labels, ReadoutSettings, score_folds
 from fernet_neuro.stimuli.splits import Fold, make_folds
@@ -65,7 +66,7 @@ def plan_control(
 
 def score_control(
     task: ControlTask,
-    gram: Gram,
+    features: Gram | Rows,
     codes: np.ndarray,
     n_classes: int,
     strata: np.ndarray,
@@ -77,7 +78,7 @@ def score_control(
     """Return the outcome of each of the task's folds: true labels, and arbitrary ones as `null_scores`."""
     draws = task.exchange.draw(N_DRAWS[settings.name], make_rng(seed, "probe", "control task"))
     labels = Labels(codes, n_classes, task.exchange.unit_of, draws)
-    return score_folds(gram, labels, task.folds, strata, settings, n_jobs=n_jobs)
+    return score_folds(features, labels, task.folds, strata, settings, n_jobs=n_jobs)
 
 
 def compare_control(task: ControlTask, scores: list[FoldScore], balanced_accuracy: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from fernet_neuro._utils.tables import save_tables
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.probes._dual import Gram, compute_gram, fold_kernel
+from fernet_neuro.probes._dual import Gram, compute_gram
 from fernet_neuro.stats.multiple import adjust_fdr
 from fernet_neuro.stats.resampling import permute_within
 from fernet_neuro.typing import PathLike
@@ -246,7 +246,7 @@ def _guess_ridge(data: _Blocks, run: int, labels: np.ndarray) -> np.ndarray:
     """Return as `_guess_centroid` does, from ridge regression on +1 and -1 for each class."""
     train, test = np.flatnonzero(data.run_of != run), np.flatnonzero(data.run_of == run)
     blocks = np.flatnonzero(data.run_of[data.first] != run)
-    kernel = fold_kernel(data.gram, train, test)
+    kernel = data.gram.fold(train, test)
     indicator = (data.block_of[train][:, None] == blocks).astype(float)
     weights = kernel.weigh(RIDGE_PENALTY * kernel.scale, indicator)
     guesses = np.empty((len(labels), len(test)), dtype=int)

@@ -18,7 +18,8 @@ from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
-from fernet_neuro.probes._dual import Gram, compute_gram
+from fernet_neuro.probes._dual import Gram, arrange
+from fernet_neuro.probes._primal import Rows
 from fernet_neuro.probes.controls import (
     CONTROLS,
     N_DRAWS,
@@ -105,9 +106,14 @@ def evaluate_probe(
     check_range("n_permutations", n_permutations, 0)
     settings = ReadoutSettings(readout, penalty, tuple(penalties) if penalties else None, n_inner_folds, seed)
     design = plan_design(table, target, holdout, folds, permute_within, seed, n_permutations)
-    gram = _gram_of(activations)
+    features = _arrange(activations)
     scores = score_folds(
-        gram, design.labels(n_permutations), design.folds, design.strata, settings, n_jobs=count_jobs(n_jobs)
+        features,
+        design.labels(n_permutations),
+        design.folds,
+        design.strata,
+        settings,
+        n_jobs=count_jobs(n_jobs),
     )
     return gather_result(design, scores, settings, source, activations.layer, layer_index)
 
@@ -362,31 +368,31 @@ def _probe_source(
     n_jobs: int,
 ) -> list[ProbeResult]:
     """Return the results of all read-outs of one layer and, for the network, those of its control task."""
-    gram = _gram_of(source.load(design.table))
+    features = _arrange(source.load(design.table))
     results = []
     for fit in fits:
         labels = design.labels(0 if source.twin else n_draws[fit.name])
-        scores = score_folds(gram, labels, design.folds, design.strata, fit, n_jobs=n_jobs)
+        scores = score_folds(features, labels, design.folds, design.strata, fit, n_jobs=n_jobs)
         result = gather_result(design, scores, fit, source.name, source.layer, source.index)
         results.append(result)
         if task is not None and source.name == "network":
-            arbitrary = _score_control(design, task, gram, fit, n_jobs)
+            arbitrary = _score_control(design, task, features, fit, n_jobs)
             result.control.update(compare_control(task, arbitrary, result.balanced_accuracy))
             results.append(gather_control(design, task, arbitrary, fit, source.layer, source.index))
     return results
 
 
 def _score_control(
-    design: ProbeDesign, task: ControlTask, gram: Gram, fit: ReadoutSettings, n_jobs: int
+    design: ProbeDesign, task: ControlTask, features: Gram | Rows, fit: ReadoutSettings, n_jobs: int
 ) -> list[FoldScore]:
     return score_control(
-        task, gram, design.codes, len(design.classes), design.strata, fit, seed=design.seed, n_jobs=n_jobs
+        task, features, design.codes, len(design.classes), design.strata, fit, seed=design.seed, n_jobs=n_jobs
     )
 
 
-def _gram_of(activations: Activations) -> Gram:
+def _arrange(activations: Activations) -> Gram | Rows:
     try:
-        return compute_gram(activations.values)
+        return arrange(activations.values)
     except ValueError as error:
         raise ValueError(f"layer {activations.layer!r}: {error}") from None
 

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fernet_neuro._utils.validation import check_range
-from fernet_neuro.probes._dual import compute_gram, fold_kernel, inner_folds, pick_penalty
+from fernet_neuro.probes._dual import arrange, inner_folds, pick_penalty
 from fernet_neuro.probes._null import balanced_accuracy
 from fernet_neuro.probes._sgd import fit_sgd
 
@@ -116,15 +116,15 @@ class RidgeProbe(_PenalisedProbe):
             self.penalty_ = check_penalty("penalty", self.penalty)
         else:
             everything = np.arange(len(X))
-            self.penalty_ = relative * fold_kernel(compute_gram(X), everything, everything[:1]).scale
+            self.penalty_ = relative * arrange(X).fold(everything, everything[:1]).scale
         fitted = RidgeClassifier(alpha=self.penalty_).fit(X, codes)
         self.coef_, self.intercept_ = np.atleast_2d(fitted.coef_), np.atleast_1d(fitted.intercept_)
 
     def _score(
         self, X: np.ndarray, codes: np.ndarray, train: np.ndarray, test: np.ndarray, grid: Sequence[float]
     ) -> list[float]:
-        kernel, onehot = fold_kernel(compute_gram(X), train, test), np.eye(len(self.classes_))[codes[train]]
-        guesses = [kernel.weigh(relative * kernel.scale, onehot).argmax(axis=0) for relative in grid]
+        held, onehot = arrange(X).fold(train, test), np.eye(len(self.classes_))[codes[train]]
+        guesses, _ = held.refit([relative * held.scale for relative in grid], onehot)
         return [balanced_accuracy(codes[test], guess, len(self.classes_)) for guess in guesses]
 
 

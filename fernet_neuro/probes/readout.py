@@ -12,8 +12,9 @@ from sklearn.base import ClassifierMixin
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.probes._dual import FoldKernel, Gram, fold_kernel, inner_folds, pick_penalty
-from fernet_neuro.probes._null import balanced_accuracy, score_labellings
+from fernet_neuro.probes._dual import Gram, inner_folds, pick_penalty
+from fernet_neuro.probes._null import Labellings, balanced_accuracy
+from fernet_neuro.probes._primal import Rows
 from fernet_neuro.probes.linear import (
     LOGISTIC_PENALTIES,
     RELATIVE_PENALTIES,
@@ -97,6 +98,20 @@ class Labels:
         """Return labelling number `draw`, one class per stimulus."""
         return self.draws[draw][self.unit_of].astype(int)
 
+    def one_hot(self, rows: np.ndarray) -> np.ndarray:
+        """Return the true classes of `rows` as indicators (n_rows, n_classes)."""
+        return np.eye(self.n_classes)[self.codes[rows]]
+
+    def relabel(self, train: np.ndarray, test: np.ndarray, which: np.ndarray | None = None) -> Labellings:
+        """Return the further labellings of a fold, all or those of the mask `which`."""
+        draws = self.draws if which is None else self.draws[which]
+        if len(draws) == 0:
+            return Labellings(np.empty(0, dtype=int), draws, draws, self.n_classes)
+        # Stimuli of one unit always share a label, so their weights are summed once, before any labelling.
+        units, member = np.unique(self.unit_of[train], return_inverse=True)
+        shown = draws[:, self.unit_of[test]]
+        return Labellings(member, draws[:, units], shown, self.n_classes)
+
 
 @dataclass(frozen=True, eq=False)
 class FoldScore:
@@ -114,7 +129,7 @@ class FoldScore:
 
 
 def score_folds(
-    features: Gram,
+    features: Gram | Rows,
     labels: Labels,
     folds: Sequence[Fold],
     strata: np.ndarray,
@@ -124,10 +139,10 @@ def score_folds(
 ) -> list[FoldScore]:
     """Return the outcome of every fold.
 
-    `features`: inner products of the activations. `labels`: the classes and the labellings. `folds`: training
-    and test rows. `strata` (n_stimuli,): groups that inner folds keep whole where the folds themselves cannot
-    serve; see `inner_groups`. `settings`: the read-out. `n_jobs`: threads; the result does not depend on
-    them.
+    `features`: the activations, as `_dual.arrange` gives them. `labels`: the classes and the labellings.
+    `folds`: training and test rows. `strata` (n_stimuli,): groups that inner folds keep whole where the folds
+    themselves cannot serve; see `inner_groups`. `settings`: the read-out. `n_jobs`: threads; the result does
+    not depend on them.
     """
     groups = [inner_groups(folds, k, strata, settings.n_inner_folds) for k in range(len(folds))]
     if settings.name == "ridge":
@@ -165,30 +180,41 @@ def inner_groups(folds: Sequence[Fold], number: int, strata: np.ndarray, n_group
 
 
 def _score_ridge(
-    gram: Gram, labels: Labels, fold: Fold, inner: np.ndarray, settings: ReadoutSettings, n_jobs: int
+    features: Gram | Rows,
+    labels: Labels,
+    fold: Fold,
+    inner: np.ndarray,
+    settings: ReadoutSettings,
+    n_jobs: int,
 ) -> FoldScore:
-    kernel = fold_kernel(gram, fold.train, fold.test)
+    held = features.fold(fold.train, fold.test)
     grid = settings.grid
     if grid is None:
         penalties = [settings.penalty or 1.0]
         best, null_best = 0, np.zeros(len(labels.draws), dtype=int)
     else:
-        penalties = [relative * kernel.scale for relative in grid]
-        best, null_best = _choose(gram, labels, fold.train, inner, grid, n_jobs)
-    marks = _mark_training(labels, fold.train)
+        penalties = [relative * held.scale for relative in grid]
+        best, null_best = _choose(features, labels, fold.train, inner, grid, n_jobs)
+    classes = labels.one_hot(fold.train)
     null_scores = np.empty(len(labels.draws))
     for index in np.union1d(null_best, [best]):
-        weights = kernel.weigh(penalties[index], marks.columns)
-        rows = null_best == index
-        null_scores[rows] = _score_draws(weights, marks, labels, fold.test, rows, n_jobs)
+        which = null_best == index
+        labellings = labels.relabel(fold.train, fold.test, which)
+        guesses, scores = held.refit([penalties[index]], classes, labellings, n_jobs=n_jobs)
+        null_scores[which] = scores[0]
         if index == best:
-            predicted = _predict(weights, marks)
+            predicted = guesses[0]
     score = balanced_accuracy(labels.codes[fold.test], predicted, labels.n_classes)
     return FoldScore(predicted, score, penalties[best], null_scores)
 
 
 def _choose(
-    gram: Gram, labels: Labels, train: np.ndarray, inner: np.ndarray, grid: Sequence[float], n_jobs: int
+    features: Gram | Rows,
+    labels: Labels,
+    train: np.ndarray,
+    inner: np.ndarray,
+    grid: Sequence[float],
+    n_jobs: int,
 ) -> tuple[int, np.ndarray]:
     """Return the index of the penalty for the true labels, and for each further labelling."""
     if len(grid) == 1:
@@ -199,53 +225,15 @@ def _choose(
             "give one, such as --relative-penalty 0.01 (penalties=(0.01,) in Python)."
         )
     scores = np.zeros(len(grid))
-    null_scores = np.zeros((len(labels.draws), len(grid)))
-    every = np.ones(len(labels.draws), dtype=bool)
-    for fit, check in inner_folds(inner):
-        kernel: FoldKernel = fold_kernel(gram, train[fit], train[check])
-        marks = _mark_training(labels, train[fit])
-        for index, relative in enumerate(grid):
-            weights = kernel.weigh(relative * kernel.scale, marks.columns)
-            guess = _predict(weights, marks)
-            scores[index] += balanced_accuracy(labels.codes[train[check]], guess, labels.n_classes)
-            null_scores[:, index] += _score_draws(weights, marks, labels, train[check], every, n_jobs)
-    return int(pick_penalty(scores, grid)), pick_penalty(null_scores, grid)
-
-
-@dataclass(frozen=True, eq=False)
-class _Marks:
-    """Which training rows share a unit, and which a class: all that labellings need of the training side.
-
-    `units` has shape (n_units,); `columns` (n_train, n_units + n_classes) holds one indicator each.
-    """
-
-    units: np.ndarray
-    columns: np.ndarray
-
-
-def _mark_training(labels: Labels, train: np.ndarray) -> _Marks:
-    classes = np.eye(labels.n_classes)[labels.codes[train]]
-    if len(labels.draws) == 0:
-        return _Marks(np.empty(0, dtype=int), classes)
-    # Stimuli of one unit always share a label, so their weights are summed once, before any labelling.
-    units, member = np.unique(labels.unit_of[train], return_inverse=True)
-    return _Marks(units, np.hstack([np.eye(len(units))[member], classes]))
-
-
-def _predict(weights: np.ndarray, marks: _Marks) -> np.ndarray:
-    return weights[len(marks.units) :].argmax(axis=0)
-
-
-def _score_draws(
-    weights: np.ndarray, marks: _Marks, labels: Labels, test: np.ndarray, rows: np.ndarray, n_jobs: int
-) -> np.ndarray:
-    """Return the balanced accuracy of the labellings `rows` (a mask), from one hat matrix."""
-    if not rows.any():
-        return np.empty(0)
-    summed = np.ascontiguousarray(weights[: len(marks.units)], dtype=np.float32)
-    draws = labels.draws[rows]
-    shown = draws[:, labels.unit_of[test]]
-    return score_labellings(summed, draws[:, marks.units], shown, labels.n_classes, n_jobs=n_jobs)
+    null_scores = np.zeros((len(grid), len(labels.draws)))
+    for fit, check in ((train[fit], train[check]) for fit, check in inner_folds(inner)):
+        held = features.fold(fit, check)
+        penalties = [relative * held.scale for relative in grid]
+        labellings = labels.relabel(fit, check)
+        guesses, found = held.refit(penalties, labels.one_hot(fit), labellings, n_jobs=n_jobs)
+        scores += [balanced_accuracy(labels.codes[check], guess, labels.n_classes) for guess in guesses]
+        null_scores += found
+    return int(pick_penalty(scores, grid)), pick_penalty(null_scores.T, grid)
 
 
 def _score_iterative(

@@ -4,8 +4,8 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import balanced_accuracy_score
 
 from fernet_neuro.probes import _dual
-from fernet_neuro.probes._dual import compute_gram, fold_kernel, pick_penalty
-from fernet_neuro.probes._null import balanced_accuracy, score_labellings
+from fernet_neuro.probes._dual import arrange, compute_gram, pick_penalty
+from fernet_neuro.probes._null import Labellings, balanced_accuracy, score_labellings
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -43,7 +43,7 @@ def test_rotated_rows_have_the_same_inner_products(rng, centre):
 def test_hat_matrix_gives_the_predictions_of_ridge_regression(rng, n_units):
     X, Y = rng.standard_normal((19, n_units)) + 3, rng.standard_normal((19, 3))
     train, test = np.arange(3, 19), np.array([2, 0, 1])
-    kernel = fold_kernel(compute_gram(X), train, test)
+    kernel = compute_gram(X).fold(train, test)
     oracle = Ridge(alpha=0.7).fit(X[train], Y[train]).predict(X[test])
     for columns in (slice(0, 2), slice(0, 3)):  # fewer columns than test rows, and not fewer
         decisions = kernel.weigh(0.7, Y[train][:, columns]).T
@@ -53,7 +53,7 @@ def test_hat_matrix_gives_the_predictions_of_ridge_regression(rng, n_units):
 def test_fold_kernel_is_centred_on_training_rows_alone(rng):
     X = rng.standard_normal((19, 31))
     train, test = np.arange(4, 19), np.arange(4)
-    kernel = fold_kernel(compute_gram(X), train, test)
+    kernel = compute_gram(X).fold(train, test)
     mean = X[train].mean(axis=0)
     np.testing.assert_allclose(kernel.train, (X[train] - mean) @ (X[train] - mean).T, atol=1e-10)
     np.testing.assert_allclose(kernel.test, (X[test] - mean) @ (X[train] - mean).T, atol=1e-10)
@@ -61,7 +61,7 @@ def test_fold_kernel_is_centred_on_training_rows_alone(rng):
 
 
 def test_a_dead_layer_still_has_a_scale():
-    kernel = fold_kernel(compute_gram(np.ones((7, 11))), np.arange(5), np.arange(5, 7))
+    kernel = compute_gram(np.ones((7, 11))).fold(np.arange(5), np.arange(5, 7))
     assert kernel.scale == 1.0
     np.testing.assert_allclose(kernel.weigh(1.0, np.eye(5)), 1 / 5)
 
@@ -69,7 +69,7 @@ def test_a_dead_layer_still_has_a_scale():
 def test_penalty_below_rounding_is_refused(rng):
     gram = compute_gram(1e9 * rng.standard_normal((13, 2)))
     with pytest.raises(ValueError, match="penalty 1e-12 is too small"):
-        fold_kernel(gram, np.arange(11), np.arange(11, 13)).weigh(1e-12, np.eye(11))
+        gram.fold(np.arange(11), np.arange(11, 13)).weigh(1e-12, np.eye(11))
 
 
 def test_values_that_are_not_finite_are_named(rng):
@@ -77,6 +77,8 @@ def test_values_that_are_not_finite_are_named(rng):
     values[4, 200] = np.nan
     with pytest.raises(ValueError, match=r"not finite \(first in row 4\)"):
         compute_gram(values)
+    with pytest.raises(ValueError, match=r"not finite \(first in row 4\)"):
+        arrange(values[:, 199:202])
 
 
 def test_gram_needs_rows_of_units(rng):
@@ -95,7 +97,7 @@ def test_labellings_are_scored_as_one_by_one(rng, n_classes, n_test):
     weights = rng.standard_normal((17, n_test)).astype(np.float32)
     train_labels = rng.integers(0, n_classes, (23, 17)).astype(np.int16)
     test_labels = rng.integers(0, n_classes, (23, n_test)).astype(np.int16)
-    scores = score_labellings(weights, train_labels, test_labels, n_classes)
+    scores = score_labellings(weights, Labellings(np.arange(17), train_labels, test_labels, n_classes))
     for draw in range(23):
         targets = np.where(np.arange(n_classes) == train_labels[draw][:, None], 1.0, -1.0)
         guess = (weights.T.astype(float) @ targets).argmax(axis=1)
@@ -107,7 +109,8 @@ def test_labellings_are_scored_as_one_by_one(rng, n_classes, n_test):
 def test_threads_change_no_bit(rng):
     weights = rng.standard_normal((17, 41)).astype(np.float32)
     draws = rng.integers(0, 3, (29, 58)).astype(np.int16)
-    one, many = (score_labellings(weights, draws[:, :17], draws[:, 17:], 3, n_jobs=jobs) for jobs in (1, 4))
+    labellings = Labellings(np.arange(17), draws[:, :17], draws[:, 17:], 3)
+    one, many = (score_labellings(weights, labellings, n_jobs=jobs) for jobs in (1, 4))
     np.testing.assert_array_equal(one, many)
 
 

@@ -1,0 +1,103 @@
+"""Linear read-outs where units are far fewer than stimuli: no array has stimuli on both sides.
+
+What belongs here: ridge regression on rows, with one eigendecomposition per fold for all penalties.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, sparse
+
+from fernet_neuro.probes._null import Labellings, score_guesses
+
+#: Directions whose share of the largest variance is below this hold rounding only (float64).
+_RANK_TOLERANCE = 1e-12
+#: Decisions of one block of labellings, in float32 values.
+_BLOCK = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Activations around their mean row: `centred` (n_stimuli, n_units), float64, and `mean` (n_units,)."""
+
+    centred: np.ndarray
+    mean: np.ndarray
+
+    def rotate(self, *, centre: bool) -> np.ndarray:
+        """Return the rows, around the mean or raw; see `_dual.Gram.rotate`."""
+        return self.centred if centre else self.centred + self.mean
+
+    def fold(self, train: np.ndarray, test: np.ndarray) -> "FoldRows":
+        """Return the rows of one fold, centred on the mean of its training rows and nothing else."""
+        inner = self.centred[train]
+        mean = inner.mean(axis=0)
+        return FoldRows(inner - mean, self.centred[test] - mean)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldRows:
+    """Rows of one fold: `train` (n_train, n_units) and `test` (n_test, n_units); see `_dual.FoldKernel`."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+    @property
+    def scale(self) -> float:
+        """Mean squared length of a centred training row; 1 where all rows are equal."""
+        return float(np.square(self.train).sum()) / len(self.train) or 1.0
+
+    def refit(
+        self,
+        penalties: Sequence[float],
+        classes: np.ndarray,
+        labellings: Labellings | None = None,
+        *,
+        n_jobs: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return predicted classes and scores of the labellings; see `_dual.FoldKernel.refit`."""
+        values, vectors = linalg.eigh(self.train.T @ self.train, check_finite=False)
+        keep = values > _RANK_TOLERANCE * max(float(values[-1]), 0.0)
+        values, vectors = values[keep], vectors[:, keep]
+        test = self.test @ vectors
+        shrunk = [test / (values + penalty) for penalty in penalties]
+        sums = (classes.T @ self.train) @ vectors
+        decisions = [sums @ part.T + classes.mean(axis=0)[:, None] for part in shrunk]
+        predicted = np.array([part.argmax(axis=0) for part in decisions])
+        if not labellings:
+            return predicted, np.empty((len(penalties), 0))
+        rows = np.arange(len(self.train))
+        members = sparse.csr_array((np.ones(len(rows)), (labellings.unit_of, rows)))
+        units = ((members @ self.train) @ vectors).astype(np.float32)
+        tests = [part.astype(np.float32) for part in shrunk]
+        return predicted, _score_blocks(units, members.sum(axis=1) / len(rows), tests, labellings, n_jobs)
+
+
+def _score_blocks(
+    units: np.ndarray,
+    sizes: np.ndarray,
+    tests: Sequence[np.ndarray],
+    labellings: Labellings,
+    n_jobs: int,
+) -> np.ndarray:
+    """Return scores (n_penalties, n_labellings), labellings side by side in blocks of bounded memory."""
+    per_draw = labellings.n_classes * max(len(tests[0]), units.shape[1], len(units))
+    step = max(1, _BLOCK // per_draw)
+    blocks = [slice(start, start + step) for start in range(0, len(labellings), step)]
+    out = np.empty((len(tests), len(labellings)))
+
+    def run(block: slice) -> None:
+        draws = labellings.train[block]
+        marks = (draws[:, None, :] == np.arange(labellings.n_classes)[None, :, None]).astype(np.float32)
+        shares = marks @ sizes.astype(np.float32)
+        sums = marks.reshape(-1, len(units)) @ units
+        for index, test in enumerate(tests):
+            decisions = (sums @ test.T).reshape(*shares.shape, len(test)) + shares[:, :, None]
+            out[index, block] = score_guesses(
+                decisions.argmax(axis=1), labellings.test[block], labellings.n_classes
+            )
+
+    with ThreadPoolExecutor(max(1, n_jobs)) as pool:
+        list(pool.map(run, blocks))
+    return out
