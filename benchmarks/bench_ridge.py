@@ -78,6 +78,7 @@ def main() -> None:
         "growth_exponent": round(float(growth), 2),
         "equal": dual["accuracy"] == rows[0]["accuracy"] and dual["p_value"] == rows[0]["p_value"],
     }
+    result["passed"] = bool(result["equal"] and growth <= 1.1)
     print(json.dumps(result))
 
 
