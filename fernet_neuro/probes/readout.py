@@ -145,19 +145,14 @@ def score_folds(
     not depend on them.
     """
     groups = [inner_groups(folds, k, strata, settings.n_inner_folds) for k in range(len(folds))]
-    if settings.name == "ridge":
-        # Hundreds of small factorisations: BLAS threads cost more than they bring, and change the last bits.
-        with threadpool_limits(limits=1, user_api="blas"):
-            return [
-                _score_ridge(features, labels, fold, inner, settings, n_jobs)
-                for fold, inner in zip(folds, groups, strict=True)
-            ]
-    # SGD takes the features as they are, so their common offset counts; the other fits are free of it.
-    rows = features.rotate(centre=settings.name != "sgd")
-    return [
-        _score_iterative(rows, labels, fold, inner, settings)
-        for fold, inner in zip(folds, groups, strict=True)
-    ]
+    pairs = list(zip(folds, groups, strict=True))
+    # Hundreds of small products: BLAS threads cost more than they bring, and change the last bits.
+    with threadpool_limits(limits=1, user_api="blas"):
+        if settings.name == "ridge":
+            return [_score_ridge(features, labels, fold, inner, settings, n_jobs) for fold, inner in pairs]
+        # SGD takes the features as they are, so their common offset counts; the other fits are free of it.
+        rows = features.rotate(centre=settings.name != "sgd")
+        return [_score_iterative(rows, labels, fold, inner, settings) for fold, inner in pairs]
 
 
 def inner_groups(folds: Sequence[Fold], number: int, strata: np.ndarray, n_groups: int) -> np.ndarray:
