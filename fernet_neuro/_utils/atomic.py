@@ -71,6 +71,13 @@ def check_empty(out: PathLike, overwrite: bool) -> None:
         raise StoreError(f"out={str(target)!r} is not empty; choose another folder or pass --overwrite.")
 
 
+def is_foreign(folder: Path, marker: str) -> bool:
+    """Return whether `folder` holds something, but not the file `marker` by which we know what is ours."""
+    return (
+        not (folder / marker).is_file() and folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    )
+
+
 def replace_folder(new: PathLike, target: PathLike) -> None:
     """Rename the finished folder `new` to `target` on the same disk; what was there goes only then."""
     _swap_folder(Path(new), Path(target))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from fernet_neuro._utils.atomic import atomic_file, write_text
+from fernet_neuro._utils.atomic import atomic_file, is_foreign, write_text
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.progress import track
 from fernet_neuro.exceptions import StimulusError, StoreError
@@ -63,19 +63,25 @@ def read_faces(path: Path) -> list[Face]:
     return [_read_face(f"{path}, line {line}", row) for line, row in read_rows(path, _COLUMNS)]
 
 
-def _read_face(where: str, row: dict[str, str]) -> Face:
-    usage, code = row["Usage"].strip(), row["emotion"].strip()
+def read_part(where: str, row: dict[str, str]) -> str:
+    """Return our name of the part that a row is of; raise StimulusError where it is another."""
+    usage = row["Usage"].strip()
     if usage not in PARTS:
         raise StimulusError(f"{where}: Usage must be one of {', '.join(PARTS)}; got {usage!r}.")
+    return PARTS[usage]
+
+
+def _read_face(where: str, row: dict[str, str]) -> Face:
+    part, code = read_part(where, row), row["emotion"].strip()
     if code not in map(str, range(HIGHEST_CODE + 1)):
         raise StimulusError(f"{where}: emotion must be 0 to {HIGHEST_CODE}; got {code!r}.")
     wanted = SIZE[0] * SIZE[1]
     try:
         pixels = bytes(map(int, row["pixels"].split()))
     except ValueError:
-        return Face(PARTS[usage], int(code), b"", "corrupt pixels: not all are numbers from 0 to 255")
+        return Face(part, int(code), b"", "corrupt pixels: not all are numbers from 0 to 255")
     fault = "" if len(pixels) == wanted else f"corrupt pixels: {len(pixels)} instead of {wanted}"
-    return Face(PARTS[usage], int(code), pixels, fault)
+    return Face(part, int(code), pixels, fault)
 
 
 def check_pictures(folder: PathLike | None) -> Path:
@@ -89,8 +95,7 @@ def check_pictures(folder: PathLike | None) -> Path:
             "to write them once."
         )
     place = Path(folder).resolve()
-    is_ours = (place / _MARKER).is_file()
-    if not is_ours and place.exists() and (not place.is_dir() or any(place.iterdir())):
+    if is_foreign(place, _MARKER):
         raise StoreError(
             f"{place} exists and holds something else than the pictures of fer2013.csv; choose another "
             f"folder for --pictures."

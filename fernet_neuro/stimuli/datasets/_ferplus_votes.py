@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.datasets._fer2013_pictures import PARTS
+from fernet_neuro.stimuli.datasets._fer2013_pictures import read_part
 from fernet_neuro.stimuli.datasets.rows import read_rows
 
 #: Our names of the answers in the owners' order; the last two are no expression.
@@ -94,10 +94,8 @@ def read_ballots(path: Path) -> list[Ballot]:
     """
     ballots = []
     for line, row in read_rows(path, ("Usage", "Image name", *_HEADINGS)):
-        where, usage = f"{path}, line {line}", row["Usage"].strip()
-        if usage not in PARTS:
-            raise StimulusError(f"{where}: Usage must be one of {', '.join(PARTS)}; got {usage!r}.")
-        ballots.append(Ballot(PARTS[usage], row["Image name"].strip(), _read_votes(where, row)))
+        where = f"{path}, line {line}"
+        ballots.append(Ballot(read_part(where, row), row["Image name"].strip(), _read_votes(where, row)))
     return ballots
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fernet_neuro._utils.atomic import atomic_folder, write_text
+from fernet_neuro._utils.atomic import atomic_folder, is_foreign, write_text
 from fernet_neuro._utils.hashing import hash_file, hash_json
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_range
@@ -115,14 +115,13 @@ def _prepare_folder(folder: Path, root: Path) -> None:
     """Make the folder of the frames, or make sure that it is one; remove what a killed run left half done."""
     if folder.is_relative_to(root):
         raise StoreError(f"{folder} lies inside the folder of the videos; choose another --out.")
-    marker = folder / _MARKER
-    if folder.exists() and not marker.is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_foreign(folder, _MARKER):
         raise StoreError(
             f"{folder} exists and holds no frames of videos; nothing was changed. Choose another --out."
         )
     for half_done in folder.glob("clips/**/.*.tmp"):
         shutil.rmtree(half_done, ignore_errors=True)
-    write_text(marker, json.dumps({"format": FORMAT, "content": "frames of videos"}) + "\n")
+    write_text(folder / _MARKER, json.dumps({"format": FORMAT, "content": "frames of videos"}) + "\n")
 
 
 def _decode_all(

@@ -8,7 +8,6 @@ References
    faces across pose and age. IEEE FG 2018, 67-74.
 """
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.report import LeftOut, Listing, list_files, sort_out
+from fernet_neuro.stimuli.datasets.rows import read_rows
 
 LICENCE = "VGGFace2: CC BY-NC-SA 4.0 for the list; photographs remain their owners'"
 #: Header of identity_meta.csv; a space follows each comma and names are quoted.
@@ -80,26 +80,18 @@ def _find_beside(source: Path, root: Path, name: str) -> Path | None:
 def _read_meta(path: Path) -> dict[str, Person]:
     people: dict[str, Person] = {}
     n_train = 0
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        rows = csv.reader(handle, skipinitialspace=True)
-        header = [field.strip() for field in next(rows, [])]
-        if tuple(header) != META_COLUMNS:
+    for line, row in read_rows(path, META_COLUMNS):
+        identity, name, samples, flag, gender = (row[column].strip() for column in META_COLUMNS)
+        if not samples.isdigit() or flag not in ("0", "1"):
             raise StimulusError(
-                f"{path}, line 1: expected {', '.join(META_COLUMNS)}; got {', '.join(header)}."
+                f"{path}, line {line}: Sample_Num must be a number, Flag 0 or 1; got {samples!r}, {flag!r}."
             )
-        for fields in rows:
-            if not fields:
-                continue
-            values = [field.strip() for field in fields]
-            if len(values) != 5 or not values[2].isdigit() or values[3] not in ("0", "1"):
-                raise StimulusError(f"{path}, line {rows.line_num}: not a valid row: {fields!r}.")
-            identity, name, samples, flag, gender = values
-            train = flag == "1"
-            people[identity] = Person(
-                name, int(samples), "train" if train else "test", GENDERS.get(gender, gender),
-                n_train if train else "",
-            )  # fmt: skip
-            n_train += train
+        train = flag == "1"
+        people[identity] = Person(
+            name, int(samples), "train" if train else "test", GENDERS.get(gender, gender),
+            n_train if train else "",
+        )  # fmt: skip
+        n_train += train
     return people
 
 

@@ -1,5 +1,8 @@
 """FERPlus: votes joined to pictures by row, never by names; rules against slow, obvious ones."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -151,6 +154,17 @@ def test_counts_by_rule_add_up_to_the_known_totals():
     assert total("fer2013new.csv", "most") == [28389, 3553, 3546]
     assert total("fer2013new.csv", "emotions") == [28559, 3579, 3573]
     assert list(EXPRESSIONS.values()) == list(PUBLISHED["label.csv", "majority"]["test"])
+
+
+def test_the_guide_states_the_counts_of_each_file_and_rule():
+    guide = (Path(__file__).parents[3] / "docs" / "guide.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\S+)` \| `(\w+)` \|.*\| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", guide, re.MULTILINE
+    )
+    assert {row[:2]: [int(count.replace(",", "")) for count in row[2:]] for row in rows} == {
+        key: [part if isinstance(part, int) else sum(part.values()) for part in parts.values()]
+        for key, parts in PUBLISHED.items()
+    }
 
 
 def test_a_note_compares_with_the_counts_of_the_same_file_and_rule(read):
