@@ -291,3 +291,18 @@ def run_permuted(pairs, orders, groups, walks, n_others, others, out):
             for model in range(n_models):
                 found = _count_signs(walks[model], groups[model], moved, n_others[subject], weights, tree)
                 out[draw, model] += found / (0.5 * n_pairs * (n_pairs - 1.0)) / n_subjects
+
+
+@njit(nogil=True, cache=True)
+def add_lifts(order, ties, values, times, out):
+    """Add to `out` the sum of the values of the pairs above each, and half of those of its ties, `times`."""
+    above, stop = 0.0, order.size
+    while stop > 0:
+        start, within = stop, 0.0
+        while start > 0 and ties[start - 1] == ties[stop - 1]:
+            start -= 1
+            within += values[order[start]]
+        for position in range(start, stop):
+            out[order[position]] += times * (above + within / 2)
+        above += within
+        stop = start
