@@ -104,7 +104,8 @@ def make_group(design: Design, rng: np.random.Generator) -> tuple[RDMSet, RDMSet
             return rng.standard_normal((count, blocks[-1] + 1, design.dims))[:, blocks] + 0.4 * drawn
         if design.clusters:
             centres = 2 * rng.standard_normal((count, design.clusters, design.dims))
-            return 0.5 * drawn + centres[:, np.arange(n) % design.clusters]
+            which = rng.integers(0, design.clusters, (count, n))
+            return 0.5 * drawn + np.take_along_axis(centres, which[:, :, None], axis=1)
         return drawn
 
     shared = design.shared * draw(1)

@@ -174,6 +174,8 @@ Comparison = Annotated[str, _comparison]
 ComparisonOrDefault = Annotated[str | None, _comparison]
 Permutations = Annotated[int, count("Permutations of labels; 0 for no test.", STATISTICS, min=0)]
 Bootstrap = Annotated[int, count("Bootstrap samples.", STATISTICS)]
+#: What `--inference` may be.
+INFERENCE = "How it is found out how results vary: bootstrap, or components (of variance, in closed form)."
 
 Jobs = Annotated[
     int,

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ def calibrate(
         int, opt.count("Number of data sets without the effect, of each kind.", opt.STATISTICS, min=10)
     ] = 200,
     nominal: Annotated[float, opt.number("Level of the tests, such as 0.05.", opt.STATISTICS)] = 0.05,
+    inference: Annotated[
+        str | None, opt.text(f"{opt.INFERENCE} As in the folder unless given.", opt.STATISTICS)
+    ] = None,
     level: opt.Level = 0.99,
     seed: opt.Seed = 0,
     out: Annotated[Path | None, opt.file("File for the report as JSON.")] = None,
@@ -50,8 +53,8 @@ def calibrate(
     if out is not None:
         check_out_file(out, [], overwrite=overwrite)
     report = calibrate_rsa(
-        RSAFolder.load(like), datasets, nominal=nominal, confidence=level, seed=seed, n_jobs=jobs,
-        verbose=not (quiet or as_json),
+        RSAFolder.load(like), datasets, nominal=nominal, confidence=level, inference=inference, seed=seed,
+        n_jobs=jobs, verbose=not (quiet or as_json),
     )  # fmt: skip
     values = report.to_summary()
     if out is not None:
@@ -72,7 +75,7 @@ def _describe(report: "CalibrationReport") -> list[str]:
     )
     head = (
         f"False positives at {settings['nominal']:g} in {settings['n_datasets']} data sets of each kind "
-        f"({settings['comparison']}, {settings['n_bootstraps']} bootstrap samples)"
+        f"({settings['comparison']}, {_name_inference(settings)})"
     )
     columns = {
         "data": "{null}", "p value": "{table} {p}",
@@ -83,6 +86,12 @@ def _describe(report: "CalibrationReport") -> list[str]:
     }  # fmt: skip
     notes = [f"Note: {note}" for note in report.notes]
     return [verdict, "", head, *format_table(list_records(rates), columns), *([""] if notes else []), *notes]
+
+
+def _name_inference(settings: dict[str, Any]) -> str:
+    if settings["inference"] == "components":
+        return "variance components"
+    return f"{settings['n_bootstraps']} bootstrap samples"
 
 
 def _name_scope(row: Row) -> str:

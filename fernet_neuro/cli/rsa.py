@@ -52,13 +52,15 @@ def rsa(
     generalise_to: Annotated[
         str,
         opt.text(
-            "What results generalise to: both (new subjects and stimuli), subjects or stimuli.",
+            "What results generalise to: both (subjects and stimuli are random), subjects (with these very "
+            "stimuli) or stimuli (with these very subjects).",
             opt.STATISTICS,
         ),
     ] = "both",
     identity_blocks: Annotated[
         str | None, opt.text("Stimuli with one value of this column are resampled together.", opt.STATISTICS)
     ] = None,
+    inference: Annotated[str, opt.text(opt.INFERENCE, opt.STATISTICS)] = "bootstrap",
     bootstrap: opt.Bootstrap = 1000,
     permutations: opt.Permutations = 1000,
     level: opt.Level = 0.95,
@@ -116,7 +118,7 @@ def rsa(
     check_own_folder(out, "an RSA", is_rsa, overwrite=overwrite)
     settings = RSASettings(
         comparison or "rho_a", generalise_to, bootstrap, permutations, level=level, engine=engine, seed=seed,
-        fit=fit, over_seeds=over_seeds, n_jobs=jobs, verbose=not (quiet or as_json),
+        inference=inference, fit=fit, over_seeds=over_seeds, n_jobs=jobs, verbose=not (quiet or as_json),
     )  # fmt: skip
     table = None if stimuli is None else StimulusTable.read(stimuli)
     choice = ModelChoice(
@@ -201,7 +203,6 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
     frame = result.select_roi(roi)
     first = frame.iloc[0]
     n_subjects = int(first["n_subjects"])
-    target = {"both": "new subjects and stimuli", "subjects": "new subjects", "stimuli": "new stimuli"}
     columns = {
         "model": "{model}", "estimate": _ESTIMATE,
         f"{100 * result.settings['level']:g} % interval": _INTERVAL, "p": "{p_value:p}",
@@ -215,7 +216,7 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
     lines = [
         f"{roi or 'brain'}: {n_subjects} subject{'s' * (n_subjects > 1)}, {first['n_stimuli']} stimuli"
         f"{_describe_blocks(result)}; "
-        f"{first['comparison']}, to {target[result.settings['generalise_to']]}",
+        f"{first['comparison']}, to {_describe_target(result)}",
         _describe_ceiling(result, roi),
         *format_table(frame, columns),
     ]
@@ -226,6 +227,18 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
         *_describe_peak(result, roi),
         *_describe_shares(result, roi),
     ]
+
+
+def _describe_target(result: "RSAResult") -> str:
+    """Return what is random, and how it is known how results vary with it."""
+    target = {
+        "both": "new subjects and stimuli (both random)",
+        "subjects": "new subjects (random) with these stimuli",
+        "stimuli": "new stimuli (random) with these subjects",
+    }[result.settings["generalise_to"]]
+    by = {"components": "variance components", "bootstrap": "bootstrap"}
+    seeds = " and training seeds" if result.settings.get("over_seeds") else ""
+    return f"{target}{seeds}, by {by[result.settings.get('used_inference', 'bootstrap')]}"
 
 
 def _describe_blocks(result: "RSAResult") -> str:

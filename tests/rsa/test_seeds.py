@@ -9,7 +9,7 @@ from fernet_neuro.rsa.inference.bootstrap import evaluate_samples
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.regions import split_regions
 from fernet_neuro.rsa.inference.resample import draw_resamples
-from fernet_neuro.rsa.inference.seeds import _covary_seeds, group_seeds, infer_seeds
+from fernet_neuro.rsa.inference.seeds import _share_seeds, group_seeds, infer_seeds
 from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
@@ -107,7 +107,8 @@ def test_the_variance_over_seeds_is_that_of_seeds_drawn_with_replacement(rng):
     samples = evaluate_samples(region.rdms.dissimilarities, both.dissimilarities, drawn, "pearson", wanted)[
         frozenset(["subjects", "stimuli"])
     ].scores
-    found = _covary_seeds(groups, samples)[:2, :2]
+    moments = samples.T @ samples / len(samples)
+    found = (N_SEEDS - 1) / N_SEEDS * _share_seeds(groups, moments)[:2, :2]
     seeds = rng.integers(0, N_SEEDS, (4000, N_SEEDS))
     means = np.stack([samples[:, seeds].mean(axis=2), samples[:, N_SEEDS + seeds].mean(axis=2)])
     expected = np.mean([np.cov(means[:, sample]) for sample in range(40)], axis=0)

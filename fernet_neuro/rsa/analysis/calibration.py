@@ -99,6 +99,7 @@ def calibrate_rsa(
     *,
     nominal: float = 0.05,
     confidence: float = 0.99,
+    inference: str | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     verbose: bool = False,
@@ -116,7 +117,8 @@ def calibrate_rsa(
     - ``true model``: the mean geometry is that of one of the models, each in turn, with the measured
       deviations of subjects around it; that model is not below the ceiling.
 
-    `nominal`: the level of the tests. `confidence`: of the intervals of rates. Of the worst region and model
+    `nominal`: the level of the tests. `inference`: another than that of the analysis. `confidence`: of the
+    intervals of rates. Of the worst region and model
     it is divided by the number of tests that it was chosen from. `n_jobs`: data sets at once. `verbose`:
     whether to show a progress bar. Raises ValueError if there are fewer than ten data sets, or a level is
     outside (0, 1).
@@ -126,6 +128,9 @@ def calibrate_rsa(
         if not 0 < value < 1:
             raise ValueError(f"{name} must lie between 0 and 1; got {value!r}.")
     analysis = replace(analysis, brain=average_sessions(analysis.brain))
+    if inference is not None:
+        settings = replace(analysis.settings, inference=inference).to_summary()
+        analysis = replace(analysis, result=replace(analysis.result, settings=settings))
     tasks = [(null, number) for null in _choose_nulls(analysis) for number in range(n_datasets)]
     work = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_test_dataset)(analysis, null, number, seed) for null, number in tasks

@@ -189,6 +189,8 @@ def run_rsa(
     described["notes"] = [*result.settings.get("notes", []), *_note_attainable(described)]
     more: dict[str, pd.DataFrame] = {}
     layers = select_layers(models)
+    if chosen.is_closed and (layers is not None or partition):
+        described["notes"].append("intervals of peaks and of shares of variance are by the bootstrap.")
     if layers is not None:
         more |= _find_peaks(layers, brain, chosen, described["notes"])
     if partition:

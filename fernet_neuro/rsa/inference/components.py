@@ -4,6 +4,7 @@ What belongs here: what a delete-one jackknife and the contributions of single p
 tests are in `contrasts`, and the bootstrap that says the same by drawing samples in `bootstrap`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,8 @@ from fernet_neuro.rsa.inference.contributions import (
     contribute_to_ceiling,
     part_ceiling,
 )
-from fernet_neuro.rsa.inference.random_effects import Effects
-from fernet_neuro.rsa.inference.resample import Compared, code_blocks
+from fernet_neuro.rsa.inference.random_effects import Effects, combine_shares, covary_contrasts
+from fernet_neuro.rsa.inference.resample import Compared
 from fernet_neuro.rsa.pairs import sum_by_stimulus
 
 _SUBJECTS, _STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
@@ -26,44 +27,74 @@ _BOTH = _SUBJECTS | _STIMULI
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """How much of the covariance of estimates varies with subjects, with stimuli, and with both.
+    """How values vary with random effects: a `Variation` in closed form.
 
-    All matrices are (n_models + 2, n_models + 2), the two noise ceilings last; of the upper one nothing is
-    known, and it is 0. `shares`: by random effects, what varies with all of them, whatever else it varies
-    with: that of subjects holds the interaction, and so does that of stimuli. `pairs`: what of the share of
-    stimuli varies with single pairs of them. `twice`: the share of stimuli with `pairs` counted twice, which
-    is what the jackknife sees; and so `pairs_both` and `twice_both`, of the interaction.
+    Matrices are (n_models + 2, n_models + 2), the two noise ceilings last; of the upper one nothing is known,
+    and it is 0. `shares`: for every set of random effects, what varies with all of them, whatever else it
+    varies with: that of subjects holds the interaction with stimuli, and so does that of stimuli. `pairs`:
+    what of the share of stimuli varies with single pairs of them. `sizes`: number of units of each effect.
     """
 
-    shares: dict[Effects, np.ndarray]
+    shares: Mapping[Effects, np.ndarray]
     pairs: np.ndarray
+    sizes: Mapping[str, int]
+
+    @property
+    def joint(self) -> np.ndarray:
+        """The covariance by all effects at once, each component counted once."""
+        return combine_shares(self.shares, self.sizes)
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom: one less than the smallest effect has units."""
+        return min(self.sizes.values()) - 1
+
+    def compute_errors(self, contrasts: np.ndarray) -> np.ndarray:
+        """Return the standard errors (n_contrasts,) of contrasts (n_contrasts, n_values).
+
+        No variance is smaller than that by subjects or seeds alone, nor than that by pairs of stimuli.
+        """
+        shares = {effects: covary_contrasts(matrix, contrasts) for effects, matrix in self.shares.items()}
+        least = [shares[frozenset([name])] for name in self.sizes if name != "stimuli"]
+        least.append(covary_contrasts(self.pairs, contrasts))
+        return np.sqrt(np.max([combine_shares(shares, self.sizes), *least], axis=0))
 
 
 def estimate_components(
     subjects: np.ndarray,
     models: np.ndarray,
-    n_stimuli: int,
+    codes: np.ndarray,
     comparison: str,
-    blocks: np.ndarray | None = None,
+    sizes: Mapping[str, int],
     *,
     n_jobs: int = 1,
 ) -> Components:
-    codes = code_blocks(blocks, n_stimuli)
-    whole, without = _leave_out(subjects, models, codes, comparison, n_jobs)
+    """Return the variance components of mean comparisons over subjects and of the lower noise ceiling.
+
+    `subjects` (n_subjects, n_pairs) and `models` (n_models, n_pairs) are NaN where a pair is missing. `codes`
+    (n_stimuli,): the block of each stimulus, from 0. `sizes`: the random effects and their numbers of units.
+
+    Values without each unit of stimuli in turn (a jackknife) count what varies with a stimulus once, and what
+    varies with single pairs twice; the latter is taken off, as the contributions of pairs tell it. The same
+    of the subjects' deviations from their mean is the interaction.
+    """
     n = len(subjects)
-    steps = _measure_steps(whole, without, np.bincount(codes))
-    mean = steps.mean(axis=1)
-    apart = (steps - mean[:, None]).reshape(-1, steps.shape[-1])
-    pairs, pairs_both = _measure_pairs(subjects, models, codes, comparison)
-    centred = whole - whole.mean(axis=0)
     few = n * max(n - 1, 1)
-    shares = {
-        _SUBJECTS: centred.T @ centred / few,
-        _STIMULI: mean.T @ mean - pairs,
-        _BOTH: apart.T @ apart / few - pairs_both,
-    }
+    whole, without = _leave_out(subjects, models, codes, comparison, n_jobs)
+    centred = whole - whole.mean(axis=0)
+    shares, pairs = {_SUBJECTS: centred.T @ centred / few}, np.zeros((whole.shape[1],) * 2)
+    if "stimuli" in sizes:
+        steps = _measure_steps(whole, without, np.bincount(codes))
+        mean = steps.mean(axis=1)
+        apart = (steps - mean[:, None]).reshape(-1, steps.shape[-1])
+        pairs, pairs_both = _measure_pairs(subjects, models, codes, comparison)
+        n_units = len(without)
+        twice = n_units / (n_units - 2)
+        shares[_STIMULI] = mean.T @ mean - twice * pairs
+        shares[_BOTH] = apart.T @ apart / few - twice * pairs_both
+    wanted = {effects: matrix for effects, matrix in shares.items() if effects <= set(sizes)}
     return Components(
-        {effects: _add_upper(matrix) for effects, matrix in shares.items()}, _add_upper(pairs)
+        {effects: _add_upper(matrix) for effects, matrix in wanted.items()}, _add_upper(pairs), sizes
     )
 
 
@@ -121,8 +152,13 @@ def _measure_pairs(
     total, square = np.zeros((n_models + 1, subjects.shape[1])), np.zeros((n_models + 1, n_models + 1))
     split = _Split(codes)
     prepared = [
-        (rows, columns, present, Vectors.prepare(subjects[rows][:, present], present, comparison),
-         Vectors.prepare(models[columns][:, present], present, comparison))
+        (
+            rows,
+            columns,
+            present,
+            Vectors.prepare(subjects[rows][:, present], present, comparison),
+            Vectors.prepare(models[columns][:, present], present, comparison),
+        )
         for rows, columns, present in iterate_present(subjects, models)
     ]
     for subject in range(n):

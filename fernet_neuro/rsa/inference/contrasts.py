@@ -1,9 +1,9 @@
-"""Tests and intervals of models and noise ceilings whose bootstrap covariances are known.
+"""Tests and intervals of models and noise ceilings of which it is known how they vary.
 
 What belongs here: the columns that every inference reports; the arithmetic is in `random_effects`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,8 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from fernet_neuro.rsa.inference.random_effects import (
-    Effects,
-    compute_errors,
+    Variation,
     compute_interval,
     compute_p_values,
     compute_t,
@@ -22,29 +21,20 @@ from fernet_neuro.rsa.inference.random_effects import (
 
 
 @dataclass(frozen=True, eq=False)
-class BootstrapValues:
+class Estimates:
     """Values of models, then of the lower and of the upper noise ceiling, and how they vary.
 
-    `values` (n_models + 2,). `covariances` (n_models + 2, n_models + 2): over bootstrap samples of each set
-    of effects. `sizes`: number of units of each effect. `resolution` (n_models + 2, n_models + 2): covariance
-    that so few bootstrap samples cannot tell from none.
+    `values` (n_models + 2,). `level`: coverage of the intervals.
     """
 
     values: np.ndarray
-    covariances: Mapping[Effects, np.ndarray]
-    sizes: Mapping[str, int]
+    variation: Variation
     level: float
-    resolution: np.ndarray | float = 0.0
 
     @property
     def n_models(self) -> int:
         """Number of models."""
         return len(self.values) - 2
-
-    @property
-    def dof(self) -> int:
-        """Degrees of freedom: one less than the smallest effect has units."""
-        return min(self.sizes.values()) - 1
 
     def describe_models(self, rng: np.random.Generator) -> dict[str, np.ndarray | float | int]:
         """Return the columns of the estimates: tests against 0 and against the lower ceiling, one-sided.
@@ -54,20 +44,19 @@ class BootstrapValues:
         axes = np.eye(self.n_models + 2)
         contrasts = axes[: self.n_models]
         found, errors = self._measure(contrasts)
-        low, high = compute_interval(found, errors, self.dof, self.level)
+        low, high = compute_interval(found, errors, self.variation.dof, self.level)
         gaps = axes[-2] - contrasts
-        distance = self.values[-2] - found
-        below = self._p_values(distance, self._measure_error(gaps), gaps, rng.spawn(1)[0], two_sided=False)
+        below = self._p_values(gaps, rng.spawn(1)[0], two_sided=False)
         return {
             "estimate": found,
             "standard_error": errors,
             "low": low,
             "high": high,
-            **self._p_values(found, errors, contrasts, rng, two_sided=False),
+            **self._p_values(contrasts, rng, two_sided=False),
             **{f"p_ceiling{name.removeprefix('p').removesuffix('_value')}": p for name, p in below.items()},
             "noise_ceiling_lower": float(self.values[-2]),
             "noise_ceiling_upper": float(self.values[-1]),
-            "dof": self.dof,
+            "dof": self.variation.dof,
         }
 
     def describe_pairs(self, names: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
@@ -76,7 +65,7 @@ class BootstrapValues:
         axes = np.eye(self.n_models + 2)
         contrasts = np.array([axes[one] - axes[other] for one, other in pairs]).reshape(-1, len(axes))
         found, errors = self._measure(contrasts)
-        low, high = compute_interval(found, errors, self.dof, self.level)
+        low, high = compute_interval(found, errors, self.variation.dof, self.level)
         return pd.DataFrame(
             {
                 "model_1": [names[one] for one, _ in pairs],
@@ -85,40 +74,30 @@ class BootstrapValues:
                 "standard_error": errors,
                 "low": low,
                 "high": high,
-                **self._p_values(found, errors, contrasts, rng, two_sided=True),
+                **self._p_values(contrasts, rng, two_sided=True),
             }
         )
 
     def describe_ceilings(self) -> dict[str, float]:
         """Return the lower ceiling with its interval and test against 0, and the upper one."""
-        contrast = np.eye(self.n_models + 2)[-2:-1]
-        lower = self.values[-2:-1]
-        errors = self._measure_error(contrast)
-        low, high = compute_interval(lower, errors, self.dof, self.level)
+        lower, errors = self._measure(np.eye(self.n_models + 2)[-2:-1])
+        low, high = compute_interval(lower, errors, self.variation.dof, self.level)
         return {
-            "lower": float(lower[0]),
+            "lower": float(self.values[-2]),
             "lower_low": float(low[0]),
             "lower_high": float(high[0]),
             "upper": float(self.values[-1]),
-            "p_value": float(stats.t.sf(compute_t(lower, errors), self.dof)[0]),
+            "p_value": float(stats.t.sf(compute_t(lower, errors), self.variation.dof)[0]),
         }
 
     def _measure(self, contrasts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return values and standard errors, (n_contrasts,) each."""
         # Ceilings may be NaN where models are not.
-        values = contrasts @ np.nan_to_num(self.values)
-        return values, self._measure_error(contrasts)
-
-    def _measure_error(self, contrasts: np.ndarray) -> np.ndarray:
-        return compute_errors(self.covariances, contrasts, self.sizes, self.resolution)
+        return contrasts @ np.nan_to_num(self.values), self.variation.compute_errors(contrasts)
 
     def _p_values(
-        self,
-        values: np.ndarray,
-        errors: np.ndarray,
-        contrasts: np.ndarray,
-        rng: np.random.Generator,
-        *,
-        two_sided: bool,
+        self, contrasts: np.ndarray, rng: np.random.Generator, *, two_sided: bool
     ) -> dict[str, np.ndarray]:
-        loadings = load_contrasts(self.covariances[frozenset(self.sizes)], contrasts)
-        return compute_p_values(compute_t(values, errors), loadings, self.dof, rng, two_sided=two_sided)
+        t_values = compute_t(*self._measure(contrasts))
+        loadings = load_contrasts(self.variation.joint, contrasts)
+        return compute_p_values(t_values, loadings, self.variation.dof, rng, two_sided=two_sided)

@@ -1,7 +1,7 @@
 """What each pair of stimuli contributes to a comparison: its derivative by the weight of that pair.
 
-What belongs here: contributions to comparisons with models and to the lower noise ceiling; what of them varies
-with whole stimuli, and what with single pairs, is told apart in `components`.
+What belongs here: contributions to comparisons with models and to the lower noise ceiling; what of them
+varies with whole stimuli, and what with single pairs, is told apart in `components`.
 """
 
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ def contribute(first: Vectors, second: Vectors, row: int) -> np.ndarray:
 
 
 def contribute_to_ceiling(vectors: Vectors) -> np.ndarray:
-    """Return what pairs contribute to each subject's part in the lower noise ceiling, (n_subjects, n_present).
+    """Return what pairs contribute to subjects' parts in the lower noise ceiling, (n_subjects, n_present).
 
     The part of a subject is its pseudo-value, S times the ceiling less S - 1 times that without the subject
     (`part_ceiling`), and so are its contributions. Ranks, once pooled, are not ranked again here.
@@ -112,10 +112,10 @@ def contribute_to_ceiling(vectors: Vectors) -> np.ndarray:
 
 
 def part_ceiling(grams: np.ndarray) -> np.ndarray:
-    """Return each subject's part in the lower noise ceiling: the pseudo-values of the jackknife over subjects.
+    """Return each subject's part in the lower noise ceiling: pseudo-values of the jackknife over subjects.
 
-    `grams` (..., n_subjects, n_subjects): comparisons between subjects. Returns (..., n_subjects), the mean of
-    which is the ceiling but for terms of the order of 1 / n_subjects^2.
+    `grams` (..., n_subjects, n_subjects): comparisons between subjects. Returns (..., n_subjects), the mean
+    of which is the ceiling but for terms of the order of 1 / n_subjects^2.
     """
     n = grams.shape[-1]
     whole = _compare_others(grams, np.ones((1, n)))[1].mean(axis=-1)
@@ -138,9 +138,7 @@ def _compare_others(grams: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, n
     return lengths, divide(with_others, lengths * np.sqrt(own))
 
 
-def _differentiate_ceiling(
-    grams: np.ndarray, drawn: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _differentiate_ceiling(grams: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return by how much the ceiling of each draw changes with products of loads.
 
     With the sum of loads p of a draw, and loads u of its subjects, contributions are

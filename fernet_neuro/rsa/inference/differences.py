@@ -37,6 +37,8 @@ def compare_with_gaps(
         part = replace(asked, subjects=subjects[rows], models=models[columns], copies=copies[:, :0, rows])
         scores[:, rows[:, None], columns] = compare_alike(part, present)[0]
     lower, upper = np.full(copies.shape, np.nan), np.full(copies.shape, np.nan)
+    if not copies.shape[1]:
+        return scores, lower, upper
     for sample, counts in enumerate(asked.multiplicities):
         pairs = _Sample(subjects, counts, asked.comparison, asked.blocks)
         for draw in range(copies.shape[1]):

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro.rsa.inference.contrasts import BootstrapValues
+from fernet_neuro.rsa.inference.contrasts import Estimates
 from fernet_neuro.rsa.inference.folds import (
     SHARE_DRAWN,
     Design,
@@ -27,7 +27,7 @@ from fernet_neuro.rsa.inference.folds import (
     draw_folds,
 )
 from fernet_neuro.rsa.inference.permutation import compare_with_permuted
-from fernet_neuro.rsa.inference.random_effects import Effects
+from fernet_neuro.rsa.inference.random_effects import BootstrapVariation, Effects
 from fernet_neuro.rsa.inference.regions import Region, check_subjects, describe, join_tables, split_regions
 from fernet_neuro.rsa.inference.resample import code_blocks, draw_counts, draw_permutations, find_shared
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
@@ -144,13 +144,19 @@ def infer_flexible(
                 name: _name_weights(model, region, chosen) for name, model in models.items()
             }
     described = describe(
-        chosen, regions, codes, cross_validated=True, n_assignments=chosen.n_assignments, weights=weights,
+        replace(chosen, inference="bootstrap"), regions, codes, cross_validated=True,
+        n_assignments=chosen.n_assignments, weights=weights,
         fitted_with="pearson" if chosen.comparison in RANK_COMPARISONS else chosen.comparison,
         n_subject_folds={
             region.roi: cut.n_subject_folds for region, cut in zip(regions, folds, strict=True)
         },
         n_stimulus_folds=folds[0].n_stimulus_folds,
     )  # fmt: skip
+    if chosen.inference == "components":
+        described["notes"].append(
+            "variance components of fitted models have no closed form: intervals and tests are by the "
+            "bootstrap."
+        )
     return RSAResult(settings=described, **join_tables(tables))
 
 
@@ -207,8 +213,8 @@ def _infer_region(
     if region.n_subjects == 1:
         ceilings[:] = np.nan
     values = np.concatenate([per_subject.mean(axis=1), ceilings])
-    sizes = region.count(settings, int(folds.blocks.max()) + 1)
-    tests = BootstrapValues(values, covariances, sizes, settings.level, found[-1][2])
+    variation = BootstrapVariation(covariances, region.count(settings), found[-1][2])
+    tests = Estimates(values, variation, settings.level)
     kinds = [model.kind for model in models.values()]
     labels = pd.DataFrame({"model": list(models), "kind": kinds})
     p_permutation = _test_labels(design, folds, settings, region.roi)

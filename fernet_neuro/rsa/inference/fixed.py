@@ -17,11 +17,12 @@ from fernet_neuro.rsa.inference.bootstrap import (
     evaluate_samples,
     evaluate_with_rsatoolbox,
 )
-from fernet_neuro.rsa.inference.contrasts import BootstrapValues
+from fernet_neuro.rsa.inference.components import Components, estimate_components
+from fernet_neuro.rsa.inference.contrasts import Estimates
 from fernet_neuro.rsa.inference.permutation import find_p_values
-from fernet_neuro.rsa.inference.random_effects import Effects
+from fernet_neuro.rsa.inference.random_effects import BootstrapVariation, Effects, Variation
 from fernet_neuro.rsa.inference.regions import Region, infer_by_region
-from fernet_neuro.rsa.inference.resample import Resamples
+from fernet_neuro.rsa.inference.resample import Resamples, code_blocks
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.tables import fill_tables, label_models
 from fernet_neuro.rsa.rdms import RDMSet
@@ -90,34 +91,60 @@ def infer_rsa(
 
 
 def _infer_region(
-    models: RDMSet, settings: InferenceSettings, region: Region, drawn: Resamples, orders: np.ndarray | None
+    models: RDMSet,
+    settings: InferenceSettings,
+    region: Region,
+    drawn: Resamples | None,
+    orders: np.ndarray | None,
 ) -> dict[str, pd.DataFrame]:
-    scores, ceilings, samples = evaluate(models, region, drawn, settings)
+    scores, ceilings = evaluate(models, region, settings)
     means = scores.mean(axis=0)
-    tests = BootstrapValues(
-        np.concatenate([means, ceilings]),
-        {effects: values.covary() for effects, values in samples.items()},
-        region.count(settings, drawn.n_units),
-        settings.level,
-    )
+    variation = find_variation(models, region, drawn, settings)
+    tests = Estimates(np.concatenate([means, ceilings]), variation, settings.level)
     sides = (region.rdms.dissimilarities, models.dissimilarities)
     p_permutation = find_p_values(sides, orders, means, settings)
     labels = label_models(models.names, models.table)
     return fill_tables(labels, p_permutation, region, tests, scores.T, settings)
 
 
-def evaluate(
-    models: RDMSet, region: Region, drawn: Resamples, settings: InferenceSettings
-) -> tuple[np.ndarray, np.ndarray, dict[Effects, SampleValues]]:
-    """Return scores (n_subjects, n_models), both ceilings, and the values of all bootstrap samples."""
-    comparison, wanted = settings.comparison, settings.effect_sets
+def evaluate(models: RDMSet, region: Region, settings: InferenceSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores (n_subjects, n_models) and both ceilings of the data themselves."""
     if settings.engine == "rsatoolbox":
-        data = evaluate_data_with_rsatoolbox(region.rdms, models, comparison)
-        samples = evaluate_with_rsatoolbox(
-            region.rdms, models, drawn, comparison, wanted, verbose=settings.verbose
-        )
+        data = evaluate_data_with_rsatoolbox(region.rdms, models, settings.comparison)
     else:
         sides = (region.rdms.dissimilarities, models.dissimilarities)
-        data = evaluate_data(*sides, models.n_stimuli, comparison)
-        samples = evaluate_samples(*sides, drawn, comparison, wanted, n_jobs=settings.n_jobs)
-    return data[0], np.array(data[1:]), samples
+        data = evaluate_data(*sides, models.n_stimuli, settings.comparison)
+    return data[0], np.array(data[1:])
+
+
+def find_variation(
+    models: RDMSet, region: Region, drawn: Resamples | None, settings: InferenceSettings
+) -> Variation:
+    """Return how models and ceilings vary: over the samples `drawn`, or in closed form where none are."""
+    sizes = region.count(settings)
+    if drawn is None:
+        return find_components(models, region, settings)
+    samples = draw_values(models, region, drawn, settings)
+    return BootstrapVariation({effects: values.covary() for effects, values in samples.items()}, sizes)
+
+
+def find_components(models: RDMSet, region: Region, settings: InferenceSettings) -> Components:
+    """Return the variance components of models and ceilings."""
+    sides = (region.rdms.dissimilarities, models.dissimilarities)
+    codes = code_blocks(settings.blocks, models.n_stimuli)
+    return estimate_components(
+        *sides, codes, settings.comparison, region.count(settings), n_jobs=settings.n_jobs
+    )
+
+
+def draw_values(
+    models: RDMSet, region: Region, drawn: Resamples, settings: InferenceSettings
+) -> dict[Effects, SampleValues]:
+    """Return the values of all bootstrap samples, by the effects that were drawn."""
+    comparison, wanted = settings.comparison, settings.effect_sets
+    if settings.engine == "rsatoolbox":
+        return evaluate_with_rsatoolbox(
+            region.rdms, models, drawn, comparison, wanted, verbose=settings.verbose
+        )
+    sides = (region.rdms.dissimilarities, models.dissimilarities)
+    return evaluate_samples(*sides, drawn, comparison, wanted, n_jobs=settings.n_jobs)

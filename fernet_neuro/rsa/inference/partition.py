@@ -93,7 +93,7 @@ def infer_partition(
 
 def _infer_region(models: RDMSet, region: Region, settings: InferenceSettings) -> pd.DataFrame:
     samples = region.resample(settings)
-    sizes = region.count(settings, samples.n_units)
+    sizes = region.count(settings)
     vectors = np.vstack([models.dissimilarities, region.rdms.dissimilarities])
     once = np.ones((1, samples.stimuli.shape[1]))
     whole = _compute_shares(vectors, once, models.n_rdms, settings.comparison)

@@ -1,10 +1,12 @@
-"""From bootstraps over several random effects to standard errors, intervals and p values.
+"""From variances of several random effects to standard errors, intervals and p values.
 
 What belongs here: arithmetic on variances of subjects, stimuli and seeds; drawing and scoring are elsewhere.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 from scipy import stats
@@ -58,10 +60,14 @@ def combine_effects(moments: Mapping[Effects, np.ndarray], sizes: Mapping[str, i
     >>> float(combine_effects({one: 1.0, other: 2.0, both: 3.0}, {"a": 2, "b": 3}))
     5.0
     """
-    return sum(
-        (-1) ** (len(chosen) + 1) * _scale_up(moments, chosen, sizes)
-        for chosen in list_effect_sets(list(sizes))
+    return combine_shares(
+        {chosen: _scale_up(moments, chosen, sizes) for chosen in list_effect_sets(list(sizes))}, sizes
     )
+
+
+def combine_shares(shares: Mapping[Effects, np.ndarray], effects: Iterable[str]) -> np.ndarray:
+    """Return what varies with any of the effects, of what varies with all effects of each set of them."""
+    return sum((-1) ** (len(chosen) + 1) * shares[chosen] for chosen in list_effect_sets(list(effects)))
 
 
 def combine_variances(variances: Mapping[Effects, np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:
@@ -80,20 +86,51 @@ def covary_contrasts(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarra
     return np.einsum("ci,ij,cj->c", contrasts, covariance, contrasts)
 
 
-def compute_errors(
-    covariances: Mapping[Effects, np.ndarray],
-    contrasts: np.ndarray,
-    sizes: Mapping[str, int],
-    resolution: np.ndarray | float = 0.0,
-) -> np.ndarray:
-    """Return the standard errors (n_contrasts,) of contrasts of values with these bootstrap covariances.
+class Variation(Protocol):
+    """How values vary: what tests and intervals need to know, however it was found out."""
 
-    `covariances` (n_values, n_values). `contrasts` (n_contrasts, n_values). `resolution` (n_values,
-    n_values): covariance that so few samples cannot tell from none: no variance is taken to be smaller.
+    @property
+    def joint(self) -> np.ndarray:
+        """A covariance (n_values, n_values) that says how values vary together."""
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom: one less than the smallest effect has units."""
+
+    def compute_errors(self, contrasts: np.ndarray) -> np.ndarray:
+        """Return the standard errors (n_contrasts,) of contrasts (n_contrasts, n_values)."""
+
+
+@dataclass(frozen=True, eq=False)
+class BootstrapVariation:
+    """How values vary over bootstrap samples.
+
+    `covariances` (n_values, n_values): over samples of each set of effects. `sizes`: number of units of each
+    effect. `resolution` (n_values, n_values): covariance that so few samples cannot tell from none: no
+    variance is taken to be smaller.
     """
-    variances = {chosen: covary_contrasts(matrix, contrasts) for chosen, matrix in covariances.items()}
-    least = 0.0 if np.ndim(resolution) == 0 else covary_contrasts(np.asarray(resolution), contrasts)
-    return np.sqrt(np.maximum(combine_variances(variances, sizes), least))
+
+    covariances: Mapping[Effects, np.ndarray]
+    sizes: Mapping[str, int]
+    resolution: np.ndarray | float = 0.0
+
+    @property
+    def joint(self) -> np.ndarray:
+        """The covariance over samples of all effects."""
+        return self.covariances[frozenset(self.sizes)]
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom: one less than the smallest effect has units."""
+        return min(self.sizes.values()) - 1
+
+    def compute_errors(self, contrasts: np.ndarray) -> np.ndarray:
+        """Return the standard errors (n_contrasts,) of contrasts (n_contrasts, n_values)."""
+        found = {name: covary_contrasts(matrix, contrasts) for name, matrix in self.covariances.items()}
+        least = np.zeros(len(contrasts))
+        if np.ndim(self.resolution):
+            least = covary_contrasts(np.asarray(self.resolution), contrasts)
+        return np.sqrt(np.maximum(combine_variances(found, self.sizes), least))
 
 
 def compute_t(values: np.ndarray, errors: np.ndarray) -> np.ndarray:

@@ -22,6 +22,8 @@ from fernet_neuro.rsa.result import RSAResult
 #: With fewer stimuli, many samples hold too few different ones to be compared; and with fewer blocks, hardly
 #: two samples differ.
 FEWEST_STIMULI, FEWEST_BLOCKS = 6, 4
+#: With fewer, nothing is left to tell what varies with pairs of stimuli from what varies with stimuli.
+FEWEST_UNITS = 5
 #: Distances that are 0 on average where patterns do not differ, so that cosines are 0 by chance.
 SIGNED_DISTANCES = ("crossnobis",)
 #: Leaving one of two subjects out leaves one: samples then say nothing about how a ceiling varies.
@@ -49,8 +51,9 @@ class Region:
         n = (settings.n_bootstraps, self.n_subjects, self.rdms.n_stimuli)
         return draw_resamples(*n, blocks=settings.blocks, seed=settings.seed)
 
-    def count(self, settings: InferenceSettings, n_units: int) -> dict[str, int]:
-        """Return the number of units of each random effect; `n_units` are the independent stimuli."""
+    def count(self, settings: InferenceSettings) -> dict[str, int]:
+        """Return the number of units of each random effect; a block of stimuli is one."""
+        n_units = int(code_blocks(settings.blocks, self.rdms.n_stimuli).max()) + 1
         counted = {"subjects": self.n_subjects, "stimuli": n_units}
         return {name: counted[name] for name in settings.effects}
 
@@ -71,10 +74,13 @@ def infer_by_region(
     models: RDMSet,
     brain: RDMSet,
     settings: InferenceSettings,
-    infer_region: Callable[[Region, Resamples, np.ndarray | None], dict[str, pd.DataFrame]],
+    infer_region: Callable[[Region, Resamples | None, np.ndarray | None], dict[str, pd.DataFrame]],
     **described: Any,
 ) -> RSAResult:
-    """Return the tables that `infer_region` fills from a region, its samples and the permutations, if any."""
+    """Return the tables that `infer_region` fills from a region, its samples and the permutations, if any.
+
+    There are no samples where variance components have a closed form.
+    """
     regions, codes = open_regions(models, brain, settings)
     for region in regions:  # says which RDM is constant, or shares too few pairs
         compare_rdms(region.rdms, models, settings.comparison)
@@ -84,7 +90,7 @@ def infer_by_region(
             settings.n_permutations, brain.n_stimuli, blocks=settings.blocks, seed=settings.seed
         )
     tables = [
-        infer_region(region, region.resample(settings), orders)
+        infer_region(region, None if settings.is_closed else region.resample(settings), orders)
         for region in track(regions, "regions", total=len(regions), verbose=settings.verbose)
     ]
     return RSAResult(settings=describe(settings, regions, codes, **described), **join_tables(tables))
@@ -99,9 +105,10 @@ def describe(
     settings: InferenceSettings, regions: Sequence[Region], codes: np.ndarray, **described: Any
 ) -> dict[str, Any]:
     """Return the settings of a result, and notes on inferences that do not exist."""
-    names = ("engine", "comparison", "generalise_to", "n_bootstraps", "n_permutations", "level", "seed")
+    names = ["engine", "inference", "comparison", "generalise_to", "n_bootstraps", "n_permutations"]
     return {
-        **{name: getattr(settings, name) for name in names},
+        **{name: getattr(settings, name) for name in (*names, "level", "seed")},
+        "used_inference": "components" if settings.is_closed else "bootstrap",
         "cross_validated": False,
         "n_blocks": None if settings.blocks is None else int(codes.max()) + 1,
         "n_subjects": {region.roi: region.n_subjects for region in regions},
@@ -146,14 +153,22 @@ def check_subjects(regions: Iterable[Region], settings: InferenceSettings, fewes
 
 def check_stimuli(codes: np.ndarray, settings: InferenceSettings) -> None:
     """Refuse too few stimuli, or blocks of them (codes from 0), to say anything about others."""
-    n_blocks = int(codes.max()) + 1
-    is_few = len(codes) < FEWEST_STIMULI or n_blocks < FEWEST_BLOCKS
-    if is_few and "stimuli" in settings.effects:
-        raise ValueError(
-            f"{len(codes)} stimuli in {n_blocks} blocks are too few for generalise_to="
-            f"{settings.generalise_to!r}: {FEWEST_STIMULI} stimuli and {FEWEST_BLOCKS} blocks are needed. "
-            f"What remains is generalise_to='subjects' (--generalise-to subjects)."
-        )
+    n_stimuli, n_blocks = len(codes), int(codes.max()) + 1
+    if "stimuli" not in settings.effects:
+        return
+    can_draw = n_stimuli >= FEWEST_STIMULI and n_blocks >= FEWEST_BLOCKS
+    if n_blocks >= FEWEST_UNITS if settings.is_closed else can_draw:
+        return
+    remains = "generalise_to='subjects' (--generalise-to subjects)"
+    needed = f"{FEWEST_STIMULI} stimuli and {FEWEST_BLOCKS} blocks are needed"
+    if settings.is_closed:
+        needed = f"variance components need {FEWEST_UNITS} stimuli, or blocks of them"
+        if can_draw:
+            remains += ", or inference='bootstrap' (--inference bootstrap)"
+    raise ValueError(
+        f"{n_stimuli} stimuli in {n_blocks} blocks are too few for generalise_to={settings.generalise_to!r}: "
+        f"{needed}. What remains is {remains}."
+    )
 
 
 def has_ceiling_test(region: Region, settings: InferenceSettings) -> bool:
@@ -164,6 +179,11 @@ def has_ceiling_test(region: Region, settings: InferenceSettings) -> bool:
 def list_notes(regions: Sequence[Region], settings: InferenceSettings) -> list[str]:
     """Return what a reader must know of inferences that do not exist or say little."""
     notes = []
+    if settings.inference == "components" and not settings.is_closed:
+        notes.append(
+            f"variance components of {settings.comparison} have no closed form: intervals and tests are by "
+            f"the bootstrap. rho_a has one, and allows for ties as well."
+        )
     for region in regions:
         name = region.roi or "the brain"
         if region.n_subjects == 1:

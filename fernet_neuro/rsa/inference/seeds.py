@@ -15,10 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.rsa.inference.bootstrap import SampleValues
-from fernet_neuro.rsa.inference.contrasts import BootstrapValues
-from fernet_neuro.rsa.inference.fixed import evaluate
+from fernet_neuro.rsa.inference.components import Components
+from fernet_neuro.rsa.inference.contrasts import Estimates
+from fernet_neuro.rsa.inference.fixed import draw_values, evaluate, find_components
 from fernet_neuro.rsa.inference.permutation import find_p_values
-from fernet_neuro.rsa.inference.random_effects import Effects
+from fernet_neuro.rsa.inference.random_effects import BootstrapVariation, Effects, Variation
 from fernet_neuro.rsa.inference.regions import Region, infer_by_region
 from fernet_neuro.rsa.inference.resample import Resamples
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
@@ -122,13 +123,20 @@ def _infer_region(
     models: RDMSet,
     settings: InferenceSettings,
     region: Region,
-    drawn: Resamples,
+    drawn: Resamples | None,
     orders: np.ndarray | None,
 ) -> dict[str, pd.DataFrame]:
-    scores, ceilings, samples = evaluate(models, region, drawn, settings)
-    sizes = region.count(settings, drawn.n_units)
-    tests = _combine(groups, scores.mean(axis=0), ceilings, samples, sizes, settings.level)
+    scores, ceilings = evaluate(models, region, settings)
     observed = groups.means @ scores.mean(axis=0)
+    sizes = {**region.count(settings), "seeds": groups.n_seeds}
+    variation: Variation
+    if drawn is None:
+        components = find_components(models, region, settings)
+        variation = _add_seeds(groups, components, scores.mean(axis=0), sizes)
+    else:
+        samples = draw_values(models, region, drawn, settings)
+        variation = _combine(groups, scores.mean(axis=0), samples, sizes)
+    tests = Estimates(np.concatenate([observed, ceilings]), variation, settings.level)
     sides = (region.rdms.dissimilarities, models.dissimilarities)
     p_permutation = find_p_values(sides, orders, observed, settings, groups.means)
     labels = label_models(groups.models.names, groups.models.table).assign(
@@ -185,44 +193,60 @@ def _check_seeds(name: str, n_rdms: int, seeds: list[str], columns: Sequence[str
         )
 
 
-def _combine(
-    groups: SeedGroups,
-    scores: np.ndarray,
-    ceilings: np.ndarray,
-    samples: Mapping[Effects, SampleValues],
-    sizes: Mapping[str, int],
-    level: float,
-) -> BootstrapValues:
-    """Return the tests of means over seeds, of the mean scores (n_rdms,) and the ceilings of all RDMs."""
-    values = np.concatenate([groups.means @ scores, ceilings])
+def _add_seeds(
+    groups: SeedGroups, components: Components, scores: np.ndarray, sizes: Mapping[str, int]
+) -> Components:
+    """Return the components of means over seeds: of single RDMs, averaged, and of seeds."""
+    means = _extend(groups.means)
     seeds = frozenset(["seeds"])
-    covariances: dict[Effects, np.ndarray] = {seeds: _covary_seeds(groups, scores[None])}
+    shares = {seeds: _share_seeds(groups, np.outer(scores, scores))}
+    for chosen, matrix in components.shares.items():
+        shares[chosen] = means @ matrix @ means.T
+        shares[chosen | seeds] = _share_seeds(groups, matrix)
+    return Components(shares, means @ components.pairs @ means.T, sizes)
+
+
+def _combine(
+    groups: SeedGroups, scores: np.ndarray, samples: Mapping[Effects, SampleValues], sizes: Mapping[str, int]
+) -> BootstrapVariation:
+    """Return how means over seeds, of the mean scores (n_rdms,), and ceilings vary over samples."""
+    seeds = frozenset(["seeds"])
+    # Divided so that n / (n - 1) of the fewest seeds makes it right for these.
+    smaller = (groups.n_seeds - 1) / groups.n_seeds
+    covariances: dict[Effects, np.ndarray] = {seeds: smaller * _share_seeds(groups, np.outer(scores, scores))}
     for chosen, found in samples.items():
         means = SampleValues(found.scores @ groups.means.T, found.lower, found.upper)
         covariances[chosen] = means.covary()
         # Over samples of these effects and of seeds: how the mean over seeds varies with the former, and how
         # much, on average over them, it varies with the latter.
-        covariances[chosen | seeds] = covariances[chosen] + _covary_seeds(groups, found.scores)
-    return BootstrapValues(values, covariances, {**sizes, "seeds": groups.n_seeds}, level)
+        moments = found.scores.T @ found.scores / len(found.scores)
+        covariances[chosen | seeds] = covariances[chosen] + smaller * _share_seeds(groups, moments)
+    return BootstrapVariation(covariances, sizes)
 
 
-def _covary_seeds(groups: SeedGroups, scores: np.ndarray) -> np.ndarray:
-    """Return the mean bootstrap covariance over seeds of scores (n_samples, n_rdms).
+def _extend(means: np.ndarray) -> np.ndarray:
+    """Return means of models with rows and columns of both noise ceilings, which have no seeds."""
+    extended = np.zeros((means.shape[0] + 2, means.shape[1] + 2))
+    extended[:-2, :-2] = means
+    extended[-2:, -2:] = np.eye(2)
+    return extended
+
+
+def _share_seeds(groups: SeedGroups, matrix: np.ndarray) -> np.ndarray:
+    """Return the covariance of means over seeds, of RDMs with these products (n_rdms, n_rdms).
 
     Shape (n_models + 2, n_models + 2); 0 for ceilings, models without seeds, and models of other seeds.
     """
     n = len(groups.rows)
-    matrix = np.zeros((n + 2, n + 2))
-    smallest = groups.n_seeds
-    centred = scores - scores @ groups.means.T @ (groups.means > 0)
-    ordered = [np.argsort(seeds) for seeds in groups.seeds]
+    shares = np.zeros((n + 2, n + 2))
+    labelled = zip(groups.rows, groups.seeds, strict=True)
+    ordered = [rows[np.argsort(seeds)] if seeds else rows for rows, seeds in labelled]
     for one in range(n):
         for other in range(one, n):
             if not groups.seeds[one] or sorted(groups.seeds[one]) != sorted(groups.seeds[other]):
                 continue
-            first, second = (centred[:, groups.rows[place][ordered[place]]] for place in (one, other))
-            size = first.shape[1]
-            # Divided so that n / (n - 1) of the fewest seeds makes it right for these.
-            divisor = size * (size - 1) * smallest / (smallest - 1)
-            matrix[one, other] = matrix[other, one] = (first * second).sum(axis=1).mean() / divisor
-    return matrix
+            part = matrix[np.ix_(ordered[one], ordered[other])]
+            size = len(part)
+            apart = (np.trace(part) - part.sum() / size) / (size * (size - 1))
+            shares[one, other] = shares[other, one] = apart
+    return shares

@@ -19,8 +19,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "subjects": ("subjects",),
     "stimuli": ("stimuli",),
 }
+#: How it is found out how estimates vary.
+INFERENCES = ("components", "bootstrap")
 #: What computes the values of bootstrap samples.
 ENGINES = ("own", "rsatoolbox")
+_WITHOUT_CLOSED_FORM = ("kendall_tau_a",)
 _FEWEST_BOOTSTRAPS = 10
 
 
@@ -60,11 +63,15 @@ class InferenceSettings:
         Threads; comparisons of ranks use them. The results do not change.
     verbose : bool, default=False
         Whether to show progress.
+    inference : {"bootstrap", "components"}, default="bootstrap"
+        How it is found out how estimates vary. ``bootstrap``: over samples of subjects and stimuli.
+        ``components``: variance components in closed form, of fixed models and by all comparisons but
+        ``kendall_tau_a``; the rest is by the bootstrap, and a note says so.
 
     Raises
     ------
     ValueError
-        If an option is not known, or a number is out of range.
+        If an option is not known, a number is out of range, or variance components are asked of rsatoolbox.
 
     Examples
     --------
@@ -83,11 +90,15 @@ class InferenceSettings:
     seed: int = 0
     n_jobs: int = 1
     verbose: bool = False
+    inference: str = "bootstrap"
 
     def __post_init__(self) -> None:
         check_option("comparison", self.comparison, COMPARISONS)
         check_option("generalise_to", self.generalise_to, TARGETS)
         check_option("engine", self.engine, ENGINES)
+        check_option("inference", self.inference, INFERENCES)
+        if self.inference == "components":
+            self.check_own_engine("inference='components'")
         check_range("n_bootstraps", self.n_bootstraps, minimum=_FEWEST_BOOTSTRAPS)
         check_range("n_permutations", self.n_permutations, minimum=0)
         check_range("n_assignments", self.n_assignments, minimum=1)
@@ -107,6 +118,11 @@ class InferenceSettings:
     def effect_sets(self) -> list[Effects]:
         """All sets of the random effects."""
         return list_effect_sets(self.effects)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether variance components are asked for and have a closed form, so that nothing is drawn."""
+        return self.inference == "components" and self.comparison not in _WITHOUT_CLOSED_FORM
 
     def check_own_engine(self, what: str) -> None:
         """Refuse another engine than our own."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro.rsa.inference.contrasts import BootstrapValues
+from fernet_neuro.rsa.inference.contrasts import Estimates
 from fernet_neuro.rsa.inference.regions import Region, has_ceiling_test
 from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS
@@ -34,7 +34,7 @@ def fill_tables(
     labels: pd.DataFrame,
     p_permutation: np.ndarray,
     region: Region,
-    tests: BootstrapValues,
+    tests: Estimates,
     values: np.ndarray,
     settings: InferenceSettings,
 ) -> dict[str, pd.DataFrame]:

@@ -1,0 +1,352 @@
+"""Variance components in closed form against loops over subjects, stimuli and pairs, and against spread."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from fernet_neuro.rsa.compare import compare_rdms
+from fernet_neuro.rsa.inference.components import estimate_components
+from fernet_neuro.rsa.inference.contributions import Vectors, contribute, part_ceiling
+from fernet_neuro.rsa.inference.fixed import infer_rsa
+from fernet_neuro.rsa.inference.seeds import infer_seeds
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.stats.calibration import false_positive_rate
+
+CLOSED = ["pearson", "cosine", "spearman", "rho_a", "whitened_pearson", "whitened_cosine"]
+SUBJECTS, STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
+N_SUBJECTS, N_STIMULI, N_PAIRS = 4, 8, 28
+LEFT, RIGHT = np.triu_indices(N_STIMULI, 1)
+IDS = np.array([f"s{row}" for row in range(N_STIMULI)])
+CLOSED_FORM = {"inference": "components", "n_permutations": 0}
+
+
+@pytest.fixture
+def sides(rng):
+    """Subjects, and models of which one has ties."""
+    models = rng.normal(size=(3, N_PAIRS))
+    models[2] = np.round(models[2])
+    return 0.7 * models[[0, 1, 0, 1]] + rng.normal(size=(N_SUBJECTS, N_PAIRS)), models
+
+
+def _compare(x, y, weights, comparison):
+    """One comparison of two RDMs whose pairs weigh `weights`, 0 for those that are left out."""
+    if comparison in ("spearman", "rho_a"):
+        x, y = (
+            np.array([(weights * (v < one)).sum() + (weights * (v == one)).sum() / 2 for one in v])
+            for v in (x, y)
+        )
+        x, y = x - (weights @ x) / weights.sum(), y - (weights @ y) / weights.sum()
+    elif "pearson" in comparison:
+        x, y = x - (weights @ x) / weights.sum(), y - (weights @ y) / weights.sum()
+    if comparison == "rho_a":
+        return 12 * (weights * x * y).sum() / weights.sum() ** 3
+    if "whitened" not in comparison:
+        return (weights * x * y).sum() / np.sqrt((weights * x * x).sum() * (weights * y * y).sum())
+    kept = weights > 0
+    share = np.array(
+        [[len({LEFT[p], RIGHT[p]} & {LEFT[q], RIGHT[q]}) for q in range(N_PAIRS)] for p in range(N_PAIRS)]
+    )
+    covariance = share.astype(float)
+    covariance[range(N_PAIRS), range(N_PAIRS)] += np.divide(2, weights, where=kept, out=np.zeros(N_PAIRS))
+    inverse = np.linalg.inv(covariance[np.ix_(kept, kept)])
+    x, y = x[kept], y[kept]
+    return x @ inverse @ y / np.sqrt((x @ inverse @ x) * (y @ inverse @ y))
+
+
+def _average_rho_a(x, y, kept):
+    n = kept.sum()
+    first, second = (stats.rankdata(v[kept]) - (n + 1) / 2 for v in (x, y))
+    return 12 * (first @ second) / (n**3 - n)
+
+
+def _without(x, y, kept, comparison):
+    if comparison == "rho_a":
+        return _average_rho_a(x, y, kept)
+    return _compare(x, y, kept.astype(float), comparison)
+
+
+@pytest.mark.parametrize("comparison", CLOSED)
+def test_contributions_are_derivatives_by_the_weight_of_a_pair(sides, comparison):
+    subjects, models = sides
+    everywhere = np.ones(N_PAIRS, dtype=bool)
+    prepared = [Vectors.prepare(side, everywhere, comparison) for side in sides]
+    found = contribute(*prepared, 1)
+    expected = np.empty_like(found)
+    for model in range(3):
+        for pair in range(N_PAIRS):
+            step = 1e-5 * (np.arange(N_PAIRS) == pair)
+            ends = [_compare(subjects[1], models[model], 1 + sign * step, comparison) for sign in (1, -1)]
+            expected[model, pair] = (ends[0] - ends[1]) / 2e-5
+    # The loop divides by n^3 where rho-a has n^3 - n.
+    assert np.abs(found - expected).max() < (2e-4 if comparison == "rho_a" else 1e-8)
+
+
+def _add_up_by_loops(subjects, models, comparison, contributions):
+    """Components (3, n_models, n_models) of mean comparisons: subjects, stimuli, both; and of pairs."""
+    n_subjects, n_models = len(subjects), len(models)
+    whole = np.ones(N_PAIRS, dtype=bool)
+    everyone = np.array([[_without(x, y, whole, comparison) for y in models] for x in subjects])
+    steps = np.empty((N_STIMULI, n_subjects, n_models))
+    for stimulus in range(N_STIMULI):
+        kept = (stimulus != LEFT) & (stimulus != RIGHT)
+        steps[stimulus] = [[_without(x, y, kept, comparison) for y in models] for x in subjects]
+    steps -= steps.mean(axis=0)
+
+    def split(matrix):
+        """Return what least squares leaves of contributions (n_models, n_pairs) beside effects of stimuli."""
+        design = np.zeros((N_PAIRS, N_STIMULI))
+        for pair in range(N_PAIRS):
+            design[pair, [LEFT[pair], RIGHT[pair]]] = 1
+        left = [row - design @ np.linalg.lstsq(design, row, rcond=None)[0] for row in matrix]
+        return np.array(left) @ np.array(left).T * N_PAIRS / (N_PAIRS - N_STIMULI)
+
+    def add(values, pairs):
+        jackknife = np.zeros((n_models, n_models))
+        for stimulus in range(N_STIMULI):
+            jackknife += np.outer(values[stimulus], values[stimulus]) * (N_STIMULI - 1) / N_STIMULI
+        return jackknife - split(pairs) * N_STIMULI / (N_STIMULI - 2)
+
+    by_subject = np.zeros((n_models, n_models))
+    interaction = np.zeros((n_models, n_models))
+    for subject in range(n_subjects):
+        apart = everyone[subject] - everyone.mean(axis=0)
+        by_subject += np.outer(apart, apart) / n_subjects / (n_subjects - 1)
+        own = add(steps[:, subject] - steps.mean(axis=1), contributions[subject] - contributions.mean(axis=0))
+        interaction += own / n_subjects / (n_subjects - 1)
+    mean = contributions.mean(axis=0)
+    return by_subject, add(steps.mean(axis=1), mean), interaction, split(mean)
+
+
+@pytest.mark.parametrize("comparison", CLOSED)
+def test_components_are_those_of_loops_over_subjects_stimuli_and_pairs(sides, comparison):
+    subjects, models = sides
+    sizes = {"subjects": N_SUBJECTS, "stimuli": N_STIMULI}
+    found = estimate_components(subjects, models, np.arange(N_STIMULI), comparison, sizes)
+    everywhere = np.ones(N_PAIRS, dtype=bool)
+    prepared = [Vectors.prepare(side, everywhere, comparison) for side in sides]
+    contributions = np.array([contribute(*prepared, subject) for subject in range(N_SUBJECTS)])
+    expected = _add_up_by_loops(subjects, models, comparison, contributions)
+    for matrix, slow in zip(
+        [found.shares[SUBJECTS], found.shares[STIMULI], found.shares[SUBJECTS | STIMULI], found.pairs],
+        expected,
+        strict=True,
+    ):
+        np.testing.assert_allclose(matrix[:3, :3], slow, rtol=0, atol=1e-12)
+    total = expected[0] + expected[1] - expected[2]
+    for contrast in (np.eye(5)[0], np.eye(5)[0] - np.eye(5)[2]):
+        c = contrast[:3]
+        variance = max(c @ total @ c, c @ expected[0] @ c, c @ expected[3] @ c)
+        assert found.compute_errors(contrast[None])[0] == pytest.approx(np.sqrt(variance), abs=1e-12)
+
+
+def test_blocks_of_one_size_are_left_out_together_and_their_pairs_told_apart(rng):
+    """Against loops: blocks of two, of which all four pairs between two blocks are one cell."""
+    codes = np.repeat(np.arange(6), 2)
+    left, right = np.triu_indices(12, 1)
+    subjects, models = rng.normal(size=(3, 66)), rng.normal(size=(1, 66))
+    found = estimate_components(subjects, models, codes, "pearson", {"stimuli": 6})
+    everywhere = np.ones(66, dtype=bool)
+    sides = [Vectors.prepare(side, everywhere, "pearson") for side in (subjects, models)]
+    mean = np.mean([contribute(*sides, row)[0] for row in range(3)], axis=0)
+    cells = np.zeros((6, 6))
+    for pair in range(66):
+        if codes[left[pair]] != codes[right[pair]]:
+            cells[codes[left[pair]], codes[right[pair]]] += mean[pair]
+            cells[codes[right[pair]], codes[left[pair]]] += mean[pair]
+    one, other = np.triu_indices(6, 1)
+    design = np.zeros((15, 6))
+    design[range(15), one] = design[range(15), other] = 1
+    entries = cells[one, other]
+    left_over = entries - design @ np.linalg.lstsq(design, entries, rcond=None)[0]
+    pairs = 15 / 9 * (left_over**2).sum()
+    assert found.pairs[0, 0] == pytest.approx(pairs, abs=1e-12)
+    without = []
+    for block in range(6):
+        weights = np.where((codes[left] == block) | (codes[right] == block), 0.0, 1.0)
+        # Pairs inside blocks keep their share of all pairs, as in samples and folds.
+        weights[(weights > 0) & (codes[left] == codes[right])] = np.rint(1024 * 4 / 5) / 1024
+        without.append(np.mean([_weighted_pearson(x, models[0], weights) for x in subjects]))
+    jackknife = 5 / 6 * np.sum((np.array(without) - np.mean(without)) ** 2)
+    assert found.shares[STIMULI][0, 0] == pytest.approx(jackknife - 6 / 4 * pairs, abs=1e-12)
+
+
+def _weighted_pearson(x, y, weights):
+    x, y = (v - (weights @ v) / weights.sum() for v in (x, y))
+    return (weights * x * y).sum() / np.sqrt((weights * x * x).sum() * (weights * y * y).sum())
+
+
+def test_parts_in_the_ceiling_are_what_leaving_a_subject_out_takes_from_it(sides):
+    units = sides[0] - sides[0].mean(axis=1, keepdims=True)
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+
+    def ceiling(rows):
+        others = [np.delete(rows, row, axis=0).sum(axis=0) for row in range(len(rows))]
+        return np.mean([row @ other / np.linalg.norm(other) for row, other in zip(rows, others, strict=True)])
+
+    n = N_SUBJECTS
+    expected = [n * ceiling(units) - (n - 1) * ceiling(np.delete(units, row, axis=0)) for row in range(n)]
+    np.testing.assert_allclose(part_ceiling(units @ units.T), expected, atol=1e-12)
+
+
+def _draw(seed, kind, n_subjects=8, n_stimuli=22, dims=12):
+    """Models and brains of a group: unrelated, or each model as far from what people share."""
+    rng = np.random.default_rng([seed, 4])
+    left, right = np.triu_indices(n_stimuli, 1)
+
+    def measure(patterns):
+        return ((patterns[..., left, :] - patterns[..., right, :]) ** 2).mean(axis=-1)
+
+    shared = rng.normal(size=(n_stimuli, dims))
+    models = rng.normal(size=(3, n_stimuli, dims)) + (0.55 * shared if kind == "related" else 0)
+    people = shared + 0.7 * rng.normal(size=(n_subjects, n_stimuli, dims))
+    ids = np.array([f"s{row:02d}" for row in range(n_stimuli)])
+    table = pd.DataFrame({"subject": [f"{row}" for row in range(n_subjects)]})
+    return RDMSet(measure(models), ids), RDMSet(measure(people), ids, table)
+
+
+def _infer(number, kind, dims=12, **options):
+    chosen = {"comparison": "pearson", "n_permutations": 0, "inference": "components", **options}
+    return infer_rsa(*_draw(number, kind, dims=dims), **chosen)
+
+
+def test_tests_have_the_nominal_rate_and_more_power_than_the_bootstrap():
+    null = [_infer(seed, "unrelated") for seed in range(120)]
+    rates = {}
+    for table in ("estimates", "pairwise"):
+        p_values = np.array([getattr(result, table)["p_value"] for result in null])
+        rates[table] = (p_values <= 0.05).mean()
+        assert rates[table] <= false_positive_rate(p_values[:, 0]).limit
+        assert false_positive_rate([min(getattr(result, table)["p_max"]) for result in null]).is_calibrated
+    assert rates["estimates"] > 0.01  # the bootstrap finds none
+    power = {}
+    for name in ("components", "bootstrap"):
+        options = {"inference": name, "n_bootstraps": 200}
+        found = [_infer(seed, "related", dims=40, **options).estimates for seed in range(30)]
+        power[name] = (pd.concat(found)["p_value"] <= 0.05).mean()
+    assert power["components"] > 1.15 * power["bootstrap"] > 0, power
+
+
+@pytest.mark.parametrize("comparison", CLOSED)
+def test_standard_errors_are_the_spread_of_estimates_over_groups(comparison):
+    found = [_infer_fast(*_draw(seed, "related"), comparison) for seed in range(120)]
+    estimates, errors = (np.array(part) for part in zip(*found, strict=True))
+    ratio = np.sqrt((errors**2).mean()) / estimates.std(axis=0).mean()
+    assert 0.85 < ratio < 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dims", [3, 12, 40])
+def test_standard_errors_are_within_3_percent_of_the_spread_of_many_groups(dims):
+    found = [
+        _infer_fast(*_draw(seed, "related", n_subjects=16, n_stimuli=40, dims=dims)) for seed in range(3000)
+    ]
+    estimates, errors = (np.array(part) for part in zip(*found, strict=True))
+    assert np.sqrt((errors**2).mean()) / estimates.std(axis=0).mean() == pytest.approx(1, abs=0.03)
+
+
+def _infer_fast(models, brain, comparison="pearson"):
+    subjects, n = brain.dissimilarities, models.n_stimuli
+    sizes = {"subjects": len(subjects), "stimuli": n}
+    found = estimate_components(subjects, models.dissimilarities, np.arange(n), comparison, sizes)
+    return compare_rdms(brain, models, comparison).values.mean(axis=0), found.compute_errors(np.eye(5)[:3])
+
+
+def test_new_subjects_alone_are_a_plain_t_test_over_subjects():
+    result = _infer(3, "related", generalise_to="subjects")
+    values = result.subjects.pivot_table(index="subject", columns="model", values="value")
+    expected = stats.ttest_1samp(values, 0, alternative="greater").pvalue
+    np.testing.assert_allclose(result.estimates["p_value"], expected, rtol=1e-9)
+    pairs = stats.ttest_rel(values.iloc[:, 0], values.iloc[:, 2])
+    assert result.pairwise["p_value"].iloc[1] == pytest.approx(pairs.pvalue, rel=1e-9)
+
+
+def test_all_tables_are_filled_as_by_the_bootstrap_and_say_which_inference_it_was():
+    found, drawn = (_infer(5, "related", inference=name) for name in ("components", "bootstrap"))
+    for table in ("estimates", "pairwise", "subjects", "ceilings"):
+        one, other = getattr(found, table), getattr(drawn, table)
+        assert list(one) == list(other)
+        assert one.notna().equals(other.notna())
+    assert (found.estimates["estimate"] == drawn.estimates["estimate"]).all()
+    assert found.settings["used_inference"] == "components"
+    assert found.ceilings["lower_low"][0] < found.ceilings["lower"][0] < found.ceilings["lower_high"][0]
+    assert (found.estimates["p_ceiling"] < 0.05).all()
+    # Nothing is drawn, so the seed decides only the maxima of correlated tests.
+    again = _infer(5, "related", seed=9)
+    assert again.estimates["standard_error"].equals(found.estimates["standard_error"])
+
+
+def test_subjects_may_lack_stimuli():
+    models, brain = _draw(2, "related")
+    values = brain.dissimilarities.copy()
+    left, right = np.triu_indices(brain.n_stimuli, 1)
+    for subject in (0, 1, 2):
+        lacks = [subject, subject + 5]
+        values[subject, np.isin(left, lacks) | np.isin(right, lacks)] = np.nan
+    gappy = RDMSet(values, brain.stimulus_ids, brain.table)
+    options = {"comparison": "rho_a", **CLOSED_FORM}
+    found, whole = infer_rsa(models, gappy, **options), infer_rsa(models, brain, **options)
+    ratio = found.estimates["standard_error"] / whole.estimates["standard_error"]
+    assert ratio.between(0.85, 1.3).all()
+    numbers = found.estimates.drop(columns=["roi", "model", "comparison", "p_permutation"])
+    assert numbers.notna().all(axis=None)
+
+
+def test_seeds_that_are_all_alike_add_nothing_and_others_do():
+    models, brain = _draw(4, "related")
+    table = pd.DataFrame({"model": "net", "seed": ["a", "b", "c"]})
+    alike = RDMSet(np.repeat(models.dissimilarities[:1], 3, axis=0), models.stimulus_ids, table)
+    options = {"comparison": "pearson", **CLOSED_FORM}
+    found = infer_seeds(alike, brain, **options).estimates.iloc[0]
+    one = infer_rsa(models.take([0]), brain, **options).estimates.iloc[0]
+    assert found["standard_error"] == pytest.approx(one["standard_error"], rel=1e-9)
+    assert (found["dof"], one["dof"]) == (2, 7)
+    several = RDMSet(models.dissimilarities, models.stimulus_ids, table)
+    spread = infer_seeds(several, brain, generalise_to="subjects", **options).estimates.iloc[0]
+    values = compare_rdms(brain, several, "pearson").values
+    apart = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    both = (apart**2).sum() / (7 * 2) / (8 * 3)
+    alone = values.mean(axis=1).var(ddof=1) / 8, values.mean(axis=0).var(ddof=1) / 3
+    assert spread["standard_error"] ** 2 == pytest.approx(max(sum(alone) - both, *alone), rel=1e-9)
+
+
+def test_what_has_no_closed_form_is_by_the_bootstrap_and_says_so():
+    found = _infer(1, "related", comparison="kendall_tau_a", n_bootstraps=20)
+    assert found.settings["used_inference"] == "bootstrap"
+    assert "kendall_tau_a have no closed form" in found.settings["notes"][0]
+
+
+def test_too_few_units_are_refused_with_what_remains():
+    models, brain = _draw(1, "related")
+    few = models.stimulus_ids[:4]
+    with pytest.raises(
+        ValueError, match=r"4 stimuli in 4 blocks .* need 5 stimuli.*--generalise-to subjects"
+    ):
+        infer_rsa(models.align_to(few), brain.align_to(few), **CLOSED_FORM)
+    blocks = np.minimum(np.arange(22) // 4, 3)
+    with pytest.raises(ValueError, match=r"22 stimuli in 4 blocks .* or inference='bootstrap'"):
+        infer_rsa(models, brain, blocks=blocks, **CLOSED_FORM)
+    with pytest.raises(ValueError, match=r"one subject only .*--generalise-to stimuli"):
+        infer_rsa(models, brain.take([0]), **CLOSED_FORM)
+    alone = infer_rsa(models, brain.take([0]), generalise_to="stimuli", **CLOSED_FORM)
+    assert (alone.estimates["standard_error"] > 0).all()
+    five = models.stimulus_ids[:5]
+    assert infer_rsa(models.align_to(five), brain.align_to(five), **CLOSED_FORM).estimates["dof"][0] == 4
+    with pytest.raises(ValueError, match="inference='components' is for engine='own'"):
+        infer_rsa(models, brain, engine="rsatoolbox", **CLOSED_FORM)
+    with pytest.raises(ValueError, match=r"inference='component' is not known.*Did you mean 'components'"):
+        infer_rsa(models, brain, inference="component")
+
+
+def test_blocks_of_one_stimulus_each_are_no_blocks():
+    one = _infer(6, "related", blocks=np.arange(22)).estimates
+    assert one["standard_error"].equals(_infer(6, "related").estimates["standard_error"])
+
+
+def test_a_model_that_never_varies_is_refused_or_has_no_p_value():
+    models, brain = _draw(1, "related")
+    flat = RDMSet(np.ones((1, models.dissimilarities.shape[1])), models.stimulus_ids)
+    with pytest.raises(ValueError, match="are the same, so pearson is not defined"):
+        infer_rsa(flat, brain, comparison="pearson", **CLOSED_FORM)
+    found = infer_rsa(flat, brain, comparison="rho_a", **CLOSED_FORM).estimates.iloc[0]
+    assert (found["estimate"], found["standard_error"], found["p_value"]) == (0, 0, 0.5)
