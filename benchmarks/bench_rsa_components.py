@@ -14,14 +14,24 @@ above the limit. Prints tables, and one JSON object on the last line.
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from fernet_neuro.rsa.analysis.null_data import level_means, list_pair_kinds
+from fernet_neuro.rsa.files.toolbox import import_rsatoolbox, to_rsatoolbox
+from fernet_neuro.rsa.inference.fixed import evaluate, find_variation, infer_rsa
+from fernet_neuro.rsa.inference.random_effects import Variation, compute_interval, compute_t
+from fernet_neuro.rsa.inference.regions import split_regions
+from fernet_neuro.rsa.inference.seeds import find_seed_variation, group_seeds
+from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.rdms import RDMSet
 
 LEVEL = 0.05
@@ -33,7 +43,8 @@ class Design:
     """Who looks at what, and what is true of the models.
 
     `models`: "unrelated" to what people share; "equal": each the shared patterns and, `distance` times as
-    strong, some of its own; "categories": unrelated, of few values. `own`, `noise`: of people, beside shared
+    strong, some of its own, `better` times that for the first; "categories": unrelated, of few values.
+    `own`, `noise`: of people, beside shared
     patterns of variance 1. `dims`: of patterns. `clusters`: of stimuli; 0 for none. `tails`: degrees of
     freedom of t-distributed patterns; 0 for normal. `metric`: "squared", "correlation", or "crossnobis", with
     two runs. `per_block`: stimuli that are drawn together. `lacking`: stimuli that each person lacks.
@@ -50,6 +61,7 @@ class Design:
     own: float = 0.7
     noise: float = 0.7
     distance: float = 1.0
+    better: float = 1.0
     shared: float = 1.0
     per_block: int = 1
     lacking: int = 0
@@ -91,50 +103,64 @@ VALIDATION = {
     "8 x 24, nothing shared": Design(8, 24, 10, shared=0.0, own=1.0),
 }
 
+#: Models that are near what people share, the first of them nearer.
+PLANTED = {
+    "10 x 28, 40 dimensions, correlation distances, rho_a": Design(
+        10, 28, 40, "rho_a", "equal", metric="correlation", distance=2.0, better=0.6
+    ),
+    "10 x 28, 10 dimensions": Design(10, 28, 10, models="equal", distance=1.8, better=0.5),
+    "20 x 40, 10 dimensions": Design(20, 40, 10, models="equal", distance=2.6, better=0.5),
+}
+
 
 def make_group(design: Design, rng: np.random.Generator) -> tuple[RDMSet, RDMSet, np.ndarray | None]:
     """Return models, brains, and the block of each stimulus, if they are in blocks."""
-    n, n_people = design.n_stimuli, design.n_people
+    n = design.n_stimuli
     blocks = np.repeat(np.arange(n // design.per_block), design.per_block) if design.per_block > 1 else None
-
-    def draw(count: int) -> np.ndarray:
-        size = (count, n, design.dims)
-        drawn = rng.standard_t(design.tails, size) if design.tails else rng.standard_normal(size)
-        if blocks is not None:
-            return rng.standard_normal((count, blocks[-1] + 1, design.dims))[:, blocks] + 0.4 * drawn
-        if design.clusters:
-            centres = 2 * rng.standard_normal((count, design.clusters, design.dims))
-            which = rng.integers(0, design.clusters, (count, n))
-            return 0.5 * drawn + np.take_along_axis(centres, which[:, :, None], axis=1)
-        return drawn
-
-    shared = design.shared * draw(1)
-    people = shared + design.own * draw(n_people)
-    noise = [design.noise * rng.standard_normal(people.shape) for _ in range(2)]
-    n_models = N_MODELS * (N_SEEDS if design.has_seeds else 1)
-    models = draw(N_MODELS).repeat(n_models // N_MODELS, axis=0)
-    if design.has_seeds:
-        models = models + draw(n_models)
-    if design.models == "equal":
-        models = shared + design.distance * models
-    if design.metric == "crossnobis":
-        brains = measure(people + noise[0], people + noise[1])
-    else:
-        brains = measure(people + noise[0], None, design.metric)
-    values = measure(models, None, "squared" if design.metric == "crossnobis" else design.metric)
-    if design.models == "categories":
-        labels = rng.integers(0, 3, (n_models, n))
-        left, right = np.triu_indices(n, 1)
-        values = (labels[:, left] != labels[:, right]).astype(float)
+    shared = design.shared * draw(design, rng, 1, blocks)
+    people = shared + design.own * draw(design, rng, design.n_people, blocks)
+    runs = [people + design.noise * rng.standard_normal(people.shape) for _ in range(2)]
+    brains = measure(*runs) if design.metric == "crossnobis" else measure(runs[0], None, design.metric)
+    values = make_models(design, rng, shared, blocks)
     if blocks is not None and design.models == "unrelated":
         kinds = list_pair_kinds(blocks, n)
         brains, values = level_means(brains, kinds), level_means(values, kinds)
-    if design.lacking:
-        left, right = np.triu_indices(n, 1)
-        for row in brains:
-            lacks = np.isin(np.arange(n), rng.choice(n, design.lacking, replace=False))
-            row[lacks[left] | lacks[right]] = np.nan
+    left, right = np.triu_indices(n, 1)
+    for row in brains if design.lacking else ():
+        lacks = np.isin(np.arange(n), rng.choice(n, design.lacking, replace=False))
+        row[lacks[left] | lacks[right]] = np.nan
     return *label(design, values, brains), blocks
+
+
+def draw(design: Design, rng: np.random.Generator, count: int, blocks: np.ndarray | None) -> np.ndarray:
+    """Return patterns (count, n_stimuli, dims)."""
+    size = (count, design.n_stimuli, design.dims)
+    drawn = rng.standard_t(design.tails, size) if design.tails else rng.standard_normal(size)
+    if blocks is not None:
+        return rng.standard_normal((count, blocks[-1] + 1, design.dims))[:, blocks] + 0.4 * drawn
+    if not design.clusters:
+        return drawn
+    centres = 2 * rng.standard_normal((count, design.clusters, design.dims))
+    which = rng.integers(0, design.clusters, size[:2])
+    return 0.5 * drawn + np.take_along_axis(centres, which[:, :, None], axis=1)
+
+
+def make_models(
+    design: Design, rng: np.random.Generator, shared: np.ndarray, blocks: np.ndarray | None
+) -> np.ndarray:
+    """Return the models' distances (n_models, n_pairs)."""
+    n_models = N_MODELS * (N_SEEDS if design.has_seeds else 1)
+    if design.models == "categories":
+        labels = rng.integers(0, 3, (n_models, design.n_stimuli))
+        left, right = np.triu_indices(design.n_stimuli, 1)
+        return (labels[:, left] != labels[:, right]).astype(float)
+    models = draw(design, rng, N_MODELS, blocks).repeat(n_models // N_MODELS, axis=0)
+    if design.has_seeds:
+        models = models + draw(design, rng, n_models, blocks)
+    if design.models == "equal":
+        models[: n_models // N_MODELS] *= design.better
+        models = shared + design.distance * models
+    return measure(models, None, "squared" if design.metric == "crossnobis" else design.metric)
 
 
 def measure(patterns: np.ndarray, others: np.ndarray | None = None, metric: str = "squared") -> np.ndarray:
@@ -160,3 +186,199 @@ def label(design: Design, values: np.ndarray, brains: np.ndarray) -> tuple[RDMSe
     subjects = pd.DataFrame({"subject": [f"{number:02d}" for number in range(design.n_people)]})
     distance = "crossnobis" if design.metric == "crossnobis" else ""
     return RDMSet(values, ids, table), RDMSet(brains, ids, subjects, distance=distance)
+
+
+def analyse(design: Design, name: str, number: int, inference: str) -> dict[str, np.ndarray]:
+    """Return estimate, standard error, p value and interval of one group's models, pairs and ceiling.
+
+    As `infer_rsa` and `infer_seeds`, without what they draw for p values that are corrected over models.
+    """
+    models, brain, blocks = make_group(design, np.random.default_rng([7, *name.encode(), number]))
+    settings = InferenceSettings(design.comparison, blocks=blocks, seed=number, inference=inference)
+    region = split_regions(brain)[0]
+    with threadpool_limits(limits=1, user_api="blas"):
+        drawn = None if settings.is_closed else region.resample(settings)
+        scores, ceilings = evaluate(models, region, settings)
+        means = scores.mean(axis=0)
+        variation: Variation
+        if design.has_seeds:
+            groups = group_seeds(models)
+            variation = find_seed_variation(groups, models, region, drawn, settings, means)
+            means = groups.means @ means
+        else:
+            variation = find_variation(models, region, drawn, settings)
+    axes = np.eye(N_MODELS + 2)
+    contrasts = {
+        "models": axes[:N_MODELS],
+        "pairs": np.array([axes[one] - axes[other] for one, other in combinations(range(N_MODELS), 2)]),
+        "ceiling": axes[-2:-1],
+    }
+    values = np.concatenate([means, ceilings])
+    return {
+        kind: describe(contrast @ values, variation.compute_errors(contrast), variation.dof, kind == "pairs")
+        for kind, contrast in contrasts.items()
+    }
+
+
+def describe(values: np.ndarray, errors: np.ndarray, dof: int, two_sided: bool) -> np.ndarray:
+    """Return values, standard errors, p values and intervals, (n_tests, 5)."""
+    t_values = compute_t(values, errors)
+    p_values = stats.t.sf(np.abs(t_values) if two_sided else t_values, dof) * (2 if two_sided else 1)
+    return np.stack([values, errors, p_values, *compute_interval(values, errors, dof, 1 - LEVEL)], axis=1)
+
+
+def collect(design: Design, name: str, n_groups: int, n_jobs: int, inference: str) -> dict[str, np.ndarray]:
+    """Return what `analyse` returns, of all groups, stacked."""
+    tasks = (delayed(analyse)(design, name, number, inference) for number in range(n_groups))
+    found = Parallel(n_jobs=n_jobs)(tasks)
+    return {kind: np.stack([item[kind] for item in found]) for kind in found[0]}
+
+
+def test_design(design: Design, name: str, n_groups: int, n_jobs: int, inference: str) -> Iterator[dict]:
+    """Yield a row for models, pairs and the ceiling of a design: false positives, coverage and spread."""
+    start = time.perf_counter()
+    found = collect(design, name, n_groups, n_jobs, inference)
+    seconds = (time.perf_counter() - start) / n_groups
+    limit = stats.binom.ppf(0.995, n_groups, LEVEL) / n_groups
+    is_null = {"models": design.models != "equal", "pairs": True, "ceiling": design.shared == 0}
+    for kind in ("models", "pairs", "ceiling"):
+        value, error, p_value, low, high = np.moveaxis(found[kind], 2, 0)
+        # Clusters are those of one group, and what people share in them is its own: there is no one ceiling.
+        has_truth = kind != "ceiling" or not design.clusters
+        truth = 0.0 if is_null[kind] and kind != "ceiling" else value.mean()
+        rate = float((p_value <= LEVEL).mean()) if is_null[kind] else None
+        row = {
+            "design": name, "kind": kind, "inference": inference, "rate": rate, "limit": limit,
+            "coverage": None, "spread": None, "seconds": seconds,
+        }  # fmt: skip
+        if has_truth:
+            row["coverage"] = float(((low <= truth) & (truth <= high)).mean())
+            row["spread"] = float(np.sqrt((error**2).mean() / ((value - truth) ** 2).mean()))
+        yield row
+
+
+def measure_power(design: Design, name: str, n_groups: int, n_jobs: int) -> dict[str, Any]:
+    """Return how often either inference finds the first model, the others, and that they differ."""
+    row: dict[str, Any] = {"design": name, "n_groups": n_groups}
+    for inference in ("components", "bootstrap"):
+        found = collect(design, f"planted {name}", n_groups, n_jobs, inference)
+        hits = {kind: found[kind][:, :, 2] <= LEVEL for kind in ("models", "pairs")}
+        row[inference] = {
+            "near model": float(hits["models"][:, 0].mean()),
+            "far models": float(hits["models"][:, 1:].mean()),
+            "near against far": float(hits["pairs"][:, :2].mean()),
+        }
+    return row
+
+
+def compare_with_rsatoolbox(design: Design, name: str, n_groups: int, n_bootstraps: int) -> dict[str, Any]:
+    """Return rates and seconds of rsatoolbox's ``eval_dual_bootstrap`` and ours on the same groups.
+
+    One-sided p values against 0 and two-sided ones of pairs, as rsatoolbox returns them.
+    """
+    import_rsatoolbox()  # without the warnings of its imports
+    from rsatoolbox.inference import eval_dual_bootstrap
+    from rsatoolbox.model import ModelFixed
+
+    names = {"pearson": "corr", "rho_a": "rho-a"}
+    hits: dict[str, list[np.ndarray]] = {"rsatoolbox": [], "components": [], "bootstrap": []}
+    seconds = dict.fromkeys(hits, 0.0)
+    for number in range(n_groups):
+        models, brain, _ = make_group(design, np.random.default_rng([7, *name.encode(), number]))
+        fixed = [ModelFixed(f"model{row}", to_rsatoolbox(models.take([row]))) for row in range(models.n_rdms)]
+        start = time.perf_counter()
+        found = eval_dual_bootstrap(
+            fixed, to_rsatoolbox(brain), method=names[design.comparison], N=n_bootstraps, k_pattern=1, k_rdm=1
+        )
+        between = found.test_pairwise()[np.triu_indices(models.n_rdms, 1)]
+        zero = found.test_zero()
+        seconds["rsatoolbox"] += time.perf_counter() - start
+        hits["rsatoolbox"].append(np.concatenate([zero, between]) <= LEVEL)
+        for inference in ("components", "bootstrap"):
+            start = time.perf_counter()
+            ours = infer_rsa(
+                models, brain, comparison=design.comparison, inference=inference, n_permutations=0,
+                n_bootstraps=n_bootstraps, seed=number,
+            )  # fmt: skip
+            seconds[inference] += time.perf_counter() - start
+            p_values = [ours.estimates["p_value"], ours.pairwise["p_value"]]
+            hits[inference].append(np.concatenate(p_values) <= LEVEL)
+    n_models = N_MODELS
+    return {
+        "design": name, "n_groups": n_groups, "n_bootstraps": n_bootstraps,
+        **{
+            which: {
+                "models": float(np.mean([item[:n_models] for item in found])),
+                "pairs": float(np.mean([item[n_models:] for item in found])),
+                "seconds_per_group": seconds[which] / n_groups,
+            }
+            for which, found in hits.items()
+        },
+    }  # fmt: skip
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """Print false positives, coverage and spread as a table."""
+    print(f"{'design':<40}{'':<9}{'rate %':>7}{'limit %':>8}{'cover %':>9}{'spread':>8}")
+    for row in rows:
+        cells = [
+            "" if row[name] is None else f"{100 * row[name]:.1f}" for name in ("rate", "limit", "coverage")
+        ]
+        spread = "" if row["spread"] is None else f"{row['spread']:.3f}"
+        print(
+            f"{row['design']:<40}{row['kind']:<9}{cells[0]:>7}{cells[1]:>8}{cells[2]:>9}"
+            f"{spread:>8}{'  ABOVE' if is_above(row) else ''}",
+            flush=True,
+        )
+
+
+def is_above(row: dict[str, Any]) -> bool:
+    """Return whether a rate is above the limit."""
+    return row["rate"] is not None and row["rate"] > row["limit"]
+
+
+def main() -> None:
+    """Print the tables and one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--designs", choices=("validation", "development"), default="validation")
+    parser.add_argument("--groups", type=int, default=1000, help="0 for power alone")
+    parser.add_argument("--power-groups", type=int, default=200)
+    parser.add_argument("--rsatoolbox-groups", type=int, default=20)
+    parser.add_argument("--inference", default="components")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="20 groups of three designs")
+    options = parser.parse_args()
+    designs = VALIDATION if options.designs == "validation" else DEVELOPMENT
+    planted = dict(PLANTED)
+    if options.quick:
+        designs, planted = dict(list(designs.items())[:3]), dict(list(planted.items())[1:2])
+        options.groups, options.power_groups, options.rsatoolbox_groups = 20, 5, 1
+    start = time.perf_counter()
+    rows = []
+    for name, design in designs.items() if options.groups else ():
+        part = list(test_design(design, name, options.groups, options.jobs, options.inference))
+        print_rows(part)
+        rows += part
+    power = [
+        measure_power(design, name, options.power_groups, options.jobs)
+        for name, design in planted.items()
+        if options.power_groups
+    ]
+    unrelated = Design(10, 28, 10)
+    beside = [
+        compare_with_rsatoolbox(design, name, options.rsatoolbox_groups, 100)
+        for name, design in {
+            "unrelated, 10 x 28": unrelated,
+            "planted, 10 x 28": replace(unrelated, models="equal", distance=1.8, better=0.5),
+        }.items()
+        if options.rsatoolbox_groups
+    ]
+    report = {
+        "benchmark": "bench_rsa_components", "designs": rows, "power": power, "rsatoolbox": beside,
+        "passed": not any(is_above(row) for row in rows), "seconds": time.perf_counter() - start,
+    }  # fmt: skip
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

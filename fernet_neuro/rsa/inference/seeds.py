@@ -128,14 +128,7 @@ def _infer_region(
 ) -> dict[str, pd.DataFrame]:
     scores, ceilings = evaluate(models, region, settings)
     observed = groups.means @ scores.mean(axis=0)
-    sizes = {**region.count(settings), "seeds": groups.n_seeds}
-    variation: Variation
-    if drawn is None:
-        components = find_components(models, region, settings)
-        variation = _add_seeds(groups, components, scores.mean(axis=0), sizes)
-    else:
-        samples = draw_values(models, region, drawn, settings)
-        variation = _combine(groups, scores.mean(axis=0), samples, sizes)
+    variation = find_seed_variation(groups, models, region, drawn, settings, scores.mean(axis=0))
     tests = Estimates(np.concatenate([observed, ceilings]), variation, settings.level)
     sides = (region.rdms.dissimilarities, models.dissimilarities)
     p_permutation = find_p_values(sides, orders, observed, settings, groups.means)
@@ -191,6 +184,21 @@ def _check_seeds(name: str, n_rdms: int, seeds: list[str], columns: Sequence[str
             f"{name!r} has one seed ({seeds[0]}), which tells nothing about others; {told}. Choose them with "
             f"by=, or train it again."
         )
+
+
+def find_seed_variation(
+    groups: SeedGroups,
+    models: RDMSet,
+    region: Region,
+    drawn: Resamples | None,
+    settings: InferenceSettings,
+    scores: np.ndarray,
+) -> Variation:
+    """Return how means over seeds and ceilings vary, of RDMs with these mean scores (n_rdms,)."""
+    sizes = {**region.count(settings), "seeds": groups.n_seeds}
+    if drawn is None:
+        return _add_seeds(groups, find_components(models, region, settings), scores, sizes)
+    return _combine(groups, scores, draw_values(models, region, drawn, settings), sizes)
 
 
 def _add_seeds(
