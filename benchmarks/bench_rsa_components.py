@@ -29,7 +29,7 @@ from fernet_neuro.rsa.analysis.null_data import level_means, list_pair_kinds
 from fernet_neuro.rsa.files.toolbox import import_rsatoolbox, to_rsatoolbox
 from fernet_neuro.rsa.inference.fixed import evaluate, find_variation, infer_rsa
 from fernet_neuro.rsa.inference.random_effects import Variation, compute_interval, compute_t
-from fernet_neuro.rsa.inference.regions import split_regions
+from fernet_neuro.rsa.inference.regions import Region
 from fernet_neuro.rsa.inference.seeds import find_seed_variation, group_seeds
 from fernet_neuro.rsa.inference.settings import InferenceSettings
 from fernet_neuro.rsa.rdms import RDMSet
@@ -195,18 +195,17 @@ def analyse(design: Design, name: str, number: int, inference: str) -> dict[str,
     """
     models, brain, blocks = make_group(design, np.random.default_rng([7, *name.encode(), number]))
     settings = InferenceSettings(design.comparison, blocks=blocks, seed=number, inference=inference)
-    region = split_regions(brain)[0]
-    with threadpool_limits(limits=1, user_api="blas"):
-        drawn = None if settings.is_closed else region.resample(settings)
-        scores, ceilings = evaluate(models, region, settings)
-        means = scores.mean(axis=0)
-        variation: Variation
-        if design.has_seeds:
-            groups = group_seeds(models)
-            variation = find_seed_variation(groups, models, region, drawn, settings, means)
-            means = groups.means @ means
-        else:
-            variation = find_variation(models, region, drawn, settings)
+    region = Region("", brain.table["subject"].tolist(), brain)
+    drawn = None if settings.is_closed else region.resample(settings)
+    scores, ceilings = evaluate(models, region, settings)
+    means = scores.mean(axis=0)
+    variation: Variation
+    if design.has_seeds:
+        groups = group_seeds(models)
+        variation = find_seed_variation(groups, models, region, drawn, settings, means)
+        means = groups.means @ means
+    else:
+        variation = find_variation(models, region, drawn, settings)
     axes = np.eye(N_MODELS + 2)
     contrasts = {
         "models": axes[:N_MODELS],
@@ -230,7 +229,8 @@ def describe(values: np.ndarray, errors: np.ndarray, dof: int, two_sided: bool) 
 def collect(design: Design, name: str, n_groups: int, n_jobs: int, inference: str) -> dict[str, np.ndarray]:
     """Return what `analyse` returns, of all groups, stacked."""
     tasks = (delayed(analyse)(design, name, number, inference) for number in range(n_groups))
-    found = Parallel(n_jobs=n_jobs)(tasks)
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = Parallel(n_jobs=n_jobs)(tasks)
     return {kind: np.stack([item[kind] for item in found]) for kind in found[0]}
 
 

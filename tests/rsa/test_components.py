@@ -71,7 +71,7 @@ def test_contributions_are_derivatives_by_the_weight_of_a_pair(sides, comparison
     subjects, models = sides
     everywhere = np.ones(N_PAIRS, dtype=bool)
     prepared = [Vectors.prepare(side, everywhere, comparison) for side in sides]
-    found = contribute(*prepared, 1)
+    found = contribute(*prepared, [1])[0]
     expected = np.empty_like(found)
     for model in range(3):
         for pair in range(N_PAIRS):
@@ -125,7 +125,7 @@ def test_components_are_those_of_loops_over_subjects_stimuli_and_pairs(sides, co
     found = estimate_components(subjects, models, np.arange(N_STIMULI), comparison, sizes)
     everywhere = np.ones(N_PAIRS, dtype=bool)
     prepared = [Vectors.prepare(side, everywhere, comparison) for side in sides]
-    contributions = np.array([contribute(*prepared, subject) for subject in range(N_SUBJECTS)])
+    contributions = contribute(*prepared, np.arange(N_SUBJECTS))
     expected = _add_up_by_loops(subjects, models, comparison, contributions)
     for matrix, slow in zip(
         [found.shares[SUBJECTS], found.shares[STIMULI], found.shares[SUBJECTS | STIMULI], found.pairs],
@@ -148,7 +148,7 @@ def test_blocks_of_one_size_are_left_out_together_and_their_pairs_told_apart(rng
     found = estimate_components(subjects, models, codes, "pearson", {"stimuli": 6})
     everywhere = np.ones(66, dtype=bool)
     sides = [Vectors.prepare(side, everywhere, "pearson") for side in (subjects, models)]
-    mean = np.mean([contribute(*sides, row)[0] for row in range(3)], axis=0)
+    mean = contribute(*sides, np.arange(3)).mean(axis=0)[0]
     cells = np.zeros((6, 6))
     for pair in range(66):
         if codes[left[pair]] != codes[right[pair]]:

@@ -5,7 +5,7 @@ the same; other gaps are the business of `differences`, and what follows from th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -143,11 +143,15 @@ def _list_drawn(counts: np.ndarray) -> list[np.ndarray]:
 def compare_samples(asked: Compared) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare each subject with each model, and with the pooled RDMs of the subjects drawn, in each sample.
 
-    Returns scores (n_samples, n_subjects, n_models), and the lower and the upper noise ceilings (n_samples,
-    n_draws, n_subjects), which mean nothing for subjects that were not drawn.
+    Returns scores (n_samples, n_subjects, n_models; n_subjects columns more if `asked.among`), and the lower
+    and the upper noise ceilings (n_samples, n_draws, n_subjects), which mean nothing for subjects that were
+    not drawn.
     """
     gaps = np.isnan(np.concatenate([asked.subjects, asked.models]))
     if (gaps != gaps[0]).any():
+        if asked.among:
+            models = np.concatenate([asked.models, asked.subjects])
+            asked = replace(asked, models=models, among=False)
         return compare_with_gaps(asked, compare_alike)
     return compare_alike(asked, ~gaps[0])
 
@@ -161,7 +165,7 @@ def compare_alike(asked: Compared, present: np.ndarray) -> tuple[np.ndarray, np.
     subjects, models, multiplicities = asked.subjects, asked.models, asked.multiplicities
     copies, comparison, blocks = asked.copies, asked.comparison, asked.blocks
     n_models = len(models)
-    scores = np.empty((len(multiplicities), len(subjects), n_models))
+    scores = np.empty((len(multiplicities), len(subjects), n_models + asked.among * len(subjects)))
     lower, upper = np.empty(copies.shape), np.empty(copies.shape)
     n_columns = max(_MODELS_AT_ONCE, len(subjects))
     width = len(subjects) + min(n_models, n_columns) + 1
@@ -172,7 +176,9 @@ def compare_alike(asked: Compared, present: np.ndarray) -> tuple[np.ndarray, np.
             columns = slice(first, first + n_columns)
             stacked = np.concatenate([subjects, models[columns]])
             grams = compute_grams(stacked, multiplicities[rows], present, comparison, blocks)
-            scores[rows, :, columns] = _to_cosines(grams, len(subjects))
+            scores[rows, :, first : first + len(models[columns])] = _to_cosines(grams, len(subjects))
+        if asked.among:
+            scores[rows, :, n_models:] = _to_cosines(grams, len(subjects), slice(len(subjects)))
         if copies.shape[1]:
             inner = grams[:, : len(subjects), : len(subjects)]
             scale = _pooling_scale(subjects, multiplicities[rows], present, comparison, inner, blocks)
@@ -202,10 +208,11 @@ def _covary(values: np.ndarray) -> np.ndarray:
     return centred.T @ centred / max(len(values) - 1, 1)
 
 
-def _to_cosines(grams: np.ndarray, n_subjects: int) -> np.ndarray:
+def _to_cosines(grams: np.ndarray, n_subjects: int, columns: slice | None = None) -> np.ndarray:
+    others = slice(n_subjects, None) if columns is None else columns
     lengths = np.sqrt(np.einsum("bii->bi", grams))
-    between = lengths[:, :n_subjects, None] * lengths[:, None, n_subjects:]
-    return divide(grams[:, :n_subjects, n_subjects:], between)
+    between = lengths[:, :n_subjects, None] * lengths[:, None, others]
+    return divide(grams[:, :n_subjects, others], between)
 
 
 def _pooling_scale(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from fernet_neuro.rsa.compare import iterate_present
 from fernet_neuro.rsa.inference.bootstrap import compare_samples
@@ -19,10 +20,11 @@ from fernet_neuro.rsa.inference.contributions import (
 )
 from fernet_neuro.rsa.inference.random_effects import Effects, combine_shares, covary_contrasts
 from fernet_neuro.rsa.inference.resample import Compared
-from fernet_neuro.rsa.pairs import sum_by_stimulus
 
 _SUBJECTS, _STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
 _BOTH = _SUBJECTS | _STIMULI
+#: Numbers that one step holds in memory.
+_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +115,8 @@ def _leave_out(
     kept = np.vstack([np.ones(len(codes), dtype=int), codes != np.arange(n_units)[:, None]])
     none = np.empty((len(kept), 0, len(subjects)), dtype=int)
     blocks = None if n_units == len(codes) else codes
-    stacked = np.concatenate([models, subjects])
-    scores = compare_samples(Compared(subjects, stacked, kept, none, comparison, blocks, n_jobs))[0]
+    asked = Compared(subjects, models, kept, none, comparison, blocks, n_jobs, among=True)
+    scores = compare_samples(asked)[0]
     scores, grams = np.split(scores, [len(models)], axis=2)
     parts = part_ceiling(grams) if len(subjects) > 1 else np.zeros(scores.shape[:2])
     found = np.concatenate([scores, parts[..., None]], axis=2)
@@ -140,61 +142,80 @@ def _measure_pairs(
     subjects: np.ndarray, models: np.ndarray, codes: np.ndarray, comparison: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variance by single pairs of units: of means over subjects, and of the interaction."""
-    n, n_models = len(subjects), len(models)
-    has = ~np.isnan(subjects)
-    ceiling = np.zeros(subjects.shape)
-    if n > 1:
-        filled = np.where(has, subjects, np.nanmean(subjects, axis=1, keepdims=True))
-        everywhere = np.ones(subjects.shape[1], dtype=bool)
-        ceiling = contribute_to_ceiling(
-            Vectors.prepare(filled, everywhere, "spearman" if comparison == "rho_a" else comparison)
-        )
-    total, square = np.zeros((n_models + 1, subjects.shape[1])), np.zeros((n_models + 1, n_models + 1))
-    split = _Split(codes)
-    prepared = [
-        (
-            rows,
-            columns,
-            present,
-            Vectors.prepare(subjects[rows][:, present], present, comparison),
-            Vectors.prepare(models[columns][:, present], present, comparison),
-        )
-        for rows, columns, present in iterate_present(subjects, models)
-    ]
-    for subject in range(n):
-        found = np.zeros(total.shape)
-        found[-1] = ceiling[subject]
-        for rows, columns, present, first, second in prepared:
-            place = np.flatnonzero(rows == subject)
-            if len(place):
-                found[np.ix_(columns, present)] = contribute(first, second, int(place[0]))
-        total += found
-        square += split.measure(found)
-    mean = split.measure(total / n)
+    n, shape = len(subjects), (len(models) + 1, subjects.shape[1])
+    ceiling = _contribute_to_ceiling(subjects, comparison)
+    split = Split.of_units(codes)
+    total, square = np.zeros(shape), np.zeros((shape[0], shape[0]))
+    step = max(1, _AT_ONCE // (shape[0] * shape[1]))
+    for rows, groups in _prepare(subjects, models, comparison):
+        for start in range(0, len(rows), step):
+            part = np.arange(start, min(start + step, len(rows)))
+            found = np.zeros((len(part), *shape))
+            found[:, -1] = ceiling[rows[part]]
+            for columns, present, first, second in groups:
+                found[np.ix_(range(len(part)), columns, present)] = contribute(first, second, part)
+            total += found.sum(axis=0)
+            square += split.measure(found)
+    mean = split.measure(total[None] / n)
     return mean, (square - n * mean) / (n * max(n - 1, 1))
 
 
-class _Split:
-    """Pairs of units of stimuli, told apart from the units themselves as in a round-robin design."""
+def _contribute_to_ceiling(subjects: np.ndarray, comparison: str) -> np.ndarray:
+    """Return contributions (n_subjects, n_pairs) to parts in the ceiling; missing pairs count as the mean."""
+    if len(subjects) == 1:
+        return np.zeros(subjects.shape)
+    filled = np.where(np.isnan(subjects), np.nanmean(subjects, axis=1, keepdims=True), subjects)
+    everywhere = np.ones(subjects.shape[1], dtype=bool)
+    space = "spearman" if comparison == "rho_a" else comparison
+    return contribute_to_ceiling(Vectors.prepare(filled, everywhere, space))
 
-    def __init__(self, codes: np.ndarray) -> None:
-        self.n_units = int(codes.max()) + 1
+
+def _prepare(
+    subjects: np.ndarray, models: np.ndarray, comparison: str
+) -> list[tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray, Vectors, Vectors]]]]:
+    """Return rows of subjects that lack the same pairs, with columns of models that do, both prepared."""
+    groups: dict[bytes, tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray, Vectors, Vectors]]]] = {}
+    for rows, columns, present in iterate_present(subjects, models):
+        sides = (subjects[rows][:, present], models[columns][:, present])
+        first, second = (Vectors.prepare(side, present, comparison) for side in sides)
+        groups.setdefault(rows.tobytes(), (rows, []))[1].append((columns, present, first, second))
+    return list(groups.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Pairs of units of stimuli, told apart from the units themselves as in a round-robin design.
+
+    `cells` (n_pairs, n_cells): which pairs of stimuli are between which two units. `members` (n_cells,
+    n_units): which units these are.
+    """
+
+    cells: sparse.csr_array
+    members: sparse.csr_array
+
+    @classmethod
+    def of_units(cls, codes: np.ndarray) -> "Split":
+        """Return the split of stimuli in blocks, (n_stimuli,) from 0."""
+        n = int(codes.max()) + 1
         left, right = np.triu_indices(len(codes), 1)
         low, high = np.minimum(codes[left], codes[right]), np.maximum(codes[left], codes[right])
-        self.between = low != high
-        self.is_single = self.n_units == len(codes)
-        starts = np.concatenate([[0], np.cumsum(np.arange(self.n_units - 1, 0, -1))])
-        self.cells = (starts[low] + high - low - 1)[self.between]
+        one, other = np.triu_indices(n, 1)
+        numbers = np.zeros((n, n), dtype=int)
+        numbers[one, other] = np.arange(len(one))
+        between = np.flatnonzero(low != high)
+        entries = (np.ones(len(between)), (numbers[low[between], high[between]], between))
+        ends = (np.concatenate([one, other]), np.tile(np.arange(len(one)), 2))
+        members = sparse.csr_array((np.ones(2 * len(one)), ends), shape=(n, len(one)))
+        return cls(sparse.csr_array(entries, shape=(len(one), len(left))), members)
 
     def measure(self, contributions: np.ndarray) -> np.ndarray:
-        """Return the variance of the sum of contributions (n_values, n_pairs) by pairs alone."""
-        n = self.n_units
-        n_cells = n * (n - 1) // 2
-        cells = contributions
-        if not self.is_single:
-            cells = np.zeros((len(contributions), n_cells))
-            np.add.at(cells.T, self.cells, contributions[:, self.between].T)
-        cells = cells - cells.mean(axis=1, keepdims=True)
-        sums = sum_by_stimulus(cells, n)
-        squares = cells @ cells.T - sums @ sums.T / (n - 2)
+        """Return the covariance of sums of contributions (n_times, n_values, n_pairs) by pairs, added up."""
+        n_times, n_values, n_pairs = contributions.shape
+        n, n_cells = self.members.shape
+        cells = self.cells @ contributions.reshape(-1, n_pairs).T
+        cells -= cells.mean(axis=0)
+        sums = (self.members @ cells).reshape(n, n_times, n_values)
+        cells = cells.reshape(n_cells, n_times, n_values)
+        squares = np.einsum("ctv,ctw->vw", cells, cells, optimize=True)
+        squares -= np.einsum("ctv,ctw->vw", sums, sums, optimize=True) / (n - 2)
         return squares * n_cells / (n_cells - n)

@@ -13,6 +13,8 @@ from fernet_neuro.rsa.weighted import divide
 
 #: Comparisons of ranks whose contributions have a closed form.
 _RANKS = ("spearman", "rho_a")
+#: Numbers that one step takes: few enough to stay in a processor's cache.
+_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,48 +53,44 @@ class Vectors:
             return cls(units, duals, np.sqrt(2) * duals, 2 * duals**2)
         if comparison not in _RANKS:
             return cls(units, units, units, units**2)
-        orders = np.argsort(vectors, axis=1, kind="stable")
-        ordered = np.take_along_axis(vectors, orders, axis=1)
-        ties = np.zeros(orders.shape, dtype=np.int64)
-        ties[:, 1:] = np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1)
-        found = cls(units, units, units, units**2, orders, ties, steps)
-        return found._settle_ranks(comparison)
+        return cls(units, units, units, *_sort(vectors, units, steps, comparison), steps)
 
-    def _settle_ranks(self, comparison: str) -> "Vectors":
-        if comparison == "rho_a":  # its length depends on the number of pairs alone
-            squares = np.full(self.units.shape, 3 / self.units.shape[1])
-        else:
-            squares = self.squares.copy()
-            for row, unit in enumerate(self.units):
-                self.lift(row, unit, squares[row], 2.0)
-        return Vectors(self.units, self.duals, self.loads, squares, self.orders, self.ties, self.steps)
-
-    def lift(self, row: int, values: np.ndarray, out: np.ndarray, times: float = 1.0) -> None:
-        """Add to `out` (n_present,) what each pair adds to the sum of `values` times ranks by counting more.
-
-        It lifts the ranks of all pairs above it by as much, and those of its ties by half.
-        """
-        from fernet_neuro.rsa.inference.rank_kernels import add_lifts  # numba loads slowly
-
-        assert self.orders is not None
-        assert self.ties is not None
-        assert self.steps is not None
-        add_lifts(self.orders[row], self.ties[row], values, times * self.steps[row], out)
+    @property
+    def ranked(self) -> tuple[np.ndarray | None, ...]:
+        """What `rank_kernels` take."""
+        return self.units, self.orders, self.ties, self.steps
 
 
-def contribute(first: Vectors, second: Vectors, row: int) -> np.ndarray:
-    """Return what pairs contribute to the comparisons of one RDM of `first` with all of `second`.
+def _sort(
+    vectors: np.ndarray, units: np.ndarray, steps: np.ndarray, comparison: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return squares, orders and ties of ranks."""
+    orders = np.argsort(vectors, axis=1, kind="stable")
+    ordered = np.take_along_axis(vectors, orders, axis=1)
+    ties = np.zeros(orders.shape, dtype=np.int64)
+    ties[:, 1:] = np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1)
+    if comparison == "rho_a":  # its length depends on the number of pairs alone
+        return np.full(units.shape, 3 / units.shape[1]), orders, ties
+    from fernet_neuro.rsa.inference.rank_kernels import add_own_lifts  # numba loads slowly
+
+    squares = units**2
+    add_own_lifts((units, orders, ties, steps), squares)
+    return squares, orders, ties
+
+
+def contribute(first: Vectors, second: Vectors, rows: np.ndarray) -> np.ndarray:
+    """Return what pairs contribute to the comparisons of RDMs of `first` with all of `second`.
 
     With weights w of the pairs, a comparison is a ratio of weighted sums (of ranks, which depend on w as
-    well); this is its derivative by w where all weights are 1. Shape (n_second, n_present).
+    well); this is its derivative by w where all weights are 1. Shape (n_rows, n_second, n_present).
     """
-    values = second.duals @ first.units[row]
-    found = second.loads * first.loads[row]
+    values = first.units[rows] @ second.duals.T
+    found = first.loads[rows][:, None] * second.loads
     if first.orders is not None:
-        for other in range(len(found)):
-            first.lift(row, second.units[other], found[other])
-            second.lift(other, first.units[row], found[other])
-    found -= values[:, None] / 2 * (first.squares[row] + second.squares)
+        from fernet_neuro.rsa.inference.rank_kernels import add_lifts  # numba loads slowly
+
+        add_lifts(np.asarray(rows), first.ranked, second.ranked, found)
+    found -= values[:, :, None] / 2 * (first.squares[rows][:, None] + second.squares)
     return found
 
 
@@ -118,10 +116,16 @@ def part_ceiling(grams: np.ndarray) -> np.ndarray:
     of which is the ceiling but for terms of the order of 1 / n_subjects^2.
     """
     n = grams.shape[-1]
-    whole = _compare_others(grams, np.ones((1, n)))[1].mean(axis=-1)
-    drawn = 1 - np.eye(n)
-    without = (_compare_others(grams, drawn)[1] * drawn).sum(axis=-1) / (n - 1)
-    return n * whole - (n - 1) * without
+    without = 1 - np.eye(n)
+    flat = grams.reshape(-1, n, n)
+    parts = np.empty(flat.shape[:-1])
+    step = max(1, _AT_ONCE // n**2)
+    for start in range(0, len(flat), step):
+        rows = slice(start, start + step)
+        whole = _compare_others(flat[rows], np.ones((1, n)))[1].mean(axis=-1)
+        others = (_compare_others(flat[rows], without)[1] * without).sum(axis=-1) / (n - 1)
+        parts[rows] = n * whole - (n - 1) * others
+    return parts.reshape(grams.shape[:-1])
 
 
 def _compare_others(grams: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -170,25 +170,26 @@ def _weigh_ranks(ranks, total, weights):
 
 @njit(nogil=True, cache=True)
 def _compare_subjects(ranks, groups, n_groups, walks, weights, total, unit, n_subjects, kind, out):
-    """Fill comparisons (n_subjects, n_models) of the first RDMs with the others."""
+    """Fill comparisons of the first RDMs with the others and, if `out` has columns for it, one another."""
     n_rdms, n_active = ranks.shape
+    first = n_rdms - out.shape[1]
     if kind == 2:
         tree = np.empty(n_active + 2, np.int64)
         pairs = max(0.5 * total * (total - unit), 1.0)
         for subject in range(n_subjects):
-            for model in range(n_subjects, n_rdms):
+            for rdm in range(first, n_rdms):
                 found = _count_signs(
-                    walks[subject], groups[subject], groups[model], n_groups[model], weights, tree
+                    walks[subject], groups[subject], groups[rdm], n_groups[rdm], weights, tree
                 )
-                out[subject, model - n_subjects] = found / pairs
+                out[subject, (rdm - n_subjects) % n_rdms] = found / pairs
         return
     heavy, squares = _weigh_ranks(ranks, total, weights)
     # Weighted ranks less their mean add up to 0, so the other side needs no mean taken off.
-    shared = np.dot(heavy[:n_subjects], ranks[n_subjects:].astype(np.float64).T)
+    shared = np.dot(heavy[:n_subjects], ranks[first:].astype(np.float64).T)
     for subject in range(n_subjects):
-        for model in range(n_subjects, n_rdms):
-            out[subject, model - n_subjects] = _divide(
-                shared[subject, model - n_subjects], squares[subject], squares[model], total, unit, kind
+        for rdm in range(first, n_rdms):
+            out[subject, (rdm - n_subjects) % n_rdms] = _divide(
+                shared[subject, rdm - first], squares[subject], squares[rdm], total, unit, kind
             )
 
 
@@ -294,7 +295,7 @@ def run_permuted(pairs, orders, groups, walks, n_others, others, out):
 
 
 @njit(nogil=True, cache=True)
-def add_lifts(order, ties, values, times, out):
+def _add_lift(order, ties, values, times, out):
     """Add to `out` the sum of the values of the pairs above each, and half of those of its ties, `times`."""
     above, stop = 0.0, order.size
     while stop > 0:
@@ -306,3 +307,25 @@ def add_lifts(order, ties, values, times, out):
             out[order[position]] += times * (above + within / 2)
         above += within
         stop = start
+
+
+@njit(nogil=True, cache=True)
+def add_lifts(rows, first, second, out):
+    """Add to `out` (n_rows, n_second, n_pairs) what pairs add to products by lifting ranks of either RDM.
+
+    `first`, `second`: units, orders, ties and steps, as in ``contributions.Vectors``.
+    """
+    units, orders, ties, steps = first
+    for place in range(rows.size):
+        row = rows[place]
+        for other in range(out.shape[1]):
+            _add_lift(orders[row], ties[row], second[0][other], steps[row], out[place, other])
+            _add_lift(second[1][other], second[2][other], units[row], second[3][other], out[place, other])
+
+
+@njit(nogil=True, cache=True)
+def add_own_lifts(vectors, out):
+    """Add to `out` (n_rdms, n_pairs) what pairs add to squared lengths by lifting ranks."""
+    units, orders, ties, steps = vectors
+    for row in range(len(units)):
+        _add_lift(orders[row], ties[row], units[row], 2 * steps[row], out[row])

@@ -36,7 +36,8 @@ def compare_ranked(asked: Compared, present: np.ndarray) -> tuple[np.ndarray, np
     unit = 1 if blocks is None else PARTS
     levels = np.zeros(len(multiplicities)) if blocks is None else level_blocks(multiplicities, blocks)
     times = np.rint(PARTS * levels).astype(np.int64)
-    scores = np.empty((len(multiplicities), len(subjects), len(models)))
+    n_others = len(models) + asked.among * len(subjects)
+    scores = np.empty((len(multiplicities), len(subjects), n_others))
     lower, upper = np.full(copies.shape, np.nan), np.full(copies.shape, np.nan)
     counts = multiplicities.astype(np.int64)
     drawn = np.ascontiguousarray(copies, dtype=np.int64)

@@ -44,7 +44,8 @@ class Compared:
     `subjects`, `models` (n_subjects, n_pairs) and (n_models, n_pairs). `multiplicities` (n_samples,
     n_stimuli). `copies` (n_samples, n_draws, n_subjects): how often each subject counts, in several draws for
     each sample of stimuli. `blocks` (n_stimuli,): codes from 0, of stimuli drawn together: see
-    ``weighted.level_blocks``. `n_jobs`: threads.
+    ``weighted.level_blocks``. `n_jobs`: threads. `among`: whether subjects are compared with one another as
+    well, in columns behind those of models.
     """
 
     subjects: np.ndarray
@@ -54,6 +55,7 @@ class Compared:
     comparison: str
     blocks: np.ndarray | None = None
     n_jobs: int = 1
+    among: bool = False
 
 
 def draw_resamples(
