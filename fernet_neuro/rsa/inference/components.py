@@ -153,7 +153,7 @@ def _measure_pairs(
             found = np.zeros((len(part), *shape))
             found[:, -1] = ceiling[rows[part]]
             for columns, present, first, second in groups:
-                found[np.ix_(range(len(part)), columns, present)] = contribute(first, second, part)
+                found[np.ix_(np.arange(len(part)), columns, present)] = contribute(first, second, part)
             total += found.sum(axis=0)
             square += split.measure(found)
     mean = split.measure(total[None] / n)
