@@ -99,6 +99,10 @@ class TaskEntry:
         ``"module:function"`` that makes what several runs of an experiment have in common, once. It is called
         before each run with its settings, its table and the folder of all runs, and with ``verbose`` and
         ``device``, and returns the settings with the places of what it made. Empty where there is nothing.
+    examine : str
+        ``"module:function"`` that asks of a trained network what read-outs do not. It is called with the
+        store of its layers, those of its untrained twins, and a new folder for its files. Empty where there
+        is nothing.
 
     Examples
     --------
@@ -111,6 +115,7 @@ class TaskEntry:
     settings: type[TaskSettings] | None = None
     model: str = "resnet10-slim"
     share: str = ""
+    examine: str = ""
 
 
 T = TypeVar("T", bound=TaskSettings)

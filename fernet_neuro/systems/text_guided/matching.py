@@ -6,15 +6,19 @@ people and of twins are those of probes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.shown import Shown
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.activations.pixels import compute_pixels
+from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.extraction.sources import is_extracted, missing_stimuli, open_source, open_with_twins
 from fernet_neuro.probes.uncertainty import Units, compare_paired, compare_with_twins
@@ -152,6 +156,16 @@ def match_neutral(
     rows = _judge(ours, theirs, task.count_found(pixels, pixels), n_permutations, seed)
     sizes = {"n_people": len(task.people), "n_images": len(task.shown)}
     return NeutralMatch(pd.DataFrame(rows).assign(chance=1 / len(task.people), **sizes))
+
+
+def write_match(store: ActivationStore, twins: Sequence[ActivationStore], out: Path) -> None:
+    """Write ``match.csv`` of a network and its twins into a folder, or ``left_out.txt`` that says why not."""
+    try:
+        found = match_neutral(store, untrained=twins if len(twins) > 1 else ())
+    except StimulusError as error:
+        write_text(out / "left_out.txt", f"{error}\n")
+    else:
+        write_csv(found.frame, out / "match.csv")
 
 
 def _find_table(source: "Source", stimuli: "Stimuli | None") -> StimulusTable:

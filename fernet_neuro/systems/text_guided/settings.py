@@ -62,7 +62,11 @@ class TextGuidedSettings(TaskSettings):
 
 
 TEXT_GUIDED = TaskEntry(
-    "fernet_neuro.systems.text_guided.task:make_text_guided", "text", TextGuidedSettings, "e2n-resnet18"
+    "fernet_neuro.systems.text_guided.task:make_text_guided",
+    "text",
+    TextGuidedSettings,
+    "e2n-resnet18",
+    examine="fernet_neuro.systems.text_guided.matching:write_match",
 )
 
 

@@ -23,4 +23,5 @@ SYSTEM = System(
         "text-guided-fig3": "fernet_neuro.systems.text_guided.figures.maps:FIG3",
         "text-guided-zero-shot": "fernet_neuro.systems.text_guided.figures.zero_shot:SPEC",
     },
+    sections={"texts": "fernet_neuro.systems.text_guided.page:show_guided"},
 )

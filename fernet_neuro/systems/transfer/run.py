@@ -5,10 +5,14 @@ package, and each goes on where it was interrupted.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.catalogue import load
 from fernet_neuro.evaluation.labels import match_labels
 from fernet_neuro.exceptions import FernetError, StimulusError
 from fernet_neuro.experiments.brain import check_brain, run_brain
@@ -16,7 +20,8 @@ from fernet_neuro.experiments.cost import build_network
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.graph import STIMULI
 from fernet_neuro.experiments.maps import check_maps, check_people, map_seeds
-from fernet_neuro.experiments.probes import extract_stores, find_run, list_twins, probe_network
+from fernet_neuro.experiments.page_beside import BESIDE
+from fernet_neuro.experiments.probes import extract_stores, find_run, find_store, list_twins, probe_network
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.work import Work, plan_named
 from fernet_neuro.figures.registry import build_figure
@@ -24,12 +29,11 @@ from fernet_neuro.stimuli.splits import check_disjoint, split_table
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.page import write_report
 from fernet_neuro.systems.transfer.recipe import BesideSettings, TransferSettings
+from fernet_neuro.training.config import TASKS
 
 #: What the results of this experiment can show, and what those of brains can.
 _FIGURES = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
 _BRAIN_FIGURES = ("rsa-layer-roi",)
-#: Where the read-outs of networks beside the compared ones lie in a results folder.
-BESIDE = Path("beside") / "probes"
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
     """Run all stages and return the path of the ``index.html``.
 
     The folder gets ``stimuli/ runs/ stores/ probes/ figures/ index.html``, for networks `beside`
-    ``beside/probes/ evaluation/ maps/``, and with brains ``brain/ rsa/``.
+    ``beside/probes/ beside/examined/ evaluation/ maps/``, and with brains ``brain/ rsa/``.
 
     Raises StimulusError if an identity is in both the training and the probe stimuli, or a network cannot be
     tested or mapped on the latter, or they are not what a group is to look at; ValueError if a network cannot
@@ -69,12 +73,13 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
             extract_stores(work, name, seed, probe, wanted, twins)
     logger.info("4/8 read-outs")
     for name in layers:
-        place = folder / (BESIDE if name in settings.beside else "probes")
+        place = folder / (f"{BESIDE}/probes" if name in settings.beside else "probes")
         split_seed = settings.split_seed
         probe_network(work, name, place, settings.probes, seeds=settings.seeds, split_seed=split_seed)
     logger.info("5/8 further networks" if settings.beside else "5/8 further networks: not asked for")
     for name, beside in settings.beside.items():
         _test(settings, work, name, beside, probe)
+        _examine(settings, work, name, twins)
         if beside.maps is not None:
             runs = {seed: find_run(folder, name, seed) for seed in settings.seeds}
             map_seeds(work, runs, probe, list(beside.layers), beside.maps)
@@ -120,6 +125,22 @@ def _test(
     logger.info("    test of the %s network", name)
     runs = [str(find_run(work.folder, name, seed)) for seed in settings.seeds]
     evaluate_runs(runs, probe, place, factor=beside.factor, device=work.device).save(place)
+
+
+def _examine(settings: TransferSettings, work: Work, name: str, twins: Sequence[int]) -> None:
+    """Ask of a network what its task asks beside read-outs; finished ones are left."""
+    examine = TASKS[settings.networks[name].task].examine
+    for seed in settings.seeds if examine else ():
+        place = work.folder / BESIDE / "examined" / name / f"seed{seed}"
+        if place.is_dir():
+            continue
+        untrained = [find_store(work.folder, name, number, "untrained") for number in twins]
+        with atomic_folder(place) as new:
+            load(examine)(
+                ActivationStore.open(find_store(work.folder, name, seed, "trained")),
+                [ActivationStore.open(store) for store in untrained],
+                new,
+            )
 
 
 def _list_figures(settings: TransferSettings) -> list[str]:

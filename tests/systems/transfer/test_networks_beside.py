@@ -1,4 +1,4 @@
-"""The demo's dual pathway, small: trained, tested, read out, mapped, resumed; and what its page says."""
+"""The demo's networks beside, small: dual pathway and text-guided, trained, tested, read out; their page."""
 
 import json
 import re
@@ -12,11 +12,14 @@ import torch
 import yaml
 
 from fernet_neuro._utils.config import read_settings
+from fernet_neuro.activations.store import ActivationStore, write_store
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.crpn.page import show_pathways
+from fernet_neuro.systems.text_guided.matching import write_match
+from fernet_neuro.systems.text_guided.page import show_guided
 from fernet_neuro.systems.transfer.recipe import TransferSettings
 from fernet_neuro.systems.transfer.run import check_beside
 from fernet_neuro.training.folder import load_run
@@ -44,6 +47,10 @@ RECIPE = {
             "model_options": {"trunk": "resnet10-slim", "size": 32, "n_features": 14},
             "perception": {"n_concepts": 2},
         },
+        "guided": {
+            **SMALL, "task": "text-guided", "model": "e2n-resnet10-slim",
+            "from": {"trunk_weights": "identity"},
+        },
     },
     "layers": ["avgpool"],
     "probes": [
@@ -56,6 +63,7 @@ RECIPE = {
             "maps": {"permutations": 29}, "figures": ["crpn-fig2"],
         },
         "perceptual": {"layers": {"perceptual": "perceptual pathway"}},
+        "guided": {"layers": {name: f"text-guided {name}" for name in ("visual", "neutral", "difference")}},
     },
 }  # fmt: skip
 
@@ -80,10 +88,10 @@ def read_layers(folder: Path, name: str, target: str) -> pd.DataFrame:
     return pd.DataFrame(json.loads(path.read_text())["layers"])
 
 
-def read_section(folder: Path) -> str:
-    """Return the page's section on the dual pathway."""
+def read_section(folder: Path, name: str = "pathways") -> str:
+    """Return the page's section on the dual pathway, or another."""
     text = (folder / "index.html").read_text()
-    return " ".join(text[text.index('<section id="pathways">') :].split("</section>")[0].split())
+    return " ".join(text[text.index(f'<section id="{name}">') :].split("</section>")[0].split())
 
 
 def test_the_frozen_trunk_is_the_identity_network_of_the_same_run(finished):
@@ -153,10 +161,40 @@ def test_the_page_has_the_figure_once_and_the_numbers_of_the_files(finished):
         assert (finished / link).is_file(), link
 
 
+def test_the_text_guided_network_is_read_out_and_its_neutral_faces_are_matched(finished):
+    section = read_section(finished, "texts")
+    for target in ("expression", "identity"):
+        found = read_layers(finished, "guided", target)
+        rows = found[found["source"] == "network"].set_index("layer")
+        assert set(rows.index) == {"visual", "neutral", "difference"}
+        assert f"neutral with {100 * rows.loc['neutral', 'balanced_accuracy']:.1f} %" in section
+    match = pd.read_csv(finished / "beside" / "examined" / "guided" / "seed0" / "match.csv")
+    assert match["source"].tolist() == ["network", "network", "untrained", "untrained", "pixels"]
+    assert match["n_twins"].iloc[0] == 2
+    assert f"by its neutral form {100 * match['accuracy'].iloc[1]:.1f} %" in section
+    assert "all-MiniLM-L6-v2, which is not CLIP" in section
+    for link in re.findall(r'href="([^"#]+)"', section):
+        assert (finished / link).is_file(), link
+    assert "guided" not in read_section(finished)
+
+
+def test_why_neutral_faces_cannot_be_matched_is_said(finished, tmp_path):
+    store = ActivationStore.open(finished / "stores" / "guided" / "seed0-trained")
+    loud = np.flatnonzero(store.stimuli.factor("expression") != "neutral")
+    layers = [store[name].align_to(store.stimuli.stimulus_ids[loud]) for name in ("visual", "neutral")]
+    write_match(write_store(tmp_path / "store", store.stimuli.select(loud), layers), [], tmp_path)
+    assert "three people or more" in (tmp_path / "left_out.txt").read_text()
+    assert not (tmp_path / "match.csv").exists()
+    place = shutil.copytree(finished, tmp_path / "copy") / "beside" / "examined" / "guided" / "seed0"
+    (place / "match.csv").unlink()
+    shutil.copy(tmp_path / "left_out.txt", place)
+    assert "Neutral forms are not matched: matching needs three people" in show_guided(tmp_path / "copy").body
+
+
 def test_pathways_stand_apart_from_the_networks_that_are_compared(finished):
     assert {path.name for path in (finished / "probes").iterdir()} == {"identity", "expression"}
     bars = pd.read_csv(finished / "figures" / "transfer-bars.csv", keep_default_na=False)
-    assert not {"conceptual", "perceptual"} & set(bars["network"])
+    assert not {"conceptual", "perceptual", "guided"} & set(bars["network"])
 
 
 def test_an_interrupted_stage_goes_on_to_the_same_bits(finished, tmp_path):
@@ -226,6 +264,7 @@ def test_the_command_refuses_a_bad_section_with_one_line(run, tmp_path):
 def test_the_demos_recipe_has_the_stage_and_goes_without_it():
     settings = read_settings(TransferSettings, DEMO)
     assert settings.networks["conceptual"].starts["non_emotion_weights"] == "identity"
+    assert settings.networks["guided"].starts["trunk_weights"] == "identity"
     assert settings.list_compared() == ("identity", "verification", "expression")
     assert {probe.target: probe.holdout for probe in settings.probes} == {
         "expression": "identity",
