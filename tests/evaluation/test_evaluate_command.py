@@ -199,6 +199,26 @@ def test_only_known_leaves_out_and_counts(run, place, tmp_path, relabel):
     assert "No image shows anger: means over classes are over the 2 classes shown." in out
 
 
+def test_a_part_of_a_table_is_tested(run, place, tmp_path):
+    arguments = (
+        "evaluate",
+        place / "seed0",
+        "--stimuli",
+        place / "test.csv",
+        "--out",
+        tmp_path / "out",
+        *FAST,
+    )
+    code, _, err = run(*arguments, "--select", "session=A")
+    assert code == 0, err
+    tested = pd.read_csv(tmp_path / "out" / "predictions.csv")["stimulus_id"]
+    part = StimulusTable.read(place / "test.csv").select(session="A")
+    assert set(tested) == set(part.stimulus_ids)
+    assert len(part) == 12
+    code, _, err = run(*arguments, "--select", "session=C", "--overwrite")
+    assert (code, "session='C' is not known; use one of: A, B" in err) == (2, True)
+
+
 def test_labels_may_stand_in_another_column(run, place, tmp_path):
     table = StimulusTable.read(place / "test.csv")
     frame = table.frame.assign(path=[str(path) for path in table.paths()], mood=table.factor("expression"))
