@@ -17,8 +17,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
@@ -258,17 +260,53 @@ def test_design(design: Design, name: str, n_groups: int, n_jobs: int, inference
 
 
 def measure_power(design: Design, name: str, n_groups: int, n_jobs: int) -> dict[str, Any]:
-    """Return how often either inference finds the first model, the others, and that they differ."""
+    """Return how often either inference finds the first model, the others, and that they differ.
+
+    And the standard deviation of these estimates over groups, with the root mean squared standard errors.
+    """
     row: dict[str, Any] = {"design": name, "n_groups": n_groups}
     for inference in ("components", "bootstrap"):
         found = collect(design, f"planted {name}", n_groups, n_jobs, inference)
-        hits = {kind: found[kind][:, :, 2] <= LEVEL for kind in ("models", "pairs")}
-        row[inference] = {
-            "near model": float(hits["models"][:, 0].mean()),
-            "far models": float(hits["models"][:, 1:].mean()),
-            "near against far": float(hits["pairs"][:, :2].mean()),
+        parts = {
+            "near model": found["models"][:, :1],
+            "far models": found["models"][:, 1:],
+            "near against far": found["pairs"][:, :2],
+        }
+        row[inference] = {claim: float((part[..., 2] <= LEVEL).mean()) for claim, part in parts.items()}
+        row[f"error, {inference}"] = {
+            claim: float(np.sqrt((part[..., 1] ** 2).mean())) for claim, part in parts.items()
+        }
+        row["spread"] = {
+            claim: float(np.sqrt(part[..., 0].var(axis=0).mean())) for claim, part in parts.items()
         }
     return row
+
+
+def draw_spread(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw standard errors of either inference against the true spread of estimates, as a PNG."""
+    figure, axes = plt.subplots(figsize=(3.5, 3.3), layout="constrained")
+    for inference, colour, marker in (("bootstrap", "#d55e00", "s"), ("components", "#0072b2", "o")):
+        points = np.array(
+            [
+                (row["spread"][claim], row[f"error, {inference}"][claim])
+                for row in rows
+                for claim in row["spread"]
+            ]
+        )
+        name = {"components": "variance components"}.get(inference, inference)
+        axes.plot(*points.T, marker, color=colour, label=name, markersize=5)
+    top = 1.05 * max(max(row["error, bootstrap"].values()) for row in rows)
+    axes.plot([0, top], [0, top], color="0.6", linewidth=1, zorder=0)
+    axes.annotate(
+        "equal", (0.72 * top, 0.72 * top), (8, -14), textcoords="offset points", color="0.4", fontsize=8
+    )
+    axes.set(
+        xlabel="spread of estimates over groups (SD)", ylabel="standard error (root mean square)",
+        xlim=(0, top), ylim=(0, top), aspect="equal",
+    )  # fmt: skip
+    axes.tick_params(labelsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.savefig(path, dpi=200)
 
 
 def compare_with_rsatoolbox(design: Design, name: str, n_groups: int, n_bootstraps: int) -> dict[str, Any]:
@@ -343,9 +381,10 @@ def main() -> None:
     parser.add_argument("--designs", choices=("validation", "development"), default="validation")
     parser.add_argument("--groups", type=int, default=1000, help="0 for power alone")
     parser.add_argument("--power-groups", type=int, default=200)
-    parser.add_argument("--rsatoolbox-groups", type=int, default=20)
+    parser.add_argument("--rsatoolbox-groups", type=int, default=15)
     parser.add_argument("--inference", default="components")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--figure", type=Path, help="PNG of standard errors against spread")
     parser.add_argument("--quick", action="store_true", help="20 groups of three designs")
     options = parser.parse_args()
     designs = VALIDATION if options.designs == "validation" else DEVELOPMENT
@@ -364,6 +403,8 @@ def main() -> None:
         for name, design in planted.items()
         if options.power_groups
     ]
+    if options.figure and power:
+        draw_spread(power, options.figure)
     unrelated = Design(10, 28, 10)
     beside = [
         compare_with_rsatoolbox(design, name, options.rsatoolbox_groups, 100)

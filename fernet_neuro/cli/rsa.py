@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_own_folder
 from fernet_neuro.cli._tables import format_cell, format_table, list_records, show
@@ -113,6 +115,7 @@ def rsa(
     from fernet_neuro.rsa.analysis.models import ModelChoice, read_models
     from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, is_rsa, run_rsa
     from fernet_neuro.rsa.compare import default_comparison
+    from fernet_neuro.rsa.inference.components import estimate_memory
     from fernet_neuro.stimuli.table import StimulusTable
 
     check_own_folder(out, "an RSA", is_rsa, overwrite=overwrite)
@@ -135,6 +138,10 @@ def rsa(
     if comparison is None:
         settings = replace(settings, comparison=default_comparison(brain_rdms))
     blocks = None if identity_blocks is None else list_blocks(known, identity_blocks, model_rdms.stimulus_ids)
+    if settings.is_closed and settings.verbose:
+        largest = max(len(rows) for rows in brain_rdms.rows_by("roi").values())
+        needed = estimate_memory(largest, model_rdms.n_rdms, model_rdms.n_stimuli)
+        typer.echo(f"About {needed / 1e6:,.0f} MB of memory beside Python's own", err=True)
     result = run_rsa(
         model_rdms, brain_rdms, settings, blocks=blocks, partition=partition,
         notes={

@@ -254,3 +254,17 @@ def test_fitted_models_are_not_held_against_the_ceiling_and_one_subject_has_none
     for words in ("blocks of equal size (92% of", "mean is taken off", "pays for its fit"):
         assert any(words in note for note in notes)
     assert calibration._choose_nulls(blocked) == ["relabelled", "no shared geometry"]
+
+
+def test_either_inference_of_an_analysis_is_calibrated(run, models, brain, tmp_path):
+    folder = analyse(models, brain).save(tmp_path / "rsa")
+    rates = {}
+    for inference in ("bootstrap", "components"):
+        code, text, err = run("--like", folder, "--datasets", 30, "--inference", inference)
+        assert code == 0, err
+        rates[inference] = text
+    assert "(rho_a, variance components)" in rates["components"]
+    assert "(rho_a, 60 bootstrap samples)" in rates["bootstrap"]
+    alone = calibrate_rsa(RSAFolder.load(folder), 30, inference="components")
+    assert alone.settings["inference"] == "components"
+    assert alone.is_calibrated

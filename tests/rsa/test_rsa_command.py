@@ -62,6 +62,27 @@ def test_the_folder_holds_what_the_engine_says_and_what_was_compared(run, group)
     assert RSAResult.load(out) == kept.result
 
 
+def test_variance_components_are_asked_for_and_named_and_the_rest_says_that_it_is_drawn(run, group):
+    folder, models, brain = group
+    sides = ("--models", folder / "models.npz", "--brain", folder / "brain.npz", "--inference", "components")
+    code, text, err = run(
+        *sides, *FAST, "--partition", "shape", "--partition", "gaze", "--out", folder / "out"
+    )
+    assert code == 0, err
+    kept = RSAFolder.load(folder / "out")
+    assert kept.settings.inference == "components"
+    expected = infer_rsa(models, brain, inference="components", n_permutations=19)
+    assert kept.result.estimates["standard_error"].equals(expected.estimates["standard_error"])
+    assert "to new subjects and stimuli (both random), by variance components" in text
+    assert "Note: intervals of peaks and of shares of variance are by the bootstrap." in text
+    assert "MB of memory" in err
+    assert fn.rsa(models, brain, inference="components", n_permutations=19).pairwise.equals(expected.pairwise)
+    code, text, err = run(*sides, *FAST, "--fit", "weighted", "--out", folder / "fitted")
+    assert code == 0, err
+    assert "(both random), by bootstrap" in text
+    assert "variance components of fitted models have no closed form" in text
+
+
 def test_json_has_all_tables_and_no_not_a_number(run, group):
     folder, _, _ = group
     options = ("--roi", "FFA", "--comparison", "spearman", "--partition", "shape", "--partition", "gaze")

@@ -55,8 +55,8 @@ class RSASettings(InferenceSettings):
     over_seeds : bool, default=False
         Whether RDMs of one ``model`` are training seeds (column ``seed``) of it, over which estimates are
         means and which every interval takes into account.
-    comparison, generalise_to, n_bootstraps, n_permutations, n_assignments, blocks, level, engine, seed
-        As in `InferenceSettings`, and so are ``n_jobs`` and ``verbose``.
+    comparison, generalise_to, n_bootstraps, n_permutations, n_assignments, blocks, level, engine, inference
+        As in `InferenceSettings`, and so are ``seed``, ``n_jobs`` and ``verbose``.
 
     Raises
     ------

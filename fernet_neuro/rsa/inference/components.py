@@ -100,6 +100,20 @@ def estimate_components(
     )
 
 
+def estimate_memory(n_subjects: int, n_models: int, n_stimuli: int) -> int:
+    """Return about how many bytes `estimate_components` holds at its peak, beside the RDMs themselves.
+
+    Examples
+    --------
+    >>> estimate_memory(200, 60, 100) < 300e6
+    True
+    """
+    n_pairs = n_stimuli * (n_stimuli - 1) // 2
+    left_out = 3 * (n_stimuli + 1) * n_subjects * (n_subjects + n_models)
+    vectors = 6 * (n_subjects + n_models) * n_pairs + 4 * n_subjects * n_pairs
+    return 8 * (left_out + vectors + 6 * max(_AT_ONCE, (n_models + 1) * n_pairs))
+
+
 def _add_upper(matrix: np.ndarray) -> np.ndarray:
     return np.pad(matrix, (0, 1))
 

@@ -259,20 +259,31 @@ def run_samples(
             multiplicities[sample], left, right, is_within, levels[sample], unit, weights, active
         )
         ranks = np.empty((n_rdms, n_active), np.int64)
-        groups = np.empty((n_rdms, n_active), np.int64)
-        walks = np.empty((n_rdms, n_active), np.int64)
+        n_kept = n_rdms if kind == 2 else 1  # signs alone need them of all RDMs
+        groups = np.empty((n_kept, n_active), np.int64)
+        walks = np.empty((n_kept, n_active), np.int64)
         for row in range(n_rdms):
+            kept = row % n_kept
             n_groups[row] = _rank_sorted(
-                orders[row], steps[row], weights, active, ranks[row], groups[row], walks[row]
+                orders[row], steps[row], weights, active, ranks[row], groups[kept], walks[kept]
             )
-        kept = weights[weights > 0]
+        counted = weights[weights > 0]
         _compare_subjects(
-            ranks, groups, n_groups, walks, kept, float(total), float(unit), n_subjects, kind, scores[sample]
+            ranks,
+            groups,
+            n_groups,
+            walks,
+            counted,
+            float(total),
+            float(unit),
+            n_subjects,
+            kind,
+            scores[sample],
         )
         if copies.shape[1] > 0:
             _compare_pooled(
-                ranks[:n_subjects], groups[:n_subjects], walks[:n_subjects], kept, float(total), float(unit),
-                copies[sample], kind, lower[sample], upper[sample],
+                ranks[:n_subjects], groups[:n_subjects], walks[:n_subjects], counted, float(total),
+                float(unit), copies[sample], kind, lower[sample], upper[sample],
             )  # fmt: skip
 
 
