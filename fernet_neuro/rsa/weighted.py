@@ -196,6 +196,8 @@ def _multiply(
     ready: np.ndarray, multiplicities: np.ndarray, present: np.ndarray, blocks: np.ndarray | None
 ) -> np.ndarray:
     """Return the weighted inner products (n_samples, n_rdms, n_rdms)."""
+    if blocks is None and multiplicities.max() == 1 and (multiplicities == 0).sum(axis=1).max() <= 1:
+        return _leave_one_out(ready, multiplicities)
     n_rdms, n_samples = len(ready), len(multiplicities)
     left, right = np.triu_indices(n_rdms)
     flat = np.zeros((n_samples, len(left)))
@@ -211,6 +213,15 @@ def _multiply(
     grams = np.empty((n_samples, n_rdms, n_rdms))
     grams[:, left, right] = flat
     grams[:, right, left] = flat
+    return grams
+
+
+def _leave_one_out(ready: np.ndarray, multiplicities: np.ndarray) -> np.ndarray:
+    """Return the inner products of samples that lack one stimulus or none: all less those of its pairs."""
+    grams = np.tile(ready @ ready.T, (len(multiplicities), 1, 1))
+    rows = vectors_to_squares(ready, multiplicities.shape[1]).transpose(1, 0, 2)
+    for sample, stimulus in np.argwhere(multiplicities == 0):
+        grams[sample] -= rows[stimulus] @ rows[stimulus].T
     return grams
 
 
