@@ -111,7 +111,7 @@ class _Verbs(TyperGroup):
         except KeyboardInterrupt:
             typer.echo(
                 "Interrupted; what was finished is kept. Run the same command again to go on "
-                "(train and run: with --resume).",
+                "(train, run and crossval: with --resume).",
                 err=True,
             )
             raise typer.Exit(130) from None

@@ -41,7 +41,7 @@ def list_models(as_json: opt.Json = False) -> None:
     for found in trained:
         what = f"{found['model']}, {found['megabytes']:.1f} MB: {found['training_data']}"
         lines.append(f"{found['name']:<19} {what}")
-        lines += [f"{'':<19}  {_describe_score(row)}" for row in found["measured"]]
+        lines += [f"{'':<19}  {describe_score(row)}" for row in found["measured"]]
     show([*lines, "", _MORE], as_json=as_json, values=[*values, *trained])
 
 
@@ -53,7 +53,7 @@ def _describe_trained(name: str, run: Path) -> dict[str, Any]:
     return {"name": name, "model": card["name"], "megabytes": size / 1e6, **{key: card[key] for key in kept}}
 
 
-def _describe_score(row: dict[str, Any]) -> str:
+def describe_score(row: dict[str, Any]) -> str:
     """Return a line with what was measured, its interval and chance."""
     interval = f" [{row['low']:.3f}, {row['high']:.3f}]" if {"low", "high"} <= row.keys() else ""
     known = ("stimuli", "score", "value", "low", "high", "chance_level")
@@ -97,7 +97,7 @@ def _describe_card(card: dict[str, Any]) -> list[str]:
     lines = []
     for key, value in card.items():
         if key == "measured":
-            lines += [f"{'measured:':<16}{_describe_score(row)}" for row in value]
+            lines += [f"{'measured:':<16}{describe_score(row)}" for row in value]
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{name}={item}" for name, item in value.items() if item is not None)

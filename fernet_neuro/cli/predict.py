@@ -8,6 +8,7 @@ import typer
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_file
 from fernet_neuro.cli._tables import format_table, list_records, show
+from fernet_neuro.cli.models import describe_score
 
 if TYPE_CHECKING:
     from fernet_neuro.experiments.predict import Predictions
@@ -54,8 +55,10 @@ def predict(
         images, model, device=device, batch_size=batch_size, n_jobs=opt.count_workers(jobs),
         verbose=not (quiet or as_json),
     )  # fmt: skip
-    for row in list_records(answers.left_out):
+    for row in list_records(answers.left_out.head(_MOST)):
         typer.echo(f"Left out: {row['stimulus_id']} {row['reason']}.", err=True)
+    if (more := len(answers.left_out) - _MOST) > 0:
+        typer.echo(f"Left out: {more} more; --out writes a list of all.", err=True)
     if out is not None:
         answers.save(out)
     lines = _describe(answers, model)
@@ -81,4 +84,5 @@ def _describe(answers: "Predictions", model: str) -> list[str]:
         "",
         f"{len(answers.frame)} pictures: {', '.join(f'{name} {n}' for name, n in counts.items())}",
         f"{model} learnt from: {answers.card.training_data}",
+        *(f"How often it is right: {describe_score(row)}" for row in answers.card.measured[:1]),
     ]

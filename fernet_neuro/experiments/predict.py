@@ -32,6 +32,8 @@ from fernet_neuro.typing import PathLike
 DEFAULT = "lfnsb-tiny-rendered"
 #: Shorter side in pixels, and ratio of the sides, of what may be the crop of a face.
 SMALLEST, LONGEST = 32, 2.0
+_ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
+_LEFT_OUT = ("stimulus_id", "path", "reason")
 _CROP = (
     f"a crop shows one face, from forehead to chin, is at least {SMALLEST} pixels wide and high, and at most "
     f"{LONGEST:g} times as long as wide; `fernet-neuro stimuli align` cuts faces out of photographs"
@@ -49,7 +51,7 @@ class Predictions(Shown):
         classes are of, such as ``expression``, its probability as ``confidence``, and the probability of each
         class as ``p_CLASS``.
     left_out : DataFrame
-        Pictures that were not shown to the network, with the columns ``stimulus_id``, ``path``, ``reason``.
+        Files that were not shown to the network, with the columns ``stimulus_id``, ``path``, ``reason``.
     classes : tuple of str
         In the order of the network's outputs.
     factor : str
@@ -129,7 +131,7 @@ def predict(
     """
     factor = _find_factor(model)
     classes = read_classes(model, factor)
-    table = _list_pictures(images)
+    table, others = _list_pictures(images)
     reasons = _inspect(table, max(n_jobs, 1), verbose)
     fit = np.array([reason == "" for reason in reasons])
     if not fit.any():
@@ -141,7 +143,8 @@ def predict(
             network, classes, shown, Path(folder) / "store", source=model, n_jobs=n_jobs, verbose=verbose,
             device=device, batch_size=batch_size,
         )  # fmt: skip
-    left_out = _name_rows(table.select(~fit), reason=[reason for reason in reasons if reason])
+    unfit = _name_rows(table.select(~fit), reason=[reason for reason in reasons if reason])
+    left_out = pd.concat([unfit, others], ignore_index=True)
     return Predictions(_tabulate(shown, logits, classes, factor), left_out, classes, factor, network.card)
 
 
@@ -150,22 +153,35 @@ def _find_factor(model: str) -> str:
     return "expression" if run is None else str(run.read_record().get("task", {}).get("factor", "expression"))
 
 
-def _list_pictures(images: StimulusTable | pd.DataFrame | PathLike) -> StimulusTable:
-    """Return a table of what is to be shown; pictures without a table go by their names."""
+def _list_pictures(images: StimulusTable | pd.DataFrame | PathLike) -> tuple[StimulusTable, pd.DataFrame]:
+    """Return a table of what is to be shown, and what else a folder holds; pictures go by their names."""
+    nothing = pd.DataFrame(columns=list(_LEFT_OUT), dtype=object)
     if isinstance(images, StimulusTable | pd.DataFrame):
-        return _check_any(read_stimuli(images), "the table")
+        return _check_any(read_stimuli(images), "the table"), nothing
     path = Path(os.fspath(images))
     if path.is_dir() and not (path / "table.csv").is_file():
-        names, _ = sort_out(path, list_files(path))
-        rows = pd.DataFrame({"stimulus_id": names, "path": names}, dtype=object)
-        if rows.empty:
-            endings = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise StimulusError(f"folder {path} holds no pictures ({endings}).")
-        return StimulusTable.from_frame(rows, root=path)
+        return _list_folder(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         rows = pd.DataFrame({"stimulus_id": [path.name], "path": [str(path.absolute())]})
-        return StimulusTable.from_frame(rows)
-    return _check_any(read_stimuli(images), str(images))
+        return StimulusTable.from_frame(rows), nothing
+    if path.is_file() and path.suffix.lower() not in (".csv", ".parquet"):
+        raise StimulusError(
+            f"{path} is neither a picture ({_ENDINGS}) nor a stimulus table (.csv, .parquet)."
+        )
+    return _check_any(read_stimuli(images), str(images)), nothing
+
+
+def _list_folder(path: Path) -> tuple[StimulusTable, pd.DataFrame]:
+    names, others = sort_out(path, list_files(path))
+    if not names:
+        first = f"; {others[0][0]} is {others[0][1]}" if others else ""
+        raise StimulusError(f"folder {path} holds no pictures ({_ENDINGS}){first}.")
+    kinds = f"not a picture that can be read ({_ENDINGS})"
+    left_out = [
+        (name, str(path / name), "is " + reason.replace("not a picture", kinds)) for name, reason in others
+    ]
+    rows = pd.DataFrame({"stimulus_id": names, "path": names}, dtype=object)
+    return StimulusTable.from_frame(rows, root=path), pd.DataFrame(left_out, columns=list(_LEFT_OUT))
 
 
 def _check_any(table: StimulusTable, name: str) -> StimulusTable:

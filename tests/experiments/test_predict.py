@@ -41,6 +41,7 @@ def folder(tmp_path, faces):
     Image.fromarray(grey // 60).save(place / "black.png")
     (place / "broken.png").write_bytes(faces.paths()[0].read_bytes()[:500])
     (place / "notes.txt").write_text("not a picture")
+    (place / "away.png").symlink_to(faces.paths()[0])
     return place
 
 
@@ -70,7 +71,9 @@ def test_what_cannot_be_the_crop_of_a_face_is_listed_and_not_predicted(trained, 
     found = fn.predict(folder, trained)
     assert found.frame["stimulus_id"].tolist() == ["a.png", "more/b.png"]
     reasons = dict(zip(found.left_out["stimulus_id"], found.left_out["reason"], strict=True))
-    assert list(reasons) == ["black.png", "broken.png", "flat.png", "long.png"]
+    assert list(reasons) == ["black.png", "broken.png", "flat.png", "long.png", "away.png", "notes.txt"]
+    assert reasons["notes.txt"].startswith("is not a picture that can be read (.bmp, ")
+    assert reasons["away.png"].startswith("is outside the source folder")
     assert reasons["black.png"] == "is almost black (mean luminance 2.0 of 255)"
     assert reasons["broken.png"].startswith("is damaged or truncated")
     assert reasons["flat.png"].startswith(
@@ -85,7 +88,7 @@ def test_what_cannot_be_the_crop_of_a_face_is_listed_and_not_predicted(trained, 
         ("flat.png", r"flat\.png is 80 x 31 pixels, which cannot be the crop of a face: .*stimuli align"),
         ("broken.png", r"broken\.png is damaged or truncated"),
         ("absent.png", r"absent\.png does not exist"),
-        ("notes.txt", "must end in .csv or .parquet"),
+        ("notes.txt", r"notes\.txt is neither a picture \(.bmp, .*\) nor a stimulus table"),
         ("absent", "stimulus table .*absent does not exist"),
     ],
 )
@@ -100,7 +103,8 @@ def test_a_folder_without_anything_to_show_is_an_error(trained, folder):
     (folder / "more" / "b.png").unlink()
     with pytest.raises(StimulusError, match=r"black\.png is almost black .*\(and so with all 4 pictures\)"):
         fn.predict(folder, trained)
-    with pytest.raises(StimulusError, match=r"folder .*more holds no pictures"):
+    (folder / "more" / "photo.heic").write_bytes(b"ftypheic")
+    with pytest.raises(StimulusError, match=r"more holds no pictures .*; photo\.heic is not a picture"):
         fn.predict(folder / "more", trained)
 
 
@@ -121,13 +125,13 @@ def test_the_command_prints_writes_and_lists_what_was_left_out(run, trained, fol
     asked = ("predict", folder, "--model", trained, "--out", out, "--quiet")
     code, said, err = run(*asked)
     assert code == 0
-    assert len(err.splitlines()) == 4
+    assert len(err.splitlines()) == 6
     assert "Left out: flat.png is 80 x 31 pixels" in err
     assert "2 pictures: " in said
     assert f"{trained} learnt from: expression on 14 stimuli of 2 identities" in said
     written = pd.read_csv(out)
     assert written["stimulus_id"].tolist() == ["a.png", "more/b.png"]
-    assert len(pd.read_csv(tmp_path / "answers_left_out.csv")) == 4
+    assert len(pd.read_csv(tmp_path / "answers_left_out.csv")) == 6
     code, _, err = run(*asked)
     assert (code, "is already there; add --overwrite" in err) == (2, True)
     code, said, _ = run("predict", folder / "a.png", "--model", trained, "--json")
