@@ -10,6 +10,7 @@ References
 
 import pandas as pd
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fernet_neuro._utils.config import read_recipe
@@ -58,7 +59,7 @@ def list_parts() -> pd.DataFrame:
         rows.append(
             {
                 "part": part,
-                "kernels": ", ".join(map(str, stage.kernels)) if stage else "",
+                "kernels": ", ".join(map(str, stage.kernels if stage else _list_kernels(module))),
                 "expansion_printed": expansion,
                 "channels_printed": channels,
                 "expansion": f"{sum(stage.splits) / n_in:.4g}" if stage else "-",
@@ -71,6 +72,10 @@ def list_parts() -> pd.DataFrame:
         )
         n_in = n_out
     return pd.DataFrame(rows)
+
+
+def _list_kernels(module: nn.Module) -> list[int]:
+    return [part.kernel_size[0] for part in module.modules() if isinstance(part, nn.Conv2d)]
 
 
 def compare_costs() -> pd.DataFrame:

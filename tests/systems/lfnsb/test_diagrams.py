@@ -45,6 +45,8 @@ def test_table_1_has_the_printed_and_the_released_factors() -> None:
     table = FIGURES["lfnsb-table1"].read(Path()).set_index("part")
     assert table["expansion_printed"].tolist() == ["-", "-", "2", "2", "4", "2", "8", "2", "-", "-", "-"]
     assert table["expansion"].tolist()[2:8] == ["1.5", "1.5", "3", "1.5", "6", "1.336"]
+    kernels = table["kernels"].tolist()
+    assert (kernels[:3], kernels[-3:]) == (["3", "3", "3, 5"], ["3, 1", "7", ""])
     assert table["params"].sum() == 2_736_372 - 512
     assert table["macs"].sum() == 386_483_204
 

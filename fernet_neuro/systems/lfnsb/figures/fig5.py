@@ -14,9 +14,10 @@ import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fernet_neuro._utils.tables import read_mixed, read_text
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.viz.style import figure_size
+from fernet_neuro.systems.lfnsb.figures.panels import is_of_lightweight, make_panels, name_side, read_labels
 
 #: What is drawn: the split and the column of log.csv, by curve; and the lines.
 _CURVES = {
@@ -29,21 +30,6 @@ _LINES: list[dict[str, Any]] = [
     {"color": "#56439A", "ls": ":"},
     {"color": "#D55E00", "ls": (0, (4, 2))},
 ]
-_PER_ROW = 3
-
-
-def is_of_lightweight(results: Path) -> bool:
-    """Return whether a folder's recipe trains by the task of these networks."""
-    recipe = results / "recipe.yaml"
-    return recipe.is_file() and "task: lightweight" in recipe.read_text(encoding="utf-8")
-
-
-def read_labels(results: Path) -> dict[str, str]:
-    """Return how a table calls its arms and tests, by name; nothing where the folder is no table's."""
-    recipe = results / "recipe.yaml"
-    values = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.is_file() else {}
-    entries = {**values.get("tests", {}), **values.get("arms", {})}
-    return {name: entry.get("label") or name for name, entry in entries.items()}
 
 
 def read_losses(results: Path) -> pd.DataFrame:
@@ -73,7 +59,7 @@ def _find_runs(results: Path) -> dict[str, list[Path]]:
         )
     recipe = yaml.safe_load((results / "recipe.yaml").read_text(encoding="utf-8"))
     store = Path(recipe.get("shared") or results)
-    runs = pd.read_csv(results / "runs.csv", dtype=str).query("is_tested == 'True'")
+    runs = read_text(results / "runs.csv").query("is_tested == 'True'")
     labels = read_labels(results)
     return {
         labels[str(arm)]: [store / run for run in dict.fromkeys(rows["run"])]
@@ -82,7 +68,7 @@ def _find_runs(results: Path) -> dict[str, list[Path]]:
 
 
 def _read_run(place: Path) -> pd.DataFrame:
-    log = pd.read_csv(place / "log.csv")
+    log = read_mixed(place / "log.csv", ["split"], None)
     parts = []
     for curve, (split, column) in _CURVES.items():
         rows = log[log["split"] == split]
@@ -95,35 +81,19 @@ def _read_run(place: Path) -> pd.DataFrame:
 
 def draw_losses(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw one panel per arm, on one scale."""
-    panels = list(dict.fromkeys(source["panel"]))
-    n_rows, n_columns = -(-len(panels) // _PER_ROW), min(len(panels), _PER_ROW)
-    size = figure_size("single" if len(panels) == 1 else "double", 14 + 46 * n_rows)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
-    for place, ax in enumerate(axes.flat):
-        if place >= len(panels):
-            ax.set_axis_off()
-            continue
-        rows = source[source["panel"] == panels[place]]
-        for (curve, _), line in rows.groupby(["curve", "run"], sort=False):
-            ax.plot(
-                line["epoch"],
-                line["value"],
-                lw=1.0,
-                marker=".",
-                ms=3,
-                label=curve,
-                **_LINES[list(_CURVES).index(curve)],
-            )
-        ax.set_title(panels[place])
+    figure, axes = make_panels(list(dict.fromkeys(source["panel"])), 46, rest_mm=14, share=True)
+    for (panel, curve, _), line in source.groupby(["panel", "curve", "run"], sort=False):
+        look = _LINES[list(_CURVES).index(curve)]
+        axes[panel].plot(line["epoch"], line["value"], lw=1.0, marker=".", ms=3, label=curve, **look)
+    for ax in axes.values():
         ax.set_xlabel("Epoch")
-        ax.set_ylabel("Loss (cross-entropy in nats)" if place % n_columns == 0 else "")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    name_side(axes, "Loss (cross-entropy in nats)")
     handles = {
-        text: line for ax in axes.flat for line, text in zip(*ax.get_legend_handles_labels(), strict=True)
+        text: line for ax in axes.values() for line, text in zip(*ax.get_legend_handles_labels(), strict=True)
     }
     figure.legend(
-        handles.values(), handles, loc="outside lower center", ncols=1 if len(panels) == 1 else len(handles)
+        handles.values(), handles, loc="outside lower center", ncols=1 if len(axes) == 1 else len(handles)
     )
     return figure
 

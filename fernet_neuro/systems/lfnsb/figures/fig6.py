@@ -15,13 +15,11 @@ from matplotlib.figure import Figure
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.systems.lfnsb.figures.fig5 import is_of_lightweight, read_labels
+from fernet_neuro.systems.lfnsb.figures.panels import is_of_lightweight, make_panels, name_side, read_labels
 from fernet_neuro.viz.matrices import plot_confusion
-from fernet_neuro.viz.style import figure_size
 
 #: AffectNet's order; labels of other names follow in alphabetical order.
 ORDER = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
-_PER_ROW = 3
 
 
 def read_matrices(results: Path) -> pd.DataFrame:
@@ -75,23 +73,14 @@ def _share(frame: pd.DataFrame) -> pd.DataFrame:
 def draw_matrices(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw one matrix per report, with the number of images of each true label, and one colour bar."""
     panels = list(dict.fromkeys(source["panel"]))
-    n_rows, n_columns = -(-len(panels) // _PER_ROW), min(len(panels), _PER_ROW)
-    height = 92 if n_columns == 1 else 68 * n_rows
-    figure = Figure(
-        figsize=figure_size("single" if n_columns == 1 else "double", height), layout="constrained"
-    )
-    axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    for place, ax in enumerate(axes.flat):
-        if place >= len(panels):
-            ax.set_axis_off()
-            continue
-        rows = source[source["panel"] == panels[place]]
+    figure, axes = make_panels(panels, 92 if len(panels) == 1 else 68)
+    for panel, ax in axes.items():
+        rows = source[source["panel"] == panel]
         plot_confusion(rows, ax)
         counts = rows.drop_duplicates("true").set_index("true")["n"].astype(int)
         ax.set_yticklabels([f"{name} ({n})" for name, n in counts.items()])
-        ax.set_ylabel("True expression (images)" if place % n_columns == 0 else "")
-        ax.set_title(f"$\\bf{{{'abcdefghijklmnopqrstuvwxyz'[place % 26]}}}$  {panels[place]}")
-    bar = figure.colorbar(axes.flat[0].collections[0], ax=list(axes.flat), shrink=0.6, aspect=25)
+    name_side(axes, "True expression (images)")
+    bar = figure.colorbar(axes[panels[0]].collections[0], ax=list(axes.values()), shrink=0.6, aspect=25)
     bar.set_label("Share of true expression (%)")
     bar.outline.set_linewidth(0.5)
     return figure
