@@ -89,6 +89,13 @@ def test_losses_are_finite_and_learn_for_a_batch_of_one(name):
     assert loss.centres.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_reach_features_and_centres_through_every_part(features, centres, name):
+    """Through the variance of the batch and of the centres, too."""
+    inputs = (features.requires_grad_(), centres.requires_grad_())
+    assert torch.autograd.gradcheck(lambda x, c: LOSSES[name](x, c, TARGETS), inputs)
+
+
 def test_relatives_are_what_is_written_down(features, centres):
     x, c, y = features.numpy(), centres.numpy(), TARGETS.numpy()
     squares = np.mean([((row - c[label]) ** 2).sum() for row, label in zip(x, y, strict=True)])
