@@ -15,6 +15,7 @@ from fernet_neuro.systems.lfnsb.modules import (
     GDConv,
     MixConv,
     PointNorm,
+    RepVGGDW,
     SpatialBias,
     VectorNorm,
 )
@@ -112,6 +113,18 @@ def test_bottleneck_has_one_activation_and_a_shortcut_where_asked() -> None:
     assert sum(isinstance(part, nn.PReLU) for part in block.modules()) == 1
     block.residual = False
     torch.testing.assert_close(block(x), block.project(block.mix(hidden)))
+
+
+@torch.no_grad()
+def test_repvggdw_normalises_the_sum_of_two_depth_wise_convolutions_and_its_input() -> None:
+    module = RepVGGDW(3).double().eval()
+    x, scale = noise(2, 3, 5, 5), math.sqrt(1 + 1e-5)
+    for channel in range(3):
+        one = x[:, channel : channel + 1]
+        large = functional.conv2d(one, module.large.conv.weight[channel : channel + 1], padding=1) / scale
+        small = one * module.small.weight[channel] + module.small.bias[channel]
+        torch.testing.assert_close(module(x)[:, channel : channel + 1], (large + small + one) / scale)
+    assert sum(weight.numel() for weight in RepVGGDW(256).parameters()) == 3_840
 
 
 def test_padding_keeps_the_size_and_channels_are_convolved_alone_where_asked() -> None:
