@@ -82,7 +82,8 @@ def _read_run(place: Path) -> pd.DataFrame:
 def draw_losses(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw one panel per arm, on one scale."""
     figure, axes = make_panels(list(dict.fromkeys(source["panel"])), 46, rest_mm=14, share=True)
-    for (panel, curve, _), line in source.groupby(["panel", "curve", "run"], sort=False):
+    for _, line in source.groupby(["panel", "curve", "run"], sort=False):
+        panel, curve = line[["panel", "curve"]].iloc[0]
         look = _LINES[list(_CURVES).index(curve)]
         axes[panel].plot(line["epoch"], line["value"], lw=1.0, marker=".", ms=3, label=curve, **look)
     for ax in axes.values():
