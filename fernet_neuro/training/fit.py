@@ -230,7 +230,8 @@ def _build_model(settings: TrainSettings, task: TrainingTask) -> LayeredModel:
     for key, value in wanted.items():
         if settings.model_options.get(key, value) != value:
             raise ValueError(
-                f"model_options.{key}={settings.model_options[key]!r}, but the stimuli have {value}."
+                f"model_options.{key}={settings.model_options[key]!r}, but this training needs {value}; "
+                f"leave it out, and it will be."
             )
     options = {**settings.model_options, **wanted}
     model = build_model(settings.model, seed=settings.seed, variant=settings.variant, **options)

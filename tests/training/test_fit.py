@@ -331,7 +331,10 @@ def test_other_networks_are_compared_by_cosine_at_any_layer(faces):
             {"model": "siamese"},
             "a task over 'expression' needs one output per class|has no option 'n_classes'",
         ),
-        ({"model": "resnet10-slim", "model_options": {"n_classes": 5}}, "but the stimuli have 3"),
+        (
+            {"model": "resnet10-slim", "model_options": {"n_classes": 5}},
+            "but this training needs 3; leave it out",
+        ),
         ({"model": "resnet10slim"}, "Did you mean 'resnet10-slim'"),
         ({"precision": "fp16"}, "fp16"),
     ],

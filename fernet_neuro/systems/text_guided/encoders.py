@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,8 +47,9 @@ def load_encoder(name: str) -> Encoder:
     name : str
         ``minilm`` (all-MiniLM-L6-v2, width 384) and ``use`` (Universal Sentence Encoder, multilingual, width
         512) come in packages with their weights; ``clip:ARCHITECTURE@WEIGHTS`` is a text tower of open_clip,
-        where WEIGHTS is a name that open_clip knows or a file of yours, such as
-        ``clip:ViT-B-16@openai``; ``sentence:NAME`` is a sentence-transformers model by name or folder.
+        where WEIGHTS is a name that open_clip knows or a file of yours, such as ``clip:ViT-B-16@openai`` or
+        ``clip:ViT-B-16-quickgelu@FILE`` (a file does not say its activation; those that OpenAI trained have
+        QuickGELU); ``sentence:NAME`` is a sentence-transformers model by name or folder.
 
     Raises
     ------
@@ -128,30 +128,24 @@ def _load_clip(rest: str) -> Encoder:
     if not weights:
         raise ValueError(f"encoder 'clip:{rest}' names no weights; give clip:{rest}@WEIGHTS or @FILE.")
     try:
-        model = open_clip.create_model(architecture, pretrained=weights).eval()
+        # open_clip only warns where weights that it knows were trained with another activation.
+        known = open_clip.get_pretrained_cfg(architecture.replace("/", "-"), weights)
+        model = open_clip.create_model(
+            architecture, pretrained=weights, force_quick_gelu=known.get("quick_gelu", False)
+        ).eval()
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:  # whatever open_clip raises of unknown names, missing files and no network
         first = str(error).splitlines()[0]
         raise ValueError(
             f"open_clip cannot load {architecture!r} with weights {weights!r}: {first}"
         ) from error
-    revision = hash_file(weights) if Path(weights).is_file() else weights
-    return Encoder(
-        f"CLIP {architecture} text tower",
-        revision,
-        "see the weights' own",
-        encode_with_clip(model, tokenizer),
-    )
-
-
-def encode_with_clip(model: Any, tokenizer: Any) -> Callable[[list[str]], np.ndarray]:
-    """Return what embeds sentences with a CLIP model of open_clip and its tokenizer, in float32."""
 
     @torch.inference_mode()
     def encode(sentences: list[str]) -> np.ndarray:
         return model.encode_text(tokenizer(sentences), normalize=False).float().numpy()
 
-    return encode
+    revision = hash_file(weights) if Path(weights).is_file() else weights
+    return Encoder(f"CLIP {architecture} text tower", revision, "see the weights' own", encode)
 
 
 def _load_sentence_transformer(name: str) -> Encoder:

@@ -46,7 +46,7 @@ class TextGuidedTask(ClassificationTask):
     StimulusError
         If an expression has no text; see also `ClassificationTask`.
     ValueError
-        If all weights are 0, or the terms besides L_s have nothing but neutral faces.
+        If all weights are 0.
     """
 
     texts: TextTable = field(default_factory=lambda: read_text_table("builtin"))

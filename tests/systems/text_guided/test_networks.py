@@ -2,19 +2,27 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
+from torchvision.ops import StochasticDepth
 
 from fernet_neuro.models.cost import compute_cost
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.stimuli.text_table import make_random_table, read_text_table
 from fernet_neuro.systems.text_guided.analysis import with_texts
+from fernet_neuro.systems.text_guided.losses import compute_scores
 from fernet_neuro.systems.text_guided.networks import set_texts
 
 
 def test_swin_counts_are_the_published_ones():
     whole = build_model("e2n-swin_t").module
     assert sum(weight.numel() for weight in whole.parameters()) == 28_501_498 + 131_712 == 28_633_210
+    parts = list(whole.trunk.modules())
+    assert [part.eps for part in parts if isinstance(part, nn.BatchNorm1d)] == [2e-5, 2e-5]
+    drops = [part.p for part in parts if isinstance(part, StochasticDepth)]
+    assert drops == pytest.approx(np.linspace(0, 0.1, 12))
     in_use = compute_cost(build_model("e2n-swin_t", transform=False))
     assert (in_use["params"], in_use["macs"]) == (28_501_498, 4_339_802_112)
 
@@ -72,7 +80,8 @@ def test_a_trained_network_takes_texts_of_expressions_that_it_never_saw():
     with torch.no_grad():
         old, new = model.module.eval()(images, full=True), more.module(images, full=True)
     torch.testing.assert_close(old.visual, new.visual)
-    assert tuple(new.logits.shape) == (2, 8)
+    wanted = compute_scores(new.visual, torch.tensor(texts.vectors))
+    torch.testing.assert_close(new.logits, wanted)
     assert more.card.options["n_classes"] == 8
     assert model.module.logits.text.shape == (3, 384)
 

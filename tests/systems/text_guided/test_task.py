@@ -8,8 +8,13 @@ from torch.nn import functional
 
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.models.registry import build_model
+from fernet_neuro.models.weights import save_model
 from fernet_neuro.stimuli.text_table import make_random_table, read_text_table
-from fernet_neuro.systems.text_guided.losses import self_contrast_loss, transformation_loss
+from fernet_neuro.systems.text_guided.losses import (
+    prompt_contrast_loss,
+    self_contrast_loss,
+    transformation_loss,
+)
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
 from fernet_neuro.systems.text_guided.task import choose_texts, make_text_guided
 from fernet_neuro.training.config import TrainSettings
@@ -49,6 +54,44 @@ def test_the_loss_is_the_weighted_sum_of_the_published_terms(faces):
         assert found[name].item() == pytest.approx(value.item(), rel=1e-6)
     total = 2 * wanted["semantic"] + 0.5 * wanted["transformation"] + 3 * wanted["contrast"]
     assert found["loss"].item() == pytest.approx(total.item(), rel=1e-6)
+
+
+def test_a_contrast_around_prompts_takes_the_place_of_self_contrast(faces):
+    task = make_text_guided(make_settings({"contrast": "prompt", "temperature": 0.3}), faces)
+    outputs, targets = make_outputs(task), torch.tensor([0, 1, 2, 0, 1, 2])
+    texts = torch.tensor(read_text_table("builtin").select(task.classes).vectors)
+    given = (outputs.visual, outputs.neutral, texts, targets)
+    wanted = prompt_contrast_loss(*given, neutral_class=task.classes.index("neutral"), temperature=0.3)
+    torch.testing.assert_close(task.compute_loss(outputs, targets, {})["contrast"], wanted)
+
+
+@pytest.mark.parametrize("contrast", ["self", "prompt"])
+def test_a_batch_of_neutral_faces_trains_by_its_scores_alone(faces, contrast):
+    task = make_text_guided(make_settings({"contrast": contrast}), faces)
+    network = build_model("e2n-resnet10-slim", size=16, **task.model_options())
+    network = task.prepare_model(network).module
+    targets = torch.full((6,), task.classes.index("neutral"))
+    found = task.compute_loss(task.forward(network, torch.rand(6, 3, 16, 16)), targets, {})
+    found["loss"].backward()
+    assert found["transformation"].item() == found["contrast"].item() == 0.0
+    torch.testing.assert_close(found["loss"], found["semantic"])
+    assert all(weight.grad.isfinite().all() for weight in network.parameters())
+    assert network.trunk.stem[0].weight.grad.abs().sum() > 0
+
+
+def test_the_backbone_starts_from_trained_weights(faces, tmp_path):
+    source = build_model("resnet10-slim", n_classes=9, size=16, seed=5)
+    save_model(source, tmp_path / "people")
+    task = make_text_guided(make_settings({"trunk_weights": str(tmp_path / "people")}), faces)
+    model = build_model("e2n-resnet10-slim", size=16, **task.model_options())
+    given, taken = source.module.state_dict(), task.prepare_model(model).module.trunk.state_dict()
+    assert all(torch.equal(weights, given[name]) for name, weights in taken.items())
+
+
+def test_a_width_that_is_not_the_texts_is_refused(faces, tmp_path):
+    options = {"model_options": {"size": 16, "width": 512}}
+    with pytest.raises(ValueError, match=r"model_options\.width=512, but this training needs 384"):
+        fit(make_settings(**options), tmp_path / "run", table=faces, device="cpu")
 
 
 def test_the_released_variant_compares_all_pairs(faces):

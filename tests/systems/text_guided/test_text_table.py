@@ -1,11 +1,13 @@
 """The table of texts: its file, its controls, the wording of prompts, and encoders."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from fernet_neuro._utils.archives import read_archive, write_archive
 from fernet_neuro.exceptions import MissingDependencyError, StimulusError, StoreError
@@ -16,7 +18,7 @@ from fernet_neuro.stimuli.text_table import (
     make_random_table,
     read_text_table,
 )
-from fernet_neuro.systems.text_guided.encoders import Encoder, embed_prompts, encode_with_clip, load_encoder
+from fernet_neuro.systems.text_guided.encoders import Encoder, embed_prompts, load_encoder
 from fernet_neuro.systems.text_guided.wording import WORDINGS, find_wording, write_prompts
 
 LETTERS = Encoder(
@@ -148,13 +150,56 @@ def test_tables_that_cannot_be_are_refused(changes, match):
         TextTable(**{**given, **changes}, encoder="none")
 
 
-def test_a_text_tower_of_open_clip_embeds_prompts_without_download():
+TINY_TOWERS = {
+    "embed_dim": 6,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 64, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
+}
+
+
+@pytest.fixture
+def towers(tmp_path):
+    """open_clip with an architecture `tiny-towers`, and a file of its weights at random."""
     open_clip = pytest.importorskip("open_clip", reason="the extra 'clip' is not installed")
-    model = open_clip.create_model("ViT-B-32", pretrained=None).eval()
-    encode = encode_with_clip(model, open_clip.get_tokenizer("ViT-B-32"))
-    table = embed_prompts(Encoder("random tower", "", "none", encode), ["fear", "neutral"])
-    assert table.width == 512
+    (tmp_path / "tiny-towers.json").write_text(json.dumps(TINY_TOWERS))
+    open_clip.add_model_config(tmp_path / "tiny-towers.json")
+    save_file(open_clip.create_model("tiny-towers").state_dict(), tmp_path / "tiny.safetensors")
+    return open_clip, tmp_path / "tiny.safetensors"
+
+
+def _embed_apart(open_clip, weights, sentence, **options):
+    model = open_clip.create_model("tiny-towers", pretrained=str(weights), **options).eval()
+    return model.encode_text(open_clip.get_tokenizer("tiny-towers")([sentence])).detach().numpy()
+
+
+def test_a_text_tower_of_open_clip_embeds_prompts_from_a_file_without_download(towers):
+    open_clip, weights = towers
+    table = embed_prompts(load_encoder(f"clip:tiny-towers@{weights}"), ["fear", "anger"])
+    for row, (sentence,) in zip(table.vectors, table.prompts, strict=True):
+        np.testing.assert_allclose(row, _embed_apart(open_clip, weights, sentence)[0], rtol=1e-4)
     assert not np.allclose(*table.vectors)
+    assert table.encoder == "CLIP tiny-towers text tower"
+    assert table.revision == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_weights_that_open_clip_knows_keep_the_activation_they_were_trained_with(towers, monkeypatch):
+    open_clip, weights = towers
+    known = {"tiny-towers": {"openai": {"url": "", "quick_gelu": True}}}
+    monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", known)
+    monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *_, **__: str(weights))
+    found = load_encoder("clip:tiny-towers@openai").encode(["a face."])
+    quick, plain = (
+        _embed_apart(open_clip, weights, "a face.", force_quick_gelu=quick) for quick in (True, False)
+    )
+    np.testing.assert_allclose(found, quick, rtol=1e-5)
+    assert not np.allclose(quick, plain, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rest", ["tiny-towers@none.pt", "ViT-S-32@{weights}", "no-such@{weights}"])
+def test_weights_that_open_clip_cannot_load_are_one_line(towers, rest):
+    with pytest.raises(ValueError, match=r"^open_clip cannot load .*: .+$") as caught:
+        load_encoder("clip:" + rest.format(weights=towers[1]))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["clip", "clip:ViT-B-16", "minilm:x", "bert"])
