@@ -88,6 +88,7 @@ def draw_losses(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         axes[panel].plot(line["epoch"], line["value"], lw=1.0, marker=".", ms=3, label=curve, **look)
     for ax in axes.values():
         ax.set_xlabel("Epoch")
+        ax.tick_params(labelbottom=True)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     name_side(axes, "Loss (cross-entropy in nats)")
     handles = {

@@ -73,7 +73,7 @@ def _share(frame: pd.DataFrame) -> pd.DataFrame:
 def draw_matrices(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw one matrix per report, with the number of images of each true label, and one colour bar."""
     panels = list(dict.fromkeys(source["panel"]))
-    figure, axes = make_panels(panels, 92 if len(panels) == 1 else 68)
+    figure, axes = make_panels(panels, 74 if len(panels) == 1 else 54)
     for panel, ax in axes.items():
         rows = source[source["panel"] == panel]
         plot_confusion(rows, ax)
