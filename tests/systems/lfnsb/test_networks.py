@@ -11,6 +11,7 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.cost import compute_cost
 from fernet_neuro.models.registry import build_model, compute_layer_shapes
 from fernet_neuro.models.weights import load_weights
+from fernet_neuro.systems.lfnsb.modules import Bottleneck
 
 NETWORKS = ("mobilefacenet", "mfn", "ddamfn", "lfn", "lfnsb", "lfnsb-tiny")
 
@@ -110,6 +111,20 @@ def test_layers_are_the_stages_and_both_sides_of_the_spatial_bias() -> None:
         "conv6_sep": (256, 7, 7), "spatial_bias": (64, 2, 2), "fc": (7,),
     }  # fmt: skip
     assert model.check_layers(["conv_4.15", "conv_5.0.attention"])
+
+
+@pytest.mark.parametrize("name", ["mobilefacenet", "mfn", "lfnsb"])
+def test_repeated_blocks_alone_have_a_shortcut(name: str) -> None:
+    module = build_model(name).module
+    found = {
+        part: {block.residual for block in stage}
+        for part, stage in module.named_children()
+        if isinstance(stage, nn.Sequential) and isinstance(stage[0], Bottleneck)
+    }
+    assert found == {
+        "conv_23": {False}, "conv_3": {True}, "conv_34": {False}, "conv_4": {True}, "conv_45": {False},
+        "conv_5": {True},
+    }  # fmt: skip
 
 
 @torch.no_grad()

@@ -148,3 +148,19 @@ def test_recipes_of_photographs_train_in_their_variants(faces, tmp_path, name, v
     record = json.loads((tmp_path / "a" / "record.json").read_text())
     assert (record["task"]["n_train"], record["task"]["n_val"]) == (18, 18)
     assert record["task"]["features"]["form"] == ("released" if variant == "released" else "separating")
+
+
+def test_recipes_have_the_settings_of_the_released_scripts():
+    raf, affect = (read_settings(TrainSettings, f"lfnsb/{name}", ()) for name in ("rafdb", "affectnet8"))
+    assert (raf.optimiser, raf.lr, raf.momentum, raf.weight_decay) == ("sgd", 0.01, 0.9, 1e-4)
+    assert (raf.schedule, raf.min_lr) == ("cosine", 4e-3)
+    assert (raf.epochs, raf.batch_size, raf.last_batch, raf.flooding) == (40, 128, "keep", 0.5)
+    (warp,) = raf.warps  # one coin for both
+    assert (warp.p, warp.rotate, warp.pad_crop, warp.affine) == (0.2, 5, 8, None)
+    assert (raf.augment, raf.erase_area) == (("hflip", "erase"), (0.02, 0.25))
+    assert (affect.optimiser, affect.lr, affect.weight_decay, affect.sam_rho) == ("adam", 1e-4, 0, 0.05)
+    assert (affect.epochs, affect.batch_size, affect.sampling, affect.flooding) == (40, 256, "balanced", None)
+    assert (affect.schedule, affect.step_factor) == ("exponential", 0.98)
+    (warp,) = affect.warps
+    assert (warp.p, warp.affine.degrees, warp.affine.shift, warp.affine.scale) == (0.7, 20, 0.2, (0.8, 1.0))
+    assert (affect.augment, affect.erase_area) == (("hflip", "erase"), (0.02, 0.33))
