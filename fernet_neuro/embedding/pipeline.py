@@ -31,6 +31,7 @@ from fernet_neuro.embedding.quality import (
 from fernet_neuro.embedding.result import QUALITY_COLUMNS, EmbeddingResult
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stats.multiple import compute_p_values
+from fernet_neuro.stimuli.copies import check_copies_together
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
 
 #: Factors that are judged where none is named, of those that the table can judge.
@@ -155,6 +156,7 @@ def check_embedding(
     comparisons = [plan_comparison(table, name) for name in factors] or _plan_defaults(table)
     for comparison in comparisons:
         choose_n_neighbours(comparison, n_neighbours)
+    check_copies_together(table, np.array([item.groups for item in comparisons]))
     return comparisons
 
 

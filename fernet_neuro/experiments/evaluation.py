@@ -214,15 +214,23 @@ def _check_untrained(run: _TestedRun, test: _Test, *, allowed: bool) -> list[str
 
     Raises StimulusError if it was trained on this table or on people in it, unless `allowed`.
     """
+    pictures = _note_pictures(run, test.table)
     found = find_trained_people(run.source, test.table.factor("identity", complete=False))
     problem = str(found)
     if run.record.get("digests", {}).get("stimuli") == test.digest:
         problem = f"{run.source} was trained on this very table"
     elif not found.trained:
-        return [problem] if problem else []
+        return [*([problem] if problem else []), *pictures]
     if allowed:
         return [f"{problem}: unless equal labels mean different people, scores say nothing of new ones."]
     raise StimulusError(f"{problem}; {TEST_OTHERS}")
+
+
+def _note_pictures(run: _TestedRun, table: StimulusTable) -> list[str]:
+    """Return a note on pictures of the table that the run was trained on, whatever their names."""
+    n_trained = run.folder.count_trained(table)
+    known = f"{n_trained} of {len(table)} stimuli are pictures that {run.source} was trained on"
+    return [f"{known}, whatever their names: its scores are too good."] if n_trained else []
 
 
 def _choose_epochs(runs: Sequence[_TestedRun], epoch: str, test: _Test) -> tuple[str, ...]:

@@ -1,23 +1,16 @@
-"""Decoding of image files to 8-bit RGB, and the checks that find bad files before a long run does.
+"""Decoding of image files to 8-bit RGB.
 
-What belongs here: everything that opens a picture; resizing for a network is in `models.preprocessing`.
+What belongs here: everything that opens a picture; resizing for a network is in `models.preprocessing`,
+checks of whole tables are in `faults`.
 """
 
 import struct
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageOps
 
-from fernet_neuro._utils.hashing import hash_file
-from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
 #: What transparent pixels show: the middle grey that most face experiments have as their background.
@@ -28,10 +21,6 @@ IMAGE_SUFFIXES = frozenset(
 )
 #: Mean luminance (0-255) below which a photograph counts as almost black.
 BLACK_BELOW = 16.0
-#: Share of pictures that must have one size before another size is odd.
-USUAL_SHARE = 0.9
-#: Columns of the frame that `check_images` returns.
-FAULT_COLUMNS = ("stimulus_id", "path", "fault", "detail")
 #: Pillow's errors for damaged files; it has no common base class for them.
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, OverflowError,
@@ -94,39 +83,6 @@ def measure_image(path: PathLike) -> tuple[tuple[int, int], float]:
     return size, float(rgb.reshape(-1, 3).mean(axis=0) @ (0.299, 0.587, 0.114))
 
 
-def check_images(table: StimulusTable, *, n_jobs: int = 1, verbose: bool = False) -> pd.DataFrame:
-    """Decode every picture of `table` and list what is wrong with it.
-
-    Faults are ``missing``, ``unreadable`` (empty, cut short, not a picture), ``almost black`` (mean luminance
-    below 16 of 255), ``duplicate`` (the same file content as an earlier stimulus), ``changed`` (the content
-    differs from the table's ``digest``) and ``odd size`` (another size than at least nine tenths of the
-    pictures have; where sizes vary more than that, none is odd).
-
-    `table`: what to check. `n_jobs`: number of threads. `verbose`: whether to show a progress bar. Returns a
-    DataFrame (n_faults, 4): columns ``stimulus_id, path, fault, detail``, in row order of the table; empty if
-    all is well.
-    """
-    check_range("n_jobs", n_jobs, 1)
-    paths = table.paths()
-    with ThreadPoolExecutor(n_jobs) as pool:
-        found = list(track(pool.map(_inspect, paths), "checking", total=len(paths), verbose=verbose))
-    ids = table.stimulus_ids.tolist()
-    digests = [digest for _, _, digest in found]
-    recorded = table.frame["digest"] if "digest" in table.frame else [""] * len(ids)
-    repeats = _describe_repeats(ids, digests)
-    sizes = _describe_sizes([size for _, size, _ in found])
-    rows = []
-    for row, (fault, _, digest) in enumerate(found):
-        changed = ("changed", "its content is not what it was when the table was made")
-        stale = bool(recorded[row] and digest and recorded[row] != digest)
-        rows += [
-            (ids[row], str(paths[row]), *item)
-            for item in (fault, repeats[row], changed if stale else None, sizes[row])
-            if item
-        ]
-    return pd.DataFrame(rows, columns=list(FAULT_COLUMNS), dtype=object)
-
-
 def _open(path: PathLike) -> Image.Image:
     source = Path(path)
     if not source.is_file():
@@ -158,38 +114,3 @@ def _to_rgb(image: Image.Image, kind: str | None, background: tuple[int, int, in
         opaque = Image.new("RGBA", image.size, (*background, 255))
         return np.array(Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB"))
     return np.array(image.convert("RGB"))
-
-
-def _inspect(path: Path) -> tuple[tuple[str, str] | None, tuple[int, int] | None, str]:
-    """Return (fault and detail or None, size or None, digest or "") of one file."""
-    if not path.is_file():
-        return ("missing", "no such file"), None, ""
-    digest = hash_file(path)
-    try:
-        size, luminance = measure_image(path)
-    except StimulusError as error:
-        return ("unreadable", str(error)), None, digest
-    if luminance < BLACK_BELOW:
-        return ("almost black", f"mean luminance {luminance:.1f} of 255"), size, digest
-    return None, size, digest
-
-
-def _describe_repeats(ids: Sequence[str], digests: Sequence[str]) -> list[tuple[str, str] | None]:
-    first: dict[str, str] = {}
-    faults: list[tuple[str, str] | None] = []
-    for stimulus_id, digest in zip(ids, digests, strict=True):
-        known = first.setdefault(digest, stimulus_id) if digest else stimulus_id
-        faults.append(None if known == stimulus_id else ("duplicate", f"same content as {known!r}"))
-    return faults
-
-
-def _describe_sizes(sizes: Sequence[tuple[int, int] | None]) -> list[tuple[str, str] | None]:
-    counts = Counter(size for size in sizes if size is not None)
-    usual, most = counts.most_common(1)[0] if counts else (None, 0)
-    if usual is None or most < USUAL_SHARE * counts.total():
-        return [None] * len(sizes)
-    wanted = f"most are {usual[0]} x {usual[1]}"
-    return [
-        None if size is None or size == usual else ("odd size", f"{size[0]} x {size[1]} pixels; {wanted}")
-        for size in sizes
-    ]

@@ -29,6 +29,7 @@ from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, load_weights, save_model
+from fernet_neuro.stimuli.copies import describe_shared
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.training.config import TASKS, TrainSettings
 from fernet_neuro.training.data import ImageSource, split_batches
@@ -146,7 +147,9 @@ def fit(
     with _start_accelerator(settings, device) as accelerator, folder.hold(accelerator.is_main_process, state):
         with _removing_on_failure(folder, accelerator):
             if accelerator.is_main_process and state == "absent":
-                folder.write_start(settings, _describe(settings, inputs, accelerator))
+                folder.write_start(
+                    settings, inputs.task.train_table, _describe(settings, inputs, accelerator)
+                )
             accelerator.wait_for_everyone()
             with accelerator.main_process_first():
                 is_shown = verbose and accelerator.is_main_process
@@ -170,6 +173,7 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
     model = _build_model(settings, task)
     _check_asked(settings, task, model)
     _warn_of_known_people(settings, task)
+    _warn_of_known_pictures(task)
     digests = {
         "stimuli": table.digest(),
         "val_stimuli": val_table.digest() if val_table is not None else None,
@@ -216,6 +220,15 @@ def _warn_of_known_people(settings: TrainSettings, task: TrainingTask) -> None:
             len(held_out),
             min(known),
         )
+
+
+def _warn_of_known_pictures(task: TrainingTask) -> None:
+    """Say if pictures are both trained and validated on, under whatever names."""
+    if task.val_table is None or task.val_table is task.train_table:
+        return  # a task of pairs holds out people or pairs of one table
+    said = describe_shared(task.train_table, task.val_table, "validation")
+    if said:
+        _logger.warning("%s", said)
 
 
 def _build_model(settings: TrainSettings, task: TrainingTask) -> LayeredModel:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 
-from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.atomic import atomic_file, write_text
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.locks import holding
 from fernet_neuro._utils.shipped import find_trained
@@ -22,6 +23,8 @@ from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.weights import load_model
+from fernet_neuro.stimuli.copies import list_contents
+from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings, explain_changes, leave_out_places
 from fernet_neuro.training.state import find_checkpoints, read_best, read_weights
 from fernet_neuro.typing import PathLike
@@ -67,6 +70,11 @@ class RunFolder:
         return self.path / "record.json"
 
     @property
+    def pictures(self) -> Path:
+        """Numbers that tell the contents of the training pictures, see `stimuli.copies.list_contents`."""
+        return self.path / "pictures.npy"
+
+    @property
     def log(self) -> Path:
         """Losses and metrics, as CSV."""
         return self.path / "log.csv"
@@ -92,7 +100,8 @@ class RunFolder:
         # A run killed while it wrote its first file leaves nothing but temporary names and its recipe, and
         # one that was withdrawn its recipe beside its bank.
         names = {item.name for item in self.path.iterdir() if not item.name.startswith(".")}
-        is_free = not names or (self.recipe.name in names and names <= {self.recipe.name, BANK_FOLDER})
+        own = {self.recipe.name, self.pictures.name, BANK_FOLDER}
+        is_free = not names or (self.recipe.name in names and names <= own)
         return "absent" if is_free else "foreign"
 
     def check_start(self, resume: bool) -> Literal["absent", "started", "complete"]:
@@ -162,10 +171,25 @@ class RunFolder:
         names = self.read_record().get("train_identities")
         return None if names is None else set(names)
 
-    def write_start(self, settings: TrainSettings, record: dict[str, Any]) -> None:
-        """Write the recipe, and the record as it is known at the start."""
+    def count_trained(self, table: StimulusTable) -> int:
+        """Return how many pictures of a table the run trained on; 0 where it does not say which those were.
+
+        Raises StoreError if the file that says it is damaged.
+        """
+        if not self.pictures.is_file():
+            return 0
+        try:
+            trained = np.load(self.pictures, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise StoreError(f"{self.pictures} is damaged; get it anew.") from error
+        return int(np.isin(list_contents(table), trained[trained != 0]).sum())
+
+    def write_start(self, settings: TrainSettings, table: StimulusTable, record: dict[str, Any]) -> None:
+        """Write the recipe, which pictures of `table` there are, and the record as known at the start."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_settings(settings, self.recipe)
+        with atomic_file(self.pictures) as temporary:
+            np.save(temporary, list_contents(table))
         self.write_record(settings, {**record, "status": "running"})
 
     def withdraw_start(self) -> None:
@@ -174,7 +198,7 @@ class RunFolder:
         Its concept bank, which may have taken hours, stays with its recipe; the next run takes it if it
         fits.
         """
-        for path in (self.record, self.log):
+        for path in (self.record, self.log, self.pictures):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         if (self.path / BANK_FOLDER).exists():

@@ -13,9 +13,8 @@ N_UNITS = 83
 
 @pytest.fixture(scope="session")
 def faces_of(tmp_path_factory) -> Callable[..., StimulusTable]:
-    """Return a maker of factorial tables; all pictures are one file, for only its digest is ever read."""
+    """Return a maker of factorial tables; only digests of the pictures are ever read."""
     root = tmp_path_factory.mktemp("faces")
-    (root / "x.png").write_bytes(b"x")
 
     def make(n_people: int = 7, n_expressions: int = 4, n_views: int = 1, n_sessions: int = 2):
         rows = [
@@ -27,7 +26,9 @@ def faces_of(tmp_path_factory) -> Callable[..., StimulusTable]:
         ]
         frame = pd.DataFrame(rows)
         frame["stimulus_id"] = frame.agg("_".join, axis=1)
-        return StimulusTable.from_frame(frame.assign(path="x.png"), root=root)
+        for name in frame["stimulus_id"]:
+            (root / f"{name}.png").write_text(name)
+        return StimulusTable.from_frame(frame.assign(path=frame["stimulus_id"] + ".png"), root=root)
 
     return make
 

@@ -11,7 +11,7 @@ from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.folder import load_run
+from fernet_neuro.training.folder import RunFolder, load_run
 from tests.training.conftest import make_faces
 
 SETTINGS = TrainSettings(
@@ -163,6 +163,20 @@ def test_the_table_that_was_trained_on_is_refused_without_identities_too(run, pl
     arguments = ("--stimuli", tmp_path / "other.csv", "--out", tmp_path / "out")
     code, _, err = run("evaluate", copy, *arguments)
     assert (code, "was trained on this very table" in err) == (2, True)
+
+
+def test_pictures_that_were_trained_on_are_counted_whatever_they_are_called(run, place, tmp_path):
+    test, train = (StimulusTable.read(place / f"{name}.csv") for name in ("test", "train"))
+    copied = test.frame.assign(path=[str(path) for path in test.paths()])
+    for row, path in enumerate(StimulusTable.read(place / "train.csv").paths()[:3]):
+        copied.loc[row, "path"] = str(shutil.copy(path, tmp_path / f"other{row}.png"))
+    StimulusTable.from_frame(copied).write(tmp_path / "mixed.csv")
+    trained = RunFolder(place / "unvalidated").count_trained(train)
+    assert trained == len(train)
+    arguments = ("--out", tmp_path / "out", *FAST)
+    code, out, err = run("evaluate", place / "unvalidated", "--stimuli", tmp_path / "mixed.csv", *arguments)
+    assert code == 0, err
+    assert f"3 of {len(test)} stimuli are pictures that" in out
 
 
 def test_a_best_epoch_chosen_on_the_tested_table_is_called_so(run, place, tmp_path):

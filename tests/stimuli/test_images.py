@@ -8,12 +8,8 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.images import (
-    check_images,
-    load_image,
-    measure_image,
-    read_image_size,
-)
+from fernet_neuro.stimuli.faults import check_images
+from fernet_neuro.stimuli.images import load_image, measure_image, read_image_size
 from fernet_neuro.stimuli.table import StimulusTable
 
 HEIGHT, WIDTH = 7, 11

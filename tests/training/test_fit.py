@@ -33,7 +33,7 @@ def test_a_run_folder_holds_recipe_record_log_checkpoints_and_model(tmp_path, fa
     out = tmp_path / "run"
     model = fit(settings, out, table=faces)
     assert sorted(path.name for path in out.iterdir()) == [
-        "checkpoints", "log.csv", "model", "recipe.yaml", "record.json",
+        "checkpoints", "log.csv", "model", "pictures.npy", "recipe.yaml", "record.json",
     ]  # fmt: skip
     record = json.loads((out / "record.json").read_text())
     assert record["status"] == "complete"
@@ -184,9 +184,9 @@ def test_an_error_after_a_checkpoint_leaves_the_run_to_be_resumed(tmp_path, face
         assert (tmp_path / "run" / "log.csv").is_file()
 
 
-def test_a_withdrawn_start_leaves_what_is_not_its_own(tmp_path, settings):
+def test_a_withdrawn_start_leaves_what_is_not_its_own(tmp_path, faces, settings):
     folder = RunFolder(tmp_path / "run")
-    folder.write_start(settings, {})
+    folder.write_start(settings, faces, {})
     (folder.path / "notes.txt").write_text("years of work")
     folder.withdraw_start()
     assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
@@ -361,11 +361,12 @@ def test_one_class_only_is_refused(tmp_path, faces, settings):
     assert not (tmp_path / "run").exists()
 
 
-def test_people_in_both_tables_are_refused_unless_meant(tmp_path, faces, settings):
+def test_people_in_both_tables_are_refused_unless_meant(tmp_path, faces, settings, caplog):
     changed = settings.model_copy(update={"val_stimuli": str(faces.root / "table.csv")})
     with pytest.raises(StimulusError, match="6 identities are in both training and validation"):
         fit(changed, tmp_path / "run", table=faces)
     fit(changed.model_copy(update={"val_by": "random"}), tmp_path / "run", table=faces)
+    assert "36 of 36 stimuli of validation are pictures that are trained on too" in caplog.text
 
 
 def test_unknown_labels_in_validation_are_named(tmp_path, faces, settings):

@@ -63,7 +63,7 @@ def check(
         fernet-neuro stimuli check faces.csv --out faults.csv
     """
     from fernet_neuro._utils.tables import write_csv
-    from fernet_neuro.stimuli.images import check_images
+    from fernet_neuro.stimuli.faults import check_images
     from fernet_neuro.stimuli.table import StimulusTable
 
     if out is not None:

@@ -19,6 +19,7 @@ from fernet_neuro.rsa.files.io import READERS, read_rdms
 from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS
+from fernet_neuro.stimuli.copies import warn_of_copies
 from fernet_neuro.stimuli.shipped import SETS
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.stimuli.text_table import TextTable
@@ -120,6 +121,11 @@ def read_models(
         If sources are of different stimuli or order and `align` is off.
     ValueError
         If there is nothing to take from a source, nothing that an option could mean, or one seed only.
+
+    Warns
+    -----
+    FernetWarning
+        If one picture is several stimuli.
     """
     if not sources:
         raise ValueError("name the models: RDM files, activation stores or stimulus tables (--models).")
@@ -129,6 +135,8 @@ def read_models(
     origin = next(iter(tables.values()), table)
     if origin is None and stores:
         origin = next(iter(stores.values())).stimuli
+    if (known := table or origin) is not None:
+        warn_of_copies(known)
     parts: list[tuple[str, RDMSet]] = []
     for source in sources:
         if source in stores and choice.wants_layers:
@@ -151,7 +159,7 @@ def read_models(
     if over_seeds:
         named = zip(parts, labels, strict=True)
         models = _join_seeds(models, {source: label for (source, _), label in named if source in stores})
-    return models, table or origin
+    return models, known
 
 
 def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:
