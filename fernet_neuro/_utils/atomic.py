@@ -1,12 +1,20 @@
-"""Complete or absent: files and folders are written beside their name and renamed at the end."""
+"""Complete or absent: files and folders are written beside their name and renamed at the end.
+
+What a process that was killed has left of that is removed, and what it had moved away is put back, by the
+next one that writes into the same folder.
+"""
 
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
+from fernet_neuro._utils.hashing import hash_bytes
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
 
@@ -19,7 +27,8 @@ def atomic_file(path: PathLike) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    clear_leftovers(target.parent)
+    temporary = target.with_name(f".{target.stem}.{_name_process()}.tmp{target.suffix}")
     try:
         yield temporary
         if temporary.is_file():
@@ -47,7 +56,8 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path`, on failure it is removed."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    clear_leftovers(target.parent)
+    temporary = _make_beside(target, "tmp")
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
@@ -65,6 +75,8 @@ def check_empty(out: PathLike, overwrite: bool) -> None:
     Raises StoreError if it is a file, or a folder that is not empty and `overwrite` is off.
     """
     target = Path(out)
+    clear_leftovers(target.parent)
+    clear_leftovers(target)
     if target.exists() and not target.is_dir():
         raise StoreError(f"out={str(target)!r} is a file; give the name of a folder.")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
@@ -88,7 +100,7 @@ def _swap_folder(new: Path, target: Path) -> None:
     if not target.exists():
         new.rename(target)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent)) / "old"
+    old = _make_beside(target, "old") / "old"
     target.rename(old)
     try:
         new.rename(target)
@@ -96,6 +108,64 @@ def _swap_folder(new: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def clear_leftovers(folder: PathLike) -> None:
+    """Remove what killed processes of this machine left half written in `folder`; put back what they moved.
+
+    A folder is looked through once by each process.
+    """
+    _clear(Path(folder).absolute(), os.getpid())
+
+
+@cache
+def _clear(folder: Path, _: int) -> None:
+    if not folder.is_dir():
+        return
+    for path in list(folder.iterdir()):
+        found = _LEFTOVER.fullmatch(path.name)
+        if found is None or found["host"] != _name_host() or _is_alive(int(found["pid"])):
+            continue
+        target = path.with_name(found["name"])
+        if path.suffix == ".old" and (path / "old").exists() and not target.exists():
+            (path / "old").rename(target)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+#: What is written beside a name: the name, whose it is, and what it is for.
+_LEFTOVER = re.compile(
+    r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)(?:-\w+)?\.(?:tmp|old)(?:\.[^.]+)?"
+)
+
+
+@cache
+def _name_host() -> str:
+    return hash_bytes(socket.gethostname().encode())[:6]
+
+
+def _name_process() -> str:
+    return f"{_name_host()}-{os.getpid()}"
+
+
+def _make_beside(target: Path, use: str) -> Path:
+    prefix = f".{target.name}.{_name_process()}-"
+    return Path(tempfile.mkdtemp(prefix=prefix, suffix=f".{use}", dir=target.parent))
+
+
+def _is_alive(pid: int) -> bool:
+    """Return whether a process of this machine runs, or may run."""
+    if os.name == "nt":  # pragma: no cover
+        return True  # asking would end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _open_up(path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.cache import cache_folder
 from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import FernetError
 from fernet_neuro.stimuli.table import StimulusTable
@@ -39,7 +40,7 @@ def find_store(identity: Mapping[str, Any], table: StimulusTable) -> ActivationS
     """
     for entry in sorted(_index_of(identity).glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, FernetError):
-            store = ActivationStore.open(json.loads(entry.read_text(encoding="utf-8"))["path"])
+            store = ActivationStore.open(read_json(entry)["path"])
             found = store.take(identity["layers"])
             if found.key == hash_json(identity) and found.stimuli == table:
                 return found

@@ -98,7 +98,7 @@ class ActivationStore(Shown):
     @cached_property
     def stimuli(self) -> StimulusTable:
         """The stimuli, one per row of every layer, in row order."""
-        return StimulusTable.read(self.path / self.manifest["stimuli"]["file"])
+        return StimulusTable.read(self.path / self.manifest["stimuli"]["file"], inside=False)
 
     @property
     def unit_shapes(self) -> dict[str, tuple[int, ...]]:

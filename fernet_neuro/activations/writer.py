@@ -248,7 +248,7 @@ class StoreWriter:
         self._journal.flush()
 
     def _write_manifest(self) -> None:
-        table = self.table.write(self.folder / TABLE_NAME)
+        table = self.table.write(self.folder / TABLE_NAME, inside=False)
         manifest = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_folder, write_text
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.tables import read_json, to_csv
 from fernet_neuro._utils.validation import check_jobs, check_label, format_options, suggest
+from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.brain.bids import read_sidecar
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.pipeline import SubjectPatterns
@@ -123,7 +124,7 @@ def write_missing_subjects(
     names = list(subjects)
     finished = [] if overwrite else list_finished(out)
     missing = [name for name in names if name not in finished]
-    run = Parallel(n_jobs=n_jobs, return_as="generator")
+    run = in_processes(n_jobs, return_as="generator")
     jobs = (delayed(_compute_and_write)(out, name, compute, task, images) for name in missing)
     written = list(track(run(jobs), "patterns", total=len(missing), verbose=verbose))
     return written, [name for name in names if name not in missing]

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_jobs, check_option, check_range
+from fernet_neuro._utils.workers import in_processes
 
 #: Corrections by name, and what nilearn calls their statistic; the null is that of its maximum over the map.
 CORRECTIONS: dict[str, str] = {"max_t": "t", "cluster_size": "size", "cluster_mass": "mass", "tfce": "tfce"}
@@ -131,7 +132,7 @@ def infer_group(
     values = _check_maps(maps, mask)
     smallest = check_smallest_p(len(values), n_permutations, level)
     sizes = [len(part) for part in np.array_split(range(n_permutations), -(-n_permutations // _BATCH))]
-    found = Parallel(n_jobs=n_jobs)(
+    found = in_processes(n_jobs)(
         delayed(_permute)(values, mask, affine, name, cluster_p, size, _draw_seed(seed, number))
         for number, size in enumerate(sizes)
     )

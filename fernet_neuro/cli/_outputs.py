@@ -6,6 +6,7 @@ What belongs here: the check of ``--out`` before anything is computed; files are
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+from fernet_neuro._utils.atomic import clear_leftovers
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 
@@ -18,6 +19,8 @@ def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) ->
     StoreError
         Naming the file.
     """
+    clear_leftovers(out.parent)
+    clear_leftovers(out)
     if out.exists() and not out.is_dir():
         raise StoreError(f"--out {out} is a file; name a folder.")
     found = [name for name in reports if (out / name).exists()]

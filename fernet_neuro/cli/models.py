@@ -1,6 +1,5 @@
 """``fernet-neuro models``: which networks there are, and what is in one of them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,9 @@ def list_models(as_json: opt.Json = False) -> None:
 
 def _describe_trained(name: str, run: Path) -> dict[str, Any]:
     """Return what the card of a trained network says, and its size."""
-    card = json.loads((run / "model" / "model.json").read_text(encoding="utf-8"))["card"]
+    from fernet_neuro._utils.tables import read_json
+
+    card = read_json(run / "model" / "model.json")["card"]
     size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
     kept = ("training_data", "licence", "source", "measured")
     return {"name": name, "model": card["name"], "megabytes": size / 1e6, **{key: card[key] for key in kept}}

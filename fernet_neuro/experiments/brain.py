@@ -4,7 +4,6 @@ What belongs here: the order of these steps and where each leaves its files; eac
 and goes on where it was interrupted.
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.tables import write_csv
+from fernet_neuro._utils.tables import read_json, write_csv
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.brain.bids import find_runs
@@ -204,7 +203,7 @@ def _write_shares(brain: RDMSet, shown: StimulusTable, place: Path) -> None:
     models = build_model_rdms(shown, factors, pixels=True, distance="squared_euclidean")
     found = estimate_shares(brain, models)
     path = place / "bids" / "derivatives" / "simulation" / "planted.json"
-    planted = json.loads(path.read_text(encoding="utf-8"))["shares"]
+    planted = read_json(path)["shares"]
     found.insert(2, "planted", [planted[row.roi].get(row.factor, 0.0) for row in found.itertuples()])
     write_csv(found, place / SHARES)
 

@@ -3,13 +3,12 @@
 What belongs here: the layout of the folder and the choices fixed before looking at the scores. No plots.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from fernet_neuro._utils.tables import read_mixed
+from fernet_neuro._utils.tables import read_json, read_mixed
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
@@ -199,7 +198,7 @@ def require(path: PathLike, results: PathLike) -> Path:
 def _read_summary_json(results: PathLike, network: str, target: str) -> dict:
     path = require(probe_folder(results, network, target) / "summary.json", results)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict) or not isinstance(content.get("layers"), list):

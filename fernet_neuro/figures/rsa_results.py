@@ -220,7 +220,7 @@ def read_stimuli(analysis: Analysis, stimulus_ids: np.ndarray) -> StimulusTable 
     Raises AlignmentError if ``stimuli.csv`` is of other stimuli.
     """
     path = analysis.folder / "stimuli.csv"
-    return StimulusTable.read(path).align_to(stimulus_ids) if path.is_file() else None
+    return StimulusTable.read(path, inside=False).align_to(stimulus_ids) if path.is_file() else None
 
 
 def choose_factor(table: StimulusTable | None) -> str:
@@ -263,7 +263,7 @@ def read_pictures(results: Path, stimulus_ids: set[str]) -> dict[str, np.ndarray
         path = folder / "stimuli.csv"
         if not path.is_file():
             continue
-        table = StimulusTable.read(path)
+        table = StimulusTable.read(path, inside=False)
         for stimulus_id, picture in zip(table.stimulus_ids.tolist(), table.paths(), strict=True):
             if stimulus_id in stimulus_ids and stimulus_id not in found and picture.is_file():
                 image = Image.fromarray(load_image(picture))

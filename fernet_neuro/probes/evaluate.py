@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
@@ -223,7 +224,7 @@ def run_probe(
     sources = _list_sources(store, layers, controls, untrained_stores)
     outer = min(n_jobs, len(sources))
     # Layers side by side in processes scale better than threads inside one; a lone layer gets the threads.
-    work = Parallel(n_jobs=outer, return_as="generator")(
+    work = in_processes(outer, return_as="generator")(
         delayed(_probe_source)(design, source, fits, n_draws, task, n_jobs // outer) for source in sources
     )
     results = []

@@ -100,8 +100,10 @@ class StimulusTable(Shown):
         return cls(frame, Path(root).resolve() if root is not None else None)
 
     @classmethod
-    def read(cls, path: PathLike) -> "StimulusTable":
+    def read(cls, path: PathLike, *, inside: bool = True) -> "StimulusTable":
         """Read a ``.csv`` or ``.parquet`` table, or a shipped one by name; image paths start from its folder.
+
+        Relative paths stay inside that folder, but for tables of our own results (`inside` off), see `write`.
 
         Raises
         ------
@@ -113,7 +115,10 @@ class StimulusTable(Shown):
         if not source.is_file():
             raise StimulusError(f"stimulus table {source} does not exist.")
         try:
-            table = cls.from_frame(read(source), root=source.parent)
+            frame = read(source)
+            if not inside and "path" in frame:
+                frame["path"] = [_follow_up(source.parent, str(item)) for item in frame["path"]]
+            table = cls.from_frame(frame, root=source.parent)
         except StimulusError as error:
             raise StimulusError(f"stimulus table {source}: {error}") from error
         except Exception as error:  # pyarrow and pandas raise many kinds of a damaged file
@@ -128,17 +133,21 @@ class StimulusTable(Shown):
             )
         return table
 
-    def write(self, path: PathLike) -> Path:
+    def write(self, path: PathLike, *, inside: bool = True) -> Path:
         """Write the table as ``.csv`` or ``.parquet`` by its suffix, complete or not at all.
 
-        Image paths inside the target's folder become relative to it, all others absolute.
+        Image paths inside the target's folder become relative to it, all others absolute; with `inside` off
+        they lead there from the folder (``../faces/a.png``), which says nothing of the owner's machine.
         """
         target = Path(path)
         kind = check_table_suffix(target)
         folder = str(target.parent.resolve())
         frame = self.frame.copy()
         frame.attrs.clear()
-        frame["path"] = pd.Series([_relative_to(item, folder) for item in self.paths()], dtype=object)
+        places = [_relative_to(item, folder) for item in self.paths()]
+        if not inside:
+            places = [_lead_to(item, folder) for item in places]
+        frame["path"] = pd.Series(places, dtype=object)
         with atomic_file(target) as temporary:
             _WRITERS[kind](frame, temporary)
         return target
@@ -480,6 +489,20 @@ def _relative_to(path: Path, folder: str) -> str:
     if not plain.startswith(inside):
         plain = os.path.join(os.path.realpath(os.path.dirname(plain)), os.path.basename(plain))  # noqa: PTH118, PTH119, PTH120
     return plain.removeprefix(inside).replace(os.sep, "/") if plain.startswith(inside) else plain
+
+
+def _lead_to(path: str, folder: str) -> str:
+    """Return the way from `folder` to an absolute path, where there is one; other paths stay as they are."""
+    try:
+        way = os.path.relpath(path, folder) if Path(path).is_absolute() else path
+    except ValueError:
+        return path  # on another drive
+    return way.replace(os.sep, "/")
+
+
+def _follow_up(folder: Path, path: str) -> str:
+    """Return where a path that `_lead_to` made leads to, as an absolute path if it leaves `folder`."""
+    return os.path.normpath(folder.resolve() / path) if path.startswith("../") else path
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

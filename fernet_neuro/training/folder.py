@@ -19,6 +19,7 @@ from fernet_neuro._utils.atomic import atomic_file, write_text
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.locks import holding
 from fernet_neuro._utils.shipped import find_trained
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.models.layers import LayeredModel
@@ -160,7 +161,7 @@ class RunFolder:
         Raises StoreError if it is damaged.
         """
         try:
-            return json.loads(self.record.read_text(encoding="utf-8"))
+            return read_json(self.record)
         except ValueError as error:
             raise StoreError(f"{self.record} is damaged; choose another --out.") from error
 

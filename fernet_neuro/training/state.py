@@ -24,6 +24,7 @@ from torch import nn
 
 from fernet_neuro._utils.atomic import atomic_folder
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro.exceptions import FernetError, StoreError
 
 #: Checkpoints that stay; the second is there for a first that proves damaged.
@@ -151,7 +152,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         weights = load_tensors((path / "model.safetensors").read_bytes())
         state = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
-        progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
+        progress = Progress(**read_json(path / "progress.json"))
         return Checkpoint(weights, progress, **state)
     except (*_DAMAGE, SafetensorError) as error:
         raise StoreError(

@@ -1,6 +1,8 @@
 """Complete or absent: a failure leaves what was there before, and nothing beside it."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -96,3 +98,50 @@ def test_what_a_writer_made_private_has_the_mode_of_other_files(tmp_path):
         (temporary / "deep").mkdir()
         (temporary / "deep" / "c").touch(mode=0o600)
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b" / "deep" / "c").stat().st_mode == usual
+
+
+def be_killed(tmp_path, step):
+    """Write over a folder and a file in another process, which ends at once at `step`."""
+    script = f"""
+import os, sys
+from pathlib import Path
+from fernet_neuro._utils.atomic import atomic_file, atomic_folder
+place = Path({str(tmp_path)!r})
+rename, seen = Path.rename, []
+def count(path, target):
+    seen.append(path)
+    if len(seen) == {step}:
+        os._exit(9)
+    return rename(path, target)
+Path.rename = count
+with atomic_folder(place / "store") as new:
+    (new / "new").write_text("new")
+with atomic_file(place / "table.csv") as new:
+    new.write_text("half")
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+
+
+@pytest.mark.parametrize(("step", "holds"), [(1, "before"), (2, "before"), (3, "new")])
+def test_what_killed_processes_leave_is_removed_or_put_back(tmp_path, step, holds):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "before").write_text("years of work")
+    (tmp_path / "table.csv").write_text("old")
+    (tmp_path / ".notes.tmp").write_text("not ours")
+    be_killed(tmp_path, step)
+    assert len(listing(tmp_path)) > 3 or holds == "new"
+    write_text(tmp_path / "other.txt", "next")
+    assert listing(tmp_path) == [".notes.tmp", "other.txt", "store", "table.csv"]
+    assert listing(tmp_path / "store") == [holds]
+    assert (tmp_path / "table.csv").read_text() == "old"
+
+
+def test_what_a_running_process_writes_is_left_alone(tmp_path):
+    with atomic_folder(tmp_path / "store") as temporary:
+        (temporary / "half").write_text("half")
+        script = (
+            f"from fernet_neuro._utils.atomic import write_text; write_text({str(tmp_path / 'a.txt')!r}, '')"
+        )
+        subprocess.run([sys.executable, "-c", script], check=True)
+    assert listing(tmp_path / "store") == ["half"]

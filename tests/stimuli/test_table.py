@@ -314,3 +314,21 @@ def test_people_called_na_are_noted_and_gaps_among_numbers_are_gaps(tmp_path):
     np.testing.assert_array_equal(table.frame["valence"], [0.5, np.nan, 1.0])
     (tmp_path / "t.csv").write_text('"stimulus_id","path","identity"\n"1","a.png",NA\n"2","b.png","NB"\n')
     assert StimulusTable.read(tmp_path / "t.csv").frame["identity"].tolist() == ["", "NB"]
+
+
+def test_tables_of_results_lead_to_pictures_without_names_of_the_owners_folders(tmp_path):
+    faces = tmp_path / "ann" / "faces"
+    faces.mkdir(parents=True)
+    frame = pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["x/a.png", "b.png"]})
+    table = StimulusTable.from_frame(frame, root=faces)
+    (tmp_path / "ann" / "results" / "store").mkdir(parents=True)
+    place = table.write(tmp_path / "ann" / "results" / "store" / "stimuli.csv", inside=False)
+    assert "../../faces/x/a.png" in place.read_text()
+    assert str(tmp_path) not in place.read_text()
+    found = StimulusTable.read(place, inside=False)
+    assert found == table
+    assert found.paths() == [faces.resolve() / "x" / "a.png", faces.resolve() / "b.png"]
+    with pytest.raises(StimulusError, match="leaves the table's folder"):
+        StimulusTable.read(place)
+    old = table.write(tmp_path / "ann" / "results" / "old.csv")  # as results were written before
+    assert StimulusTable.read(old, inside=False) == table

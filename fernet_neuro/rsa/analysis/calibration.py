@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.validation import check_range
+from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.rsa.analysis.null_data import (
     draw_subjects,
     is_centred,
@@ -132,7 +133,7 @@ def calibrate_rsa(
         settings = replace(analysis.settings, inference=inference).to_summary()
         analysis = replace(analysis, result=replace(analysis.result, settings=settings))
     tasks = [(null, number) for null in _choose_nulls(analysis) for number in range(n_datasets)]
-    work = Parallel(n_jobs=n_jobs, return_as="generator")(
+    work = in_processes(n_jobs, return_as="generator")(
         delayed(_test_dataset)(analysis, null, number, seed) for null, number in tasks
     )
     found = list(track(work, "data sets without the effect", total=len(tasks), verbose=verbose))

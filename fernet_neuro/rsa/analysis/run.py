@@ -4,7 +4,6 @@ What belongs here: the settings of an analysis, which engine answers them, and t
 `inputs` and `models`, the calibration of the same pipeline in `calibration`.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.rsa.analysis.inputs import check_comparable
 from fernet_neuro.rsa.compare import default_comparison, find_attainable
@@ -118,7 +118,7 @@ class RSAFolder:
         if self.stimuli is None:
             (folder / STIMULI).unlink(missing_ok=True)
         else:
-            self.stimuli.write(folder / STIMULI)
+            self.stimuli.write(folder / STIMULI, inside=False)
         return self.result.save(folder)
 
     @classmethod
@@ -133,7 +133,8 @@ class RSAFolder:
         folder = Path(out)
         result = RSAResult.load(folder)
         models, brain = RDMSet.load(folder / MODELS), RDMSet.load(folder / BRAIN)
-        table = StimulusTable.read(folder / STIMULI) if (folder / STIMULI).is_file() else None
+        place = folder / STIMULI
+        table = StimulusTable.read(place, inside=False) if place.is_file() else None
         return cls(result, models, brain, table)
 
 
@@ -279,7 +280,7 @@ def group_models(models: RDMSet, fit: str) -> dict[str, FlexibleModel]:
 def is_rsa(folder: Path) -> bool:
     """Return whether a folder holds an RSA, whole or interrupted."""
     try:
-        return json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["kind"] == "rsa"
+        return read_json(folder / SUMMARY)["kind"] == "rsa"
     except FileNotFoundError:
         # Writing was interrupted: the summary comes last, and no other analysis has this table.
         return (folder / _CEILINGS).is_file()

@@ -14,6 +14,7 @@ import numpy as np
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_label
 from fernet_neuro.brain import images
 from fernet_neuro.brain.group import GroupMap
@@ -158,7 +159,7 @@ def read_settings(folder: PathLike) -> dict[str, Any]:
             f"--out {folder}"
         )
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
         is_ours = settings["kind"] == KIND
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} is damaged ({error}); make the maps again.") from error

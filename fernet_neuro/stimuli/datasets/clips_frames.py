@@ -17,6 +17,7 @@ import pandas as pd
 from fernet_neuro._utils.atomic import atomic_folder, is_foreign, write_text
 from fernet_neuro._utils.hashing import hash_file, hash_json
 from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.stimuli._names import make_safe_path
@@ -172,7 +173,7 @@ def _find_done(place: Path, key: str, overwrite: bool) -> ClipFrames | None:
     if not (place / _RECORD).is_file():
         return None
     try:
-        record = json.loads((place / _RECORD).read_text(encoding="utf-8"))
+        record = read_json(place / _RECORD)
         same = record["key"] == key
         frames = ClipFrames(**{item.name: record[item.name] for item in fields(ClipFrames)})
     except (ValueError, KeyError, TypeError):

@@ -3,7 +3,6 @@
 What belongs here: reading Wavefront files, and leaving out the parts that a small picture does not show.
 """
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.tables import read_json
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.typing import PathLike
 
@@ -158,7 +158,7 @@ def _select(neutral: ObjMesh, kept: np.ndarray, parts: dict[str, tuple[int, int]
 
 def _read_landmarks(path: Path, kept: np.ndarray) -> np.ndarray:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise StimulusError(f"{path} cannot be read: {error}") from error
     values = content.values() if isinstance(content, dict) else ()

@@ -22,7 +22,7 @@ from fernet_neuro._utils.atomic import atomic_folder
 from fernet_neuro._utils.hashing import hash_array, hash_json
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.shown import Shown, name_some
-from fernet_neuro._utils.tables import to_csv
+from fernet_neuro._utils.tables import read_json, to_csv
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
@@ -352,7 +352,7 @@ def _read_manifest(place: Path) -> dict[str, Any]:
     if not path.is_file():
         raise StoreError(f"{place} holds no concept bank ({_MANIFEST} is missing); {_AGAIN}.")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
     except ValueError:
         raise StoreError(f"{path} is damaged (no valid JSON); {_AGAIN}.") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

@@ -1,0 +1,52 @@
+"""Workers of a process that is killed do not go on without it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from joblib import delayed
+
+from fernet_neuro._utils.workers import in_processes
+
+_SLEEPERS = """
+import sys, time
+from joblib import delayed
+from fernet_neuro._utils.workers import in_processes
+
+def sleep(folder, number):
+    import os, pathlib
+    pathlib.Path(folder, f"{number}.pid").write_text(str(os.getpid()))
+    time.sleep(300)
+
+in_processes(2)(delayed(sleep)(sys.argv[1], number) for number in range(2))
+"""
+
+
+def _wait_for(what, seconds=90):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is not of this system")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    script = tmp_path / "sleepers.py"
+    script.write_text(_SLEEPERS)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    _wait_for(lambda: len([path for path in tmp_path.glob("*.pid") if path.read_text()]) == 2)
+    workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    assert parent.pid not in workers
+    assert all(psutil.pid_exists(worker) for worker in workers)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    _wait_for(lambda: not any(psutil.pid_exists(worker) for worker in workers), seconds=30)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_results_come_in_order(n_jobs):
+    assert in_processes(n_jobs)(delayed(pow)(number, 2) for number in range(5)) == [0, 1, 4, 9, 16]
