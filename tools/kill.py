@@ -151,7 +151,7 @@ def _read(path: Path) -> Any:
         import pandas as pd
 
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return frame.drop(columns=[name for name in frame if _VOLATILE.search(name)]).to_dict("list")
+        return frame.drop(columns=[name for name in frame if _VOLATILE.search(str(name))]).to_dict("list")
     if path.suffix in (".npy", ".safetensors", ".yaml", ".tsv", ".nii", ".txt"):
         return path.read_bytes()
     return "there"  # pictures and pages hold dates; their numbers are in the files beside them
@@ -227,7 +227,9 @@ class Trial:
             return f"exit code {code} instead of a kill: {self._said()}"
         if fault := self._find_changed():
             return fault
-        code = run_fork(words if over_old or code else [*words, self._again], self._place)
+        if not over_old and not code and self._again:  # nobody killed it in time
+            words.append(self._again)
+        code = run_fork(words, self._place)
         fault = f"given again: exit code {code}: {self._said()}" if code else ""
         # A command that was killed after its last file says that its result is there.
         found = read_numbers(self._place)

@@ -19,8 +19,10 @@ _SPEC.loader.exec_module(kill)
 def test_a_killed_command_can_be_given_again_and_comes_to_the_same_numbers(tmp_path, monkeypatch):
     monkeypatch.setenv("FERNET_NEURO_CACHE", str(tmp_path))  # put back at the end
     monkeypatch.setattr(kill, "_INPUTS", kill._INPUTS[:1])
+    monkeypatch.setattr(kill, "_IMPORTED", ("fernet_neuro.cli.app", "fernet_neuro.rsa.analysis.models"))
+    monkeypatch.setitem(kill.COMMANDS, "rdm", "rdm faces/table.csv --factor identity --out out.npz")
     said = []
-    done, faults = kill.kill_all(["render"], 1, 3, 0, tmp_path / "kill", said.append)
+    done, faults = kill.kill_all(["rdm"], 1, 3, 0, tmp_path / "kill", said.append)
     assert (done, faults.total()) == (4, 0), said
 
 
