@@ -61,7 +61,7 @@ COMMANDS = {
     "rdm": "rdm store --layer avgpool --out out.npz",
     "rsa": "rsa --models models.npz --brain brain.npz --bootstrap 30 --permutations 30 --out out",
     "simulate": "brain simulate --stimuli faces/table.csv --subjects 1 --runs 2 --out out",
-    "patterns": "brain patterns sim --no-confounds --out out",
+    "patterns": "brain patterns sim --raw --mask brain --no-images --out out",
     "evaluate": "evaluate known --stimuli faces/table.csv --allow-trained --bootstrap 20 --out out",
     "predict": "predict faces --model known --out out.csv",
 }
@@ -281,7 +281,12 @@ def kill_all(
     make_inputs(place)
     place.rename(whole)
     for name in names:
-        trial = Trial(name, whole, place)
+        try:
+            trial = Trial(name, whole, place)
+        except RuntimeError as error:
+            faults[name] += 1
+            say(f"{name} fails when nobody kills it: {error}")
+            continue
         rng = np.random.default_rng([seed, len(name), n])
         for number, when in enumerate(plan_kills(trial, n, n_writes, rng)):
             if time.monotonic() > end:
