@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from markupsafe import Markup
 
 from fernet_neuro._utils.tables import iterate_rows
@@ -32,6 +33,7 @@ def show_guided(folder: Path) -> Section:
         "texts.html.j2",
         "fernet_neuro.systems.text_guided",
         encoder=_read_encoder(folder, places[0]),
+        start=_read_start(folder, names[0]),
         tests={name: read_test(folder, name, "accuracy", "last") for name in names},
         targets={target: _read_layers(beside, names[0], target) for target in find_targets(beside)},
         found=[_read_found(frame) for frame in matches],
@@ -51,6 +53,14 @@ def _list(places: list[Path], name: str) -> list[Path]:
 def _read_encoder(folder: Path, place: Path) -> str:
     record = folder / "runs" / place.parent.name / place.name / "record.json"
     return str(json.loads(record.read_text(encoding="utf-8"))["task"]["texts"]["encoder"])
+
+
+def _read_start(folder: Path, name: str) -> str:
+    """Return the network whose backbone the named one starts from; empty where the recipe names none."""
+    place = folder / "recipe.yaml"
+    recipe = yaml.safe_load(place.read_text(encoding="utf-8")) if place.is_file() else {}
+    network = (recipe.get("networks") or {}).get(name) or {}
+    return (network.get("from") or {}).get("trunk_weights") or ""
 
 
 def _read_layers(place: Path, name: str, target: str) -> dict[str, pd.Series]:

@@ -18,7 +18,9 @@ def test_show_says_that_the_built_in_table_is_not_clip(run):
     assert json.loads(run("text", "show", "builtin", "--json")[1])["width"] == 384
 
 
-def test_a_trained_network_is_read_and_its_neutral_forms_are_matched(run, faces, tmp_path):
+@pytest.fixture
+def trained(run, faces, tmp_path):
+    """The table of a few faces, and the run of a tiny network that learnt them for one epoch."""
     table = faces.write(tmp_path / "faces" / "table.csv")
     code, _, err = run(
         "train", "text_guided/rendered", "--stimuli", table, "--out", tmp_path / "run", "--quiet",
@@ -26,6 +28,11 @@ def test_a_trained_network_is_read_and_its_neutral_forms_are_matched(run, faces,
         "--set=model_options.size=16",
     )  # fmt: skip
     assert code == 0, err
+    return table, tmp_path / "run"
+
+
+def test_a_trained_network_is_read_and_its_neutral_forms_are_matched(run, trained, tmp_path):
+    table, _ = trained
     code, _, err = run(
         "extract", tmp_path / "run", "--stimuli", table, "--layer", "visual", "--layer", "neutral", "--layer",
         "difference", "--out", tmp_path / "store", "--quiet",
@@ -65,3 +72,26 @@ def test_what_cannot_be_embedded_is_one_line(run, tmp_path, options, said):
     assert said in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "texts.npz").exists()
+
+
+@pytest.mark.realdata
+def test_smiles_of_photographs_look_for_their_person_and_are_named(run, trained, data_root, tmp_path):
+    """Pixels find 29 of 70 people again across a smile, as their cosines say."""
+    photographs, table = data_root / "london_faces" / "images_256", tmp_path / "london.csv"
+    assert run(
+        "stimuli", "import", "folder", photographs, "--pattern", "{identity}_{expression}", "--out", table
+    )[0] == 0  # fmt: skip
+    code, _, err = run(
+        "text", "match", trained[1], "--stimuli", table, "--twins", 2, "--out", tmp_path / "match.csv",
+        "--quiet",
+    )  # fmt: skip
+    assert code == 0, err
+    match = pd.read_csv(tmp_path / "match.csv")
+    assert (match["n_people"] == 70).all()
+    assert (match["n_images"] == 70).all()
+    pixels = match[match["source"] == "pixels"].iloc[0]
+    assert pixels["accuracy"] == pytest.approx(29 / 70, abs=0.03)
+    assert pixels["p_value"] == pytest.approx(1 / 1001)
+    code, out, err = run("predict", table, "--model", trained[1], "--quiet")
+    assert code == 0, err
+    assert "140 pictures" in out

@@ -173,6 +173,7 @@ def test_the_text_guided_network_is_read_out_and_its_neutral_faces_are_matched(f
     assert match["n_twins"].iloc[0] == 2
     assert f"by its neutral form {100 * match['accuracy'].iloc[1]:.1f} %" in section
     assert "all-MiniLM-L6-v2, which is not CLIP" in section
+    assert "The backbone starts from the identity network" in section
     for link in re.findall(r'href="([^"#]+)"', section):
         assert (finished / link).is_file(), link
     assert "guided" not in read_section(finished)
