@@ -60,7 +60,7 @@ def export_texts(
     Examples
     --------
         fernet-neuro text export --encoder minilm --out texts.npz
-        fernet-neuro text export --encoder clip:ViT-B-16-quickgelu@clip.safetensors \
+        fernet-neuro text export --encoder clip:ViT-B-16-quickgelu@clip.pt \
             --prompt "a photo of a person making {a} {emotion} facial expression." \
             --out clip.npz
         fernet-neuro text export --encoder use --wording german \

@@ -8,7 +8,7 @@ from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.exceptions import AlignmentError, StimulusError
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.text_guided.matching import _judge, _plan, match_neutral
+from fernet_neuro.systems.text_guided.matching import _find_all, _judge, _plan, match_neutral
 
 PEOPLE, FELT = 11, ("anger", "fear", "neutral")
 
@@ -46,10 +46,7 @@ def keep(table, place, layers):
 
 def judge(table, layers, twins=(), n_permutations=99, seed=0):
     task = _plan(table, "neutral")
-    found, *others = (
-        {name: task.count_found(item["visual"], values) for name, values in item.items()}
-        for item in (layers, *twins)
-    )
+    found, *others = (_find_all(task, item) for item in (layers, *twins))
     return pd.DataFrame(_judge(found, others, found["visual"], n_permutations, seed))
 
 
@@ -81,6 +78,7 @@ def test_a_transformation_that_takes_the_expression_away_finds_the_person(table,
 
 def test_accuracy_equals_a_loop_over_people(table):
     layers = make_layers(table, 1, leak=0.5)
+    layers["neutral"] = layers["neutral"] + 1.0  # so that a gallery of this layer would find others
     who, felt = table.factor("identity"), table.factor("expression")
     gallery = {who[i]: layers["visual"][i] for i in np.flatnonzero(felt == "neutral")}
     right = {}
