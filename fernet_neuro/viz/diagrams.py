@@ -1,13 +1,16 @@
 """Block diagrams of networks, in mm, from a table of blocks."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.path import Path
 
 from fernet_neuro._utils.tables import iterate_rows
+from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, figure_size
 
 #: Fill, edge and line style by what happens to a block's weights.
 STATES: dict[str, tuple[str, str, str]] = {
@@ -33,7 +36,8 @@ _STATE_LABELS = {
     "memory": "kept between the stages",
     "loss": "term of the loss",
 }
-_READOUT_STATES = ("frozen", "removed", "retrained")
+#: Those of a read-out of a trained network.
+READOUT_STATES = ("frozen", "removed", "retrained")
 
 
 def plot_diagram(blocks: pd.DataFrame, ax: Axes) -> Axes:
@@ -63,7 +67,45 @@ def plot_diagram(blocks: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def diagram_legend(states: tuple[str, ...] = _READOUT_STATES) -> list[Patch]:
+def draw_panels(
+    blocks: pd.DataFrame,
+    panels: Mapping[str, tuple[str, float]],
+    width: str,
+    states: tuple[str, ...],
+    foot: float = 7.0,
+) -> tuple[Figure, dict[str, Axes]]:
+    """Return a page with one diagram below another and the legend at its foot, and the axes by panel.
+
+    Parameters
+    ----------
+    blocks : DataFrame
+        As in `plot_diagram`, and ``panel``.
+    panels : mapping of str to (str, float)
+        Heading, which may be empty, and height in mm of each panel, from the top.
+    width : {"single", "double"}
+        The column.
+    states : tuple of str
+        Keys of `STATES` that the legend explains.
+    foot : float
+        Height of the legend, in mm.
+    """
+    total = sum(height for _, height in panels.values()) + foot
+    figure = Figure(figsize=figure_size(width, total))
+    bottom, axes = total, {}
+    for panel, (heading, height) in panels.items():
+        bottom -= height
+        ax = figure.add_axes((0, bottom / total, 1, height / total))
+        plot_diagram(blocks[blocks["panel"] == panel], ax)
+        ax.set_xlim(0, COLUMN_WIDTHS_MM[width])
+        ax.set_ylim(0, height)
+        title = f"$\\bf{{{panel}}}$  {heading}" if heading else ""
+        ax.text(2, height - 1.5, title, va="top", fontsize=7.5)
+        axes[panel] = ax
+    figure.legend(handles=diagram_legend(states), loc="lower center", ncols=len(states))
+    return figure, axes
+
+
+def diagram_legend(states: tuple[str, ...]) -> list[Patch]:
     """Return the legend's handles of `states`: what happens to the weights."""
     return [
         Patch(

@@ -20,7 +20,10 @@ SYSTEM = System(
     },
     figures={
         "text-guided-fig1": "fernet_neuro.systems.text_guided.figures.maps:FIG1",
+        "text-guided-fig2": "fernet_neuro.systems.text_guided.figures.diagram:SPEC",
         "text-guided-fig3": "fernet_neuro.systems.text_guided.figures.maps:FIG3",
+        "text-guided-fig4": "fernet_neuro.systems.text_guided.figures.arms:FIG4",
+        "text-guided-fig5": "fernet_neuro.systems.text_guided.figures.arms:FIG5",
         "text-guided-zero-shot": "fernet_neuro.systems.text_guided.figures.zero_shot:SPEC",
     },
     sections={"texts": "fernet_neuro.systems.text_guided.page:show_guided"},

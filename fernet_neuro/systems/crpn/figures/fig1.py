@@ -15,8 +15,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Outline
 
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.viz.diagrams import diagram_legend, plot_diagram
-from fernet_neuro.viz.style import figure_size
+from fernet_neuro.viz.diagrams import draw_panels
 
 _COLUMNS = ("stage", "block", "label", "detail", "state", "feeds", "x", "y", "width", "height")
 #: What is computed from the emotion features.
@@ -82,21 +81,16 @@ def read_framework(_results: Path | None = None) -> pd.DataFrame:
 
 def draw_framework(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw both pathways and what passes between them, in mm."""
-    total = _HEIGHT + _FOOT
-    figure = Figure(figsize=figure_size("double", total))
-    ax = figure.add_axes((0, _FOOT / total, 1, _HEIGHT / total))
+    figure, axes = draw_panels(source.assign(panel="a"), {"a": ("", _HEIGHT)}, "double", _STATES, _FOOT)
+    ax = axes["a"]
     for heading, low, high in _BANDS.values():
         _draw_band(ax, heading, low, high)
-    plot_diagram(source, ax)
     for points in _PATHS:
         _draw_path(ax, points)
     for text, x, y in _NOTES:
         ax.text(x, y, text, fontsize=6, va="center", color="#333333", linespacing=1.15)
     for text, x, y in _SUMS:
         ax.text(x, y, text, ha="right", va="bottom", fontsize=7)
-    ax.set_xlim(0, 174)
-    ax.set_ylim(0, _HEIGHT)
-    figure.legend(handles=diagram_legend(_STATES), loc="lower center", ncols=len(_STATES))
     return figure
 
 

@@ -13,11 +13,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.viz.diagrams import diagram_legend, plot_diagram
-from fernet_neuro.viz.style import figure_size
+from fernet_neuro.viz.diagrams import draw_panels
 
 _COLUMNS = ("panel", "block", "label", "detail", "state", "feeds", "x", "y", "width", "height")
-_FOOT = 7.0  # mm, for the legend
 # Places and sizes in mm on a page of 174 or 85 mm, y upwards from the foot of the panel.
 _NETWORK = (
     ("a", "face", "face", "3×112²", "picture", "conv1", 7, 22, 10, 30),
@@ -140,20 +138,8 @@ def read_blocks(_results: Path | None = None, *, name: str) -> pd.DataFrame:
 def draw_blocks(source: pd.DataFrame, _results: Path | None = None, *, name: str) -> Figure:
     """Draw the panels below one another, in mm."""
     _, _, width, panels = _FIGURES[name]
-    total = sum(height for _, height in panels.values()) + _FOOT
-    figure = Figure(figsize=figure_size(width, total))
-    bottom = total
-    for panel, (heading, height) in panels.items():
-        bottom -= height
-        ax = figure.add_axes((0, bottom / total, 1, height / total))
-        plot_diagram(source[source["panel"] == panel], ax)
-        ax.set_xlim(0, figure.get_figwidth() * 25.4)
-        ax.set_ylim(0, height)
-        title = f"$\\bf{{{panel}}}$  {heading}" if heading else ""
-        ax.text(2, height - 1.5, title, va="top", fontsize=7.5)
     states = tuple(state for state in ("learnt", "fixed", "value") if state in set(source["state"]))
-    figure.legend(handles=diagram_legend(states), loc="lower center", ncols=len(states))
-    return figure
+    return draw_panels(source, panels, width, states)[0]
 
 
 def _describe(_source: pd.DataFrame, *, name: str) -> str:

@@ -6,6 +6,7 @@ References
    arXiv:2409.08598.
 """
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -68,16 +69,27 @@ def draw_arm_maps(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     for ax, (panel, rows) in zip(maps, points.groupby("panel"), strict=True):
         plot_map(ax, rows, "label", looks=looks)
         ax.set_box_aspect(1)
-        ax.set_title(f"$\\bf{{{panel}}}$  {rows['arm_label'].iloc[0]}")
+        ax.set_title(f"$\\bf{{{panel}}}$  {_set_terms(rows['arm_label'].iloc[0])}")
+        ax.set_xlabel(_say_quality(scores[scores["layer"] == rows["layer"].iloc[0]]), fontsize=7)
     maps[0].set_ylabel(f"{METHOD_NAMES[points['method'].iloc[0]]}, no unit")
-    plot_map_quality(
-        quality, scores.assign(layer=[label.replace(" ", "\n", 1) for label in scores["arm_label"]])
-    )
+    names = [_set_terms(label).replace(" ", "\n", 1) for label in scores["arm_label"]]
+    plot_map_quality(quality, scores.assign(layer=names))
     quality.set_title(f"$\\bf{{{scores['panel'].iloc[0]}}}$  Neighbours alike")
     handles = quality_legend(name_k(scores), with_sweep=False)
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     figure.legend(handles=map_legend(looks), loc="outside upper center", ncols=len(looks))
     return figure
+
+
+def _set_terms(label: str) -> str:
+    return re.sub(r"\bL_(\w)\b", r"$L_\1$", label)
+
+
+def _say_quality(scores: pd.DataFrame) -> str:
+    """Return purity and held-out accuracy in the map."""
+    drawn = scores[scores["space"] == "map"].drop_duplicates("measure").set_index("measure")["value_percent"]
+    purity, accuracy = drawn["neighbour_purity"], drawn["knn_balanced_accuracy"]
+    return f"purity {purity:.0f} %, held-out {name_k(scores)}-NN {accuracy:.0f} %"
 
 
 def caption_arm_maps(source: pd.DataFrame, *, name: str) -> str:

@@ -3,11 +3,13 @@
 What belongs here: reading; each figure is in a module of its own.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
+from matplotlib.lines import Line2D
 
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro._utils.tables import read_mixed
@@ -15,16 +17,18 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.figures.network_maps import missing
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
-from fernet_neuro.viz.scores import SEEDS, pick_means
+from fernet_neuro.viz.scores import SEEDS, Mark, pick_means, scores_legend
 
 METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _TEXT = ("arm", "network", "variant", "test", "epoch", "seed", "metric", "class", "interval")
 
 
-def is_of_texts(results: Path) -> bool:
-    """Return whether a folder's recipe is a grid with a text-guided network."""
+def is_of_texts(results: Path, arms: str = "") -> bool:
+    """Return whether a folder's recipe is a grid with a text-guided network, and its arms say `arms`."""
     recipe = results / "recipe.yaml"
     values = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.is_file() else {}
+    if arms not in yaml.safe_dump(values.get("arms", {})):
+        return False
     tasks = {network.get("task") for network in values.get("networks", {}).values()}
     return values.get("experiment") == "grid" and bool(tasks & {"text-guided", "zero-shot"})
 
@@ -70,6 +74,14 @@ def read_scores(
     return frame.drop(columns=["value", "low", "high"]).assign(
         **scaled, chance_percent=100 * frame["chance_level"], test_label=frame["test"].map(labels)
     )
+
+
+def make_legend(source: pd.DataFrame, marks: Mapping[str, Mark]) -> list[Line2D]:
+    """Return the legend's handles of scores and of the line of chance."""
+    return [
+        *scores_legend(source, marks),
+        Line2D([], [], color="#111111", lw=0.8, ls=(0, (4, 2)), label="chance"),
+    ]
 
 
 def say_scores(source: pd.DataFrame) -> str:

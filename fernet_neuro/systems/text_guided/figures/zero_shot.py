@@ -9,9 +9,15 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.systems.text_guided.figures.parts import is_of_texts, read_arms, read_scores, say_scores
+from fernet_neuro.systems.text_guided.figures.parts import (
+    is_of_texts,
+    make_legend,
+    read_arms,
+    read_scores,
+    say_scores,
+)
 from fernet_neuro.systems.text_guided.settings import ZeroShotSettings
-from fernet_neuro.viz.scores import Mark, plot_scores, scores_legend
+from fernet_neuro.viz.scores import Mark, plot_scores
 from fernet_neuro.viz.style import figure_size
 
 _RECIPE = "zero_shot"
@@ -65,7 +71,7 @@ def draw_left_out(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         is_recall = first["metric"] == "recall"
         ax.set_ylabel("Named right (%)" if is_recall else "Right of those named so (%)")
         ax.set_title(f"$\\bf{{{first['panel']}}}$  {first['class']}, {first['test_label']}")
-    figure.legend(handles=scores_legend(source, _MARKS), loc="outside lower center", ncols=3)
+    figure.legend(handles=make_legend(source, _MARKS), loc="outside lower center", ncols=3)
     return figure
 
 

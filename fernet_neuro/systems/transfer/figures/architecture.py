@@ -16,8 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.viz.diagrams import diagram_legend, plot_diagram
-from fernet_neuro.viz.style import figure_size
+from fernet_neuro.viz.diagrams import READOUT_STATES, draw_panels
 
 _COLUMNS = ("panel", "block", "label", "detail", "state", "feeds", "x", "y", "width", "height")
 # Places and sizes in mm on a page of 174 mm. Shapes of the ResNet-50 for a picture of 224 px [2, 3];
@@ -64,20 +63,9 @@ def read_blocks(_results: Path | None = None) -> pd.DataFrame:
 
 def draw_architecture(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw both diagrams below one another, in mm."""
-    width, footer = 174.0, 8.0
-    total = sum(height for _, _, height in _PANELS.values()) + footer
-    figure = Figure(figsize=figure_size("double", total))
-    bottom = total
-    for panel, (title, _, height) in _PANELS.items():
-        bottom -= height
-        ax = figure.add_axes((0, bottom / total, 1, height / total))
-        plot_diagram(source[source["panel"] == panel], ax)
-        ax.set_xlim(0, width)
-        ax.set_ylim(0, height)
-        ax.text(2, height - 1.5, f"$\\bf{{{panel}}}$  {title}", va="top", fontsize=7.5)
-        if panel == "a":
-            _mark_shared_weights(ax)
-    figure.legend(handles=diagram_legend(), loc="lower center", ncols=3, bbox_to_anchor=(0.5, 0.0))
+    panels = {panel: (title, height) for panel, (title, _, height) in _PANELS.items()}
+    figure, axes = draw_panels(source, panels, "double", READOUT_STATES, foot=8.0)
+    _mark_shared_weights(axes["a"])
     return figure
 
 
