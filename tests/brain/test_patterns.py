@@ -139,7 +139,7 @@ def test_what_is_no_pattern_file_is_refused(patterns, tmp_path):
         BrainPatterns.load(tmp_path / "text.npz")
     np.savez(tmp_path / "other.npz", header=np.array('{"format": "else"}'))
     with pytest.raises(
-        StoreError, match=r"not of the format .*version 1\); write it again with: fernet-neuro brain"
+        StoreError, match=r"not of the format .*version 1, but .*\); write it again with: fernet-neuro brain"
     ):
         BrainPatterns.load(tmp_path / "other.npz")
     patterns.save(tmp_path / "whole.npz")

@@ -88,7 +88,8 @@ def _average_recalls(out: Path, test: str, arm: str) -> np.ndarray:
 
 def test_an_expression_never_shown_is_named_and_drawn(make):
     out = make("zero_shot", *(f"networks.unseen.{change.removeprefix('networks.guided.')}" for change in TINY
-                              if change.startswith("networks.guided.")))  # fmt: skip
+                              if change.startswith("networks.guided.")),
+               "networks.unseen.text.left_out=[fear]")  # fmt: skip
     drawn = pd.read_csv(out / "figures" / "text-guided-zero-shot.csv")
     recalls = drawn.query("metric == 'recall' and seed not in ('mean',)")
     assert set(recalls["class"]) == {"fear"}
@@ -101,3 +102,25 @@ def test_an_expression_never_shown_is_named_and_drawn(make):
     fear = predictions.query("epoch == 'last' and true == 'fear' and seed == '0'")
     found = recalls.query("arm == 'prompts' and seed == '0'")["value_percent"].item()
     assert found == pytest.approx(100 * (fear["predicted"] == "fear").mean())
+
+
+def test_an_expression_that_no_test_shows_is_told_in_one_line(run, shared, tmp_path):
+    changes = (*TINY, f"shared={shared}", "networks.unseen.text.left_out=[contempt]", "figures=[]")
+    changes += tuple(
+        c.replace("networks.guided.", "networks.unseen.") for c in TINY if "networks.guided." in c
+    )
+    sets = [text for change in changes for text in ("--set", change)]
+    code, _, err = run("run", "text_guided/zero_shot", "--out", tmp_path / "out", "--quiet", *sets)
+    assert code == 0, err
+    code, _, err = run(
+        "figures",
+        "build",
+        "text-guided-zero-shot",
+        "--results",
+        tmp_path / "out",
+        "--out",
+        tmp_path / "figures",
+    )
+    assert code == 2
+    assert "shows contempt" in err
+    assert "left_out=[NAME]" in err

@@ -44,6 +44,12 @@ def read_left_out(results: Path) -> pd.DataFrame:
     parts = [read_scores(results, settings, metric, _RECIPE) for metric in ("recall", "precision")]
     frame = pd.concat(parts, ignore_index=True)
     frame = frame[frame["class"].isin(wanted)].sort_values(["class", "test"], kind="stable")
+    if frame.empty:
+        raise StoreError(
+            f"no test of {results / 'recipe.yaml'} shows {' or '.join(sorted(wanted))}, which training "
+            "leaves out; add one that does, or leave out another expression with "
+            "--set 'networks.unseen.text.left_out=[NAME]'."
+        )
     frame = frame.assign(
         arm_label=frame["arm"].map(settings.label_of),
         series=[
