@@ -162,9 +162,7 @@ class FoldKernel:
             weights = self.weigh(penalty, columns)
             predicted.append(weights[n_units:].argmax(axis=0))
             scores.append(
-                score_labellings(weights[:n_units].astype(np.float32), labellings, n_jobs=n_jobs)
-                if labellings
-                else np.empty(0)
+                score_labellings(weights[:n_units], labellings, n_jobs=n_jobs) if labellings else np.empty(0)
             )
         return np.array(predicted), np.array(scores)
 

@@ -79,10 +79,12 @@ def score_labellings(weights: np.ndarray, labellings: Labellings, *, n_jobs: int
     With targets of +1 for a stimulus's class and -1 for the others, the decision for class c is, up to a term
     common to all classes, the sum of the weights of the training units labelled c: no multiplication is left.
 
-    `weights` (n_units, n_test): transposed hat matrix, rows of stimuli that share a label summed, float32.
+    `weights` (n_units, n_test): transposed hat matrix, rows of stimuli that share a label summed.
     `n_jobs`: threads; they do not change a single bit of the result.
     """
     train_labels, test_labels, n_classes = labellings.train, labellings.test, labellings.n_classes
+    # Rows that lie together are what makes the sums quick; a transposed array takes several times as long.
+    weights = np.ascontiguousarray(weights, dtype=np.float32)
     out = np.empty(len(train_labels))
     edges = np.linspace(0, len(out), max(1, n_jobs) + 1).astype(int)
     pieces = [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
