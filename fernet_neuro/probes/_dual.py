@@ -10,12 +10,10 @@ import numpy as np
 from scipy import linalg
 
 from fernet_neuro.probes._null import Labellings, score_labellings
-from fernet_neuro.probes._primal import Rows
+from fernet_neuro.probes._primal import RANK_TOLERANCE, Rows
 
 #: Bytes of one float64 block of columns while inner products are summed.
 _BLOCK_BYTES = 64 * 2**20
-#: Eigenvalues below this share of the largest are rounding noise of the inner products (float64, n <= 1e5).
-_RANK_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Gram:
         gives the same predictions on them.
         """
         values, vectors = linalg.eigh(self.centred if centre else self.raw(), check_finite=False)
-        keep = values > _RANK_TOLERANCE * max(float(values[-1]), 0.0)
+        keep = values > RANK_TOLERANCE * max(float(values[-1]), 0.0)
         if not keep.any():
             return np.zeros((len(values), 1))
         return np.ascontiguousarray(vectors[:, keep] * np.sqrt(values[keep]))

@@ -12,8 +12,8 @@ from scipy import linalg, sparse
 
 from fernet_neuro.probes._null import Labellings, score_guesses
 
-#: Directions whose share of the largest variance is below this hold rounding only (float64).
-_RANK_TOLERANCE = 1e-12
+#: Eigenvalues below this share of the largest are rounding noise of inner products (float64, n <= 1e5).
+RANK_TOLERANCE = 1e-12
 #: Decisions of one block of labellings, in float32 values.
 _BLOCK = 2**22
 
@@ -58,7 +58,7 @@ class FoldRows:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return predicted classes and scores of the labellings; see `_dual.FoldKernel.refit`."""
         values, vectors = linalg.eigh(self.train.T @ self.train, check_finite=False)
-        keep = values > _RANK_TOLERANCE * max(float(values[-1]), 0.0)
+        keep = values > RANK_TOLERANCE * max(float(values[-1]), 0.0)
         values, vectors = values[keep], vectors[:, keep]
         test = self.test @ vectors
         shrunk = [test / (values + penalty) for penalty in penalties]

@@ -19,14 +19,15 @@ from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.text_guided.figures.parts import (
     METRICS,
     is_of_texts,
-    make_legend,
+    letter_panels,
     read_arms,
     read_scores,
     say_scores,
+    start_panels,
+    title_panel,
 )
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
 from fernet_neuro.viz.scores import Mark, pick_means, plot_scores
-from fernet_neuro.viz.style import figure_size
 
 _CONTRASTS = {"prompt": Mark("contrast (CL)", "s", False), "self": Mark("self-contrast (SC)", "o", True)}
 _WEIGHTS = {"other": Mark("other weights", "o", False), "default": Mark("default, 1 : 1", "o", True)}
@@ -46,7 +47,8 @@ def read_contrasts(results: Path) -> pd.DataFrame:
     frame = frame[(frame["class"] == "") & frame["arm"].isin(own)]
     backbones = {name: settings.find_tested(name).model.removeprefix("e2n-") for name in own}
     series = {name: arm.contrast for name, arm in own.items()}
-    return _letter(frame.assign(group=frame["arm"].map(backbones), series=frame["arm"].map(series)))
+    frame = frame.assign(group=frame["arm"].map(backbones), series=frame["arm"].map(series))
+    return letter_panels(frame, "test")
 
 
 def read_weights(results: Path) -> pd.DataFrame:
@@ -58,7 +60,7 @@ def read_weights(results: Path) -> pd.DataFrame:
     own = sorted(arms, key=lambda name: _order(arms[name]))
     frame = frame.assign(group=frame["arm"].map(ratios), place=frame["arm"].map(own.index))
     series = frame["group"].map({"1 : 1": "default"}).fillna("other")
-    return _letter(frame.assign(series=series).sort_values("place", kind="stable"))
+    return letter_panels(frame.assign(series=series).sort_values("place", kind="stable"), "test")
 
 
 def say_ratio(own: TextGuidedSettings) -> str:
@@ -85,10 +87,6 @@ def _order(own: TextGuidedSettings) -> float:
     return first / (first + second) if first + second else -1.0
 
 
-def _letter(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(panel=["abcdefghijklmnop"[code] for code in pd.factorize(frame["test"])[0]])
-
-
 def draw_contrasts(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw a panel per test: backbones, each with both kinds of contrast."""
     named = {name: _BACKBONES.get(name, name) for name in dict.fromkeys(source["group"])}
@@ -104,26 +102,15 @@ def draw_weights(source: pd.DataFrame, _results: Path | None = None) -> Figure:
 
 
 def _draw(source: pd.DataFrame, groups: dict[str, str], marks: dict[str, Mark], xlabel: str) -> Figure:
-    panels = [rows for _, rows in source.groupby("panel")]
-    n_columns = min(len(panels), 2)
-    n_rows = -(-len(panels) // 2)
-    width = "single" if n_columns == 1 else "double"
-    figure = Figure(
-        figsize=figure_size(width, 58 * n_rows + (26 if width == "single" else 14)), layout="constrained"
-    )
-    axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_axis_off()
-    for ax, rows in zip(axes.flat, panels, strict=False):
+    figure, panels = start_panels(source, marks)
+    for ax, rows in panels:
         plot_scores(ax, rows, "group", "series", groups, marks, f"{METRICS[rows['metric'].iloc[0]]} (%)")
         _write_means(ax, rows, list(groups), marks)
         ax.set_xlabel(xlabel)
         # With few groups marks would stand far from their own intervals.
         middle, half = (len(groups) - 1) / 2, max(len(groups) / 2, 1.2) + 0.05
         ax.set_xlim(middle - half, middle + half)
-        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {rows['test_label'].iloc[0]}")
-    handles = make_legend(source, marks)
-    figure.legend(handles=handles, loc="outside lower center", ncols=1 if width == "single" else 3)
+        title_panel(ax, rows, rows["test_label"].iloc[0])
     return figure
 
 

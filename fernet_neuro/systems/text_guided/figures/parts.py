@@ -5,10 +5,13 @@ What belongs here: reading; each figure is in a module of its own.
 
 from collections.abc import Mapping
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
 import yaml
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fernet_neuro._utils.config import read_settings
@@ -18,6 +21,7 @@ from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.figures.network_maps import missing
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
 from fernet_neuro.viz.scores import SEEDS, Mark, pick_means, scores_legend
+from fernet_neuro.viz.style import figure_size
 
 METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _TEXT = ("arm", "network", "variant", "test", "epoch", "seed", "metric", "class", "interval")
@@ -74,6 +78,33 @@ def read_scores(
     return frame.drop(columns=["value", "low", "high"]).assign(
         **scaled, chance_percent=100 * frame["chance_level"], test_label=frame["test"].map(labels)
     )
+
+
+def letter_panels(frame: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Return scores with the letter of their ``panel``: one for each set of values of the columns `keys`."""
+    codes, _ = pd.factorize(pd.MultiIndex.from_frame(frame[list(keys)]))
+    return frame.assign(panel=[ascii_lowercase[code] for code in codes])
+
+
+def start_panels(
+    source: pd.DataFrame, marks: Mapping[str, Mark]
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Return a figure with its legend, and the axes and scores of each panel, two in a row."""
+    panels = [rows for _, rows in source.groupby("panel")]
+    n_rows, n_columns = -(-len(panels) // 2), min(len(panels), 2)
+    width, foot = ("single", 26) if n_columns == 1 else ("double", 14)
+    figure = Figure(figsize=figure_size(width, 58 * n_rows + foot), layout="constrained")
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    n_entries = 1 if n_columns == 1 else 3
+    figure.legend(handles=make_legend(source, marks), loc="outside lower center", ncols=n_entries)
+    return figure, list(zip(axes.flat, panels, strict=False))
+
+
+def title_panel(ax: Axes, rows: pd.DataFrame, text: str) -> None:
+    """Write a panel's letter, and what it shows."""
+    ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {text}")
 
 
 def make_legend(source: pd.DataFrame, marks: Mapping[str, Mark]) -> list[Line2D]:

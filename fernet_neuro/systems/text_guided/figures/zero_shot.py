@@ -11,14 +11,15 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.text_guided.figures.parts import (
     is_of_texts,
-    make_legend,
+    letter_panels,
     read_arms,
     read_scores,
     say_scores,
+    start_panels,
+    title_panel,
 )
 from fernet_neuro.systems.text_guided.settings import ZeroShotSettings
 from fernet_neuro.viz.scores import Mark, plot_scores
-from fernet_neuro.viz.style import figure_size
 
 _RECIPE = "zero_shot"
 _MARKS = {
@@ -60,24 +61,19 @@ def read_left_out(results: Path) -> pd.DataFrame:
             frame["metric"] == "recall", 100 / frame["n_classes"], frame["chance_percent"]
         ),
     )
-    keys = pd.MultiIndex.from_frame(frame[["class", "test", "metric"]])
-    return frame.assign(panel=[*map("abcdefghijklmnopqrstuvwxyz".__getitem__, pd.factorize(keys)[0])])
+    return letter_panels(frame, "class", "test", "metric")
 
 
 def draw_left_out(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw a panel for each expression, test and measure: one mark per arm."""
-    panels = [rows for _, rows in source.groupby("panel")]
-    n_rows = -(-len(panels) // 2)
-    figure = Figure(figsize=figure_size("double", 58 * n_rows + 14), layout="constrained")
-    axes = figure.subplots(n_rows, 2, squeeze=False)
-    for ax, rows in zip(axes.flat, panels, strict=False):
+    figure, panels = start_panels(source, _MARKS)
+    for ax, rows in panels:
         names = dict(zip(rows["arm"], rows["arm_label"], strict=True))
         plot_scores(ax, rows, "arm", "series", {name: fill(text, 12) for name, text in names.items()}, _MARKS)
         first = rows.iloc[0]
         is_recall = first["metric"] == "recall"
         ax.set_ylabel("Named right (%)" if is_recall else "Right of those named so (%)")
-        ax.set_title(f"$\\bf{{{first['panel']}}}$  {first['class']}, {first['test_label']}")
-    figure.legend(handles=make_legend(source, _MARKS), loc="outside lower center", ncols=3)
+        title_panel(ax, rows, f"{first['class']}, {first['test_label']}")
     return figure
 
 
