@@ -28,9 +28,9 @@ EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "s
 ALPHA = 1000.0
 
 
-def make_table() -> StimulusTable:
-    """Return KDEF's design from the front: 70 people x 7 expressions x 2 sessions, 980 stimuli."""
-    rows = [(f"id{i:02d}", e, s) for i in range(70) for e in EXPRESSIONS for s in "AB"]
+def make_table(n_people: int = 70, sessions: str = "AB") -> StimulusTable:
+    """Return people x 7 expressions x sessions; by default KDEF's design from the front, 980 stimuli."""
+    rows = [(f"id{i:02d}", e, s) for i in range(n_people) for e in EXPRESSIONS for s in sessions]
     frame = pd.DataFrame(rows, columns=["identity", "expression", "session"])
     frame["stimulus_id"] = frame.agg("_".join, axis=1)
     frame["path"] = frame["stimulus_id"] + ".png"

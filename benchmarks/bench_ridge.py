@@ -11,33 +11,17 @@ import json
 import time
 
 import numpy as np
-import pandas as pd
+from bench_probes import make_layer, make_table
 
-from fernet_neuro.activations.array import Activations
 from fernet_neuro.probes import evaluate
 from fernet_neuro.probes._dual import arrange, compute_gram
 from fernet_neuro.stimuli.splits import make_folds
-from fernet_neuro.stimuli.table import StimulusTable
-
-EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-
-
-def make_table(n_people: int) -> StimulusTable:
-    """Return one stimulus per person and expression."""
-    rows = [(f"id{person:04d}", name) for person in range(n_people) for name in EXPRESSIONS]
-    frame = pd.DataFrame(rows, columns=["identity", "expression"])
-    frame["stimulus_id"] = frame.agg("_".join, axis=1)
-    frame["path"] = frame["stimulus_id"] + ".png"
-    return StimulusTable.from_frame(frame)
 
 
 def time_probe(n_people: int, n_units: int, n_permutations: int, form: object) -> dict[str, float]:
     """Return seconds, accuracy and p value of one probe, with activations arranged by `form`."""
-    table, rng = make_table(n_people), np.random.default_rng(0)
-    values = rng.standard_normal((len(table), n_units), dtype=np.float32)
-    codes = np.unique(table.factor("expression"), return_inverse=True)[1]
-    values += 0.05 * rng.standard_normal((7, n_units), dtype=np.float32)[codes]
-    layer = Activations(values, table.stimulus_ids, "layer")
+    table = make_table(n_people, "A")
+    layer = make_layer(table, n_units, 0)
     folds = make_folds(table, "identity", n_folds=10)
     evaluate.arrange = form
     start = time.perf_counter()
