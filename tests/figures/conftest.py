@@ -1,5 +1,6 @@
 """Made-up results in the layout of a results folder, from a seeded generator: for tests of drawing only."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +12,20 @@ import yaml
 from PIL import Image
 from scipy.spatial.distance import pdist
 
+from fernet_neuro._utils.config import read_settings
 from fernet_neuro.brain.group import GroupMap, find_peaks
 from fernet_neuro.brain.images import compute_coordinates
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationReport
-from fernet_neuro.evaluation.seeds import summarise_runs
+from fernet_neuro.evaluation.seeds import SEEDS, summarise_runs
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.models.partition import partition_variance
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.rsa.searchlight.folder import label_models, write_group_maps
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.systems.transfer.diets.settings import DietsSettings
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 VIEWS = ("full_left", "half_left", "straight", "half_right", "full_right")
@@ -341,6 +344,34 @@ def write_runs(folder: Path) -> None:
         log.to_csv(place / "log.csv", index=False)
 
 
+def make_diets(folder: Path, n_seeds: int = 3) -> None:
+    """Write made-up read-outs of the recipe ``transfer/diets``: every diet, size, test and read-out."""
+    rng, settings = np.random.default_rng(96), read_settings(DietsSettings, "transfer/diets")
+    rows = []
+    for test, probe, arm, layer in itertools.product(
+        settings.tests, settings.probes, settings.list_arms(), settings.layers
+    ):
+        values = rng.normal(30 if probe.target == "expression" else 60, 3, n_seeds)
+        label = settings.diets[arm.diet].label
+        case = {
+            **{"test": test, "test_label": settings.tests[test].label, "layer": layer, "n_twins": 10},
+            **{"target": probe.target, "holdout": probe.holdout, "headline": layer == "avgpool"},
+            **{"network": arm.network, "diet": arm.diet, "diet_label": label, "size": arm.size},
+            **{"group": label if arm.network == "identity" else arm.network, "untrained_percent": 33.0},
+            **{"untrained_low_percent": 29.0, "untrained_high_percent": 37.0},
+            **{"chance_percent": 14.3, "pixels_percent": 40.0},
+        }
+        mean, half = values.mean(), 4.3 * values.std(ddof=1) / np.sqrt(n_seeds)
+        scores = {"accuracy_percent": mean, "low_percent": mean - half, "high_percent": mean + half}
+        scores |= {"difference_untrained_percent": mean - 33}
+        p_value = float(rng.uniform())
+        rows.append(
+            {**case, **scores, "seed": "mean", "interval": SEEDS, "difference_untrained_p_holm": p_value}
+        )
+        rows += [{**case, "seed": str(k), "accuracy_percent": value} for k, value in enumerate(values)]
+    pd.DataFrame(rows).to_csv(folder / "readouts.csv", index=False)
+
+
 def write_rsa(
     folder: Path,
     rois: tuple[str, ...] = ("OFA", "FFA", "pSTS"),
@@ -493,6 +524,7 @@ def write_results(folder: Path) -> Path:
     write_evaluation(folder / "evaluation")
     write_maps(folder / "maps", np.random.default_rng(2602))
     write_grid(folder)
+    make_diets(folder)
     write_runs(folder)
     write_styles(folder / "styles")
     write_identity(folder / "identity")

@@ -10,7 +10,7 @@ from string import ascii_uppercase
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fernet_neuro._utils.config import Settings
 from fernet_neuro._utils.seeding import make_rng
@@ -43,6 +43,8 @@ class RenderSettings(Settings):
     first_identity : int
         Number of the first one: sets with other numbers hold other people, under the same seed.
     expressions : "all" or list of str
+    expressions_each : int or None
+        How many of them each person shows, drawn anew for each; None for all.
     views : int or list of str
         1, 2, 3 or 5, or names out of `VIEWS`.
     sessions : int
@@ -79,6 +81,7 @@ class RenderSettings(Settings):
     identities: int = Field(default=70, ge=1, le=100_000)
     first_identity: int = Field(default=0, ge=0)
     expressions: Literal["all"] | list[str] = "all"
+    expressions_each: int | None = Field(default=None, ge=1)
     views: int | list[str] = 5
     sessions: int = Field(default=2, ge=1, le=26)
     size: int = Field(default=112, ge=16, le=2048)
@@ -105,6 +108,15 @@ class RenderSettings(Settings):
                 check_option("expressions", name, au.EXPRESSIONS)
             _check_unique("expressions", value)
         return value
+
+    @model_validator(mode="after")
+    def _check_shown(self) -> "RenderSettings":
+        if self.expressions_each is not None and self.expressions_each > len(self.expression_names):
+            raise ValueError(
+                f"expressions_each must be at most the number of expressions, {len(self.expression_names)}; "
+                f"got {self.expressions_each}."
+            )
+        return self
 
     @field_validator("views")
     @classmethod
@@ -224,10 +236,20 @@ def draw_person(settings: RenderSettings, number: int, n_modes: int) -> Person:
 
 def plan_person(settings: RenderSettings, person: Person) -> Iterator[FacePlan]:
     """Yield the pictures of one person by expression, intensity, session and view."""
-    for expression in settings.expression_names:
+    for expression in _choose_expressions(settings, person):
         for level in settings.intensity_levels:
             for session in ascii_uppercase[: settings.sessions]:
                 yield from _plan_session(settings, person, expression, level, session)
+
+
+def _choose_expressions(settings: RenderSettings, person: Person) -> list[str]:
+    """Return the expressions that a person shows, in the order of the rows."""
+    names = list(settings.expression_names)
+    if settings.expressions_each is None:
+        return names
+    rng = make_rng(settings.seed, "expressions shown", person.name)
+    shown = rng.permutation(len(names))[: settings.expressions_each]
+    return [names[index] for index in sorted(shown)]
 
 
 def _plan_session(

@@ -11,7 +11,11 @@ SYSTEM = System(
     networks={"densenet": "fernet_neuro.systems.transfer.densenet:DENSENET"},
     figures={
         "transfer-bars": "fernet_neuro.systems.transfer.figures.bars:SPEC",
+        "diets": "fernet_neuro.systems.transfer.figures.diets:SPEC",
         "architecture": "fernet_neuro.systems.transfer.figures.architecture:SPEC",
     },
-    experiments={"identity-to-expression": "fernet_neuro.systems.transfer.run:EXPERIMENT"},
+    experiments={
+        "identity-to-expression": "fernet_neuro.systems.transfer.run:EXPERIMENT",
+        "diets": "fernet_neuro.systems.transfer.diets.run:EXPERIMENT",
+    },
 )

@@ -162,3 +162,18 @@ def test_occluders_come_in_their_share():
 def test_bad_settings_are_refused_by_name(override, message):
     with pytest.raises(ValueError, match=message):
         read_settings(RenderSettings, None, [override])
+
+
+def test_people_show_some_of_the_expressions_and_those_pictures_are_the_same():
+    full, part = by_id(plan(identities=20)), by_id(plan(identities=20, expressions_each=2))
+    shown = {}
+    for item in part.values():
+        shown.setdefault(item.person.name, set()).add(item.expression)
+    assert {len(names) for names in shown.values()} == {2}
+    assert len(set().union(*shown.values())) == 7
+    assert all(as_numbers(item) == as_numbers(full[name]) for name, item in part.items())
+
+
+def test_nobody_can_show_more_expressions_than_there_are():
+    with pytest.raises(ValueError, match="at most the number of expressions, 2"):
+        RenderSettings(expressions=["anger", "fear"], expressions_each=3)
