@@ -162,9 +162,9 @@ def test_pictures_are_left_out_person_by_person_in_the_order_of_the_table():
     [
         ("stimuli.identities=5", "largest of sizes, 6"),
         ("diets.neutral.change.seed=3", "would show other people"),
-        ("diets.neutral.change.expresions=[neutral]", "did you mean 'expressions'|expresions"),
+        ("diets.neutral.change.expression=[neutral]", "Did you mean 'expressions'"),
         ("headline=fc", "headline"),
-        ("fed=idenity", "identity"),
+        ("fed=somebody", "use one of: identity, verification"),
         (
             "probes=[{target: expression, holdout: identity, readouts: [ridge, logistic]}]",
             "one read-out each",
