@@ -28,7 +28,7 @@ from fernet_neuro.typing import PathLike
 
 EPOCHS = ("last", "best", "both")
 #: Keys of a recipe in which runs of one recipe may differ: they do not change what a seed would give.
-_FREE_KEYS = {"seed", "keep", "log_every", "checkpoint_every", "cache"}
+_FREE_KEYS = {"seed", "keep", "log_every", "log_gradients", "checkpoint_every", "cache"}
 
 
 @dataclass(frozen=True)

@@ -258,6 +258,9 @@ class TrainSettings(Settings):
         Which epoch's weights become the run's model; the record names both.
     log_every : int
         Steps between rows with the loss of a single batch in log.csv; 0 for none.
+    log_gradients : int
+        Steps between rows of log.csv with the length of the gradient of each term of the loss; 0 for none.
+        Each measurement takes one more pass backward for each term.
     cache : {"auto", "memory", "none"}
         Hold decoded images in memory; "auto" does where they fill at most a quarter of it.
     channels_last : bool
@@ -315,6 +318,7 @@ class TrainSettings(Settings):
     checkpoint_every: int | None = Field(None, ge=1)
     keep: Literal["last", "best"] = "last"
     log_every: int = Field(0, ge=0)
+    log_gradients: int = Field(0, ge=0)
     cache: Literal["auto", "memory", "none"] = "auto"
     channels_last: bool = False
 

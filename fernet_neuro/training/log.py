@@ -25,7 +25,10 @@ LOG_COLUMNS = (
 
 
 class RunLog:
-    """A tidy table of a run: one row per epoch and split ("train", "val"), and per batch if asked for.
+    """A tidy table of a run: one row per epoch and split ("train", "val"), and of batches if asked for.
+
+    Rows of the split "batch" have the loss of one; those of "gradient" have, in the columns of the loss and
+    its terms, the Euclidean norms of their gradients, each term times its weight.
 
     Parameters
     ----------
@@ -76,6 +79,11 @@ class RunLog:
         if self._log_every and progress.step % self._log_every == 0:
             place = {"epoch": progress.epoch + 1, "step": progress.step, "split": "batch"}
             self._append([{**place, "loss": loss, "lr": lr}])
+
+    def write_gradients(self, progress: Progress, norms: dict[str, float], lr: float) -> None:
+        """Write how long the gradients of the loss and its terms are, before the step about to be taken."""
+        place = {"epoch": progress.epoch + 1, "step": progress.step + 1, "split": "gradient"}
+        self._append([{**place, **norms, "lr": lr}])
 
     def write_epoch(
         self, progress: Progress, losses: dict[str, float], metrics: dict[str, float], lr: float, rate: float

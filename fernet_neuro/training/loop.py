@@ -54,6 +54,12 @@ class Run:
     log: RunLog
     bar: StepBar
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the gradients of the terms of the next batch are measured."""
+        every = self.settings.log_gradients
+        return every > 0 and self.progress.step % every == 0
+
 
 def train(run: Run) -> None:
     """Train to the end of the last epoch, from wherever `run.progress` stands.
@@ -96,7 +102,7 @@ def take_step(
     run: Run, images: Tensor, targets: Tensor, known: dict[str, Tensor], shown: np.ndarray
 ) -> dict[str, float]:
     """Take one optimiser step on a batch that shows the rows `shown`; return its mean losses before it."""
-    means = compute_gradients(run, images, targets, known, shown)
+    means = compute_gradients(run, images, targets, known, shown, measured=run.is_measured)
     if run.settings.sam_rho is not None:
         with climbing(run.optimiser, run.model, run.settings.sam_rho):
             compute_gradients(run, images, targets, known, shown)
@@ -106,13 +112,24 @@ def take_step(
 
 
 def compute_gradients(
-    run: Run, images: Tensor, targets: Tensor, known: dict[str, Tensor], shown: np.ndarray
+    run: Run,
+    images: Tensor,
+    targets: Tensor,
+    known: dict[str, Tensor],
+    shown: np.ndarray,
+    *,
+    measured: bool = False,
 ) -> dict[str, float]:
-    """Compute the gradients of what is minimised; return the mean of each named loss over all processes."""
+    """Compute the gradients of what is minimised; return the mean of each named loss over all processes.
+
+    `measured`: also log how long the gradient of each term is.
+    """
     task, level = run.task, run.settings.flooding
     losses = task.compute_loss(task.forward(run.model, images), targets, known)
     means = reduce_losses(run.accelerator, losses)
     _check_loss(run, means["loss"], shown)
+    if measured:
+        run.log.write_gradients(run.progress, measure_terms(run, losses), run.optimiser.param_groups[0]["lr"])
     # |loss - level| + level, of the mean over processes: below the level only the gradient's sign differs.
     sign = -1 if level is not None and means["loss"] < level else 1
     run.accelerator.backward(sign * losses["loss"])
@@ -120,6 +137,20 @@ def compute_gradients(
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         parameter.grad = run.accelerator.reduce(gradient, "mean")
     return means
+
+
+def measure_terms(run: Run, losses: dict[str, Tensor]) -> dict[str, float]:
+    """Return the Euclidean norm of the gradient of each weighted term, and of ``loss``, their sum.
+
+    Over all weights of the network that learn, for the share of the batch that this process has.
+    """
+    learning, weights = list_trainable(run.model), {"loss": 1.0, **run.task.part_weights}
+    norms = {}
+    for name, weight in weights.items():
+        found = torch.autograd.grad(weight * losses[name], learning, retain_graph=True, allow_unused=True)
+        squares = [part.double().square().sum() for part in found if part is not None]
+        norms[name] = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+    return norms
 
 
 def finish_epoch(run: Run) -> None:

@@ -4,8 +4,10 @@ What belongs here: the interface that the tasks of this package share; each task
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -46,8 +48,9 @@ class TrainingTask(ABC):
         What `Items.rows` count in; the second is None without validation.
     best_metric : str
         The validation metric, larger is better, that names the best epoch.
-    loss_parts : tuple of str
-        Names of the terms of the loss, which the log shows beside it; empty for a loss of one term.
+    part_weights : dict of str to float
+        The weight of each term in the loss, by name; empty for a loss of one term. The log shows the terms
+        beside the loss.
     loss_module : Module or None
         What of the loss learns, such as class centres: the same in every process at the start. It is trained
         at the recipe's `loss_lr` and kept in checkpoints, and is not a part of the network.
@@ -56,8 +59,18 @@ class TrainingTask(ABC):
     train_table: StimulusTable
     val_table: StimulusTable | None
     best_metric: str
-    loss_parts: tuple[str, ...] = ()
+    part_weights: Mapping[str, float] = MappingProxyType({})
     loss_module: nn.Module | None = None
+
+    @property
+    def loss_parts(self) -> tuple[str, ...]:
+        """Names of the terms of the loss."""
+        return tuple(self.part_weights)
+
+    def sum_parts(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weighted sum of the terms as ``loss``, and each term by name, unweighted."""
+        weighted = [self.part_weights[name] * part for name, part in parts.items()]
+        return {"loss": torch.stack(weighted).sum(), **parts}
 
     def prepare_run(  # noqa: B027 - most tasks need nothing
         self, folder: Path, device: torch.device, *, n_jobs: int = 0, verbose: bool = False

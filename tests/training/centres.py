@@ -14,17 +14,17 @@ from fernet_neuro.training.fit import fit
 class CentreTask(ClassificationTask):
     """Cross-entropy and the mean squared distance of logits to the centre of their class."""
 
-    loss_parts = ("pull",)
-
     def __post_init__(self):
         super().__post_init__()
+        self.part_weights = {"cross_entropy": 1.0, "pull": 1.0}
         n_classes = len(self.classes)
         centres = torch.arange(n_classes**2).reshape(n_classes, n_classes).sin()
         self.loss_module = nn.ParameterDict({"centres": nn.Parameter(centres)})
 
     def compute_loss(self, outputs, targets, extras):
         pull = (outputs - self.loss_module["centres"][targets]).square().mean()
-        return {"loss": super().compute_loss(outputs, targets, extras)["loss"] + pull, "pull": pull}
+        entropy = super().compute_loss(outputs, targets, extras)["loss"]
+        return self.sum_parts({"cross_entropy": entropy, "pull": pull})
 
 
 def make_centres(settings, table, val_table=None):

@@ -73,7 +73,8 @@ class ConceptTask(ClassificationTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         settings = self.concepts
-        if not any(self._list_weights().values()):
+        weights = self._list_weights()
+        if not any(weights.values()):
             raise ValueError(
                 "all weights of the conceptual loss are 0, so nothing would be learnt; raise "
                 "confidence_weight, orthogonality_weight or contrastive_weight."
@@ -84,14 +85,8 @@ class ConceptTask(ClassificationTask):
                 "task_loss out for the plain cross-entropy."
             )
         self._class_weights = self._find_class_weights() if self._form("task_loss") == "focal" else None
-        self._terms = {
-            name: term for name, term in self._list_terms().items() if self._list_weights()[name] > 0
-        }
-
-    @property
-    def loss_parts(self) -> tuple[str, ...]:  # type: ignore[override]  # read only here
-        """Names of the terms whose weight is not 0."""
-        return tuple(self._terms)
+        self._terms = {name: term for name, term in self._list_terms().items() if weights[name] > 0}
+        self.part_weights = {name: weights[name] for name in self._terms}
 
     def forward(self, network: nn.Module, images: Tensor) -> ConceptFeatures:
         """Return features, confidences and scores."""
@@ -108,14 +103,14 @@ class ConceptTask(ClassificationTask):
         extras: dict[str, Tensor],  # noqa: ARG002
     ) -> dict[str, Tensor]:
         """Return the weighted sum of the terms, and each term by name, unweighted [1, Eq. 9]."""
-        parts = {name: term(outputs, targets) for name, term in self._terms.items()}
-        weights = self._list_weights()
-        return {"loss": torch.stack([weights[name] * part for name, part in parts.items()]).sum(), **parts}
+        return self.sum_parts({name: term(outputs, targets) for name, term in self._terms.items()})
 
     def describe(self) -> dict[str, Any]:
         """Return classes, numbers of stimuli, what was held out, and each term's weight and form."""
-        weights = self._list_weights()
-        terms = {name: {"weight": weights[name], "form": self._name_form(name)} for name in self._terms}
+        terms = {
+            name: {"weight": weight, "form": self._name_form(name)}
+            for name, weight in self.part_weights.items()
+        }
         return {**super().describe(), "variant": self.variant, "loss_terms": terms}
 
     def prepare_model(self, model: LayeredModel) -> LayeredModel:

@@ -72,19 +72,14 @@ class PerceptionTask(ClassificationTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_guidance()
-        self._weights_by_term = self._list_weights()
-        terms = self._list_terms()
-        self._terms = {name: terms[name] for name, weight in self._weights_by_term.items() if weight > 0}
+        weights, terms = self._list_weights(), self._list_terms()
+        self.part_weights = {name: weight for name, weight in weights.items() if weight > 0}
+        self._terms = {name: terms[name] for name in self.part_weights}
         if not self._terms:
             raise ValueError(
                 f"all weights of the loss in regime {self.perception.regime!r} are 0, so nothing would be "
-                f"learnt; give {' or '.join(f'{name}_weight' for name in self._weights_by_term)}."
+                f"learnt; give {' or '.join(f'{name}_weight' for name in weights)}."
             )
-
-    @property
-    def loss_parts(self) -> tuple[str, ...]:  # type: ignore[override]  # read only here
-        """Names of the terms that are computed."""
-        return tuple(self._terms)
 
     def prepare_run(
         self, folder: Path, device: torch.device, *, n_jobs: int = 0, verbose: bool = False
@@ -115,15 +110,14 @@ class PerceptionTask(ClassificationTask):
         self, outputs: PerceptualFeatures, targets: Tensor, extras: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         """Return the weighted sum of the terms, and each term by name, unweighted [1, Eq. 13]."""
-        parts = {name: term(outputs, targets, extras) for name, term in self._terms.items()}
-        weighted = [self._weights_by_term[name] * part for name, part in parts.items()]
-        return {"loss": torch.stack(weighted).sum(), **parts}
+        return self.sum_parts({name: term(outputs, targets, extras) for name, term in self._terms.items()})
 
     def describe(self) -> dict[str, Any]:
         """Return what `ClassificationTask` does, the regime, its teacher, and each term's weight and form."""
         forms = {"similarity": pick_form(self.variant, self.perception, "similarity")}
         terms = {
-            name: {"weight": self._weights_by_term[name], "form": forms.get(name, "")} for name in self._terms
+            name: {"weight": weight, "form": forms.get(name, "")}
+            for name, weight in self.part_weights.items()
         }
         return {
             **super().describe(),

@@ -65,7 +65,7 @@ class IdentityReadoutTask(ClassificationTask):
             self.emotions = emotion.classes
             self._train = _add_emotions(self._train, emotion.plan_epoch(0))
             self._val = _add_emotions(self._val, emotion.plan_validation()) if self._val else None
-            self.loss_parts = ("identity", "emotion")
+            self.part_weights = {"identity": 1.0, "emotion": 1.0}
 
     def forward(self, network: nn.Module, images: Tensor) -> ConceptFeatures:
         """Return features and the scores of both read-outs."""
@@ -135,7 +135,7 @@ class IdentityReadoutTask(ClassificationTask):
         if expressions is None:
             return {"loss": of_people}
         of_expressions = functional.cross_entropy(emotion, expressions)
-        return {"loss": of_people + of_expressions, "identity": of_people, "emotion": of_expressions}
+        return self.sum_parts({"identity": of_people, "emotion": of_expressions})
 
 
 def make_identity_readout(

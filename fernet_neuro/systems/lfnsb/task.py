@@ -49,15 +49,12 @@ class LightweightTask(ClassificationTask):
 
     def compute_loss(self, outputs: Any, targets: Tensor, extras: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the weighted sum of the terms, and each term by name, unweighted."""
-        entropy = super().compute_loss(outputs.logits, targets, extras)["loss"]
-        total, parts = entropy, {"cross_entropy": entropy}
+        parts = {"cross_entropy": super().compute_loss(outputs.logits, targets, extras)["loss"]}
         if self.loss_module is not None:
             parts[self.features.loss] = self.loss_module(outputs.pooled, targets)
-            total = total + self.features.weight * parts[self.features.loss]
-        if "attention" in self.loss_parts:
+        if "attention" in self.part_weights:
             parts["attention"] = torch.as_tensor(attention_loss(outputs.gates))
-            total = total + self.features.attention_weight * parts["attention"]
-        return {"loss": total, **parts}
+        return self.sum_parts(parts)
 
     def describe(self) -> dict[str, Any]:
         """Return what `ClassificationTask` does, and the settings of the loss of features in full."""
@@ -75,8 +72,8 @@ class LightweightTask(ClassificationTask):
             n_features, n_heads = _find_features(model)
         wanted = self.features
         self.loss_module = self._make_loss(n_features) if wanted.weight else None
-        shown = {wanted.loss: wanted.weight, "attention": wanted.attention_weight if n_heads > 1 else 0}
-        self.loss_parts = ("cross_entropy", *(name for name, weight in shown.items() if weight))
+        further = {wanted.loss: wanted.weight, "attention": wanted.attention_weight if n_heads > 1 else 0}
+        self.part_weights = {"cross_entropy": 1.0, **{name: w for name, w in further.items() if w}}
         return super().prepare_model(model)
 
     def _make_loss(self, n_features: int) -> CentredLoss:

@@ -65,17 +65,12 @@ class TextGuidedTask(ClassificationTask):
             "transformation": self.own.transformation_weight,
             "contrast": self.own.contrast_weight,
         }
-        self._weights_by_term = {name: weight for name, weight in weights.items() if weight > 0}
-        if not self._weights_by_term:
+        self.part_weights = {name: weight for name, weight in weights.items() if weight > 0}
+        if not self.part_weights:
             raise ValueError(
                 "all weights of the loss are 0, so nothing would be learnt; give text.semantic_weight, "
                 "text.transformation_weight or text.contrast_weight."
             )
-
-    @property
-    def loss_parts(self) -> tuple[str, ...]:  # type: ignore[override]  # read only here
-        """Names of the terms that are computed."""
-        return tuple(self._weights_by_term)
 
     def model_options(self) -> dict[str, Any]:
         """Return the number of classes and the width of the texts."""
@@ -124,9 +119,7 @@ class TextGuidedTask(ClassificationTask):
         extras: dict[str, Tensor],  # noqa: ARG002
     ) -> dict[str, Tensor]:
         """Return the weighted sum of the terms, and each term by name, unweighted."""
-        parts = {name: self._compute(name, outputs, targets) for name in self._weights_by_term}
-        weighted = [self._weights_by_term[name] * part for name, part in parts.items()]
-        return {"loss": torch.stack(weighted).sum(), **parts}
+        return self.sum_parts({name: self._compute(name, outputs, targets) for name in self.part_weights})
 
     def describe(self) -> dict[str, Any]:
         """Return what `ClassificationTask` does, the texts, and the weight of each term."""
@@ -139,7 +132,7 @@ class TextGuidedTask(ClassificationTask):
                 "digest": self.texts.digest(),
                 "prompts": dict(zip(self.texts.classes, map(list, self.texts.prompts), strict=True)),
             },
-            "loss_terms": {name: {"weight": weight} for name, weight in self._weights_by_term.items()},
+            "loss_terms": {name: {"weight": weight} for name, weight in self.part_weights.items()},
             "contrast": f"{self.own.contrast}, {self.pairing}",
         }
 

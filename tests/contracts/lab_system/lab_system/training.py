@@ -59,10 +59,10 @@ class LabTask(ClassificationTask):
 
     centre_weight: float = 0.1
     n_features: int = 16
-    loss_parts: tuple[str, ...] = ("cross_entropy", "centre")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.part_weights = {"cross_entropy": 1.0, "centre": self.centre_weight}
         self.loss_module = CentreLoss(len(self.classes), self.n_features)
 
     def forward(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +76,7 @@ class LabTask(ClassificationTask):
         entropy = super().compute_loss(logits, targets, extras)["loss"]
         assert self.loss_module is not None
         centre = self.loss_module(features, targets)
-        return {"loss": entropy + self.centre_weight * centre, "cross_entropy": entropy, "centre": centre}
+        return self.sum_parts({"cross_entropy": entropy, "centre": centre})
 
 
 def make_lab_task(settings: TrainSettings, table: Any, val_table: Any = None) -> LabTask:
