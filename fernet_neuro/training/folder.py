@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import yaml
@@ -22,13 +22,13 @@ from fernet_neuro._utils.shipped import find_trained
 from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.weights import load_model
 from fernet_neuro.stimuli.copies import list_contents
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings, explain_changes, leave_out_places
-from fernet_neuro.training.state import find_checkpoints, read_best, read_weights
 from fernet_neuro.typing import PathLike
+
+if TYPE_CHECKING:
+    from fernet_neuro.models.layers import LayeredModel
 
 FORMAT = 1
 MODEL_FOLDER = "model"
@@ -257,7 +257,7 @@ def find_trained_people(source: PathLike, people: Iterable[str]) -> TrainedPeopl
     return TrainedPeople(str(source), asked, None if names is None else asked & names)
 
 
-def load_run(path: PathLike, epoch: str = "kept", *, code: str | None = None) -> LayeredModel:
+def load_run(path: PathLike, epoch: str = "kept", *, code: str | None = None) -> "LayeredModel":
     """Return the network of a complete run as it was after a named epoch, in eval mode.
 
     `path`: run folder. `epoch`: one of "kept", "last", "best"; what the recipe's `keep` chose, the last
@@ -265,6 +265,9 @@ def load_run(path: PathLike, epoch: str = "kept", *, code: str | None = None) ->
     there is no complete run, or its weights are missing or damaged; ValueError if the run had no validation,
     so that no epoch was best.
     """
+    from fernet_neuro.models.weights import load_model
+    from fernet_neuro.training.state import find_checkpoints, read_best, read_weights
+
     check_option("epoch", epoch, ("kept", "last", "best"))
     folder = RunFolder(Path(path))
     if folder.find_state() != "complete":

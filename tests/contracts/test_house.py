@@ -12,7 +12,12 @@ import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.store import write_store
+from fernet_neuro.stimuli.rendering.factorial import render_faces
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {
@@ -36,7 +41,7 @@ def _loaded_packages(statement: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
-    return set(json.loads(done.stdout))
+    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_environment_file_is_generated_from_pyproject():
@@ -49,6 +54,33 @@ def test_environment_file_is_generated_from_pyproject():
 @pytest.mark.parametrize("statement", ["import fernet_neuro", "import fernet_neuro.cli.app"])
 def test_start_up_loads_no_heavy_package(statement):
     assert not _loaded_packages(statement) & HEAVY
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("house")
+    faces = render_faces(out=folder / "faces", identities=4, views=1, sessions=1, size=24)
+    values = np.random.default_rng(0).normal(size=(len(faces), 6))
+    write_store(folder / "store", faces, [Activations(values, faces.stimulus_ids, "fc")])
+    return folder / "store"
+
+
+@pytest.mark.parametrize(
+    ("command", "unused"),
+    [
+        ("probe {store} --all-layers --folds 2 --permutations 19 --out {out}", {"torch", "torchvision"}),
+        ("embed {store} --layer fc --permutations 19 --out {out}", {"torch", "torchvision"}),
+        ("run --list", HEAVY),
+    ],
+)
+def test_a_command_on_a_store_loads_no_package_that_runs_networks(command, unused, store, tmp_path):
+    words = command.format(store=store, out=tmp_path / "out").split()
+    statement = (
+        f"import sys; sys.argv = {['fernet-neuro', *words, *(['--quiet'] if 'run' not in words else [])]!r}\n"
+        "from fernet_neuro.cli.app import app\n"
+        "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code\nprint()"
+    )
+    assert not _loaded_packages(statement) & unused
 
 
 def test_loaded_packages_sees_a_heavy_import():
