@@ -12,6 +12,8 @@ from fernet_neuro.cli._tables import format_cell, format_table, show
 
 _REPORT_FILES = ("summary.json", "results.csv", "confusion.csv", "null.npz")
 _FITTING = "Read-out and folds"
+#: Most classes whose accuracies stand in columns of their own.
+_MOST_CLASSES = 8
 
 
 def probe(
@@ -37,9 +39,17 @@ def probe(
         bool,
         opt.flag("--labelled-only", "Leave out stimuli without a label that the test goes by.", _FITTING),
     ] = False,
-    readout: Annotated[list[str], opt.text("Kind: ridge, logistic or sgd; repeat for more.", _FITTING)] = [
-        "ridge"
-    ],
+    scale: Annotated[
+        str,
+        opt.text(
+            "How the target is read out: classes, numbers, or auto: a column of numbers as a quantity.",
+            _FITTING,
+        ),
+    ] = "auto",
+    readout: Annotated[
+        list[str],
+        opt.text("Kind: ridge, lda, nearest-mean, logistic or sgd; repeat for more.", _FITTING),
+    ] = ["ridge"],
     penalty: Annotated[
         float | None, opt.number("Absolute penalty; otherwise chosen inside each training fold.", _FITTING)
     ] = None,
@@ -102,6 +112,7 @@ def probe(
             --holdout expression --out back --json
         fernet-neuro probe stores/two --layer fc --target identity \
             --holdout expression --relative-penalty 0.01 --out two
+        fernet-neuro probe stores/identity --all-layers --target valence --out valence
     """
     from fernet_neuro.door.people import describe_trained_people
     from fernet_neuro.door.probe import probe as run
@@ -121,13 +132,43 @@ def probe(
             controls=() if no_controls else CONTROLS, untrained=untrained or None,
             n_twins=twins, penalty=penalty,
             penalties=None if relative_penalty is None else (relative_penalty,), n_folds=folds,
-            labelled_only=labelled_only, seed=seed,
+            labelled_only=labelled_only, scale=scale, seed=seed,
             keep=out / "stores", size=size, n_jobs=jobs, verbose=not (quiet or as_json), device=device,
         )  # fmt: skip
     report.save(out)
     trained = describe_trained_people(report.settings["trained_people"])
     lines = [*_describe(report.settings, report.layers), *trained, f"Written to {out}"]
     show(lines, as_json=as_json, values={"settings": report.settings, "layers": report.layers})
+
+
+_COLUMNS = {
+    "source": "{source}", "layer": "{layer}", "readout": "{readout}",
+    "accuracy %": "{balanced_accuracy:.1pct}",
+    "95 % interval": "[{balanced_accuracy_low:.1pct}, {balanced_accuracy_high:.1pct}]",
+    "null %": "{null_mean:.1pct}", "p": "{p_value:p}", "p (max)": "{p_value_max:p}",
+    "selectivity": "{selectivity:.3f}", "vs twin %": "{difference_untrained:+.1pct}",
+    "p (twin)": "{difference_untrained_p:p}",
+}  # fmt: skip
+_QUANTITY_COLUMNS = {
+    "source": "{source}", "layer": "{layer}", "R2": "{r2:.3f}",
+    "95 % interval": "[{r2_low:.3f}, {r2_high:.3f}]", "null": "{null_mean:.3f}", "p": "{p_value:p}",
+    "p (max)": "{p_value_max:p}", "r": "{rank_correlation:.3f}", "p (r)": "{rank_correlation_p:p}",
+    "vs twin": "{difference_untrained:+.3f}", "p (twin)": "{difference_untrained_p:p}",
+}  # fmt: skip
+
+
+def _list_classes(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the accuracy of each class in each layer and read-out, as lines of text."""
+    if "r2" in rows[0]:
+        return []
+    names = list(dict.fromkeys(name for row in rows for name in row["per_class_accuracy"]))
+    shares = [
+        {f"c{names.index(key)}": share for key, share in row["per_class_accuracy"].items()} for row in rows
+    ]
+    flat = [{**row, **found} for row, found in zip(rows, shares, strict=True)]
+    columns = {"layer": "{layer}", "readout": "{readout}"}
+    columns |= {f"{name} %": f"{{c{at}:.1pct}}" for at, name in enumerate(names)}
+    return [] if len(names) > _MOST_CLASSES else [*format_table(flat, columns), ""]
 
 
 @contextmanager
@@ -143,44 +184,45 @@ def _in_options() -> Iterator[None]:
 
 def _describe_twins(layers: list[dict[str, Any]]) -> str:
     n_twins = max(row.get("n_twins") or 1 for row in layers)
+    score = "R2" if "r2" in layers[0] else "accuracy"
     if n_twins == 1:
         return (
-            "vs twin: accuracy minus that of one untrained twin, paired over the same stimuli; another draw "
+            f"vs twin: {score} minus that of one untrained twin, paired over the same stimuli; another draw "
             "of random weights would give another difference."
         )
     return (
-        f"vs twin: accuracy minus the mean of {n_twins} untrained twins; p (twin) holds it against how much "
+        f"vs twin: {score} minus the mean of {n_twins} untrained twins; p (twin) holds it against how much "
         f"these differ from one another, and people."
     )
 
 
 def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[str]:
     """Return the scores of the layers, then what they mean, as lines of text."""
-    columns = {
-        "source": "{source}", "layer": "{layer}", "readout": "{readout}",
-        "accuracy %": "{balanced_accuracy:.1pct}",
-        "95 % interval": "[{balanced_accuracy_low:.1pct}, {balanced_accuracy_high:.1pct}]",
-        "null %": "{null_mean:.1pct}", "p": "{p_value:p}", "p (max)": "{p_value_max:p}",
-        "selectivity": "{selectivity:.3f}", "vs twin %": "{difference_untrained:+.1pct}",
-        "p (twin)": "{difference_untrained_p:p}",
-    }  # fmt: skip
+    is_quantity = settings["scale"] == "numbers"
+    columns = _QUANTITY_COLUMNS if is_quantity else _COLUMNS
     over = {row["interval"] for row in layers if row["interval"]}
     within = settings["permute_within"]
     own = [row for row in layers if row["source"] == layers[0]["source"]]
-    best = max(own, key=lambda row: row["balanced_accuracy"])
-    score = format_cell("{balanced_accuracy:.1pct} %, p (max) ", best) + format_cell("{p_value_max:p}", best)
+    best = max(own, key=lambda row: row["r2" if is_quantity else "balanced_accuracy"])
+    form = "R2 {r2:.3f}" if is_quantity else "{balanced_accuracy:.1pct} %"
+    score = format_cell(form + ", p (max) ", best) + format_cell("{p_value_max:p}", best)
+    baseline = "R2 is 0 for the mean of the training part"
+    if not is_quantity:
+        baseline = f"chance {100 * layers[0]['chance_level']:.1f} %"
     lines = [
         f"{settings['target']} is read out best from {best['layer']} ({best['readout']}): {score}.",
-        f"Held out: {settings['holdout']}; {settings['n_folds']} folds; chance "
-        f"{100 * layers[0]['chance_level']:.1f} %.",
+        f"Held out: {settings['holdout']}; {settings['n_folds']} folds; {baseline}.",
         "",
         *format_table(layers, columns),
         "",
+        *_list_classes(own),
         f"Labels exchanged between units of {settings['exchangeable_units']}, "
         f"{'freely' if within is None else f'within {within}'}.",
         f"Intervals are over {' or '.join(sorted(over))}; p (max) is corrected over the layers of a source.",
     ]
-    if any(row["null_mean"] is not None for row in layers):
+    if is_quantity:
+        lines.append("r: Spearman's rank correlation of shown and predicted values, the mean over folds.")
+    elif any(row["null_mean"] is not None for row in layers):
         lines.append(
             "p: above exchanged labels, whose mean accuracy is null %; near-duplicates put it above chance, "
             "and few people can put it below."

@@ -42,6 +42,7 @@ def probe(
     penalties: Sequence[float] | None = None,
     n_folds: int = 10,
     labelled_only: bool = False,
+    scale: str = "auto",
     seed: int = 0,
     keep: PathLike | None = None,
     size: int | None = None,
@@ -71,7 +72,7 @@ def probe(
         is given.
     n_twins : int, default=10
         Untrained twins that a network gets. Each costs a pass over the stimuli and the room of a store.
-    penalty, penalties, n_folds, labelled_only, seed
+    penalty, penalties, n_folds, labelled_only, scale, seed
         As in `run_probe`.
     keep : path, default=None
         Folder for new stores; without one, they are kept in the user's cache folder.
@@ -117,6 +118,7 @@ def probe(
     labels: dict[str, Any] = {
         "target": target, "holdout": holdout, "readouts": readouts, "permute_within": permute_within,
         "penalty": penalty, "n_folds": n_folds, "labelled_only": labelled_only, "seed": seed,
+        "scale": scale,
     }  # fmt: skip
     if table is not None:
         # Before networks run over all stimuli; a store's own table is checked when it is opened.

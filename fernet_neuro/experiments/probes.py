@@ -93,6 +93,7 @@ def _probe_once(
         target=probe.target,
         holdout=probe.holdout,
         readouts=probe.readouts,
+        scale=probe.scale,
         n_permutations=probe.permutations,
         untrained_stores=[ActivationStore.open(place) for place in places],
         n_folds=probe.n_folds,

@@ -21,8 +21,10 @@ class ProbeSettings(Settings):
         Factor that is read out, such as ``"expression"``.
     holdout : str
         Factor whose values are on one side of each fold only, such as ``"identity"``.
-    readouts : tuple of {"ridge", "logistic", "sgd"}
+    readouts : tuple of {"ridge", "lda", "nearest-mean", "logistic", "sgd"}
         Linear read-outs.
+    scale : {"auto", "classes", "numbers"}
+        Whether the target names classes or is a quantity; see `run_probe`.
     permutations : int
         Number of label permutations for the null of the ridge read-out.
     n_folds : int
@@ -34,6 +36,7 @@ class ProbeSettings(Settings):
     target: str
     holdout: Holdout
     readouts: tuple[ReadOut, ...] = ("ridge",)
+    scale: Literal["auto", "classes", "numbers"] = "auto"
     permutations: int = Field(1000, ge=0)
     n_folds: int = Field(10, ge=2)
     twins: int = Field(10, ge=1)

@@ -22,11 +22,13 @@ class Gram:
 
     `centred` (n_stimuli, n_stimuli): inner products of rows minus the mean row. `cross` (n_stimuli,): inner
     products of rows minus the mean row with the mean row. `offset`: squared length of the mean row.
+    `n_units`: how many features the rows have.
     """
 
     centred: np.ndarray
     cross: np.ndarray
     offset: float
+    n_units: int
 
     def raw(self) -> np.ndarray:
         """Return the inner products of the rows as they were, shape (n_stimuli, n_stimuli)."""
@@ -86,7 +88,7 @@ def compute_gram(values: np.ndarray) -> Gram:
         centred += block @ block.T
         cross += block @ mean
         offset += float(mean @ mean)
-    return Gram(centred, cross, offset)
+    return Gram(centred, cross, offset, n_units)
 
 
 def _check_finite(rows: np.ndarray) -> np.ndarray:
@@ -139,6 +141,11 @@ class FoldKernel:
             sums = columns.T @ linalg.cho_solve(factor, self.test.T, check_finite=False)
         # Rows of `test` are orthogonal to the constant vector, so Y need not be centred: its mean is added.
         return sums + columns.mean(axis=0)[:, None]
+
+    def regress(self, penalties: Sequence[float], columns: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield predictions (n_columns, n_test) of columns of numbers (n_train, n_columns), by penalty."""
+        for penalty in penalties:
+            yield self.weigh(penalty, columns)
 
     def refit(
         self,

@@ -3,7 +3,7 @@
 What belongs here: ridge regression on rows, with one eigendecomposition per fold for all penalties.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,6 +24,11 @@ class Rows:
 
     centred: np.ndarray
     mean: np.ndarray
+
+    @property
+    def n_units(self) -> int:
+        """How many features the rows have."""
+        return len(self.mean)
 
     def rotate(self, *, centre: bool) -> np.ndarray:
         """Return the rows, around the mean or raw; see `_dual.Gram.rotate`."""
@@ -48,6 +53,19 @@ class FoldRows:
         """Mean squared length of a centred training row; 1 where all rows are equal."""
         return float(np.square(self.train).sum()) / len(self.train) or 1.0
 
+    def _diagonalise(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return eigenvalues of the training rows' scatter that are not rounding noise, and vectors."""
+        values, vectors = linalg.eigh(self.train.T @ self.train, check_finite=False)
+        keep = values > RANK_TOLERANCE * max(float(values[-1]), 0.0)
+        return values[keep], vectors[:, keep]
+
+    def regress(self, penalties: Sequence[float], columns: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield predictions of columns of numbers; see `_dual.FoldKernel.regress`."""
+        values, vectors = self._diagonalise()
+        sums, test = (columns.T @ self.train) @ vectors, self.test @ vectors
+        for penalty in penalties:
+            yield sums @ (test / (values + penalty)).T + columns.mean(axis=0)[:, None]
+
     def refit(
         self,
         penalties: Sequence[float],
@@ -57,9 +75,7 @@ class FoldRows:
         n_jobs: int = 1,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return predicted classes and scores of the labellings; see `_dual.FoldKernel.refit`."""
-        values, vectors = linalg.eigh(self.train.T @ self.train, check_finite=False)
-        keep = values > RANK_TOLERANCE * max(float(values[-1]), 0.0)
-        values, vectors = values[keep], vectors[:, keep]
+        values, vectors = self._diagonalise()
         test = self.test @ vectors
         shrunk = [test / (values + penalty) for penalty in penalties]
         sums = (classes.T @ self.train) @ vectors

@@ -20,7 +20,7 @@ from fernet_neuro.stimuli.table import StimulusTable
 #: Controls by name, in the order of the report.
 CONTROLS = ("pixels", "untrained", "random-labels")
 #: Draws of arbitrary labels that are averaged; an iterative read-out is fitted anew for each.
-N_DRAWS = {"ridge": 20, "logistic": 1, "sgd": 1}
+N_DRAWS = {"ridge": 20, "lda": 20, "nearest-mean": 20, "logistic": 1, "sgd": 1}
 #: Hold-outs under which the photographs of an item are on both sides, by preference.
 _MATCHED = ("session", "view")
 

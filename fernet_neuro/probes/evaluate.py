@@ -30,8 +30,9 @@ from fernet_neuro.probes.controls import (
     score_control,
 )
 from fernet_neuro.probes.design import ProbeDesign, digest_labels, find_labelled, plan_design
-from fernet_neuro.probes.gather import gather_control, gather_result
-from fernet_neuro.probes.readout import FoldScore, ReadoutSettings, score_folds
+from fernet_neuro.probes.gather import gather_control, gather_quantity, gather_result
+from fernet_neuro.probes.quantity import choose_scale, score_quantity
+from fernet_neuro.probes.readout import ITERATIVE, FoldScore, Labels, ReadoutSettings, score_folds
 from fernet_neuro.probes.result import ProbeReport, ProbeResult
 from fernet_neuro.probes.uncertainty import compare_sources, pool_twins
 from fernet_neuro.stimuli.splits import Fold, make_folds
@@ -55,8 +56,9 @@ def evaluate_probe(
     source: str = "network",
     layer_index: int = 0,
     n_jobs: int = 1,
+    scale: str = "auto",
 ) -> ProbeResult:
-    """Return how well one read-out of one layer tells the classes of `target` in held-out stimuli.
+    """Return how well one read-out of one layer tells the classes, or the numbers, of `target` in test parts.
 
     Parameters
     ----------
@@ -68,8 +70,8 @@ def evaluate_probe(
         Factor that is read out.
     folds : sequence of Fold
         From `fernet_neuro.stimuli.splits.make_folds`.
-    readout : {"ridge", "logistic", "sgd"}, default="ridge"
-        The read-out.
+    readout : {"ridge", "lda", "nearest-mean", "logistic", "sgd"}, default="ridge"
+        The read-out; "lda" and "nearest-mean" have no penalty. Numbers are read out by "ridge" alone.
     n_permutations : int, default=1000
         Exchanges of labels for the null; 0 gives no p value. Each repeats the whole procedure, with the
         choice of the penalty. For "logistic" and "sgd" each is fitted anew, which takes long.
@@ -92,6 +94,8 @@ def evaluate_probe(
         Place of the layer in forward order, for the record.
     n_jobs : int, default=1
         Threads for the null; -1 for one per core. The result does not depend on it.
+    scale : {"auto", "classes", "numbers"}, default="auto"
+        As in `run_probe`.
 
     Raises
     ------
@@ -106,17 +110,37 @@ def evaluate_probe(
     check_same_stimuli(activations.stimulus_ids, table.stimulus_ids, ("activations", "the table"))
     check_range("n_permutations", n_permutations, 0)
     settings = ReadoutSettings(readout, penalty, tuple(penalties) if penalties else None, n_inner_folds, seed)
-    design = plan_design(table, target, holdout, folds, permute_within, seed, n_permutations)
-    features = _arrange(activations)
-    scores = score_folds(
-        features,
-        design.labels(n_permutations),
-        design.folds,
-        design.strata,
-        settings,
-        n_jobs=count_jobs(n_jobs),
-    )
-    return gather_result(design, scores, settings, source, activations.layer, layer_index)
+    scale = _check_scale(table, target, scale, [readout])
+    design = plan_design(table, target, holdout, folds, permute_within, seed, n_permutations, scale)
+    labels, named = design.labels(n_permutations), (source, activations.layer, layer_index)
+    return _score(design, _arrange(activations), labels, settings, named, count_jobs(n_jobs))
+
+
+def _check_scale(table: StimulusTable, target: str, scale: str, readouts: Sequence[str]) -> str:
+    """Return how the target is read out; raise if a read-out takes no numbers."""
+    chosen = choose_scale(table, target, scale)
+    for name in readouts:
+        if chosen == "numbers" and name != "ridge":
+            raise ValueError(
+                f"target {target!r} is a quantity, and {name!r} reads out classes; use the read-out 'ridge', "
+                f"or take the values for classes (scale='classes', --scale classes)."
+            )
+    return chosen
+
+
+def _score(
+    design: ProbeDesign,
+    features: Gram | Rows,
+    labels: Labels,
+    fit: ReadoutSettings,
+    named: tuple[str, str, int],
+    n_jobs: int,
+) -> ProbeResult:
+    if design.is_quantity:
+        found = score_quantity(features, design.classes, labels, design.folds, design.strata, fit)
+        return gather_quantity(design, found, fit, *named)
+    scores = score_folds(features, labels, design.folds, design.strata, fit, n_jobs=n_jobs)
+    return gather_result(design, scores, fit, *named)
 
 
 def run_probe(
@@ -139,6 +163,7 @@ def run_probe(
     seed: int = 0,
     n_jobs: int = 1,
     verbose: bool = False,
+    scale: str = "auto",
 ) -> ProbeReport:
     """Return read-outs of the layers of a store, with controls and p values corrected over layers.
 
@@ -156,10 +181,10 @@ def run_probe(
         Factor that is read out.
     holdout : {"identity", "view", "expression", "session", "random", "kdef10"}
         What no test stimulus shares with a training stimulus.
-    readouts : sequence of {"ridge", "logistic", "sgd"}
+    readouts : sequence of {"ridge", "lda", "nearest-mean", "logistic", "sgd"}
         Read-outs; each is a family of its own for the correction over layers.
     n_permutations : int, default=1000
-        Exchanges of labels for "ridge".
+        Exchanges of labels for "ridge", "lda" and "nearest-mean".
     n_permutations_iterative : int, default=0
         Exchanges for "logistic" and "sgd", which are fitted anew for each; the summary says how many.
     permute_within : str or None, default="auto"
@@ -183,6 +208,10 @@ def run_probe(
         Layers probed at once, each in a process; -1 for one per core. The result does not depend on it.
     verbose : bool, default=False
         Whether to show a progress bar.
+    scale : {"auto", "classes", "numbers"}, default="auto"
+        Whether `target` names classes, or is a quantity: R2 against the mean of the training part, over all
+        test stimuli, and Spearman's rank correlation, the mean over folds. "auto" takes a column that holds
+        numbers for a quantity, unless it is identity, expression, view or session.
 
     Raises
     ------
@@ -205,7 +234,7 @@ def run_probe(
         check_option("controls", name, CONTROLS)
     n_draws = {
         name: check_range("n_permutations_iterative", n_permutations_iterative, 0)
-        if name != "ridge"
+        if name in ITERATIVE
         else check_range("n_permutations", n_permutations, 0)
         for name in readouts
     }
@@ -216,10 +245,10 @@ def run_probe(
     n_stimuli = len(table)
     if labelled_only:
         table = table.select(find_labelled(table, target, holdout, permute_within))
-    folds = make_folds(table, holdout, target=target, n_folds=n_folds, seed=seed)
-    design = plan_design(
-        table, target, holdout, folds, permute_within, seed, max(n_draws.values(), default=0)
-    )
+    design = _plan(
+        table, target, holdout, readouts, scale, n_folds, permute_within, seed,
+        max(n_draws.values(), default=0),
+    )  # fmt: skip
     task, left_out = _plan_controls(design, controls, untrained_stores)
     sources = _list_sources(store, layers, controls, untrained_stores)
     outer = min(n_jobs, len(sources))
@@ -235,12 +264,13 @@ def run_probe(
     settings = {
         "target": target,
         "holdout": holdout,
+        "scale": "numbers" if design.is_quantity else "classes",
         "layers": [source.layer for source in sources if source.name == "network"],
         "readouts": list(readouts),
         "n_permutations": {name: n_draws[name] for name in readouts},
         "permute_within": design.exchange.within,
         "exchangeable_units": design.exchange.units,
-        "n_folds": len(folds),
+        "n_folds": len(design.folds),
         "seed": seed,
         "training_seeds": [0],
         "controls": [name for name in controls if name not in left_out],
@@ -271,6 +301,7 @@ def check_probe(
     n_folds: int = 10,
     labelled_only: bool = False,
     seed: int = 0,
+    scale: str = "auto",
 ) -> None:
     """Raise what `run_probe` would raise about labels, folds and read-outs, without any activations.
 
@@ -285,8 +316,24 @@ def check_probe(
         ReadoutSettings(name, penalty)
     if labelled_only:
         table = table.select(find_labelled(table, target, holdout, permute_within))
-    folds = make_folds(table, holdout, target=target, n_folds=n_folds, seed=seed)
-    plan_design(table, target, holdout, folds, permute_within, seed, n_permutations)
+    _plan(table, target, holdout, readouts, scale, n_folds, permute_within, seed, n_permutations)
+
+
+def _plan(
+    table: StimulusTable,
+    target: str,
+    holdout: str,
+    readouts: Sequence[str],
+    scale: str,
+    n_folds: int,
+    permute_within: str | None,
+    seed: int,
+    n_permutations: int,
+) -> ProbeDesign:
+    scale = _check_scale(table, target, scale, readouts)
+    balanced = target if scale == "classes" else None
+    folds = make_folds(table, holdout, target=balanced, n_folds=n_folds, seed=seed)
+    return plan_design(table, target, holdout, folds, permute_within, seed, n_permutations, scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,7 +373,9 @@ def _plan_controls(
     left_out, task = {}, None
     if "untrained" in controls and not untrained_stores:
         left_out["untrained"] = "no activations of an untrained twin were given"
-    if "random-labels" in controls:
+    if "random-labels" in controls and design.is_quantity:
+        left_out["random-labels"] = "arbitrary labels are a control of classes"
+    elif "random-labels" in controls:
         plan = plan_control(design.table, design.target, design.holdout, design.folds, seed=design.seed)
         if isinstance(plan, str):
             left_out["random-labels"] = plan
@@ -373,8 +422,8 @@ def _probe_source(
     results = []
     for fit in fits:
         labels = design.labels(0 if source.twin else n_draws[fit.name])
-        scores = score_folds(features, labels, design.folds, design.strata, fit, n_jobs=n_jobs)
-        result = gather_result(design, scores, fit, source.name, source.layer, source.index)
+        named = (source.name, source.layer, source.index)
+        result = _score(design, features, labels, fit, named, n_jobs)
         results.append(result)
         if task is not None and source.name == "network":
             arbitrary = _score_control(design, task, features, fit, n_jobs)

@@ -24,7 +24,8 @@ class Exchange:
 
     `unit_of` (n_stimuli,): unit of each stimulus. `unit_labels` (n_units,): class of each unit. `unit_groups`
     (n_units,): group of each unit; labels never leave it. `within`: factor that the groups are the values of;
-    None where all units trade. `units`: what a unit is, in words.
+    None where all units trade. `units`: what a unit is, in words. `is_quantity`: whether labels are ranks of
+    numbers, not names.
     """
 
     unit_of: np.ndarray
@@ -32,6 +33,7 @@ class Exchange:
     unit_groups: np.ndarray
     within: str | None
     units: str
+    is_quantity: bool = False
 
     def check(self) -> None:
         """Raise if no exchange can change a score.
@@ -45,17 +47,21 @@ class Exchange:
             raise StimulusError(
                 f"exchanging labels {where} changes nothing, for each group has one label; {advice}."
             )
-        if np.bincount(self.unit_labels).max() == 1:
+        if not self.is_quantity and np.bincount(self.unit_labels).max() == 1:
             raise StimulusError(
                 f"exchanging labels {where} only renames the classes, for each is one unit ({self.units}); "
                 f"{advice}."
             )
 
+    @property
+    def _dtype(self) -> type[np.integer]:
+        return np.int32 if self.is_quantity else np.int16
+
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return `n` labellings of the units, ndarray of int16 of shape (n, n_units)."""
+        """Return `n` labellings of the units, integers of shape (n, n_units)."""
         if n == 0:
-            return np.empty((0, len(self.unit_labels)), dtype=np.int16)
-        return permute_within(self.unit_labels, self.unit_groups, rng, n).astype(np.int16)
+            return np.empty((0, len(self.unit_labels)), dtype=self._dtype)
+        return permute_within(self.unit_labels, self.unit_groups, rng, n).astype(self._dtype)
 
 
 def plan_exchange(
@@ -98,6 +104,33 @@ def plan_exchange(
     labels = np.unique(classes, return_inverse=True)[1][first]
     groups = np.zeros(len(first), int) if within is None else _codes(table.factor(within).astype(str))[first]
     return Exchange(unit_of, labels, groups, within, units)
+
+
+def plan_number_exchange(
+    table: StimulusTable, codes: np.ndarray, permute_within: str | None = "auto"
+) -> Exchange:
+    """Return which numbers may be exchanged when there is no effect.
+
+    A unit is all photographs of one person (where people are known) with one number. Numbers are exchanged
+    within identity where some person shows several, else freely: an age is one unit per person. With
+    `permute_within` units are its values crossed with the numbers, exchanged within it; None exchanges
+    freely.
+
+    `codes` (n_stimuli,): rank of each stimulus's number. Raises StimulusError if a factor that decides is
+    missing or has empty rows.
+    """
+    partner = _complete(table, "identity")
+    within = permute_within
+    if permute_within == "auto":
+        people = None if partner is None else _codes(table.factor(partner).astype(str))
+        varies = people is not None and len(np.unique(_cross(people, codes))) > people.max() + 1
+        within = partner if varies else None
+    partner = within or partner
+    unit_of = np.arange(len(codes)) if partner is None else _cross(table.factor(partner).astype(str), codes)
+    first = np.unique(unit_of, return_index=True)[1]
+    groups = np.zeros(len(first), int) if within is None else _codes(table.factor(within).astype(str))[first]
+    units = "single stimuli" if partner is None else f"{partner} x number"
+    return Exchange(unit_of, codes[first], groups, within, units, is_quantity=True)
 
 
 def keep_class_counts(exchange: Exchange, folds: Sequence[Fold]) -> Exchange:

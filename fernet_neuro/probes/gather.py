@@ -10,9 +10,10 @@ import pandas as pd
 
 from fernet_neuro.probes.controls import ControlTask
 from fernet_neuro.probes.design import ProbeDesign
+from fernet_neuro.probes.quantity import QuantityScore, correlate_ranks
 from fernet_neuro.probes.readout import FoldScore, ReadoutSettings
-from fernet_neuro.probes.result import ProbeResult
-from fernet_neuro.probes.uncertainty import interval_of
+from fernet_neuro.probes.result import ProbeResult, average_known
+from fernet_neuro.probes.uncertainty import interval_of, interval_of_quantity
 from fernet_neuro.stimuli.splits import Fold
 
 
@@ -56,6 +57,67 @@ def gather_result(
         interval_of(design, right.astype(float), float(frame["balanced_accuracy"].mean())),
         fit.describe(),
     )
+
+
+def gather_quantity(
+    design: ProbeDesign,
+    scores: Sequence[QuantityScore],
+    fit: ReadoutSettings,
+    source: str,
+    layer: str,
+    layer_index: int,
+) -> ProbeResult:
+    """Return the scores of a quantity as a labelled result."""
+    predictions = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "stimulus_id": design.table.stimulus_ids[fold.test],
+                    "fold": fold.name,
+                    "true": design.classes[design.codes[fold.test]],
+                    "predicted": score.predicted,
+                    "expected": score.expected,
+                }
+            )
+            for fold, score in zip(design.folds, scores, strict=True)
+        ],
+        ignore_index=True,
+    )
+    errors, spreads = (np.sum([getattr(score, name) for score in scores], axis=0)
+                       for name in ("null_errors", "null_spreads"))  # fmt: skip
+    null_scores = 1 - errors / spreads
+    frame = pd.DataFrame(
+        {
+            "fold": [fold.name for fold in design.folds],
+            "n_train": [len(fold.train) for fold in design.folds],
+            "n_test": [len(fold.test) for fold in design.folds],
+            "r2": [_r2(rows) for _, rows in predictions.groupby("fold", sort=False)],
+            "rank_correlation": [
+                correlate_ranks(rows[["true"]].to_numpy().T, rows[["predicted"]].to_numpy().T)[0]
+                for _, rows in predictions.groupby("fold", sort=False)
+            ],
+            "penalty": [score.penalty for score in scores],
+        }
+    )
+    ranks = average_known(np.array([score.null_ranks for score in scores]))
+    control = {"rank_correlation_p": _rank_p(average_known(frame["rank_correlation"].to_numpy()), ranks)}
+    return ProbeResult(
+        source, layer, layer_index, fit.name, design.target, design.holdout, (), frame, predictions,
+        null_scores, interval_of_quantity(design, predictions), fit.describe(), control,
+    )  # fmt: skip
+
+
+def _r2(rows: pd.DataFrame) -> float:
+    spread = np.square(rows["true"] - rows["expected"]).sum()
+    return float(1 - np.square(rows["true"] - rows["predicted"]).sum() / spread) if spread > 0 else np.nan
+
+
+def _rank_p(observed: np.ndarray, null: np.ndarray) -> float | None:
+    """Return the share of exchanges with as large a rank correlation; None without any."""
+    known = null[np.isfinite(null)]
+    if len(known) == 0 or not np.isfinite(observed):
+        return None
+    return float((1 + (known >= observed - 1e-12).sum()) / (1 + len(known)))
 
 
 def gather_control(

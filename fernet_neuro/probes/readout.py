@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.probes._dual import Gram, inner_folds, pick_penalty
+from fernet_neuro.probes._means import score_means
 from fernet_neuro.probes._null import Labellings, balanced_accuracy
 from fernet_neuro.probes._primal import Rows
 from fernet_neuro.probes.linear import (
     LOGISTIC_PENALTIES,
     RELATIVE_PENALTIES,
     LogisticProbe,
-    RidgeProbe,
     SgdProbe,
     check_penalties,
     check_penalty,
@@ -27,11 +26,17 @@ from fernet_neuro.probes.linear import (
 from fernet_neuro.stimuli.splits import Fold
 
 #: Read-outs by name, with the grid of relative penalties that they choose from by default.
-READOUTS: dict[str, tuple[type[ClassifierMixin], tuple[float, ...] | None]] = {
-    "ridge": (RidgeProbe, RELATIVE_PENALTIES),
-    "logistic": (LogisticProbe, LOGISTIC_PENALTIES),
-    "sgd": (SgdProbe, None),
+READOUTS: dict[str, tuple[float, ...] | None] = {
+    "ridge": RELATIVE_PENALTIES,
+    "lda": None,
+    "nearest-mean": None,
+    "logistic": LOGISTIC_PENALTIES,
+    "sgd": None,
 }
+#: Read-outs that are fitted anew for each labelling, which takes long.
+ITERATIVE = ("logistic", "sgd")
+#: Read-outs that have a penalty to set.
+PENALISED = ("ridge", "logistic")
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class ReadoutSettings:
 
     Parameters
     ----------
-    name : {"ridge", "logistic", "sgd"}
+    name : {"ridge", "lda", "nearest-mean", "logistic", "sgd"}
     penalty : float or None
         Absolute penalty; None chooses from `penalties`.
     penalties : tuple of float or None
@@ -67,7 +72,7 @@ class ReadoutSettings:
     @property
     def grid(self) -> tuple[float, ...] | None:
         """Relative candidates, or None where nothing is chosen."""
-        default = READOUTS[self.name][1]
+        default = READOUTS[self.name]
         if self.penalty is not None or default is None:
             return None
         return self.penalties or default
@@ -76,8 +81,24 @@ class ReadoutSettings:
         """Return what a summary records of it."""
         grid = self.grid
         if grid is None:
-            return {"penalty": self.penalty}
+            return {"penalty": self.penalty if self.name in PENALISED else None}
         return {"penalties_relative": list(grid), "n_inner_folds": self.n_inner_folds}
+
+    def check_inner(self, groups: np.ndarray) -> None:
+        """Raise ValueError if the inner `groups` of a training part are one: nothing can be chosen."""
+        if len(np.unique(groups)) < 2:
+            raise ValueError(
+                "the training folds hold one group of stimuli, so no penalty can be chosen inside them; "
+                "give one, such as --relative-penalty 0.01 (penalties=(0.01,) in Python), or a read-out "
+                "without a penalty (lda, nearest-mean)."
+            )
+
+
+def find_penalties(settings: ReadoutSettings, scale: float) -> list[float]:
+    """Return the absolute penalties to choose from, given the mean squared length of a training row."""
+    if settings.grid is None:
+        return [settings.penalty or 1.0]
+    return [relative * scale for relative in settings.grid]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +171,8 @@ def score_folds(
     with threadpool_limits(limits=1, user_api="blas"):
         if settings.name == "ridge":
             return [_score_ridge(features, labels, fold, inner, settings, n_jobs) for fold, inner in pairs]
+        if settings.name not in ITERATIVE:
+            return _score_by_means(features, labels, folds, settings)
         # SGD takes the features as they are, so their common offset counts; the other fits are free of it.
         rows = features.rotate(centre=settings.name != "sgd")
         return [_score_iterative(rows, labels, fold, inner, settings) for fold, inner in pairs]
@@ -184,11 +207,11 @@ def _score_ridge(
 ) -> FoldScore:
     held = features.fold(fold.train, fold.test)
     grid = settings.grid
-    if grid is None:
-        penalties = [settings.penalty or 1.0]
+    penalties = find_penalties(settings, held.scale)
+    if grid is None or len(grid) == 1:
         best, null_best = 0, np.zeros(len(labels.draws), dtype=int)
     else:
-        penalties = [relative * held.scale for relative in grid]
+        settings.check_inner(inner)
         best, null_best = _choose(features, labels, fold.train, inner, grid, n_jobs)
     classes = labels.one_hot(fold.train)
     null_scores = np.empty(len(labels.draws))
@@ -212,13 +235,6 @@ def _choose(
     n_jobs: int,
 ) -> tuple[int, np.ndarray]:
     """Return the index of the penalty for the true labels, and for each further labelling."""
-    if len(grid) == 1:
-        return 0, np.zeros(len(labels.draws), dtype=int)
-    if len(np.unique(inner)) < 2:
-        raise ValueError(
-            "the training folds hold one group of stimuli, so no penalty can be chosen inside them; "
-            "give one, such as --relative-penalty 0.01 (penalties=(0.01,) in Python)."
-        )
     scores = np.zeros(len(grid))
     null_scores = np.zeros((len(grid), len(labels.draws)))
     for fit, check in ((train[fit], train[check]) for fit, check in inner_folds(inner)):
@@ -229,6 +245,19 @@ def _choose(
         scores += [balanced_accuracy(labels.codes[check], guess, labels.n_classes) for guess in guesses]
         null_scores += found
     return int(pick_penalty(scores, grid)), pick_penalty(null_scores.T, grid)
+
+
+def _score_by_means(
+    features: Gram | Rows, labels: Labels, folds: Sequence[Fold], settings: ReadoutSettings
+) -> list[FoldScore]:
+    rows, scores = features.rotate(centre=True), []
+    for fold in folds:
+        guesses, score, null_scores = score_means(
+            settings.name, rows[fold.train], rows[fold.test], features.n_units, labels.codes[fold.train],
+            labels.codes[fold.test], labels.relabel(fold.train, fold.test),
+        )  # fmt: skip
+        scores.append(FoldScore(guesses, score, float("nan"), null_scores))
+    return scores
 
 
 def _score_iterative(

@@ -3,7 +3,7 @@
 What belongs here: scores as labelled tables, p values over layers, reading and writing; no fitting, no plots.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,16 @@ RESULT_COLUMNS: dict[str, type] = {
     "penalty": float,
     "seed": int,
 }
+#: Columns of ``results.csv`` of a quantity: R2 against the training mean, Spearman's correlation.
+QUANTITY_COLUMNS: dict[str, type] = {
+    **{name: RESULT_COLUMNS[name] for name in list(RESULT_COLUMNS)[:9]},
+    "r2": float,
+    "rank_correlation": float,
+    "penalty": float,
+    "seed": int,
+}
+#: Least and largest score of each measure.
+_BOUNDS = {"balanced_accuracy": (0.0, 1.0), "r2": (-np.inf, 1.0)}
 #: Columns of ``confusion.csv`` and their types.
 CONFUSION_COLUMNS: dict[str, type] = {
     "source": str,
@@ -49,10 +59,13 @@ CONFUSION_COLUMNS: dict[str, type] = {
 #: Settings that must agree between training runs, or a mean over them means nothing.
 _SAME_SETTINGS = (
     "target", "holdout", "layers", "readouts", "n_permutations", "permute_within", "n_folds", "seed",
+    "scale",
 )  # fmt: skip
 #: Numbers of a summary that are averaged over training runs.
 _MEAN_FIELDS = (
     "balanced_accuracy",
+    "r2",
+    "rank_correlation",
     "selectivity",
     "selectivity_task_accuracy",
     "selectivity_control_accuracy",
@@ -78,15 +91,17 @@ class ProbeResult(Plotted):
     readout, target, holdout : str
         Read-out, factor that is read out, and factor that the folds hold out.
     classes : tuple of str
-        Values of the target, sorted.
+        Values of the target, sorted; none where it is a quantity.
     folds : DataFrame
-        One row per fold: ``fold, n_train, n_test, n_classes, chance_level, balanced_accuracy, penalty``.
+        One row per fold: ``fold, n_train, n_test, n_classes, chance_level, balanced_accuracy, penalty``; of a
+        quantity ``fold, n_train, n_test, r2, rank_correlation, penalty``.
     predictions : DataFrame
-        One row per fold and test stimulus: ``stimulus_id, fold, true, predicted``; empty for control tasks.
+        One row per fold and test stimulus: ``stimulus_id, fold, true, predicted``, and of a quantity
+        ``expected``, the training mean; empty for control tasks.
     null_scores : ndarray of shape (n_permutations,)
-        Mean balanced accuracy over folds under each exchange of labels.
+        Score under each exchange of labels.
     interval : tuple of float and str, or None
-        Ends of the 95 % interval of the balanced accuracy, and what it is over.
+        Ends of the 95 % interval of the score, and what it is over.
     settings : dict
         How it was made: exchangeable units, penalties, seed.
     control : dict
@@ -125,15 +140,47 @@ class ProbeResult(Plotted):
     def describe(self) -> str:
         """Return what was read out of what, and how well."""
         p = "" if self.p_value is None else f", p {self.p_value:.4f}"
+        if self.is_quantity:
+            found = f"R2 {self.score:.3f}"
+        else:
+            found = f"accuracy {100 * self.score:.1f} %, chance {100 * self.chance_level:.1f} %"
         return (
             f"{self.target} from {self.layer} of {self.source} ({self.readout}), {self.holdout} held out: "
-            f"accuracy {100 * self.balanced_accuracy:.1f} %, chance {100 * self.chance_level:.1f} %{p}"
+            f"{found}{p}"
         )
 
     @property
     def frame(self) -> pd.DataFrame:
         """One row with all numbers of `summarise`."""
         return frame_of([self.summarise()])
+
+    @property
+    def is_quantity(self) -> bool:
+        """Whether numbers are read out, not classes."""
+        return not self.classes
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What folds are scored by; the first is tested."""
+        return ("r2", "rank_correlation") if self.is_quantity else ("balanced_accuracy",)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and largest score there can be."""
+        return _BOUNDS[self.measures[0]]
+
+    @property
+    def difference_bounds(self) -> tuple[float, float]:
+        """Least and largest difference of two scores there can be."""
+        return (-np.inf, np.inf) if self.is_quantity else (-1.0, 1.0)
+
+    @property
+    def score(self) -> float:
+        """Balanced accuracy (share), or R2 over all test stimuli against the mean of their training part."""
+        if not self.is_quantity:
+            return self.balanced_accuracy
+        spread = np.square(self.predictions["true"] - self.predictions["expected"]).sum()
+        return float(1 - np.square(self.predictions["true"] - self.predictions["predicted"]).sum() / spread)
 
     @property
     def balanced_accuracy(self) -> float:
@@ -150,11 +197,11 @@ class ProbeResult(Plotted):
         """Permutation p value, uncorrected; None without permutations."""
         if len(self.null_scores) == 0:
             return None
-        return float(compute_p_values(np.array([self.balanced_accuracy]), self.null_scores[:, None])[0][0])
+        return float(compute_p_values(np.array([self.score]), self.null_scores[:, None])[0][0])
 
     @property
     def null_mean(self) -> float | None:
-        """Mean balanced accuracy on exchanged labels (share), which need not be chance; None without any."""
+        """Mean score on exchanged labels, which need not be chance; None without any."""
         return float(self.null_scores.mean()) if len(self.null_scores) else None
 
     @property
@@ -182,6 +229,16 @@ class ProbeResult(Plotted):
     def summarise(self) -> dict[str, Any]:
         """Return the object of ``summary.json``, without the correction over layers."""
         low, high, over = self.interval or (None, None, None)
+        name = self.measures[0]
+        if self.is_quantity:
+            known = average_known(self.folds["rank_correlation"].to_numpy())
+            scores = {"r2": self.score, "rank_correlation": None if np.isnan(known) else float(known)}
+        else:
+            scores = {
+                "n_classes": len(self.classes),
+                "chance_level": self.chance_level,
+                "balanced_accuracy": self.score,
+            }
         return {
             "source": self.source,
             "layer": self.layer,
@@ -190,13 +247,11 @@ class ProbeResult(Plotted):
             "target": self.target,
             "holdout": self.holdout,
             "n_folds": len(self.folds),
-            "n_classes": len(self.classes),
-            "chance_level": self.chance_level,
-            "balanced_accuracy": self.balanced_accuracy,
-            "balanced_accuracy_low": low,
-            "balanced_accuracy_high": high,
+            **scores,
+            f"{name}_low": low,
+            f"{name}_high": high,
             "interval": over,
-            "per_class_accuracy": self.per_class_accuracy,
+            **({} if self.is_quantity else {"per_class_accuracy": self.per_class_accuracy}),
             "null_mean": self.null_mean,
             "p_value": self.p_value,
             "p_value_max": None,
@@ -256,10 +311,11 @@ class ProbeReport(Compared, Plotted):
         """Gather the results of one network and correct p values over the layers of each source."""
         keys = [(item.source, item.layer, item.readout) for item in results]
         rows = [_describe_folds(item) for item in results]
+        columns = QUANTITY_COLUMNS if results[0].is_quantity else RESULT_COLUMNS
         counts = [
             item.count_confusions().assign(source=item.source, layer=item.layer, readout=item.readout, seed=0)
             for item in results
-            if len(item.predictions)
+            if len(item.predictions) and not item.is_quantity
         ]
         null_scores = {
             key: item.null_scores
@@ -268,8 +324,8 @@ class ProbeReport(Compared, Plotted):
         }
         layers = [item.summarise() for item in results]
         return cls(
-            as_typed(pd.concat(rows)[list(RESULT_COLUMNS)], RESULT_COLUMNS),
-            as_typed(pd.concat(counts), CONFUSION_COLUMNS),
+            as_typed(pd.concat(rows)[list(columns)], columns),
+            _stack_counts(counts),
             null_scores,
             correct_over_layers(layers, null_scores),
             settings,
@@ -292,8 +348,9 @@ class ProbeReport(Compared, Plotted):
         """
         with loading(out, ("summary.json", *_FILES), "probe RUN --stimuli TABLE") as folder:
             content = read_json(folder / "summary.json")
-            results = read_table(folder / "results.csv", RESULT_COLUMNS)
-            confusion = read_table(folder / "confusion.csv", CONFUSION_COLUMNS)
+            is_quantity = content["settings"].get("scale") == "numbers"
+            results = read_table(folder / "results.csv", QUANTITY_COLUMNS if is_quantity else RESULT_COLUMNS)
+            confusion = read_table(folder / "confusion.csv", CONFUSION_COLUMNS, is_filled=not is_quantity)
             with (folder / "null.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 null_scores = {_split_key(name): arrays[name] for name in arrays.files}
             return cls(results, confusion, null_scores, content["layers"], content["settings"])
@@ -303,6 +360,25 @@ def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return rows of a summary as a table, without what is not one value, such as accuracies by class."""
     plain = [{key: value for key, value in row.items() if not isinstance(value, dict | list)} for row in rows]
     return pd.DataFrame(plain)
+
+
+def _stack_counts(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return all counts; a quantity has none."""
+    frame = pd.concat(counts) if counts else pd.DataFrame(columns=list(CONFUSION_COLUMNS))
+    return as_typed(frame, CONFUSION_COLUMNS, is_filled=bool(counts))
+
+
+def measure_of(row: Mapping[str, Any]) -> str:
+    """Return the name of the tested score in a row of a summary: balanced accuracy, or R2 of a quantity."""
+    return "r2" if "r2" in row else "balanced_accuracy"
+
+
+def average_known(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the first axis of what is not NaN; NaN where all is."""
+    known = np.isfinite(values)
+    counts = known.sum(axis=0)
+    sums = np.where(known, values, 0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def correct_over_layers(
@@ -318,7 +394,7 @@ def correct_over_layers(
         if (item["source"], item["layer"], item["readout"]) in null_scores:
             families.setdefault((item["source"], item["readout"]), []).append(item)
     for (source, readout), items in families.items():
-        scores = np.array([item["balanced_accuracy"] for item in items])
+        scores = np.array([item[measure_of(item)] for item in items])
         nulls = np.column_stack([null_scores[source, item["layer"], readout] for item in items])
         for item, p_value, p_value_max in zip(items, *compute_p_values(scores, nulls), strict=True):
             item["p_value"], item["p_value_max"] = float(p_value), float(p_value_max)
@@ -404,49 +480,58 @@ def _key(row: dict[str, Any]) -> TestKey:
 
 def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the mean of one layer's summaries over training seeds."""
-    scores = [row["balanced_accuracy"] for row in rows]
+    measure = measure_of(rows[0])
+    scores = [row[measure] for row in rows]
     shared = rows[0]["source"] == "pixels" or (rows[0]["source"] == "untrained" and "n_twins" in rows[0])
     if len(rows) == 1 or shared:
         return dict(rows[0])
     merged = dict(rows[0], n_training_seeds=len(rows))
     for name in _MEAN_FIELDS:
         if name in merged:
-            merged[name] = float(np.mean([row[name] for row in rows]))
-    classes = merged["per_class_accuracy"]
-    merged["per_class_accuracy"] = {
-        label: float(np.mean([row["per_class_accuracy"][label] for row in rows])) for label in classes
-    }
+            known = [row[name] for row in rows if row[name] is not None]
+            merged[name] = float(np.mean(known)) if known else None
+    if "per_class_accuracy" in merged:
+        merged["per_class_accuracy"] = {
+            label: float(np.mean([row["per_class_accuracy"][label] for row in rows]))
+            for label in merged["per_class_accuracy"]
+        }
+    if "rank_correlation_p" in merged:
+        merged["rank_correlation_p"] = None  # of one run, not of their mean
     low, high = bootstrap_mean_interval(np.array(scores), rng=make_rng(0, "probe", "training seeds"))
-    merged["balanced_accuracy_low"], merged["balanced_accuracy_high"] = max(low, 0.0), min(high, 1.0)
-    merged["interval"] = "training seeds"
+    least, most = _BOUNDS[measure]
+    merged[f"{measure}_low"], merged[f"{measure}_high"] = max(low, least), min(high, most)
+    merged["interval"], most_apart = "training seeds", most - least
     for name in _DIFFERENCES:
         if name in merged:
-            merged.update(_average_difference(name, [row[name] for row in rows]))
+            merged.update(_average_difference(name, [row[name] for row in rows], most_apart))
     if "difference_untrained" in merged and "n_twins" in merged:
-        merged.update(_compare_seeds_with_twins(merged, np.array(scores)))
+        merged.update(_compare_seeds_with_twins(merged, np.array(scores), most_apart))
     return merged
 
 
-def _average_difference(name: str, differences: Sequence[float]) -> dict[str, Any]:
-    """Return the mean over training seeds of a difference to a control, with its interval and p value."""
+def _average_difference(name: str, differences: Sequence[float], most: float) -> dict[str, Any]:
+    """Return the mean over training seeds of a difference to a control, with its interval and p value.
+
+    `most`: the largest difference there can be, either way.
+    """
     values = np.array(differences)
     low, high = bootstrap_mean_interval(values, rng=make_rng(0, "probe", "training seeds"))
     return {
         name: float(values.mean()),
-        f"{name}_low": max(low, -1.0),
-        f"{name}_high": min(high, 1.0),
+        f"{name}_low": max(low, -most),
+        f"{name}_high": min(high, most),
         f"{name}_p": one_sample_p_value(values),
         "difference_interval": "training seeds",
     }
 
 
-def _compare_seeds_with_twins(merged: dict[str, Any], scores: np.ndarray) -> dict[str, Any]:
+def _compare_seeds_with_twins(merged: dict[str, Any], scores: np.ndarray, most: float) -> dict[str, Any]:
     """Return the difference of trained networks to untrained ones, two samples of networks, by Welch's t."""
     parts = np.array([scores.var(ddof=1) / len(scores), merged["twin_sd"] ** 2 / merged["n_twins"]])
     spare = np.array([len(scores), merged["n_twins"]]) - 1
     freedom = parts.sum() ** 2 / max((parts**2 / spare).sum(), np.finfo(float).tiny)
     low, high, p_value = t_test(merged["difference_untrained"], float(parts.sum()), float(freedom))
-    ends = {"low": max(low, -1.0), "high": min(high, 1.0), "p": p_value}
+    ends = {"low": max(low, -most), "high": min(high, most), "p": p_value}
     interval = {"difference_untrained_interval": "training seeds and untrained networks"}
     return {**{f"difference_untrained_{name}": value for name, value in ends.items()}, **interval}
 

@@ -123,11 +123,23 @@ def interval_of(
        differences of proportions result from adding two successes and two failures. The American
        Statistician, 54(4), 280-288.
     """
-    units = _units_of(design, values)
-    ends = units.interval(bounds, design.seed)
-    if ends is None:
-        return None
-    return *_enclose(score, ends, bounds), units.over
+    return _interval(_units_of(design, values), score, bounds, design.seed)
+
+
+def interval_of_quantity(design: ProbeDesign, predictions: pd.DataFrame) -> tuple[float, float, str] | None:
+    """Return the 95 % interval of R2 over people, read-outs held fixed; see `interval_of`.
+
+    `predictions`: as in `ProbeResult`, folds after each other.
+    """
+    units = _group(design, *_weigh_numbers(predictions))
+    return _interval(units, units.score, (-np.inf, 1.0), design.seed)
+
+
+def _interval(
+    units: Units, score: float, bounds: tuple[float, float], seed: int
+) -> tuple[float, float, str] | None:
+    ends = units.interval(bounds, seed)
+    return None if ends is None else (*_enclose(score, ends, bounds), units.over)
 
 
 def compare_sources(design: ProbeDesign, results: list[ProbeResult]) -> None:
@@ -147,9 +159,11 @@ def compare_sources(design: ProbeDesign, results: list[ProbeResult]) -> None:
             layer = item.layer if source == "untrained" else "pixels"
             others = controls.get((source, item.readout, layer), [])
             if len(others) == 1:
-                units = _units_of(design, _rightness(item) - _rightness(others[0]))
-                difference = item.balanced_accuracy - others[0].balanced_accuracy
-                item.differences.update(compare_paired(difference, units, source, design.seed))
+                units = _difference(design, item, others[0])
+                found = compare_paired(
+                    item.score - others[0].score, units, source, design.seed, item.difference_bounds
+                )
+                item.differences.update(found)
             elif others:
                 item.differences.update(_compare_twins(design, item, others))
 
@@ -168,19 +182,20 @@ def pool_twins(design: ProbeDesign, results: list[ProbeResult]) -> list[ProbeRes
 
 
 def _pool(design: ProbeDesign, twins: list[ProbeResult]) -> ProbeResult:
-    folds = twins[0].folds.assign(
-        balanced_accuracy=np.mean([twin.folds["balanced_accuracy"] for twin in twins], axis=0),
-        penalty=np.mean([twin.folds["penalty"] for twin in twins], axis=0),
-    )
-    mean, sd, n = _spread([twin.balanced_accuracy for twin in twins])
+    first, numbers = twins[0], [*twins[0].measures, "penalty"]
+    means = {name: np.mean([twin.folds[name] for twin in twins], axis=0) for name in numbers}
+    mean, sd, n = _spread([twin.score for twin in twins])
     low, high, _ = t_test(mean, sd**2 * (1 + 1 / n), n - 1)
-    spread = {"n_twins": n, "twin_sd": sd, "twin_low": max(low, 0.0), "twin_high": min(high, 1.0)}
+    least, most = first.bounds
+    spread = {"n_twins": n, "twin_sd": sd, "twin_low": max(low, least), "twin_high": min(high, most)}
+    parts = np.mean([_worth(design, twin)[1] for twin in twins], axis=0)
+    units = _group(design, _worth(design, first)[0], parts)
     return replace(
-        twins[0],
-        folds=folds,
+        first,
+        folds=first.folds.assign(**means),
         predictions=pd.concat([twin.predictions for twin in twins], ignore_index=True),
-        interval=interval_of(design, np.mean([_rightness(twin) for twin in twins], axis=0), mean),
-        control={**twins[0].control, **spread},
+        interval=_interval(units, mean, first.bounds, design.seed),
+        control={**first.control, **spread},
     )
 
 
@@ -188,7 +203,12 @@ def _spread(scores: Sequence[float]) -> tuple[float, float, int]:
     return float(np.mean(scores)), float(np.std(scores, ddof=1)), len(scores)
 
 
-def compare_with_twins(score: float, twins: Sequence[float], differences: Sequence[Units]) -> dict[str, Any]:
+def compare_with_twins(
+    score: float,
+    twins: Sequence[float],
+    differences: Sequence[Units],
+    bounds: tuple[float, float] = (-1.0, 1.0),
+) -> dict[str, Any]:
     """Return how far a network lies from the untrained ones, of which the twins are a sample.
 
     A twin more would differ from their mean with variance s^2 (1 + 1 / K) [1]_. People are the second random
@@ -196,7 +216,7 @@ def compare_with_twins(score: float, twins: Sequence[float], differences: Sequen
     bootstrap.
 
     `score`, `twins`: of the network, and of each of two twins or more. `differences`: of the network to each
-    twin, as sums over people.
+    twin, as sums over people. `bounds`: least and largest difference there can be.
 
     References
     ----------
@@ -214,8 +234,8 @@ def compare_with_twins(score: float, twins: Sequence[float], differences: Sequen
     low, high, p_value = t_test(score - mean, variance, freedom)
     return {
         "difference_untrained": score - mean,
-        "difference_untrained_low": max(low, -1.0),
-        "difference_untrained_high": min(high, 1.0),
+        "difference_untrained_low": max(low, bounds[0]),
+        "difference_untrained_high": min(high, bounds[1]),
         "difference_untrained_p": p_value,
         "difference_untrained_interval": over,
         "n_twins": n,
@@ -224,17 +244,19 @@ def compare_with_twins(score: float, twins: Sequence[float], differences: Sequen
 
 
 def _compare_twins(design: ProbeDesign, ours: ProbeResult, twins: list[ProbeResult]) -> dict[str, Any]:
-    units = [_units_of(design, _rightness(ours) - _rightness(twin)) for twin in twins]
-    return compare_with_twins(ours.balanced_accuracy, [twin.balanced_accuracy for twin in twins], units)
+    units = [_difference(design, ours, twin) for twin in twins]
+    return compare_with_twins(ours.score, [twin.score for twin in twins], units, ours.difference_bounds)
 
 
-def compare_paired(difference: float, units: Units, name: str, seed: int) -> dict[str, Any]:
+def compare_paired(
+    difference: float, units: Units, name: str, seed: int, bounds: tuple[float, float] = (-1.0, 1.0)
+) -> dict[str, Any]:
     """Return a difference, which `units` sum to, with its interval and two-sided p value over them.
 
     Keys begin with ``difference_`` and `name`, that of the other source; None where there is no interval.
     """
-    ends = units.interval((-1.0, 1.0), seed)
-    low, high = (None, None) if ends is None else _enclose(difference, ends, (-1.0, 1.0))
+    ends = units.interval(bounds, seed)
+    low, high = (None, None) if ends is None else _enclose(difference, ends, bounds)
     rng = make_rng(seed, "probe", "sign flips")
     return {
         f"difference_{name}": difference,
@@ -254,10 +276,40 @@ def _rightness(result: ProbeResult) -> np.ndarray:
     return (result.predictions["true"] == result.predictions["predicted"]).to_numpy(dtype=float)
 
 
+def _worth(design: ProbeDesign, result: ProbeResult) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weight of each test stimulus in the score, and its part of the score, both (n_tests,)."""
+    if design.is_quantity:
+        return _weigh_numbers(result.predictions)
+    weights = _weigh_classes(design)
+    return weights, weights * _rightness(result)
+
+
+def _difference(design: ProbeDesign, ours: ProbeResult, other: ProbeResult) -> Units:
+    (weights, parts), (_, others) = _worth(design, ours), _worth(design, other)
+    return _group(design, weights, parts - others)
+
+
+def _weigh_numbers(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of each stimulus in the spread around the training means, and in what is explained."""
+    true, guess, mean = (predictions[name].to_numpy() for name in ("true", "predicted", "expected"))
+    spreads, errors = np.square(true - mean), np.square(true - guess)
+    return spreads / spreads.sum(), (spreads - errors) / spreads.sum()
+
+
+def _weigh_classes(design: ProbeDesign) -> np.ndarray:
+    folds = design.folds
+    return np.concatenate([_weigh(design.codes[fold.test]) for fold in folds]) / len(folds)
+
+
 def _units_of(design: ProbeDesign, values: np.ndarray) -> Units:
+    weights = _weigh_classes(design)
+    return _group(design, weights, weights * values)
+
+
+def _group(design: ProbeDesign, weights: np.ndarray, parts: np.ndarray) -> Units:
+    """Return parts of a score, one per fold and test stimulus, as sums over people."""
     rows = np.concatenate([fold.test for fold in design.folds])
-    codes = design.codes[rows]
-    weights = np.concatenate([_weigh(design.codes[fold.test]) for fold in design.folds]) / len(design.folds)
+    codes = np.zeros(len(rows), dtype=int) if design.is_quantity else design.codes[rows]
     names = design.table.factor("identity", complete=False).astype(str)[rows]
     over = "identities"
     if (names == "").any() or len(np.unique(names)) < 2:
@@ -268,7 +320,7 @@ def _units_of(design: ProbeDesign, values: np.ndarray) -> Units:
         codes = np.zeros_like(codes)
     n_classes = int(codes.max()) + 1
     shares = np.bincount(unit_of * n_classes + codes, weights, len(people) * n_classes)
-    sums = np.bincount(unit_of * n_classes + codes, weights * values, len(people) * n_classes)
+    sums = np.bincount(unit_of * n_classes + codes, parts, len(people) * n_classes)
     shares, sums = shares.reshape(len(people), n_classes), sums.reshape(len(people), n_classes)
     shown = shares.sum(axis=0) > 0
     return Units(shares[:, shown], sums[:, shown], over)

@@ -58,7 +58,7 @@ class Fold(Shown):
 
 
 def make_folds(
-    table: StimulusTable, holdout: str, *, target: str = "expression", n_folds: int = 10, seed: int = 0
+    table: StimulusTable, holdout: str, *, target: str | None = "expression", n_folds: int = 10, seed: int = 0
 ) -> list[Fold]:
     """Return folds for reading out `target` with `holdout` kept apart.
 
@@ -80,8 +80,8 @@ def make_folds(
         Stimuli; the factor held out and `target` must have a value in every row.
     holdout : {"identity", "view", "expression", "session", "random", "kdef10"}
         What no test stimulus shares with a training stimulus.
-    target : str
-        Factor whose values are the classes.
+    target : str or None
+        Factor whose values are the classes; None where what is read out has none, as a number.
     n_folds : int
         Number of folds for "identity" and "random"; the others have their own number.
     seed : int
@@ -110,14 +110,14 @@ def make_folds(
     """
     check_option("holdout", holdout, get_args(Holdout))
     check_range("n_folds", n_folds, 2)
-    classes = table.factor(target).astype(str)
+    classes = np.full(len(table), "") if target is None else table.factor(target).astype(str)
     factor = {"kdef10": "identity", "random": None}.get(holdout, holdout)
-    if factor == target:
+    if factor is not None and factor == target:
         raise StimulusError(
             f"target {target!r} cannot be read out while it is held out (holdout={holdout!r}); "
             f"hold out another factor."
         )
-    if len(set(classes)) < 2:
+    if target is not None and len(set(classes)) < 2:
         found = format_options(sorted(set(classes))) or "none"
         raise StimulusError(f"target {target!r} needs at least two classes; the table has: {found}.")
     if factor is None:
@@ -130,8 +130,8 @@ def make_folds(
             folds = _kdef_folds(groups) if holdout == "kdef10" else _leave_one_out(groups, factor)
         for fold in folds:
             check_disjoint(groups[fold.train], groups[fold.test], f"{factor} (fold {fold.name})")
-    for fold in folds:
-        _check_classes(fold, classes, target)
+    for fold in folds if target is not None else ():
+        _check_classes(fold, classes, str(target))
     return folds
 
 

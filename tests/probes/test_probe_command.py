@@ -42,7 +42,7 @@ def test_store_is_probed_with_a_table_of_the_layers(run, store, tmp_path):
     code, out, err = run(store.path, *OPTIONS, "--out", tmp_path / "out")
     assert code == 0, err
     lines = [line.split() for line in out.splitlines()]
-    assert [line[:3] for line in lines if "ridge" in line] == [
+    assert [line[:3] for line in lines if "ridge" in line[2:]] == [
         ["network", "layer4", "ridge"],
         ["control-task", "layer4", "ridge"],
         ["pixels", "pixels", "ridge"],
@@ -308,3 +308,21 @@ def test_a_run_that_does_not_say_whom_it_learnt_is_named(run, trained, tmp_path)
     code, out, err = run(trained, "--stimuli", tmp_path / "table.csv", *options, "--out", tmp_path / "out")
     assert code == 0, err
     assert f"{trained} does not record whom it was trained on" in out
+
+
+def test_a_quantity_is_printed_as_one(run, noise_table, store, tmp_path):
+    valence = np.arange(len(noise_table)) % 5 / 4
+    paths = [str(tmp_path / name) for name in noise_table["path"]]
+    noise_table.frame.assign(valence=valence, path=paths).to_csv(tmp_path / "rated.csv", index=False)
+    rated = ("--stimuli", tmp_path / "rated.csv", "--target", "valence", "--no-controls")
+    asked = (store.path, *OPTIONS, *rated)
+    code, out, err = run(*asked, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "R2 is 0 for the mean of the training part" in out
+    assert "valence is read out best from layer4 (ridge): R2" in out
+    assert (
+        run(*asked, "--scale", "classes", "--permute-within", "none", "--out", tmp_path / "classes")[0] == 0
+    )
+    code, _, err = run(*asked, "--readout", "lda", "--out", tmp_path / "other")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "'valence' is a quantity, and 'lda' reads out classes" in err
