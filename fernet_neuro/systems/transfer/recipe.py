@@ -55,7 +55,10 @@ class TransferSettings(GraphSettings):
     beside : dict of str to BesideSettings
         Networks that are trained, read out, tested and mapped apart from these.
     layers : tuple of str or None
-        Layers to probe of networks that are compared; None probes all that a network lists.
+        Layers to probe of networks that are compared, those of a trunk by their names in it; None probes all
+        that a network lists.
+    dtype : {"float32", "float16"}
+        Of activations on disk; float16 takes half the space and rounds to three digits.
     probes : tuple of ProbeSettings
         Directions of read-out.
     brain : BrainSettings or None
@@ -71,6 +74,7 @@ class TransferSettings(GraphSettings):
     compared: tuple[str, ...] | None = Field(None, min_length=1)
     beside: dict[str, BesideSettings] = Field(default_factory=dict)
     layers: tuple[str, ...] | None = None
+    dtype: Literal["float32", "float16"] = "float32"
     probes: tuple[ProbeSettings, ...] = (
         ProbeSettings(target="expression", holdout="identity"),
         ProbeSettings(target="identity", holdout="expression"),

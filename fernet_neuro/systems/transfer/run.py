@@ -21,7 +21,15 @@ from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.graph import STIMULI
 from fernet_neuro.experiments.maps import check_maps, check_people, map_seeds
 from fernet_neuro.experiments.page_beside import BESIDE
-from fernet_neuro.experiments.probes import extract_stores, find_run, find_store, list_twins, probe_network
+from fernet_neuro.experiments.probes import (
+    check_layers,
+    drop_twins,
+    extract_stores,
+    find_run,
+    find_store,
+    list_twins,
+    probe_network,
+)
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.work import Work, plan_named
 from fernet_neuro.figures.registry import build_figure
@@ -49,7 +57,7 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
     be built, or the group not be simulated.
     """
     folder = work.folder
-    logger.info("1/8 stimuli")
+    logger.info("1/7 stimuli")
     train, probe = _prepare_stimuli(settings, work)
     tables = {STIMULI: train, **work.open_sets(settings)}
     check_people(tables.values(), [probe], settings.networks.values())
@@ -57,40 +65,31 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
     if settings.brain is not None:
         check_brain(settings.brain, probe)
     compared = settings.list_compared()
+    if settings.layers is not None:
+        check_layers({name: settings.networks[name] for name in compared}, settings.layers, in_all=False)
     trained = (*compared, *settings.beside)
-    logger.info("2/8 training: %s", ", ".join(trained))
+    logger.info("2/7 training: %s", ", ".join(trained))
     planned = [
         plan_named(settings.networks, name, seed, tables) for name in trained for seed in settings.seeds
     ]
     work.train(planned, tables)
-    logger.info("3/8 activations")
-    layers = dict.fromkeys(compared, settings.layers) | {
-        n: tuple(s.layers) for n, s in settings.beside.items()
-    }
-    twins = list_twins(settings.seeds, max((item.twins for item in settings.probes), default=1))
-    for name, wanted in layers.items():
-        for seed in settings.seeds:
-            extract_stores(work, name, seed, probe, wanted, twins)
-    logger.info("4/8 read-outs")
-    for name in layers:
-        place = folder / (f"{BESIDE}/probes" if name in settings.beside else "probes")
-        split_seed = settings.split_seed
-        probe_network(work, name, place, settings.probes, seeds=settings.seeds, split_seed=split_seed)
-    logger.info("5/8 further networks" if settings.beside else "5/8 further networks: not asked for")
+    logger.info("3/7 activations and read-outs")
+    for name in trained:
+        _read_out(settings, work, name, probe)
+    logger.info("4/7 further networks" if settings.beside else "4/7 further networks: not asked for")
     for name, beside in settings.beside.items():
         _test(settings, work, name, beside, probe)
-        _examine(settings, work, name, twins)
         if beside.maps is not None:
             runs = {seed: find_run(folder, name, seed) for seed in settings.seeds}
             map_seeds(work, runs, probe, list(beside.layers), beside.maps)
-    logger.info("6/8 brains" if settings.brain else "6/8 brains: not asked for")
+    logger.info("5/7 brains" if settings.brain else "5/7 brains: not asked for")
     if settings.brain is not None:
         named = {name: beside.layers for name, beside in settings.beside.items()}
         run_brain(settings.brain, work, probe, compared, named=named, seed=settings.seeds[0])
-    logger.info("7/8 figures")
+    logger.info("6/7 figures")
     for name in _list_figures(settings):
         build_figure(name, folder, folder / "figures")
-    logger.info("8/8 page")
+    logger.info("7/7 page")
     return write_report(folder)
 
 
@@ -116,6 +115,30 @@ def check_beside(settings: TransferSettings, train: StimulusTable, probe: Stimul
             raise ValueError(f"networks.{name}: {error}") from error
 
 
+def _read_out(settings: TransferSettings, work: Work, name: str, probe: StimulusTable) -> None:
+    """Read a network out, beside untrained ones whose answers are kept only as long as that takes."""
+    beside = settings.beside.get(name)
+    place = work.folder / (f"{BESIDE}/probes" if beside else "probes")
+    asked = [place / name / item.target / "summary.json" for item in settings.probes]
+    asked += _list_examined(settings, work, name)
+    if not all(path.exists() for path in asked):
+        twins = list_twins(settings.seeds, max((item.twins for item in settings.probes), default=1))
+        layers = tuple(beside.layers) if beside else settings.layers
+        for seed in settings.seeds:
+            extract_stores(work, name, seed, probe, layers, twins, settings.dtype)
+        split_seed = settings.split_seed
+        probe_network(work, name, place, settings.probes, seeds=settings.seeds, split_seed=split_seed)
+        _examine(settings, work, name, twins)
+    drop_twins(work.folder, name, settings.seeds)
+
+
+def _list_examined(settings: TransferSettings, work: Work, name: str) -> list[Path]:
+    """Return where stands what a network's task asks of it beside read-outs, seed by seed."""
+    asks = name in settings.beside and TASKS[settings.networks[name].task].examine
+    place = work.folder / BESIDE / "examined" / name
+    return [place / f"seed{seed}" for seed in settings.seeds] if asks else []
+
+
 def _test(
     settings: TransferSettings, work: Work, name: str, beside: BesideSettings, probe: StimulusTable
 ) -> None:
@@ -130,8 +153,7 @@ def _test(
 def _examine(settings: TransferSettings, work: Work, name: str, twins: Sequence[int]) -> None:
     """Ask of a network what its task asks beside read-outs; finished ones are left."""
     examine = TASKS[settings.networks[name].task].examine
-    for seed in settings.seeds if examine else ():
-        place = work.folder / BESIDE / "examined" / name / f"seed{seed}"
+    for place, seed in zip(_list_examined(settings, work, name), settings.seeds, strict=False):
         if place.is_dir():
             continue
         untrained = [find_store(work.folder, name, number, "untrained") for number in twins]

@@ -9,6 +9,7 @@ import pytest
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.recipes import run_experiment
+from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.recipe import TransferSettings
 
@@ -48,6 +49,19 @@ def test_every_stage_leaves_its_files(finished):
     assert (finished / "index.html").stat().st_size > 10_000
 
 
+def test_answers_of_further_untrained_networks_are_not_kept(finished):
+    stores = {path.name for path in (finished / "stores").glob("*/*")}
+    assert stores == {"seed0-trained", "seed0-untrained"}
+    summary = ProbeReport.load(finished / "probes" / "identity" / "expression")
+    assert {row["n_twins"] for row in summary.layers if row["source"] == "untrained"} == {2}
+
+
+def test_a_layer_that_no_network_has_is_named_before_training(tmp_path):
+    with pytest.raises(ValueError, match="layer9"):
+        run_experiment(_settings("layers=[layer4,layer9]"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_identity_is_both_trained_and_probed(finished):
     train = StimulusTable.read(finished / "stimuli" / "train.csv")
     probe = StimulusTable.read(finished / "stimuli" / "probe.csv")
@@ -58,7 +72,7 @@ def test_no_identity_is_both_trained_and_probed(finished):
 def test_the_results_speak_of_the_network_and_its_controls(finished):
     results = pd.read_csv(finished / "probes" / "identity" / "expression" / "results.csv")
     assert {"network", "untrained", "pixels", "control-task"} <= set(results["source"])
-    assert set(results.loc[results["source"] == "network", "layer"]) >= {"stem", "layer4", "avgpool"}
+    assert set(results.loc[results["source"] == "network", "layer"]) >= {"layer1", "layer4", "avgpool"}
 
 
 def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(finished, tmp_path):

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.experiments.cost import build_network
 from fernet_neuro.experiments.maps import check_people
 from fernet_neuro.experiments.plan import PlannedRun, plan_network
-from fernet_neuro.experiments.probes import list_twins
+from fernet_neuro.experiments.probes import check_layers, find_layers, list_twins
 from fernet_neuro.experiments.recipes import Experiment
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.extraction.extract import extract_activations
@@ -47,11 +46,7 @@ def run_diets(settings: DietsSettings, work: Work) -> Path:
         for name in settings.tests
     }
     check_people(fed.values(), tests.values(), settings.networks.values())
-    for name, network in settings.networks.items():
-        try:
-            name_layers(build_network(network, n_classes=2), settings.layers)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"networks.{name}: {error}") from None
+    check_layers(settings.networks, settings.layers, in_all=True)
     arms = settings.list_arms()
     logger.info("2/5 training: %d networks, %d seeds each", len(arms), len(settings.seeds))
     work.train([plan_arm(settings, arm, seed, fed) for arm in arms for seed in settings.seeds], fed)
@@ -111,22 +106,6 @@ def even_out(table: StimulusTable, n_pictures: int, seed: int) -> StimulusTable:
     return table.select(sorted(kept))
 
 
-def name_layers(model: LayeredModel, layers: Sequence[str]) -> list[str]:
-    """Return layers as a network calls them, which may lie in its trunk.
-
-    Raises ValueError naming one that it lacks.
-    """
-    named = []
-    for layer in layers:
-        found = [name for name in model.layers if name == layer or name.endswith(f".{layer}")]
-        if len(found) != 1:
-            raise ValueError(
-                f"layers: {layer!r} must name one layer; the network has {', '.join(model.layers)}."
-            )
-        named += found
-    return named
-
-
 def _extract(
     settings: DietsSettings, work: Work, arms: Sequence[Arm], test: str, table: StimulusTable
 ) -> None:
@@ -136,7 +115,7 @@ def _extract(
     for arm in arms:
         for seed in settings.seeds:
             model = load_run(find_run(work.folder, arm, seed))
-            layers = name_layers(model, settings.layers)
+            layers = list(find_layers(model, settings.layers).values())
             _keep(work, model, table, layers, place / arm.name / f"seed{seed}")
         # Only the last layer knows the number of people: untrained networks of one kind serve all its arms.
         for number in list_twins(settings.seeds, n_twins):
