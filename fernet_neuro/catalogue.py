@@ -15,7 +15,7 @@ from typing import Any
 #: Where other packages announce their systems: ``[project.entry-points."fernet_neuro.systems"]``.
 GROUP = "fernet_neuro.systems"
 #: What a system brings, by the name of the attribute of `System`.
-KINDS = ("networks", "tasks", "figures", "experiments", "sections")
+KINDS = ("networks", "weights", "tasks", "figures", "experiments", "sections")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class System:
         Where it was published, and the licence of the code.
     networks : mapping of str to str
         Each a `models.blueprint.ModelEntry`.
+    weights : mapping of str to str
+        Trained networks that can be fetched, each a `models.published.Published`.
     tasks : mapping of str to str
         Each a `training.config.TaskEntry`.
     figures : mapping of str to str
@@ -58,6 +60,7 @@ class System:
     paper: str = ""
     licence: str = ""
     networks: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
     experiments: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +110,7 @@ BUILT_IN = {
     "crpn": "fernet_neuro.systems.crpn.system:SYSTEM",
     "lfnsb": "fernet_neuro.systems.lfnsb.system:SYSTEM",
     "text_guided": "fernet_neuro.systems.text_guided.system:SYSTEM",
+    "zoo": "fernet_neuro.systems.zoo.system:SYSTEM",
 }
 
 
@@ -159,7 +163,7 @@ def list_places(kind: str) -> dict[str, str]:
 
     Parameters
     ----------
-    kind : {"networks", "tasks", "figures", "experiments", "sections"}
+    kind : {"networks", "weights", "tasks", "figures", "experiments", "sections"}
 
     Raises
     ------
@@ -190,7 +194,7 @@ class Entries(Mapping[str, Any]):
 
     Parameters
     ----------
-    kind : {"networks", "tasks", "figures", "experiments", "sections"}
+    kind : {"networks", "weights", "tasks", "figures", "experiments", "sections"}
     wanted : type
         What every entry must be.
 

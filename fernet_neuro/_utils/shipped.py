@@ -8,7 +8,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
+from fernet_neuro._utils.cache import cache_folder
 from fernet_neuro._utils.validation import suggest
 from fernet_neuro.catalogue import System, list_places, list_systems
 from fernet_neuro.typing import PathLike
@@ -88,8 +90,29 @@ def list_trained() -> dict[str, Path]:
 
 
 def find_trained(source: object) -> Path | None:
-    """Return the run folder of the trained network that `source` names, if one comes with a system."""
-    return list_trained().get(str(source))
+    """Return the run folder of the trained network that `source` names, shipped with a system or fetched.
+
+    Raises ValueError if it is a published one that must be fetched first.
+    """
+    name = str(source)
+    fetched = place_fetched(name)
+    if is_fetched(name):
+        return fetched
+    if name in list_places("weights"):
+        raise ValueError(
+            f"the weights of {name} are not here yet; get them with: fernet-neuro models fetch {name}"
+        )
+    return list_trained().get(name)
+
+
+def place_fetched(name: str) -> Path:
+    """Return the folder in the user's cache where `fernet-neuro models fetch` puts the network `name`."""
+    return cache_folder() / "networks" / quote(name, safe="@")
+
+
+def is_fetched(name: str) -> bool:
+    """Return whether the network `name` was fetched."""
+    return (place_fetched(name) / "record.json").is_file()
 
 
 def find_recipe(source: PathLike) -> Path:

@@ -30,7 +30,7 @@ from fernet_neuro.cli.export import export, latency
 from fernet_neuro.cli.extract import extract, show_store
 from fernet_neuro.cli.figures import build, list_figures
 from fernet_neuro.cli.info import info
-from fernet_neuro.cli.models import list_models, show_model
+from fernet_neuro.cli.models import fetch_model, list_models, show_model
 from fernet_neuro.cli.predict import predict
 from fernet_neuro.cli.probe import probe
 from fernet_neuro.cli.rdm import rdm
@@ -63,7 +63,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callabl
     },
     "Networks": {
         "models": (
-            "List the networks, or show the layers of one.", {"list": list_models, "show": show_model},
+            "List the networks, show the layers of one, or get published weights.",
+            {"list": list_models, "show": show_model, "fetch": fetch_model},
         ),
         "text": (
             "Tables of embedded prompts, for networks whose classes are texts.",

@@ -1,12 +1,16 @@
 """``fernet-neuro models``: which networks there are, and what is in one of them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._tables import format_table, show
 
-_MORE = "Also: any torchvision name, timm:NAME, package.module:function, path/to/file.py:function."
+_MORE = (
+    "Also: any torchvision name, timm:NAME, package.module:function, path/to/file.py:function; trained, once "
+    "fetched: resnet50@IMAGENET1K_V2 (torchvision's weights by their names), timm:NAME@pretrained."
+)
+_PUBLISHED = "Trained, and published by others (here after `fernet-neuro models fetch NAME`):"
 _TRAINED = (
     "Trained, and here with the package (probe, predict, evaluate ... take the name in place of a run):"
 )
@@ -15,7 +19,7 @@ _KEYS = ("description", "options", "variants", "licence", "source", "paper")
 
 
 def list_models(as_json: opt.Json = False) -> None:
-    """List the registered networks with their options, and the trained ones that come with the package.
+    """List the networks, the trained ones that come with the package, and those that can be fetched.
 
     Besides these: any torchvision classification network by its name (vgg16, vit_b_16, ...), any timm network
     as timm:NAME, and your own as package.module:function or path/to/file.py:function.
@@ -26,6 +30,7 @@ def list_models(as_json: opt.Json = False) -> None:
         fernet-neuro models list --json
     """
     from fernet_neuro._utils.shipped import list_trained
+    from fernet_neuro.models.published import PUBLISHED
     from fernet_neuro.models.registry import MODELS
 
     lines = []
@@ -41,7 +46,67 @@ def list_models(as_json: opt.Json = False) -> None:
         what = f"{found['model']}, {found['megabytes']:.1f} MB: {found['training_data']}"
         lines.append(f"{found['name']:<19} {what}")
         lines += [f"{'':<19}  {describe_score(row)}" for row in found["measured"]]
-    show([*lines, "", _MORE], as_json=as_json, values=[*values, *trained])
+    published = [_describe_published(name) for name in PUBLISHED]
+    lines += ["", _PUBLISHED]
+    for found in published:
+        here = "here" if found["is_here"] else "not here"
+        lines += [
+            f"{found['name']:<19} {here}; learnt {found['learnt']}",
+            f"{'':<19}   input: {found['input']}",
+        ]
+        lines += [f"{'':<19}   licence: {found['licence']}"]
+    show([*lines, "", _MORE], as_json=as_json, values=[*values, *published, *trained])
+
+
+def _describe_published(name: str) -> dict[str, Any]:
+    """Return what a published network learnt, its licence and input, and whether it was fetched."""
+    from fernet_neuro._utils.shipped import is_fetched
+    from fernet_neuro.models.published import PUBLISHED
+
+    entry = PUBLISHED[name]
+    kept = {key: getattr(entry, key) for key in ("network", "learnt", "input", "licence", "citation", "page")}
+    return {"name": name, "is_here": is_fetched(name), **kept}
+
+
+def fetch_model(
+    name: Annotated[
+        str, opt.argument("A published network of `models list`, or NAME@WEIGHTS of a library.", "NAME")
+    ],
+    source: Annotated[
+        Path | None,
+        opt.text(
+            "Its file, downloaded before; what belongs to it lies beside.", None, "--from", metavar="FILE"
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        opt.text("Address of a mirror with the same files.  [default: its authors']", metavar="URL"),
+    ] = None,
+    timeout: Annotated[
+        float, opt.number("Seconds without data after which a connection ends.", min=0.1)
+    ] = 30.0,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    r"""Get the weights of a published network into the cache folder, and print its licence and whom to cite.
+
+    Each file is checked against a pinned SHA-256; a broken download goes on where it ended. From then on the
+    name stands for the trained network wherever a network is named, with the input that it was trained with.
+
+    Examples
+    --------
+        fernet-neuro models fetch face-api-identity
+        fernet-neuro models fetch face-api-expression \
+            --from face_expression_model.bin
+        fernet-neuro models fetch resnet50@IMAGENET1K_V2
+    """
+    from fernet_neuro.models.published import fetch_network
+
+    found = fetch_network(
+        name, source=source, base_url=base_url, timeout=timeout, verbose=not (quiet or as_json)
+    )
+    lines = [found["folder"], "", *(f"{key.capitalize()}: {found[key]}" for key in ("learnt", "licence"))]
+    show([*lines, f"Cite: {found['citation']}"], as_json=as_json, values=found)
 
 
 def _describe_trained(name: str, run: Path) -> dict[str, Any]:

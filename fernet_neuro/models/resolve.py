@@ -12,7 +12,9 @@ from torch import nn
 from fernet_neuro._utils.shipped import find_trained
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.libraries import is_library_name
 from fernet_neuro.models.plain import wrap_module
+from fernet_neuro.models.published import PUBLISHED
 from fernet_neuro.models.registry import MODELS, build_model
 from fernet_neuro.models.weights import load_model, load_weights
 from fernet_neuro.typing import PathLike
@@ -27,9 +29,10 @@ def resolve_model(
     ----------
     source : LayeredModel, nn.Module or path
         A network as it is; a module of your own, whose input the options declare (see `plain.wrap_module`); a
-        run folder, a folder written by `save_model`, a trained network of the package or any name that
-        `build_model` takes (a name wins over a folder of that name), or ``NAME@FILE``: that architecture with
-        the weights of a file (``resnet50-vggface2@resnet50_ft_weight.pkl``) or of a saved folder.
+        run folder, a folder written by `save_model`, a trained network of the package, one that was fetched
+        (``face-api-identity``, ``resnet50@IMAGENET1K_V2``) or any name that `build_model` takes (a name wins
+        over a folder of that name), or ``NAME@FILE``: that architecture with the weights of a file
+        (``resnet50-vggface2@resnet50_ft_weight.pkl``) or of a saved folder.
     seed : int
         Of the initial weights of a newly built network.
     **options
@@ -66,13 +69,16 @@ def resolve_model(
         raise TypeError(f"a network must be a name, a path, a LayeredModel or an nn.Module; got {source!r}.")
     source = str(source)
     name, at, place = source.partition("@")
-    if at and not Path(source).exists():
+    fetched = find_trained(source)
+    if at and fetched is None and not Path(source).exists():
         if Path(place).is_dir():
             return load_model(place, code=name)
+        if not Path(place).exists() and is_library_name(source):
+            raise ValueError(f"{source} is not here yet; get it with: fernet-neuro models fetch {source}")
         return load_weights(build_model(name, seed=seed, **options), place)
-    saved = find_trained(source) or Path(source)
+    saved = fetched or Path(source)
     if not saved.is_dir() or source in MODELS:
         return build_model(source, seed=seed, **options)
     if options:
         raise ValueError(f"{source} is a saved network and takes no options; got {format_options(options)}.")
-    return load_model(saved)
+    return load_model(saved, code=PUBLISHED[source].network if source in PUBLISHED else None)

@@ -19,11 +19,12 @@ from fernet_neuro._utils.shipped import list_recipes
 from fernet_neuro.catalogue import KINDS, System, list_systems, load
 from fernet_neuro.experiments.recipes import EXPERIMENTS
 from fernet_neuro.figures.registry import FIGURES
+from fernet_neuro.models.published import PUBLISHED
 from fernet_neuro.models.registry import MODELS, build_model, make_example
 from fernet_neuro.training.config import TASKS, TrainSettings
 
 LAB = Path(__file__).with_name("lab_system")
-NAMES = ("general", "transfer", "crpn", "lfnsb", "text_guided", "lab")
+NAMES = ("general", "transfer", "crpn", "lfnsb", "text_guided", "zoo", "lab")
 #: Options that make the large networks quick to build.
 SMALL = {
     "crpn-conceptual": {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 32}
@@ -81,6 +82,15 @@ def test_its_networks_answer_under_their_names(system: System) -> None:
         assert torch.isfinite(model.module(make_example(model.card.preprocessing))).all()
 
 
+def test_its_published_weights_say_what_they_are(system: System) -> None:
+    for name in system.weights:
+        entry = PUBLISHED[name]
+        assert entry.files
+        assert all((entry.learnt, entry.licence, entry.citation, entry.input, entry.page))
+        assert all(file.sha256 and file.size for file in entry.files) or not entry.address
+        assert name not in MODELS
+
+
 def test_its_tasks_bring_their_settings(system: System) -> None:
     for name in system.tasks:
         entry = TASKS[name]
@@ -123,7 +133,7 @@ def test_every_recipe_that_comes_with_a_system_can_be_read() -> None:
         assert read_settings(kind, path), name
 
 
-@pytest.mark.parametrize("name", ["transfer", "crpn", "lfnsb", "text_guided"])
+@pytest.mark.parametrize("name", ["transfer", "crpn", "lfnsb", "text_guided", "zoo"])
 def test_saying_what_a_system_brings_imports_nothing_else(name: str) -> None:
     code = (
         f"import sys, fernet_neuro.systems.{name}.system\n"

@@ -1,0 +1,1 @@
+"""Published face networks whose weights `fernet-neuro models fetch` brings."""
