@@ -14,7 +14,8 @@ _EXTRAS = {
     "zoo": "networks of timm, as timm:NAME",
     "clip": "text encoders of CLIP",
     "export": "networks as ONNX",
-    "video": "videos to frames, and the face detector",
+    "video": "videos to frames, and the face detector YuNet",
+    "faces": "the face detector dlib",
 }
 
 

@@ -19,8 +19,12 @@ TEMPLATE_SIDE = 112
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
+#: The same for dlib's face recognition network, in a picture of 150 x 150 pixels: where the points lie on
+#: average in the chips that dlib cuts for it (measured on 140 photographs, left and right made alike).
+DLIB_SIDE = 150
+DLIB_TEMPLATE = np.array([[46.35, 46.5], [101.05, 46.5], [73.7, 72.7], [49.6, 102.1], [97.8, 102.1]])
 #: Sides that faces are aligned to.
-SIDES = (112, 224)
+SIDES = (112, DLIB_SIDE, 224)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +98,14 @@ def estimate_similarity(source: np.ndarray, target: np.ndarray) -> Similarity:
 def make_template(size: int) -> np.ndarray:
     """Return where five points go in a picture of `size` x `size` pixels, shape (5, 2).
 
-    Scaled as in common use, without a shift by half a pixel.
+    At 150 the tighter one of dlib's network, else that of ArcFace, scaled as in common use, without a shift
+    by half a pixel.
 
-    Raises ValueError if `size` is neither 112 nor 224.
+    Raises ValueError if `size` is none of 112, 150, 224.
     """
     check_option("size", str(size), [str(side) for side in SIDES])
+    if size == DLIB_SIDE:
+        return DLIB_TEMPLATE.copy()
     return TEMPLATE * (size / TEMPLATE_SIDE)
 
 
@@ -115,9 +122,9 @@ def align_face(
     blocks of pixels first, so that nothing fine is missed between the samples.
 
     `picture` (height, width, 3). `points` (5, 2): in pixels, as in `landmarks.LandmarkTable`. `size`: one of
-    112, 224; side of the result in pixels. `background`: RGB beyond the picture's edge, 0-255 each. Returns
-    `aligned` (size, size, 3). `similarity`. Raises ValueError if `size` is another, or the points are at one
-    place or not finite.
+    112, 150, 224; side of the result in pixels. `background`: RGB beyond the picture's edge, 0-255 each.
+    Returns `aligned` (size, size, 3). `similarity`. Raises ValueError if `size` is another, or the points are
+    at one place or not finite.
     """
     similarity = estimate_similarity(points, make_template(size))
     return warp_picture(picture, similarity, size, background=background), similarity

@@ -20,8 +20,9 @@ from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.faces.align import align_face, make_template
-from fernet_neuro.faces.detect import FaceDetector
+from fernet_neuro.faces.detect import Detector
 from fernet_neuro.faces.landmarks import POINTS, LandmarkTable, find_face_fault
+from fernet_neuro.faces.overview import draw_overview
 from fernet_neuro.stimuli._names import make_safe_path
 from fernet_neuro.stimuli.datasets.report import ImportReport
 from fernet_neuro.stimuli.images import load_image
@@ -56,8 +57,9 @@ def align_stimuli(
     """Align every picture of `table` into the folder `out`, complete or not at all.
 
     The folder holds ``images/``, ``table.csv`` (all columns of `table`, and ``align_scale``, ``align_angle``
-    in degrees and ``align_residual`` in pixels of the result) and ``landmarks.csv``, the points used in the
-    pictures as they were. Pictures without usable points are left out and reported.
+    in degrees and ``align_residual`` in pixels of the result), ``landmarks.csv``, the points used in the
+    pictures as they were, and ``sheet.png``, which shows what was done. Pictures without usable points are
+    left out and reported.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def align_stimuli(
     out : path
     locate : callable
         From `locate_by_table` or `locate_by_detector`.
-    size : {112, 224}
+    size : {112, 150, 224}
         Side of the results in pixels.
     n_jobs : int
         Threads; the pictures do not depend on it.
@@ -105,6 +107,14 @@ def align_stimuli(
         _make_table(table, kept, done, folder).write(folder / "table.csv")
         points = np.stack([item.points for item in done])
         LandmarkTable(table.stimulus_ids[kept], points, pd.DataFrame()).write(folder / "landmarks.csv")
+        rows = list(zip(ids, sources, results, strict=True))
+        shown = [
+            (name, source, item.points, folder / item.path)
+            for name, source, item in rows
+            if isinstance(item, _Aligned)
+        ]
+        refused = [(name, source, item) for name, source, item in rows if isinstance(item, str)]
+        draw_overview(shown, refused).save(folder / "sheet.png")
     report = pd.DataFrame(sorted(faults), columns=["path", "reason"], dtype=object)
     return ImportReport(StimulusTable.read(Path(out) / "table.csv"), report)
 
@@ -124,7 +134,7 @@ def locate_by_table(landmarks: LandmarkTable) -> Locate:
     return locate
 
 
-def locate_by_detector(detector: FaceDetector, *, largest: bool = False) -> Locate:
+def locate_by_detector(detector: Detector, *, largest: bool = False) -> Locate:
     """Return a function that searches a stimulus's picture for its one face, or its `largest`."""
     return lambda _stimulus_id, picture: detector.locate(picture, largest=largest)
 

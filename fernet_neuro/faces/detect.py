@@ -1,9 +1,11 @@
-"""Faces found in pictures by YuNet, a small detector that OpenCV runs.
+"""Faces found in pictures: what a detector is, and YuNet, a small one that OpenCV runs.
 
-What belongs here: the detector and what it finds; no weights come with this package.
+What belongs here: the detector and what it finds; no weights come with this package. Detectors that come as
+packages are in `detectors`.
 """
 
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from fernet_neuro.typing import PathLike
 SEARCH_SIDE = 640
 #: Boxes that overlap by more than this share show one face.
 OVERLAP = 0.3
+#: Eyes of a face to be aligned are at least this far apart, in pixels, and tilted at most so far, in degrees.
+FEWEST_PIXELS, MOST_TILTED = 8, 45
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +41,50 @@ class DetectedFace:
         """Area of the box in square pixels."""
         return float(self.box[2] * self.box[3])
 
+    @property
+    def angle(self) -> float:
+        """How far the line through the eyes is turned, in degrees, clockwise as the viewer sees it."""
+        x, y = self.points[1] - self.points[0]
+        return float(np.degrees(np.arctan2(y, x)))
 
-class FaceDetector:
+
+class Detector(ABC):
+    """Finds the faces of a picture."""
+
+    @abstractmethod
+    def detect(self, picture: np.ndarray) -> list[DetectedFace]:
+        """Return the faces in an RGB picture (height, width, 3), uint8, the largest first."""
+
+    def locate(self, picture: np.ndarray, *, largest: bool = False) -> np.ndarray | str:
+        """Return the five points (5, 2) of the one face in a picture, or why there are none.
+
+        `picture` (height, width, 3): RGB. `largest`: whether to take the largest of several faces instead of
+        none.
+        """
+        faces = self.detect(picture)
+        if not faces:
+            return self._explain_none(picture)
+        if len(faces) > 1 and not largest:
+            return f"several faces: the detector found {len(faces)}"
+        (left, right), angle = faces[0].points[:2], faces[0].angle
+        apart = float(np.hypot(*(right - left)))
+        if apart < FEWEST_PIXELS:
+            return f"tiny face: its eyes are {apart:.0f} pixels apart, and {FEWEST_PIXELS} are needed"
+        if abs(angle) > MOST_TILTED:
+            return f"rotated: the face is tilted by {angle:.0f} degrees; turn the picture"
+        return faces[0].points
+
+    def _explain_none(self, picture: np.ndarray) -> str:
+        """Return why no face was found; there may be one when the picture is turned."""
+        for turns in (1, 3, 2):
+            if self.detect(np.ascontiguousarray(np.rot90(picture, -turns))):
+                return (
+                    f"rotated: a face is found when the picture is turned by {90 * turns} degrees clockwise"
+                )
+        return "no face: the detector found none"
+
+
+class FaceDetector(Detector):
     """YuNet from a model file; may be used by several threads.
 
     Parameters
@@ -102,19 +148,6 @@ class FaceDetector:
         stretch = np.array([width / size[0], height / size[1]])
         faces = [_read_face(row, stretch) for row in rows]
         return sorted(faces, key=lambda face: (-face.area, *face.box.tolist()))
-
-    def locate(self, picture: np.ndarray, *, largest: bool = False) -> np.ndarray | str:
-        """Return the five points (5, 2) of the one face in a picture, or why there are none.
-
-        `picture` (height, width, 3): RGB. `largest`: whether to take the largest of several faces instead of
-        none.
-        """
-        faces = self.detect(picture)
-        if not faces:
-            return "no face: the detector found none"
-        if len(faces) > 1 and not largest:
-            return f"several faces: the detector found {len(faces)}"
-        return faces[0].points
 
 
 def _read_face(row: np.ndarray, stretch: np.ndarray) -> DetectedFace:

@@ -92,7 +92,7 @@ def test_points_that_fix_no_transform_are_refused(source, target, message):
 
 def test_the_template_doubles_with_the_picture():
     np.testing.assert_array_equal(make_template(224), 2 * TEMPLATE)
-    with pytest.raises(ValueError, match=r"size='96' is not known; use one of: 112, 224"):
+    with pytest.raises(ValueError, match=r"size='96' is not known; use one of: 112, 150, 224"):
         make_template(96)
 
 

@@ -125,5 +125,5 @@ def test_the_folder_of_the_pictures_themselves_is_never_replaced(photos, landmar
 
 
 def test_another_size_is_refused(photos, landmarks, tmp_path):
-    with pytest.raises(ValueError, match="use one of: 112, 224"):
+    with pytest.raises(ValueError, match="use one of: 112, 150, 224"):
         align_stimuli(photos, tmp_path / "out", locate_by_table(landmarks), size=96)

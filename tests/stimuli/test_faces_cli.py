@@ -201,13 +201,13 @@ def test_rendered_faces_are_aligned_by_their_true_landmarks(run, drawn, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "give the faces' points with --landmarks POINTS.csv, or --detector YUNET.onnx"),
+        ((), "give the faces' points with --landmarks POINTS.csv, or find them with --detector NAME"),
         (("--landmarks", "p.csv", "--detector", "d.onnx"), "give --landmarks or --detector, not both"),
         (("--landmarks", "p.csv", "--largest"), "--largest belongs to --detector"),
         (("--landmarks", "p.csv"), "table of landmarks p.csv does not exist"),
         (("--detector", "d.onnx"), "detector d.onnx does not exist; give an ONNX file of YuNet"),
         (("--detector", "bad.onnx"), "detector bad.onnx is no ONNX file of YuNet that OpenCV can run"),
-        (("--landmarks", "p.csv", "--size", "100"), "use one of: 112, 224"),
+        (("--landmarks", "p.csv", "--size", "100"), "use one of: 112, 150, 224"),
     ],
 )
 def test_a_mistake_in_aligning_is_one_line(options, message, run, drawn, tmp_path, monkeypatch):

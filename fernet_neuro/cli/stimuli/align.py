@@ -3,6 +3,7 @@
 What belongs here: options and messages; the work is in `fernet_neuro.faces`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from fernet_neuro.cli._outputs import check_out_files
 from fernet_neuro.cli.stimuli._common import MOST_SHOWN, show_report
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fernet_neuro.faces.aligned_set import Locate
     from fernet_neuro.faces.landmarks import LandmarkTable
     from fernet_neuro.stimuli.table import StimulusTable
@@ -43,8 +46,17 @@ def landmarks(
 
 
 def align(
-    table: opt.Table,
+    photos: Annotated[
+        Path, opt.argument("A folder of photographs, or a stimulus table (.csv or .parquet).", "PHOTOS")
+    ],
     out: Annotated[Path, opt.folder("Folder to write.")],
+    pattern: Annotated[
+        str | None,
+        opt.text(
+            "Where the names of photographs in a folder hold labels, such as {identity}_{expression}.",
+            metavar="PATTERN",
+        ),
+    ] = None,
     landmarks: Annotated[
         Path | None,
         opt.text(
@@ -52,12 +64,12 @@ def align(
             "right_mouth_... in pixels; left is the viewer's."
         ),
     ] = None,
-    size: Annotated[int, opt.count("Side of the aligned pictures in pixels: 112 or 224.")] = 112,
+    size: Annotated[
+        int, opt.count("Side of the aligned pictures: 112, 150 (dlib's network, tighter) or 224.")
+    ] = 112,
     detector: Annotated[
-        Path | None,
-        opt.file(
-            "ONNX file of the detector YuNet (needs OpenCV); it does not come with this package.", _DETECTOR
-        ),
+        str | None,
+        opt.text("mtcnn, mediapipe, dlib, or the ONNX file of YuNet (needs OpenCV).", _DETECTOR),
     ] = None,
     largest: Annotated[
         bool,
@@ -67,7 +79,10 @@ def align(
             _DETECTOR,
         ),
     ] = False,
-    min_score: Annotated[float, opt.number("Lowest score of a face, 0 to 1.", _DETECTOR)] = 0.9,
+    min_score: Annotated[
+        float | None,
+        opt.number("Lowest score of a face, 0 to 1.  [default: the detector's own]", _DETECTOR),
+    ] = None,
     jobs: opt.Jobs = 2,
     overwrite: opt.Overwrite = False,
     quiet: opt.Quiet = False,
@@ -75,33 +90,56 @@ def align(
     r"""Turn, scale and move faces so that eyes, nose and mouth lie where all other faces have them.
 
     Five points of each face come from a table or from a detector; pictures without usable points are left out
-    and reported, never guessed at. The points lie as in the template of the ArcFace networks (112 pixels; 224
-    is its double). OUT/landmarks.csv keeps the points used, so that a detector need not run again.
+    and reported, never guessed at: no face, several, tiny, rotated. The points lie as in the template of the
+    ArcFace networks (112 pixels; 224 is its double) or as dlib's network wants them (150).
+    OUT is a stimulus table for all other commands. OUT/landmarks.csv keeps the points used, for another size
+    or for `rdm --landmarks`; OUT/sheet.png shows what was done.
 
     Examples
     --------
+        fernet-neuro stimuli align photos --detector dlib --size 150 \
+            --pattern '{identity}_{expression}' --out faces
         fernet-neuro stimuli align faces.csv --landmarks points.csv --size 224 \
             --out aligned
         fernet-neuro stimuli align faces.csv --out aligned \
             --detector face_detection_yunet_2023mar.onnx
     """
+    import pandas as pd
+
     from fernet_neuro.faces.align import make_template
     from fernet_neuro.faces.aligned_set import align_stimuli
-    from fernet_neuro.stimuli.table import StimulusTable
 
     make_template(size)
-    stimuli = StimulusTable.read(table)
+    stimuli, others = _read_photos(photos, pattern)
     locate, points = _make_locate(landmarks, detector, largest, min_score)
     report = align_stimuli(
         stimuli, out, locate, size=size, n_jobs=jobs, verbose=not quiet, overwrite=overwrite
     )
+    report = replace(report, left_out=pd.concat([others, report.left_out], ignore_index=True))
     show_report(report, out / "table.csv", f" at {size} pixels")
+    typer.echo(f"{out / 'sheet.png'} shows what was done; look at it.")
     if points is not None:
         _show_strays(stimuli, points, str(landmarks))
 
 
+def _read_photos(photos: Path, pattern: str | None) -> "tuple[StimulusTable, pd.DataFrame]":
+    """Return a table of photographs, and what else a folder holds."""
+    import pandas as pd
+
+    from fernet_neuro.stimuli.datasets.registry import DATASETS
+    from fernet_neuro.stimuli.table import StimulusTable
+
+    if photos.is_dir() and not (photos / "table.csv").is_file():
+        found = DATASETS["folder"].read(photos, pattern=pattern or "(?P<photograph>.+)", verify=False)
+        return found.table, found.left_out
+    if pattern is not None:
+        raise ValueError("--pattern reads labels from the names in a folder; a table has its own columns.")
+    table = StimulusTable.read(photos)
+    return table, pd.DataFrame(columns=["path", "reason"], dtype=object)
+
+
 def _make_locate(
-    landmarks: Path | None, detector: Path | None, largest: bool, min_score: float
+    landmarks: Path | None, detector: str | None, largest: bool, min_score: float | None
 ) -> "tuple[Locate, LandmarkTable | None]":
     from fernet_neuro.faces.aligned_set import locate_by_detector, locate_by_table
     from fernet_neuro.faces.landmarks import read_landmarks
@@ -109,11 +147,13 @@ def _make_locate(
     if landmarks is not None and detector is not None:
         raise ValueError("give --landmarks or --detector, not both.")
     if detector is not None:
-        from fernet_neuro.faces.detect import FaceDetector
+        from fernet_neuro.faces.detectors import make_detector
 
-        return locate_by_detector(FaceDetector(detector, min_score=min_score), largest=largest), None
+        return locate_by_detector(make_detector(detector, min_score), largest=largest), None
     if landmarks is None:
-        raise ValueError("give the faces' points with --landmarks POINTS.csv, or --detector YUNET.onnx.")
+        raise ValueError(
+            "give the faces' points with --landmarks POINTS.csv, or find them with --detector NAME."
+        )
     if largest:
         raise ValueError("--largest belongs to --detector; a table has one face per stimulus.")
     points = read_landmarks(landmarks)
