@@ -38,8 +38,8 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-notebooks: $(STAMP)  ## execute every notebook
-	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 -p no:cacheprovider -m "" notebooks
+notebooks: $(STAMP)  ## execute every notebook, two side by side in one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --nbmake --nbmake-timeout=600 -p no:cacheprovider -m "" notebooks
 
 figures: $(STAMP)  ## rebuild the figures of the last demo
 	$(BIN)/fernet-neuro figures build all --results demo --out demo/figures
