@@ -50,8 +50,8 @@ bench: $(STAMP)  ## every benchmark of benchmarks/, one after the other; results
 fuzz: $(STAMP)  ## 10,000 damaged files of all kinds that are read: no traceback, no hang; takes up to an hour
 	$(BIN)/python tools/fuzz.py --n 10000 --seconds 3600
 
-kill: $(STAMP)  ## kill every command at random moments and at its writes, 10 each; takes up to an hour
-	$(BIN)/python tools/kill.py --n 10 --writes 10 --seconds 3600
+kill: $(STAMP)  ## kill commands at 12 random moments and 10 of their writes each; takes up to an hour
+	$(BIN)/python tools/kill.py --n 12 --writes 10 --seconds 3600
 
 docs: $(STAMP)  ## the examples in the docstrings, and every link and command in the documentation
 	$(BIN)/python -m pytest -q tests/contracts/test_docs.py fernet_neuro

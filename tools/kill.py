@@ -1,6 +1,6 @@
 """Kill commands at random moments and before each write, and see that nothing is lost and nothing left.
 
-Usage: python tools/kill.py [--n 10] [--writes 10] [--seed 0] [--command NAME] [--seconds 3600]
+Usage: python tools/kill.py [--n 12] [--writes 10] [--seed 0] [--command NAME] [--seconds 3600]
 
 What belongs here: the commands, on inputs that this script makes; the kill; and what counts as a fault:
 inputs or neighbours that changed, a command that cannot be given again or comes to other numbers, and files
@@ -42,6 +42,10 @@ _INPUTS = (
     "rdm faces/table.csv --factor identity --factor expression --out models.npz",
     "brain simulate --stimuli faces/table.csv --subjects 2 --runs 2 --out sim",
     "train run.yaml --stimuli faces/table.csv --out known",
+    "stimuli render --identities 1 --first-identity 9 --expressions fear --views 1 --size 32 --out others",
+    "stimuli landmarks faces/table.csv --out points.csv",
+    "brain patterns sim --raw --mask brain --no-images --subject 01 --out regions",
+    "probe store --layer avgpool --folds 3 --permutations 20 --no-controls --out results",
 )
 _RECIPE = """task: expression
 model: resnet10-slim
@@ -53,19 +57,35 @@ checkpoint_every: 1
 """
 #: Given anew over an older result, each also gets ``--overwrite``, but for one that goes on by itself.
 COMMANDS = {
-    "render": "stimuli render --identities 2 --expressions neutral,fear --views 1 --size 32 --out out",
-    "extract": "extract resnet10-slim --stimuli faces/table.csv --size 32 --layer layer1 --out out",
-    "train": "train run.yaml --stimuli faces/table.csv --resume --out out",
-    "probe": "probe store --layer avgpool --folds 3 --permutations 20 --no-controls --out out",
-    "embed": "embed store --layer avgpool --permutations 19 --perplexity 4 --out out",
+    "import": "stimuli import folder faces --out out.csv",
+    "join": "stimuli join faces/table.csv others/table.csv --keep-all --out out.csv",
+    "split": "stimuli split faces/table.csv --test-share 0.4 --out-train out1.csv --out-test out2.csv",
+    "sheet": "stimuli sheet faces/table.csv --out out.png",
+    "landmarks": "stimuli landmarks faces/table.csv --out out.csv",
+    "align": "stimuli align faces/table.csv --landmarks points.csv --size 112 --out out",
     "rdm": "rdm store --layer avgpool --out out.npz",
-    "rsa": "rsa --models models.npz --brain brain.npz --bootstrap 30 --permutations 30 --out out",
+    "decode": "brain decode regions --average --permutations 19 --out out",
+    "shares": "brain shares regions --stimuli faces/table.csv --factor identity --out out.csv",
     "simulate": "brain simulate --stimuli faces/table.csv --subjects 1 --runs 2 --out out",
-    "patterns": "brain patterns sim --raw --mask brain --no-images --out out",
-    "evaluate": "evaluate known --stimuli faces/table.csv --allow-trained --bootstrap 20 --out out",
+    "patterns": "brain patterns sim --raw --mask brain --no-images --subject 01 --out out",
+    "searchlight": "brain searchlight regions --roi FFA --models models.npz --permutations 0 --out out",
     "predict": "predict faces --model known --out out.csv",
+    "evaluate": "evaluate known --stimuli faces/table.csv --allow-trained --bootstrap 20 --out out",
+    "extract": "extract resnet10-slim --stimuli faces/table.csv --size 32 --layer layer1 --out out",
+    "export": "export known --out out.onnx",
+    "probe": "probe store --layer avgpool --folds 3 --permutations 20 --no-controls --out out",
+    "train": "train run.yaml --stimuli faces/table.csv --resume --out out",
+    "embed": "embed store --layer avgpool --permutations 19 --perplexity 4 --out out",
+    "rsa": "rsa --models models.npz --brain brain.npz --bootstrap 30 --permutations 30 --out out",
+    "figures": "figures build layer-profile --results results --out out",
+    "render": "stimuli render --identities 1 --expressions neutral,fear --views 1 --size 32 --out out",
+    "clips": "stimuli clips --identities 1 --expressions fear --frames 2 --size 32 --out out",
+    "calibrate": "calibrate --like results --source store --datasets 10 --out out.json",
+    "crossval": "crossval run.yaml --stimuli faces/table.csv --folds 2 --set epochs=1 --resume --out out",
 }
 _GOES_ON = "--resume"
+#: Commands that replace what they wrote before unasked.
+_REPLACES = ("sheet", "split")
 
 
 def run_fork(
@@ -202,7 +222,7 @@ class Trial:
 
     def __init__(self, name: str, whole: Path, place: Path) -> None:
         words = COMMANDS[name]
-        self._again = "" if _GOES_ON in words else "--overwrite"
+        self._again = "" if _GOES_ON in words or name in _REPLACES else "--overwrite"
         self.name, self._whole, self._place, self._words = name, whole, place, words.split()
         self._before: dict[bool, Path] = {False: whole}
         start = time.monotonic()
@@ -236,7 +256,7 @@ class Trial:
         differ = sorted(
             key for key in {*found, *self._reference} if found.get(key) != self._reference.get(key)
         )
-        return fault or f"other than without a kill: {', '.join(differ)}" if differ else ""
+        return f"other than without a kill: {', '.join(differ)}; {fault}" if differ else ""
 
     def _find_changed(self) -> str:
         """Return what was there before, beside the command's own result, and is not as it was."""
@@ -304,7 +324,7 @@ def kill_all(
 def main() -> int:
     """Run all commands, print the faults and return 1 if there are any."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--n", type=int, default=10, help="kills of each command at random moments")
+    parser.add_argument("--n", type=int, default=12, help="kills of each command at random moments")
     parser.add_argument("--writes", type=int, default=10, help="most writes of each command to kill at")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--command", choices=list(COMMANDS), help="one command alone")

@@ -18,6 +18,9 @@ from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import FernetError
 from fernet_neuro.stimuli.table import StimulusTable
 
+#: Prefix of folders in the place for temporary files, which are gone when a command ends.
+TEMPORARY = "fernet-neuro-"
+
 
 def cache_place(identity: Mapping[str, Any], table: StimulusTable) -> Path:
     """Return the folder in the cache for a store that was given no other place."""
@@ -26,7 +29,9 @@ def cache_place(identity: Mapping[str, Any], table: StimulusTable) -> Path:
 
 
 def remember_store(store: ActivationStore) -> None:
-    """Note where a store lies, so that `find_store` finds it."""
+    """Note where a store lies, so that `find_store` finds it, unless it is gone when the command ends."""
+    if store.path.absolute().parent.name.startswith(TEMPORARY):
+        return
     entry = _index_of(store.manifest["identity"]) / f"{store.key}.json"
     # A cache that cannot be written to costs time later, and nothing else.
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""``fernet-neuro calibrate``: how often an RSA finds an effect where there is none."""
+"""``fernet-neuro calibrate``: how often an analysis finds an effect where there is none."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    like: Annotated[
-        Path, opt.folder("Folder of an earlier fernet-neuro rsa: its settings, models and brains.")
-    ],
+    like: Annotated[Path, opt.folder("Folder of an earlier fernet-neuro rsa, probe, embed or brain decode.")],
+    source: Annotated[
+        Path | None,
+        opt.folder("Store of a probe or embedding, or patterns of a decoding, if not in the folder."),
+    ] = None,
+    stimuli: Annotated[
+        Path | None, opt.table("Labels of a probe or embedding.  [default: the store's own]")
+    ] = None,
     datasets: Annotated[
         int, opt.count("Number of data sets without the effect, of each kind.", opt.STATISTICS, min=10)
     ] = 200,
@@ -33,28 +38,30 @@ def calibrate(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    r"""Repeat an earlier RSA on data without the effect, and report its false-positive rates.
+    r"""Repeat an earlier analysis on data without the effect, and report its false-positive rates.
 
-    The same settings and models meet brains made of the measured ones: stimuli relabelled (tests of models),
-    each subject relabelled on its own (test of the ceiling), or built around a model that is true (tests
-    against the ceiling). Each rate has an exact binomial interval. The exit code is 1 where an interval lies
-    above the nominal rate.
+    An RSA meets brains made of the measured ones: stimuli relabelled (tests of models), each subject
+    relabelled on its own (test of the ceiling), or built around a model that is true (tests against the
+    ceiling). Probes, embeddings and decodings meet labels that are exchanged as their tests exchange them.
+    Each rate has an exact binomial interval. The exit code is 1 where an interval lies above the nominal
+    rate.
 
     Examples
     --------
         fernet-neuro calibrate --like rsa92 --datasets 200
         fernet-neuro calibrate --like layers --datasets 500 --jobs -1 \
             --out layers/calibration.json --json
+        fernet-neuro calibrate --like results --source stores/identity
+        fernet-neuro calibrate --like decoding --source derivatives/patterns
     """
     from fernet_neuro._utils.atomic import write_text
-    from fernet_neuro.rsa.analysis.calibration import calibrate_rsa
-    from fernet_neuro.rsa.analysis.run import RSAFolder
+    from fernet_neuro.door.calibrate import calibrate as run
 
     if out is not None:
         check_out_file(out, [], overwrite=overwrite)
-    report = calibrate_rsa(
-        RSAFolder.load(like), datasets, nominal=nominal, confidence=level, inference=inference, seed=seed,
-        n_jobs=jobs, verbose=not (quiet or as_json),
+    report = run(
+        like, datasets, source=source, stimuli=stimuli, nominal=nominal, confidence=level,
+        inference=inference, seed=seed, n_jobs=jobs, verbose=not (quiet or as_json),
     )  # fmt: skip
     values = report.to_summary()
     if out is not None:
@@ -75,7 +82,7 @@ def _describe(report: "CalibrationReport") -> list[str]:
     )
     head = (
         f"False positives at {settings['nominal']:g} in {settings['n_datasets']} data sets of each kind "
-        f"({settings['comparison']}, {_name_inference(settings)})"
+        f"({_name_inference(settings)})"
     )
     columns = {
         "data": "{null}", "p value": "{table} {p}",
@@ -89,9 +96,11 @@ def _describe(report: "CalibrationReport") -> list[str]:
 
 
 def _name_inference(settings: dict[str, Any]) -> str:
+    if "analysis" in settings:
+        return str(settings["analysis"])
     if settings["inference"] == "components":
-        return "variance components"
-    return f"{settings['n_bootstraps']} bootstrap samples"
+        return f"{settings['comparison']}, variance components"
+    return f"{settings['comparison']}, {settings['n_bootstraps']} bootstrap samples"
 
 
 def _name_scope(row: Row) -> str:

@@ -18,6 +18,7 @@ from scipy.special import softmax
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.tables import write_csv
+from fernet_neuro.activations.known import TEMPORARY
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.predictions import compute_logits, read_classes
 from fernet_neuro.models.card import ModelCard
@@ -138,7 +139,7 @@ def predict(
         more = f" (and so with all {len(table)} pictures)" if len(table) > 1 else ""
         raise StimulusError(f"{table.paths()[0]} {reasons[0]}{more}.")
     network, shown = resolve_model(model), table.select(fit)
-    with tempfile.TemporaryDirectory(prefix="fernet-neuro-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         logits = compute_logits(
             network, classes, shown, Path(folder) / "store", source=model, n_jobs=n_jobs, verbose=verbose,
             device=device, batch_size=batch_size,

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import softmax
 
 from fernet_neuro._utils.validation import format_options
+from fernet_neuro.activations.known import TEMPORARY
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.resolve import resolve_model
@@ -62,7 +63,7 @@ def compute_class_probabilities(
     classes = read_classes(run, factor)
     model = resolve_model(run)
     options = {"device": device, "batch_size": batch_size, "n_jobs": n_jobs, "verbose": verbose}
-    with tempfile.TemporaryDirectory(prefix="fernet-neuro-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         logits = compute_logits(model, classes, table, Path(folder) / "store", source=run, **options)
     return ClassProbabilities(table.stimulus_ids, classes, softmax(logits, axis=1))
 

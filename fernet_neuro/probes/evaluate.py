@@ -271,6 +271,7 @@ def run_probe(
         "permute_within": design.exchange.within,
         "exchangeable_units": design.exchange.units,
         "n_folds": len(design.folds),
+        "penalty": {"penalty": penalty, "penalties": None if grid is None else list(grid)},
         "seed": seed,
         "training_seeds": [0],
         "controls": [name for name in controls if name not in left_out],

@@ -426,3 +426,14 @@ def test_regions_keep_the_order_in_which_they_are_asked_for(tmp_path):
 def test_names_of_stimuli_are_in_one_unicode_form(tmp_path):
     np.savez(tmp_path / "a.npz", rdms=VECTORS[0, :3], stimulus_ids=np.array(["Zoe\u0308", "b", "c"]))
     assert read_rdms(tmp_path / "a.npz").stimulus_ids[0] == "Zo\u00eb"
+
+
+@pytest.mark.parametrize("way", ["checksum", "cut"])
+def test_damaged_elements_of_mat_files_never_reach_scipy(way, tmp_path):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"rdms": VECTORS[:, :3]}, do_compression=True)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 255
+    path.write_bytes(data if way == "checksum" else data[:-9])
+    with pytest.raises(StoreError, match=r"a\.mat cannot be read as \.mat: (Error -3|an element is damaged)"):
+        read_rdms(path)

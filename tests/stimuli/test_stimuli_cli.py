@@ -107,6 +107,17 @@ def test_import_replaces_a_file_only_when_told(taken, run, photos, tmp_path):
     assert len(StimulusTable.read(tmp_path / "t.csv")) == 5
 
 
+def test_an_import_that_was_interrupted_before_its_last_file_goes_on(run, photos, tmp_path):
+    arguments = ("import", "folder", photos, "--quiet", "--pattern", "{identity}_{expression}")
+    arguments += ("--out", tmp_path / "t.csv")
+    assert run(*arguments)[0] == 0
+    table, left_out = (tmp_path / "t.csv").read_bytes(), (tmp_path / "t.left_out.csv").read_bytes()
+    (tmp_path / "t.csv").unlink()
+    assert run(*arguments)[0] == 0
+    assert (tmp_path / "t.csv").read_bytes() == table
+    assert (tmp_path / "t.left_out.csv").read_bytes() == left_out
+
+
 @pytest.mark.parametrize("labels", ["t.csv", "t.left_out.csv"])
 def test_import_never_replaces_the_labels_it_reads(labels, run, photos, tmp_path):
     (tmp_path / labels).write_text("file,identity\nann_fear.png,ann\n")
@@ -178,7 +189,10 @@ def test_split_writes_two_tables_that_share_no_identity(run, table, tmp_path):
     assert not set(train.factor("identity")) & set(test.factor("identity"))
     before = parts[1].read_text()
     parts[0].unlink()
-    code, _, error = run("split", table, *options, "--seed", 5)
+    assert run("split", table, *options)[0] == 0  # as after an interrupted call
+    assert StimulusTable.read(parts[0]) == train
+    parts[0].unlink()
+    code, _, error = run("split", table, *options, "--test-share", 0.67)
     assert (code, "test.csv exists already" in error, parts[0].exists()) == (2, True, False)
     assert parts[1].read_text() == before
     assert run("split", table, *options, "--overwrite")[0] == 0

@@ -30,6 +30,14 @@ def left_out_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.left_out.csv")
 
 
+def is_left_out(path: Path) -> bool:
+    """Return whether a file is a list that `show_report` wrote."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.readline().strip() == b"path,reason"
+
+
 def show_report(report: "ImportReport", out: Path, how: str = "") -> None:
     """Say what is in the table `out`, and write and sum up what was left out."""
     from fernet_neuro._utils.tables import write_csv

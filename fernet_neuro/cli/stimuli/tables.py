@@ -139,9 +139,12 @@ def split(
         check_table_suffix(path)
     if len({path.resolve() for path in (table, out_train, out_test)}) < 3:
         raise ValueError("the table, --out-train and --out-test must be three different files.")
-    check_out_files([out_train, out_test], [table], overwrite=overwrite)
     train, test = split_table(StimulusTable.read(table), by=by, test_share=test_share, seed=seed)
-    for part, path in ((train, out_train), (test, out_test)):
+    parts = ((train, out_train), (test, out_test))
+    # One that an earlier, interrupted call wrote is no reason to stop.
+    others = [path for part, path in parts if not path.is_file() or StimulusTable.read(path) != part]
+    check_out_files(others, [table], overwrite=overwrite)
+    for part, path in parts:
         part.write(path)
         typer.echo(f"{path}: {describe_table(part)}.")
 

@@ -145,7 +145,7 @@ def calibrate_rsa(
         "confidence": confidence,
         "calibration_seed": seed,
     }
-    rates = pd.DataFrame(_summarise(tests, n_datasets, nominal, confidence))
+    rates = pd.DataFrame(summarise_rates(tests, n_datasets, nominal, confidence))
     return CalibrationReport(rates, settings, _list_notes(analysis, n_datasets))
 
 
@@ -214,7 +214,7 @@ def _name_tests(frame: pd.DataFrame) -> pd.Series:
     return pd.Series("", index=frame.index)
 
 
-def _summarise(
+def summarise_rates(
     tests: pd.DataFrame, n_datasets: int, nominal: float, confidence: float
 ) -> Iterator[dict[str, Any]]:
     """Yield the rate of each p value over all tests, and that of the worst region and model."""

@@ -4,6 +4,7 @@ What belongs here: the layouts, and the labels that the RSA toolbox for MATLAB p
 """
 
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from fernet_neuro.rsa.rdms import RDMSet
 
 #: What the parts of a name such as "hIT | BE | Session: 1" are, in the order of the RSA toolbox for MATLAB.
 _NAME_PARTS = ("roi", "subject", "session")
+#: Of MATLAB's versions 5 to 7: bytes before the first element, and kinds of elements.
+_MAT_HEADER, _MAT_MATRIX, _MAT_COMPRESSED = 128, 14, 15
 #: Fields of a structure that say nothing about an RDM.
 _IGNORED = ("RDM", "color", "colour")
 
@@ -96,9 +99,28 @@ def split_name(name: str) -> dict[str, str]:
     return labels
 
 
+def _check_elements(data: bytes) -> None:
+    """Raise ValueError or zlib.error if an element of a file of version 5 to 7 is cut or fails its checksum.
+
+    scipy reads elements before their checksums, and damaged ones can end the whole process.
+    """
+    start = _MAT_HEADER
+    while len(data) > _MAT_HEADER and start < len(data):
+        kind, size = (int.from_bytes(data[at : at + 4], "little") for at in (start, start + 4))
+        start += 8 + size
+        if kind not in (_MAT_MATRIX, _MAT_COMPRESSED) or start > len(data):
+            raise ValueError("an element is damaged or cut")
+        if kind == _MAT_COMPRESSED:
+            zlib.decompress(data[start - size : start])
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as handle:
+            if handle.read(_MAT_HEADER)[-2:] == b"IM":  # little-endian, of version 5 to 7
+                handle.seek(0)
+                _check_elements(handle.read())
+            handle.seek(0)
             content = scipy_io.loadmat(handle)
     except NotImplementedError as error:
         raise StoreError(

@@ -1,0 +1,265 @@
+"""Is a probe, an embedding or a decoding honest? The very analysis on labels that mean nothing.
+
+What belongs here: labels exchanged as the test exchanges them, over one measured data set, and the p values
+that the same settings find there; RSA makes its own data in `rsa.analysis.calibration`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import delayed
+
+from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.tables import read_json
+from fernet_neuro._utils.validation import check_range
+from fernet_neuro._utils.workers import in_processes
+from fernet_neuro.activations.store import ActivationStore, is_store
+from fernet_neuro.brain.derivatives import read_patterns
+from fernet_neuro.brain.patterns import BrainPatterns
+from fernet_neuro.embedding.comparison import plan_comparison
+from fernet_neuro.embedding.pipeline import compute_embedding
+from fernet_neuro.embedding.result import EmbeddingResult
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.probes.decoding import decode_patterns
+from fernet_neuro.probes.design import find_labelled
+from fernet_neuro.probes.evaluate import run_probe
+from fernet_neuro.probes.exchange import Exchange, plan_exchange
+from fernet_neuro.probes.result import ProbeReport
+from fernet_neuro.rsa.analysis.calibration import CalibrationReport, calibrate_rsa, summarise_rates
+from fernet_neuro.rsa.analysis.run import RSAFolder
+from fernet_neuro.stats.resampling import permute_within
+from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
+from fernet_neuro.typing import PathLike
+
+#: One data set without the effect: from its stream of random numbers to a row per p value.
+_Dataset = Callable[[np.random.Generator], pd.DataFrame]
+
+
+def calibrate(
+    like: PathLike,
+    n_datasets: int = 200,
+    *,
+    source: PathLike | None = None,
+    stimuli: PathLike | None = None,
+    nominal: float = 0.05,
+    confidence: float = 0.99,
+    inference: str | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> CalibrationReport:
+    """Repeat an earlier analysis on data without the effect, and report how often its p values find one.
+
+    RSA as `calibrate_rsa` says. Probes, embeddings and decodings keep what was measured and exchange labels
+    between the units of their own test; folds are drawn anew for each labelling.
+
+    Parameters
+    ----------
+    like : path
+        Folder that `rsa`, `probe`, `embed` or `brain decode` wrote.
+    n_datasets : int, default=200
+        Data sets without the effect, of each kind.
+    source : path, default=None
+        Store of a probe or an embedding, or patterns of a decoding; needed where the folder holds none.
+    stimuli : path, default=None
+        Labels that a probe or an embedding took in place of the store's own.
+    nominal, confidence : float
+        Level of the tests, and probability of the intervals of rates.
+    inference : str, default=None
+        Of RSA alone: another than that of the analysis.
+    seed, n_jobs, verbose
+        As everywhere.
+
+    Returns
+    -------
+    CalibrationReport
+        Of probes and embeddings every layer has a rate (``model``), and every family of layers one.
+
+    Raises
+    ------
+    StoreError
+        If the folder, or the store, is of no such analysis or cannot be read.
+    ValueError
+        If a source is needed or is another, a number is out of range, or nothing was tested.
+    """
+    check_range("n_datasets", n_datasets, minimum=10)
+    folder = Path(like)
+    given = {"nominal": nominal, "confidence": confidence}
+    plan = _find_plan(folder)
+    if plan is None:
+        return calibrate_rsa(
+            RSAFolder.load(folder), n_datasets, inference=inference, seed=seed, n_jobs=n_jobs,
+            verbose=verbose, **given,
+        )  # fmt: skip
+    if inference is not None:
+        raise ValueError("inference is of RSA alone; leave it out (--inference).")
+    make, settings = plan(folder, source, stimuli)
+    work = in_processes(n_jobs, return_as="generator")(
+        delayed(_run)(make, number, seed) for number in range(n_datasets)
+    )
+    found = list(track(work, "data sets without the effect", total=n_datasets, verbose=verbose))
+    tests = pd.concat(found, ignore_index=True).dropna(subset=["p_value"])
+    if tests.empty:
+        raise ValueError(f"{folder} was made without permutations, so there is no p value to calibrate.")
+    settings = {**settings, "n_datasets": n_datasets, **given, "calibration_seed": seed}
+    rates = pd.DataFrame(summarise_rates(tests, n_datasets, nominal, confidence))
+    return CalibrationReport(rates, settings, [_NOTE])
+
+
+_NOTE = (
+    "the data sets are labellings of one measured data set, not independent studies: rates speak of its "
+    "people, stimuli and features."
+)
+
+
+def _find_plan(folder: Path) -> Callable[..., tuple[_Dataset, dict[str, Any]]] | None:
+    """Return what makes data sets for the analysis in a folder; None where it is taken for an RSA."""
+    if (folder / "coordinates.csv").is_file():
+        return _plan_embedding
+    if (folder / "runs.csv").is_file() and (folder / "confusion.csv").is_file():
+        return _plan_decoding
+    return _plan_probe if (folder / "null.npz").is_file() else None
+
+
+def _run(make: _Dataset, number: int, seed: int) -> pd.DataFrame:
+    return make(make_rng(seed, "calibration", number)).assign(null="relabelled", dataset=number)
+
+
+def _plan_probe(folder: Path, source: Any, stimuli: Any) -> tuple[_Dataset, dict[str, Any]]:
+    settings = ProbeReport.load(folder).settings
+    if len(settings["training_seeds"]) > 1:
+        raise ValueError(f"{folder} is of several networks; calibrate a probe of one of them.")
+    store = _open_store(folder, source, settings["stores"]["network"])
+    table = store.stimuli if stimuli is None else read_stimuli(stimuli)
+    return partial(_probe_nothing, store, table, settings), {**settings, "analysis": "probe"}
+
+
+def _probe_nothing(
+    store: ActivationStore, table: StimulusTable, settings: dict[str, Any], rng: np.random.Generator
+) -> pd.DataFrame:
+    target, holdout = settings["target"], settings["holdout"]
+    within = (settings["permute_within"] or "").removesuffix("fold").removesuffix(" and ") or "auto"
+    rows = find_labelled(table, target, holdout, within)
+    part = table.select(rows)
+    relabelled = table.factor(target, complete=False).astype(object)
+    relabelled[rows] = _exchange_labels(
+        plan_exchange(part, target, holdout, within), part.factor(target), rng
+    )
+    draws = settings["n_permutations"]
+    report = run_probe(
+        store, table=_with_labels(table, target, relabelled), layers=settings["layers"], target=target,
+        holdout=holdout, readouts=settings["readouts"], controls=(), seed=int(rng.integers(2**31)),
+        n_permutations=max((n for name, n in draws.items() if name not in ("logistic", "sgd")), default=0),
+        n_permutations_iterative=max((draws.get(name, 0) for name in ("logistic", "sgd")), default=0),
+        permute_within=within, n_folds=settings["n_folds"], labelled_only=bool(settings["left_out"]),
+        scale=settings["scale"], **settings.get("penalty", {}),
+    )  # fmt: skip
+    frame = pd.DataFrame(report.layers).assign(model=lambda rows: rows["layer"] + " " + rows["readout"])
+    return _list_p_values(frame, "layers", ["readout"])
+
+
+def _exchange_labels(exchange: Exchange, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the labels with those of the units exchanged, shape (n_stimuli,)."""
+    return np.unique(labels)[exchange.draw(1, rng)[0][exchange.unit_of]]
+
+
+def _plan_embedding(folder: Path, source: Any, stimuli: Any) -> tuple[_Dataset, dict[str, Any]]:
+    settings = EmbeddingResult.load(folder).settings
+    store = _open_store(folder, source, settings["store_key"])
+    table = store.stimuli if stimuli is None else read_stimuli(stimuli)
+    return partial(_embed_nothing, store, table, settings), {**settings, "analysis": "embed"}
+
+
+def _embed_nothing(
+    store: ActivationStore, table: StimulusTable, settings: dict[str, Any], rng: np.random.Generator
+) -> pd.DataFrame:
+    seed, found = int(rng.integers(2**31)), []
+    for factor, how in settings["factors"].items():  # each alone: the others stay what they are
+        comparison = plan_comparison(table, factor)
+        labels = np.array(comparison.classes)[comparison.draw(1, seed + 1)[0]]
+        quality = compute_embedding(
+            store, settings["layers"], table=_with_labels(table, factor, labels), factors=[factor],
+            method=settings["method"], perplexities=settings["perplexities"],
+            n_neighbours=how["n_neighbours"], n_permutations=settings["n_permutations"], seed=seed,
+        ).quality  # fmt: skip
+        quality = quality[quality["factor"] == factor]
+        names = quality["factor"] + " " + quality["layer"] + " " + quality["space"] + " " + quality["measure"]
+        found.append(_list_p_values(quality.assign(model=names), "quality", ["factor", "space", "measure"]))
+    return pd.concat(found, ignore_index=True)
+
+
+def _plan_decoding(folder: Path, source: Any, _stimuli: Any) -> tuple[_Dataset, dict[str, Any]]:
+    settings = read_json(folder / "summary.json")["settings"]
+    if source is None:
+        raise ValueError(f"{folder} holds no patterns; name their folder (--source PATTERNS).")
+    frame = pd.read_csv(folder / "results.csv", dtype={"subject": str, "roi": str, "session": str})
+    names = set(pd.read_csv(folder / "confusion.csv", dtype=str)["true"])
+    patterns = read_patterns(
+        Path(source), subjects=frame["subject"].unique().tolist(), rois=frame["roi"].unique().tolist()
+    )
+    chosen = [item.select(stimulus_ids=[name for name in item.stimuli if name in names]) for item in patterns]
+    return partial(_decode_nothing, chosen, settings), {**settings, "analysis": "decode"}
+
+
+def _decode_nothing(
+    patterns: list[BrainPatterns], settings: dict[str, Any], rng: np.random.Generator
+) -> pd.DataFrame:
+    options = {**settings, "seed": int(rng.integers(2**31))}
+    estimates = decode_patterns([_shuffle_blocks(item, rng) for item in patterns], **options).estimates
+    frame = estimates.assign(model=estimates["subject"] + " " + estimates["session"].fillna("").astype(str))
+    return pd.concat(
+        [
+            _tests(frame, "results", "p_value", frame["roi"], frame["model"]),
+            _families(frame, "results", "p_fdr", ["model"]),
+        ]
+    )
+
+
+def _shuffle_blocks(item: BrainPatterns, rng: np.random.Generator) -> BrainPatterns:
+    """Return patterns whose blocks (neighbouring rows of one stimulus) trade stimuli inside each run."""
+    cells = np.array([f"{run}\x1f{name}" for run, name in zip(item.runs, item.stimulus_ids, strict=True)])
+    block_of = np.concatenate([[0], np.cumsum(cells[1:] != cells[:-1])])
+    first = np.unique(block_of, return_index=True)[1]
+    codes = np.unique(item.stimulus_ids, return_inverse=True)[1][first]
+    drawn = permute_within(codes, np.unique(item.runs[first], return_inverse=True)[1], rng, 1)[0]
+    return replace(item, stimulus_ids=np.unique(item.stimulus_ids)[drawn[block_of]])
+
+
+def _open_store(folder: Path, source: Any, key: str) -> ActivationStore:
+    """Return the store that an analysis read, by its key, from where it is named or beside the results."""
+    places = [Path(source)] if source is not None else [path.parent for path in folder.rglob("manifest.json")]
+    stores = [ActivationStore.open(place) for place in places if is_store(place)]
+    for store in stores:
+        if store.key == key:
+            return store
+    if source is not None:
+        raise StoreError(f"{source} is not the store that {folder} was made from.")
+    raise ValueError(f"{folder} does not hold the store that it was made from; name it (--source STORE).")
+
+
+def _with_labels(table: StimulusTable, factor: str, labels: np.ndarray) -> StimulusTable:
+    return replace(table, frame=table.frame.assign(**{factor: labels}))
+
+
+def _list_p_values(frame: pd.DataFrame, table: str, family: list[str]) -> pd.DataFrame:
+    """Return the p value of each row, and the least corrected one of each family of layers."""
+    tests = _tests(frame, table, "p_value", "", frame["model"])
+    return pd.concat([tests, _families(frame, table, "p_value_max", family)])
+
+
+def _tests(frame: pd.DataFrame, table: str, p: str, roi: Any, model: Any) -> pd.DataFrame:
+    return pd.DataFrame({"table": table, "p": p, "roi": roi, "model": model, "p_value": frame.get(p)})
+
+
+def _families(frame: pd.DataFrame, table: str, p: str, family: list[str]) -> pd.DataFrame:
+    if p not in frame:
+        return pd.DataFrame()
+    least: Iterator[Any] = iter(frame.groupby(family, sort=False)[p].min().items())
+    rows = [(table, p, "", key if isinstance(key, str) else " ".join(key), value) for key, value in least]
+    return pd.DataFrame(rows, columns=["table", "p", "roi", "model", "p_value"])

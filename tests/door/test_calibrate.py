@@ -1,0 +1,88 @@
+"""Earlier probes, embeddings and decodings are repeated on labels that mean nothing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.store import ActivationStore, write_store
+from fernet_neuro.brain.patterns import BrainPatterns
+from fernet_neuro.door.calibrate import _exchange_labels, _shuffle_blocks, calibrate
+from fernet_neuro.embedding.pipeline import compute_embedding
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.probes.decoding import decode_patterns
+from fernet_neuro.probes.evaluate import run_probe
+from fernet_neuro.probes.exchange import plan_exchange
+
+
+@pytest.fixture
+def store(noise_table, rng, tmp_path) -> ActivationStore:
+    """Two layers that tell expressions apart."""
+    shown = np.unique(noise_table.factor("expression"), return_inverse=True)[1][:, None]
+    layers = [
+        Activations(
+            ((shown == np.arange(3)) + 0.1 * rng.normal(size=(24, 3))).astype(np.float32),
+            noise_table.stimulus_ids,
+            name,
+        )
+        for name in ("one", "two")
+    ]
+    return write_store(tmp_path / "store", noise_table, layers)
+
+
+def test_a_probe_that_finds_an_effect_finds_none_in_exchanged_labels(store, run, tmp_path):
+    report = run_probe(store, n_folds=4, n_permutations=39, controls=())
+    assert max(row["p_value"] for row in report.layers) == 1 / 40  # the planted effect
+    report.save(tmp_path / "results")
+    code, _, error = run("calibrate", "--like", tmp_path / "results")
+    assert (code, "name it (--source STORE)" in error) == (2, True)
+    options = ("--source", store.path, "--datasets", 30, "--json")
+    code, out, _ = run("calibrate", "--like", tmp_path / "results", *options)
+    found = json.loads(out)
+    assert (code, found["is_calibrated"]) == (0, True)
+    rates = {(row["p"], row["scope"]): row["rate"] for row in found["rates"]}
+    assert set(rates) == {("p_value", "all"), ("p_value", "worst"), ("p_value_max", "all")}
+    assert max(rates.values()) <= 0.2  # 30 data sets: the binomial 99 % limit at .05 is .17, of the worst .2
+
+
+def test_the_store_must_be_the_one_that_was_read(store, noise_table, tmp_path):
+    run_probe(store, n_folds=4, n_permutations=9, controls=()).save(tmp_path / "results")
+    values = Activations(np.eye(24, 3, dtype=np.float32), noise_table.stimulus_ids, "one")
+    other = write_store(tmp_path / "other", noise_table, [values])
+    with pytest.raises(StoreError, match="is not the store that"):
+        calibrate(tmp_path / "results", source=other.path)
+    with pytest.raises(ValueError, match="inference is of RSA alone"):
+        calibrate(tmp_path / "results", source=store.path, inference="components")
+
+
+def test_exchanged_labels_keep_each_persons_counts(noise_table, rng):
+    labels = noise_table.factor("expression")
+    drawn = _exchange_labels(plan_exchange(noise_table, "expression", "identity"), labels, rng)
+    assert (drawn != labels).any()
+    for who in np.unique(noise_table.factor("identity")):
+        rows = noise_table.factor("identity") == who
+        assert sorted(drawn[rows]) == sorted(labels[rows])
+
+
+def test_embeddings_are_calibrated(store, tmp_path):
+    result = compute_embedding(store, ["one"], perplexities=[3.0], n_permutations=19)
+    result.save(tmp_path / "maps")
+    report = calibrate(tmp_path / "maps", 10, source=store.path)
+    assert report.is_calibrated
+    assert set(report.rates["p"]) == {"p_value", "p_value_max"}
+
+
+def test_decodings_are_calibrated_and_blocks_stay_whole(rng, tmp_path):
+    names, runs = ["a", "a", "b", "b", "c", "c"] * 3, ["1"] * 6 + ["2"] * 6 + ["3"] * 6
+    signal = np.array([[ord(name) - 97.0] for name in names]) * np.ones(5)
+    item = BrainPatterns(signal + 0.1 * rng.normal(size=(18, 5)), names, runs, "V1", "01")
+    shuffled = _shuffle_blocks(item, rng)
+    assert (shuffled.stimulus_ids[::2] == shuffled.stimulus_ids[1::2]).all()
+    assert all(sorted(shuffled.stimulus_ids[at : at + 6]) == names[:6] for at in (0, 6, 12))
+    (tmp_path / "patterns").mkdir()
+    item.save(tmp_path / "patterns" / "sub-01_roi-V1_patterns.npz")
+    result = decode_patterns([item], readout="centroid", n_permutations=39, centre=False)
+    result.save(tmp_path / "decoding")
+    with pytest.raises(ValueError, match="holds no patterns"):
+        calibrate(tmp_path / "decoding", 20)
