@@ -46,6 +46,7 @@ _INPUTS = (
     "stimuli landmarks faces/table.csv --out points.csv",
     "brain patterns sim --raw --mask brain --no-images --subject 01 --out regions",
     "probe store --layer avgpool --folds 3 --permutations 20 --no-controls --out results",
+    "embed store --layer avgpool --permutations 19 --perplexity 4 --out maps",
 )
 _RECIPE = """task: expression
 model: resnet10-slim
@@ -77,7 +78,7 @@ COMMANDS = {
     "train": "train run.yaml --stimuli faces/table.csv --resume --out out",
     "embed": "embed store --layer avgpool --permutations 19 --perplexity 4 --out out",
     "rsa": "rsa --models models.npz --brain brain.npz --bootstrap 30 --permutations 30 --out out",
-    "figures": "figures build layer-profile --results results --out out",
+    "figures": "figures build embedding-maps --results maps --out out",
     "render": "stimuli render --identities 1 --expressions neutral,fear --views 1 --size 32 --out out",
     "clips": "stimuli clips --identities 1 --expressions fear --frames 2 --size 32 --out out",
     "calibrate": "calibrate --like results --source store --datasets 10 --out out.json",
@@ -85,7 +86,7 @@ COMMANDS = {
 }
 _GOES_ON = "--resume"
 #: Commands that replace what they wrote before unasked.
-_REPLACES = ("sheet", "split")
+_REPLACES = ("sheet", "split", "figures")
 
 
 def run_fork(

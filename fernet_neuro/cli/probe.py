@@ -112,7 +112,8 @@ def probe(
             --holdout expression --out back --json
         fernet-neuro probe stores/two --layer fc --target identity \
             --holdout expression --relative-penalty 0.01 --out two
-        fernet-neuro probe stores/identity --all-layers --target valence --out valence
+        fernet-neuro probe stores/identity --all-layers --target valence \
+            --out valence
     """
     from fernet_neuro.door.people import describe_trained_people
     from fernet_neuro.door.probe import probe as run

@@ -94,7 +94,10 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
     place = _find_saved(Path(folder))
     record = _read_record(place / "model.json")
     card = _name_code(_read_card(record, place), code, folder)
-    model = build_model(card.name, variant=card.variant, **card.options)
+    try:
+        model = build_model(card.name, variant=card.variant, **card.options)
+    except ValueError as error:
+        raise ValueError(f"{place / 'model.json'}: {error}") from error
     state = read_state_dict(place / "model.safetensors")
     check_state(model.module, state, str(place))
     model.module.load_state_dict(state)
