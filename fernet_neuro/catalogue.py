@@ -88,6 +88,8 @@ GENERAL = System(
         "expression": "fernet_neuro.training.config:EXPRESSION",
     },
     figures={
+        "probe-layers": "fernet_neuro.figures.probe:LAYERS",
+        "probe-confusion": "fernet_neuro.figures.probe:CONFUSION",
         "layer-profile": "fernet_neuro.figures.layer_profile:SPEC",
         "confusion": "fernet_neuro.figures.confusion:SPEC",
         "stimulus-sheet": "fernet_neuro.figures.stimulus_sheet:SPEC",

@@ -183,6 +183,7 @@ Jobs = Annotated[
 ]
 Overwrite = Annotated[bool, flag("--overwrite", "Replace what is already there.", OUTPUT)]
 Json = Annotated[bool, flag("--json", "Print JSON.", OUTPUT)]
+NoReport = Annotated[bool, flag("--no-report", "Leave out the figures and the page index.html.", OUTPUT)]
 Quiet = Annotated[bool, flag("--quiet", "Show no progress.", OUTPUT)]
 
 

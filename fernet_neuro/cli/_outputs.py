@@ -3,12 +3,18 @@
 What belongs here: the check of ``--out`` before anything is computed; files are written by the packages.
 """
 
+import shlex
+import sys
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fernet_neuro._utils.atomic import clear_leftovers
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from fernet_neuro.experiments.report_texts import ReportText
 
 
 def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) -> None:
@@ -26,6 +32,31 @@ def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) ->
     found = [name for name in reports if (out / name).exists()]
     if found and not overwrite:
         raise StoreError(f"--out {out} already holds {found[0]}; add --overwrite, or name another folder.")
+
+
+def list_command() -> list[str]:
+    """Return the command line as a shell takes it."""
+    return ["fernet-neuro", *map(shlex.quote, sys.argv[1:])]
+
+
+def save_result(
+    result: Any, out: Path, describe: "Callable[[], ReportText]", *, no_report: bool
+) -> list[str]:
+    """Write a result, with its figures and page unless `no_report`; return lines on what was written.
+
+    `describe`: gives what the page says, from `experiments.report_texts`.
+    """
+    if no_report:
+        result.save(out)
+        return [f"Written to {out}"]
+    from fernet_neuro.experiments.reports import save_with_report
+
+    left_out = save_with_report(result, out, describe(), list_command())
+    return [
+        f"Written to {out}",
+        f"Report: {out / 'index.html'}",
+        *(f"Left out: {item}." for item in left_out),
+    ]
 
 
 def check_own_folder(out: Path, kind: str, is_own: Callable[[Path], bool], *, overwrite: bool) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from fernet_neuro.cli import _options as opt
-from fernet_neuro.cli._outputs import check_out_folder
+from fernet_neuro.cli._outputs import check_out_folder, save_result
 from fernet_neuro.cli._tables import Row, format_table, list_records, show
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def embed(
     device: opt.Device = "auto",
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
+    no_report: opt.NoReport = False,
     quiet: opt.Quiet = False,
 ) -> None:
     r"""Map layers in two dimensions, with how far neighbours share a label, and how far by chance.
@@ -69,7 +70,7 @@ def embed(
     """
     from fernet_neuro.door.embed import embed as run
     from fernet_neuro.door.people import describe_trained_people
-    from fernet_neuro.figures.registry import build_figure
+    from fernet_neuro.experiments.report_texts import describe_embedding
 
     if not layer:
         raise ValueError("name layers with --layer NAME; repeat for more.")
@@ -79,10 +80,9 @@ def embed(
         n_neighbours=neighbours, n_permutations=permutations, n_pca=pca, seed=seed, keep=out / "store",
         size=size, verbose=not (quiet or as_json), device=device,
     )  # fmt: skip
-    result.save(out)
-    figure = map(str, build_figure("embedding-maps", out, out))
+    written = save_result(result, out, lambda: describe_embedding(result), no_report=no_report)
     trained = describe_trained_people(result.settings["trained_people"])
-    lines = [*_describe(result), *trained, f"Written to {out}", *figure]
+    lines = [*_describe(result), *trained, *written]
     show(
         lines, as_json=as_json, values={"settings": result.settings, "quality": list_records(result.quality)}
     )

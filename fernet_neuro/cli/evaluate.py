@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fernet_neuro.cli import _options as opt
-from fernet_neuro.cli._outputs import check_out_folder
+from fernet_neuro.cli._outputs import check_out_folder, save_result
 from fernet_neuro.cli._tables import MISSING, format_cell, format_table, list_records, show
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def evaluate(
     jobs: opt.Jobs = 1,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
+    no_report: opt.NoReport = False,
     quiet: opt.Quiet = False,
 ) -> None:
     r"""Test trained runs: accuracy, mean class accuracy, macro-F1, calibration and confusions.
@@ -86,6 +87,7 @@ def evaluate(
         fernet-neuro figures build evaluation --results results/rafdb
     """
     from fernet_neuro.experiments.evaluation import evaluate_runs
+    from fernet_neuro.experiments.report_texts import describe_evaluation
 
     check_out_folder(out, ["summary.json"], overwrite=overwrite)
     report = evaluate_runs(
@@ -104,8 +106,8 @@ def evaluate(
         n_jobs=jobs,
         verbose=not (quiet or as_json),
     )
-    report.save(out)
-    show([*_describe(report), f"Written to {out}"], as_json=as_json, values=report.to_dict())
+    written = save_result(report, out, lambda: describe_evaluation(report), no_report=no_report)
+    show([*_describe(report), *written], as_json=as_json, values=report.to_dict())
 
 
 def _describe(report: "EvaluationReport") -> list[str]:

@@ -44,12 +44,26 @@ def build(
         fernet-neuro figures build transfer-bars --results demo --out figures
     """
     from fernet_neuro._utils.validation import check_option
-    from fernet_neuro.figures.registry import FIGURES, build_figure, find_buildable
+    from fernet_neuro.exceptions import StoreError
+    from fernet_neuro.figures.registry import FIGURES, build_all, build_figure, list_files
 
-    chosen = find_buildable(results) if names == ["all"] else names
-    for name in chosen:
-        check_option("figure", name, [*FIGURES, "all"])
-    for name in chosen:
-        written = build_figure(name, results, out or results / "figures")
-        typer.echo("\n".join(str(path) for path in written))
-        typer.echo(f"  {written[-1].read_text(encoding='utf-8').strip()}")
+    place = out or results / "figures"
+    left_out: dict[str, str] = {}
+    if names == ["all"]:
+        names, left_out = build_all(results, place)
+        if not names and not left_out:
+            raise StoreError(
+                f"{results} holds no results that a figure is made from; `fernet-neuro figures list` says "
+                "what "
+                f"each needs."
+            )
+    else:
+        for name in names:
+            check_option("figure", name, [*FIGURES, "all"])
+        for name in names:
+            build_figure(name, results, place)
+    for name in names:
+        typer.echo("\n".join(str(path) for path in list_files(name, place)))
+        typer.echo(f"  {(place / f'{name}.txt').read_text(encoding='utf-8').strip()}")
+    for name, reason in left_out.items():
+        typer.echo(f"Left out: {name} ({reason}).")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fernet_neuro.cli import _options as opt
-from fernet_neuro.cli._outputs import check_out_folder
+from fernet_neuro.cli._outputs import check_out_folder, save_result
 from fernet_neuro.cli._tables import format_cell, format_table, show
 
 _REPORT_FILES = ("summary.json", "results.csv", "confusion.csv", "null.npz")
@@ -93,6 +93,7 @@ def probe(
     jobs: opt.Jobs = 1,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
+    no_report: opt.NoReport = False,
     quiet: opt.Quiet = False,
 ) -> None:
     r"""Read a factor out of frozen layers, and test it on people, views or expressions held out of training.
@@ -117,6 +118,7 @@ def probe(
     """
     from fernet_neuro.door.people import describe_trained_people
     from fernet_neuro.door.probe import probe as run
+    from fernet_neuro.experiments.report_texts import describe_probe
     from fernet_neuro.probes.controls import CONTROLS
 
     if bool(layer) == all_layers:
@@ -136,9 +138,9 @@ def probe(
             labelled_only=labelled_only, scale=scale, seed=seed,
             keep=out / "stores", size=size, n_jobs=jobs, verbose=not (quiet or as_json), device=device,
         )  # fmt: skip
-    report.save(out)
+    written = save_result(report, out, lambda: describe_probe(report), no_report=no_report)
     trained = describe_trained_people(report.settings["trained_people"])
-    lines = [*_describe(report.settings, report.layers), *trained, f"Written to {out}"]
+    lines = [*_describe(report.settings, report.layers), *trained, *written]
     show(lines, as_json=as_json, values={"settings": report.settings, "layers": report.layers})
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fernet_neuro.cli import _options as opt
-from fernet_neuro.cli._outputs import check_own_folder
+from fernet_neuro.cli._outputs import check_own_folder, save_result
 from fernet_neuro.cli._tables import format_cell, format_table, list_records, show
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def rsa(
     jobs: opt.Jobs = 1,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
+    no_report: opt.NoReport = False,
     quiet: opt.Quiet = False,
 ) -> None:
     r"""Compare model RDMs with brain RDMs, with inference to new subjects and new stimuli.
@@ -111,6 +112,7 @@ def rsa(
         fernet-neuro rsa --models stores/guided --all-layers --factor expression \
             --text builtin --brain derivatives/patterns --out language
     """
+    from fernet_neuro.experiments.report_texts import describe_rsa
     from fernet_neuro.rsa.analysis.inputs import align_models_and_brain, list_blocks, read_brain_for
     from fernet_neuro.rsa.analysis.models import ModelChoice, read_models
     from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, is_rsa, run_rsa
@@ -151,8 +153,10 @@ def rsa(
     )  # fmt: skip
     if known is not None:
         known = known.align_to(model_rdms.stimulus_ids)
-    RSAFolder(result, model_rdms, brain_rdms, known).save(out)
-    show(_describe(result, out), as_json=as_json, values=_summarise(result, out))
+    folder = RSAFolder(result, model_rdms, brain_rdms, known)
+    folder.claim(out)
+    written = save_result(folder, out, lambda: describe_rsa(result), no_report=no_report)
+    show([*_describe(result), *written], as_json=as_json, values=_summarise(result, out))
 
 
 def _summarise(result: "RSAResult", out: Path) -> dict[str, Any]:
@@ -165,13 +169,13 @@ def _summarise(result: "RSAResult", out: Path) -> dict[str, Any]:
     }
 
 
-def _describe(result: "RSAResult", out: Path) -> list[str]:
+def _describe(result: "RSAResult") -> list[str]:
     """Return the best model of each region, then everything, as lines of text."""
     lines = [_describe_best(result, roi) for roi in result.rois]
     for roi in result.rois:
         lines += ["", *_describe_roi(result, roi)]
     notes = [f"Note: {note}" for note in _list_notes(result)]
-    return [*lines, "", *notes, *([""] if notes else []), f"Written to {out}"]
+    return [*lines, "", *notes, *([""] if notes else [])]
 
 
 def _describe_best(result: "RSAResult", roi: str) -> str:

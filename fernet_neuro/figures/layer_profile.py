@@ -82,6 +82,10 @@ def merge_orders(orders: list[list[str]]) -> list[str]:
 def _read_target(results: Path, target: str) -> pd.DataFrame:
     parts = [rows.assign(network=name) for name, rows in read_sources(results, target)]
     frame = pd.concat(parts, ignore_index=True)
+    for end in ("low", "high"):
+        if f"twin_{end}" in frame:  # the interval of one more twin, not of people
+            known = frame[f"twin_{end}"].astype(float)
+            frame[f"balanced_accuracy_{end}"] = known.fillna(frame[f"balanced_accuracy_{end}"])
     return frame.assign(
         accuracy_percent=100 * frame["balanced_accuracy"],
         low_percent=100 * frame["balanced_accuracy_low"],
@@ -103,8 +107,9 @@ def caption_profile(source: pd.DataFrame) -> str:
     """Say what is shown, what the bands are over and what the marks mean."""
     return (
         f"Linear read-out ({describe_readouts(source)}) of {describe_panels(source)}, over the layers in "
-        f"forward order{describe_baselines(source)}. Lines: balanced accuracy; bands: 95 % interval over "
-        f"{describe_intervals(source)}. Marks above the panels: p < .05 for that network and layer, "
+        f"forward order{describe_baselines(source)}. Lines: balanced accuracy; bars: 95 % interval over "
+        f"{describe_intervals(source)}; band: 95 % of untrained networks, where several were run. Marks "
+        "above the panels: p < .05 for that network and layer, "
         f"permutation test corrected for the number of layers by the maximum statistic. Dashed: chance; "
         f"dotted: the limit of 100 %."
     )

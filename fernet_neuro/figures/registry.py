@@ -1,6 +1,7 @@
 """The figures by name, and the one way to write them: PDF, PNG, source-data CSV and caption."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,16 +11,14 @@ from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_file, write_text
 from fernet_neuro._utils.tables import to_csv
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.catalogue import Entries
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.catalogue import GENERAL, Entries, list_systems
+from fernet_neuro.exceptions import FernetError, StoreError
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.typing import PathLike
 from fernet_neuro.viz.style import style
 
 #: All figures, those of systems too.
 FIGURES: Mapping[str, FigureSpec] = Entries("figures", FigureSpec)
-#: Figures of the results of `fernet-neuro rsa` and `fernet-neuro brain searchlight`.
-_OF_BRAINS = {"rsa-layer-roi", "rsa-models", "rdm-gallery", "variance-partition", "mds", "searchlight-map"}
 #: Commands whose results figures are made from.
 _MAKERS = "run, probe, embed, evaluate, rsa or brain searchlight"
 
@@ -63,9 +62,7 @@ def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
 
 
 def find_buildable(results: PathLike) -> list[str]:
-    """Return the figures of whose results something is in the folder, and those that need no results.
-
-    The latter show networks; where all results are of brains they are left out.
+    """Return the figures of whose results something is in the folder, and diagrams of their systems.
 
     Raises
     ------
@@ -75,9 +72,49 @@ def find_buildable(results: PathLike) -> list[str]:
     folder = Path(results)
     _check_folder(folder)
     found = [name for name, spec in FIGURES.items() if _has_results(spec, folder)]
-    if found and set(found) <= _OF_BRAINS:
-        return found
-    return [name for name, spec in FIGURES.items() if not spec.needs or name in found]
+    systems = _find_systems(folder, found)
+    return [name for name, spec in FIGURES.items() if name in found or (not spec.needs and name in systems)]
+
+
+def build_all(results: PathLike, out: PathLike) -> tuple[list[str], dict[str, str]]:
+    """Build the figures that a folder has results for; return their names, and why others were left out.
+
+    Raises
+    ------
+    StoreError
+        If there is no such folder.
+    """
+    built, left_out = [], {}
+    for name in find_buildable(results):
+        try:
+            build_figure(name, results, out)
+        except (FernetError, ValueError) as error:
+            left_out[name] = " ".join(str(error).split())
+        else:
+            built.append(name)
+    return built, left_out
+
+
+def list_files(name: str, out: Path) -> list[Path]:
+    """Return the files of a built figure, pictures first."""
+    found = [out / f"{name}{suffix}" for suffix in (".pdf", ".png", ".svg", ".csv", ".txt")]
+    return [path for path in found if path.is_file()]
+
+
+def _find_systems(folder: Path, found: Collection[str]) -> set[str]:
+    """Return the figures of systems that the folder has figures of, or whose parts its recipe names."""
+    path = folder / "recipe.yaml"
+    words = set(re.findall(r"[\w.-]+", path.read_text(encoding="utf-8"))) if path.is_file() else set()
+    systems = [
+        system
+        for system in list_systems().values()
+        if system is not GENERAL
+        and (
+            system.figures.keys() & set(found)
+            or words & {*system.networks, *system.tasks, *system.experiments}
+        )
+    ]
+    return {name for system in systems for name in system.figures}
 
 
 def _check_folder(folder: Path) -> None:

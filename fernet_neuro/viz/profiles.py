@@ -10,19 +10,24 @@ from matplotlib.patches import Patch
 
 from fernet_neuro.viz.style import MARKERS, colour_of, label_of
 
-#: Rows of significance marks above the limit, in % of the axis.
-_FIRST_MARK, _MARK_STEP = 106.0, 5.0
+#: Rows of significance marks above the limit, as shares of it.
+_FIRST_MARK, _MARK_STEP = 1.06, 0.05
+#: Layers apart of the bars of networks that stand side by side.
+_DODGE = 0.11
+#: Columns of shares by what they are called here.
+_SHARES = {f"{name}_percent": name for name in ("low", "high", "chance")} | {"accuracy_percent": "value"}
 
 
 def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw one panel: accuracy of one read-out over layers, one line per network.
+    """Draw one panel: the score of one read-out over layers, one line per network.
 
     Parameters
     ----------
     frame : DataFrame
         Rows of one target with the columns ``network``, ``layer``, ``position`` (place on the axis),
-        ``accuracy_percent``, ``low_percent``, ``high_percent``, ``chance_percent`` and ``significant``.
-        ``untrained`` is dashed; ``pixels``, which has no layers, is a horizontal line.
+        ``accuracy_percent``, ``low_percent``, ``high_percent``, ``chance_percent`` and ``significant``; or,
+        where ``measure`` is "r2", ``value``, ``low``, ``high`` and ``chance``. ``untrained`` is a dashed
+        line in a band; ``pixels``, which has no layers, a horizontal line; other networks have bars.
     ax : Axes
         Where to draw. Lines carry the network's name (``get_gid``).
 
@@ -31,34 +36,34 @@ def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
     Axes
         The same axes.
     """
+    frame = frame.rename(columns=_SHARES)
+    is_quantity = "measure" in frame and frame["measure"].iloc[0] == "r2"
+    limit = 1.0 if is_quantity else 100.0
     networks = list(dict.fromkeys(frame["network"]))
     layered = frame[frame["network"] != "pixels"]
     end = float(layered["position"].max())
     trained = [name for name in networks if name not in ("untrained", "pixels")]
     for network, rows in frame.groupby("network", sort=False):
-        _draw_network(ax, str(network), rows.sort_values("position"), colour_of(str(network), networks), end)
+        name = str(network)
+        shift = _DODGE * (trained.index(name) - (len(trained) - 1) / 2) if name in trained else 0.0
+        _draw_network(ax, name, rows.sort_values("position"), colour_of(name, networks), end, shift)
     for rank, network in enumerate(trained):
         marked = layered[(layered["network"] == network) & layered["significant"].astype(bool)]
         if marked.empty:
             continue  # An empty line that is not clipped stands at the page's corner and ruins the layout.
-        height = _FIRST_MARK + _MARK_STEP * rank
         ax.plot(
-            marked["position"],
-            np.full(len(marked), height),
-            ls="",
-            marker="_",
-            ms=7,
-            mew=1.4,
-            color=colour_of(network, networks),
-            gid=f"significant:{network}",
+            marked["position"], np.full(len(marked), limit * (_FIRST_MARK + _MARK_STEP * rank)), ls="",
+            marker="_", ms=7, mew=1.4, color=colour_of(network, networks), gid=f"significant:{network}",
             clip_on=False,
-        )
-    chance = float(frame["chance_percent"].iloc[0])
+        )  # fmt: skip
+    chance = float(frame["chance"].iloc[0])
     ax.axhline(chance, color="#111111", lw=0.8, ls=(0, (4, 2)), zorder=1)
-    ax.axhline(100, color="#111111", lw=0.8, ls=(0, (1, 1.5)), zorder=1)
-    for value, text in ((chance, f"chance\n{chance:.1f} %"), (100.0, "limit\n100 %")):
-        ax.annotate(text, (end + 0.35, value), (3, 0), textcoords="offset points", va="center", fontsize=6)
-    _set_axes(ax, layered, len(trained))
+    ax.axhline(limit, color="#111111", lw=0.8, ls=(0, (1, 1.5)), zorder=1)
+    names = ("mean\n0", "limit\n1") if is_quantity else (f"chance\n{chance:.1f} %", "limit\n100 %")
+    for value, text in zip((chance, limit), names, strict=True):
+        ax.annotate(text, (end + 0.35, value), (3, 0), textcoords="offset points", va="center")
+    floor = max(min(0.0, float(layered["low"].min(skipna=True))), -1.0) if is_quantity else 0.0
+    _set_axes(ax, layered, len(trained), (floor, limit))
     return ax
 
 
@@ -68,7 +73,12 @@ def profile_legend(networks: list[str]) -> list[Line2D | Patch]:
         Line2D([], [], color=colour_of(name, networks), label=label_of(name), **_line(name))
         for name in networks
     ]
-    handles.append(Patch(facecolor="#8A8A8A", alpha=0.3, lw=0, label="95 % interval"))
+    if set(networks) - {"untrained", "pixels"}:
+        handles.append(
+            Line2D([], [], ls="", marker="|", ms=7, mew=0.9, color="#111111", label="95 % interval")
+        )
+    if "untrained" in networks:
+        handles.append(Patch(facecolor="#8A8A8A", alpha=0.3, lw=0, label="95 % of twins"))
     handles.append(
         Line2D([], [], ls="", marker="_", ms=7, mew=1.4, color="#111111", label="p < .05, corrected")
     )
@@ -82,13 +92,16 @@ def _line(network: str) -> dict[str, Any]:
     return {"ls": dashes, "marker": MARKERS.get(network, "v"), "mfc": "white", "mew": 0.9}
 
 
-def _draw_network(ax: Axes, network: str, rows: pd.DataFrame, colour: str, end: float) -> None:
-    x, columns = rows["position"].to_numpy(float), ("accuracy_percent", "low_percent", "high_percent")
-    mean, low, high = (rows[column].to_numpy(float) for column in columns)
+def _draw_network(ax: Axes, network: str, rows: pd.DataFrame, colour: str, end: float, shift: float) -> None:
+    """Draw one line: the untrained twins in a band, a trained network with bars, the pixels without."""
+    x = rows["position"].to_numpy(float) + shift
+    mean, low, high = (rows[column].to_numpy(float) for column in ("value", "low", "high"))
     if network == "pixels":
-        x = np.array([-0.35, end + 0.35])
-        mean, low, high = (np.full(2, values[0]) for values in (mean, low, high))
-    ax.fill_between(x, low, high, color=colour, alpha=0.18, lw=0, zorder=2)
+        x, mean = np.array([-0.35, end + 0.35]), np.full(2, mean[0])
+    elif network == "untrained":
+        ax.fill_between(x, low, high, color=colour, alpha=0.22, lw=0, zorder=2)
+    else:
+        ax.vlines(x, low, high, color=colour, lw=0.9, alpha=0.8, zorder=2)
     ax.plot(x, mean, color=colour, gid=network, zorder=3, **_line(network))
 
 
@@ -103,9 +116,10 @@ def name_layers(ax: Axes, rows: pd.DataFrame, most: int) -> None:
     ax.set_xlabel("Layer (input to output)")
 
 
-def _set_axes(ax: Axes, layered: pd.DataFrame, n_rows: int) -> None:
+def _set_axes(ax: Axes, layered: pd.DataFrame, n_rows: int, ends: tuple[float, float]) -> None:
+    floor, limit = ends
     name_layers(ax, layered, 7)
-    ax.set_ylim(0, _FIRST_MARK + _MARK_STEP * n_rows)
-    ax.set_yticks(range(0, 101, 20))
-    ax.spines["left"].set_bounds(0, 100)
-    ax.set_ylabel("Balanced accuracy (%)")
+    ax.set_ylim(floor, limit * (_FIRST_MARK + _MARK_STEP * n_rows))
+    ax.set_yticks(np.linspace(0, limit, 6))
+    ax.spines["left"].set_bounds(floor, limit)
+    ax.set_ylabel("Balanced accuracy (%)" if limit > 1 else "Variance explained ($R^2$)")

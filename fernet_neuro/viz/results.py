@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport, EvaluationResult
-from fernet_neuro.probes.result import ProbeReport, ProbeResult
+from fernet_neuro.probes.result import ProbeReport, ProbeResult, measure_of
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.rsa.searchlight.search import SearchlightMap
@@ -46,29 +46,44 @@ def plot_probe(report: ProbeReport, ax: Axes | None = None, *, readout: str | No
     ValueError
         If the report has no such read-out.
     """
+    rows = list_profile(report, readout)
+    with _panel(ax, "one-and-half", 75) as panel:
+        plot_layer_profile(rows, panel)
+        handles = profile_legend(list(dict.fromkeys(rows["network"])))
+        panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.16, 1))
+        panel.set_title(f"{rows['target'].iloc[0].capitalize()}, {rows['holdout'].iloc[0]} held out", pad=14)
+    return panel
+
+
+def list_profile(report: ProbeReport, readout: str | None = None) -> pd.DataFrame:
+    """Return what `plot_layer_profile` draws of a report: one row per source and layer of a read-out.
+
+    The interval of several untrained twins is that of one more of them.
+
+    Raises
+    ------
+    ValueError
+        If the report has no such read-out.
+    """
     frame = report.frame
     readouts = list(dict.fromkeys(frame["readout"]))
     wanted = check_option("readout", readout or readouts[0], readouts)
     rows = frame[(frame["readout"] == wanted) & (frame["source"] != "control-task")]
-    shares = {
-        f"{name}_percent": 100 * rows[column].astype(float)
-        for name, column in (
-            ("accuracy", "balanced_accuracy"), ("low", "balanced_accuracy_low"),
-            ("high", "balanced_accuracy_high"), ("chance", "chance_level"),
-        )
-    }  # fmt: skip
+    measure = measure_of(report.layers[0])
     places = {layer: at for at, layer in enumerate(dict.fromkeys(rows.sort_values("layer_index")["layer"]))}
     start = places.pop("pixels", -1) + 1
-    rows = rows.assign(
-        network=rows["source"], label=rows["layer"], position=rows["layer"].map(places).fillna(0) - start,
-        significant=rows["p_value_max"].astype(float) < _ALPHA, **shares,
+    low, high = (rows[f"{measure}_{end}"].astype(float) for end in ("low", "high"))
+    if "twin_low" in rows:
+        low, high = (
+            rows[f"twin_{end}"].astype(float).fillna(ends) for end, ends in (("low", low), ("high", high))
+        )
+    scale = 1 if measure == "r2" else 100
+    return rows.assign(
+        network=rows["source"].replace("network", "trained"), label=rows["layer"], measure=measure,
+        position=rows["layer"].map(places).fillna(0) - start, value=scale * rows[measure], low=scale * low,
+        high=scale * high, chance=0.0 if measure == "r2" else 100 * rows["chance_level"],
+        significant=rows["p_value_max"].astype(float) < _ALPHA,
     )  # fmt: skip
-    with _panel(ax, "one-and-half", 75) as panel:
-        plot_layer_profile(rows, panel)
-        handles = profile_legend(list(dict.fromkeys(rows["network"])))
-        panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.14, 1), fontsize=6)
-        panel.set_title(f"{rows['target'].iloc[0].capitalize()}, {rows['holdout'].iloc[0]} held out", pad=14)
-    return panel
 
 
 def plot_probe_confusion(result: ProbeResult, ax: Axes | None = None) -> Axes:

@@ -20,6 +20,7 @@ PALETTE: dict[str, str] = {
     "identity": "#0072B2",
     "verification": "#009E73",
     "expression": "#D55E00",
+    "trained": "#0072B2",
     "untrained": "#6E6E6E",
     "pixels": "#333333",
 }
@@ -30,13 +31,15 @@ LABELS: dict[str, str] = {
     "identity": "Identity network",
     "verification": "Verification network",
     "expression": "Expression network",
-    "untrained": "Untrained twin",
+    "trained": "Network",
+    "untrained": "Untrained twins",
     "pixels": "Pixels",
 }
 MARKERS: dict[str, str] = {
     "identity": "o",
     "verification": "s",
     "expression": "^",
+    "trained": "o",
     "untrained": "D",
     "pixels": "x",
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fernet_neuro.cli import _options as opt
-from fernet_neuro.cli._outputs import check_own_folder
+from fernet_neuro.cli._outputs import check_own_folder, list_command
 from fernet_neuro.cli._tables import format_table, list_records, show
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def searchlight(
     jobs: opt.Jobs = 1,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
+    no_report: opt.NoReport = False,
     quiet: opt.Quiet = False,
 ) -> None:
     r"""Compare model RDMs with the RDM of the voxels around every voxel, in each subject and over subjects.
@@ -89,7 +90,8 @@ def searchlight(
             --nearest 100 --out searchlight
     """
     from fernet_neuro.brain.volumes import find_sources
-    from fernet_neuro.figures.registry import build_figure
+    from fernet_neuro.experiments.report_texts import describe_searchlight
+    from fernet_neuro.experiments.reports import write_report
     from fernet_neuro.rsa.files.io import read_rdms
     from fernet_neuro.rsa.rdms import concat_rdms
     from fernet_neuro.rsa.searchlight import run
@@ -105,9 +107,12 @@ def searchlight(
         files, rdms, out, settings, leave_out=leave_out, detrend=detrend, zscore=zscore,
         correction=correction, cluster_p=cluster_p, n_permutations=permutations, seed=seed, n_jobs=jobs,
         verbose=not (quiet or as_json),
+        finish=None if no_report else lambda folder, *found: write_report(
+            folder, describe_searchlight(*found), list_command(), str(out)
+        ),
     )  # fmt: skip
-    figure = build_figure("searchlight-map", out, out) if peaks is not None else []
-    lines = [*_describe(report, peaks), "", f"Written to {out}", *map(str, figure)]
+    page = [] if no_report else [f"Report: {out / 'index.html'}"]
+    lines = [*_describe(report, peaks), "", f"Written to {out}", *page]
     rows = [] if peaks is None else list_records(peaks)
     show(lines, as_json=as_json, values={"settings": report, "peaks": rows})
 

@@ -107,12 +107,17 @@ class RSAFolder:
         """How models and brains were compared."""
         return RSASettings.from_summary(self.result.settings)
 
-    def save(self, out: PathLike) -> Path:
-        """Write all into the folder `out`, the summary last: where it lies, the folder is whole."""
+    def claim(self, out: PathLike) -> Path:
+        """Make the folder `out` known for an RSA's, wherever writing is interrupted."""
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SUMMARY).unlink(missing_ok=True)
-        (folder / _CEILINGS).touch()  # wherever writing is interrupted, the folder is known for an RSA's
+        (folder / _CEILINGS).touch()
+        return folder
+
+    def save(self, out: PathLike) -> Path:
+        """Write all into the folder `out`, the summary last: where it lies, the folder is whole."""
+        folder = self.claim(out)
         self.models.save(folder / MODELS)
         self.brain.save(folder / BRAIN)
         if self.stimuli is None:

@@ -5,7 +5,7 @@ the group's statistics are in `group`, files in `folder`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,7 @@ def run_searchlight(
     seed: int = 0,
     n_jobs: int = 1,
     verbose: bool = False,
+    finish: Callable[[Path, dict[str, Any], pd.DataFrame | None], object] | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     """Compute and write the maps of each participant, and test the group where that can be.
 
@@ -117,6 +118,8 @@ def run_searchlight(
         As in ``brain.group.infer_group``; without permutations the group is not tested.
     n_jobs, verbose
         As in `search_patterns`.
+    finish : callable, default=None
+        Called with the folder, report and peaks before the folder takes its place, as to draw its figures.
 
     Returns
     -------
@@ -152,6 +155,8 @@ def run_searchlight(
             **describe_surroundings(),
         }
         write_text(folder / "settings.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+        if finish is not None:
+            finish(folder, report, peaks)
     return report, peaks
 
 

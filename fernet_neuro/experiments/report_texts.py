@@ -1,0 +1,295 @@
+"""What the report of each result says: the answer in a sentence, tables, methods and references.
+
+What belongs here: sentences computed from results; figures and page are put together in `reports`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from fernet_neuro._utils.record import describe_surroundings
+from fernet_neuro.embedding.result import EmbeddingResult
+from fernet_neuro.evaluation.result import EvaluationReport
+from fernet_neuro.experiments.page_tables import format_percent, format_share, format_short, join_words
+from fernet_neuro.figures.results import choose_layer, describe_holdout
+from fernet_neuro.probes.result import ProbeReport
+from fernet_neuro.rsa.result import RSAResult
+
+_PERMUTATION = (
+    "Phipson, B. and Smyth, G. K. (2010). Permutation p-values should never be zero. Statistical "
+    "Applications in Genetics and Molecular Biology, 9(1), 39."
+)
+_MAXIMUM = (
+    "Nichols, T. E. and Holmes, A. P. (2002). Nonparametric permutation tests for functional neuroimaging. "
+    "Human Brain Mapping, 15(1), 1-25."
+)
+_TWINS = (
+    "Crawford, J. R. and Howell, D. C. (1998). Comparing an individual's test score against norms derived "
+    "from small samples. The Clinical Neuropsychologist, 12(4), 482-486."
+)
+_RSA = (
+    "Kriegeskorte, N., Mur, M. and Bandettini, P. (2008). Representational similarity analysis: connecting "
+    "the branches of systems neuroscience. Frontiers in Systems Neuroscience, 2, 4."
+)
+_INFERENCE = (
+    "Schuett, H. H. et al. (2023). Statistical inference on representational geometries. eLife, 12, e82566."
+)
+_TSNE = (
+    "van der Maaten, L. and Hinton, G. (2008). Visualizing data using t-SNE. Journal of Machine Learning "
+    "Research, 9, 2579-2605."
+)
+_UMAP = "McInnes, L., Healy, J. and Melville, J. (2018). UMAP. arXiv:1802.03426."
+_CALIBRATION = (
+    "Guo, C., Pleiss, G., Sun, Y. and Weinberger, K. Q. (2017). On calibration of modern neural networks. "
+    "ICML, 1321-1330."
+)
+_SEARCHLIGHT = (
+    "Kriegeskorte, N., Goebel, R. and Bandettini, P. (2006). Information-based functional brain mapping. "
+    "PNAS, 103(10), 3863-3868."
+)
+
+
+@dataclass(frozen=True)
+class ReportText:
+    """What a page says.
+
+    `answer`: one or two sentences from the numbers. `tables`: by caption. `versions`: of what
+    it was made with.
+    """
+
+    title: str
+    answer: str
+    tables: Mapping[str, pd.DataFrame]
+    methods: str
+    references: tuple[str, ...]
+    versions: str
+
+
+def describe_versions() -> str:
+    """Return the packages that can change a number, with their versions, in one phrase."""
+    return ", ".join(f"{name} {version}" for name, version in describe_surroundings()["versions"].items())
+
+
+def _text(
+    title: str, answer: str, tables: Mapping[str, pd.DataFrame], methods: str, *references: str
+) -> ReportText:
+    shown = {caption: frame for caption, frame in tables.items() if len(frame)}
+    return ReportText(title, answer, shown, methods, references, describe_versions())
+
+
+def _p(value: float | None) -> str:
+    if value is None or pd.isna(value):
+        return "no p-value"
+    return "p < .0001" if value < 1e-4 else f"p = {value:.4f}".replace("0.", ".", 1)
+
+
+def describe_probe(report: ProbeReport) -> ReportText:
+    """Return what a report of probes says."""
+    settings, frame = report.settings, report.frame
+    is_quantity = settings.get("scale") == "numbers"
+    readout = settings["readouts"][0]
+    own = frame[(frame["source"] == "network") & (frame["readout"] == readout)]
+    layer = choose_layer(own.sort_values("layer_index")["layer"].tolist())
+    row = own[own["layer"] == layer].iloc[0]
+    measure = "r2" if is_quantity else "balanced_accuracy"
+    score = _show_score(row, measure)
+    beaten = _compare(frame, row, measure)
+    chance = "" if is_quantity else f"; chance is {format_percent(row['chance_level'])} %"
+    verb = "predicts" if is_quantity else "tells"
+    name = "an R2 of" if is_quantity else "a balanced accuracy of"
+    answer = (
+        f"From {layer}, a linear read-out ({readout}) {verb} {settings['target']} in "
+        f"{describe_holdout(settings['holdout'])} with {name} {score} ({_p(row.get('p_value_max'))}, "
+        f"corrected over layers){chance}.{beaten}"
+    )
+    within = settings["permute_within"]
+    exchanged = "freely" if within is None else f"within {within}"
+    scored = (
+        "R2 is over all test stimuli, against the mean of each training part; rank correlations are "
+        "Spearman's, the mean over folds"
+        if is_quantity
+        else "Scores are balanced accuracies"
+    )
+    methods = (
+        f"{settings['stimuli']['n']} stimuli; {settings['n_folds']} folds hold out {settings['holdout']}. "
+        f"Read-outs: {', '.join(settings['readouts'])}; penalties, where there are any, are chosen inside "
+        f"each training part. {scored}. Labels of {settings['exchangeable_units']} were exchanged "
+        f"{exchanged} "
+        f"({max(settings['n_permutations'].values())} times), and p-values corrected over layers by the "
+        "maximum statistic. The layer of the answer was fixed beforehand, not chosen by its score; "
+        "trained and "
+        f"untrained networks are compared over networks and people."
+    )
+    tables = {
+        "All layers and sources": _probe_table(frame, is_quantity),
+        "Accuracy of each class (%)": _class_table(report),
+    }
+    return _text(f"{settings['target'].capitalize()} read out of layers", answer, tables, methods,
+                 _PERMUTATION, _MAXIMUM, _TWINS)  # fmt: skip
+
+
+def _show_score(row: pd.Series, measure: str) -> str:
+    if measure == "balanced_accuracy":
+        return format_share(row, measure, " %")
+    ends = "" if pd.isna(row["r2_low"]) else f" [{row['r2_low']:.2f}, {row['r2_high']:.2f}]"
+    return f"{row['r2']:.2f}{ends}"
+
+
+def _compare(frame: pd.DataFrame, row: pd.Series, measure: str) -> str:
+    """Return a sentence on untrained twins and pixels, where there are any."""
+    parts = []
+    for source, name in (("untrained", "untrained networks"), ("pixels", "pixels")):
+        rows = frame[(frame["source"] == source) & (frame["readout"] == row["readout"])]
+        rows = rows[(rows["layer"] == row["layer"]) | (rows["layer"] == "pixels")]
+        difference = row.get(f"difference_{source}")
+        if len(rows) and difference is not None and not pd.isna(difference):
+            other = _show_score(rows.iloc[0], measure)
+            parts.append(f"{name} reach {other} (difference: {_p(row.get(f'difference_{source}_p'))})")
+    return (
+        f" {join_words([part[0].upper() + part[1:] if not at else part for at, part in enumerate(parts)])}."
+        if parts
+        else ""
+    )
+
+
+def _probe_table(frame: pd.DataFrame, is_quantity: bool) -> pd.DataFrame:
+    measure = "r2" if is_quantity else "balanced_accuracy"
+    columns = {
+        "Source": frame["source"],
+        "Layer": frame["layer"],
+        "Read-out": frame["readout"],
+        "R2" if is_quantity else "Accuracy (%)": [_show_score(row, measure) for _, row in frame.iterrows()],
+    }
+    if is_quantity:
+        columns["Rank correlation"] = [format_short(value) for value in frame["rank_correlation"]]
+    for name, column in (
+        ("p", "p_value"),
+        ("p (max)", "p_value_max"),
+        ("p (twins)", "difference_untrained_p"),
+    ):
+        if column in frame:
+            columns[name] = pd.to_numeric(frame[column])
+    return pd.DataFrame(columns)
+
+
+def _class_table(report: ProbeReport) -> pd.DataFrame:
+    rows = [row for row in report.layers if row["source"] == "network" and row.get("per_class_accuracy")]
+    return pd.DataFrame(
+        [
+            {
+                "Layer": row["layer"],
+                "Read-out": row["readout"],
+                **{name: format_percent(share) for name, share in row["per_class_accuracy"].items()},
+            }
+            for row in rows
+            if len(row["per_class_accuracy"]) <= 20
+        ]
+    )
+
+
+def describe_evaluation(report: EvaluationReport) -> ReportText:
+    """Return what a report of evaluations says."""
+    settings, metrics = report.settings, report.metrics
+    seed = "mean" if (metrics["seed"] == "mean").any() else metrics["seed"].iloc[0]
+    rows = metrics[(metrics["seed"] == seed) & (metrics["class"] == "")]
+    first = rows[rows["metric"] == "mean_class_accuracy"].iloc[0]
+    n_runs = len(settings["runs"])
+    who = "The network names" if n_runs == 1 else f"{n_runs} networks name"
+    answer = (
+        f"{who} {settings['factor']} of {settings['stimuli']['n']} stimuli with a mean class accuracy of "
+        f"{format_share(first, 'value', ' %')}; chance is {format_percent(first['chance_level'])} %."
+    )
+    table = rows[["epoch", "metric", "value", "low", "high", "chance_level", "interval"]]
+    recalls = metrics[(metrics["seed"] == seed) & (metrics["metric"] == "recall")]
+    methods = (
+        f"{settings['stimuli']['n']} stimuli that the networks were not trained on unless the notes say so; "
+        f"intervals are over what the table names. {' '.join(report.notes)}"
+    )
+    tables = {
+        "Scores": table,
+        "Recall of each class": recalls[["epoch", "class", "value", "low", "high", "n"]],
+    }
+    return _text(f"Test of {settings['factor']}", answer, tables, methods, _CALIBRATION)
+
+
+def describe_embedding(result: EmbeddingResult) -> ReportText:
+    """Return what a report of maps says."""
+    settings = result.settings
+    judged = result.quality[(result.quality["factor"] != "") & (result.quality["space"] == "features")]
+    best = judged.sort_values("value", ascending=False)
+    answer = f"{len(result.layers)} layers were mapped."
+    if len(best):
+        row = best.iloc[0]
+        answer = (
+            f"Neighbours share {row['factor']} most in {row['layer']}: {format_share(row, 'value', ' %')} of "
+            f"them ({row['measure'].replace('_', ' ')}, {_p(row['p_value_max'])}, corrected over layers); "
+            f"chance is {format_percent(row['chance_level'])} %."
+        )
+    columns = ["layer", "space", "factor", "measure", "value", "low", "high", "chance_level", "p_value_max"]
+    methods = (
+        f"{settings['method']} maps of the first {settings.get('n_pca', 50)} principal components, "
+        f"perplexities {', '.join(f'{value:g}' for value in settings['perplexities'])}. How far neighbours "
+        "share a "
+        f"label is judged in the features, not in the map, and held against exchanged labels."
+    )
+    reference = _UMAP if settings["method"] == "umap" else _TSNE
+    return _text(
+        "Maps of layers", answer, {"Quality": result.quality[columns]}, methods, reference, _PERMUTATION
+    )
+
+
+def describe_rsa(result: RSAResult) -> ReportText:
+    """Return what a report of representational similarity says."""
+    settings, sentences = result.settings, []
+    for roi in result.rois:
+        rows = result.select_roi(roi).dropna(subset=["estimate"])
+        if len(rows):
+            row = rows.sort_values("estimate", ascending=False).iloc[0]
+            ends = (
+                "" if pd.isna(row["low"]) else f" [{format_short(row['low'])}, {format_short(row['high'])}]"
+            )
+            sentences.append(
+                f"In {roi or 'the brain'}, {row['model']} fits best of {len(rows)} models: "
+                f"{format_short(row['estimate'])}{ends} ({_p(row['p_max'])})."
+            )
+    first = result.estimates.iloc[0]
+    methods = (
+        f"{int(first['n_subjects'])} subjects and {int(first['n_stimuli'])} stimuli, compared by "
+        f"{first['comparison']}; {100 * settings['level']:g} % intervals, results generalise to "
+        f"{settings['generalise_to']}. p-values are corrected over models within a region by the maximum "
+        f"statistic; the best model was chosen by its estimate. {' '.join(settings.get('notes', []))}"
+    )
+    columns = ["roi", "model", "estimate", "low", "high", "p_value", "p_max"]
+    tables = {
+        "Estimates": result.estimates[[name for name in columns if name in result.estimates]],
+        "Noise ceilings": result.ceilings,
+        "Peaks over layers": result.peaks,
+        "Shares of variance": result.partition,
+    }
+    return _text("Models and regions", " ".join(sentences), tables, methods, _RSA, _INFERENCE)
+
+
+def describe_searchlight(report: Mapping[str, Any], peaks: pd.DataFrame | None) -> ReportText:
+    """Return what a report of searchlights says; `report`: the content of ``settings.json``."""
+    group = report["group"]
+    if peaks is None:
+        answer, table = f"No group test: {group['reason']}.", pd.DataFrame()
+    elif not peaks["is_significant"].any():
+        answer, table = "No model has a place that passes the corrected threshold.", peaks
+    else:
+        found = peaks[peaks["is_significant"]].sort_values("t", ascending=False)
+        row, table = found.iloc[0], peaks
+        answer = (
+            f"{len(found)} peaks of {found['model'].nunique()} models pass the corrected threshold; the "
+            f"highest is of {row['model']} at ({row['x_mm']:.0f}, {row['y_mm']:.0f}, {row['z_mm']:.0f}) "
+            "mm, t = "
+            f"{row['t']:.2f}, {_p(row['p_value'])}."
+        )
+    methods = (
+        f"Searchlights in {len(report['subjects'])} subjects: {report['distance']} distances (noise: "
+        f"{report['noise']}), compared with models by {report['comparison']}. Group: "
+        f"{group.get('correction', 'none')} over sign flips of subjects."
+    )
+    return _text("Searchlight maps", answer, {"Peaks": table}, methods, _SEARCHLIGHT, _MAXIMUM)

@@ -1,0 +1,124 @@
+"""What `probe` found, from its folder: scores over layers, and which classes are taken for which."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.captions import describe_intervals
+from fernet_neuro.figures.results import choose_layer, choose_readout, describe_holdout, order_layers
+from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.probes.result import ProbeReport, measure_of
+from fernet_neuro.viz.matrices import plot_confusion
+from fernet_neuro.viz.results import list_profile, plot_probe
+from fernet_neuro.viz.style import figure_size
+
+_FILES = ("summary.json", "results.csv", "null.npz")
+#: With more classes than this no one reads a matrix.
+_MOST_CLASSES = 40
+
+
+def is_probe(results: Path) -> bool:
+    """Return whether a folder holds the report of a probe."""
+    return all((results / name).is_file() for name in _FILES)
+
+
+def read_layers(results: Path) -> pd.DataFrame:
+    """Return the source data: one row per source and layer of the read-out that is reported."""
+    report = ProbeReport.load(results)
+    frame = list_profile(report, choose_readout(report.frame))
+    return frame.assign(panel="a", over=report.settings["holdout"])
+
+
+def draw_layers(source: pd.DataFrame, results: Path) -> Figure:
+    """Draw the scores over layers, with their controls."""
+    figure = Figure(figsize=figure_size("one-and-half", 75), layout="constrained")
+    plot_probe(ProbeReport.load(results), figure.add_subplot(), readout=source["readout"].iloc[0])
+    return figure
+
+
+def caption_layers(source: pd.DataFrame) -> str:
+    """Say what is shown, what intervals are over and what the marks mean."""
+    first = source.iloc[0]
+    if source["measure"].iloc[0] == "r2":
+        what, base = "R2 over all test stimuli", "dashed: 0, the mean of the training part"
+    else:
+        what, base = "balanced accuracy", f"dashed: chance, {first['chance']:.1f} %"
+    twins = source["n_twins"].max() if "n_twins" in source else None
+    band = f"; grey band: 95 % of {twins:.0f} untrained networks and one more" if twins and twins > 1 else ""
+    return (
+        f"Linear read-out ({first['readout']}) of {first['target']} over the layers in forward order, "
+        "tested on "
+        f"{describe_holdout(first['holdout'])}: {what}. Bars: 95 % interval over "
+        f"{describe_intervals(source)}{band}. Marks above: p < .05, permutation test corrected for the "
+        "number of "
+        f"layers by the maximum statistic; {base}."
+    )
+
+
+def read_confusion(results: Path) -> pd.DataFrame:
+    """Return the source data: the counts at the layer fixed beforehand, in % of the true class."""
+    report = ProbeReport.load(results)
+    frame, readout = report.confusion, choose_readout(report.frame)
+    rows = report.frame[report.frame["source"] == "network"]
+    layer = choose_layer(order_layers(rows))
+    frame = frame[(frame["source"] == "network") & (frame["layer"] == layer) & (frame["readout"] == readout)]
+    if frame.empty or frame["true"].nunique() > _MOST_CLASSES:
+        raise StoreError(f"{results} has no confusions of up to {_MOST_CLASSES} classes to show.")
+    counts = frame.groupby(["true", "predicted"], as_index=False, sort=False)["count"].sum()
+    total = counts.groupby("true")["count"].transform("sum")
+    shown = counts.assign(n_true=total, percent=100 * counts["count"] / total)[total > 0]
+    settings = report.settings
+    return shown.assign(layer=layer, readout=readout, target=settings["target"], holdout=settings["holdout"])
+
+
+def draw_confusion(source: pd.DataFrame, _results: Path) -> Figure:
+    """Draw the matrix with its colour bar."""
+    n_classes = source["predicted"].nunique()
+    width = "single" if n_classes <= 10 else "double"
+    figure = Figure(figsize=figure_size(width, 80 if n_classes <= 10 else 150), layout="constrained")
+    ax = figure.add_subplot()
+    plot_confusion(source, ax)
+    target = source["target"].iloc[0]
+    ax.set(xlabel=f"Predicted {target}", ylabel=f"True {target}")
+    bar = figure.colorbar(ax.collections[0], ax=ax, shrink=0.8)
+    bar.set_label("Share of true class (%)")
+    bar.outline.set_linewidth(0.5)
+    return figure
+
+
+def caption_confusion(source: pd.DataFrame) -> str:
+    """Say which layer, which normalisation and how many stimuli."""
+    first = source.iloc[0]
+    low, high = int(source["n_true"].min()), int(source["n_true"].max())
+    amount = f"{low}" if low == high else f"{low} to {high}"
+    return (
+        f"Confusions of the read-out ({first['readout']}) of {first['target']} from {first['layer']}, "
+        "tested on "
+        f"{describe_holdout(first['holdout'])}, summed over test folds. Each row adds up to 100 % of its "
+        "true "
+        f"class ({amount} predictions each); chance is {100 / source['predicted'].nunique():.1f} % in "
+        "every cell. "
+        f"The layer was fixed beforehand, not chosen by its score."
+    )
+
+
+LAYERS = FigureSpec(
+    name="probe-layers",
+    title="Read-out over layers",
+    needs=("null.npz",),
+    read=read_layers,
+    draw=draw_layers,
+    caption=caption_layers,
+    applies=is_probe,
+)
+CONFUSION = FigureSpec(
+    name="probe-confusion",
+    title="Confusions of the read-out",
+    needs=("null.npz",),
+    read=read_confusion,
+    draw=draw_confusion,
+    caption=caption_confusion,
+    applies=lambda results: is_probe(results) and measure_of(ProbeReport.load(results).layers[0]) != "r2",
+)
