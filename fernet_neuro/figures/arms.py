@@ -10,7 +10,7 @@ from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.dots import dots_legend, list_arms, pad_limits, plot_arm_dots, plot_printed_dots
-from fernet_neuro.viz.style import figure_size
+from fernet_neuro.viz.style import figure_size, letter
 
 #: Height of a row, and of everything else, in mm; the tallest page.
 _ROW_MM, _REST_MM, _TALLEST_MM = 6.0, 30.0, 220.0
@@ -64,7 +64,7 @@ def read_table(results: Path) -> pd.DataFrame:
 def _read(results: Path, name: str) -> pd.DataFrame:
     path = results / f"{name}.csv"
     if not path.is_file():
-        raise StoreError(f"{path} does not exist; make it with: fernet-neuro run crpn/table3 --out {results}")
+        raise StoreError(f"{path} does not exist; make it with: fernet-neuro run RECIPE --out {results}")
     if name == "published":
         return read_mixed(path, (*_TEXT, "value"), _NUMBERS[1:])
     return read_mixed(path, _TEXT, _NUMBERS)
@@ -121,7 +121,7 @@ def draw_table(source: pd.DataFrame, _results: Path | None = None) -> Figure:
             plot_arm_dots(rows, ax, limits=limits)
         label = fill(str(rows["panel_label"].iloc[0]), max(_LETTERS // len(panels), 8))
         whose = "published" if is_printed else "ours"
-        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {label}\n{whose}", pad=_TITLE_PAD)
+        ax.set_title(f"{letter(rows['panel'].iloc[0], len(panels))}{label}\n{whose}", pad=_TITLE_PAD)
         ax.set_xlabel("Accuracy (%)" if is_printed else f"{_METRICS[str(rows['metric'].iloc[0])]} (%)")
     figure.legend(handles=_make_legend(source), loc="outside lower center", ncols=2)
     return figure

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.results import describe_holdout, shorten_layer
-from fernet_neuro.viz.style import figure_size, label_of
+from fernet_neuro.viz.style import figure_size, label_of, letter
 
 
 def draw_readouts(
@@ -27,7 +27,7 @@ def draw_readouts(
         plot(rows, ax)
         target, words = rows["target"].iloc[0], describe_holdout(rows["holdout"].dropna().iloc[0])
         classes = f" ({int(rows['n_classes'].dropna().iloc[0])} classes)" if with_classes else ""
-        ax.set_title(f"$\\bf{{{panel}}}$  {target.capitalize()} read-out{classes}, {words}")
+        ax.set_title(f"{letter(str(panel), len(panels))}{target.capitalize()} read-out{classes}, {words}")
         if panel != "a":
             ax.set_ylabel("")
     return figure
@@ -37,7 +37,8 @@ def describe_panels(source: pd.DataFrame) -> str:
     """Return ``"(a) expression, tested on new identities, and (b) ..."`` for the panels of `source`."""
     rows = source.dropna(subset=["holdout"]).drop_duplicates("panel")
     panels = [
-        f"({row.panel}) {row.target}, tested on {describe_holdout(row.holdout)}" for row in iterate_rows(rows)
+        f"{f'({row.panel}) ' if len(rows) > 1 else ''}{row.target}, tested on {describe_holdout(row.holdout)}"
+        for row in iterate_rows(rows)
     ]
     return " and ".join(panels)
 

@@ -18,7 +18,7 @@ from fernet_neuro.figures.results import (
 )
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.matrices import plot_confusion
-from fernet_neuro.viz.style import figure_size, label_of
+from fernet_neuro.viz.style import figure_size, label_of, letter
 
 _COLUMNS = ("network", "layer", "readout", "holdout", "true", "predicted", "count", "percent", "n_true")
 
@@ -57,7 +57,7 @@ def draw_confusions(source: pd.DataFrame, _results: Path | None = None) -> Figur
     axes = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
     for panel, (ax, network) in enumerate(zip(axes, networks, strict=True)):
         plot_confusion(source[source["network"] == network], ax)
-        ax.set_title(f"$\\bf{{{chr(ord('a') + panel)}}}$  {label_of(network)}")
+        ax.set_title(f"{letter(chr(ord('a') + panel), len(networks))}{label_of(network)}")
         if panel:
             ax.set_ylabel("")
     bar = figure.colorbar(axes[-1].collections[0], cax=axes[-1].inset_axes((1.05, 0, 0.05, 1)))

@@ -89,7 +89,7 @@ def draw_maps(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         plot_map(ax, rows, "label")
         ax.set_title(f"$\\bf{{{panel}}}$  {shorten_layer(str(layer))}, by {factor}", pad=3.5)
         if factor == factors[0]:
-            ax.set_ylabel(f"{METHOD_NAMES[rows['method'].iloc[0]]}, no unit", fontsize=6)
+            ax.set_ylabel(f"{METHOD_NAMES[rows['method'].iloc[0]]}, no unit", fontsize=7)
         numbers = scores[(scores["layer"] == layer) & (scores["factor"] == factor)]
         _write_numbers(ax, numbers, rows["perplexity"].iloc[0], n_lines=page.n_numbers)
     for column, factor in enumerate(factors):
@@ -102,7 +102,7 @@ def draw_maps(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         if column:
             ax.set_ylabel("")
     handles = quality_legend(name_k(scores), with_sweep=len(list_perplexities(scores)) > 1)
-    figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=6.5, borderaxespad=0.2)
+    figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=7, borderaxespad=0.2)
     return figure
 
 
@@ -141,7 +141,7 @@ class _Page:
             loc="upper left",
             bbox_to_anchor=place,
             ncols=_count_columns(labels, self._slot),
-            fontsize=6.5,
+            fontsize=7,
             handlelength=1.2,
             handletextpad=0.2,
             columnspacing=0.8,
@@ -212,7 +212,7 @@ def _write_numbers(ax: Axes, scores: pd.DataFrame, perplexity: float, n_lines: i
         xycoords="axes fraction",
         textcoords="offset points",
         va="top",
-        fontsize=6,
+        fontsize=7,
         linespacing=1.25,
     )
 
@@ -225,7 +225,7 @@ def _number(rows: pd.DataFrame, measure: str) -> str:
 SPEC = FigureSpec(
     name="embedding-maps",
     title="Maps of layers by t-SNE or UMAP, and how far neighbours share labels",
-    needs=("maps/coordinates.csv", "maps/quality.csv", "maps/settings.json"),
+    needs=("coordinates.csv", "maps/coordinates.csv"),
     read=read_maps,
     draw=draw_maps,
     caption=caption_maps,

@@ -78,8 +78,9 @@ def draw_evaluation(source: pd.DataFrame, _results: Path | None = None) -> Figur
 
 
 def _draw_confusion(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draw the matrix with the number of images per class; a class without images stays blank."""
-    counts = rows.drop_duplicates("true").set_index("true")["n"].astype(int)
+    """Draw the matrix with the number of images per class; a class without images has no row."""
+    shown = rows[rows["percent"].notna()]
+    counts = shown.drop_duplicates("true").set_index("true")["n"].astype(int)
     plot_confusion(rows, ax)
     ax.set_yticklabels([f"{name} ({n})" for name, n in counts.items()])
     ax.set_xlabel("Predicted label")

@@ -104,12 +104,13 @@ def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
 
 
 def caption_profile(source: pd.DataFrame) -> str:
-    """Say what is shown, what the bands are over and what the marks mean."""
+    """Say what is shown, what bars and band are over and what the marks mean."""
+    has_twins = (source["network"] == "untrained").any()
+    band = "; band: of the untrained twin, or 95 % of several" if has_twins else ""
     return (
         f"Linear read-out ({describe_readouts(source)}) of {describe_panels(source)}, over the layers in "
         f"forward order{describe_baselines(source)}. Lines: balanced accuracy; bars: 95 % interval over "
-        f"{describe_intervals(source)}; band: 95 % of untrained networks, where several were run. Marks "
-        "above the panels: p < .05 for that network and layer, "
+        f"{describe_intervals(source)}{band}. Marks above the panels: p < .05 for that network and layer, "
         f"permutation test corrected for the number of layers by the maximum statistic. Dashed: chance; "
         f"dotted: the limit of 100 %."
     )

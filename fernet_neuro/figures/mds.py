@@ -78,7 +78,7 @@ def draw_arrangements(source: pd.DataFrame, results: Path) -> Figure:
     for ax, rows in zip(axes, panels, strict=False):
         plot_arrangement(rows, ax, looks, pictures=pictures, size=size, has_names=len(ids) <= MOST_NAMES)
         ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {rows['rdm'].iloc[0]}", pad=3)
-        ax.set_title(f"stress {rows['stress'].iloc[0]:.2f}", pad=3, loc="right", fontsize=6)
+        ax.set_title(f"stress {rows['stress'].iloc[0]:.2f}", pad=3, loc="right", fontsize=7)
     for ax in axes[len(panels) :]:
         ax.remove()
     if looks:
@@ -88,7 +88,7 @@ def draw_arrangements(source: pd.DataFrame, results: Path) -> Figure:
             )
             for name, look in looks.items()
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=6.5, columnspacing=1.0)
+        figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7, columnspacing=1.0)
     return figure
 
 

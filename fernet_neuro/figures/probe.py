@@ -21,12 +21,21 @@ _MOST_CLASSES = 40
 
 def is_probe(results: Path) -> bool:
     """Return whether a folder holds the report of a probe."""
-    return all((results / name).is_file() for name in _FILES)
+    return _find(results) is not None
+
+
+def _find(results: Path) -> Path | None:
+    places = (results, results / "probe")
+    return next((place for place in places if all((place / name).is_file() for name in _FILES)), None)
+
+
+def _load(results: Path) -> ProbeReport:
+    return ProbeReport.load(_find(results) or results)
 
 
 def read_layers(results: Path) -> pd.DataFrame:
     """Return the source data: one row per source and layer of the read-out that is reported."""
-    report = ProbeReport.load(results)
+    report = _load(results)
     frame = list_profile(report, choose_readout(report.frame))
     return frame.assign(panel="a", over=report.settings["holdout"])
 
@@ -34,7 +43,7 @@ def read_layers(results: Path) -> pd.DataFrame:
 def draw_layers(source: pd.DataFrame, results: Path) -> Figure:
     """Draw the scores over layers, with their controls."""
     figure = Figure(figsize=figure_size("one-and-half", 75), layout="constrained")
-    plot_probe(ProbeReport.load(results), figure.add_subplot(), readout=source["readout"].iloc[0])
+    plot_probe(_load(results), figure.add_subplot(), readout=source["readout"].iloc[0])
     return figure
 
 
@@ -59,7 +68,7 @@ def caption_layers(source: pd.DataFrame) -> str:
 
 def read_confusion(results: Path) -> pd.DataFrame:
     """Return the source data: the counts at the layer fixed beforehand, in % of the true class."""
-    report = ProbeReport.load(results)
+    report = _load(results)
     frame, readout = report.confusion, choose_readout(report.frame)
     rows = report.frame[report.frame["source"] == "network"]
     layer = choose_layer(order_layers(rows))
@@ -107,7 +116,7 @@ def caption_confusion(source: pd.DataFrame) -> str:
 LAYERS = FigureSpec(
     name="probe-layers",
     title="Read-out over layers",
-    needs=("null.npz",),
+    needs=("null.npz", "probe/null.npz"),
     read=read_layers,
     draw=draw_layers,
     caption=caption_layers,
@@ -116,9 +125,9 @@ LAYERS = FigureSpec(
 CONFUSION = FigureSpec(
     name="probe-confusion",
     title="Confusions of the read-out",
-    needs=("null.npz",),
+    needs=("null.npz", "probe/null.npz"),
     read=read_confusion,
     draw=draw_confusion,
     caption=caption_confusion,
-    applies=lambda results: is_probe(results) and measure_of(ProbeReport.load(results).layers[0]) != "r2",
+    applies=lambda results: is_probe(results) and measure_of(_load(results).layers[0]) != "r2",
 )

@@ -1,7 +1,6 @@
 """Where in a network the geometry of a brain region appears: similarity over layers, one panel per ROI."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,13 +21,17 @@ from fernet_neuro.figures.rsa_results import (
     read_estimates,
 )
 from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.viz.rsa_profiles import plot_rsa_profile, rsa_profile_legend
-from fernet_neuro.viz.style import figure_size
+from fernet_neuro.viz.rsa_profiles import plot_rsa_profile, rsa_profile_legend, trained_name
+from fernet_neuro.viz.style import figure_size, label_of, letter
 
 #: Panels side by side; page bands in mm: a row of panels, and the legend.
 _N_COLUMNS, _ROW, _LINE = 3, 58.0, 4.4
 #: Models without layers that are drawn as lines; more could not be told apart.
-MOST_REFERENCES = 4
+MOST_REFERENCES = 2
+#: Lines of one panel, models without layers among them; more networks get panels of their own.
+_MOST_LINES = 4
+#: Tallest figure, in mm.
+_TALLEST = 235.0
 #: As many panels as a page holds.
 MOST_PANELS = 9
 _COLUMNS = (
@@ -125,23 +128,55 @@ def draw_layers(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     networks = _order_networks(source)
     references = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
     handles = _make_legend(source, networks, references)
-    n_columns = min(len(panels), _N_COLUMNS)
-    n_rows = -(-len(panels) // n_columns)
+    groups = group_networks(networks, _MOST_LINES - len(references))
+    cells = [
+        (letter(str(panel), len(panels)) if not at else "", rows, group)
+        for panel, rows in panels
+        for at, group in enumerate(groups)
+    ]
+    n_columns = min(len(cells) if len(groups) == 1 else len(groups), _N_COLUMNS)
+    n_rows = -(-len(cells) // n_columns)
     width = {1: "single", 2: "one-and-half"}.get(n_columns, "double")
     per_line = {1: 2, 2: 3}.get(n_columns, 5)
-    height = n_rows * (_ROW + 2.2 * len(networks)) + _LINE * -(-len(handles) // per_line) + 2
+    n_lines = max(map(len, groups))
+    legend = _LINE * -(-len(handles) // per_line) + 2
+    height = min(n_rows * (_ROW + 2.2 * n_lines), _TALLEST - legend) + legend
     figure = Figure(figsize=figure_size(width, height), layout="constrained")
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True).ravel()
-    for ax, (panel, rows) in zip(axes, panels, strict=False):
-        plot_rsa_profile(rows, ax, names=networks)
-        ax.set_title(f"$\\bf{{{panel}}}$  {rows['roi'].iloc[0]}", pad=6.0 + 5.2 * _count_peaks(source))
-    for ax in axes[len(panels) :]:
+    for place, (ax, (mark, rows, group)) in enumerate(zip(axes, cells, strict=False)):
+        shown = rows[(rows["kind"] == "reference") | rows["network"].isin(group)]
+        plot_rsa_profile(shown, ax, names=networks, strips=group)
+        title = f"{mark}{rows['roi'].iloc[0]}"
+        if len(groups) > 1:
+            title += f", {label_of(trained_name(group[0])).lower()}" + " and others" * (len(group) > 2)
+        ax.set_title(title, pad=6.0 + 5.2 * min(_count_peaks(source), n_lines))
+        if place < len(cells) - n_columns:
+            ax.set_xlabel("")
+    for ax in axes[len(cells) :]:
         ax.remove()
     for row in range(n_rows):
         comparison = source["comparison"].iloc[0]
         axes[row * n_columns].set_ylabel(f"{COMPARISON_LABELS.get(comparison, comparison)} (unitless)")
     figure.legend(handles=handles, loc="outside lower center", ncols=per_line)
     return figure
+
+
+def group_networks(networks: list[str], most: int) -> list[list[str]]:
+    """Return networks in groups of at most `most` lines, each with its untrained twin.
+
+    Examples
+    --------
+    >>> group_networks(["identity", "expression", "untrained identity", "untrained expression"], 3)
+    [['identity', 'untrained identity'], ['expression', 'untrained expression']]
+    """
+    groups: list[list[str]] = []
+    for own in dict.fromkeys(map(trained_name, networks)):
+        members = [name for name in networks if trained_name(name) == own]
+        if groups and len(groups[-1]) + len(members) <= most:
+            groups[-1] += members
+        else:
+            groups.append(members)
+    return groups
 
 
 def _order_networks(source: pd.DataFrame) -> list[str]:
@@ -185,9 +220,8 @@ def caption_layers(source: pd.DataFrame) -> str:
     if len(peaks):
         text += (
             "Above a panel: the layer with the highest estimate, and the interval of the highest layer over "
-            "the bootstrap samples, open and dashed for untrained twins. Peaks, with the share of samples "
-            "that have them and the score of a layer "
-            f"chosen on other subjects and stimuli: {'; '.join(map(_say_peak, iterate_rows(peaks)))}. "
+            "the bootstrap samples, open and dashed for untrained twins; the source data and peaks.csv have "
+            "the share of samples and the score of a layer chosen on other subjects and stimuli. "
         )
     text += _say_seeds(source[source["kind"] == "seed peak"])
     references = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
@@ -196,15 +230,6 @@ def caption_layers(source: pd.DataFrame) -> str:
         others = f"; {n_more} others are not drawn" if n_more > 0 else ""
         text += f"Horizontal broken lines: models without layers ({', '.join(references)}{others}). "
     return text + "Thin line at 0: no relation."
-
-
-def _say_peak(row: Any) -> str:
-    text = f"({row.panel}) {row.network}: {row.label}"
-    if np.isfinite(row.share):
-        text += f", {100 * row.share:.0f} %"
-    if np.isfinite(row.nested_score):
-        text += f", {row.nested_score:.2f}"
-    return text
 
 
 def _say_seeds(peaks: pd.DataFrame) -> str:

@@ -115,7 +115,7 @@ def draw_models(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         has_ceiling=bool(source["noise_ceiling_lower"].notna().any()),
     )
     figure.legend(
-        handles=handles, loc="lower center", ncols=page.legend_columns, fontsize=6.5, borderaxespad=0.3
+        handles=handles, loc="lower center", ncols=page.legend_columns, fontsize=7, borderaxespad=0.3
     )
     return figure
 

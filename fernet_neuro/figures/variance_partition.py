@@ -140,7 +140,7 @@ def draw_shares(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         ax.set_xlabel("Share of variance (%)")
     for ax in axes[len(panels) :]:
         ax.remove()
-    figure.legend(handles=handles, loc="outside lower center", ncols=per_line, fontsize=6.5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=per_line, fontsize=7)
     return figure
 
 

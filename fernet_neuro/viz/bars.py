@@ -25,7 +25,8 @@ def plot_transfer_bars(frame: pd.DataFrame, ax: Axes) -> Axes:
     frame : DataFrame
         Rows of one target with the columns ``network``, ``kind`` (``mean``: the bar; ``fold`` or
         ``seed``: a dot; ``published``: a hollow diamond), ``accuracy_percent``, and for the bars
-        ``low_percent``, ``high_percent``, ``chance_percent`` and ``p_value``. Accuracies in %.
+        ``low_percent``, ``high_percent``, ``chance_percent`` and ``difference_untrained_p``, by which bars
+        are marked. Accuracies in %.
     ax : Axes
         Where to draw. Bars are labelled ``bar:<network>`` (``get_gid``).
 
@@ -54,7 +55,7 @@ def transfer_legend(point_label: str, published_label: str) -> list[Line2D]:
     dots = Line2D([], [], ls="", marker="o", ms=2.2, mfc="white", mec="#333333", mew=0.5, label=point_label)
     diamond = Line2D([], [], label=published_label, **_DIAMOND)
     star = MarkerStyle((5, 2))
-    stars = Line2D([], [], ls="", marker=star, ms=4, color="#111111", label="p < .05 against chance")
+    stars = Line2D([], [], ls="", marker=star, ms=4, color="#111111", label="p < .05 against untrained twins")
     return [interval, dots, stars, diamond]
 
 
@@ -73,7 +74,7 @@ def _draw_bar(ax: Axes, row: Any, at: int) -> None:
     )
     patch.set_gid(f"bar:{row.network}")
     ax.vlines(at, row.low_percent, row.high_percent, color="#111111", lw=1.0, zorder=5)
-    if row.p_value < 0.05:
+    if row.difference_untrained_p < 0.05:
         top = row.accuracy_percent if np.isnan(row.high_percent) else row.high_percent
         ax.annotate("*", (at, top), (0, -1.5), textcoords="offset points", ha="center", fontsize=8)
 
@@ -122,7 +123,7 @@ def _draw_published(ax: Axes, value: float, at: int) -> None:
         textcoords="offset points",
         # The limit's dotted line must not cross the number.
         va="top" if value > 95 else "center",
-        fontsize=6.5,
+        fontsize=7,
         zorder=5.5,
         bbox={"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.85},
     )
@@ -138,18 +139,19 @@ def _draw_limits(ax: Axes, chance: float, n_bars: int) -> None:
             (3, 0),
             textcoords="offset points",
             va="center",
-            fontsize=6,
+            fontsize=7,
             annotation_clip=False,
         )
 
 
 def _tick_label(network: str) -> str:
-    return label_of(network).removesuffix(" network").replace(" ", "\n")
+    return label_of(network).removesuffix(" network")
 
 
 def _set_axes(ax: Axes, networks: list[str]) -> None:
-    ax.set_xticks(range(len(networks)), [_tick_label(network) for network in networks])
-    ax.tick_params(axis="x", length=0, labelsize=6)
+    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(networks) > 3 else {}
+    ax.set_xticks(range(len(networks)), [_tick_label(network) for network in networks], **turned)
+    ax.tick_params(axis="x", length=0)
     ax.set_xlabel("What the network was trained on, and baselines")
     ax.set_xlim(-0.55, len(networks) - 0.45)
     ax.set_ylim(0, 106)

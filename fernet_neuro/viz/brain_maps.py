@@ -53,7 +53,7 @@ def plot_glass_map(image: Any, ax: Axes, *, vmax: float, threshold: float = 0.0)
             alpha=0.6,
             **_colour_options(vmax, threshold),
         )
-    display.annotate(size=6)
+    display.annotate(size=7)
     return ax
 
 
@@ -90,7 +90,7 @@ def plot_map_slices(
             draw_cross=False,
             **_colour_options(vmax, threshold),
         )
-    display.annotate(size=6)
+    display.annotate(size=7)
     return ax
 
 

@@ -139,7 +139,7 @@ def _draw_block(ax: Axes, block: Any) -> None:
     )
     colour = "#6B6B6B" if block.state == "removed" else "#111111"
     name = ax.text(
-        block.x, block.y, block.label, ha="center", va="center", fontsize=6.5, color=colour, linespacing=1.15
+        block.x, block.y, block.label, ha="center", va="center", fontsize=7, color=colour, linespacing=1.15
     )
     if block.state in _HATCHES:
         name.set_bbox({"boxstyle": "square,pad=0.2", "facecolor": face, "edgecolor": "none"})
@@ -149,7 +149,7 @@ def _draw_block(ax: Axes, block: Any) -> None:
         block.detail,
         ha="center",
         va="top",
-        fontsize=6,
+        fontsize=7,
         color="#444444",
         linespacing=1.1,
     )

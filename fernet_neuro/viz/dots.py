@@ -53,7 +53,7 @@ def plot_arm_dots(frame: pd.DataFrame, ax: Axes, *, limits: tuple[float, float] 
     ax.axvline(chance, color="#111111", lw=0.8, ls=(0, (4, 2)), zorder=1, gid="chance")
     ax.annotate(
         f"chance {chance:.1f}", (chance, 1.0), (-1, 1.5), xycoords=ax.get_xaxis_transform(),
-        textcoords="offset points", ha="left", va="bottom", fontsize=5.5,
+        textcoords="offset points", ha="left", va="bottom", fontsize=7,
     )  # fmt: skip
     ax.set_xlim(*(limits or pad_limits(frame[["value_percent", "low_percent", "high_percent"]], chance)))
     return ax
@@ -74,7 +74,7 @@ def plot_printed_dots(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot([row.value_percent], [row.row], zorder=4, gid=f"printed:{row.arm}", **_HOLLOW)
         ax.annotate(
             f"{row.value_percent:.2f}", (row.value_percent, row.row), (0, 3.2), textcoords="offset points",
-            ha="center", va="bottom", fontsize=5.5,
+            ha="center", va="bottom", fontsize=7,
         )  # fmt: skip
     ax.set_xlim(*pad_limits(frame[["value_percent"]], share=0.25))
     return ax

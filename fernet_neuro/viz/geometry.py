@@ -96,7 +96,7 @@ def plot_arrangement(
         )  # fmt: skip
     for row in iterate_rows(frame[~is_shown]) if has_names else ():
         ax.annotate(
-            row.stimulus_id, (row.x, row.y), (0, 3), textcoords="offset points", ha="center", fontsize=5
+            row.stimulus_id, (row.x, row.y), (0, 3), textcoords="offset points", ha="center", fontsize=7
         )
     _draw_pictures(ax, frame[is_shown], looks, pictures, size * side)
     ax.set(xticks=[], yticks=[])

@@ -86,7 +86,7 @@ def plot_pairwise(frame: pd.DataFrame, ax: Axes, n_models: int) -> Axes:
             _draw_cell(ax, at, across, size, is_higher=sign * row.difference > 0)
     if not frame["significant"].astype(bool).any():
         ax.text(
-            (n_models - 1) / 2, (n_models - 1) / 2, "no pair differs", ha="center", va="center", fontsize=6,
+            (n_models - 1) / 2, (n_models - 1) / 2, "no pair differs", ha="center", va="center", fontsize=7,
             bbox={"boxstyle": "square,pad=0.3", "facecolor": "white", "edgecolor": "none"}, zorder=3,
         )  # fmt: skip
     for at in range(n_models):
@@ -100,7 +100,7 @@ def plot_pairwise(frame: pd.DataFrame, ax: Axes, n_models: int) -> Axes:
     ax.hlines(edges, -0.5, n_models - 0.5, color="#DDDDDD", lw=0.5, zorder=0)
     ax.vlines(edges, -0.5, n_models - 0.5, color="#DDDDDD", lw=0.5, zorder=0)
     ax.spines[:].set_visible(False)
-    ax.tick_params(length=0, pad=1.5, labelsize=6)
+    ax.tick_params(length=0, pad=1.5, labelsize=7)
     return ax
 
 

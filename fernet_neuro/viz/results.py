@@ -151,7 +151,7 @@ def plot_embedding(
     with _panel(ax, "single", 80) as panel:
         plot_map(panel, frame, factor, looks=looks)
         handles = map_legend(looks, len(set(frame[factor]) - set(looks)))
-        panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), fontsize=6)
+        panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), fontsize=7)
         panel.set_title(f"{layer}, perplexity {frame['perplexity'].iloc[0]:g}")
     return panel
 
@@ -224,7 +224,7 @@ def plot_searchlight(result: SearchlightMap, ax: Axes | None = None) -> Axes:
             panel.hist(values, bins=40, histtype="step", label=name)
         panel.axvline(0, color="#111111", lw=0.7)
         panel.set(xlabel=f"{result.comparison} of {result.distance} RDMs", ylabel="Centres")
-        panel.legend(fontsize=6)
+        panel.legend(fontsize=7)
     return panel
 
 

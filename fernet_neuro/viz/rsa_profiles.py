@@ -22,7 +22,13 @@ _DASHES = ((0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 1.5)), (0, (6, 1, 1, 1, 1, 1)
 _FIRST_STRIP, _STRIP = 1.035, 0.042
 
 
-def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | None = None) -> Axes:
+def plot_rsa_profile(
+    frame: pd.DataFrame,
+    ax: Axes,
+    *,
+    names: Sequence[str] | None = None,
+    strips: Sequence[str] | None = None,
+) -> Axes:
     """Draw one panel: similarity to one ROI over layers, one line per network.
 
     Parameters
@@ -38,6 +44,8 @@ def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | No
         those of twins are open and dashed.
     names : sequence of str, optional
         All networks of the figure, so that colours agree between panels; those of `frame` by default.
+    strips : sequence of str, optional
+        Networks that have a strip for their peak above this panel; `names` by default.
 
     Returns
     -------
@@ -53,7 +61,8 @@ def plot_rsa_profile(frame: pd.DataFrame, ax: Axes, *, names: Sequence[str] | No
     for at, row in enumerate(iterate_rows(references)):
         ax.axhline(row.estimate, zorder=2, gid=row.network, **_reference(at))
     for row in iterate_rows(frame[frame["kind"] == "peak"]):
-        rank = networks.index(row.network) if row.network in networks else len(networks)
+        ranked = list(networks if strips is None else strips)
+        rank = ranked.index(row.network) if row.network in ranked else len(ranked)
         _draw_peak(ax, row, _colour(row.network, networks), _FIRST_STRIP + _STRIP * rank)
     name_layers(ax, layers, 6)
     return ax
@@ -78,19 +87,19 @@ def rsa_profile_legend(
 
 def _line(network: str) -> dict[str, Any]:
     dashes = (0, (2.5, 1.2)) if network.startswith(_TWIN) else "-"
-    marker = MARKERS.get(network, MARKERS.get(_trained_name(network), "o"))
+    marker = MARKERS.get(network, MARKERS.get(trained_name(network), "o"))
     return {"ls": dashes, "marker": marker, "mfc": "white", "mew": 0.9}
 
 
-def _trained_name(network: str) -> str:
+def trained_name(network: str) -> str:
     """Return whose untrained twin a network is by its name, or its name."""
     return network.removeprefix(_TWIN).strip() or network
 
 
 def _colour(network: str, networks: Sequence[str]) -> str:
     """Return the network's colour; a twin has that of its network."""
-    trained = [name for name in networks if _trained_name(name) == name]
-    own = _trained_name(network)
+    trained = [name for name in networks if trained_name(name) == name]
+    own = trained_name(network)
     return colour_of(own, trained) if own in trained or own == network else colour_of(_TWIN)
 
 

@@ -20,10 +20,11 @@ PALETTE: dict[str, str] = {
     "identity": "#0072B2",
     "verification": "#009E73",
     "expression": "#D55E00",
-    "trained": "#0072B2",
     "untrained": "#6E6E6E",
     "pixels": "#333333",
 }
+#: A network that stands alone with its controls, whatever it was trained for.
+_ALONE = {"trained": PALETTE["identity"]}
 #: Colours of networks that have no fixed one, in order of appearance.
 OTHER_COLOURS = ("#CC6699", "#7A5C00", "#56439A", "#000000")
 
@@ -128,10 +129,22 @@ def figure_size(width: str, height_mm: float) -> tuple[float, float]:
     return COLUMN_WIDTHS_MM[width] / 25.4, height_mm / 25.4
 
 
+def letter(panel: str, n_panels: int) -> str:
+    r"""Return the letter of a panel as titles begin with it; a panel that stands alone has none.
+
+    Examples
+    --------
+    >>> letter("b", 2), letter("a", 1)
+    ('$\\\\bf{b}$  ', '')
+    """
+    return f"$\\bf{{{panel}}}$  " if n_panels > 1 else ""
+
+
 def colour_of(network: str, others: list[str] | None = None) -> str:
     """Return the fixed colour of `network`, or one by its place among the `others`."""
-    if network in PALETTE:
-        return PALETTE[network]
+    fixed = PALETTE | _ALONE
+    if network in fixed:
+        return fixed[network]
     unknown = [name for name in (others or [network]) if name not in PALETTE]
     return OTHER_COLOURS[unknown.index(network) % len(OTHER_COLOURS)]
 

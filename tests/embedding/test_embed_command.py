@@ -36,11 +36,12 @@ def test_a_store_becomes_maps_a_table_and_a_figure(run, store, tmp_path):
     code, text, err = run(store.path, *OPTIONS, "--layer", "non_emotion", "--perplexity", 7, "--out", out)
     assert code == 0, err
     assert sorted(path.name for path in out.iterdir()) == [
-        "coordinates.csv",
-        *(f"embedding-maps.{suffix}" for suffix in ("csv", "pdf", "png", "txt")),
-        "quality.csv",
-        "settings.json",
-    ]
+        "coordinates.csv", "figures", "index.html", "quality.csv", "settings.json",
+    ]  # fmt: skip
+    assert (out / "figures" / "embedding-maps.png").is_file()
+    code, _, err = run(store.path, *OPTIONS, "--no-report", "--overwrite", "--out", tmp_path / "bare")
+    assert code == 0, err
+    assert not (tmp_path / "bare" / "index.html").exists()
     rows = [line.split() for line in text.splitlines() if line.startswith(("emotion", "non_emotion"))]
     assert len(rows) == 2 * 2 * 4
     assert "identity: neighbours show another expression" in text

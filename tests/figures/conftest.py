@@ -13,12 +13,15 @@ from PIL import Image
 from scipy.spatial.distance import pdist
 
 from fernet_neuro._utils.config import read_settings
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.store import write_store
 from fernet_neuro.brain.group import GroupMap, find_peaks
 from fernet_neuro.brain.images import compute_coordinates
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import SEEDS, summarise_runs
+from fernet_neuro.probes.evaluate import run_probe
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.models.partition import partition_variance
 from fernet_neuro.rsa.rdms import RDMSet
@@ -515,11 +518,33 @@ def write_searchlight(folder: Path, correction: str = "max_t") -> Path:
     return folder
 
 
+def write_lone_probe(folder: Path) -> Path:
+    """Write a real, tiny report of `probe`: three layers of noise and a pattern per expression."""
+    rng = np.random.default_rng(3)
+    rows = [(f"{i}{e}", i, e) for i in "abcd" for e in EXPRESSIONS]
+    frame = pd.DataFrame(rows, columns=["stimulus_id", "identity", "expression"])
+    folder.mkdir()
+    frame["path"] = [str(folder / f"{name}.png") for name in frame["stimulus_id"]]
+    for path in frame["path"]:
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+    table = StimulusTable.from_frame(frame.assign(valence=rng.random(28)))
+    codes = np.tile(np.arange(7), 4)
+    layers = [
+        Activations(size * np.eye(7)[codes] + rng.normal(size=(28, 7)), table.stimulus_ids, layer)
+        for layer, size in (("layer1", 0.0), ("avgpool", 2.0), ("fc", 1.0))
+    ]
+    store = write_store(folder / "store", table, layers)
+    options = {"n_permutations": 19, "n_folds": 4, "controls": ()}
+    run_probe(store, target="valence", **options).save(folder / "valence")
+    return run_probe(store, **options).save(folder)
+
+
 def write_results(folder: Path) -> Path:
     rng = np.random.default_rng(1602)
     for network in ("identity", "verification", "expression"):
         for target in ("expression", "identity"):
             write_probe(folder / "probes" / network / target, network, target, rng)
+    write_lone_probe(folder / "probe")
     write_stimuli(folder / "stimuli" / "probe", rng)
     write_evaluation(folder / "evaluation")
     write_maps(folder / "maps", np.random.default_rng(2602))

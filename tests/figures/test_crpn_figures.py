@@ -299,8 +299,7 @@ def test_marks_of_one_group_stand_beside_each_other(results):
 
 def test_only_maps_with_these_features_count_as_results_of_figure_2(results, tmp_path):
     shutil.copytree(results / "maps", tmp_path / "maps")
-    assert {"embedding-maps", "crpn-fig1"} <= set(find_buildable(tmp_path))
-    assert "crpn-fig2" not in find_buildable(tmp_path)
+    assert find_buildable(tmp_path) == ["embedding-maps"]
     (tmp_path / "maps" / "store").mkdir()
     (tmp_path / "maps" / "store" / "01_non_emotion.npy").touch()
-    assert "crpn-fig2" in find_buildable(tmp_path)
+    assert {"crpn-fig1", "crpn-fig2"} <= set(find_buildable(tmp_path))

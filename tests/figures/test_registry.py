@@ -278,7 +278,7 @@ def test_a_missing_results_folder_is_named(tmp_path):
         ("transfer-bars", "run demo"),
         ("confusion", "run demo"),
         ("stimulus-sheet", "run demo"),
-        ("grid", "run crpn/table3"),
+        ("grid", "run RECIPE"),
         ("accuracy-cost", "run crpn/table1"),
         ("crpn-fig2", "run crpn/fig2"),
         ("crpn-fig3", "run crpn/fig3"),

@@ -105,7 +105,8 @@ def test_a_group_becomes_maps_peaks_and_a_figure(run, study, mask, geometry):
     assert first["is_significant"]
     assert np.abs(found[:3] - CENTRE).max() <= 2
     for end in ("pdf", "png", "csv", "txt"):
-        assert (out / f"searchlight-map.{end}").is_file()
+        assert (out / "figures" / f"searchlight-map.{end}").is_file()
+    assert "peaks of 1 models pass" in (out / "index.html").read_text()
     assert "6 subjects, 336 voxels: max_t over 199 sign flips (smallest possible p 0.016)" in text
     assert f"Written to {out}" in text
     assert "searchlight" in err, "a progress bar"

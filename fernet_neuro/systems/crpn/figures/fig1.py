@@ -88,7 +88,7 @@ def draw_framework(source: pd.DataFrame, _results: Path | None = None) -> Figure
     for points in _PATHS:
         _draw_path(ax, points)
     for text, x, y in _NOTES:
-        ax.text(x, y, text, fontsize=6, va="center", color="#333333", linespacing=1.15)
+        ax.text(x, y, text, fontsize=7, va="center", color="#333333", linespacing=1.15)
     for text, x, y in _SUMS:
         ax.text(x, y, text, ha="right", va="bottom", fontsize=7)
     return figure

@@ -74,7 +74,7 @@ def draw_styles(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         ax = page.add(6 + number * (_MAP[0] + 5), 6, *_MAP)
         _draw_map(ax, points[points["layer"] == network], styles)
         if number == 0:
-            ax.set_ylabel(f"{METHOD_NAMES[points['method'].iloc[0]]}, no unit", fontsize=6)
+            ax.set_ylabel(f"{METHOD_NAMES[points['method'].iloc[0]]}, no unit", fontsize=7)
         ax.set_title(f"$\\bf{{{'ab'[number]}}}$  Network trained on {network} faces", pad=3.5)
     page.add_legend([*map_legend(looks), *_style_legend(styles)], _MAP[1] + 8.5, len(looks) + len(styles))
     marks = {name: Mark(f"tested on {name}", "o", number == 0) for number, name in enumerate(styles)}

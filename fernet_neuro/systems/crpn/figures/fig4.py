@@ -81,7 +81,7 @@ def draw_identity(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         plot_map(ax, rows, "label", looks=looks, size=11)
         ax.set_title(f"$\\bf{{{'abc'[number]}}}$  {_NETWORKS[name][0]}", pad=3.5)
         if number == 0:
-            ax.set_ylabel(f"{METHOD_NAMES[rows['method'].iloc[0]]}, no unit", fontsize=6)
+            ax.set_ylabel(f"{METHOD_NAMES[rows['method'].iloc[0]]}, no unit", fontsize=7)
     handles = map_legend(looks, points["label"].nunique() - len(looks))
     page.add_legend(handles, _MAP[1] + 7.5, -(-len(handles) // 2))
     for left, factor in zip(_LEFTS, ("identity", "expression"), strict=False):

@@ -7,7 +7,7 @@ import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fernet_neuro.viz.style import figure_size
+from fernet_neuro.viz.style import figure_size, letter
 
 PER_ROW = 3
 
@@ -38,8 +38,7 @@ def make_panels(
         if place >= len(names):
             ax.set_axis_off()
         else:
-            letter = f"$\\bf{{{'abcdefghijklmnopqrstuvwxyz'[place % 26]}}}$  " if len(names) > 1 else ""
-            ax.set_title(letter + names[place])
+            ax.set_title(letter("abcdefghijklmnopqrstuvwxyz"[place % 26], len(names)) + names[place])
     return figure, dict(zip(names, places, strict=False))
 
 

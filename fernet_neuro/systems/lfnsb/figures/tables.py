@@ -53,7 +53,7 @@ def draw_table(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         colLoc="right",
     )
     table.auto_set_font_size(False)
-    table.set_fontsize(6.5)
+    table.set_fontsize(7)
     for (row, column), cell in table.get_celld().items():
         cell.set_height((2 if row == 0 else 1) / n_rows)
         cell.set_linewidth(0.4)

@@ -21,7 +21,7 @@ from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.figures.network_maps import missing
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
 from fernet_neuro.viz.scores import SEEDS, Mark, pick_means, scores_legend
-from fernet_neuro.viz.style import figure_size
+from fernet_neuro.viz.style import figure_size, letter
 
 METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _TEXT = ("arm", "network", "variant", "test", "epoch", "seed", "metric", "class", "interval")
@@ -103,8 +103,8 @@ def start_panels(
 
 
 def title_panel(ax: Axes, rows: pd.DataFrame, text: str) -> None:
-    """Write a panel's letter, and what it shows."""
-    ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {text}")
+    """Write a panel's letter, where there are several, and what it shows."""
+    ax.set_title(letter(rows["panel"].iloc[0], len(ax.figure.axes)) + text)
 
 
 def make_legend(source: pd.DataFrame, marks: Mapping[str, Mark]) -> list[Line2D]:

@@ -72,7 +72,7 @@ def draw_architecture(source: pd.DataFrame, _results: Path | None = None) -> Fig
 def _mark_shared_weights(ax: Axes) -> None:
     arrow = {"arrowstyle": "<|-|>", "lw": 0.8, "color": "#0072B2", "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (42, 32.2), (42, 16.8), arrowprops=arrow)
-    ax.text(44, 24.5, "shared weights", va="center", fontsize=6.5, color="#005A8C")
+    ax.text(44, 24.5, "shared weights", va="center", fontsize=7, color="#005A8C")
 
 
 def caption_architecture(_source: pd.DataFrame) -> str:

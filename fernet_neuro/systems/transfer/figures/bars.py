@@ -51,13 +51,13 @@ def read_transfer(results: Path) -> pd.DataFrame:
         ]
         published = _published(target, find_networks(results, target))
         parts += [part.assign(panel=panel) for part in (*rows, published)]
-    return pd.concat(parts, ignore_index=True)[list(_COLUMNS)]
+    return pd.concat(parts, ignore_index=True).reindex(columns=list(_COLUMNS))
 
 
 _COLUMNS = (
     "panel", "target", "holdout", "network", "layer", "readout", "kind", "fold", "seed",
     "accuracy_percent", "low_percent", "high_percent", "interval", "chance_percent", "n_classes",
-    "p_value", "p_value_max", "reference",
+    "p_value", "p_value_max", "difference_untrained", "difference_untrained_p", "reference",
 )  # fmt: skip
 
 
@@ -133,7 +133,8 @@ def caption_transfer(source: pd.DataFrame) -> str:
         f"Layer fixed beforehand, not chosen by its score: {describe_layers(means)}.",
         f"Bars: balanced accuracy, mean over test folds; error bars: 95 % interval over "
         f"{describe_intervals(means)}; dots: {_describe_dots(source)}.",
-        "Asterisks: p < .05, permutation test. Dashed: chance; dotted: the limit of 100 %.",
+        "Asterisks: p < .05, the trained network against its untrained twins. Dashed: chance; dotted: the "
+        "limit of 100 %.",
         _PUBLISHED_NOTE if (source["kind"] == "published").any() else "",
         f"Not in these results: {', '.join(absent)}." if absent else "",
     ]

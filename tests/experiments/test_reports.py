@@ -1,0 +1,108 @@
+"""The report that commands leave beside their results."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.store import write_store
+from fernet_neuro.embedding.pipeline import compute_embedding
+from fernet_neuro.experiments.report_texts import describe_embedding, describe_probe, describe_searchlight
+from fernet_neuro.experiments.reports import save_with_report
+from fernet_neuro.figures.registry import build_all
+from fernet_neuro.probes.evaluate import run_probe
+from fernet_neuro.stimuli.table import StimulusTable
+
+COMMAND = ["fernet-neuro", "probe", "'my store'"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    rng = np.random.default_rng(3)
+    rows = [(f"{i}{e}", i, e) for i in "abcdef" for e in ("anger", "fear", "neutral")]
+    frame = pd.DataFrame(rows, columns=["stimulus_id", "identity", "expression"])
+    values = rng.normal(size=(18, 9))
+    folder = tmp_path_factory.mktemp("stores")
+    frame["path"] = [str(folder / f"{name}.png") for name in frame["stimulus_id"]]
+    for path in frame["path"]:
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+    table = StimulusTable.from_frame(frame.assign(valence=values[:, 0]))
+    told = 3 * np.eye(9)[np.tile(np.arange(3), 6)]
+    layers = [Activations(values + told, table.stimulus_ids, name) for name in ("layer1", "avgpool", "fc")]
+    return write_store(folder / "store", table, layers)
+
+
+class Watched:
+    """A result that notes what lay in the folder when it was written there."""
+
+    def __init__(self, result):
+        self.result, self.seen = result, []
+
+    def save(self, out):
+        self.seen.append({path.name for path in out.iterdir()})
+        return self.result.save(out)
+
+
+@pytest.mark.parametrize("target", ["expression", "valence"])
+def test_a_probe_says_its_answer_and_its_marker_is_written_last(store, tmp_path, target):
+    report = run_probe(store, target=target, n_folds=3, n_permutations=19, controls=())
+    watched = Watched(report)
+    assert save_with_report(watched, tmp_path, describe_probe(report), COMMAND) == []
+    assert watched.seen[-1] == {"index.html", "figures"}
+    page = (tmp_path / "index.html").read_text()
+    row = report.frame.set_index("layer").loc["avgpool"]
+    score = f"{row['r2']:.2f}" if target == "valence" else f"{100 * row['balanced_accuracy']:.1f} %"
+    assert "From avgpool, a linear read-out (ridge)" in page
+    assert score in page.split('class="lead">')[1].split("</p>")[0]
+    assert "fernet-neuro probe &#39;my store&#39;" in page
+    assert "Phipson" in page
+    assert "numpy" in page
+    shown = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert shown == {"probe-layers"} | ({"probe-confusion"} if target == "expression" else set())
+    before = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    built, left_out = build_all(tmp_path, tmp_path / "again")
+    assert (set(built), left_out) == (shown, {})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == before
+
+
+def test_maps_are_drawn_and_judged(store, tmp_path):
+    options = {"factors": ["expression"], "n_permutations": 19, "perplexities": [4]}
+    result = compute_embedding(store, ["avgpool"], **options)
+    save_with_report(result, tmp_path, describe_embedding(result), COMMAND)
+    assert (tmp_path / "figures" / "embedding-maps.png").is_file()
+    lead = (tmp_path / "index.html").read_text().split('class="lead">')[1].split("</p>")[0]
+    assert lead.startswith("Neighbours share expression most in avgpool: ")
+
+
+def test_a_figure_that_fails_is_named_and_the_results_are_kept(store, tmp_path, monkeypatch):
+    report = run_probe(store, n_folds=3, n_permutations=19, controls=())
+    confusion = report.confusion.assign(layer="elsewhere")
+    lame = type(report)(report.results, confusion, report.null_scores, report.layers, report.settings)
+    left_out = save_with_report(lame, tmp_path, describe_probe(report), COMMAND)
+    assert [item.split(" (")[0] for item in left_out] == ["probe-confusion"]
+    assert "Left out: probe-confusion" in (tmp_path / "index.html").read_text()
+    assert (tmp_path / "summary.json").is_file()
+    shutil.rmtree(tmp_path / "figures")
+    (tmp_path / "figures").touch()  # no folder can be made here
+    with pytest.raises(OSError, match="figures"):
+        save_with_report(report, tmp_path, describe_probe(report), COMMAND)
+    assert type(report).load(tmp_path) == report
+
+
+def test_searchlights_say_where_or_why_not():
+    report = {
+        "group": {"reason": "two subjects are too few"}, "subjects": {"01": {}}, "distance": "crossnobis",
+        "noise": "none", "comparison": "spearman",
+    }  # fmt: skip
+    assert "No group test: two subjects are too few." in describe_searchlight(report, None).answer
+    peaks = pd.DataFrame(
+        {"model": ["a"], "x_mm": [42.0], "y_mm": [-54.0], "z_mm": [-18.0], "t": [7.25], "p_value": [0.004],
+         "is_significant": [True]}
+    )  # fmt: skip
+    report["group"] = {"correction": "max_t"}
+    assert "(42, -54, -18) mm, t = 7.25, p = .0040" in describe_searchlight(report, peaks).answer
+    dull = peaks.assign(is_significant=False)
+    assert "No model has a place" in describe_searchlight(report, dull).answer
