@@ -7,6 +7,8 @@ import typer
 
 from fernet_neuro.cli import _options as opt
 
+_LOOK = "Look"
+
 
 def list_figures() -> None:
     """List the figures by name, with what each is made from.
@@ -31,6 +33,17 @@ def build(
     out: Annotated[
         Path | None, opt.folder("Folder to write to.  [default: the folder `figures` in the results]")
     ] = None,
+    width: Annotated[
+        str, opt.text("Width: single (85 mm), one-and-half (120), double (174), or a number in mm.", _LOOK)
+    ] = "",
+    font: Annotated[
+        str, opt.text("Font family, such as Arial, where it is installed.", _LOOK)
+    ] = "DejaVu Sans",
+    format_: Annotated[list[str], opt.text("pdf, png or svg; repeat for more.", _LOOK, name="--format")] = [
+        "pdf",
+        "png",
+    ],
+    palette: Annotated[str, opt.text("Colours of networks: okabe-ito, tol or grey.", _LOOK)] = "okabe-ito",
 ) -> None:
     r"""Build figures: PDF, PNG (300 dpi), source data as CSV, and the caption as TXT.
 
@@ -42,15 +55,20 @@ def build(
         fernet-neuro figures build all --results demo
         fernet-neuro figures build layer-profile confusion --results demo
         fernet-neuro figures build transfer-bars --results demo --out figures
+        fernet-neuro figures build all --results demo --width single --format svg
     """
     from fernet_neuro._utils.validation import check_option
     from fernet_neuro.exceptions import StoreError
     from fernet_neuro.figures.registry import FIGURES, build_all, build_figure, list_files
+    from fernet_neuro.viz.style import Look
 
     place = out or results / "figures"
+    look = Look(width, font, palette)
+    for name in names if names != ["all"] else []:
+        check_option("figure", name, [*FIGURES, "all"])
     left_out: dict[str, str] = {}
     if names == ["all"]:
-        names, left_out = build_all(results, place)
+        names, left_out = build_all(results, place, look=look, formats=format_)
         if not names and not left_out:
             raise StoreError(
                 f"{results} holds no results that a figure is made from; `fernet-neuro figures list` says "
@@ -59,9 +77,7 @@ def build(
             )
     else:
         for name in names:
-            check_option("figure", name, [*FIGURES, "all"])
-        for name in names:
-            build_figure(name, results, place)
+            build_figure(name, results, place, look=look, formats=format_)
     for name in names:
         typer.echo("\n".join(str(path) for path in list_files(name, place)))
         typer.echo(f"  {(place / f'{name}.txt').read_text(encoding='utf-8').strip()}")

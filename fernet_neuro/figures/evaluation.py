@@ -11,7 +11,7 @@ from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.matrices import plot_confusion
-from fernet_neuro.viz.style import PALETTE, figure_size
+from fernet_neuro.viz.style import colour_of, figure_size
 
 _COLUMNS = (
     "panel", "epoch", "seed", "true", "predicted", "count", "percent", "n", "bin", "confidence_percent",
@@ -91,7 +91,7 @@ def _draw_reliability(ax: Axes, rows: pd.DataFrame) -> None:
     """Draw accuracy over confidence, bin by bin: intervals for one run, one line per run for several."""
     ax.plot([0, 100], [0, 100], color="#6E6E6E", lw=0.8, ls=(0, (4, 2)), zorder=1)
     seeds = list(dict.fromkeys(rows["seed"]))
-    colour = PALETTE["expression"]
+    colour = colour_of("expression")
     for seed in seeds:
         run = rows[rows["seed"] == seed].sort_values("confidence_percent")
         x, y = run["confidence_percent"], run["accuracy_percent"]

@@ -98,8 +98,8 @@ def draw_gallery(source: pd.DataFrame, results: Path) -> Figure:
             _mark_stimuli(ax, "x", wanted, blocks, pictures, page)
     bar = figure.add_axes(page.bar())
     figure.colorbar(figure.axes[0].images[0], cax=bar, orientation="horizontal")
-    bar.set_xlabel("Dissimilarity (percentile within an RDM, %)", fontsize=7, labelpad=1)
-    bar.tick_params(labelsize=7, pad=1)
+    bar.set_xlabel("Dissimilarity (percentile within an RDM, %)", fontsize=6.5, labelpad=1)
+    bar.tick_params(labelsize=6, pad=1)
     return figure
 
 
@@ -225,9 +225,9 @@ def _mark_stimuli(
         return
     named = marks if page.shows_text else blocks
     if axis == "x":
-        ax.set_xticks(named["place"], named["text"], fontsize=7, rotation=90)
+        ax.set_xticks(named["place"], named["text"], fontsize=6, rotation=90)
     else:
-        ax.set_yticks(named["place"], named["text"], fontsize=7)
+        ax.set_yticks(named["place"], named["text"], fontsize=6)
     has_ticks = page.shows_text and not (pictures or marks["is_block"].iloc[0])
     ax.tick_params(axis=axis, length=1.5 if has_ticks else 0, pad=page.text_at * 72 / 25.4 + 1.5)
 

@@ -1,7 +1,7 @@
 """The figures by name, and the one way to write them: PDF, PNG, source-data CSV and caption."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,18 +15,29 @@ from fernet_neuro.catalogue import GENERAL, Entries, list_systems
 from fernet_neuro.exceptions import FernetError, StoreError
 from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.typing import PathLike
-from fernet_neuro.viz.style import style
+from fernet_neuro.viz.style import Look, style
 
 #: All figures, those of systems too.
 FIGURES: Mapping[str, FigureSpec] = Entries("figures", FigureSpec)
+#: Kinds of pictures.
+FORMATS = ("pdf", "png", "svg")
 #: Commands whose results figures are made from.
 _MAKERS = "run, probe, embed, evaluate, rsa or brain searchlight"
 
 
-def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
+def build_figure(
+    name: str,
+    results: PathLike,
+    out: PathLike,
+    *,
+    look: Look | None = None,
+    formats: Sequence[str] = ("pdf", "png"),
+) -> list[Path]:
     """Draw the figure `name` from the folder `results` and write it to the folder `out`.
 
     The same results give the same bytes: no dates, no host names, no random numbers.
+
+    `look`: width, font and palette; None for the figure's own. `formats`: of "pdf", "png" and "svg".
 
     Returns
     -------
@@ -53,12 +64,14 @@ def build_figure(name: str, results: PathLike, out: PathLike) -> list[Path]:
     ['.pdf', '.png', '.csv', '.txt']
     """
     check_option("figure", name, FIGURES)
+    for one in formats:
+        check_option("format", one, FORMATS)
     spec, folder = FIGURES[name], Path(results)
     if not spec.needs:
         _check_folder(folder)
     source = spec.read(folder)  # says which recipe or command makes what is missing
-    with style():
-        return _write(spec, source, spec.draw(source, folder), Path(out))
+    with style(look=look):
+        return _write(spec, source, spec.draw(source, folder), Path(out), formats)
 
 
 def find_buildable(results: PathLike) -> list[str]:
@@ -76,8 +89,16 @@ def find_buildable(results: PathLike) -> list[str]:
     return [name for name, spec in FIGURES.items() if name in found or (not spec.needs and name in systems)]
 
 
-def build_all(results: PathLike, out: PathLike) -> tuple[list[str], dict[str, str]]:
+def build_all(
+    results: PathLike,
+    out: PathLike,
+    *,
+    look: Look | None = None,
+    formats: Sequence[str] = ("pdf", "png"),
+) -> tuple[list[str], dict[str, str]]:
     """Build the figures that a folder has results for; return their names, and why others were left out.
+
+    `look`, `formats`: as in `build_figure`.
 
     Raises
     ------
@@ -87,7 +108,7 @@ def build_all(results: PathLike, out: PathLike) -> tuple[list[str], dict[str, st
     built, left_out = [], {}
     for name in find_buildable(results):
         try:
-            build_figure(name, results, out)
+            build_figure(name, results, out, look=look, formats=formats)
         except (FernetError, ValueError) as error:
             left_out[name] = " ".join(str(error).split())
         else:
@@ -131,7 +152,9 @@ def _has_results(spec: FigureSpec, folder: Path) -> bool:
     )
 
 
-def _write(spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path) -> list[Path]:
+def _write(
+    spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path, formats: Sequence[str]
+) -> list[Path]:
     writers: dict[str, Callable[[Path], object]] = {
         # Dates in the files would make two builds of the same results differ.
         ".pdf": lambda path: figure.savefig(
@@ -140,8 +163,12 @@ def _write(spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path) ->
         ".png": lambda path: figure.savefig(
             path, dpi=300, metadata={"Title": spec.title, "Software": _SOFTWARE}
         ),
+        ".svg": lambda path: figure.savefig(
+            path, metadata={"Title": spec.title, "Creator": _SOFTWARE, "Date": None}
+        ),
         ".csv": lambda path: to_csv(source, path, float_format="%.10g"),
     }
+    writers = {suffix: write for suffix, write in writers.items() if suffix[1:] in (*formats, "csv")}
     written = [out / f"{spec.name}{suffix}" for suffix in (*writers, ".txt")]
     for path, write in zip(written, writers.values(), strict=False):
         with atomic_file(path) as temporary:

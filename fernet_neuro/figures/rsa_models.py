@@ -41,7 +41,7 @@ _WIDEST_ROW, _HEAD, _FOOT, _GAP, _LINE = 4.6, 8.0, 10.0, 3.0, 4.4
 #: Least width of names, a matrix's least and widest, and the least that dots need to be read, in mm.
 _LEAST_NAMES, _LEAST_MATRIX, _WIDEST_MATRIX, _LEAST_DOTS = 14.0, 6.0, 42.0, 24.0
 #: Size of the rows' names in points.
-_NAME_SIZE = 6.5
+_NAME_SIZE = 7.0
 _COLUMNS = (
     "panel", "kind", "roi", "analysis", "row", "model", "column", "model_2", "subject", "comparison",
     "value", "low", "high", "level_percent", "difference", "p_value", "p_max", "p_permutation",

@@ -149,7 +149,9 @@ def _tick_label(network: str) -> str:
 
 
 def _set_axes(ax: Axes, networks: list[str]) -> None:
-    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(networks) > 3 else {}
+    turned: dict[str, Any] = (
+        {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(networks) > 3 else {}
+    )
     ax.set_xticks(range(len(networks)), [_tick_label(network) for network in networks], **turned)
     ax.tick_params(axis="x", length=0)
     ax.set_xlabel("What the network was trained on, and baselines")

@@ -5,9 +5,12 @@ What belongs here: sizes, colours, labels and rcParams; `style` changes nothing 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.font_manager import findfont
 
 from fernet_neuro._utils.validation import check_option
 
@@ -44,6 +47,61 @@ MARKERS: dict[str, str] = {
     "untrained": "D",
     "pixels": "x",
 }
+
+#: Colours of networks in other palettes.
+PALETTES: dict[str, dict[str, str]] = {
+    "okabe-ito": {},
+    "tol": {"identity": "#4477AA", "verification": "#228833", "expression": "#EE6677", "trained": "#4477AA"},
+    "grey": {"identity": "#000000", "verification": "#5A5A5A", "expression": "#969696", "trained": "#000000"},
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a user may change of every figure.
+
+    Parameters
+    ----------
+    width : str or float, default=""
+        A column (`COLUMN_WIDTHS_MM`) or mm; "" leaves each figure its own.
+    font : str, default="DejaVu Sans"
+        A font family that is installed.
+    palette : {"okabe-ito", "tol", "grey"}, default="okabe-ito"
+        Colours of networks.
+
+    Raises
+    ------
+    ValueError
+        If a column, font or palette is not known, or a width is not between 40 and 400 mm.
+    """
+
+    width: str | float = ""
+    font: str = "DejaVu Sans"
+    palette: str = "okabe-ito"
+
+    def __post_init__(self) -> None:
+        check_option("palette", self.palette, PALETTES)
+        if self.width != "" and not 40 <= (self.width_mm or 0) <= 400:
+            raise ValueError(
+                f"width must be single, one-and-half, double, or 40 to 400 mm; got {self.width!r}."
+            )
+        try:
+            findfont(self.font, fallback_to_default=False)
+        except ValueError:
+            raise ValueError(f"font {self.font!r} is not installed; install it or name another.") from None
+
+    @property
+    def width_mm(self) -> float | None:
+        """Width in mm; None where each figure has its own, 0 where `width` is no width."""
+        if self.width == "" or self.width in COLUMN_WIDTHS_MM:
+            return COLUMN_WIDTHS_MM.get(str(self.width))
+        try:
+            return float(self.width)
+        except ValueError:
+            return 0.0
+
+
+_LOOK: ContextVar[Look | None] = ContextVar("look", default=None)
 
 _RC: dict[Any, Any] = {
     "font.size": 7.0,
@@ -86,7 +144,7 @@ _RC: dict[Any, Any] = {
 
 
 @contextmanager
-def style(font: str = "DejaVu Sans") -> Iterator[None]:
+def style(font: str = "DejaVu Sans", look: Look | None = None) -> Iterator[None]:
     """Apply the toolkit's rcParams inside the ``with`` block and restore the caller's afterwards.
 
     The user's own matplotlibrc is left out, so that a figure looks the same on every machine.
@@ -96,6 +154,8 @@ def style(font: str = "DejaVu Sans") -> Iterator[None]:
     font : str
         Font family. The default comes with Matplotlib and is therefore the same everywhere;
         ``"Arial"`` is what many journals ask for, where it is installed.
+    look : Look, default=None
+        Width, font and palette of figures made inside; it comes before `font`.
 
     Examples
     --------
@@ -104,8 +164,13 @@ def style(font: str = "DejaVu Sans") -> Iterator[None]:
     42
     """
     defaults = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _NOT_STYLE}
-    with mpl.rc_context({**defaults, **_RC, "font.family": [font, "DejaVu Sans"]}):
-        yield
+    token = _LOOK.set(look)
+    family = [font if look is None else look.font, "DejaVu Sans"]
+    try:
+        with mpl.rc_context({**defaults, **_RC, "font.family": family}):
+            yield
+    finally:
+        _LOOK.reset(token)
 
 
 #: Settings of the running programme rather than of the picture.
@@ -126,7 +191,9 @@ def figure_size(width: str, height_mm: float) -> tuple[float, float]:
     [3.35, 2.36]
     """
     check_option("width", width, COLUMN_WIDTHS_MM)
-    return COLUMN_WIDTHS_MM[width] / 25.4, height_mm / 25.4
+    look = _LOOK.get()
+    own = None if look is None else look.width_mm
+    return (own or COLUMN_WIDTHS_MM[width]) / 25.4, height_mm / 25.4
 
 
 def letter(panel: str, n_panels: int) -> str:
@@ -142,7 +209,8 @@ def letter(panel: str, n_panels: int) -> str:
 
 def colour_of(network: str, others: list[str] | None = None) -> str:
     """Return the fixed colour of `network`, or one by its place among the `others`."""
-    fixed = PALETTE | _ALONE
+    look = _LOOK.get()
+    fixed = PALETTE | _ALONE | ({} if look is None else PALETTES[look.palette])
     if network in fixed:
         return fixed[network]
     unknown = [name for name in (others or [network]) if name not in PALETTE]

@@ -28,21 +28,21 @@ def test_matrices_hold_the_confusions_of_all_seeds(results, source, figure):
     with np.errstate(invalid="ignore"):
         wanted = 100 * last / last.sum(axis=1, keepdims=True)
     drawn = np.ma.filled(figure.axes[0].collections[0].get_array(), np.nan)
-    np.testing.assert_allclose(drawn, wanted)
-    assert np.isnan(drawn[2]).all(), "no image shows fear"
+    assert np.isnan(wanted[2]).all(), "no image shows fear"
+    np.testing.assert_allclose(drawn, np.delete(wanted, 2, axis=0))
     rows = source[(source["panel"] == "confusion") & (source["true"] != "fear")]
     np.testing.assert_allclose(rows.groupby(["epoch", "true"])["percent"].sum(), 100)
 
 
-def test_tick_labels_count_images_and_a_class_without_any_is_blank(results, figure):
+def test_tick_labels_count_images_and_a_class_without_any_has_no_row(results, figure):
     predictions = EvaluationReport.load(results / "evaluation").predictions
     one = predictions[(predictions["epoch"] == "last") & (predictions["seed"] == "0")]
     counts = one["true"].value_counts()
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels[0] == f"anger ({counts['anger']})"
-    assert labels[2] == "fear (0)"
-    written = {int(text.get_position()[1]) for text in figure.axes[0].texts}
-    assert written == {0, 1, 3, 4, 5, 6}
+    assert len(labels) == 6
+    assert not any(label.startswith("fear") for label in labels)
+    assert "fear" in [text.get_text() for text in figure.axes[0].get_xticklabels()]
 
 
 def test_lines_are_the_bins_of_each_seed(results, figure):

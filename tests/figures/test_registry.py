@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from fernet_neuro.exceptions import StoreError
@@ -296,3 +297,13 @@ def test_a_missing_results_folder_names_what_makes_this_figures_results(tmp_path
 def test_figures_import_without_torch():
     code = "import sys, fernet_neuro.figures.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Names of stimuli around a gallery of RDMs have no room for more than six.
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "rdm-gallery"])
+def test_all_text_has_seven_points(results, name):
+    spec = FIGURES[name]
+    with style():
+        figure = spec.draw(spec.read(results), results)
+    small = {text.get_text(): text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()}
+    assert {words: size for words, size in small.items() if size < 7} == {}

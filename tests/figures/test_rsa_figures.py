@@ -76,7 +76,7 @@ def test_lines_of_layers_are_the_estimates(results, result):
             np.testing.assert_array_equal(
                 line.get_ydata(), wanted.loc[wanted["source"] == network, "estimate"]
             )
-        for model in ("expression", "pixels"):
+        for model in ("expression",):
             (line,) = [item for item in ax.lines if item.get_gid() == model]
             assert line.get_ydata()[0] == wanted.set_index("model").loc[model, "estimate"]
     ends = {tuple(ax.get_ylim()) for ax in figure.axes}
@@ -111,7 +111,7 @@ def test_networks_of_several_folders_share_panels(results, tmp_path):
     layers = source[source["kind"] == "layer"]
     assert set(layers["network"]) == {"identity", "untrained"}
     references = source[source["kind"] == "reference"]
-    assert len(references) == 9, "models that both folders have are drawn twice"
+    assert len(references) == 6, "models that both folders have are drawn twice"
     assert set(source.loc[source["kind"] == "peak", "network"]) == {"identity", "untrained"}
 
 
@@ -124,10 +124,8 @@ def test_of_many_models_without_layers_twins_are_left_out_first(copy):
     replace(whole, estimates=pd.concat([whole.estimates, *extra])).save(copy)
     source = rsa_layer_roi.read_layers(copy)
     drawn = list(dict.fromkeys(source.loc[source["kind"] == "reference", "network"]))
-    assert drawn == ["identity", "expression", "pixels", "features"]
-    assert "(identity, expression, pixels, features; 2 others are not drawn)" in rsa_layer_roi.caption_layers(
-        source
-    )
+    assert drawn == ["identity", "expression"]
+    assert "(identity, expression; 4 others are not drawn)" in rsa_layer_roi.caption_layers(source)
 
 
 def test_dots_of_models_are_estimates_and_subjects(results, result):
@@ -356,8 +354,8 @@ def test_points_without_pictures_are_named(copy):
 @pytest.mark.parametrize(
     ("name", "phrases"),
     [
-        ("rsa-layer-roi", ("(a) OFA, (b) FFA, (c) pSTS", "9 subjects, 21 stimuli", "Peaks, with the share",
-                           "bootstrap over subjects and stimuli (N = 60)", "without layers (identity")),
+        ("rsa-layer-roi", ("(a) OFA, (b) FFA, (c) pSTS", "9 subjects, 21 stimuli",
+                           "the source data and peaks.csv", "bootstrap over subjects and stimuli (N = 60)", "without layers (identity")),
         ("rsa-models", ("maximum statistic over all models", "two-sided", "Grey: noise ceiling")),
         ("rdm-gallery", ("mean over 9 RDMs each", "percentile", "ordered by expression",
                          "The first 12 of 16 RDMs are drawn")),

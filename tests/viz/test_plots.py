@@ -29,7 +29,7 @@ def transfer_frame() -> pd.DataFrame:
         "low_percent",
         "high_percent",
         "chance_percent",
-        "p_value",
+        "difference_untrained_p",
     ]
     return pd.DataFrame(rows, columns=columns)
 

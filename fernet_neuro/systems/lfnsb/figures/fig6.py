@@ -77,7 +77,8 @@ def draw_matrices(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     for panel, ax in axes.items():
         rows = source[source["panel"] == panel]
         plot_confusion(rows, ax)
-        counts = rows.drop_duplicates("true").set_index("true")["n"].astype(int)
+        shown = rows[rows["percent"].notna()]  # a class without images has no row
+        counts = shown.drop_duplicates("true").set_index("true")["n"].astype(int)
         ax.set_yticklabels([f"{name} ({n})" for name, n in counts.items()])
     name_side(axes, "True expression (images)")
     bar = figure.colorbar(axes[panels[0]].collections[0], ax=list(axes.values()), shrink=0.6, aspect=25)

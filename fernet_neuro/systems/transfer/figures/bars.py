@@ -133,14 +133,15 @@ def caption_transfer(source: pd.DataFrame) -> str:
         f"Layer fixed beforehand, not chosen by its score: {describe_layers(means)}.",
         f"Bars: balanced accuracy, mean over test folds; error bars: 95 % interval over "
         f"{describe_intervals(means)}; dots: {_describe_dots(source)}.",
-        "Asterisks: p < .05, the trained network against its untrained twins. Dashed: chance; dotted: the "
-        "limit of 100 %.",
+        _MARKS if means["difference_untrained_p"].notna().any() else "",
+        "Dashed: chance; dotted: the limit of 100 %.",
         _PUBLISHED_NOTE if (source["kind"] == "published").any() else "",
         f"Not in these results: {', '.join(absent)}." if absent else "",
     ]
     return " ".join(filter(None, sentences))
 
 
+_MARKS = "Asterisks: p < .05, the trained network against its untrained twins."
 _PUBLISHED_NOTE = (
     f"Hollow diamonds: accuracies in % published for other networks and photographs ({REFERENCE}): "
     "expression from a face verification network (15) and from a ResNet-50 trained on identity (62.6), "

@@ -1,0 +1,37 @@
+"""What a user may change of figures, and what `figures build all` says of a folder."""
+
+import shutil
+
+import pandas as pd
+
+
+def test_width_font_format_and_palette_are_set_in_one_place(run, results, tmp_path):
+    asked = ("figures", "build", "transfer-bars", "--results", results, "--out", tmp_path)
+    code, _, err = run(*asked, "--width", "single", "--format", "svg", "--palette", "grey")
+    assert code == 0, err
+    assert {path.suffix for path in tmp_path.iterdir()} == {".svg", ".csv", ".txt"}
+    drawn = (tmp_path / "transfer-bars.svg").read_text()
+    assert f'width="{85 / 25.4 * 72:.6f}'[:12] in drawn
+    assert "#5a5a5a" in drawn
+    assert "#009e73" not in drawn
+    for option, value, message in (
+        ("--width", "wide", "width must be single"), ("--width", "5", "width must be single"),
+        ("--font", "No Such Font", "font 'No Such Font' is not installed"),
+        ("--palette", "pink", "palette"), ("--format", "gif", "format"),
+    ):  # fmt: skip
+        code, _, err = run(*asked, option, value)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_a_folder_without_results_and_figures_that_fail_are_told(run, results, tmp_path):
+    code, _, err = run("figures", "build", "all", "--results", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "holds no results that a figure is made from" in err
+    probe = shutil.copytree(results / "probe", tmp_path / "probe")
+    rows = pd.read_csv(probe / "confusion.csv").assign(layer="elsewhere")
+    rows.to_csv(probe / "confusion.csv", index=False)
+    code, out, err = run("figures", "build", "all", "--results", probe)
+    assert code == 0, err
+    assert "Left out: probe-confusion (" in out
+    assert {path.stem for path in (probe / "figures").iterdir()} == {"probe-layers"}
