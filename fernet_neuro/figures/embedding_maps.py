@@ -201,7 +201,7 @@ def _write_numbers(ax: Axes, scores: pd.DataFrame, perplexity: float, n_lines: i
         purity, accuracy = (
             _number(rows, measure) for measure in ("neighbour_purity", "knn_balanced_accuracy")
         )
-        lines.append(f"{space}: purity {purity}, held-out {rows['n_neighbours'].iloc[0]:.0f}-NN {accuracy}")
+        lines.append(f"{space}: purity {purity}, {rows['n_neighbours'].iloc[0]:.0f}-NN {accuracy}")
     chances = dict.fromkeys(f"{value:.0f}" for value in rows["chance_percent"])
     chance = f"chance {' and '.join(chances)} %"
     lines = [*lines, chance] if n_lines > len(lines) else [lines[0], f"{lines[1]}; {chance}"]

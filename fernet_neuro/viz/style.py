@@ -202,7 +202,7 @@ def letter(panel: str, n_panels: int) -> str:
     Examples
     --------
     >>> letter("b", 2), letter("a", 1)
-    ('$\\\\bf{b}$  ', '')
+    ('$\\bf{b}$  ', '')
     """
     return f"$\\bf{{{panel}}}$  " if n_panels > 1 else ""
 

@@ -68,8 +68,11 @@ def store(tmp_path_factory):
 @pytest.mark.parametrize(
     ("command", "unused"),
     [
-        ("probe {store} --all-layers --folds 2 --permutations 19 --out {out}", {"torch", "torchvision"}),
-        ("embed {store} --layer fc --permutations 19 --out {out}", {"torch", "torchvision"}),
+        (
+            "probe {store} --all-layers --folds 2 --permutations 19 --no-report --out {out}",
+            {"torch", "torchvision"},
+        ),
+        ("embed {store} --layer fc --permutations 19 --no-report --out {out}", {"torch", "torchvision"}),
         ("run --list", HEAVY),
     ],
 )

@@ -156,7 +156,6 @@ def test_captions_and_legend_speak_only_of_what_is_drawn(copy):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "95 % interval",
         "test folds",
-        "p < .05 against chance",
     ]
     assert "untrained" not in layer_profile.caption_profile(layer_profile.read_profile(copy))
 

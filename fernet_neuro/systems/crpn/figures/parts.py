@@ -38,7 +38,7 @@ class Page:
         """Draw a centred legend whose upper edge is at `top`."""
         self.figure.legend(
             handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1 - top / self.height), ncols=ncols,
-            fontsize=7, handletextpad=0.4, columnspacing=1.2, labelspacing=0.3, borderpad=0,
+            fontsize=7, handletextpad=0.3, columnspacing=0.5, labelspacing=0.3, borderpad=0,
             borderaxespad=0,
         )  # fmt: skip
 

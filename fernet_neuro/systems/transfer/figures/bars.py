@@ -112,9 +112,11 @@ def _published(target: str, networks: list[str]) -> pd.DataFrame:
 def draw_transfer(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw both panels: expression read-out and identity read-out."""
     figure = draw_readouts(source, 78, plot_transfer_bars, with_classes=True)
-    handles = transfer_legend(_describe_dots(source), f"published ({REFERENCE})")
-    if not (source["kind"] == "published").any():
-        handles = handles[:-1]
+    *handles, stars, diamond = transfer_legend(_describe_dots(source), f"published ({REFERENCE})")
+    if source["difference_untrained_p"].notna().any():
+        handles.append(stars)
+    if (source["kind"] == "published").any():
+        handles.append(diamond)
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
