@@ -168,7 +168,7 @@ def _read(path: Path) -> Any:
             return {name: _without_times(arrays[name].tolist()) for name in arrays.files}
     if path.suffix == ".json":
         return _without_times(json.loads(path.read_text()))
-    if path.suffix == ".csv":
+    if path.suffix == ".csv" and path.stat().st_size:
         import pandas as pd
 
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)

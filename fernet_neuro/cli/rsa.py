@@ -115,12 +115,14 @@ def rsa(
     from fernet_neuro.experiments.report_texts import describe_rsa
     from fernet_neuro.rsa.analysis.inputs import align_models_and_brain, list_blocks, read_brain_for
     from fernet_neuro.rsa.analysis.models import ModelChoice, read_models
-    from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, is_rsa, run_rsa
+    from fernet_neuro.rsa.analysis.run import SUMMARY, RSAFolder, RSASettings, is_rsa, run_rsa
     from fernet_neuro.rsa.compare import default_comparison
     from fernet_neuro.rsa.inference.components import estimate_memory
     from fernet_neuro.stimuli.table import StimulusTable
 
-    check_own_folder(out, "an RSA", is_rsa, overwrite=overwrite)
+    # One whose writing was interrupted is written anew: nothing is lost.
+    begun = is_rsa(out) and not (out / SUMMARY).exists()
+    check_own_folder(out, "an RSA", is_rsa, overwrite=overwrite or begun)
     settings = RSASettings(
         comparison or "rho_a", generalise_to, bootstrap, permutations, level=level, engine=engine, seed=seed,
         inference=inference, fit=fit, over_seeds=over_seeds, n_jobs=jobs, verbose=not (quiet or as_json),

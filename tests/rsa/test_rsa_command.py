@@ -483,7 +483,7 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_an_rsa_and_told(run, group)
     assert run(*arguments, out, "--overwrite", "--seed", 5)[0] == 0
     assert RSAResult.load(out).settings["seed"] == 5 != before.settings["seed"]
     (out / "summary.json").unlink()  # as if writing had been interrupted
-    assert run(*arguments, out, "--overwrite", "--seed", 6)[0] == 0
+    assert run(*arguments, out, "--seed", 6)[0] == 0
     assert RSAResult.load(out).settings["seed"] == 6
 
 
