@@ -56,6 +56,14 @@ batch_size: 6
 val_share: 0
 checkpoint_every: 1
 """
+_GRID = """experiment: grid
+title: Small
+stimuli: {identities: 3, views: 1, sessions: 1, size: 32}
+tests: {people: {stimuli: {identities: 2, first_identity: 100, views: 1, sessions: 1, size: 32}}}
+networks: {net: {task: expression, model: resnet10-slim, epochs: 1, batch_size: 12, val_share: 0}}
+arms: {plain: {tested: net}, slow: {tested: net, set: {net.lr: 0.001}}}
+seeds: [0]
+"""
 #: Given anew over an older result, each also gets ``--overwrite``, but for one that goes on by itself.
 COMMANDS = {
     "import": "stimuli import folder faces --out out.csv",
@@ -83,6 +91,7 @@ COMMANDS = {
     "clips": "stimuli clips --identities 1 --expressions fear --frames 2 --size 32 --out out",
     "calibrate": "calibrate --like results --source store --datasets 10 --out out.json",
     "crossval": "crossval run.yaml --stimuli faces/table.csv --folds 2 --set epochs=1 --resume --out out",
+    "run": "run grid.yaml --jobs 1 --resume --out out",
 }
 _GOES_ON = "--resume"
 #: Commands that replace what they wrote before unasked.
@@ -195,6 +204,7 @@ def make_inputs(place: Path) -> None:
     """
     place.mkdir(parents=True)
     (place / "run.yaml").write_text(_RECIPE)
+    (place / "grid.yaml").write_text(_GRID)
     for line in _INPUTS:
         _check(run_fork(line.split(), place), line, place)
     if (place / "models.npz").exists():
