@@ -20,7 +20,7 @@ TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
 #: The same for dlib's face recognition network, in a picture of 150 x 150 pixels: where the points lie on
-#: average in the chips that dlib cuts for it (measured on 140 photographs, left and right made alike).
+#: average in the chips that dlib cuts for it (measured on 40 photographs, left and right made alike).
 DLIB_SIDE = 150
 DLIB_TEMPLATE = np.array([[46.35, 46.5], [101.05, 46.5], [73.7, 72.7], [49.6, 102.1], [97.8, 102.1]])
 #: Sides that faces are aligned to.

@@ -115,7 +115,7 @@ def test_who_is_told_without_error_and_most_smiles_are_named(fetched, london, tm
     assert roc_auc_score(same.ravel(), -distances.ravel()) > 0.9999
     assert same[np.arange(70), distances.argmin(axis=1)].all()
     assert same[distances.argmin(axis=0), np.arange(70)].all()
-    # 69 of 70 and 46 of 70 with another detector and crop; of 112 pixels, these are cut from 150.
+    # 68 and 44 were found here, 69 and 46 with another detector and crop: the range allows for both.
     named = answers[1].argmax(axis=1)
     assert int((named[~smiles] == 0).sum()) >= 67
     assert 43 <= int((named[smiles] == 1).sum()) <= 48
