@@ -24,6 +24,7 @@ from fernet_neuro.activations.manifest import (
     npy_header,
     read_manifest,
 )
+from fernet_neuro.activations.network import describe_network, label_network
 from fernet_neuro.activations.writer import StoreWriter
 from fernet_neuro.exceptions import LayerNotFoundError, StoreError
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
@@ -88,7 +89,13 @@ class ActivationStore(Shown):
     def describe(self) -> str:
         """Return how much of what it holds, and where it lies."""
         held = f"{self.manifest['n_stimuli']} stimuli, {len(self)} layers ({name_some(self.layers)})"
-        return f"{held} of {self.manifest.get('source') or 'no named source'}, in {self.path}"
+        name = label_network(self.network["name"] or "no named source", self.manifest.get("model") or {})
+        return f"{held} of {name}, in {self.path}"
+
+    @property
+    def network(self) -> dict[str, str]:
+        """Whose answers these are: ``name``, ``model``, ``weights`` and ``input`` (`describe_network`)."""
+        return describe_network(str(self.manifest.get("source") or ""), self.manifest.get("model") or {})
 
     @property
     def key(self) -> str:

@@ -156,6 +156,15 @@ Distance = Annotated[str, text("Between patterns: correlation, cosine or squared
 Gabor = Annotated[bool, flag("--gabor", "Gabor energies, as in early visual cortex, as a model.", MODELS)]
 
 Size = Annotated[int | None, count("Side of the image in pixels.  [default: the network's own]", NETWORK)]
+Input = Annotated[
+    str | None,
+    text(
+        "What a network of your own is shown: imagenet, 0-1, -1-1, bgr-255, or mean=..,std=..  [default: "
+        "what its function says]",
+        NETWORK,
+        metavar="INPUT",
+    ),
+]
 Device = Annotated[
     str,
     text(
@@ -221,6 +230,17 @@ def read_selected(path: Path, select: list[str]) -> "StimulusTable":
         values = table.factor(name, complete=False).astype(str)
         table = table.select(values == check_option(name, value, sorted(set(values.tolist()))))
     return table
+
+
+def list_model_options(
+    size: int | None, input: str | None, settings: list[str] | None = None
+) -> dict[str, Any]:
+    """Return the options of a newly built network: those of ``--set``; ``size`` and ``input`` if given."""
+    from fernet_neuro._utils.config import read_overrides
+
+    given = {"size": size, "input": input}
+    more = read_overrides(settings) if settings else {}
+    return {**more, **{key: value for key, value in given.items() if value is not None}}
 
 
 def parse_weights(texts: list[str]) -> dict[str, list[str]]:

@@ -73,6 +73,8 @@ def calibrate(
 
 def _describe(report: "CalibrationReport") -> list[str]:
     """Return the verdict, then the rates, as lines of text."""
+    from fernet_neuro.activations.network import list_networks
+
     settings, rates = report.settings, report.rates
     verdict = (
         f"No rate is shown to be above the nominal one; with {settings['n_datasets']} data sets rates up "
@@ -92,6 +94,7 @@ def _describe(report: "CalibrationReport") -> list[str]:
         "": lambda row: "above the nominal rate" if row["is_inflated"] else "",
     }  # fmt: skip
     notes = [f"Note: {note}" for note in report.notes]
+    notes += list_networks(settings.get("networks", []))
     return [verdict, "", head, *format_table(list_records(rates), columns), *([""] if notes else []), *notes]
 
 

@@ -10,6 +10,7 @@ from fernet_neuro.cli._tables import show
 def show_cost(
     name: opt.Network,
     size: opt.Size = None,
+    input: opt.Input = None,
     variant: Annotated[str | None, opt.text("A published form, where there are several.")] = None,
     n_classes: Annotated[int | None, opt.count("Number of outputs.", None, "--classes")] = None,
     settings: opt.Settings = [],
@@ -29,15 +30,15 @@ def show_cost(
         fernet-neuro cost lfnsb --set sb_mode=concat
         fernet-neuro cost e2n-swin_t
     """
-    from fernet_neuro._utils.config import read_overrides
     from fernet_neuro._utils.shipped import find_trained
+    from fernet_neuro.activations.network import describe_network
     from fernet_neuro.models.cost import compute_cost
     from fernet_neuro.models.registry import MODELS
     from fernet_neuro.models.resolve import resolve_model
 
-    given = {"size": size, "variant": variant, "n_classes": n_classes, **read_overrides(settings)}
+    given = {"variant": variant, "n_classes": n_classes, **opt.list_model_options(size, input, settings)}
     if Path(name).is_dir() or find_trained(name):  # saved: measured at any size, with options of its own
-        del given["size"]
+        given.pop("size", None)
     given = {key: value for key, value in given.items() if value is not None}
     model = resolve_model(name, **given)
     cost = compute_cost(model, size)
@@ -46,7 +47,10 @@ def show_cost(
         used = compute_cost(resolve_model(name, **given | in_use), size)
         cost |= {f"{key}_in_use": used[key] for key in ("params", "macs")}
     side = size or model.card.preprocessing.size
-    lines = [f"{cost['model']} ({cost['variant']}), one image of {side} x {side} px"]
+    about = describe_network(name, model.card.to_dict())
+    cost["weights"] = about["weights"]
+    named = ", ".join(filter(None, (str(cost["variant"]), about["weights"])))
+    lines = [f"{cost['model']} ({named}), one image of {side} x {side} px"]
     lines += [
         f"  {key:<16}{cost[key]:>18,}"
         for key in (

@@ -47,6 +47,7 @@ def embed(
     permutations: opt.Permutations = 1000,
     seed: opt.Seed = 0,
     size: opt.Size = None,
+    input: opt.Input = None,
     device: opt.Device = "auto",
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
@@ -68,6 +69,7 @@ def embed(
         fernet-neuro embed runs/crpn/seed0 --stimuli faces.csv --layer emotion \
             --layer non_emotion --method umap --color-by expression --out maps
     """
+    from fernet_neuro.activations.network import list_networks
     from fernet_neuro.door.embed import embed as run
     from fernet_neuro.door.people import describe_trained_people
     from fernet_neuro.experiments.report_texts import describe_embedding
@@ -78,11 +80,12 @@ def embed(
     result = run(
         source, stimuli, layers=layer, method=method, perplexities=perplexity, factors=color_by,
         n_neighbours=neighbours, n_permutations=permutations, n_pca=pca, seed=seed, keep=out / "store",
-        size=size, verbose=not (quiet or as_json), device=device,
+        size=size, input=input, verbose=not (quiet or as_json), device=device,
     )  # fmt: skip
     written = save_result(result, out, lambda: describe_embedding(result), no_report=no_report)
     trained = describe_trained_people(result.settings["trained_people"])
-    lines = [*_describe(result), *trained, *written]
+    networks = list_networks(result.settings["networks"])
+    lines = [*_describe(result), *networks, *trained, *written]
     show(
         lines, as_json=as_json, values={"settings": result.settings, "quality": list_records(result.quality)}
     )

@@ -1,7 +1,7 @@
 """``fernet-neuro export`` and ``latency``: networks as files for other programs, and how long they take."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ def export(
         bool, opt.flag("--fuse", "Fold batch normalisation into the layers before it: faster, and equal.")
     ] = False,
     size: opt.Size = None,
+    input: opt.Input = None,
     settings: opt.Settings = [],
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
@@ -37,12 +38,11 @@ def export(
         fernet-neuro export resnet18 --size 112 --format torchscript \
             --out resnet18.pt
     """
-    from fernet_neuro._utils.config import read_overrides
     from fernet_neuro.door.export import export as export_network
     from fernet_neuro.models.export import SUFFIXES, TOLERANCES
 
     check_out_file(out, SUFFIXES.get(format, ()), overwrite=overwrite)
-    options = {**read_overrides(settings), **({} if size is None else {"size": size})}
+    options = opt.list_model_options(size, input, settings)
     about = export_network(network, out, format=format, fuse=fuse, overwrite=overwrite, **options)
     difference, allowed = about["largest_difference"], TOLERANCES[format]
     shape = " x ".join(map(str, about["input"]["shape"]))
@@ -67,6 +67,8 @@ def latency(
         list[int], opt.count("Images per forward pass; repeat for more.  [default: 1, 32]", None, "--batch")
     ] = [],
     onnx: Annotated[bool, opt.flag("--onnx", "Also through onnxruntime, fused.")] = False,
+    size: opt.Size = None,
+    input: opt.Input = None,
     repeats: Annotated[int, opt.count("Turns of each network.")] = 15,
     out: Annotated[Path | None, opt.file("CSV of the whole table.")] = None,
     overwrite: opt.Overwrite = False,
@@ -75,7 +77,8 @@ def latency(
 ) -> None:
     """Measure how long networks take per image on the CPU, in turns in one run: median and quartiles.
 
-    Each network runs at its own size, as it was trained and with batch normalisation folded in (fused).
+    Each network runs at its own size unless --size is given, as it was trained and with batch normalisation
+    folded in (fused).
 
     Examples
     --------
@@ -88,7 +91,7 @@ def latency(
 
     if out is not None:
         check_out_file(out, [".csv"], overwrite=overwrite)
-    models = _open_all(networks, onnx=onnx)
+    models = _open_all(networks, opt.list_model_options(size, input), onnx=onnx)
     table = measure_latency(
         models, batch_sizes=batch or (1, 32), n_threads=threads, onnx=onnx, n_repeats=repeats,
         verbose=not (quiet or as_json),
@@ -109,13 +112,13 @@ def latency(
     show([*lines, *([f"Written to {out}"] if out else [])], as_json=as_json, values=list_records(table))
 
 
-def _open_all(networks: list[str], *, onnx: bool) -> "dict[str, LayeredModel]":
+def _open_all(networks: list[str], options: dict[str, Any], *, onnx: bool) -> "dict[str, LayeredModel]":
     """Return the networks by name; what all means leaves out those that ONNX cannot hold."""
     from fernet_neuro.models.registry import MODELS
     from fernet_neuro.models.resolve import resolve_model
     from fernet_neuro.models.siamese import SiameseNet
 
-    models = {name: resolve_model(name) for name in (MODELS if networks == ["all"] else networks)}
+    models = {name: resolve_model(name, **options) for name in (MODELS if networks == ["all"] else networks)}
     if networks != ["all"] or not onnx:
         return models
     left_out = [name for name, model in models.items() if isinstance(model.module, SiameseNet)]

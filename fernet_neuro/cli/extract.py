@@ -28,6 +28,7 @@ def extract(
     settings: opt.Settings = [],
     seed: Annotated[int, opt.number("Seed of the weights of a newly built network.", opt.NETWORK)] = 0,
     size: opt.Size = None,
+    input: opt.Input = None,
     device: opt.Device = "auto",
     batch_size: opt.BatchSize = 64,
     jobs: opt.Jobs = 1,
@@ -49,7 +50,6 @@ def extract(
         fernet-neuro extract vit_b_16 --stimuli faces/table.csv --all-layers \
             --pool mean-last --out vit
     """
-    from fernet_neuro._utils.config import read_overrides
     from fernet_neuro.activations.writer import check_target
     from fernet_neuro.extraction.extract import find_finished, run_extraction
     from fernet_neuro.extraction.plan import plan_extraction
@@ -59,8 +59,7 @@ def extract(
     if bool(layer) == all_layers:
         raise ValueError("name layers with --layer NAME (repeat for more), or take all with --all-layers.")
     _show_messages()
-    options = {**read_overrides(settings), **({} if size is None else {"size": size})}
-    network = resolve_model(model, seed=seed, **options)
+    network = resolve_model(model, seed=seed, **opt.list_model_options(size, input, settings))
     plan = plan_extraction(
         network, StimulusTable.read(stimuli), layer or None, device=device, batch_size=batch_size,
         dtype=dtype, pool=pool,
@@ -131,6 +130,7 @@ def _summarise(store: "ActivationStore") -> dict[str, Any]:
     return {
         "store": str(store.path),
         "key": store.key,
+        "network": store.network,
         "n_stimuli": store.manifest["n_stimuli"],
         "layers": {layer: list(shape) for layer, shape in store.unit_shapes.items()},
         "n_bytes": store.n_bytes,
@@ -138,9 +138,11 @@ def _summarise(store: "ActivationStore") -> dict[str, Any]:
 
 
 def _describe_store(store: "ActivationStore") -> list[str]:
+    from fernet_neuro.activations.network import list_networks
+
     head = f"{store.path}: {store.manifest['n_stimuli']} stimuli, {store.n_bytes / 1e6:,.1f} MB"
     layers = [
         {"layer": layer, "shape": shape, "n_units": math.prod(shape)}
         for layer, shape in store.unit_shapes.items()
     ]
-    return [head, *format_layers(layers)]
+    return [head, *list_networks([store.network]), *format_layers(layers)]

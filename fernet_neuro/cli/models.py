@@ -128,7 +128,9 @@ def describe_score(row: dict[str, Any]) -> str:
     return f"{row['stimuli']}, {row['score']}: {value}"
 
 
-def show_model(name: opt.Network, size: opt.Size = None, as_json: opt.Json = False) -> None:
+def show_model(
+    name: opt.Network, size: opt.Size = None, input: opt.Input = None, as_json: opt.Json = False
+) -> None:
     """Show a network's card and its layers in forward order, with the shape and number of units of each.
 
     Examples
@@ -139,7 +141,7 @@ def show_model(name: opt.Network, size: opt.Size = None, as_json: opt.Json = Fal
     from fernet_neuro.models.registry import compute_layer_shapes
     from fernet_neuro.models.resolve import resolve_model
 
-    model = resolve_model(name, **({} if size is None else {"size": size}))
+    model = resolve_model(name, **opt.list_model_options(size, input))
     layers = [
         {"layer": layer, "shape": list(shape), "n_units": n_units}
         for layer, (shape, n_units) in compute_layer_shapes(model).items()

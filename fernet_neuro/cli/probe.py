@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._outputs import check_out_folder, save_result
 from fernet_neuro.cli._tables import format_cell, format_table, show
+
+if TYPE_CHECKING:
+    from fernet_neuro.probes.result import ProbeReport
 
 _REPORT_FILES = ("summary.json", "results.csv", "confusion.csv", "null.npz")
 _FITTING = "Read-out and folds"
@@ -89,6 +92,7 @@ def probe(
     ] = False,
     seed: opt.Seed = 0,
     size: opt.Size = None,
+    input: opt.Input = None,
     device: opt.Device = "auto",
     jobs: opt.Jobs = 1,
     overwrite: opt.Overwrite = False,
@@ -116,6 +120,7 @@ def probe(
         fernet-neuro probe stores/identity --all-layers --target valence \
             --out valence
     """
+    from fernet_neuro.activations.network import list_networks
     from fernet_neuro.door.people import describe_trained_people
     from fernet_neuro.door.probe import probe as run
     from fernet_neuro.experiments.report_texts import describe_probe
@@ -136,11 +141,13 @@ def probe(
             n_twins=twins, penalty=penalty,
             penalties=None if relative_penalty is None else (relative_penalty,), n_folds=folds,
             labelled_only=labelled_only, scale=scale, seed=seed,
-            keep=out / "stores", size=size, n_jobs=jobs, verbose=not (quiet or as_json), device=device,
+            keep=out / "stores", size=size, input=input, n_jobs=jobs,
+            verbose=not (quiet or as_json), device=device,
         )  # fmt: skip
     written = save_result(report, out, lambda: describe_probe(report), no_report=no_report)
     trained = describe_trained_people(report.settings["trained_people"])
-    lines = [*_describe(report.settings, report.layers), *trained, *written]
+    shown = [*_describe(report), *list_networks(report.settings["networks"]), *trained]
+    lines = [*shown, *written]
     show(lines, as_json=as_json, values={"settings": report.settings, "layers": report.layers})
 
 
@@ -199,8 +206,14 @@ def _describe_twins(layers: list[dict[str, Any]]) -> str:
     )
 
 
-def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[str]:
+def _name_sources(report: "ProbeReport") -> list[dict[str, Any]]:
+    names = report.label_sources(row["source"] for row in report.layers)
+    return [{**row, "source": name} for row, name in zip(report.layers, names, strict=True)]
+
+
+def _describe(report: "ProbeReport") -> list[str]:
     """Return the scores of the layers, then what they mean, as lines of text."""
+    settings, layers = report.settings, report.layers
     is_quantity = settings["scale"] == "numbers"
     columns = _QUANTITY_COLUMNS if is_quantity else _COLUMNS
     over = {row["interval"] for row in layers if row["interval"]}
@@ -216,7 +229,7 @@ def _describe(settings: dict[str, Any], layers: list[dict[str, Any]]) -> list[st
         f"{settings['target']} is read out best from {best['layer']} ({best['readout']}): {score}.",
         f"Held out: {settings['holdout']}; {settings['n_folds']} folds; {baseline}.",
         "",
-        *format_table(layers, columns),
+        *format_table(_name_sources(report), columns),
         "",
         *_list_classes(own),
         f"Labels exchanged between units of {settings['exchangeable_units']}, "

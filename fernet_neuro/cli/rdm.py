@@ -97,17 +97,16 @@ def _compute(
     source: str, layers: list[str], all_layers: bool, models: dict[str, Any] | None, distance: str
 ) -> "RDMSet":
     """Return the RDMs of layers, then those of labels and pictures."""
-    from fernet_neuro.rsa.distances import compute_rdms
     from fernet_neuro.rsa.models.factors import build_model_rdms
     from fernet_neuro.rsa.rdms import concat_rdms
+    from fernet_neuro.rsa.store_rdms import compute_store_rdms
 
     found: Any = _open(source)
     sets = []
     if layers or all_layers:
         if not hasattr(found, "layers"):
             raise ValueError(f"--layer goes with an activation store; SOURCE {source!r} is a stimulus table.")
-        opened = [found.load(name) for name in (found.layers if all_layers else layers)]
-        sets += [compute_rdms(item, distance=distance) for item in opened]
+        sets.append(compute_store_rdms(found, found.layers if all_layers else layers, distance))
     if models is not None:
         table = found.stimuli if hasattr(found, "layers") else found
         sets.append(build_model_rdms(table, **models))

@@ -213,6 +213,8 @@ def _list_notes(result: "RSAResult") -> list[str]:
 
 
 def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
+    from fernet_neuro.rsa.store_rdms import WEIGHTS
+
     frame = result.select_roi(roi)
     first = frame.iloc[0]
     n_subjects = int(first["n_subjects"])
@@ -222,6 +224,8 @@ def _describe_roi(result: "RSAResult", roi: str) -> list[str]:
         "p (FDR)": "{p_fdr:p}", "p (max)": "{p_max:p}", "p (labels)": "{p_permutation:p}",
         "p (ceiling)": "{p_ceiling:p}",
     }  # fmt: skip
+    if WEIGHTS in frame:
+        columns[WEIGHTS] = f"{{{WEIGHTS}}}"
     attainable = result.settings.get("attainable", {})
     if any(name in attainable for name in frame["model"]):
         frame = frame.assign(attainable=[attainable.get(name, 1.0) for name in frame["model"]])

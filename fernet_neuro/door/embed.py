@@ -32,6 +32,7 @@ def embed(
     seed: int = 0,
     keep: PathLike | None = None,
     size: int | None = None,
+    input: str | None = None,
     verbose: bool = False,
     device: str = "auto",
 ) -> EmbeddingResult:
@@ -48,7 +49,7 @@ def embed(
         Layers to map, in the order of the report; None for all.
     method, perplexities, factors, n_neighbours, n_permutations, n_pca, seed
         As in `compute_embedding`.
-    keep, size, verbose, device
+    keep, size, input, verbose, device
         As in `probe`.
 
     Returns
@@ -84,7 +85,7 @@ def embed(
         tried = perplexities or [default_perplexity(len(table), method)]
         check_embedding(table, layers, perplexities=tried, **options)
     store = open_source(
-        source, table, layers, keep=keep, model_options={} if size is None else {"size": size},
+        source, table, layers, keep=keep, model_options={"size": size, "input": input},
         verbose=verbose, device=device,
     )  # fmt: skip
     layers = store.layers if layers is None else layers

@@ -46,6 +46,7 @@ def probe(
     seed: int = 0,
     keep: PathLike | None = None,
     size: int | None = None,
+    input: str | None = None,
     n_jobs: int = 1,
     verbose: bool = False,
     device: str = "auto",
@@ -78,6 +79,9 @@ def probe(
         Folder for new stores; without one, they are kept in the user's cache folder.
     size : int, default=None
         Side of the input of a newly built network, in pixels.
+    input : str, default=None
+        What a network of your own (``file.py:function``) is shown: ``"imagenet"``, ``"0-1"``, ``"-1-1"``,
+        ``"bgr-255"``, or as in ``"mean=0.5,std=0.25"``; None where its function says so.
     n_jobs : int, default=1
         Layers probed at once; -1 for one per core. The result does not depend on it.
     verbose, device
@@ -126,7 +130,7 @@ def probe(
     wants_twin = "untrained" in controls
     stores = _open_all(
         listed, twins if wants_twin else [], table, layers, keep, n_twins=n_twins if wants_twin else 0,
-        model_options={} if size is None else {"size": size}, verbose=verbose, device=device,
+        model_options={"size": size, "input": input}, verbose=verbose, device=device,
     )  # fmt: skip
     probing: dict[str, Any] = {
         "table": table, "layers": layers, "n_permutations": n_permutations,

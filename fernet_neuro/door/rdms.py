@@ -14,7 +14,8 @@ from fernet_neuro.extraction.sources import open_source
 from fernet_neuro.rsa import distances
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
 from fernet_neuro.rsa.models.factors import build_model_rdms
-from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.store_rdms import compute_store_rdms
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.stimuli.text_table import TextTable, read_text_table
 from fernet_neuro.typing import PathLike
@@ -34,6 +35,7 @@ def compute_rdms(
     gabor: bool = False,
     distance: str | None = None,
     size: int | None = None,
+    input: str | None = None,
     **options: Any,
 ) -> RDMSet:
     """Return the RDMs of a network's layers, of activations or patterns, or of stimuli's labels and pictures.
@@ -58,6 +60,8 @@ def compute_rdms(
         Between patterns. None takes crossnobis for brain regions, and correlation otherwise.
     size : int, default=None
         Of the images of a network that is built by name, in pixels.
+    input : str, default=None
+        What a network of your own is shown, as in `probe`.
     **options
         ``stimulus_ids``, ``runs``, ``precision`` and ``labels`` of `rsa.distances.compute_rdms`, for an
         array; ``keep``, ``device`` and ``verbose`` of `open_source`, for a network.
@@ -90,9 +94,7 @@ def compute_rdms(
         patterns = [source] if isinstance(source, BrainPatterns) else source
         return compute_brain_rdms(patterns, distance or "crossnobis", **options)
     table = None if stimuli is None else read_stimuli(stimuli)
-    model_options = {} if size is None else {"size": size}
+    model_options = {"size": size, "input": input}
     store = open_source(source, table, layers, model_options=model_options, **options)  # type: ignore[arg-type]
     names = store.layers if layers is None else layers
-    return concat_rdms(
-        [distances.compute_rdms(store[name], distance=distance or "correlation") for name in names]
-    )
+    return compute_store_rdms(store, names, distance or "correlation")

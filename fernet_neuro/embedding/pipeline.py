@@ -113,6 +113,7 @@ def compute_embedding(
             judge.add(one.coordinates, layer, one, X)
     settings = {
         "source": str(store.manifest.get("source", "")),
+        "networks": [store.network],
         "store_key": store.key,
         "layers": list(layers),
         "method": method,

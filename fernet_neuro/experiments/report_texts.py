@@ -10,12 +10,14 @@ from typing import Any
 import pandas as pd
 
 from fernet_neuro._utils.record import describe_surroundings
+from fernet_neuro.activations.network import list_networks
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.experiments.page_tables import format_percent, format_share, format_short, join_words
 from fernet_neuro.figures.results import choose_layer, describe_holdout
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.rsa.store_rdms import WEIGHTS
 
 _PERMUTATION = (
     "Phipson, B. and Smyth, G. K. (2010). Permutation p-values should never be zero. Statistical "
@@ -79,6 +81,10 @@ def _text(
     return ReportText(title, answer, shown, methods, references, describe_versions())
 
 
+def _list_networks(settings: Mapping[str, Any]) -> str:
+    return " ".join(list_networks(settings.get("networks", [])))
+
+
 def _p(value: float | None) -> str:
     if value is None or pd.isna(value):
         return "no p-value"
@@ -120,10 +126,10 @@ def describe_probe(report: ProbeReport) -> ReportText:
         f"({max(settings['n_permutations'].values())} times), and p-values corrected over layers by the "
         "maximum statistic. The layer of the answer was fixed beforehand, not chosen by its score; "
         "trained and "
-        f"untrained networks are compared over networks and people."
+        f"untrained networks are compared over networks and people. {_list_networks(settings)}"
     )
     tables = {
-        "All layers and sources": _probe_table(frame, is_quantity),
+        "All layers and sources": _probe_table(report, is_quantity),
         "Accuracy of each class (%)": _class_table(report),
     }
     return _text(f"{settings['target'].capitalize()} read out of layers", answer, tables, methods,
@@ -154,10 +160,11 @@ def _compare(frame: pd.DataFrame, row: pd.Series, measure: str) -> str:
     )
 
 
-def _probe_table(frame: pd.DataFrame, is_quantity: bool) -> pd.DataFrame:
+def _probe_table(report: ProbeReport, is_quantity: bool) -> pd.DataFrame:
+    frame = report.frame
     measure = "r2" if is_quantity else "balanced_accuracy"
     columns = {
-        "Source": frame["source"],
+        "Source": report.label_sources(frame["source"]),
         "Layer": frame["layer"],
         "Read-out": frame["readout"],
         "R2" if is_quantity else "Accuracy (%)": [_show_score(row, measure) for _, row in frame.iterrows()],
@@ -232,7 +239,8 @@ def describe_embedding(result: EmbeddingResult) -> ReportText:
         f"{settings['method']} maps of the first {settings.get('n_pca', 50)} principal components, "
         f"perplexities {', '.join(f'{value:g}' for value in settings['perplexities'])}. How far neighbours "
         "share a "
-        f"label is judged in the features, not in the map, and held against exchanged labels."
+        f"label is judged in the features, not in the map, and held against exchanged labels. "
+        f"{_list_networks(settings)}"
     )
     reference = _UMAP if settings["method"] == "umap" else _TSNE
     return _text(
@@ -261,7 +269,7 @@ def describe_rsa(result: RSAResult) -> ReportText:
         f"{settings['generalise_to']}. p-values are corrected over models within a region by the maximum "
         f"statistic; the best model was chosen by its estimate. {' '.join(settings.get('notes', []))}"
     )
-    columns = ["roi", "model", "estimate", "low", "high", "p_value", "p_max"]
+    columns = ["roi", "model", WEIGHTS, "estimate", "low", "high", "p_value", "p_max"]
     tables = {
         "Estimates": result.estimates[[name for name in columns if name in result.estimates]],
         "Noise ceilings": result.ceilings,

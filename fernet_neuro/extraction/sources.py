@@ -69,7 +69,7 @@ def open_source(
     keep : path, default=None
         Folder for a new store; without one, it is kept in the user's cache folder.
     model_options : mapping, default=None
-        Such as ``size`` (pixels), of a newly built network.
+        Such as ``size`` (pixels), of a newly built network; those that are None are left out.
     **extraction
         ``n_jobs``, ``verbose``, ``device``, ``batch_size``, ``dtype`` and ``pool`` of `extract_activations`.
 
@@ -142,7 +142,8 @@ def _run(
     from fernet_neuro.models.registry import untrained_twin
     from fernet_neuro.models.resolve import resolve_model
 
-    model = resolve_model(source, **(model_options or {}))
+    given = {key: value for key, value in (model_options or {}).items() if value is not None}
+    model = resolve_model(source, **given)
     name = str(source) if _is_path(source) else model.card.name
     seeds = list_twin_seeds(n_twins, model.card.seed)
     # Before any network runs: not every one has a twin.

@@ -5,6 +5,9 @@ from typing import Any
 
 from fernet_neuro.models.preprocessing import Preprocessing
 
+#: What the card of a network says whose weights are as they were drawn.
+NO_TRAINING = "none (random weights)"
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -34,7 +37,7 @@ class ModelCard:
     variant: str = "recommended"
     options: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
-    training_data: str = "none (random weights)"
+    training_data: str = NO_TRAINING
     licence: str = ""
     source: str = ""
     paper: str = ""

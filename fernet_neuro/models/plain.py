@@ -5,11 +5,13 @@ What belongs here: modules that no name rebuilds; named networks are in `registr
 
 import copy
 from collections.abc import Sequence
+from math import isfinite
+from typing import Any
 
 import torch
 from torch import nn
 
-from fernet_neuro._utils.validation import check_option, check_range, check_type
+from fernet_neuro._utils.validation import check_option, check_range, check_type, format_options
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
@@ -18,15 +20,24 @@ from fernet_neuro.models.trace import find_layers
 #: What the card of such a network gives as its source.
 PLAIN = "torch.nn.Module"
 #: What declares the input of a module.
-DECLARATIONS = ("size", "channels", "mean", "std", "scale", "resize")
+DECLARATIONS = ("size", "input", "channels", "mean", "std", "scale", "resize")
+#: Inputs that have a name: channels in order, white before normalisation, mean and standard deviation.
+INPUTS: dict[str, dict[str, Any]] = {
+    "imagenet": {"channels": "rgb", "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+    "0-1": {"channels": "rgb", "mean": 0.0, "std": 1.0},
+    "-1-1": {"channels": "rgb", "mean": 0.5, "std": 0.5},
+    "bgr-255": {"channels": "bgr", "mean": 0.0, "std": 1.0, "scale": 255.0},
+}
 _N_CHANNELS = {"rgb": 3, "bgr": 3, "grey": 1}
-_EXAMPLE = "load_model(module, size=112, channels='rgb', mean=0.5, std=0.5)"
+_EXAMPLE = "load_model(module, size=112, input='imagenet')"
+_FORM = "channels=rgb,mean=0.5,std=0.25,scale=1 (several numbers of mean or std with / between them)"
 
 
 def wrap_module(
     module: nn.Module,
     *,
     size: int | None = None,
+    input: str | None = None,
     channels: str | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
@@ -42,6 +53,8 @@ def wrap_module(
         Maps (n, n_channels, size, size) to (n, n_outputs); put in evaluation mode.
     size : int
         Side of the square input, in pixels.
+    input : str, default=None
+        In place of the next four: a name of `INPUTS`, or as in ``"mean=0.5,std=0.25"`` (`parse_input`).
     channels : {"rgb", "bgr", "grey"}
         Channel order that the weights expect.
     mean, std : float or sequence of float
@@ -67,12 +80,18 @@ def wrap_module(
     >>> wrap_module(net, size=32, channels="rgb", mean=0.5, std=0.5).layers
     ('0', '1', '3')
     """
+    if input is not None:
+        parsed = parse_input(input)
+        if channels is not None or mean is not None or std is not None:
+            raise ValueError("declare the input by input=, or by channels, mean and std; not both.")
+        channels, mean, std = parsed["channels"], parsed["mean"], parsed["std"]
+        scale = parsed.get("scale", scale)
     declared = {"size": size, "channels": channels, "mean": mean, "std": std}
     absent = [name for name, value in declared.items() if value is None]
     if size is None or channels is None or mean is None or std is None:
         raise ValueError(
-            f"a torch.nn.Module does not say what its input must look like; declare it, as in {_EXAMPLE} "
-            f"(missing: {', '.join(absent)})."
+            f"a torch.nn.Module does not say what its input must look like; declare it, as in {_EXAMPLE}, or "
+            f"with --input imagenet --size 112 (missing: {', '.join(absent)})."
         )
     check_range("size", check_type("size", size, int), 1)
     n_channels = _N_CHANNELS[check_option("channels", channels, _N_CHANNELS)]
@@ -93,6 +112,49 @@ def wrap_module(
     model = LayeredModel(module, found, card)
     model.check_layers(found)
     return model
+
+
+def parse_input(text: str) -> dict[str, Any]:
+    """Return ``channels``, ``mean``, ``std`` and, if it is given, ``scale`` of a declared input.
+
+    Parameters
+    ----------
+    text : str
+        A name of `INPUTS`, or ``KEY=VALUE`` with commas between; several numbers with ``/`` between them.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> parse_input("-1-1")
+    {'channels': 'rgb', 'mean': 0.5, 'std': 0.5}
+    >>> parse_input("channels=bgr,scale=255,mean=104/117/123,std=1")["mean"]
+    (104.0, 117.0, 123.0)
+    """
+    if text in INPUTS:
+        return INPUTS[text]
+    found: dict[str, Any] = {"channels": "rgb"}
+    for part in text.split(","):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key not in ("channels", "mean", "std", "scale") or not value:
+            raise ValueError(f"input must be {format_options(INPUTS)}, or as {_FORM}; got {text!r}.")
+        found[key] = value if key == "channels" else _read_numbers(key, value, text)
+    if not {"mean", "std"} <= found.keys():
+        raise ValueError(f"input {text!r} needs mean and std; write it as {_FORM}.")
+    return found
+
+
+def _read_numbers(key: str, value: str, text: str) -> float | tuple[float, ...]:
+    try:
+        numbers = tuple(float(item) for item in value.split("/"))
+    except ValueError:
+        raise ValueError(f"{key} of input {text!r} must be numbers; write it as {_FORM}.") from None
+    if not all(map(isfinite, numbers)) or (key == "scale" and (len(numbers) > 1 or numbers[0] <= 0)):
+        raise ValueError(f"{key} of input {text!r} is out of range; write it as {_FORM}.")
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def reset_module(module: nn.Module, seed: int) -> nn.Module:

@@ -14,12 +14,14 @@ from fernet_neuro._utils.validation import check_option, format_options, suggest
 from fernet_neuro.catalogue import Entries
 from fernet_neuro.models import sources
 from fernet_neuro.models.blueprint import Blueprint, ModelEntry, Trunk
-from fernet_neuro.models.card import ModelCard
+from fernet_neuro.models.card import NO_TRAINING, ModelCard
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.plain import PLAIN, reset_module
 from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.models.trace import find_head, find_layers, remove_head, trace_modules
 
+#: A function may load weights of its own.
+_OWN = "not known (a function of your own)"
 _UNTRAINED = "none (untrained twin, random weights)"
 #: All networks that have a name, those of systems too.
 MODELS: Mapping[str, ModelEntry] = Entries("networks", ModelEntry)
@@ -81,6 +83,7 @@ def build_model(name: str, *, seed: int = 0, variant: str = "recommended", **opt
         variant=variant,
         options=used,
         seed=seed,
+        training_data=_OWN if is_function(name) else NO_TRAINING,
         licence=entry.licence if entry else "",
         source=entry.source if entry else name.partition(":")[0] if ":" in name else "torchvision",
         paper=entry.paper if entry else "",
@@ -114,7 +117,7 @@ def _build_from_outside(name: str, options: dict[str, Any]) -> Blueprint:
     if name.startswith(sources.TIMM_PREFIX):
         _check_options(name, options, outside)
         return sources.build_timm(name, **options)
-    if ":" in name:
+    if is_function(name):
         return sources.build_from_function(name, **options)
     known = sources.list_torchvision()
     if name not in known:
@@ -128,6 +131,11 @@ def _build_from_outside(name: str, options: dict[str, Any]) -> Blueprint:
 
 def _check_options(name: str, options: dict[str, Any], known: dict[str, Any]) -> None:
     for key in options:
+        if key == "input" and key not in known:
+            raise ValueError(
+                f"network {name!r} is known with its input, which is not declared anew (--input); that is "
+                f"for your own module:function or file.py:function."
+            )
         if key not in known:
             raise ValueError(
                 f"network {name!r} has no option {key!r}; it has: {format_options(known)}."
@@ -161,7 +169,7 @@ def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
         _check_random(card.name, first, other)
         return first.with_card(seed=seed, training_data=_UNTRAINED)
     twin = build_model(card.name, seed=seed, variant=card.variant, **card.options)
-    if ":" in card.name and not card.name.startswith(sources.TIMM_PREFIX):
+    if is_function(card.name):
         other = build_model(card.name, seed=seed + 1, variant=card.variant, **card.options)
         _check_random(card.name, twin, other)
     return replace(
@@ -169,6 +177,11 @@ def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
         layers=model.layers,
         card=replace(card, seed=seed, training_data=_UNTRAINED, source=twin.card.source, measured=[]),
     )
+
+
+def is_function(name: str) -> bool:
+    """Return whether a name is ``module:function`` or ``file.py:function``."""
+    return ":" in name and not name.startswith(sources.TIMM_PREFIX)
 
 
 def _check_random(name: str, first: LayeredModel, second: LayeredModel) -> None:

@@ -115,11 +115,13 @@ def build_from_function(source: str, **options: Any) -> Blueprint:
         ) from error
     declared = {key: value for key, value in options.items() if key not in passed}
     if isinstance(result, nn.Module):
+        # A function may take the size too, and still return a module that does not say it.
+        known = {key: value for key, value in options.items() if key in DECLARATIONS}
         try:
-            result = wrap_module(result, **declared)
+            result = wrap_module(result, **known)
         except ValueError as error:
             raise ValueError(
-                f"network {source!r}: {error} Let the function return what that gives."
+                f"network {source!r}: {error} Or let the function return what load_model gives."
             ) from error
     elif declared:
         raise ValueError(

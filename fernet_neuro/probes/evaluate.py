@@ -283,6 +283,7 @@ def run_probe(
             "network": store.key,
             **{f"untrained{number or ''}": held.key for number, held in enumerate(untrained_stores)},
         },
+        "networks": [store.network],
         "stimuli": {"n": len(table), "digest": digest_labels(table, target)},
         "left_out": n_stimuli - len(table),
         "versions": _versions(),

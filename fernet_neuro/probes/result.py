@@ -3,7 +3,7 @@
 What belongs here: scores as labelled tables, p values over layers, reading and writing; no fitting, no plots.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -306,6 +306,17 @@ class ProbeReport(Compared, Plotted):
         """One row per source, layer and read-out: accuracy with its interval, null and p values (shares)."""
         return frame_of(self.layers)
 
+    @property
+    def weights(self) -> str:
+        """``"random weights"`` if the probed networks have none but those; otherwise empty."""
+        found = {network["weights"] for network in self.settings.get("networks", [])}
+        return found.pop() if len(found) == 1 else ""
+
+    def label_sources(self, sources: Iterable[str]) -> list[str]:
+        """Return sources as tables call them: a network with random weights is called so."""
+        called = {"network": f"network ({self.weights})"} if self.weights else {}
+        return [called.get(name, name) for name in sources]
+
     @classmethod
     def from_results(cls, results: Sequence[ProbeResult], settings: dict[str, Any]) -> "ProbeReport":
         """Gather the results of one network and correct p values over the layers of each source."""
@@ -439,6 +450,7 @@ def summarise_seeds(reports: Sequence[ProbeReport], seeds: Sequence[int] | None 
         **reports[0].settings,
         "training_seeds": numbers,
         "stores": {str(n): report.settings["stores"] for n, report in zip(numbers, reports, strict=True)},
+        "networks": [network for report in reports for network in report.settings.get("networks", [])],
     }
     return ProbeReport(
         _stack([report.results for report in reports], numbers),

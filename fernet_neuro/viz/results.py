@@ -79,7 +79,8 @@ def list_profile(report: ProbeReport, readout: str | None = None) -> pd.DataFram
         )
     scale = 1 if measure == "r2" else 100
     return rows.assign(
-        network=rows["source"].replace("network", "trained"), label=rows["layer"], measure=measure,
+        network=rows["source"].replace("network", report.weights or "trained"), label=rows["layer"],
+        measure=measure,
         position=rows["layer"].map(places).fillna(0) - start, value=scale * rows[measure], low=scale * low,
         high=scale * high, chance=0.0 if measure == "r2" else 100 * rows["chance_level"],
         significant=rows["p_value_max"].astype(float) < _ALPHA,

@@ -108,3 +108,96 @@ def test_a_module_whose_weights_cannot_be_drawn_anew_has_no_twin():
         untrained_twin(fixed, 1)
     attention = nn.MultiheadAttention(8, 2)
     assert not torch.equal(reset_module(attention, 1).in_proj_weight, attention.in_proj_weight)
+
+
+@pytest.mark.parametrize(
+    ("text", "channels", "scale", "mean", "std"),
+    [
+        ("imagenet", "rgb", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("0-1", "rgb", 1.0, (0.0,) * 3, (1.0,) * 3),
+        ("-1-1", "rgb", 1.0, (0.5,) * 3, (0.5,) * 3),
+        ("bgr-255", "bgr", 255.0, (0.0,) * 3, (1.0,) * 3),
+        ("mean=104/117/123,std=2,channels=bgr,scale=255", "bgr", 255.0, (104.0, 117.0, 123.0), (2.0,) * 3),
+        ("mean=0.5, std=0.25, channels=grey", "grey", 1.0, (0.5,), (0.25,)),
+    ],
+)
+def test_an_input_is_declared_by_a_name_or_in_numbers(text, channels, scale, mean, std):
+    n_channels = len(mean)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(n_channels * 64, 2))
+    found = wrap_module(net, size=8, input=text).card.preprocessing
+    assert (found.channels, found.scale, found.mean, found.std) == (channels, scale, mean, std)
+    assert found.size == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image-net", "input must be imagenet, 0-1"),
+        ("mean=0.5", "needs mean and std"),
+        ("mean=a,std=1", "must be numbers"),
+        ("mean=nan,std=1", "out of range"),
+        ("mean=0.5,std=0", "std must be above 0"),
+        ("mean=1/2,std=1", "one for each of 3 channels"),
+        ("mean=0,std=1,scale=0", "out of range"),
+        ("mean=0,std=1,channels=rbg", "channels"),
+    ],
+)
+def test_an_input_that_means_nothing_is_told(text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        wrap_module(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), size=8, input=text)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_input_is_declared_once():
+    with pytest.raises(ValueError, match="not both"):
+        wrap_module(make_net(), size=16, input="0-1", mean=0.5)
+
+
+OWN = """from torch import nn
+def bare():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+def sized(size=9):
+    return bare()
+"""
+
+
+@pytest.mark.parametrize("name", ["bare", "sized"])
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("extract", ("--layer", "0", "--out", "store")),
+        ("probe", ("--layer", "0", "--folds", 4, "--permutations", 9, "--no-controls", "--out", "probed")),
+        ("embed", ("--layer", "0", "--permutations", 9, "--perplexity", 4, "--out", "maps")),
+    ],
+)
+def test_commands_show_a_network_of_ones_own_what_is_declared(
+    command, more, name, run, noise_table, tmp_path, monkeypatch
+):
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    words = (f"own.py:{name}", "--stimuli", "table.csv", *more)
+    code, _, err = run(command, *words, "--quiet", "--size", 12)
+    assert code == 2
+    assert "--input imagenet --size 112" in err
+    code, out, err = run(command, *words, "--quiet", "--size", 12, "--input", "mean=0.5,std=0.25")
+    assert code == 0, err
+    shown = f"Network: own.py:{name}; input: 12 px, rgb, white is 1, less mean 0.5 0.5 0.5"
+    assert shown in out
+
+
+@pytest.mark.parametrize("command", [("cost",), ("models", "show"), ("latency",)])
+def test_commands_about_networks_take_a_declared_input(command, run, tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    more = ("--repeats", 1, "--batch", 1) if command == ("latency",) else ()
+    assert run(*command, "own.py:bare", "--size", 12, *more)[0] == 2
+    code, out, err = run(*command, "own.py:bare", "--size", 12, "--input", "0-1", *more)
+    assert code == 0, err
+    assert "own.py:bare" in out
+
+
+def test_a_known_network_has_its_own_input(run, noise_table, tmp_path):
+    words = ("--stimuli", tmp_path / "table.csv", "--layer", "fc", "--out", tmp_path / "store")
+    code, _, err = run("extract", "resnet10-slim", *words, "--input", "0-1")
+    assert code == 2
+    assert "known with its input" in err

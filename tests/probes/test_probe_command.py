@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fernet_neuro as fn
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.resolve import resolve_model
@@ -12,6 +13,7 @@ from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
+from fernet_neuro.viz.results import list_profile
 
 NETWORK = """
 import fernet_neuro as fn
@@ -326,3 +328,26 @@ def test_a_quantity_is_printed_as_one(run, noise_table, store, tmp_path):
     code, _, err = run(*asked, "--readout", "lda", "--out", tmp_path / "other")
     assert (code, err.count("\n")) == (2, 1)
     assert "'valence' is a quantity, and 'lda' reads out classes" in err
+
+
+def test_a_network_without_trained_weights_is_called_so_in_table_page_and_figure(run, noise_table, tmp_path):
+    fn.extract(fn.load_model("resnet10-slim", size=32), noise_table, ["fc"], out=tmp_path / "store")
+    words = (tmp_path / "store", "--layer", "fc", "--folds", 4, "--permutations", 9, "--no-controls")
+    code, text, err = run(*words, "--out", tmp_path / "o")
+    assert code == 0, err
+    assert "network (random weights)  fc" in text
+    assert "resnet10-slim@WEIGHTS" in text
+    page = (tmp_path / "o" / "index.html").read_text()
+    assert "network (random weights)" in page
+    assert "resnet10-slim@WEIGHTS" in page
+    report = ProbeReport.load(tmp_path / "o")
+    assert set(list_profile(report)["network"]) == {"random weights"}
+    assert set(report.frame["source"]) == {"network"}
+
+
+def test_seeds_of_networks_with_random_weights_are_called_so(noise_table):
+    networks = [fn.load_model("resnet10-slim", size=32, seed=seed) for seed in (0, 1)]
+    options = {"layers": ["fc"], "n_folds": 4, "n_permutations": 9, "controls": ()}
+    report = fn.probe(networks, noise_table, **options)
+    assert report.weights == "random weights"
+    assert len(report.settings["networks"]) == 2

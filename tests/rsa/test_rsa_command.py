@@ -187,6 +187,28 @@ def test_layers_of_a_store_meet_patterns_of_brains_with_identities_as_blocks(run
     assert "within a region" in text
 
 
+def test_layers_of_a_network_without_trained_weights_are_called_so(run, noise_table, tmp_path, rng):
+    network = fn.load_model("resnet10-slim", size=32)
+    fn.extract(network, noise_table, ["layer1", "fc"], out=tmp_path / "store")
+    values = rng.uniform(size=(3, 24 * 23 // 2))
+    RDMSet(values, noise_table.stimulus_ids, pd.DataFrame({"subject": list("abc")})).save(tmp_path / "b.npz")
+    words = ("--models", tmp_path / "store", "--all-layers", "--pixels", "--brain", tmp_path / "b.npz")
+    code, text, err = run(*words, *FAST, "--out", tmp_path / "o")
+    assert code == 0, err
+    rows = {
+        line.split()[0]: line for line in text.splitlines() if line.startswith(("layer1 ", "fc ", "pixels "))
+    }
+    assert {name: "random weights" in line for name, line in rows.items()} == {
+        "layer1": True, "fc": True, "pixels": False,
+    }  # fmt: skip
+    assert "Note: layer1, fc: Weights are random" in text
+    assert "@WEIGHTS" in text
+    assert "random weights" in (tmp_path / "o" / "index.html").read_text()
+    assert RSAResult.load(tmp_path / "o").estimates["weights"].tolist() == ["random weights"] * 2 + [""]
+    in_python = fn.rsa(network, RDMSet.load(tmp_path / "b.npz"), noise_table, layers=["fc"], n_bootstraps=20)
+    assert in_python.frame["weights"].tolist() == ["random weights"]
+
+
 def test_blocks_reach_every_part_of_an_analysis(group):
     _, models, brain = group
     named = replace(models, table=models.table.assign(layer=models.names))

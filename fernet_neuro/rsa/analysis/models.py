@@ -14,11 +14,11 @@ from fernet_neuro.activations.store import ActivationStore, is_store
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.analysis.inputs import align_all, check_same, name_stimuli
-from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.files.io import READERS, read_rdms
 from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS
+from fernet_neuro.rsa.store_rdms import compute_store_rdms
 from fernet_neuro.stimuli.copies import warn_of_copies
 from fernet_neuro.stimuli.shipped import SETS
 from fernet_neuro.stimuli.table import StimulusTable
@@ -141,8 +141,7 @@ def read_models(
     for source in sources:
         if source in stores and choice.wants_layers:
             names = stores[source].layers if choice.all_layers else choice.layers
-            made = [compute_rdms(stores[source].load(name), distance=choice.distance) for name in names]
-            parts.append((source, concat_rdms(made)))
+            parts.append((source, compute_store_rdms(stores[source], names, choice.distance)))
         elif source not in tables and source not in stores:
             _check_file(source)
             parts.append((source, name_stimuli(read_rdms(source, variable=choice.variable), table)))

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.shown import name_some
 from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_option
+from fernet_neuro.activations.network import hint_at_weights
 from fernet_neuro.rsa.analysis.inputs import check_comparable
 from fernet_neuro.rsa.compare import default_comparison, find_attainable
 from fernet_neuro.rsa.inference.fitted import infer_flexible
@@ -26,6 +28,7 @@ from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel
 from fernet_neuro.rsa.models.partition import MOST_MODELS
 from fernet_neuro.rsa.rdms import NO_LABEL, RDMSet
 from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.rsa.store_rdms import list_random
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -192,7 +195,10 @@ def run_rsa(
     result = infer_models(models, brain, chosen)
     described = {**result.settings, **chosen.to_summary(), "partition": list(partition), **(notes or {})}
     described["attainable"] = list_attainable(models, chosen.comparison)
-    described["notes"] = [*result.settings.get("notes", []), *_note_attainable(described)]
+    described["random_weights"] = list_random(models)
+    described["notes"] = [
+        *result.settings.get("notes", []), *_note_random(described), *_note_attainable(described)
+    ]  # fmt: skip
     more: dict[str, pd.DataFrame] = {}
     layers = select_layers(models)
     if chosen.is_closed and (layers is not None or partition):
@@ -237,6 +243,12 @@ def _note_attainable(settings: dict[str, Any]) -> list[str]:
         f"noise ceiling does not know that, so p (ceiling) and pairs of these models may say only that they "
         f"have ties; whitened_pearson has no such limit."
     ]
+
+
+def _note_random(settings: dict[str, Any]) -> list[str]:
+    """Return a note on models that are layers of networks with random weights, if there are any."""
+    names = settings["random_weights"]
+    return [f"{name_some(names)}: {hint_at_weights('')}"] if names else []
 
 
 def infer_models(models: RDMSet, brain: RDMSet, settings: RSASettings) -> RSAResult:
