@@ -65,7 +65,7 @@ def _sort(
     vectors: np.ndarray, units: np.ndarray, steps: np.ndarray, comparison: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return squares, orders and ties of ranks."""
-    orders = np.argsort(vectors, axis=1, kind="stable")
+    orders = np.argsort(vectors, axis=1)
     ordered = np.take_along_axis(vectors, orders, axis=1)
     ties = np.zeros(orders.shape, dtype=np.int64)
     ties[:, 1:] = np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1)

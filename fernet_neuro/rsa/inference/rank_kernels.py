@@ -11,6 +11,8 @@ from fernet_neuro._utils.compiling import njit
 
 #: Buckets of one pass of the radix sort: 11 bits of a key.
 _BUCKETS = 1 << 11
+#: Subjects of which products with others are taken at once.
+_ROWS = 64
 
 
 @njit(nogil=True, cache=True)
@@ -55,6 +57,25 @@ def _rank_sorted(order, steps, weights, active, ranks, groups, walk):
     for place in range(first, count):
         ranks[walk[place]] = 2 * below + within + 1
     return group + 1
+
+
+@njit(nogil=True, cache=True)
+def _rank_grouped(ties, n_ties, weights, active, total, table, centred):
+    """Fill ranks less their mean, by place, from numbers of tie groups by pair; `table` is a space for these.
+
+    As `_rank_sorted`, with pairs in the order in which they are in memory.
+    """
+    table[:n_ties] = 0
+    for pair in range(ties.size):
+        table[ties[pair]] += weights[pair]
+    below = 0
+    for group in range(n_ties):
+        within = table[group]
+        table[group] = 2 * below + within - total
+        below += within
+    for pair in range(ties.size):
+        if weights[pair] > 0:
+            centred[active[pair]] = table[ties[pair]]
 
 
 @njit(nogil=True, cache=True)
@@ -169,23 +190,41 @@ def _weigh_ranks(ranks, total, weights):
 
 
 @njit(nogil=True, cache=True)
-def _compare_subjects(ranks, groups, n_groups, walks, weights, total, unit, n_subjects, kind, out):
-    """Fill comparisons of the first RDMs with the others and, if `out` has columns for it, one another."""
-    n_rdms, n_active = ranks.shape
+def _compare_signs(groups, n_groups, walks, weights, total, unit, n_subjects, out):
+    """Fill tau of the first RDMs with the others and, if `out` has columns for it, one another."""
+    n_rdms, n_active = groups.shape
     first = n_rdms - out.shape[1]
-    if kind == 2:
-        tree = np.empty(n_active + 2, np.int64)
-        pairs = max(0.5 * total * (total - unit), 1.0)
-        for subject in range(n_subjects):
-            for rdm in range(first, n_rdms):
-                found = _count_signs(
-                    walks[subject], groups[subject], groups[rdm], n_groups[rdm], weights, tree
-                )
-                out[subject, (rdm - n_subjects) % n_rdms] = found / pairs
-        return
-    heavy, squares = _weigh_ranks(ranks, total, weights)
-    # Weighted ranks less their mean add up to 0, so the other side needs no mean taken off.
-    shared = np.dot(heavy[:n_subjects], ranks[first:].astype(np.float64).T)
+    tree = np.empty(n_active + 2, np.int64)
+    pairs = max(0.5 * total * (total - unit), 1.0)
+    for subject in range(n_subjects):
+        for rdm in range(first, n_rdms):
+            found = _count_signs(walks[subject], groups[subject], groups[rdm], n_groups[rdm], weights, tree)
+            out[subject, (rdm - n_subjects) % n_rdms] = found / pairs
+
+
+@njit(nogil=True, cache=True)
+def _compare_subjects(centred, weights, total, unit, n_subjects, kind, out):
+    """Fill comparisons of the first RDMs with the others and, if `out` has columns for it, one another.
+
+    `centred` (n_rdms, n_active): twice the ranks less their mean.
+    """
+    n_rdms = centred.shape[0]
+    first = n_rdms - out.shape[1]
+    plain, heavy = centred[first:], centred[:n_subjects]
+    if weights.max() > 1:
+        heavy = heavy * weights
+    squares = np.empty(n_rdms)
+    for rdm in range(n_rdms):
+        squares[rdm] = (weights * centred[rdm] * centred[rdm]).sum() if kind == 0 else 0.0
+    shared = np.empty((n_subjects, n_rdms - first))
+    for start in range(0, n_subjects, _ROWS):
+        stop = min(start + _ROWS, n_subjects)
+        # Of subjects with one another, those of earlier rows are known.
+        known = start if first == 0 else 0
+        shared[start:stop, known:] = np.dot(heavy[start:stop], plain[known:].T)
+        for row in range(start, stop):
+            for earlier in range(known):
+                shared[row, earlier] = shared[earlier, row]
     for subject in range(n_subjects):
         for rdm in range(first, n_rdms):
             out[subject, (rdm - n_subjects) % n_rdms] = _divide(
@@ -246,44 +285,51 @@ def _compare_pooled(ranks, groups, walks, weights, total, unit, copies, kind, lo
 
 @njit(nogil=True, cache=True)
 def run_samples(
-    multiplicities, copies, left, right, is_within, levels, unit, orders, steps, n_subjects, kind, scores,
-    lower, upper,
+    multiplicities, copies, left, right, is_within, levels, unit, orders, steps, ties, n_subjects, kind,
+    scores, lower, upper,
 ):  # fmt: skip
-    """Fill `scores`, `lower` and `upper` with those of each bootstrap sample."""
+    """Fill `scores`, `lower` and `upper` with those of each bootstrap sample.
+
+    `orders`, `steps` (n_rdms, n_pairs): pairs in ascending order, and which of these are above the one
+    before. `ties`: number of the group of ties of each pair.
+    """
     n_rdms, n_pairs = orders.shape
     weights = np.empty(n_pairs, np.int64)
     active = np.empty(n_pairs, np.int64)
     n_groups = np.empty(n_rdms, np.int64)
+    table = np.empty(n_pairs, np.int64)
+    for row in range(n_rdms):
+        n_groups[row] = steps[row].sum()
     for sample in range(multiplicities.shape[0]):
         n_active, total = _weigh(
             multiplicities[sample], left, right, is_within, levels[sample], unit, weights, active
         )
-        ranks = np.empty((n_rdms, n_active), np.int64)
-        n_kept = n_rdms if kind == 2 else 1  # signs alone need them of all RDMs
-        groups = np.empty((n_kept, n_active), np.int64)
-        walks = np.empty((n_kept, n_active), np.int64)
-        for row in range(n_rdms):
-            kept = row % n_kept
-            n_groups[row] = _rank_sorted(
-                orders[row], steps[row], weights, active, ranks[row], groups[kept], walks[kept]
-            )
         counted = weights[weights > 0]
-        _compare_subjects(
-            ranks,
-            groups,
-            n_groups,
-            walks,
-            counted,
-            float(total),
-            float(unit),
-            n_subjects,
-            kind,
-            scores[sample],
-        )
+        n_kept = n_rdms if kind == 2 else 0  # signs alone need them
+        ranks = np.empty((max(n_kept, n_subjects), n_active), np.int64)
+        groups = np.empty((max(n_kept, n_subjects), n_active), np.int64)
+        walks = np.empty((max(n_kept, n_subjects), n_active), np.int64)
+        centred = np.empty((n_rdms - n_kept, n_active))
+        for row in range(n_rdms):
+            if kind == 2:
+                n_groups[row] = _rank_sorted(
+                    orders[row], steps[row], weights, active, ranks[row], groups[row], walks[row]
+                )
+            else:
+                _rank_grouped(ties[row], n_groups[row], weights, active, total, table, centred[row])
+        sums = (counted, float(total), float(unit))
+        if kind == 2:
+            _compare_signs(groups, n_groups, walks, *sums, n_subjects, scores[sample])
+        else:
+            _compare_subjects(centred, *sums, n_subjects, kind, scores[sample])
+            if copies.shape[1] > 0:
+                for row in range(n_subjects):
+                    for place in range(n_active):
+                        ranks[row, place] = np.int64(centred[row, place]) + total + 1
         if copies.shape[1] > 0:
             _compare_pooled(
-                ranks[:n_subjects], groups[:n_subjects], walks[:n_subjects], counted, float(total),
-                float(unit), copies[sample], kind, lower[sample], upper[sample],
+                ranks[:n_subjects], groups[:n_subjects], walks[:n_subjects], *sums, copies[sample], kind,
+                lower[sample], upper[sample],
             )  # fmt: skip
 
 

@@ -28,10 +28,12 @@ def compare_ranked(asked: Compared, present: np.ndarray) -> tuple[np.ndarray, np
     n_stimuli = multiplicities.shape[1]
     left, right = (index[present] for index in np.triu_indices(n_stimuli, 1))
     stacked = np.concatenate([subjects, models])[:, present]
-    orders = np.argsort(stacked, axis=1, kind="stable")
+    orders = np.argsort(stacked, axis=1)
     ordered = np.take_along_axis(stacked, orders, axis=1)
     steps = np.ones(ordered.shape, dtype=bool)
     steps[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    ties = np.empty(orders.shape, dtype=np.int32)
+    np.put_along_axis(ties, orders, (np.cumsum(steps, axis=1) - 1).astype(np.int32), axis=1)
     is_within = np.zeros(len(left), dtype=bool) if blocks is None else blocks[left] == blocks[right]
     unit = 1 if blocks is None else PARTS
     levels = np.zeros(len(multiplicities)) if blocks is None else level_blocks(multiplicities, blocks)
@@ -44,7 +46,7 @@ def compare_ranked(asked: Compared, present: np.ndarray) -> tuple[np.ndarray, np
 
     def work(part: slice) -> None:
         run_samples(
-            counts[part], drawn[part], left, right, is_within, times[part], unit, orders, steps,
+            counts[part], drawn[part], left, right, is_within, times[part], unit, orders, steps, ties,
             len(subjects), KINDS[asked.comparison], scores[part], lower[part], upper[part],
         )  # fmt: skip
 
