@@ -8,7 +8,11 @@ the limit is the upper end of the central binomial 99 % interval for as many tes
 Coverage is of what estimates are on average over the groups. Passes where no rate of a validation design is
 above the limit. Prints tables, and one JSON object on the last line.
 
+`--spread`: nothing but the spread in three designs more, with its 95 % interval over groups; passes where all
+are within 3 %.
+
     python benchmarks/bench_rsa_components.py            # --quick for few groups of a few designs
+    python benchmarks/bench_rsa_components.py --spread --groups 10000
 """
 
 import argparse
@@ -79,6 +83,17 @@ DEVELOPMENT = {
     "10 x 28, equal, 3 dimensions": Design(10, 28, 3, models="equal"),
     "8 x 20, equal, very reliable": Design(8, 20, 10, models="equal", own=0.1, noise=0.1),
     "10 x 28 in 14 blocks": Design(10, 28, 10, per_block=2),
+    # Further ones, on which the degrees of freedom were settled.
+    "8 x 24, heavy tails": Design(8, 24, 10, tails=4),
+    "10 x 32, equal, heavy tails, rho_a": Design(10, 32, 10, "rho_a", "equal", tails=3),
+    "6 x 60, 10 dimensions": Design(6, 60, 10),
+    "6 x 60, 40 dimensions, rho_a": Design(6, 60, 40, "rho_a", metric="correlation"),
+    "12 x 30 in 10 blocks, equal": Design(12, 30, 10, models="equal", per_block=3),
+    "14 x 28, equal, 2 dimensions": Design(14, 28, 2, models="equal"),
+    "20 x 14, 10 dimensions": Design(20, 14, 10),
+    "12 x 32, 20 dimensions, whitened_pearson": Design(12, 32, 20, "whitened_pearson"),
+    "10 x 24, seeds": Design(10, 24, 5, has_seeds=True),
+    "10 x 24, equal, seeds": Design(10, 24, 5, models="equal", has_seeds=True),
 }
 VALIDATION = {
     "5 x 12, 3 dimensions": Design(5, 12, 3),
@@ -104,6 +119,15 @@ VALIDATION = {
     "10 x 28, equal, seeds": Design(10, 28, 10, models="equal", has_seeds=True),
     "8 x 24, nothing shared": Design(8, 24, 10, shared=0.0, own=1.0),
 }
+
+#: For `--spread`: common sizes, three geometries and comparisons, equal models and unrelated.
+SPREAD = {
+    "12 x 36, equal, 5 dimensions": Design(12, 36, 5, models="equal"),
+    "16 x 40, 10 dimensions, rho_a": Design(16, 40, 10, "rho_a"),
+    "14 x 44, equal, whitened_pearson": Design(14, 44, 10, "whitened_pearson", "equal"),
+}
+#: How far standard errors may be from the spread.
+SPREAD_LIMIT = 0.03
 
 #: Models that are near what people share, the first of them nearer.
 PLANTED = {
@@ -216,13 +240,14 @@ def analyse(design: Design, name: str, number: int, inference: str) -> dict[str,
     }
     values = np.concatenate([means, ceilings])
     return {
-        kind: describe(contrast @ values, variation.compute_errors(contrast), variation.dof, kind == "pairs")
+        kind: describe(contrast @ values, variation, contrast, kind == "pairs")
         for kind, contrast in contrasts.items()
     }
 
 
-def describe(values: np.ndarray, errors: np.ndarray, dof: int, two_sided: bool) -> np.ndarray:
+def describe(values: np.ndarray, variation: Variation, contrasts: np.ndarray, two_sided: bool) -> np.ndarray:
     """Return values, standard errors, p values and intervals, (n_tests, 5)."""
+    errors, dof = variation.compute_errors(contrasts), variation.compute_dof(contrasts)
     t_values = compute_t(values, errors)
     p_values = stats.t.sf(np.abs(t_values) if two_sided else t_values, dof) * (2 if two_sided else 1)
     return np.stack([values, errors, p_values, *compute_interval(values, errors, dof, 1 - LEVEL)], axis=1)
@@ -257,6 +282,47 @@ def test_design(design: Design, name: str, n_groups: int, n_jobs: int, inference
             row["coverage"] = float(((low <= truth) & (truth <= high)).mean())
             row["spread"] = float(np.sqrt((error**2).mean() / ((value - truth) ** 2).mean()))
         yield row
+
+
+def measure_spread(design: Design, name: str, n_groups: int, n_jobs: int) -> Iterator[dict]:
+    """Yield a row for models and for pairs: standard errors over the spread of estimates.
+
+    `spread`: of the root mean squared error, with a 95 % `interval` over groups by the delta method.
+    `mean_error`: of the plain mean of errors, which is smaller by how much they vary.
+    """
+    found = collect(design, name, n_groups, n_jobs, "components")
+    for kind in ("models", "pairs"):
+        value, error = np.moveaxis(found[kind], 2, 0)[:2]
+        truth = 0.0 if kind == "pairs" or design.models != "equal" else value.mean()
+        expected, true = (error**2).mean(axis=1), ((value - truth) ** 2).mean(axis=1)
+        ratio = np.sqrt(expected.mean() / true.mean())
+        spread = np.std(expected / expected.mean() - true / true.mean()) / 2 / np.sqrt(n_groups)
+        yield {
+            "design": name, "kind": kind, "n_groups": n_groups, "spread": float(ratio),
+            "interval": [float(ratio * (1 + sign * 1.96 * spread)) for sign in (-1, 1)],
+            "mean_error": float(error.mean() / np.sqrt(true.mean())),
+        }  # fmt: skip
+
+
+def report_spread(n_groups: int, n_jobs: int) -> dict[str, Any]:
+    """Print and return the spread in all designs for it."""
+    start = time.perf_counter()
+    rows = []
+    print(f"{'design':<40}{'':<9}{'root mean square':>17}{'interval':>16}{'mean':>8}")
+    for name, design in SPREAD.items():
+        for row in measure_spread(design, name, n_groups, n_jobs):
+            low, high = row["interval"]
+            print(
+                f"{name:<40}{row['kind']:<9}{row['spread']:>17.3f}{low:>9.3f}-{high:.3f}"
+                f"{row['mean_error']:>9.3f}",
+                flush=True,
+            )
+            rows.append(row)
+    passed = all(abs(row["spread"] - 1) <= SPREAD_LIMIT for row in rows)
+    return {
+        "benchmark": "bench_rsa_components --spread", "designs": rows, "passed": passed,
+        "seconds": time.perf_counter() - start,
+    }  # fmt: skip
 
 
 def measure_power(design: Design, name: str, n_groups: int, n_jobs: int) -> dict[str, Any]:
@@ -384,9 +450,13 @@ def main() -> None:
     parser.add_argument("--rsatoolbox-groups", type=int, default=15)
     parser.add_argument("--inference", default="components")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--spread", action="store_true", help="standard errors against spread alone")
     parser.add_argument("--figure", type=Path, help="PNG of standard errors against spread")
     parser.add_argument("--quick", action="store_true", help="20 groups of three designs")
     options = parser.parse_args()
+    if options.spread:
+        print(json.dumps(report_spread(20 if options.quick else options.groups, options.jobs)))
+        return
     designs = VALIDATION if options.designs == "validation" else DEVELOPMENT
     planted = dict(PLANTED)
     if options.quick:

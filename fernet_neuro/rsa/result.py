@@ -24,7 +24,8 @@ ESTIMATE_COLUMNS: dict[str, type] = {
     **dict.fromkeys(("p_value", "p_fdr", "p_bonferroni", "p_max", "p_permutation"), float),
     **dict.fromkeys(("p_ceiling", "p_ceiling_fdr", "p_ceiling_bonferroni", "p_ceiling_max"), float),
     **dict.fromkeys(("noise_ceiling_lower", "noise_ceiling_upper"), float),
-    **dict.fromkeys(("n_subjects", "n_stimuli", "dof"), int),
+    **dict.fromkeys(("n_subjects", "n_stimuli"), int),
+    "dof": float,
 }
 #: Columns of ``pairwise.csv``: the first model less the second.
 PAIRWISE_COLUMNS: dict[str, type] = {

@@ -18,8 +18,14 @@ from fernet_neuro.rsa.inference.contributions import (
     contribute_to_ceiling,
     part_ceiling,
 )
-from fernet_neuro.rsa.inference.random_effects import Effects, combine_shares, covary_contrasts
+from fernet_neuro.rsa.inference.random_effects import (
+    Effects,
+    combine_shares,
+    count_fewest_dof,
+    covary_contrasts,
+)
 from fernet_neuro.rsa.inference.resample import Compared
+from fernet_neuro.rsa.weighted import divide
 
 _SUBJECTS, _STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
 _BOTH = _SUBJECTS | _STIMULI
@@ -35,21 +41,18 @@ class Components:
     and it is 0. `shares`: for every set of random effects, what varies with all of them, whatever else it
     varies with: that of subjects holds the interaction with stimuli, and so does that of stimuli. `pairs`:
     what of the share of stimuli varies with single pairs of them. `sizes`: number of units of each effect.
+    `steps` (n_units, n_models + 2): what the jackknife over stimuli squares; empty where they are fixed.
     """
 
     shares: Mapping[Effects, np.ndarray]
     pairs: np.ndarray
     sizes: Mapping[str, int]
+    steps: np.ndarray
 
     @property
     def joint(self) -> np.ndarray:
         """The covariance by all effects at once, each component counted once."""
         return combine_shares(self.shares, self.sizes)
-
-    @property
-    def dof(self) -> int:
-        """Degrees of freedom: one less than the smallest effect has units."""
-        return min(self.sizes.values()) - 1
 
     def compute_errors(self, contrasts: np.ndarray) -> np.ndarray:
         """Return the standard errors (n_contrasts,) of contrasts (n_contrasts, n_values).
@@ -60,6 +63,34 @@ class Components:
         least = [shares[frozenset([name])] for name in self.sizes if name != "stimuli"]
         least.append(covary_contrasts(self.pairs, contrasts))
         return np.sqrt(np.max([combine_shares(shares, self.sizes), *least], axis=0))
+
+    def compute_dof(self, contrasts: np.ndarray) -> np.ndarray:
+        """Return the degrees of freedom (n_contrasts,) of these standard errors, by Satterthwaite [1]_.
+
+        The variance by each effect has one less than the effect has units; that by stimuli has those that
+        the kurtosis of what its jackknife squares leaves. Where nothing varies, as many as the effect with
+        fewest.
+
+        References
+        ----------
+        .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components,
+           Biometrics Bulletin 2.
+        """
+        total = self.compute_errors(contrasts) ** 2
+        parts: list[tuple[np.ndarray, np.ndarray | int]] = [
+            (covary_contrasts(self.pairs, contrasts), self._count_pairs())
+        ]
+        for name, size in self.sizes.items():
+            dof = _count_dof(self.steps @ contrasts.T) if name == "stimuli" else size - 1
+            parts.append((np.maximum(covary_contrasts(self.shares[frozenset([name])], contrasts), 0), dof))
+        uncertain = sum(divide(part, total) ** 2 / dof for part, dof in parts)
+        otherwise = np.full(len(contrasts), float(count_fewest_dof(self.sizes)))
+        return np.divide(1.0, uncertain, out=otherwise, where=total > 0)
+
+    def _count_pairs(self) -> int:
+        """Return the degrees of freedom of what varies with single pairs of stimuli."""
+        n = len(self.steps)
+        return max(n * (n - 3) // 2, 1)
 
 
 def estimate_components(
@@ -85,6 +116,7 @@ def estimate_components(
     whole, without = _leave_out(subjects, models, codes, comparison, n_jobs)
     centred = whole - whole.mean(axis=0)
     shares, pairs = {_SUBJECTS: centred.T @ centred / few}, np.zeros((whole.shape[1],) * 2)
+    mean = np.zeros((0, whole.shape[1]))
     if "stimuli" in sizes:
         steps = _measure_steps(whole, without, np.bincount(codes))
         mean = steps.mean(axis=1)
@@ -96,7 +128,10 @@ def estimate_components(
         shares[_BOTH] = apart.T @ apart / few - twice * pairs_both
     wanted = {effects: matrix for effects, matrix in shares.items() if effects <= set(sizes)}
     return Components(
-        {effects: _add_upper(matrix) for effects, matrix in wanted.items()}, _add_upper(pairs), sizes
+        {effects: _add_upper(matrix) for effects, matrix in wanted.items()},
+        _add_upper(pairs),
+        sizes,
+        np.pad(mean, ((0, 0), (0, 1))),
     )
 
 
@@ -112,6 +147,19 @@ def estimate_memory(n_subjects: int, n_models: int, n_stimuli: int) -> int:
     left_out = 3 * (n_stimuli + 1) * n_subjects * (n_subjects + n_models)
     vectors = 6 * (n_subjects + n_models) * n_pairs + 4 * n_subjects * n_pairs
     return 8 * (left_out + vectors + 6 * max(_AT_ONCE, (n_models + 1) * n_pairs))
+
+
+def _count_dof(steps: np.ndarray) -> np.ndarray:
+    """Return the degrees of freedom of the sum of squares of each column of `steps` (n_units, n_values).
+
+    The variance of a variance of n values with the excess kurtosis g is 2 / (n - 1) + g / n of its square;
+    g is estimated without bias, and never gives more than n - 1.
+    """
+    n = len(steps)
+    square = (steps**2).sum(axis=0)
+    excess = n * divide((steps**4).sum(axis=0), square**2) - 3
+    excess = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * excess + 6)
+    return 2 / (2 / (n - 1) + np.maximum(excess, 0) / n)
 
 
 def _add_upper(matrix: np.ndarray) -> np.ndarray:

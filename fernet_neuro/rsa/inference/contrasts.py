@@ -43,8 +43,8 @@ class Estimates:
         """
         axes = np.eye(self.n_models + 2)
         contrasts = axes[: self.n_models]
-        found, errors = self._measure(contrasts)
-        low, high = compute_interval(found, errors, self.variation.dof, self.level)
+        found, errors, dof = self._measure(contrasts)
+        low, high = compute_interval(found, errors, dof, self.level)
         gaps = axes[-2] - contrasts
         below = self._p_values(gaps, rng.spawn(1)[0], two_sided=False)
         return {
@@ -56,7 +56,7 @@ class Estimates:
             **{f"p_ceiling{name.removeprefix('p').removesuffix('_value')}": p for name, p in below.items()},
             "noise_ceiling_lower": float(self.values[-2]),
             "noise_ceiling_upper": float(self.values[-1]),
-            "dof": self.variation.dof,
+            "dof": dof,
         }
 
     def describe_pairs(self, names: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
@@ -64,8 +64,8 @@ class Estimates:
         pairs = list(combinations(range(self.n_models), 2))
         axes = np.eye(self.n_models + 2)
         contrasts = np.array([axes[one] - axes[other] for one, other in pairs]).reshape(-1, len(axes))
-        found, errors = self._measure(contrasts)
-        low, high = compute_interval(found, errors, self.variation.dof, self.level)
+        found, errors, dof = self._measure(contrasts)
+        low, high = compute_interval(found, errors, dof, self.level)
         return pd.DataFrame(
             {
                 "model_1": [names[one] for one, _ in pairs],
@@ -80,24 +80,25 @@ class Estimates:
 
     def describe_ceilings(self) -> dict[str, float]:
         """Return the lower ceiling with its interval and test against 0, and the upper one."""
-        lower, errors = self._measure(np.eye(self.n_models + 2)[-2:-1])
-        low, high = compute_interval(lower, errors, self.variation.dof, self.level)
+        lower, errors, dof = self._measure(np.eye(self.n_models + 2)[-2:-1])
+        low, high = compute_interval(lower, errors, dof, self.level)
         return {
             "lower": float(self.values[-2]),
             "lower_low": float(low[0]),
             "lower_high": float(high[0]),
             "upper": float(self.values[-1]),
-            "p_value": float(stats.t.sf(compute_t(lower, errors), self.variation.dof)[0]),
+            "p_value": float(stats.t.sf(compute_t(lower, errors), dof)[0]),
         }
 
-    def _measure(self, contrasts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return values and standard errors, (n_contrasts,) each."""
+    def _measure(self, contrasts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return values, standard errors and their degrees of freedom, (n_contrasts,) each."""
         # Ceilings may be NaN where models are not.
-        return contrasts @ np.nan_to_num(self.values), self.variation.compute_errors(contrasts)
+        values = contrasts @ np.nan_to_num(self.values)
+        return values, self.variation.compute_errors(contrasts), self.variation.compute_dof(contrasts)
 
     def _p_values(
         self, contrasts: np.ndarray, rng: np.random.Generator, *, two_sided: bool
     ) -> dict[str, np.ndarray]:
-        t_values = compute_t(*self._measure(contrasts))
+        values, errors, dof = self._measure(contrasts)
         loadings = load_contrasts(self.variation.joint, contrasts)
-        return compute_p_values(t_values, loadings, self.variation.dof, rng, two_sided=two_sided)
+        return compute_p_values(compute_t(values, errors), loadings, dof, rng, two_sided=two_sided)

@@ -17,6 +17,7 @@ from fernet_neuro.rsa.inference.random_effects import (
     combine_effects,
     combine_variances,
     compute_interval,
+    count_fewest_dof,
 )
 from fernet_neuro.rsa.inference.regions import Region, open_regions
 from fernet_neuro.rsa.inference.resample import Resamples
@@ -105,7 +106,7 @@ def _infer_region(models: RDMSet, region: Region, settings: InferenceSettings) -
         variances[effects] = found.var(axis=0, ddof=1)
     shares = plain - combine_effects(means, sizes)
     errors = np.sqrt(combine_variances(variances, sizes))
-    low, high = compute_interval(shares, errors, min(sizes.values()) - 1, settings.level)
+    low, high = compute_interval(shares, errors, count_fewest_dof(sizes), settings.level)
     labels = label_components(models.names)
     return labels.assign(roi=region.roi, share=shares, low=low, high=high, uncorrected=plain)[
         ["roi", "models", "component", "share", "low", "high", "uncorrected"]

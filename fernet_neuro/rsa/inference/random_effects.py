@@ -93,12 +93,11 @@ class Variation(Protocol):
     def joint(self) -> np.ndarray:
         """A covariance (n_values, n_values) that says how values vary together."""
 
-    @property
-    def dof(self) -> int:
-        """Degrees of freedom: one less than the smallest effect has units."""
-
     def compute_errors(self, contrasts: np.ndarray) -> np.ndarray:
         """Return the standard errors (n_contrasts,) of contrasts (n_contrasts, n_values)."""
+
+    def compute_dof(self, contrasts: np.ndarray) -> np.ndarray:
+        """Return the degrees of freedom (n_contrasts,) of these standard errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +118,6 @@ class BootstrapVariation:
         """The covariance over samples of all effects."""
         return self.covariances[frozenset(self.sizes)]
 
-    @property
-    def dof(self) -> int:
-        """Degrees of freedom: one less than the smallest effect has units."""
-        return min(self.sizes.values()) - 1
-
     def compute_errors(self, contrasts: np.ndarray) -> np.ndarray:
         """Return the standard errors (n_contrasts,) of contrasts (n_contrasts, n_values)."""
         found = {name: covary_contrasts(matrix, contrasts) for name, matrix in self.covariances.items()}
@@ -131,6 +125,21 @@ class BootstrapVariation:
         if np.ndim(self.resolution):
             least = covary_contrasts(np.asarray(self.resolution), contrasts)
         return np.sqrt(np.maximum(combine_variances(found, self.sizes), least))
+
+    def compute_dof(self, contrasts: np.ndarray) -> np.ndarray:
+        """Return degrees of freedom (n_contrasts,): one less than the smallest effect has units."""
+        return np.full(len(contrasts), float(count_fewest_dof(self.sizes)))
+
+
+def count_fewest_dof(sizes: Mapping[str, int]) -> int:
+    """Return one less than the smallest effect has units.
+
+    Examples
+    --------
+    >>> count_fewest_dof({"subjects": 5, "stimuli": 12})
+    4
+    """
+    return min(sizes.values()) - 1
 
 
 def compute_t(values: np.ndarray, errors: np.ndarray) -> np.ndarray:
@@ -142,30 +151,39 @@ def compute_t(values: np.ndarray, errors: np.ndarray) -> np.ndarray:
 
 
 def compute_interval(
-    values: np.ndarray, errors: np.ndarray, dof: int, level: float
+    values: np.ndarray, errors: np.ndarray, dof: np.ndarray | float, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return Student's t intervals."""
+    """Return Student's t intervals; `dof` are one number or those of each value."""
     margin = stats.t.ppf((1 + level) / 2, dof) * errors
     return values - margin, values + margin
 
 
 def compute_p_values(
-    t_values: np.ndarray, loadings: np.ndarray, dof: int, rng: np.random.Generator, *, two_sided: bool = False
+    t_values: np.ndarray,
+    loadings: np.ndarray,
+    dof: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    two_sided: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return p values of Student's t, plain and corrected over all of them.
 
     ``p_max`` is the probability that the largest of as many t values, with the correlations of `loadings`
-    (n_tests, n_axes) of `load_contrasts`, reaches each. All are NaN where `t_values` (n_tests,) are.
+    (n_tests, n_axes) of `load_contrasts`, reaches each. All are NaN where `t_values` (n_tests,) are. Where
+    degrees of freedom `dof` (n_tests,) differ, that largest value has the most of them, and each t value
+    is taken to the one with as many that is as rare: tests then share less by chance, and p is no smaller.
     """
     found = {name: np.full(t_values.shape, np.nan) for name in ("p_value", "p_fdr", "p_bonferroni", "p_max")}
     known = np.flatnonzero(np.isfinite(t_values))
     if not len(known):
         return found
     t = np.abs(t_values[known]) if two_sided else t_values[known]
-    p = stats.t.sf(t, dof) * (2 if two_sided else 1)
+    above, most = stats.t.sf(t, dof[known]), float(dof[known].max())
+    p = above * (2 if two_sided else 1)
     bonferroni = adjust_bonferroni(p)
-    largest = _draw_maxima(loadings[known], dof, rng, two_sided)
-    reached = _N_MAXIMA - np.searchsorted(largest, t - 1e-12, side="left")
+    largest = _draw_maxima(loadings[known], most, rng, two_sided)
+    as_rare = np.where(dof[known] == most, t, stats.t.isf(above, most))
+    reached = _N_MAXIMA - np.searchsorted(largest, as_rare - 1e-12, side="left")
     # So many draws do not tell smaller values apart; but none can be larger than Bonferroni's.
     p_max = np.clip((1 + reached) / (1 + _N_MAXIMA), p, bonferroni)
     for name, values in zip(found, (p, adjust_fdr(p), bonferroni, p_max), strict=True):
@@ -197,7 +215,7 @@ def _product(values: Iterable[float]) -> float:
     return float(np.prod(list(values)))
 
 
-def _draw_maxima(loadings: np.ndarray, dof: int, rng: np.random.Generator, two_sided: bool) -> np.ndarray:
+def _draw_maxima(loadings: np.ndarray, dof: float, rng: np.random.Generator, two_sided: bool) -> np.ndarray:
     """Return the sorted maxima of correlated t values."""
     largest = np.empty(_N_MAXIMA)
     step = max(1, _AT_ONCE // len(loadings))

@@ -211,7 +211,7 @@ def _add_seeds(
     for chosen, matrix in components.shares.items():
         shares[chosen] = means @ matrix @ means.T
         shares[chosen | seeds] = _share_seeds(groups, matrix)
-    return Components(shares, means @ components.pairs @ means.T, sizes)
+    return Components(shares, means @ components.pairs @ means.T, sizes, components.steps @ means.T)
 
 
 def _combine(
