@@ -31,9 +31,9 @@ class System:
     paper, licence : str
         Where it was published, and the licence of the code.
     networks : mapping of str to str
-        Each a `models.blueprint.ModelEntry`.
+        Each a `models.entry.ModelEntry`.
     weights : mapping of str to str
-        Trained networks that can be fetched, each a `models.published.Published`.
+        Trained networks that can be fetched, each a `models.entry.Published`.
     tasks : mapping of str to str
         Each a `training.config.TaskEntry`.
     figures : mapping of str to str
@@ -75,12 +75,12 @@ GENERAL = System(
     title="what belongs to no single system",
     licence="BSD-3-Clause",
     networks={
-        "resnet18": "fernet_neuro.models.resnet:RESNET18",
-        "resnet50": "fernet_neuro.models.resnet:RESNET50",
-        "resnet50-vggface2": "fernet_neuro.models.resnet:RESNET50_VGGFACE2",
-        "siamese": "fernet_neuro.models.siamese:SIAMESE",
-        "swin_t": "fernet_neuro.models.swin:SWIN_T",
-        "resnet10-slim": "fernet_neuro.models.resnet:RESNET10_SLIM",
+        "resnet18": "fernet_neuro.models.entries:RESNET18",
+        "resnet50": "fernet_neuro.models.entries:RESNET50",
+        "resnet50-vggface2": "fernet_neuro.models.entries:RESNET50_VGGFACE2",
+        "siamese": "fernet_neuro.models.entries:SIAMESE",
+        "swin_t": "fernet_neuro.models.entries:SWIN_T",
+        "resnet10-slim": "fernet_neuro.models.entries:RESNET10_SLIM",
     },
     tasks={
         "identification": "fernet_neuro.training.config:IDENTIFICATION",
@@ -88,21 +88,21 @@ GENERAL = System(
         "expression": "fernet_neuro.training.config:EXPRESSION",
     },
     figures={
-        "probe-layers": "fernet_neuro.figures.probe:LAYERS",
-        "probe-confusion": "fernet_neuro.figures.probe:CONFUSION",
-        "layer-profile": "fernet_neuro.figures.layer_profile:SPEC",
-        "confusion": "fernet_neuro.figures.confusion:SPEC",
-        "stimulus-sheet": "fernet_neuro.figures.stimulus_sheet:SPEC",
-        "embedding-maps": "fernet_neuro.figures.embedding_maps:SPEC",
-        "evaluation": "fernet_neuro.figures.evaluation:SPEC",
-        "grid": "fernet_neuro.figures.arms:SPEC",
-        "accuracy-cost": "fernet_neuro.figures.accuracy_cost:SPEC",
-        "rsa-layer-roi": "fernet_neuro.figures.rsa_layer_roi:SPEC",
-        "rsa-models": "fernet_neuro.figures.rsa_models:SPEC",
-        "rdm-gallery": "fernet_neuro.figures.rdm_gallery:SPEC",
-        "variance-partition": "fernet_neuro.figures.variance_partition:SPEC",
-        "mds": "fernet_neuro.figures.mds:SPEC",
-        "searchlight-map": "fernet_neuro.figures.searchlight_map:SPEC",
+        "probe-layers": "fernet_neuro.figures.specs:PROBE_LAYERS",
+        "probe-confusion": "fernet_neuro.figures.specs:PROBE_CONFUSION",
+        "layer-profile": "fernet_neuro.figures.specs:LAYER_PROFILE",
+        "confusion": "fernet_neuro.figures.specs:CONFUSION",
+        "stimulus-sheet": "fernet_neuro.figures.specs:STIMULUS_SHEET",
+        "embedding-maps": "fernet_neuro.figures.specs:EMBEDDING_MAPS",
+        "evaluation": "fernet_neuro.figures.specs:EVALUATION",
+        "grid": "fernet_neuro.figures.specs:GRID",
+        "accuracy-cost": "fernet_neuro.figures.specs:ACCURACY_COST",
+        "rsa-layer-roi": "fernet_neuro.figures.specs:RSA_LAYER_ROI",
+        "rsa-models": "fernet_neuro.figures.specs:RSA_MODELS",
+        "rdm-gallery": "fernet_neuro.figures.specs:RDM_GALLERY",
+        "variance-partition": "fernet_neuro.figures.specs:VARIANCE_PARTITION",
+        "mds": "fernet_neuro.figures.specs:MDS",
+        "searchlight-map": "fernet_neuro.figures.specs:SEARCHLIGHT_MAP",
     },
     experiments={"grid": "fernet_neuro.experiments.run:EXPERIMENT"},
 )
@@ -189,6 +189,25 @@ def clear() -> None:
     """Forget which systems were found, so that the next question looks anew."""
     list_systems.cache_clear()
     list_places.cache_clear()
+
+
+@dataclass(frozen=True)
+class Later:
+    """A function by the place of its code, which is loaded when it is first called.
+
+    Raises ValueError, when it is called, if it cannot be imported.
+
+    Examples
+    --------
+    >>> Later("math:sqrt")(9.0)
+    3.0
+    """
+
+    place: str
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        """Call it."""
+        return load(self.place)(*values, **named)
 
 
 class Entries(Mapping[str, Any]):

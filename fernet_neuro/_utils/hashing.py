@@ -1,13 +1,16 @@
 """SHA-256 digests of files, arrays and settings: names may lie, contents cannot."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from fernet_neuro.typing import PathLike
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def hash_bytes(data: bytes) -> str:
@@ -24,7 +27,7 @@ def hash_file(path: PathLike) -> str:
 def hash_array(array: np.ndarray) -> str:
     """Return the hexadecimal SHA-256 of an array's dtype, shape and values."""
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(array.tobytes())
     return digest.hexdigest()
 
 

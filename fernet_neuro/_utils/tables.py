@@ -107,20 +107,6 @@ def loading(folder: PathLike, files: Iterable[str], command: str) -> Iterator[Pa
         raise StoreError(f"{place} is damaged ({said}); make it again with: {command}") from error
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises
-    ------
-    ValueError
-        If it is no JSON, or nested too deeply.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
 def read_text(path: PathLike, **options: Any) -> pd.DataFrame:
     """Return a CSV file as text, empty where there is none; `options` are those of ``pandas.read_csv``."""
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, **{"encoding": "utf-8", **options})

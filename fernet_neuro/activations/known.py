@@ -13,7 +13,7 @@ from typing import Any
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.cache import cache_folder
 from fernet_neuro._utils.hashing import hash_json
-from fernet_neuro._utils.tables import read_json
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import FernetError
 from fernet_neuro.stimuli.table import StimulusTable

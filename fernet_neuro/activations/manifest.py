@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fernet_neuro._utils.hashing import hash_file, hash_json
-from fernet_neuro._utils.tables import read_json
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro.exceptions import StoreError
 
 FORMAT = "fernet-neuro activations"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fernet_neuro._utils.tables import read_json
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.validation import check_label, format_options, suggest
 from fernet_neuro.brain.times import Times, read_times
 from fernet_neuro.exceptions import StoreError

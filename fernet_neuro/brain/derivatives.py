@@ -15,8 +15,9 @@ from joblib import delayed
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_folder, write_text
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.tables import read_json, to_csv
+from fernet_neuro._utils.tables import to_csv
 from fernet_neuro._utils.validation import check_jobs, check_label, format_options, suggest
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.brain.bids import read_sidecar

@@ -33,7 +33,7 @@ def show_cost(
     from fernet_neuro._utils.shipped import find_trained
     from fernet_neuro.activations.network import describe_network
     from fernet_neuro.models.cost import compute_cost
-    from fernet_neuro.models.registry import MODELS
+    from fernet_neuro.models.entry import MODELS
     from fernet_neuro.models.resolve import resolve_model
 
     given = {"variant": variant, "n_classes": n_classes, **opt.list_model_options(size, input, settings)}

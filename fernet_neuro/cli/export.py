@@ -114,7 +114,7 @@ def latency(
 
 def _open_all(networks: list[str], options: dict[str, Any], *, onnx: bool) -> "dict[str, LayeredModel]":
     """Return the networks by name; what all means leaves out those that ONNX cannot hold."""
-    from fernet_neuro.models.registry import MODELS
+    from fernet_neuro.models.entry import MODELS
     from fernet_neuro.models.resolve import resolve_model
     from fernet_neuro.models.siamese import SiameseNet
 

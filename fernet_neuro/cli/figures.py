@@ -17,7 +17,7 @@ def list_figures() -> None:
     --------
         fernet-neuro figures list
     """
-    from fernet_neuro.figures.registry import FIGURES
+    from fernet_neuro.figures.spec import FIGURES
 
     for spec in FIGURES.values():
         typer.echo(f"{spec.name:16} {spec.title}")
@@ -59,7 +59,8 @@ def build(
     """
     from fernet_neuro._utils.validation import check_option
     from fernet_neuro.exceptions import StoreError
-    from fernet_neuro.figures.registry import FIGURES, build_all, build_figure, list_files
+    from fernet_neuro.figures.registry import build_all, build_figure, list_files
+    from fernet_neuro.figures.spec import FIGURES
     from fernet_neuro.viz.style import Look
 
     place = out or results / "figures"

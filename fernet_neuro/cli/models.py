@@ -30,8 +30,7 @@ def list_models(as_json: opt.Json = False) -> None:
         fernet-neuro models list --json
     """
     from fernet_neuro._utils.shipped import list_trained
-    from fernet_neuro.models.published import PUBLISHED
-    from fernet_neuro.models.registry import MODELS
+    from fernet_neuro.models.entry import MODELS, PUBLISHED
 
     lines = []
     for name, entry in MODELS.items():
@@ -61,7 +60,7 @@ def list_models(as_json: opt.Json = False) -> None:
 def _describe_published(name: str) -> dict[str, Any]:
     """Return what a published network learnt, its licence and input, and whether it was fetched."""
     from fernet_neuro._utils.shipped import is_fetched
-    from fernet_neuro.models.published import PUBLISHED
+    from fernet_neuro.models.entry import PUBLISHED
 
     entry = PUBLISHED[name]
     kept = {key: getattr(entry, key) for key in ("network", "learnt", "input", "licence", "citation", "page")}
@@ -111,7 +110,7 @@ def fetch_model(
 
 def _describe_trained(name: str, run: Path) -> dict[str, Any]:
     """Return what the card of a trained network says, and its size."""
-    from fernet_neuro._utils.tables import read_json
+    from fernet_neuro._utils.json_files import read_json
 
     card = read_json(run / "model" / "model.json")["card"]
     size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())

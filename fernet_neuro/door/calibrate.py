@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from joblib import delayed
 
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.activations.store import ActivationStore, is_store

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.shown import Compared, Plotted, name_some
-from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
+from fernet_neuro._utils.tables import as_typed, loading, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.typing import PathLike
 

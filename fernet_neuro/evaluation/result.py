@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.shown import Plotted, name_some
-from fernet_neuro._utils.tables import loading, parse, read_json, read_text, save_tables
+from fernet_neuro._utils.tables import loading, parse, read_text, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.evaluation.intervals import Spread
 from fernet_neuro.typing import PathLike

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.tables import read_json, write_csv
+from fernet_neuro._utils.json_files import read_json
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.brain.bids import find_runs

@@ -14,8 +14,9 @@ from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.tables import read_text, write_csv
 from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.models.cost import compute_cost
+from fernet_neuro.models.entry import MODELS
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.registry import MODELS, build_model
+from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.timing import measure_run_times
 from fernet_neuro.training.config import TrainSettings
 

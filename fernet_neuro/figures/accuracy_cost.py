@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.cost import cost_legend, plot_accuracy_cost
 from fernet_neuro.viz.style import figure_size
 
@@ -87,14 +86,3 @@ def caption_costs(source: pd.DataFrame) -> str:
         f"Time: median of the forward pass on a CPU, networks in turns, batch of one; it holds for the "
         f"machine that measured it. Dashed: chance. Horizontal axes are logarithmic."
     )
-
-
-SPEC = FigureSpec(
-    name="accuracy-cost",
-    title="Accuracy against parameters, multiply-adds and time per image",
-    needs=("cost.csv", "summary.csv"),
-    read=read_costs,
-    draw=draw_costs,
-    caption=caption_costs,
-    applies=has_costs,
-)

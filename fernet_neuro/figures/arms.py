@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.dots import dots_legend, list_arms, pad_limits, plot_arm_dots, plot_printed_dots
 from fernet_neuro.viz.style import figure_size, letter
 
@@ -164,13 +163,3 @@ def _describe_dots(n_seeds: int, interval: str) -> str:
         return f"Dots and lines: one training run and 95 % interval over {interval}."
     mean = f"mean of {n_seeds} training runs and 95 % interval over {interval}"
     return f"Dots and lines: {mean}; small dots: single runs."
-
-
-SPEC = FigureSpec(
-    name="grid",
-    title="Arms of a grid over training seeds, and the published values apart",
-    needs=("published.csv", "summary.csv"),
-    read=read_table,
-    draw=draw_table,
-    caption=caption_table,
-)

@@ -16,7 +16,6 @@ from fernet_neuro.figures.results import (
     read_confusion,
     read_summary,
 )
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.style import figure_size, label_of, letter
 
@@ -76,13 +75,3 @@ def caption_confusions(source: pd.DataFrame) -> str:
         f"of its true label ({amount} predictions each); chance is {100 / source['true'].nunique():.1f} % in "
         f"every cell. Layer fixed beforehand, not chosen by its score: {describe_layers(source)}."
     )
-
-
-SPEC = FigureSpec(
-    name="confusion",
-    title="Confusions of the expression read-out",
-    needs=("probes/*/expression/summary.json", "probes/*/expression/confusion.csv"),
-    read=read_confusions,
-    draw=draw_confusions,
-    caption=caption_confusions,
-)

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.embedding_caption import METHOD_NAMES, caption_maps, list_perplexities, name_k
+from fernet_neuro.figures.embedding_caption import METHOD_NAMES, list_perplexities, name_k
 from fernet_neuro.figures.results import shorten_layer
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.maps import (
     MOST_LABELS,
     choose_looks,
@@ -220,13 +219,3 @@ def _write_numbers(ax: Axes, scores: pd.DataFrame, perplexity: float, n_lines: i
 def _number(rows: pd.DataFrame, measure: str) -> str:
     row = rows[rows["measure"] == measure].iloc[0]
     return f"{row['value_percent']:.0f} %{'*' if row['p_value_max'] < 0.05 else ''}"
-
-
-SPEC = FigureSpec(
-    name="embedding-maps",
-    title="Maps of layers by t-SNE or UMAP, and how far neighbours share labels",
-    needs=("coordinates.csv", "maps/coordinates.csv"),
-    read=read_maps,
-    draw=draw_maps,
-    caption=caption_maps,
-)

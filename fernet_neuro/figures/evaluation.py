@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.evaluation.result import EvaluationReport
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.style import colour_of, figure_size
 
@@ -149,15 +148,3 @@ def _describe_epoch(epoch: str, rows: pd.DataFrame) -> str:
     head = f"{epoch.capitalize()} epoch: " if epoch else ""
     text = " and ".join(parts)
     return f"{head}{text if head else text[0].upper() + text[1:]}."
-
-
-SPEC = FigureSpec(
-    name="evaluation",
-    title="Confusions and calibration of trained networks, from `evaluate`",
-    needs=("metrics.csv", "confusion.csv", "calibration.csv", "predictions.csv", "summary.json"),
-    read=read_evaluation,
-    draw=draw_evaluation,
-    caption=caption_evaluation,
-    # Results of other commands have a confusion.csv and a summary.json too.
-    applies=lambda results: any((results / name).is_file() for name in ("metrics.csv", "calibration.csv")),
-)

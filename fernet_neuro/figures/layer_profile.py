@@ -14,13 +14,11 @@ from fernet_neuro.figures.captions import (
     draw_readouts,
 )
 from fernet_neuro.figures.results import (
-    HOLDOUTS,
     find_targets,
     order_layers,
     read_sources,
     shorten_layer,
 )
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
 
 _COLUMNS = (
@@ -114,13 +112,3 @@ def caption_profile(source: pd.DataFrame) -> str:
         f"permutation test corrected for the number of layers by the maximum statistic. Dashed: chance; "
         f"dotted: the limit of 100 %."
     )
-
-
-SPEC = FigureSpec(
-    name="layer-profile",
-    title="Read-out of expression and identity over layers",
-    needs=tuple(f"probes/*/{target}/summary.json" for target in HOLDOUTS),
-    read=read_profile,
-    draw=draw_profile,
-    caption=caption_profile,
-)

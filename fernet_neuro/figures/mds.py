@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fernet_neuro._utils.tables import iterate_rows
-from fernet_neuro.figures.rsa_results import NEEDS, has_rdms, list_rdms, read_pictures
-from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.figures.rsa_results import list_rdms, read_pictures
 from fernet_neuro.rsa.arrangement import arrange_stimuli, match_points
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.viz.geometry import plot_arrangement
@@ -126,14 +125,3 @@ def caption_arrangements(source: pd.DataFrame) -> str:
     if int(source["n_rdms"].iloc[0]) > MOST_PANELS:
         text += f" The first {MOST_PANELS} of {int(source['n_rdms'].iloc[0])} RDMs are drawn."
     return text
-
-
-SPEC = FigureSpec(
-    name="mds",
-    title="Arrangements of the stimuli by brain regions and models",
-    needs=NEEDS,
-    read=read_arrangements,
-    draw=draw_arrangements,
-    caption=caption_arrangements,
-    applies=has_rdms,
-)

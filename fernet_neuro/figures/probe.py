@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.captions import describe_intervals
 from fernet_neuro.figures.results import choose_layer, choose_readout, describe_holdout, order_layers
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.probes.result import ProbeReport, measure_of
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.results import list_profile, plot_probe
@@ -22,6 +21,11 @@ _MOST_CLASSES = 40
 def is_probe(results: Path) -> bool:
     """Return whether a folder holds the report of a probe."""
     return _find(results) is not None
+
+
+def has_classes(results: Path) -> bool:
+    """Return whether a folder holds the report of a probe of classes, not of a quantity."""
+    return is_probe(results) and measure_of(_load(results).layers[0]) != "r2"
 
 
 def _find(results: Path) -> Path | None:
@@ -111,23 +115,3 @@ def caption_confusion(source: pd.DataFrame) -> str:
         "every cell. "
         f"The layer was fixed beforehand, not chosen by its score."
     )
-
-
-LAYERS = FigureSpec(
-    name="probe-layers",
-    title="Read-out over layers",
-    needs=("null.npz", "probe/null.npz"),
-    read=read_layers,
-    draw=draw_layers,
-    caption=caption_layers,
-    applies=is_probe,
-)
-CONFUSION = FigureSpec(
-    name="probe-confusion",
-    title="Confusions of the read-out",
-    needs=("null.npz", "probe/null.npz"),
-    read=read_confusion,
-    draw=draw_confusion,
-    caption=caption_confusion,
-    applies=lambda results: is_probe(results) and measure_of(_load(results).layers[0]) != "r2",
-)

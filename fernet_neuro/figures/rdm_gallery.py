@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from fernet_neuro._utils.tables import iterate_rows
-from fernet_neuro.figures.rsa_results import NEEDS, has_rdms, list_rdms, read_pictures
-from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.figures.rsa_results import list_rdms, read_pictures
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.viz.geometry import plot_rdm
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, figure_size
@@ -267,14 +266,3 @@ def caption_gallery(source: pd.DataFrame) -> str:
     if int(first["n_rdms"].iloc[0]) > MOST_RDMS:
         text += f" The first {MOST_RDMS} of {int(first['n_rdms'].iloc[0])} RDMs are drawn."
     return text
-
-
-SPEC = FigureSpec(
-    name="rdm-gallery",
-    title="RDMs of brain regions and models with their stimuli",
-    needs=NEEDS,
-    read=read_gallery,
-    draw=draw_gallery,
-    caption=caption_gallery,
-    applies=has_rdms,
-)

@@ -1,7 +1,7 @@
 """The figures by name, and the one way to write them: PDF, PNG, source-data CSV and caption."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,14 +11,12 @@ from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import atomic_file, write_text
 from fernet_neuro._utils.tables import to_csv
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.catalogue import GENERAL, Entries, list_systems
+from fernet_neuro.catalogue import GENERAL, list_systems
 from fernet_neuro.exceptions import FernetError, StoreError
-from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.figures.spec import FIGURES, FigureSpec
 from fernet_neuro.typing import PathLike
 from fernet_neuro.viz.style import Look, style
 
-#: All figures, those of systems too.
-FIGURES: Mapping[str, FigureSpec] = Entries("figures", FigureSpec)
 #: Kinds of pictures.
 FORMATS = ("pdf", "png", "svg")
 #: Commands whose results figures are made from.

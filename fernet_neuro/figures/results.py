@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fernet_neuro._utils.tables import read_json, read_mixed
+from fernet_neuro._utils.json_files import read_json
+from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike

@@ -13,14 +13,11 @@ from fernet_neuro.figures.results import NETWORKS, shorten_layer
 from fernet_neuro.figures.rsa_results import (
     COMPARISON_LABELS,
     NAMELESS,
-    NEEDS,
     Analysis,
-    has_layers,
     name_networks,
     read_analyses,
     read_estimates,
 )
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.rsa_profiles import plot_rsa_profile, rsa_profile_legend, trained_name
 from fernet_neuro.viz.style import figure_size, label_of, letter
 
@@ -242,14 +239,3 @@ def _say_seeds(peaks: pd.DataFrame) -> str:
         f"Estimates are means over {n_seeds} training seeds, whose peak has no interval and is not marked; "
         f"peak of each of the {n_seeds} seeds: {'; '.join(found)}. "
     )
-
-
-SPEC = FigureSpec(
-    name="rsa-layer-roi",
-    title="Geometry of brain regions over the layers of networks",
-    needs=NEEDS,
-    read=read_layers,
-    draw=draw_layers,
-    caption=caption_layers,
-    applies=has_layers,
-)

@@ -14,13 +14,11 @@ from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.rsa_results import (
     COMPARISON_LABELS,
     NAMELESS,
-    NEEDS,
     Analysis,
     list_panels,
     read_analyses,
     read_estimates,
 )
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.model_dots import model_dots_legend, plot_model_dots, plot_pairwise
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, figure_size
 
@@ -246,13 +244,3 @@ def _say_ceiling(means: pd.DataFrame) -> str:
     if not names:
         return f"All models stay below its lower end (p < .05, {how}). "
     return f"Not below its lower end (p >= .05, {how}): {', '.join(names)}. "
-
-
-SPEC = FigureSpec(
-    name="rsa-models",
-    title="Models against brain regions, with ceilings and pairwise tests",
-    needs=NEEDS,
-    read=read_models,
-    draw=draw_models,
-    caption=caption_models,
-)

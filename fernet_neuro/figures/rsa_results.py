@@ -12,13 +12,12 @@ from PIL import Image
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.exceptions import StoreError
+from fernet_neuro.figures.specs import RSA_FILES
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 
-#: Where a folder of RSA results may lie in a folder of results; the file is one that only RSA writes.
-NEEDS = ("ceilings.csv", "rsa/ceilings.csv", "rsa/*/ceilings.csv")
 #: What comparisons are called on an axis; all are unitless.
 COMPARISON_LABELS = {
     "pearson": "Pearson correlation",
@@ -80,7 +79,7 @@ def find_folders(results: Path) -> list[Path]:
 
     Raises StoreError if there is none.
     """
-    for need in NEEDS:
+    for need in RSA_FILES:
         found = sorted(path.parent for path in Path(results).glob(need))
         if found:
             return found

@@ -12,7 +12,7 @@ from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.brain import images
 from fernet_neuro.brain.group import PEAK_COLUMNS
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.spec import FigureSpec
+from fernet_neuro.figures.specs import GROUP_MASK
 from fernet_neuro.rsa.searchlight.folder import name_group_map, read_settings
 from fernet_neuro.viz.brain_maps import map_scale, plot_glass_map, plot_map_slices
 from fernet_neuro.viz.style import figure_size
@@ -23,7 +23,6 @@ MOST_MODELS = 4
 _ROW, _TITLE, _FOOT = 33.0, 5.0, 14.0
 #: Share of the page's width for the glass brain; the slices have the rest.
 _GLASS = 0.54
-_MASK = "group/group_mask.nii.gz"
 #: What a corrected p-value is of.
 _CORRECTIONS = {
     "max_t": "maximum t over voxels",
@@ -39,14 +38,14 @@ def find_group(results: Path) -> Path:
     Raises StoreError if there are none, or none of a group.
     """
     places = [Path(results), Path(results) / "searchlight"]
-    found = next((place for place in places if (place / _MASK).is_file()), None)
+    found = next((place for place in places if (place / GROUP_MASK).is_file()), None)
     if found is not None:
         return found
     alone = next((place for place in places if list(place.glob("sub-*/func/*_statmap.nii.gz"))), None)
     if alone is not None:
         raise StoreError(f"{alone} holds only maps of single subjects; a group needs five or more subjects.")
     raise StoreError(
-        f"{places[1] / _MASK} does not exist; make it with: fernet-neuro brain searchlight PATTERNS "
+        f"{places[1] / GROUP_MASK} does not exist; make it with: fernet-neuro brain searchlight PATTERNS "
         f"--models FILE --out {places[1]}"
     )
 
@@ -138,7 +137,7 @@ def caption_map(source: pd.DataFrame) -> str:
 
 def _read_significant(folder: Path, label: str, level: float) -> Any:
     """Return the mean over subjects where it is significant, 0 elsewhere."""
-    mask = images.load_mask(folder / _MASK)
+    mask = images.load_mask(folder / GROUP_MASK)
     values = {}
     for statistic in ("mean", "logp"):
         path = folder / "group" / name_group_map(label, statistic)
@@ -174,13 +173,3 @@ def _name_comparison(source: pd.DataFrame) -> str:
     }
     name = source["comparison"].iloc[0]
     return names.get(name, name.replace("_", " "))
-
-
-SPEC = FigureSpec(
-    name="searchlight-map",
-    title="Where in the brain the geometry of a model is: a group's searchlight maps",
-    needs=(_MASK, f"searchlight/{_MASK}"),
-    read=read_map,
-    draw=draw_map,
-    caption=caption_map,
-)

@@ -1,11 +1,20 @@
-"""What a figure is: a name, its source data, how they are drawn and what a reader must be told."""
+"""What a figure is: a name, its source data, how they are drawn and what a reader must be told.
 
-from collections.abc import Callable
+What belongs here: nothing that loads what draws, so that figures can be listed without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-from matplotlib.figure import Figure
+from fernet_neuro.catalogue import Entries, Later
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -41,3 +50,34 @@ class FigureSpec:
     draw: Callable[[pd.DataFrame, Path], Figure]
     caption: Callable[[pd.DataFrame], str]
     applies: Callable[[Path], bool] | None = None
+
+
+def place_figure(
+    module: str,
+    subject: str,
+    name: str,
+    title: str,
+    needs: tuple[str, ...] = (),
+    applies: Callable[[Path], bool] | None = None,
+) -> FigureSpec:
+    """Return a figure whose module is loaded when it is first drawn.
+
+    Parameters
+    ----------
+    module : str
+        It holds the functions ``read_SUBJECT``, ``draw_SUBJECT`` and ``caption_SUBJECT``.
+    subject : str
+    name, title, needs, applies
+        Of the `FigureSpec`.
+
+    Examples
+    --------
+    >>> place_figure("my_package.maps", "maps", "my-maps", "Maps").read.place
+    'my_package.maps:read_maps'
+    """
+    read, draw, caption = (Later(f"{module}:{verb}_{subject}") for verb in ("read", "draw", "caption"))
+    return FigureSpec(name, title, needs, read, draw, caption, applies)
+
+
+#: All figures, those of systems too.
+FIGURES: Mapping[str, FigureSpec] = Entries("figures", FigureSpec)

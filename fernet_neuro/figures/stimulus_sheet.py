@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fernet_neuro.figures.results import find_probe_table
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.viz.sheets import plot_stimulus_sheet
@@ -113,13 +112,3 @@ def caption_sheet(source: pd.DataFrame) -> str:
     if len(turned):
         text += f" (b) Views of identity {turned['identity'].iloc[0]}, {turned['expression'].iloc[0]}."
     return text + " Pictures are the first of each combination in the table, not chosen by hand."
-
-
-SPEC = FigureSpec(
-    name="stimulus-sheet",
-    title="Stimuli: identities by expressions and views",
-    needs=("stimuli/probe.csv",),
-    read=read_sheet,
-    draw=draw_sheet,
-    caption=caption_sheet,
-)

@@ -11,15 +11,12 @@ from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.rsa_results import (
     NAMELESS,
-    NEEDS,
     Analysis,
-    has_partition,
     list_panels,
     name_rois,
     read_analyses,
     read_rdms,
 )
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
 from fernet_neuro.viz.shares import plot_shares, shares_legend
 from fernet_neuro.viz.style import figure_size
@@ -172,14 +169,3 @@ def caption_shares(source: pd.DataFrame) -> str:
     if int(first["n_components"]) > MOST_ROWS:
         text += f"Of {int(first['n_components'])} components the {MOST_ROWS} largest are drawn. "
     return text + "Thin line at 0: nothing is explained."
-
-
-SPEC = FigureSpec(
-    name="variance-partition",
-    title="Variance of brain geometry that models explain alone and together",
-    needs=NEEDS,
-    read=read_shares,
-    draw=draw_shares,
-    caption=caption_shares,
-    applies=has_partition,
-)

@@ -3,8 +3,7 @@
 What belongs here: nothing that knows a particular architecture.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +12,6 @@ from torch import nn
 from fernet_neuro._utils.validation import check_option, check_range, check_type
 from fernet_neuro.models.preprocessing import Preprocessing
 
-BSD, MIT, OURS = "BSD-3-Clause (torchvision)", "MIT", "BSD-3-Clause (fernet-neuro)"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # The luma weights of ITU-R 601 applied to the ImageNet mean; the spread is that of the mean channel.
 IMAGENET_GREY_MEAN, IMAGENET_GREY_STD = (0.459,), (0.226,)
@@ -36,36 +34,6 @@ class Blueprint:
     module: nn.Module
     preprocessing: Preprocessing
     layers: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One registered network.
-
-    Parameters
-    ----------
-    build : callable
-        Takes the options (and ``variant`` where there are several) and returns a `Blueprint`.
-    description : str
-        One line.
-    options : dict
-        Names and default values of the options.
-    variants : tuple of str
-        Published forms; the first is the default.
-    in_use : dict
-        Options of the trained network in use, without what only training needs.
-    licence, source, paper : str
-        Of the architecture; weights have their own.
-    """
-
-    build: Callable[..., Blueprint]
-    description: str
-    options: dict[str, Any] = field(default_factory=dict)
-    variants: tuple[str, ...] = ("recommended",)
-    licence: str = OURS
-    source: str = ""
-    paper: str = ""
-    in_use: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,77 +1,27 @@
 """Trained networks that others published: fetched once into the user's cache, checked, then there by name.
 
-What belongs here: the noun `Published` and how it gets here; which ones there are, systems say. What is
+What belongs here: how a `Published` gets here; which ones there are, systems say. What is
 fetched lies like a run (`record.json`, `model/`), so that whatever takes a run takes its name.
 """
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from fernet_neuro._utils.atomic import atomic_folder, write_text
 from fernet_neuro._utils.cache import cache_folder
-from fernet_neuro._utils.download import RemoteFile, check_url, download_all, is_there
+from fernet_neuro._utils.download import check_url, download_all, is_there
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.shipped import is_fetched, place_fetched
 from fernet_neuro._utils.validation import check_range, suggest
-from fernet_neuro.catalogue import Entries
 from fernet_neuro.exceptions import StoreError
+from fernet_neuro.models.entry import PUBLISHED, Published
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.libraries import fetch_from_library
 from fernet_neuro.models.registry import build_model
-from fernet_neuro.models.weights import check_state, read_state_dict, save_model
+from fernet_neuro.models.weights import check_state, save_model
 from fernet_neuro.typing import PathLike
-
-
-def read_one(files: list[Path]) -> dict[str, Tensor]:
-    """Return the weights in the one file of a release, see `weights.read_state_dict`."""
-    return read_state_dict(files[0])
-
-
-@dataclass(frozen=True)
-class Published:
-    """Weights of one network, as their authors published them.
-
-    Parameters
-    ----------
-    network : str
-        What `build_model` takes.
-    files : tuple of RemoteFile
-        What is downloaded; one without SHA-256 is only noted, not checked.
-    address : str
-        Where the files lie; empty where the keeper asks for terms to be accepted first.
-    page : str
-        Where a person finds them.
-    learnt : str
-        What the network was trained on, and for what.
-    licence, citation : str
-    read : callable
-        From the files to the weights by name.
-    input : str
-        What its pictures must be, in words.
-    classes : tuple of str
-        Expressions in the order of the outputs; empty for a network that names none.
-    """
-
-    network: str
-    files: tuple[RemoteFile, ...]
-    address: str
-    page: str
-    learnt: str
-    licence: str
-    citation: str
-    input: str
-    read: Callable[[list[Path]], dict[str, Tensor]] = read_one
-    classes: tuple[str, ...] = field(default=())
-
-
-#: All published weights by name.
-PUBLISHED: Mapping[str, Published] = Entries("weights", Published)
 
 
 def fetch_network(

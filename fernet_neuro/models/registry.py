@@ -1,9 +1,8 @@
-"""Networks by name: the table `MODELS`, and functions from a name or a function to a network.
+"""Networks by name: from a name or a function to a network.
 
-What belongs here: building by name; architectures are one per file, and `catalogue` lists them.
+What belongs here: building by name; architectures are one per file, and `entry.MODELS` lists them.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import torch
 
 from fernet_neuro._utils.validation import check_option, format_options, suggest
-from fernet_neuro.catalogue import Entries
 from fernet_neuro.models import sources
-from fernet_neuro.models.blueprint import Blueprint, ModelEntry, Trunk
+from fernet_neuro.models.blueprint import Blueprint, Trunk
 from fernet_neuro.models.card import NO_TRAINING, ModelCard
+from fernet_neuro.models.entry import MODELS, ModelEntry
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.plain import PLAIN, reset_module
 from fernet_neuro.models.preprocessing import Preprocessing
@@ -23,8 +22,6 @@ from fernet_neuro.models.trace import find_head, find_layers, remove_head, trace
 #: A function may load weights of its own.
 _OWN = "not known (a function of your own)"
 _UNTRAINED = "none (untrained twin, random weights)"
-#: All networks that have a name, those of systems too.
-MODELS: Mapping[str, ModelEntry] = Entries("networks", ModelEntry)
 
 
 def build_trunk(name: str, options: dict[str, Any]) -> Trunk:

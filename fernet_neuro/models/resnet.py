@@ -14,9 +14,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from fernet_neuro.models.blueprint import (
-    BSD,
     Blueprint,
-    ModelEntry,
     centred_preprocessing,
     check_common_options,
     imagenet_preprocessing,
@@ -137,37 +135,3 @@ def build_resnet10_slim(*, n_classes: int, size: int, channels: str) -> Blueprin
     module = SlimResNet(n_classes, check_common_options(n_classes, size, channels))
     layers = ("stem", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
     return Blueprint(module, centred_preprocessing(size, channels), layers)
-
-
-PAPER = "He et al. (2016), Deep residual learning for image recognition, CVPR"
-RESNET18 = ModelEntry(
-    build_resnet18,
-    "ResNet-18: eight blocks, 512-d pooled feature",
-    {"n_classes": 1000, "size": 224, "channels": "rgb"},
-    licence=BSD,
-    source="torchvision",
-    paper=PAPER,
-)
-RESNET50 = ModelEntry(
-    build_resnet50,
-    "ResNet-50 (version 1.5): 16 blocks, 2048-d pooled feature",
-    {"n_classes": 1000, "size": 224, "channels": "rgb"},
-    licence=BSD,
-    source="torchvision",
-    paper=PAPER,
-)
-RESNET50_VGGFACE2 = ModelEntry(
-    build_resnet50_vggface2,
-    "ResNet-50 in the Caffe layout of the VGGFace2 weights, BGR 0-255 input",
-    {"n_classes": 8631, "size": 224},
-    licence=BSD,
-    source="torchvision blocks, layout of the VGGFace2 release",
-    paper="Cao et al. (2018), VGGFace2: A dataset for recognising faces across pose and age, IEEE FG",
-)
-RESNET10_SLIM = ModelEntry(
-    build_resnet10_slim,
-    "slim ResNet-10 for 64 px, trained in minutes on two cores; 128-d pooled feature",
-    {"n_classes": 70, "size": 64, "channels": "rgb"},
-    source="own code on torchvision's basic block",
-    paper=PAPER,
-)

@@ -11,11 +11,11 @@ from torch import nn
 
 from fernet_neuro._utils.shipped import find_trained
 from fernet_neuro._utils.validation import format_options
+from fernet_neuro.models.entry import MODELS, PUBLISHED
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.libraries import is_library_name
 from fernet_neuro.models.plain import wrap_module
-from fernet_neuro.models.published import PUBLISHED
-from fernet_neuro.models.registry import MODELS, build_model
+from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import load_model, load_weights
 from fernet_neuro.typing import PathLike
 

@@ -11,7 +11,7 @@ References
 
 from torch import Tensor, cat, nn
 
-from fernet_neuro.models.blueprint import Blueprint, ModelEntry, centred_preprocessing, check_common_options
+from fernet_neuro.models.blueprint import Blueprint, centred_preprocessing, check_common_options
 from fernet_neuro.models.registry import build_trunk
 
 GREY_WIDTHS = (32, 64, 128)
@@ -97,12 +97,3 @@ def build_siamese(*, trunk: str, size: int | None, channels: str | None) -> Blue
     base = build_trunk(trunk, wanted)
     twin = SiameseNet(base.module, base.n_features)
     return Blueprint(twin, base.preprocessing, tuple(f"trunk.{name}" for name in base.layers))
-
-
-SIAMESE = ModelEntry(
-    build_siamese,
-    "twin network for verification, on a 48 px grey trunk or on any other network",
-    {"trunk": "grey", "size": None, "channels": None},
-    source="own code from the published description",
-    paper="Schwartz, O'Nell & Anzellotti (2020), Vision Sciences Society",
-)

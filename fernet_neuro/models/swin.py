@@ -10,9 +10,7 @@ References
 import torchvision
 
 from fernet_neuro.models.blueprint import (
-    BSD,
     Blueprint,
-    ModelEntry,
     check_common_options,
     imagenet_preprocessing,
     use_one_channel,
@@ -36,13 +34,3 @@ def build_swin_t(*, n_classes: int, size: int, channels: str) -> Blueprint:
     if n_channels == 1:
         use_one_channel(module)
     return Blueprint(module, imagenet_preprocessing(size, channels), LAYERS)
-
-
-SWIN_T = ModelEntry(
-    build_swin_t,
-    "Swin-T: a transformer over shifted windows, 768-d pooled feature",
-    {"n_classes": 1000, "size": 224, "channels": "rgb"},
-    licence=BSD,
-    source="torchvision",
-    paper="Liu et al. (2021), Swin Transformer, ICCV",
-)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fernet_neuro._utils.atomic import atomic_folder
-from fernet_neuro._utils.tables import read_json
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.validation import check_option, format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models._unpickle import read_array_pickle
@@ -153,6 +153,11 @@ def _read_record(path: Path) -> dict[str, Any]:
     if record["format"] != FORMAT:
         raise StoreError(f"{path} has format {record['format']!r}; this version reads format {FORMAT}.")
     return record
+
+
+def read_one(files: list[Path]) -> dict[str, Tensor]:
+    """Return the weights in the one file of a release, see `read_state_dict`."""
+    return read_state_dict(files[0])
 
 
 def read_state_dict(path: PathLike) -> dict[str, Tensor]:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.shown import Compared, Plotted, name_some
-from fernet_neuro._utils.tables import as_typed, loading, read_json, read_table, save_tables
+from fernet_neuro._utils.tables import as_typed, loading, read_table, save_tables
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.stats.multiple import compute_p_values
 from fernet_neuro.stats.resampling import bootstrap_mean_interval, one_sample_p_value, t_test

@@ -17,9 +17,9 @@ import yaml
 
 from fernet_neuro._utils.atomic import atomic_file, write_text
 from fernet_neuro._utils.config import write_settings
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.locks import holding
 from fernet_neuro._utils.shipped import find_trained
-from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.stimuli.copies import list_contents

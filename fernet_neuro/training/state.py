@@ -23,8 +23,8 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from fernet_neuro._utils.atomic import atomic_folder
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.tables import read_json
 from fernet_neuro.exceptions import FernetError, StoreError
 
 #: Checkpoints that stay; the second is there for a first that proves damaged.

@@ -1,6 +1,7 @@
 """Confusion matrices in per cent of the true label."""
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -25,24 +26,34 @@ def plot_confusion(frame: pd.DataFrame, ax: Axes) -> Axes:
     Axes
         The same axes.
     """
-    import seaborn as sns
-
     labels = list(dict.fromkeys(frame["true"]))
     shown = [name for name in labels if frame.loc[frame["true"] == name, "percent"].notna().any()]
     matrix = frame.pivot_table("percent", "true", "predicted").reindex(shown, columns=labels)
     matrix = matrix.fillna(0.0)
-    sns.heatmap(
-        matrix, vmin=0, vmax=100, cmap=_CMAP, square=True, cbar=False, linewidths=0.4, ax=ax,
-        annot=len(labels) <= _MOST_WRITTEN, fmt=".0f", annot_kws={"fontsize": 7},
-        xticklabels=True, yticklabels=True,
-    )  # fmt: skip
-    for text in ax.texts:
-        column, row = (int(place) for place in text.get_position())
-        shade = mpl.colormaps[_CMAP](matrix.to_numpy()[row, column] / 100)
-        # Black beats white where relative luminance passes 0.18, by WCAG; seaborn turns black later.
-        text.set_color("black" if sns.utils.relative_luminance(shade) > 0.18 else "white")
-    ax.set_xticklabels(labels, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_yticklabels(shown, rotation=0)
+    values = matrix.to_numpy()
+    ax.pcolormesh(values, vmin=0, vmax=100, cmap=_CMAP, linewidth=0.4, edgecolor="white")
+    if len(labels) <= _MOST_WRITTEN:
+        _write_numbers(values, ax)
+    ax.set_aspect("equal")
+    ax.set_xticks(np.arange(len(labels)) + 0.5, labels, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(np.arange(len(shown)) + 0.5, shown)
+    ax.invert_yaxis()
+    ax.spines[:].set_visible(False)
     ax.tick_params(length=0, pad=2)
     ax.set(xlabel="Predicted expression", ylabel="True expression")
     return ax
+
+
+def _write_numbers(values: np.ndarray, ax: Axes) -> None:
+    """Write each percentage into its cell, black where black is easier to read than white."""
+    for (row, column), value in np.ndenumerate(values):
+        red, green, blue = _linearise(mpl.colormaps[_CMAP](value / 100)[:3])
+        # Black beats white where relative luminance passes 0.18, by WCAG.
+        colour = "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
+        ax.text(column + 0.5, row + 0.5, f"{value:.0f}", color=colour, fontsize=7, ha="center", va="center")
+
+
+def _linearise(channels: tuple[float, ...]) -> np.ndarray:
+    """Return sRGB values (0-1) as intensities of light."""
+    values = np.asarray(channels)
+    return np.where(values <= 0.03928, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)

@@ -19,8 +19,8 @@ from fernet_neuro._utils.shipped import list_recipes
 from fernet_neuro.catalogue import KINDS, System, list_systems, load
 from fernet_neuro.experiments.recipes import EXPERIMENTS
 from fernet_neuro.figures.registry import FIGURES
-from fernet_neuro.models.published import PUBLISHED
-from fernet_neuro.models.registry import MODELS, build_model, make_example
+from fernet_neuro.models.entry import MODELS, PUBLISHED
+from fernet_neuro.models.registry import build_model, make_example
 from fernet_neuro.training.config import TASKS, TrainSettings
 
 LAB = Path(__file__).with_name("lab_system")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.network_maps import find_seed_maps
-from fernet_neuro.figures.registry import find_buildable
+from fernet_neuro.figures.registry import FIGURES, find_buildable
 from fernet_neuro.systems.crpn.figures import fig1 as crpn_fig1
 from fernet_neuro.systems.crpn.figures import fig2 as crpn_fig2
 from fernet_neuro.systems.crpn.figures import fig3 as crpn_fig3
@@ -22,9 +22,13 @@ from fernet_neuro.viz import style
 from fernet_neuro.viz.scores import Mark, plot_scores
 
 
+def _spec_of(module):
+    return FIGURES[f"crpn-{module.__name__.rpartition('.')[2]}"]
+
+
 def _draw(module, source):
     with style():
-        return module.SPEC.draw(source, None)
+        return _spec_of(module).draw(source, None)
 
 
 @pytest.fixture(scope="module")
@@ -268,14 +272,14 @@ def test_what_is_missing_or_damaged_is_named(module, name, results, tmp_path):
     path = tmp_path / name / "accuracies.csv"
     pd.read_csv(path).drop(columns="value").to_csv(path, index=False)
     with pytest.raises(StoreError, match="it has no column 'value'"):
-        module.SPEC.read(tmp_path)
+        _spec_of(module).read(tmp_path)
     pd.read_csv(path).head(0).assign(value=1.0).to_csv(path, index=False)
     with pytest.raises(StoreError, match="it has no rows"):
-        module.SPEC.read(tmp_path)
+        _spec_of(module).read(tmp_path)
     path.unlink()
-    number = module.SPEC.name[-1]
+    number = _spec_of(module).name[-1]
     with pytest.raises(StoreError, match=rf"accuracies.csv does not exist; .* run crpn/fig{number}"):
-        module.SPEC.read(tmp_path)
+        _spec_of(module).read(tmp_path)
 
 
 def test_seeds_are_found_in_the_order_of_their_numbers(tmp_path):

@@ -7,7 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.embedding_maps import caption_maps, draw_maps, find_maps, read_maps
+from fernet_neuro.figures.embedding_caption import caption_maps
+from fernet_neuro.figures.embedding_maps import draw_maps, find_maps, read_maps
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.viz import style
 

@@ -30,10 +30,14 @@ def copy(results, tmp_path):
     return shutil.copytree(results / "rsa", tmp_path / "rsa")
 
 
+def spec_of(module):
+    return FIGURES[module.__name__.rpartition(".")[2].replace("_", "-")]
+
+
 def draw(module, folder):
-    source = module.SPEC.read(folder)
+    source = spec_of(module).read(folder)
     with style():
-        figure = module.SPEC.draw(source, folder)
+        figure = spec_of(module).draw(source, folder)
         renderer = FigureCanvasAgg(figure).get_renderer()
         figure.draw(renderer)
     return source, figure, renderer
@@ -54,8 +58,8 @@ def test_results_are_found_by_themselves_and_in_folders(results, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_drawn_off_the_page(results, name):
-    module = {spec: module for module in (rsa_layer_roi, rsa_models, rdm_gallery, variance_partition, mds)
-              for spec in [module.SPEC.name]}[name]  # fmt: skip
+    modules = (rsa_layer_roi, rsa_models, rdm_gallery, variance_partition, mds)
+    module = next(module for module in modules if spec_of(module).name == name)
     _, figure, renderer = draw(module, results)
     boxes = [ax.get_tightbbox(renderer) for ax in figure.axes]
     boxes += [legend.get_window_extent(renderer) for legend in figure.legends]
@@ -215,7 +219,7 @@ def test_a_single_subject_has_no_ceiling_and_still_a_figure(copy):
     for module in (rsa_layer_roi, rsa_models):
         source, figure, _ = draw(module, copy)
         assert not find_artists(figure, "ceiling")
-        assert "noise ceiling" not in module.SPEC.caption(source)
+        assert "noise ceiling" not in spec_of(module).caption(source)
     with pytest.raises(StoreError, match="has partitioned no variance; make it with: fernet-neuro rsa"):
         variance_partition.read_shares(copy)
 
@@ -322,7 +326,7 @@ def test_a_region_without_name_is_called_brain(copy):
     brain = RDMSet.load(copy / "brain.npz").select(roi="OFA")
     replace(brain, table=brain.table.drop(columns="roi")).save(copy / "brain.npz")
     for module in (rsa_layer_roi, rsa_models, variance_partition):
-        assert set(module.SPEC.read(copy)["roi"]) == {"brain"}
+        assert set(spec_of(module).read(copy)["roi"]) == {"brain"}
     assert "brain" in set(rdm_gallery.read_gallery(copy)["rdm"])
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fernet_neuro.figures import rdm_gallery, rsa_layer_roi, rsa_models
+from fernet_neuro.figures import rdm_gallery, rsa_layer_roi
+from fernet_neuro.figures.registry import FIGURES
 from fernet_neuro.figures.rsa_results import read_analyses
 from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.rdms import RDMSet
@@ -67,8 +68,8 @@ def test_captions_say_which_stimuli_are_drawn_together(compared, tmp_path, gener
     RSAFolder(result, models, brain).save(tmp_path)
     intervals = read_analyses(tmp_path)[0].describe_intervals()
     assert intervals.endswith(f"(N = 30){said}")
-    for module in (rsa_layer_roi, rsa_models):
-        assert intervals in module.SPEC.caption(module.SPEC.read(tmp_path))
+    for name in ("rsa-layer-roi", "rsa-models"):
+        assert intervals in FIGURES[name].caption(FIGURES[name].read(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.registry import build_figure
-from fernet_neuro.figures.searchlight_map import SPEC, caption_map, draw_map, find_group, read_map
+from fernet_neuro.figures.registry import FIGURES, build_figure
+from fernet_neuro.figures.searchlight_map import caption_map, draw_map, find_group, read_map
 from fernet_neuro.viz.brain_maps import map_scale
 from fernet_neuro.viz.style import style
 
@@ -121,4 +121,4 @@ def test_more_models_than_a_page_holds_are_said(results):
     source = read_map(results)
     many = pd.concat([source.assign(model=f"m{number}") for number in range(6)])
     assert "Maps of the first 4 of 6 models are drawn." in caption_map(many)
-    assert SPEC.needs[1] == "searchlight/group/group_mask.nii.gz"
+    assert FIGURES["searchlight-map"].needs[1] == "searchlight/group/group_mask.nii.gz"

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from fernet_neuro.exceptions import LayerNotFoundError
+from fernet_neuro.models.entry import MODELS
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import (
-    MODELS,
     build_model,
     compute_layer_shapes,
     make_example,

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.shown import name_some
-from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.activations.network import hint_at_weights
 from fernet_neuro.rsa.analysis.inputs import check_comparable

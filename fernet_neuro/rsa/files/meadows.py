@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils import tables
+from fernet_neuro._utils import json_files
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
@@ -45,7 +45,7 @@ def from_mat(content: Mapping[str, Any], path: Path) -> RDMSet:
 def read_json(path: Path, variable: str | None = None, _n_stimuli: int | None = None) -> RDMSet:
     """Read a Meadows ``.json`` file; `variable` chooses one task by its name."""
     try:
-        content = tables.read_json(path)
+        content = json_files.read_json(path)
     except ValueError as error:
         raise StoreError(f"RDM file {path} is not JSON: {error}") from error
     participants = content if isinstance(content, list) else [content]

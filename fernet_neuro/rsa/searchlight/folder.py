@@ -14,7 +14,7 @@ import numpy as np
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
-from fernet_neuro._utils.tables import read_json
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.validation import check_label
 from fernet_neuro.brain import images
 from fernet_neuro.brain.group import GroupMap

@@ -16,8 +16,8 @@ import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_folder, is_foreign, write_text
 from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.tables import read_json
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.stimuli._names import make_safe_path

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.progress import track
-from fernet_neuro._utils.tables import read_json
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.typing import PathLike
 

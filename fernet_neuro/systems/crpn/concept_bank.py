@@ -20,9 +20,10 @@ import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_folder
 from fernet_neuro._utils.hashing import hash_array, hash_json
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.shown import Shown, name_some
-from fernet_neuro._utils.tables import read_json, to_csv
+from fernet_neuro._utils.tables import to_csv
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from fernet_neuro._utils.validation import check_option, check_range, check_type
 from fernet_neuro.models import sources, trunks
-from fernet_neuro.models.blueprint import Blueprint, ModelEntry, Trunk
+from fernet_neuro.models.blueprint import Blueprint, Trunk
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing, list_differences
 from fernet_neuro.models.registry import build_trunk
@@ -278,7 +278,7 @@ def _build_pathway_trunk(argument: str, name: str, size: int) -> Trunk:
 
 
 # The variants of the two pathways differ in losses and training, not in the network.
-def _build_conceptual(
+def make_conceptual(
     *,
     variant: str,  # noqa: ARG001
     emotion_trunk: str,
@@ -294,7 +294,7 @@ def _build_conceptual(
     return build_conceptual(emotion, non_emotion, **options)
 
 
-def _build_perceptual(
+def make_perceptual(
     *,
     variant: str,  # noqa: ARG001
     trunk: str,
@@ -308,35 +308,3 @@ def _build_perceptual(
         return blueprint
     check_range("resize", check_type("resize", resize, int), size)
     return replace(blueprint, preprocessing=replace(blueprint.preprocessing, resize=resize))
-
-
-VARIANTS = ("recommended", "paper", "released")
-PAPER = (
-    "Lu, Zhuang & Luo (2024), A brain-inspired way of reducing the network complexity via "
-    "concept-regularized coding for emotion recognition, AAAI"
-)
-CONCEPTUAL = ModelEntry(
-    _build_conceptual,
-    "CRPN's conceptual pathway: emotion encoder, frozen non-emotion encoder, confidence",
-    {
-        "n_classes": 7,
-        "emotion_trunk": "resnet50-vggface2",
-        "non_emotion_trunk": "resnet50-vggface2",
-        "size": 224,
-        "n_features": 256,
-        "dropout": 0.4,
-        "n_identities": 0,
-    },
-    variants=VARIANTS,
-    source="own code from the published description",
-    paper=PAPER,
-    in_use={"non_emotion_trunk": "none"},
-)
-PERCEPTUAL = ModelEntry(
-    _build_perceptual,
-    "CRPN's perceptual pathway: one small encoder that concepts can teach",
-    {"n_classes": 7, "trunk": "resnet18", "size": 224, "resize": None, "n_features": 256, "dropout": 0.4},
-    variants=VARIANTS,
-    source="own code from the published description",
-    paper=PAPER,
-)

@@ -9,8 +9,8 @@ SYSTEM = System(
     "concept-regularized coding for emotion recognition, AAAI",
     licence="BSD-3-Clause",
     networks={
-        "crpn-conceptual": "fernet_neuro.systems.crpn.networks:CONCEPTUAL",
-        "crpn-perceptual": "fernet_neuro.systems.crpn.networks:PERCEPTUAL",
+        "crpn-conceptual": "fernet_neuro.systems.crpn.entries:CONCEPTUAL",
+        "crpn-perceptual": "fernet_neuro.systems.crpn.entries:PERCEPTUAL",
     },
     tasks={
         "concepts": "fernet_neuro.systems.crpn.settings:CONCEPTS",
@@ -18,10 +18,10 @@ SYSTEM = System(
         "identity-readout": "fernet_neuro.systems.crpn.settings:READOUT",
     },
     figures={
-        "crpn-fig1": "fernet_neuro.systems.crpn.figures.fig1:SPEC",
-        "crpn-fig2": "fernet_neuro.systems.crpn.figures.fig2:SPEC",
-        "crpn-fig3": "fernet_neuro.systems.crpn.figures.fig3:SPEC",
-        "crpn-fig4": "fernet_neuro.systems.crpn.figures.fig4:SPEC",
+        "crpn-fig1": "fernet_neuro.systems.crpn.figures.specs:FIG1",
+        "crpn-fig2": "fernet_neuro.systems.crpn.figures.specs:FIG2",
+        "crpn-fig3": "fernet_neuro.systems.crpn.figures.specs:FIG3",
+        "crpn-fig4": "fernet_neuro.systems.crpn.figures.specs:FIG4",
     },
     experiments={
         "crpn-fig2": "fernet_neuro.systems.crpn.features:EXPERIMENT",

@@ -23,7 +23,6 @@ from torch.nn import functional
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.models.blueprint import (
     Blueprint,
-    ModelEntry,
     check_common_options,
     imagenet_preprocessing,
 )
@@ -368,42 +367,7 @@ def build_lfnsb(*, sb_mode: str | None, variant: str, **options: Any) -> Bluepri
     return build_light(LFNSB, sb_mode=chosen, **options)
 
 
-_COMMON = {"n_classes": 7, "size": 112, "channels": "rgb"}
-_SOURCE = "own code from the published description"
-_PAPERS = {
-    "lfn": "Chen & Huang (2024), A lightweight model enhancing facial expression recognition with spatial "
-    "bias and cosine-harmony loss",
-    "mfn": "Zhang et al. (2023), A dual-direction attention mixed feature network for facial expression "
-    "recognition, Electronics",
-    "mobilefacenet": "Chen et al. (2018), MobileFaceNets: Efficient CNNs for accurate real-time face "
-    "verification on mobile devices, CCBR",
-}
-
-
-def _enter(make: Callable[..., Blueprint], words: str, paper: str, **options: Any) -> ModelEntry:
-    variants = ("recommended", "paper", "released")
-    return ModelEntry(make, words, {**_COMMON, **options}, variants, source=_SOURCE, paper=_PAPERS[paper])
-
-
-MOBILEFACENET_ENTRY = _enter(
-    partial(_build, MobileFaceNet), "MobileFaceNet: 1.2 million weights, 512-d embedding", "mobilefacenet"
+build_mobilefacenet, build_mfn, build_ddamfn = (
+    partial(_build, make) for make in (MobileFaceNet, MFN, DDAMFN)
 )
-MFN_ENTRY = _enter(partial(_build, MFN), "mixed feature network: 4.2 million weights, 256-d embedding", "mfn")
-DDAMFN_ENTRY = _enter(
-    partial(_build, DDAMFN), "mixed feature network with two heads of dual-direction attention", "mfn"
-)
-LFN_ENTRY = _enter(
-    partial(build_light, LFN),
-    "lightweight network without spatial bias: 2.7 million weights",
-    "lfn", width=1.0, depth=1.0,
-)  # fmt: skip
-LFNSB_ENTRY = _enter(
-    build_lfnsb,
-    "lightweight network with spatial bias: 2.7 million weights",
-    "lfn", sb_mode=None, width=1.0, depth=1.0,
-)  # fmt: skip
-LFNSB_TINY = _enter(
-    build_lfnsb,
-    "lightweight network with spatial bias, a quarter as wide and a third as deep: 0.1 million weights",
-    "lfn", sb_mode=None, width=0.25, depth=1 / 3,
-)  # fmt: skip
+build_lfn = partial(build_light, LFN)

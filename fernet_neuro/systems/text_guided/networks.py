@@ -9,7 +9,6 @@ References
 [2] Liu, Z. et al. (2021). Swin Transformer: Hierarchical vision transformer using shifted windows. ICCV.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.models.blueprint import (
     Blueprint,
-    ModelEntry,
     Trunk,
     check_common_options,
     imagenet_preprocessing,
@@ -192,7 +190,7 @@ _OWN_TRUNKS = {"swin_t": _make_swin, "vit_b_16": _make_vit}
 
 
 # The variants differ in the loss, not in the network.
-def _build(
+def build_guided(
     backbone: str,
     *,
     variant: str,  # noqa: ARG001
@@ -204,6 +202,10 @@ def _build(
     scale: float,
     transform: bool,
 ) -> Blueprint:
+    """Return the network whose classes are texts, on a backbone by name.
+
+    Raises ValueError, TypeError if an option is out of range.
+    """
     n_channels = check_common_options(n_classes, size, channels)
     check_range("width", width, 2)
     check_range("scale", scale, 1e-3)
@@ -222,33 +224,3 @@ def _build(
     )
     own = ("visual", *(("neutral", "difference") if transform else ()), "logits")
     return Blueprint(module, trunk.preprocessing, (*(f"trunk.{layer}" for layer in trunk.layers), *own))
-
-
-PAPER = "Knowledge-enhanced facial expression recognition with emotional-to-neutral transformation (2024)"
-_OPTIONS = {
-    "n_classes": 7,
-    "size": 112,
-    "channels": "rgb",
-    "width": WIDTH,
-    "head": "text",
-    "scale": 100.0,
-    "transform": True,
-}
-
-
-def _describe(backbone: str, description: str) -> ModelEntry:
-    return ModelEntry(
-        partial(_build, backbone),
-        f"{description} whose classes are texts, with its neutral transformation",
-        dict(_OPTIONS),
-        variants=("recommended", "released"),
-        source="own code from the published description; backbone of torchvision",
-        paper=f"{PAPER}, arXiv:2409.08598",
-        in_use={"transform": False},
-    )
-
-
-RESNET18 = _describe("resnet18", "ResNet-18")
-SWIN_T = _describe("swin_t", "Swin-T for 112 px (patches of 2 pixels, windows of 7 patches)")
-VIT_B_16 = _describe("vit_b_16", "ViT-B/16 (size: a multiple of 16)")
-RESNET10_SLIM = _describe("resnet10-slim", "slim ResNet-10, for two processor cores,")

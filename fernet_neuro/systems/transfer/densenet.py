@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fernet_neuro._utils.validation import check_option, check_range
-from fernet_neuro.models.blueprint import Blueprint, ModelEntry, check_common_options
+from fernet_neuro.models.blueprint import Blueprint, check_common_options
 from fernet_neuro.models.preprocessing import Preprocessing
 
 GROWTH, N_LAYERS, N_STEM = 32, 3, 64  # depth 13: (13 - 4) // 3 = 3 layers in each of three blocks
@@ -130,13 +130,3 @@ def build_densenet(
     # The lab's scripts feed pixels scaled to [0, 1] and normalise them no further.
     preprocessing = Preprocessing(size, channels=channels, mean=(0.0,) * n_channels, std=(1.0,) * n_channels)
     return Blueprint(module, preprocessing, LAYERS)
-
-
-DENSENET = ModelEntry(
-    build_densenet,
-    "the lab's DenseNet for 48 px grey faces; log-probabilities out",
-    {"n_classes": 7, "size": 48, "channels": "grey", "kernel": 3, "dropout": 0.1},
-    variants=("recommended", "released"),
-    source="own code from the published description",
-    paper="Schwartz et al. (2023), Challenging the classical view, Brain Sciences",
-)

@@ -8,11 +8,11 @@ SYSTEM = System(
     paper="Schwartz, O'Nell & Anzellotti (2020), Vision Sciences Society; "
     "Schwartz et al. (2023), Challenging the classical view, Brain Sciences",
     licence="BSD-3-Clause",
-    networks={"densenet": "fernet_neuro.systems.transfer.densenet:DENSENET"},
+    networks={"densenet": "fernet_neuro.systems.transfer.entries:DENSENET"},
     figures={
-        "transfer-bars": "fernet_neuro.systems.transfer.figures.bars:SPEC",
-        "diets": "fernet_neuro.systems.transfer.figures.diets:SPEC",
-        "architecture": "fernet_neuro.systems.transfer.figures.architecture:SPEC",
+        "transfer-bars": "fernet_neuro.systems.transfer.figures.specs:BARS",
+        "diets": "fernet_neuro.systems.transfer.figures.specs:DIETS",
+        "architecture": "fernet_neuro.systems.transfer.figures.specs:ARCHITECTURE",
     },
     experiments={
         "identity-to-expression": "fernet_neuro.systems.transfer.run:EXPERIMENT",

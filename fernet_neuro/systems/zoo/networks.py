@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad, relu
 
-from fernet_neuro.models.blueprint import MIT, Blueprint, ModelEntry, check_common_options
+from fernet_neuro.models.blueprint import Blueprint, check_common_options
 from fernet_neuro.models.preprocessing import Preprocessing
 
 #: Of 0-255 pixel values, red first; what is left is divided by 255.
@@ -175,20 +175,3 @@ def build_dense_expression() -> Blueprint:
     """Return the expression network of face-api, for 112 px."""
     layers = (*(f"dense{number}" for number in range(len(EXPRESSION_WIDTHS))), "avgpool", "fc")
     return Blueprint(DenseExpression(), _declare(112), layers)
-
-
-DLIB_RESNET = ModelEntry(
-    build_dlib_resnet,
-    "dlib's face recognition ResNet: 14 blocks, 128-d descriptor, for crops of 150 px",
-    {"size": 150},
-    licence=MIT,
-    source="restated from the description of its weights in face-api and dlib",
-    paper="King (2009), Dlib-ml: A machine learning toolkit, JMLR 10",
-)
-DENSE_EXPRESSION = ModelEntry(
-    build_dense_expression,
-    "face-api's expression network: 0.3 M parameters, seven classes, for crops of 112 px",
-    licence=MIT,
-    source="restated from the description of its weights in face-api",
-    paper="github.com/vladmandic/face-api",
-)

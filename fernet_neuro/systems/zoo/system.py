@@ -9,13 +9,13 @@ SYSTEM = System(
     "Cao et al. (2018), VGGFace2, IEEE FG",
     licence="BSD-3-Clause; weights have licences of their own",
     networks={
-        "dlib-resnet": "fernet_neuro.systems.zoo.networks:DLIB_RESNET",
-        "dense-expression": "fernet_neuro.systems.zoo.networks:DENSE_EXPRESSION",
+        "dlib-resnet": "fernet_neuro.systems.zoo.entries:DLIB_RESNET",
+        "dense-expression": "fernet_neuro.systems.zoo.entries:DENSE_EXPRESSION",
     },
     weights={
-        "face-api-identity": "fernet_neuro.systems.zoo.weights:IDENTITY",
-        "face-api-expression": "fernet_neuro.systems.zoo.weights:EXPRESSION",
-        "facenet-vggface2": "fernet_neuro.systems.zoo.weights:FACENET",
-        "vggface2-resnet50": "fernet_neuro.systems.zoo.weights:VGGFACE2",
+        "face-api-identity": "fernet_neuro.systems.zoo.entries:IDENTITY",
+        "face-api-expression": "fernet_neuro.systems.zoo.entries:EXPRESSION",
+        "facenet-vggface2": "fernet_neuro.systems.zoo.entries:FACENET",
+        "vggface2-resnet50": "fernet_neuro.systems.zoo.entries:VGGFACE2",
     },
 )

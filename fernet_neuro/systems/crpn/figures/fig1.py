@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Outline
 
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.diagrams import draw_panels
 
 _COLUMNS = ("stage", "block", "label", "detail", "state", "feeds", "x", "y", "width", "height")
@@ -129,13 +128,3 @@ def caption_framework(_source: pd.DataFrame) -> str:
         "emotion-related regions (amygdala, hippocampus, inferior frontal gyrus) and the perceptual "
         "pathway for the ventral visual stream."
     )
-
-
-SPEC = FigureSpec(
-    name="crpn-fig1",
-    title="The dual-pathway network: conceptual and perceptual pathway, and their losses",
-    needs=(),
-    read=read_framework,
-    draw=draw_framework,
-    caption=caption_framework,
-)

@@ -9,13 +9,13 @@ References
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.embedding_caption import caption_maps
 from fernet_neuro.figures.embedding_maps import draw_maps
 from fernet_neuro.figures.network_maps import missing, read_judged_maps, say_networks, say_seeds
-from fernet_neuro.figures.spec import FigureSpec
 
 #: What the figure compares, and how sentences call it.
 LAYERS = {"emotion": "from the emotion features", "non_emotion": "from the non-emotion features"}
@@ -44,6 +44,11 @@ def read_features(results: Path) -> pd.DataFrame:
     return source
 
 
+def draw_features(source: pd.DataFrame, _results: Path | None = None) -> Figure:
+    """Draw the maps of the first seed."""
+    return draw_maps(source[source["kind"] != "other seed"])
+
+
 def caption_features(source: pd.DataFrame) -> str:
     """Say what is mapped, of which network, how it is judged, and what the paper showed."""
     first = source[source["kind"] != "other seed"]
@@ -54,14 +59,3 @@ def caption_features(source: pd.DataFrame) -> str:
         f"{say_seeds(source, LAYERS)} The paper shows photographs of RAF-DB, coloured by expression alone, "
         f"without numbers."
     )
-
-
-SPEC = FigureSpec(
-    name="crpn-fig2",
-    title="Emotion against non-emotion features of held-out faces",
-    # Maps of any layers have the other files; those of this figure keep their features too.
-    needs=("maps/store/*_non_emotion.npy",),
-    read=read_features,
-    draw=lambda source, _results: draw_maps(source[source["kind"] != "other seed"]),
-    caption=caption_features,
-)

@@ -25,7 +25,6 @@ from fernet_neuro.figures.network_maps import (
     say_networks,
     say_seeds,
 )
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.crpn.figures.parts import Page, read_scores, say_scores
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map, plot_map_quality, quality_legend
 from fernet_neuro.viz.scores import Mark, plot_scores, scores_legend
@@ -136,13 +135,3 @@ def caption_styles(source: pd.DataFrame) -> str:
         f"on halves of RAF-DB and AffectNet, one of them redrawn by AnimeGAN, and mapped videos of IMAGEN, "
         f"half of them redrawn, which are not public; it gives no numbers."
     )
-
-
-SPEC = FigureSpec(
-    name="crpn-fig3",
-    title="Faces of two styles under networks trained on either",
-    needs=("styles/accuracies.csv", "styles/maps/*/settings.json"),
-    read=read_styles,
-    draw=draw_styles,
-    caption=caption_styles,
-)

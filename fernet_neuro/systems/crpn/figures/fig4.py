@@ -21,7 +21,6 @@ from fernet_neuro.figures.network_maps import (
     say_networks,
     say_seeds,
 )
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.crpn.figures.parts import Page, read_scores, say_scores
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map, plot_map_quality, quality_legend
 from fernet_neuro.viz.scores import Mark, plot_scores, scores_legend
@@ -126,13 +125,3 @@ def caption_identity(source: pd.DataFrame) -> str:
         f"{say_seeds(source, names)} The paper fine-tuned on videos of six actors (IMAGEN), which are not "
         f"public, and shows a map after fine-tuning alone, without numbers."
     )
-
-
-SPEC = FigureSpec(
-    name="crpn-fig4",
-    title="Identity in the non-emotion features, before and after fine-tuning",
-    needs=("identity/accuracies.csv", "identity/maps/*/settings.json"),
-    read=read_identity,
-    draw=draw_identity,
-    caption=caption_identity,
-)

@@ -6,13 +6,11 @@ References
    Cosine-Harmony loss. Preprints 115488.
 """
 
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.diagrams import draw_panels
 
 _COLUMNS = ("panel", "block", "label", "detail", "state", "feeds", "x", "y", "width", "height")
@@ -100,10 +98,9 @@ _TEXTS = {
         "concat). DW: depth-wise; BN: batch normalisation; FC: fully connected layer."
     ),
 }
-#: By figure: title, blocks, column width and, by panel, heading and height in mm.
+#: By figure: blocks, column width and, by panel, heading and height in mm.
 _FIGURES = {
     "lfnsb-fig1": (
-        "The lightweight network with spatial bias",
         _NETWORK,
         "double",
         {
@@ -115,45 +112,31 @@ _FIGURES = {
         },
     ),
     "lfnsb-fig2": (
-        "A convolution and its batch normalisation become one convolution",
         _FOLDING,
         "single",
         {"a": ("In training", 24.0), "b": ("In use", 24.0)},
     ),
     "lfnsb-fig3": (
-        "RepVGGDW, in training and in use",
         _REPVGG,
         "single",
         {"a": ("In training", 52.0), "b": ("In use", 23.0)},
     ),
-    "lfnsb-fig4": ("Spatial bias", _BIAS, "double", {"a": ("", 44.0)}),
+    "lfnsb-fig4": (_BIAS, "double", {"a": ("", 44.0)}),
 }
 
 
 def read_blocks(_results: Path | None = None, *, name: str) -> pd.DataFrame:
     """Return the blocks of a diagram; nothing is read from the results."""
-    return pd.DataFrame(_FIGURES[name][1], columns=list(_COLUMNS))
+    return pd.DataFrame(_FIGURES[name][0], columns=list(_COLUMNS))
 
 
 def draw_blocks(source: pd.DataFrame, _results: Path | None = None, *, name: str) -> Figure:
     """Draw the panels below one another, in mm."""
-    _, _, width, panels = _FIGURES[name]
+    _, width, panels = _FIGURES[name]
     states = tuple(state for state in ("learnt", "fixed", "value") if state in set(source["state"]))
     return draw_panels(source, panels, width, states)[0]
 
 
-def _describe(_source: pd.DataFrame, *, name: str) -> str:
+def caption_blocks(_source: pd.DataFrame, *, name: str) -> str:
+    """Say what a diagram shows."""
     return _TEXTS[name]
-
-
-FIG1, FIG2, FIG3, FIG4 = (
-    FigureSpec(
-        name=name,
-        title=title,
-        needs=(),
-        read=partial(read_blocks, name=name),
-        draw=partial(draw_blocks, name=name),
-        caption=partial(_describe, name=name),
-    )
-    for name, (title, *_) in _FIGURES.items()
-)

@@ -16,8 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fernet_neuro._utils.tables import read_mixed, read_text
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.systems.lfnsb.figures.panels import is_of_lightweight, make_panels, name_side, read_labels
+from fernet_neuro.systems.lfnsb.figures.panels import make_panels, name_side, read_labels
 
 #: What is drawn: the split and the column of log.csv, by curve; and the lines.
 _CURVES = {
@@ -114,14 +113,3 @@ def caption_losses(source: pd.DataFrame) -> str:
         f"Mean loss of each epoch while the weights change, over training images as augmented. {each}{shown} "
         f"The paper's Figure 5 shows one curve at alpha 0.1."
     )
-
-
-SPEC = FigureSpec(
-    name="lfnsb-fig5",
-    title="Loss over epochs of a training run, or of each arm of a table",
-    needs=("log.csv", "runs.csv"),
-    read=read_losses,
-    draw=draw_losses,
-    caption=caption_losses,
-    applies=is_of_lightweight,
-)

@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.systems.lfnsb.figures.panels import is_of_lightweight, make_panels, name_side, read_labels
+from fernet_neuro.systems.lfnsb.figures.panels import make_panels, name_side, read_labels
 from fernet_neuro.viz.matrices import plot_confusion
 
 #: AffectNet's order; labels of other names follow in alphabetical order.
@@ -96,14 +95,3 @@ def caption_matrices(source: pd.DataFrame) -> str:
         f"runs and folds where there are several. The last epoch, or the single one that was evaluated. "
         f"Classes in AffectNet's order, as in the paper."
     )
-
-
-SPEC = FigureSpec(
-    name="lfnsb-fig6",
-    title="Confusion matrices over whole test sets, one per report of `evaluate`",
-    needs=("evaluation/**/confusion.csv",),
-    read=read_matrices,
-    draw=draw_matrices,
-    caption=caption_matrices,
-    applies=is_of_lightweight,
-)

@@ -12,12 +12,6 @@ from fernet_neuro.viz.style import figure_size, letter
 PER_ROW = 3
 
 
-def is_of_lightweight(results: Path) -> bool:
-    """Return whether a folder's recipe trains by the task of these networks."""
-    recipe = results / "recipe.yaml"
-    return recipe.is_file() and "task: lightweight" in recipe.read_text(encoding="utf-8")
-
-
 def read_labels(results: Path) -> dict[str, str]:
     """Return how a table calls its arms and tests, by name; nothing where the folder is no table's."""
     recipe = results / "recipe.yaml"

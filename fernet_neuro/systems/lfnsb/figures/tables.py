@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.style import figure_size
 
 _HEADINGS = {
@@ -85,11 +84,3 @@ def caption_costs(source: pd.DataFrame) -> str:
         f"and Huang (2024) and as counted. {whys}. In one unit lfnsb has {fewer:.1f} % fewer weights "
         f"than mfn (the text says 30.8) and takes {cheaper:.1f} % fewer operations (the text says 27.1)."
     )
-
-
-TABLE1 = FigureSpec(
-    "lfnsb-table1", "Parts of the lightweight network", (), read_parts, draw_table, caption_parts
-)
-TABLE2 = FigureSpec(
-    "lfnsb-table2", "Weights and operations, printed and counted", (), read_costs, draw_table, caption_costs
-)

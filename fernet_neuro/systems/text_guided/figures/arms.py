@@ -15,10 +15,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.text_guided.figures.parts import (
     METRICS,
-    is_of_texts,
     letter_panels,
     read_arms,
     read_scores,
@@ -151,23 +149,3 @@ def _say(source: pd.DataFrame) -> str:
     metric, tests = str(source["metric"].iloc[0]), ", ".join(dict.fromkeys(source["test_label"]))
     chance = {"accuracy": "the share of the most frequent class"}.get(metric, "1 over the number of classes")
     return f"{METRICS[metric]} on {tests}; numbers are means. Dashed: {chance}."
-
-
-FIG4 = FigureSpec(
-    name="text-guided-fig4",
-    title="Contrast around prompts, and self-contrast, by backbone",
-    needs=("results.csv",),
-    read=read_contrasts,
-    draw=draw_contrasts,
-    caption=caption_contrasts,
-    applies=lambda results: is_of_texts(results, "text.contrast: prompt"),
-)
-FIG5 = FigureSpec(
-    name="text-guided-fig5",
-    title="Weights of the transformation and of self-contrast against each other",
-    needs=("results.csv",),
-    read=read_weights,
-    draw=draw_weights,
-    caption=caption_weights,
-    applies=lambda results: is_of_texts(results, "text.transformation_weight"),
-)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.diagrams import draw_panels
 
 _COLUMNS = ("panel", "block", "label", "detail", "state", "feeds", "x", "y", "width", "height")
@@ -65,13 +64,3 @@ def caption_method(_source: pd.DataFrame) -> str:
         "the texts of the face's own expression and of neutral do. L_c: the text of its expression is to be "
         "near v and far from n. Neutral faces count for L_s alone; the loss is the sum of the three."
     )
-
-
-SPEC = FigureSpec(
-    name="text-guided-fig2",
-    title="Text-guided recognition, and the transformation from emotional to neutral",
-    needs=(),
-    read=read_method,
-    draw=draw_method,
-    caption=caption_method,
-)

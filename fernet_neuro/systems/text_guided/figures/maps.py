@@ -7,7 +7,6 @@ References
 """
 
 import re
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,21 +22,18 @@ from fernet_neuro.figures.network_maps import (
     say_networks,
     say_seeds,
 )
-from fernet_neuro.figures.spec import FigureSpec
-from fernet_neuro.systems.text_guided.figures.parts import is_of_texts, read_arms
+from fernet_neuro.systems.text_guided.figures.parts import read_arms
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map, plot_map_quality, quality_legend
 from fernet_neuro.viz.style import figure_size
 
-#: By figure: the recipe, the title, and what the paper shows.
+#: By figure: the recipe, and what the paper shows.
 _FIGURES = {
     "text-guided-fig1": (
         "fig1",
-        "Features learnt from discrete labels, and from text embeddings",
         "The paper's Figure 1 shows RAF-DB with ResNet-18 and CLIP's texts, without numbers.",
     ),
     "text-guided-fig3": (
         "fig3",
-        "Features learnt by scores alone, and by the full loss",
         "The paper's Figure 3 shows RAF-DB with ResNet-18 and CLIP's texts, without numbers.",
     ),
 }
@@ -100,19 +96,5 @@ def caption_arm_maps(source: pd.DataFrame, *, name: str) -> str:
     return (
         f"Features that are classified (layer visual) of {source['faces'].iloc[0]} of new people, by "
         f"expression: {listed} ({say_networks(first)}). {say_maps(first)}"
-        f"{say_seeds(source, {str(arm): f'by {label}' for arm, label in arms.items()})} {_FIGURES[name][2]}"
+        f"{say_seeds(source, {str(arm): f'by {label}' for arm, label in arms.items()})} {_FIGURES[name][1]}"
     )
-
-
-FIG1, FIG3 = (
-    FigureSpec(
-        name=name,
-        title=title,
-        needs=(f"{ARM_MAPS}/*/settings.json",),
-        read=partial(read_arm_maps, name=name),
-        draw=draw_arm_maps,
-        caption=partial(caption_arm_maps, name=name),
-        applies=is_of_texts,
-    )
-    for name, (_, title, _) in _FIGURES.items()
-)

@@ -9,7 +9,6 @@ from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,16 +24,6 @@ from fernet_neuro.viz.style import figure_size, letter
 
 METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _TEXT = ("arm", "network", "variant", "test", "epoch", "seed", "metric", "class", "interval")
-
-
-def is_of_texts(results: Path, arms: str = "") -> bool:
-    """Return whether a folder's recipe is a grid with a text-guided network, and its arms say `arms`."""
-    recipe = results / "recipe.yaml"
-    values = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.is_file() else {}
-    if arms not in yaml.safe_dump(values.get("arms", {})):
-        return False
-    tasks = {network.get("task") for network in values.get("networks", {}).values()}
-    return values.get("experiment") == "grid" and bool(tasks & {"text-guided", "zero-shot"})
 
 
 def read_arms(results: Path, recipe: str) -> tuple[GridSettings, dict[str, TextGuidedSettings]]:

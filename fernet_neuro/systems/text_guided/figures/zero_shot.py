@@ -8,9 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.text_guided.figures.parts import (
-    is_of_texts,
     letter_panels,
     read_arms,
     read_scores,
@@ -88,16 +86,3 @@ def caption_left_out(source: pd.DataFrame) -> str:
         f"vector of another, which keeps the geometry of the texts without their meaning. Random: "
         f"directions without any geometry."
     )
-
-
-SPEC = FigureSpec(
-    name="text-guided-zero-shot",
-    title="An expression that training never showed, named from its text",
-    needs=("results.csv",),
-    read=read_left_out,
-    draw=draw_left_out,
-    caption=caption_left_out,
-    applies=lambda results: (
-        is_of_texts(results) and "left_out" in (results / "recipe.yaml").read_text("utf-8")
-    ),
-)

@@ -15,7 +15,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.diagrams import READOUT_STATES, draw_panels
 
 _COLUMNS = ("panel", "block", "label", "detail", "state", "feeds", "x", "y", "width", "height")
@@ -55,7 +54,7 @@ _PANELS = {
 }
 
 
-def read_blocks(_results: Path | None = None) -> pd.DataFrame:
+def read_architecture(_results: Path | None = None) -> pd.DataFrame:
     """Return the blocks of both networks; nothing is read from the results."""
     rows = [(panel, *block) for panel, (_, blocks, _) in _PANELS.items() for block in blocks]
     return pd.DataFrame(rows, columns=list(_COLUMNS))
@@ -86,13 +85,3 @@ def caption_architecture(_source: pd.DataFrame) -> str:
         "or the expression from the 2,048 pooled features. ×3 to ×6: residual blocks of a layer; "
         "below each block: channels × (height = width)² of its output, in pixels."
     )
-
-
-SPEC = FigureSpec(
-    name="architecture",
-    title="The poster's two networks",
-    needs=(),
-    read=read_blocks,
-    draw=draw_architecture,
-    caption=caption_architecture,
-)

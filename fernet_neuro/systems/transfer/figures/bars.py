@@ -21,7 +21,6 @@ from fernet_neuro.figures.captions import (
     list_networks,
 )
 from fernet_neuro.figures.results import (
-    HOLDOUTS,
     NETWORKS,
     choose_layer,
     find_networks,
@@ -30,7 +29,6 @@ from fernet_neuro.figures.results import (
     read_folds,
     read_sources,
 )
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.viz.bars import plot_transfer_bars, transfer_legend
 from fernet_neuro.viz.style import label_of
 
@@ -149,16 +147,4 @@ _PUBLISHED_NOTE = (
     "expression from a face verification network (15) and from a ResNet-50 trained on identity (62.6), "
     "identity of 70 people from the same ResNet-50 (98.6); how these were split into training and test is "
     "not stated, so they are landmarks, not a test of the bars."
-)
-
-
-SPEC = FigureSpec(
-    name="transfer-bars",
-    title="Identity to expression, and back: one layer of every network, and the published values",
-    needs=tuple(
-        f"probes/*/{target}/{file}" for target in HOLDOUTS for file in ("summary.json", "results.csv")
-    ),
-    read=read_transfer,
-    draw=draw_transfer,
-    caption=caption_transfer,
 )

@@ -12,7 +12,6 @@ from matplotlib.patches import Patch
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.results import describe_holdout
-from fernet_neuro.figures.spec import FigureSpec
 from fernet_neuro.systems.transfer.diets.tables import READOUTS, read_readouts
 from fernet_neuro.viz.bars import spread_dots
 from fernet_neuro.viz.style import colour_of, figure_size
@@ -118,13 +117,3 @@ def caption_diets(source: pd.DataFrame) -> str:
         f"untrained networks would lie there ({int(means['n_twins'].iloc[0])} were drawn), line: their mean. "
         f"Asterisks: p < .05 against untrained networks, corrected over the marks of a panel (Holm)."
     )
-
-
-SPEC = FigureSpec(
-    name="diets",
-    title="Which identity networks keep expression: what people showed while the networks learned them",
-    needs=(READOUTS,),
-    read=read_diets,
-    draw=draw_diets,
-    caption=caption_diets,
-)

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from fernet_neuro.models.blueprint import Blueprint, ModelEntry, centred_preprocessing, check_common_options
+from fernet_neuro.models.blueprint import Blueprint, centred_preprocessing, check_common_options
+from fernet_neuro.models.entry import ModelEntry
 from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.config import TaskEntry, TaskSettings, TrainSettings
 from fernet_neuro.training.expression import split_expressions
