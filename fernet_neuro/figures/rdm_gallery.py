@@ -21,8 +21,8 @@ MOST_RDMS, MOST_THUMBNAILS = 12, 28
 #: Of more stimuli without labels, about so many are named.
 _SOME = 10
 #: Bands of the page in mm: title of a panel, gaps between panels (with pictures, the wide one), colour
-#: bar, edge; a letter of a label, and one of a title.
-_TITLE, _GAP, _WIDE_GAP, _BAR, _EDGE, _LETTER = 5.0, 3.0, 4.5, 12.0, 2.5, 1.15
+#: bar, edge; a letter of a label, a line of them, and a letter of a title.
+_TITLE, _GAP, _WIDE_GAP, _BAR, _EDGE, _LETTER, _LINE = 5.0, 3.0, 4.5, 12.0, 2.5, 1.35, 2.7
 _TITLE_LETTER = 1.45
 #: Thumbnails in mm: of single stimuli in staggered rows, and of the first stimulus of a label.
 _SMALL, _LARGE = 5.0, 7.0
@@ -84,7 +84,7 @@ def draw_gallery(source: pd.DataFrame, results: Path) -> Figure:
     wanted = _choose_marks(stimuli)
     pictures = read_pictures(results, set(wanted["stimulus_id"]))
     blocks = _find_blocks(stimuli)
-    page = _Page(len(panels), wanted, blocks, bool(pictures))
+    page = _Page(len(panels), len(stimuli), wanted, blocks, bool(pictures))
     figure = Figure(figsize=figure_size(page.width_name, page.height))
     borders = _find_borders(stimuli["label"])
     for at, rows in enumerate(panels):
@@ -97,8 +97,8 @@ def draw_gallery(source: pd.DataFrame, results: Path) -> Figure:
             _mark_stimuli(ax, "x", wanted, blocks, pictures, page)
     bar = figure.add_axes(page.bar())
     figure.colorbar(figure.axes[0].images[0], cax=bar, orientation="horizontal")
-    bar.set_xlabel("Dissimilarity (percentile within an RDM, %)", fontsize=6.5, labelpad=1)
-    bar.tick_params(labelsize=6, pad=1)
+    bar.set_xlabel("Dissimilarity (percentile within an RDM, %)", labelpad=1)
+    bar.tick_params(pad=1)
     return figure
 
 
@@ -149,8 +149,10 @@ def _find_blocks(stimuli: pd.DataFrame) -> pd.DataFrame:
 class _Page:
     """Places of panels on the page, in mm."""
 
-    def __init__(self, n_panels: int, marks: pd.DataFrame, blocks: pd.DataFrame, has_pictures: bool) -> None:
-        self.n_panels = n_panels
+    def __init__(
+        self, n_panels: int, n_stimuli: int, marks: pd.DataFrame, blocks: pd.DataFrame, has_pictures: bool
+    ) -> None:
+        self.n_panels, self.n_stimuli = n_panels, n_stimuli
         self.n_columns = {1: 1, 2: 2, 4: 2}.get(n_panels, 3 if n_panels <= 9 else 4)
         self.width_name = {1: "single", 2: "one-and-half"}.get(self.n_columns, "double")
         self.width = COLUMN_WIDTHS_MM[self.width_name]
@@ -188,6 +190,15 @@ class _Page:
         most = max(int(self.side / _TITLE_LETTER) - 4, 8)
         return name if len(name) <= most else f"{name[: most // 2]}…{name[most // 2 + 1 - most :]}"
 
+    def fit_names(self, named: pd.DataFrame) -> pd.DataFrame:
+        """Return the names that have room for a line each; others are left out."""
+        apart = _LINE * self.n_stimuli / self.side
+        kept: list[int] = []
+        for at, place in enumerate(named["place"]):
+            if not kept or place - named["place"].iloc[kept[-1]] >= apart:
+                kept.append(at)
+        return named.iloc[kept]
+
     def is_first(self, at: int) -> bool:
         """Return whether a panel is the first of its line."""
         return at % self.n_columns == 0
@@ -222,11 +233,11 @@ def _mark_stimuli(
     )
     if not page.shows_text and axis == "x":
         return
-    named = marks if page.shows_text else blocks
+    named = page.fit_names(marks if page.shows_text else blocks)
     if axis == "x":
-        ax.set_xticks(named["place"], named["text"], fontsize=6, rotation=90)
+        ax.set_xticks(named["place"], named["text"], rotation=90)
     else:
-        ax.set_yticks(named["place"], named["text"], fontsize=6)
+        ax.set_yticks(named["place"], named["text"])
     has_ticks = page.shows_text and not (pictures or marks["is_block"].iloc[0])
     ax.tick_params(axis=axis, length=1.5 if has_ticks else 0, pad=page.text_at * 72 / 25.4 + 1.5)
 

@@ -298,8 +298,7 @@ def test_figures_import_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-# Names of stimuli around a gallery of RDMs have no room for more than six.
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != "rdm-gallery"])
+@pytest.mark.parametrize("name", FIGURES)
 def test_all_text_has_seven_points(results, name):
     spec = FIGURES[name]
     with style():
