@@ -229,21 +229,24 @@ def compute_dataset_patterns(
 
 
 def check_runs(files: Sequence[RunFiles], settings: PatternSettings) -> None:
-    """Refuse images that are there twice and confounds that no run has, and warn of doubtful times.
+    """Refuse images that are there twice, confounds that no run has and times that disagree; warn of doubts.
 
     Raises
     ------
     StimulusError, ValueError
-        As `copies.check_files_differ` and `confounds.check_patterns`.
+        As `copies.check_files_differ`, `confounds.check_patterns` and `times.find_t_r`.
     """
     check_files_differ(
         {path: f"run {item.run} of subject {item.subject}" for item in files for path in item.bold.split(",")}
     )
     check_patterns(files, settings.confounds or ())
+    for item in files:
+        if item.times.t_r is not None:  # here, and not after the work of all participants before
+            find_t_r(item.bold, item.times.t_r, settings.t_r)
     doubts = [
         (item.bold, text)
         for item in files
-        for text in list_doubts(item.bold, item.times, settings.t_r, settings.start_time)
+        for text in list_doubts(item.bold, item.times, settings.start_time)
     ]
     for text in first_of_each(doubts):
         warnings.warn(text, FernetWarning, stacklevel=2)

@@ -23,7 +23,7 @@ RUN_COLUMNS = ("run", "chunks")
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 #: Motion parameters in files without a heading: of SPM, FSL and AFNI.
 _BARE = {
-    "rp_*.txt": MOTION,
+    "rp*.txt": MOTION,
     "*.par": ("rot_x", "rot_y", "rot_z", "trans_x", "trans_y", "trans_z"),
     "*.1D": ("rot_z", "rot_x", "rot_y", "trans_z", "trans_x", "trans_y"),
 }
@@ -204,7 +204,7 @@ def read_confounds_table(path: PathLike) -> pd.DataFrame:
     if names is None:
         raise StoreError(
             f"table {file} has no heading; write the columns' names into its first line, or call motion "
-            f"parameters as SPM (rp_*.txt), FSL (*.par) or AFNI (*.1D) do."
+            f"parameters as SPM (rp*.txt), FSL (*.par) or AFNI (*.1D) do."
         )
     return _read_table(file, names=list(names))
 

@@ -66,7 +66,7 @@ def find_t_r(bold: str, from_sidecar: float | None, wanted: float | None) -> flo
     Raises
     ------
     ValueError
-        If there is none, or it is none that scanners have.
+        If there is none, sidecar and header disagree and none is wanted, or it is none that scanners have.
     """
     t_r = next((item for item in (wanted, from_sidecar) if item is not None), None)
     t_r = _read_header(bold) if t_r is None else t_r
@@ -79,10 +79,16 @@ def find_t_r(bold: str, from_sidecar: float | None, wanted: float | None) -> flo
             f"the repetition time of {bold} is {t_r:g} seconds; if those are milliseconds or the like, give "
             f"it in seconds with --t-r {t_r / 1000:g}."
         )
+    header = _read_header(bold) if wanted is None else None
+    if header and abs(header - t_r) > _TOLERANCE:
+        raise ValueError(
+            f"the sidecar of {bold} says {t_r:g} s between volumes, its header {header:g} s; say which is "
+            f"true with --t-r {t_r:g} or --t-r {header:g}."
+        )
     return float(t_r)
 
 
-def list_doubts(bold: str, times: Times, t_r: float | None, start_time: float | None) -> list[str]:
+def list_doubts(bold: str, times: Times, start_time: float | None) -> list[str]:
     """Return what only the user can know about the times of a run, each a sentence.
 
     Parameters
@@ -90,16 +96,10 @@ def list_doubts(bold: str, times: Times, t_r: float | None, start_time: float | 
     bold : str
     times : Times
         Of its sidecar.
-    t_r, start_time : float or None
+    start_time : float or None
         What the user said, about which there is no doubt.
     """
     doubts = []
-    header = None if t_r is not None or times.t_r is None else _read_header(bold)
-    if header and times.t_r and abs(header - times.t_r) > _TOLERANCE:
-        doubts.append(
-            f"the sidecar of {bold} says {times.t_r:g} s between volumes, its header {header:g} s; the "
-            f"sidecar's are taken. Say which with --t-r SECONDS."
-        )
     if times.is_corrected and times.start_time is None and start_time is None:
         doubts.append(
             f"the slices of {bold} were shifted to one moment, and its sidecar does not say which "

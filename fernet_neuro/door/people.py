@@ -3,9 +3,10 @@
 What belongs here: from sources to the records of their runs.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fernet_neuro.activations.manifest import read_manifest
 from fernet_neuro.activations.store import ActivationStore, is_store
@@ -51,7 +52,13 @@ def describe_trained_people(counts: Mapping[str, Mapping[str, int | None]]) -> l
 def _find_origin(source: "Source") -> str:
     """Return the path that a source is or was extracted from; empty where there is none."""
     if isinstance(source, ActivationStore):
-        return str(source.manifest.get("source") or "")
+        return _follow(source.path, source.manifest)
     if not isinstance(source, str | Path):
         return ""
-    return str(read_manifest(Path(source)).get("source") or "") if is_store(source) else str(source)
+    return _follow(Path(source), read_manifest(Path(source))) if is_store(source) else str(source)
+
+
+def _follow(store: Path, manifest: Mapping[str, Any]) -> str:
+    """Return where a store says that its network is: from its own folder, or from here."""
+    said = str(manifest.get("source") or "")
+    return os.path.normpath(store / said) if said.startswith("../") and (store / said).exists() else said

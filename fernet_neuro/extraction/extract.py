@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.memory import keeping_memory
+from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.progress import make_progress
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.activations.known import cache_place, find_store, remember_store
@@ -185,7 +186,7 @@ def run_extraction(
         plan.identity,
         dtype=plan.dtype,
         run={"batch_size": plan.batch_size, "device": plan.device.type},
-        info=_describe(plan, source),
+        info=_describe(plan, source, Path(out)),
         overwrite=overwrite,
     )
     with writer, _progress(len(plan.table), writer.n_done, verbose) as advance:
@@ -294,11 +295,12 @@ class _Decoder:
         return image
 
 
-def _describe(plan: ExtractionPlan, source: str) -> dict[str, Any]:
-    """Return where the activations come from, for the manifest."""
+def _describe(plan: ExtractionPlan, source: str, out: Path) -> dict[str, Any]:
+    """Return where the activations come from, for the manifest in `out`; a path leads there from it."""
     card = plan.model.card
+    way = lead_to(source, str(out.resolve())) if Path(source).exists() else source
     return {
-        "source": source or card.name,
+        "source": way or card.name,
         "model": card.to_dict(),
         "seed": card.seed,
         "pool": plan.identity["pool"],

@@ -250,7 +250,8 @@ def run_probe(
         max(n_draws.values(), default=0),
     )  # fmt: skip
     task, left_out = _plan_controls(design, controls, untrained_stores)
-    sources = _list_sources(store, layers, controls, untrained_stores)
+    made = [name for name in controls if name not in left_out]
+    sources = _list_sources(store, layers, made, untrained_stores)
     outer = min(n_jobs, len(sources))
     # Layers side by side in processes scale better than threads inside one; a lone layer gets the threads.
     work = in_processes(outer, return_as="generator")(
@@ -274,7 +275,7 @@ def run_probe(
         "penalty": {"penalty": penalty, "penalties": None if grid is None else list(grid)},
         "seed": seed,
         "training_seeds": [0],
-        "controls": [name for name in controls if name not in left_out],
+        "controls": made,
         "controls_left_out": left_out,
         "control_task": None
         if task is None
@@ -373,6 +374,15 @@ def _plan_controls(
 ) -> tuple[ControlTask | None, dict[str, str]]:
     """Return the control task, and the controls that cannot be made with the reason."""
     left_out, task = {}, None
+    if (
+        "pixels" in controls
+        and len(design.table)
+        and not any(item.is_file() for item in design.table.paths())
+    ):
+        left_out["pixels"] = (
+            f"none of the pictures is where the table says, such as {design.table.paths()[0]}; a store that "
+            f"was moved leads to them from its old place"
+        )
     if "untrained" in controls and not untrained_stores:
         left_out["untrained"] = "no activations of an untrained twin were given"
     if "random-labels" in controls and design.is_quantity:

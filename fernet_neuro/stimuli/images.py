@@ -86,7 +86,10 @@ def measure_image(path: PathLike) -> tuple[tuple[int, int], float]:
 def _open(path: PathLike) -> Image.Image:
     source = Path(path)
     if not source.is_file():
-        raise StimulusError(f"image {source} does not exist; correct the table's path or leave the row out.")
+        raise StimulusError(
+            f"image {source} does not exist; correct the table's path or leave the row out (a store that was "
+            f"moved leads to its pictures from its old place)."
+        )
     if source.stat().st_size == 0:
         raise _unreadable(source, "is empty (0 bytes)")
     try:

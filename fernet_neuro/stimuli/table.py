@@ -19,6 +19,7 @@ import pandas as pd
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.foreign import read_foreign, to_nfc
 from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.tables import to_csv, to_text
 from fernet_neuro._utils.validation import format_options, suggest
@@ -146,7 +147,7 @@ class StimulusTable(Shown):
         frame.attrs.clear()
         places = [_relative_to(item, folder) for item in self.paths()]
         if not inside:
-            places = [_lead_to(item, folder) for item in places]
+            places = [lead_to(item, folder) for item in places]
         frame["path"] = pd.Series(places, dtype=object)
         with atomic_file(target) as temporary:
             _WRITERS[kind](frame, temporary)
@@ -496,17 +497,8 @@ def _relative_to(path: Path, folder: str) -> str:
     return plain.removeprefix(inside).replace(os.sep, "/") if plain.startswith(inside) else plain
 
 
-def _lead_to(path: str, folder: str) -> str:
-    """Return the way from `folder` to an absolute path, where there is one; other paths stay as they are."""
-    try:
-        way = os.path.relpath(path, folder) if Path(path).is_absolute() else path
-    except ValueError:
-        return path  # on another drive
-    return way.replace(os.sep, "/")
-
-
 def _follow_up(folder: Path, path: str) -> str:
-    """Return where a path that `_lead_to` made leads to, as an absolute path if it leaves `folder`."""
+    """Return where a path that `lead_to` made leads to, as an absolute path if it leaves `folder`."""
     return os.path.normpath(folder.resolve() / path) if path.startswith("../") else path
 
 

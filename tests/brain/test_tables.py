@@ -149,7 +149,10 @@ def test_events_without_a_stimulus_are_kept_apart(tmp_path):
     assert read_unlabelled_events(path, stimulus_column="trial_type") is None
 
 
-@pytest.mark.parametrize(("name", "first"), [("rp_a.txt", "trans_x"), ("a.par", "rot_x"), ("a.1D", "rot_z")])
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("rp_a.txt", "trans_x"), ("rp1.txt", "trans_x"), ("a.par", "rot_x"), ("a.1D", "rot_z")],
+)
 def test_motion_parameters_without_a_heading_have_the_names_of_their_program(tmp_path, name, first):
     values = np.random.default_rng(1).normal(size=(8, 6))
     np.savetxt(tmp_path / name, values, fmt="%16.7e")
@@ -160,7 +163,7 @@ def test_motion_parameters_without_a_heading_have_the_names_of_their_program(tmp
 
 def test_numbers_that_nobody_names_are_refused(tmp_path):
     np.savetxt(tmp_path / "motion.txt", np.ones((3, 6)))
-    with pytest.raises(StoreError, match=r"motion.txt has no heading; write .*rp_\*.txt"):
+    with pytest.raises(StoreError, match=r"motion.txt has no heading; write .*rp\*.txt"):
         read_confounds(tmp_path / "motion.txt", MOTION, 3)
 
 

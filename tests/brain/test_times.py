@@ -25,8 +25,9 @@ def test_a_header_says_its_unit(tmp_path, t_r, unit):
 
 
 def test_the_user_comes_before_the_sidecar_and_that_before_the_header(tmp_path):
-    bold = image(tmp_path / "a.nii", 2.0)
-    assert [find_t_r(bold, *said) for said in ((1.5, 0.8), (1.5, None), (None, None))] == [0.8, 1.5, 2.0]
+    bold, silent = image(tmp_path / "a.nii", 2.0), image(tmp_path / "b.nii", 0.0)
+    assert [find_t_r(bold, *said) for said in ((1.5, 0.8), (2.0, None), (None, None))] == [0.8, 2.0, 2.0]
+    assert find_t_r(silent, 1.5, None) == 1.5
 
 
 def test_milliseconds_that_are_called_seconds_are_refused(tmp_path):
@@ -48,17 +49,26 @@ def test_what_a_header_does_not_say_is_asked_for(tmp_path):
             find_t_r(str(bold), None, None)
 
 
+def test_a_sidecar_and_a_header_that_disagree_are_refused_until_the_user_decides(tmp_path):
+    bold = image(tmp_path / "a.nii", 2.0)
+    with pytest.raises(
+        ValueError, match=r"says 2.5 s between volumes, its header 2 s; .*--t-r 2.5 or --t-r 2\."
+    ):
+        find_t_r(bold, 2.5, None)
+    assert find_t_r(bold, 2.5, 2.5) == 2.5
+    assert find_t_r(bold, 2.5, 2.0) == 2.0
+    assert find_t_r(bold, 2.0004, None) == 2.0004
+    assert find_t_r(image(tmp_path / "b.nii", 0.0), 2.5, None) == 2.5  # a header that says nothing
+
+
 def test_doubts_are_said_until_the_user_decides(tmp_path):
     bold = image(tmp_path / "a.nii", 2.0)
-    (text,) = list_doubts(bold, Times(2.5), None, None)
-    assert "says 2.5 s between volumes, its header 2 s" in text
-    assert list_doubts(bold, Times(2.5), 2.0, None) == []
-    assert list_doubts(bold, Times(2.0), None, None) == []
-    (text,) = list_doubts(bold, Times(2.0, None, True), None, None)
+    assert list_doubts(bold, Times(2.0), None) == []
+    (text,) = list_doubts(bold, Times(2.0, None, True), None)
     assert "shifted to one moment" in text
     assert "--start-time" in text
-    assert list_doubts(bold, Times(2.0, 0.9, True), None, None) == []
-    assert list_doubts(bold, Times(2.0, None, True), None, 1.0) == []
+    assert list_doubts(bold, Times(2.0, 0.9, True), None) == []
+    assert list_doubts(bold, Times(2.0, None, True), 1.0) == []
 
 
 def test_the_same_doubt_about_many_images_is_one_line():

@@ -1,4 +1,5 @@
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -6,7 +7,8 @@ import pandas as pd
 import pytest
 
 import fernet_neuro as fn
-from fernet_neuro.activations.store import write_store
+from fernet_neuro.activations.store import ActivationStore, write_store
+from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.probes.result import ProbeReport
@@ -351,3 +353,28 @@ def test_seeds_of_networks_with_random_weights_are_called_so(noise_table):
     report = fn.probe(networks, noise_table, **options)
     assert report.weights == "random weights"
     assert len(report.settings["networks"]) == 2
+
+
+def test_a_store_that_was_moved_alone_serves_for_all_but_pictures(run, store, noise_table, tmp_path):
+    elsewhere = tmp_path / "other" / "place" / "store"
+    shutil.copytree(store.path, elsewhere)
+    code, text, err = run(elsewhere, *OPTIONS, "--out", tmp_path / "o")
+    assert code == 0, err
+    assert "Left out: pixels (none of the pictures is where the table says" in text
+    code, text, err = run(store.path, *OPTIONS, "--out", tmp_path / "stayed")
+    assert code == 0, err
+    stayed, moved = (ProbeReport.load(tmp_path / name).frame for name in ("stayed", "o"))
+    assert set(stayed["source"]) - set(moved["source"]) == {"pixels"}
+    both = [frame[frame["source"] == "network"]["balanced_accuracy"].item() for frame in (stayed, moved)]
+    assert both[0] == both[1]
+
+
+def test_what_needs_the_pictures_of_a_moved_store_says_so_in_one_line(store, tmp_path):
+    elsewhere = tmp_path / "other" / "place" / "store"
+    shutil.copytree(store.path, elsewhere)
+    table = ActivationStore.open(elsewhere).stimuli
+    with pytest.raises(StimulusError, match=r"does not exist; .*a store that was moved") as caught:
+        fn.compute_rdms(table, pixels=True)
+    assert "\n" not in str(caught.value)
+    assert fn.compute_rdms(table, factors=["identity"]).n_rdms == 1
+    assert fn.compute_rdms(ActivationStore.open(elsewhere)).n_rdms == 1
