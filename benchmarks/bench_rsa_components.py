@@ -9,10 +9,12 @@ Coverage is of what estimates are on average over the groups. Passes where no ra
 above the limit. Prints tables, and one JSON object on the last line.
 
 `--spread`: nothing but the spread in three designs more, with its 95 % interval over groups; passes where all
-are within 3 %.
+are within 3 %. `--speed`: nothing but processor time of 200 people x 100 stimuli x 60 models, beside that
+of the bootstrap; passes under 5 s.
 
     python benchmarks/bench_rsa_components.py            # --quick for few groups of a few designs
     python benchmarks/bench_rsa_components.py --spread --groups 10000
+    python benchmarks/bench_rsa_components.py --speed
 """
 
 import argparse
@@ -32,7 +34,9 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro.rsa.analysis.null_data import level_means, list_pair_kinds
+from fernet_neuro.rsa.compare import COMPARISONS
 from fernet_neuro.rsa.files.toolbox import import_rsatoolbox, to_rsatoolbox
+from fernet_neuro.rsa.inference.components import estimate_components, estimate_memory
 from fernet_neuro.rsa.inference.fixed import evaluate, find_variation, infer_rsa
 from fernet_neuro.rsa.inference.random_effects import Variation, compute_interval, compute_t
 from fernet_neuro.rsa.inference.regions import Region
@@ -128,6 +132,8 @@ SPREAD = {
 }
 #: How far standard errors may be from the spread.
 SPREAD_LIMIT = 0.03
+#: Processor seconds that a large study may take.
+SPEED_LIMIT = 5.0
 
 #: Models that are near what people share, the first of them nearer.
 PLANTED = {
@@ -235,7 +241,7 @@ def analyse(design: Design, name: str, number: int, inference: str) -> dict[str,
     axes = np.eye(N_MODELS + 2)
     contrasts = {
         "models": axes[:N_MODELS],
-        "pairs": np.array([axes[one] - axes[other] for one, other in combinations(range(N_MODELS), 2)]),
+        "pairs": contrast_pairs(N_MODELS + 2),
         "ceiling": axes[-2:-1],
     }
     values = np.concatenate([means, ceilings])
@@ -290,9 +296,12 @@ def measure_spread(design: Design, name: str, n_groups: int, n_jobs: int) -> Ite
     `spread`: of the root mean squared error, with a 95 % `interval` over groups by the delta method.
     `mean_error`: of the plain mean of errors, which is smaller by how much they vary.
     """
-    found = collect(design, name, n_groups, n_jobs, "components")
-    for kind in ("models", "pairs"):
-        value, error = np.moveaxis(found[kind], 2, 0)[:2]
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = np.stack(
+            Parallel(n_jobs=n_jobs)(delayed(estimate)(design, name, number) for number in range(n_groups))
+        )
+    for kind, tests in (("models", slice(N_MODELS)), ("pairs", slice(N_MODELS, None))):
+        value, error = found[:, 0, tests], found[:, 1, tests]
         truth = 0.0 if kind == "pairs" or design.models != "equal" else value.mean()
         expected, true = (error**2).mean(axis=1), ((value - truth) ** 2).mean(axis=1)
         ratio = np.sqrt(expected.mean() / true.mean())
@@ -302,6 +311,24 @@ def measure_spread(design: Design, name: str, n_groups: int, n_jobs: int) -> Ite
             "interval": [float(ratio * (1 + sign * 1.96 * spread)) for sign in (-1, 1)],
             "mean_error": float(error.mean() / np.sqrt(true.mean())),
         }  # fmt: skip
+
+
+def estimate(design: Design, name: str, number: int) -> np.ndarray:
+    """Return estimates and standard errors of one group, of models and pairs (2, n_tests), nothing else."""
+    models, brain, _ = make_group(design, np.random.default_rng([7, *name.encode(), number]))
+    subjects, values = brain.dissimilarities, models.dissimilarities
+    everywhere = np.ones(subjects.shape[1], dtype=bool)
+    means = COMPARISONS[design.comparison](subjects, values, everywhere).mean(axis=0)
+    sizes = {"subjects": design.n_people, "stimuli": design.n_stimuli}
+    found = estimate_components(subjects, values, np.arange(design.n_stimuli), design.comparison, sizes)
+    contrasts = np.vstack([np.eye(N_MODELS), contrast_pairs(N_MODELS)])
+    return np.stack([contrasts @ means, found.compute_errors(np.pad(contrasts, ((0, 0), (0, 2))))])
+
+
+def contrast_pairs(n_values: int) -> np.ndarray:
+    """Return the differences between models, (n_pairs, n_values)."""
+    axes = np.eye(n_values)
+    return np.array([axes[one] - axes[other] for one, other in combinations(range(N_MODELS), 2)])
 
 
 def report_spread(n_groups: int, n_jobs: int) -> dict[str, Any]:
@@ -421,6 +448,46 @@ def compare_with_rsatoolbox(design: Design, name: str, n_groups: int, n_bootstra
     }  # fmt: skip
 
 
+def measure_speed(comparison: str, n_people: int, n_stimuli: int, n_models: int) -> dict[str, Any]:
+    """Return processor seconds of a study with all tests, pairs and 1,000 permutations.
+
+    Those of the bootstrap are projected to 1,000 samples from runs of 10 and of 60.
+    """
+    rng = np.random.default_rng(7)
+    design = Design(n_people, n_stimuli, 10, comparison)
+    n_pairs = n_stimuli * (n_stimuli - 1) // 2
+    sides = [rng.uniform(size=(count, n_pairs)) for count in (n_models, n_people)]
+    models, brain = label(design, *sides)
+
+    def run(**options: Any) -> float:
+        start = time.process_time()
+        infer_rsa(models, brain, comparison=comparison, **options)
+        return time.process_time() - start
+
+    few, more = (run(inference="bootstrap", n_bootstraps=n, n_permutations=0) for n in (10, 60))
+    return {
+        "comparison": comparison, "people": n_people, "stimuli": n_stimuli, "models": n_models,
+        "components": min(run(inference="components") for _ in range(3)),
+        "bootstrap_projected": few + (more - few) / 50 * 990,
+        "megabytes": estimate_memory(n_people, n_models, n_stimuli) / 1e6,
+    }  # fmt: skip
+
+
+def report_speed(is_quick: bool) -> dict[str, Any]:
+    """Print and return the speed with ranks and without."""
+    size = (20, 30, 6) if is_quick else (200, 100, 60)
+    with threadpool_limits(limits=1, user_api="blas"):
+        measure_speed("rho_a", 4, 10, 3)  # compiles
+        rows = [measure_speed(comparison, *size) for comparison in ("rho_a", "pearson")]
+    for row in rows:
+        print(
+            f"{row['comparison']:<10}{row['components']:8.1f} s{row['bootstrap_projected']:10.0f} s by the "
+            f"bootstrap (projected){row['megabytes']:8.0f} MB"
+        )
+    passed = is_quick or max(row["components"] for row in rows) < SPEED_LIMIT
+    return {"benchmark": "bench_rsa_components --speed", "rows": rows, "passed": passed}
+
+
 def print_rows(rows: list[dict[str, Any]]) -> None:
     """Print false positives, coverage and spread as a table."""
     print(f"{'design':<40}{'':<9}{'rate %':>7}{'limit %':>8}{'cover %':>9}{'spread':>8}")
@@ -451,11 +518,15 @@ def main() -> None:
     parser.add_argument("--inference", default="components")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--spread", action="store_true", help="standard errors against spread alone")
+    parser.add_argument("--speed", action="store_true", help="processor seconds of a large study alone")
     parser.add_argument("--figure", type=Path, help="PNG of standard errors against spread")
     parser.add_argument("--quick", action="store_true", help="20 groups of three designs")
     options = parser.parse_args()
     if options.spread:
         print(json.dumps(report_spread(20 if options.quick else options.groups, options.jobs)))
+        return
+    if options.speed:
+        print(json.dumps(report_speed(options.quick)))
         return
     designs = VALIDATION if options.designs == "validation" else DEVELOPMENT
     planted = dict(PLANTED)

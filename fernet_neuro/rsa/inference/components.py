@@ -215,7 +215,10 @@ def _measure_pairs(
             found = np.zeros((len(part), *shape))
             found[:, -1] = ceiling[rows[part]]
             for columns, present, first, second in groups:
-                found[np.ix_(np.arange(len(part)), columns, present)] = contribute(first, second, part)
+                if found[0, :-1].size == second.units.size:  # nothing is missing
+                    found[:, :-1] = contribute(first, second, part)
+                else:
+                    found[np.ix_(np.arange(len(part)), columns, present)] = contribute(first, second, part)
             total += found.sum(axis=0)
             square += split.measure(found)
     mean = split.measure(total[None] / n)
@@ -248,17 +251,19 @@ def _prepare(
 class Split:
     """Pairs of units of stimuli, told apart from the units themselves as in a round-robin design.
 
-    `cells` (n_pairs, n_cells): which pairs of stimuli are between which two units. `members` (n_cells,
-    n_units): which units these are.
+    `cells` (n_cells, n_pairs): which pairs of stimuli are between which two units; None where every stimulus
+    is a unit, and they are the same.
     """
 
-    cells: sparse.csr_array
-    members: sparse.csr_array
+    cells: sparse.csr_array | None
+    n_units: int
 
     @classmethod
     def of_units(cls, codes: np.ndarray) -> "Split":
         """Return the split of stimuli in blocks, (n_stimuli,) from 0."""
         n = int(codes.max()) + 1
+        if n == len(codes):
+            return cls(None, n)
         left, right = np.triu_indices(len(codes), 1)
         low, high = np.minimum(codes[left], codes[right]), np.maximum(codes[left], codes[right])
         one, other = np.triu_indices(n, 1)
@@ -266,18 +271,24 @@ class Split:
         numbers[one, other] = np.arange(len(one))
         between = np.flatnonzero(low != high)
         entries = (np.ones(len(between)), (numbers[low[between], high[between]], between))
-        ends = (np.concatenate([one, other]), np.tile(np.arange(len(one)), 2))
-        members = sparse.csr_array((np.ones(2 * len(one)), ends), shape=(n, len(one)))
-        return cls(sparse.csr_array(entries, shape=(len(one), len(left))), members)
+        return cls(sparse.csr_array(entries, shape=(len(one), len(left))), n)
 
     def measure(self, contributions: np.ndarray) -> np.ndarray:
         """Return the covariance of sums of contributions (n_times, n_values, n_pairs) by pairs, added up."""
-        n_times, n_values, n_pairs = contributions.shape
-        n, n_cells = self.members.shape
-        cells = self.cells @ contributions.reshape(-1, n_pairs).T
-        cells -= cells.mean(axis=0)
-        sums = (self.members @ cells).reshape(n, n_times, n_values)
-        cells = cells.reshape(n_cells, n_times, n_values)
-        squares = np.einsum("ctv,ctw->vw", cells, cells, optimize=True)
-        squares -= np.einsum("ctv,ctw->vw", sums, sums, optimize=True) / (n - 2)
+        from fernet_neuro.rsa.inference.rank_kernels import add_ends  # numba loads slowly
+
+        n, shape = self.n_units, (*contributions.shape[:2], -1)
+        cells = contributions.reshape(-1, contributions.shape[2])
+        if self.cells is not None:
+            cells = np.ascontiguousarray((self.cells @ cells.T).T)
+        cells = cells - cells.mean(axis=1, keepdims=True)
+        squares = _add_products(cells.reshape(shape)) - _add_products(add_ends(cells, n).reshape(shape)) / (
+            n - 2
+        )
+        n_cells = cells.shape[1]
         return squares * n_cells / (n_cells - n)
+
+
+def _add_products(values: np.ndarray) -> np.ndarray:
+    """Return the products (n_values, n_values) of values (n_times, n_values, n_cells), added up."""
+    return np.sum([part @ part.T for part in values], axis=0)

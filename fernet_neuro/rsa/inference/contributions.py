@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fernet_neuro.rsa.compare import INNER_PRODUCTS, whiten
+from fernet_neuro.rsa.compare import INNER_PRODUCTS, sort_ties, whiten
 from fernet_neuro.rsa.weighted import divide
 
 #: Comparisons of ranks whose contributions have a closed form.
@@ -23,16 +23,14 @@ class Vectors:
 
     All have the shape (n_rdms, n_present). `units`: vectors of length 1. `duals`: what products with `units`
     are comparisons, the units themselves unless comparisons are whitened. `loads`: what products of single
-    pairs are their contributions. `squares`: contributions to the squared length of each. `orders`, `ties`:
-    of ranks, the pairs in ascending order and the number of the group of ties that each of these is in.
-    `steps` (n_rdms,): how much of a unit one rank is.
+    pairs are their contributions. `squares`: contributions to the squared length of each. `ties`: of
+    ranks, the number of the group of ties of each pair. `steps` (n_rdms,): how much of a unit one rank is.
     """
 
     units: np.ndarray
     duals: np.ndarray
     loads: np.ndarray
     squares: np.ndarray
-    orders: np.ndarray | None = None
     ties: np.ndarray | None = None
     steps: np.ndarray | None = None
 
@@ -53,29 +51,24 @@ class Vectors:
             return cls(units, duals, np.sqrt(2) * duals, 2 * duals**2)
         if comparison not in _RANKS:
             return cls(units, units, units, units**2)
-        return cls(units, units, units, *_sort(vectors, units, steps, comparison), steps)
+        ties = sort_ties(vectors)[2]
+        return cls(units, units, units, _square_ranks(units, ties, steps, comparison), ties, steps)
 
     @property
     def ranked(self) -> tuple[np.ndarray | None, ...]:
         """What `rank_kernels` take."""
-        return self.units, self.orders, self.ties, self.steps
+        return self.units, self.ties, self.steps
 
 
-def _sort(
-    vectors: np.ndarray, units: np.ndarray, steps: np.ndarray, comparison: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return squares, orders and ties of ranks."""
-    orders = np.argsort(vectors, axis=1)
-    ordered = np.take_along_axis(vectors, orders, axis=1)
-    ties = np.zeros(orders.shape, dtype=np.int64)
-    ties[:, 1:] = np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1)
+def _square_ranks(units: np.ndarray, ties: np.ndarray, steps: np.ndarray, comparison: str) -> np.ndarray:
+    """Return contributions to squared lengths of ranks."""
     if comparison == "rho_a":  # its length depends on the number of pairs alone
-        return np.full(units.shape, 3 / units.shape[1]), orders, ties
+        return np.full(units.shape, 3 / units.shape[1])
     from fernet_neuro.rsa.inference.rank_kernels import add_own_lifts  # numba loads slowly
 
     squares = units**2
-    add_own_lifts((units, orders, ties, steps), squares)
-    return squares, orders, ties
+    add_own_lifts((units, ties, steps), squares)
+    return squares
 
 
 def contribute(first: Vectors, second: Vectors, rows: np.ndarray) -> np.ndarray:
@@ -86,7 +79,7 @@ def contribute(first: Vectors, second: Vectors, rows: np.ndarray) -> np.ndarray:
     """
     values = first.units[rows] @ second.duals.T
     found = first.loads[rows][:, None] * second.loads
-    if first.orders is not None:
+    if first.ties is not None:
         from fernet_neuro.rsa.inference.rank_kernels import add_lifts  # numba loads slowly
 
         add_lifts(np.asarray(rows), first.ranked, second.ranked, found)

@@ -14,7 +14,7 @@ from fernet_neuro.rsa.compare import (
     whiten,
 )
 from fernet_neuro.rsa.inference.settings import InferenceSettings
-from fernet_neuro.rsa.pairs import row_slices, take_pairs
+from fernet_neuro.rsa.pairs import row_slices, take_pairs, vectors_to_squares
 from fernet_neuro.rsa.weighted import divide
 from fernet_neuro.stats.multiple import compute_p_values
 
@@ -39,17 +39,18 @@ def permute_scores(
     if comparison != "kendall_tau_a":
         # Neither lengths nor ranks depend on the names, so the mean over subjects is one vector.
         mean, units = _to_units(subjects, models, comparison)
+        square = vectors_to_squares(mean[None], orders.shape[1])[0]
+        left, right = np.triu_indices(orders.shape[1], 1)
     for start in range(0, len(orders), step):
         rows = slice(start, start + step)
-        pairs = permute_pairs(orders[rows])
         if comparison == "kendall_tau_a":
             from fernet_neuro.rsa.inference.ranks import (
                 permute_signs,  # numba loads slowly, and signs alone need it
             )
 
-            null_scores[rows] = permute_signs(subjects, models, pairs, n_jobs=n_jobs)
+            null_scores[rows] = permute_signs(subjects, models, permute_pairs(orders[rows]), n_jobs=n_jobs)
         else:
-            null_scores[rows] = mean[pairs] @ units.T
+            null_scores[rows] = square[orders[rows][:, left], orders[rows][:, right]] @ units.T
     return null_scores
 
 

@@ -83,7 +83,7 @@ def combine_variances(variances: Mapping[Effects, np.ndarray], sizes: Mapping[st
 
 def covary_contrasts(covariance: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
     """Return the variances (n_contrasts,) of contrasts (n_contrasts, n_values)."""
-    return np.einsum("ci,ij,cj->c", contrasts, covariance, contrasts)
+    return ((contrasts @ covariance) * contrasts).sum(axis=1)
 
 
 class Variation(Protocol):
@@ -222,6 +222,8 @@ def _draw_maxima(loadings: np.ndarray, dof: float, rng: np.random.Generator, two
     for start in range(0, _N_MAXIMA, step):
         size = min(step, _N_MAXIMA - start)
         normal = rng.standard_normal((size, loadings.shape[1])) @ loadings.T
-        tops = (np.abs(normal) if two_sided else normal).max(axis=1)
+        tops = normal.max(axis=1)
+        if two_sided:
+            tops = np.maximum(tops, -normal.min(axis=1))
         largest[start : start + size] = tops / np.sqrt(rng.chisquare(dof, size) / dof)
     return np.sort(largest)

@@ -352,37 +352,62 @@ def run_permuted(pairs, orders, groups, walks, n_others, others, out):
 
 
 @njit(nogil=True, cache=True)
-def _add_lift(order, ties, values, times, out):
-    """Add to `out` the sum of the values of the pairs above each, and half of those of its ties, `times`."""
-    above, stop = 0.0, order.size
-    while stop > 0:
-        start, within = stop, 0.0
-        while start > 0 and ties[start - 1] == ties[stop - 1]:
-            start -= 1
-            within += values[order[start]]
-        for position in range(start, stop):
-            out[order[position]] += times * (above + within / 2)
+def _add_lift(ties, values, times, table, out):
+    """Add to `out` the sum of the values of the pairs above each, and half of those of its ties, `times`.
+
+    `table` is a space for groups of ties.
+    """
+    table[:] = 0.0
+    for pair in range(ties.size):
+        table[ties[pair]] += values[pair]
+    above = 0.0
+    for group in range(table.size - 1, -1, -1):
+        within = table[group]
+        table[group] = times * (above + within / 2)
         above += within
-        stop = start
+    for pair in range(ties.size):
+        out[pair] += table[ties[pair]]
 
 
 @njit(nogil=True, cache=True)
 def add_lifts(rows, first, second, out):
     """Add to `out` (n_rows, n_second, n_pairs) what pairs add to products by lifting ranks of either RDM.
 
-    `first`, `second`: units, orders, ties and steps, as in ``contributions.Vectors``.
+    `first`, `second`: units, ties and steps, as in ``contributions.Vectors``.
     """
-    units, orders, ties, steps = first
+    units, ties, steps = first
+    table = np.empty(units.shape[1])
     for place in range(rows.size):
         row = rows[place]
         for other in range(out.shape[1]):
-            _add_lift(orders[row], ties[row], second[0][other], steps[row], out[place, other])
-            _add_lift(second[1][other], second[2][other], units[row], second[3][other], out[place, other])
+            _add_lift(ties[row], second[0][other], steps[row], table, out[place, other])
+            _add_lift(second[1][other], units[row], second[2][other], table, out[place, other])
 
 
 @njit(nogil=True, cache=True)
 def add_own_lifts(vectors, out):
     """Add to `out` (n_rdms, n_pairs) what pairs add to squared lengths by lifting ranks."""
-    units, orders, ties, steps = vectors
+    units, ties, steps = vectors
+    table = np.empty(units.shape[1])
     for row in range(len(units)):
-        _add_lift(orders[row], ties[row], units[row], 2 * steps[row], out[row])
+        _add_lift(ties[row], units[row], 2 * steps[row], table, out[row])
+
+
+@njit(nogil=True, cache=True)
+def add_ends(cells, n_units):
+    """Return the sums (n_values, n_units) of the cells (n_values, n_cells) that each unit is in.
+
+    Cells are those between two of the units, in the order of the upper triangle.
+    """
+    sums = np.zeros((len(cells), n_units))
+    for row in range(len(cells)):
+        start = 0
+        for unit in range(n_units - 1):
+            own = 0.0
+            for other in range(unit + 1, n_units):
+                value = cells[row, start + other - unit - 1]
+                own += value
+                sums[row, other] += value
+            sums[row, unit] += own
+            start += n_units - unit - 1
+    return sums

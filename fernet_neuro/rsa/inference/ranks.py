@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from fernet_neuro.rsa.compare import sort_ties
 from fernet_neuro.rsa.inference.rank_kernels import run_permuted, run_samples
 from fernet_neuro.rsa.inference.resample import Compared
 from fernet_neuro.rsa.weighted import PARTS, level_blocks
@@ -28,12 +29,7 @@ def compare_ranked(asked: Compared, present: np.ndarray) -> tuple[np.ndarray, np
     n_stimuli = multiplicities.shape[1]
     left, right = (index[present] for index in np.triu_indices(n_stimuli, 1))
     stacked = np.concatenate([subjects, models])[:, present]
-    orders = np.argsort(stacked, axis=1)
-    ordered = np.take_along_axis(stacked, orders, axis=1)
-    steps = np.ones(ordered.shape, dtype=bool)
-    steps[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    ties = np.empty(orders.shape, dtype=np.int32)
-    np.put_along_axis(ties, orders, (np.cumsum(steps, axis=1) - 1).astype(np.int32), axis=1)
+    orders, steps, ties = sort_ties(stacked)
     is_within = np.zeros(len(left), dtype=bool) if blocks is None else blocks[left] == blocks[right]
     unit = 1 if blocks is None else PARTS
     levels = np.zeros(len(multiplicities)) if blocks is None else level_blocks(multiplicities, blocks)
@@ -61,8 +57,8 @@ def permute_signs(
 
     `pairs` (n_permutations, n_pairs) says which pair of the subjects takes the place of each; without gaps.
     """
-    groups = [_number_groups(side) for side in (subjects, models)]
-    orders = np.argsort(models, axis=1, kind="stable")
+    groups = [sort_ties(side)[2].astype(np.int64) for side in (subjects, models)]
+    orders = sort_ties(models)[0]
     out = np.empty((len(pairs), len(models)))
 
     def work(part: slice) -> None:
@@ -70,10 +66,6 @@ def permute_signs(
 
     run_in_parts(work, len(pairs), n_jobs)
     return out
-
-
-def _number_groups(vectors: np.ndarray) -> np.ndarray:
-    return np.stack([np.unique(vector, return_inverse=True)[1] for vector in vectors]).astype(np.int64)
 
 
 def run_in_parts(work: Callable[[slice], None], n_items: int, n_jobs: int) -> None:
