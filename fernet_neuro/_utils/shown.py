@@ -1,17 +1,20 @@
 """What nouns share: equality by content, one line that shows them, a table in a notebook and a plot.
 
-What belongs here: the forms that nouns share. Results never import plots: `PLOTS` names them, and a plot is
-loaded when it is drawn.
+What belongs here: the forms that nouns share. Results never import plots or reports: they are named here, and
+loaded when they are made.
 """
 
 from collections.abc import Mapping
 from dataclasses import fields
 from html import escape
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from fernet_neuro.catalogue import load
+from fernet_neuro.typing import PathLike
 
 #: Most signs of one line; rows and columns of a table, which cuts long cells too.
 _MOST_SIGNS = 240
@@ -27,6 +30,9 @@ PLOTS = {
     "RSAResult": "fernet_neuro.viz.results:plot_rsa",
     "SearchlightMap": "fernet_neuro.viz.results:plot_searchlight",
 }
+
+#: What writes the report of each result.
+REPORT = "fernet_neuro.experiments.reports:report_result"
 
 
 class Shown:
@@ -87,8 +93,23 @@ class Plotted(Shown):
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw the result into `ax`, or a new figure, and return the axes; options are those of its plot."""
-        module, _, name = PLOTS[type(self).__name__].partition(":")
-        return getattr(import_module(module), name)(self, ax, **options)
+        return load(PLOTS[type(self).__name__])(self, ax, **options)
+
+
+class Reported(Plotted):
+    """A result that writes its own report."""
+
+    def report(self, out: PathLike) -> Path:
+        """Write the result into the folder `out`, with its figures and a page, as its command does.
+
+        Files of an earlier result there are replaced.
+
+        Returns
+        -------
+        Path
+            ``index.html``: the answer in a sentence, figures, tables and methods.
+        """
+        return load(REPORT)(self, out)
 
 
 def name_some(names: Any, most: int = 4) -> str:

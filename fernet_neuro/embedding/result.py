@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fernet_neuro._utils.json_files import read_json
-from fernet_neuro._utils.shown import Compared, Plotted, name_some
+from fernet_neuro._utils.shown import Compared, Reported, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.typing import PathLike
@@ -54,7 +54,7 @@ _FILES = ("coordinates.csv", "quality.csv", "settings.json")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EmbeddingResult(Compared, Plotted):
+class EmbeddingResult(Compared, Reported):
     """Maps of several layers, and how far each may be trusted.
 
     Parameters

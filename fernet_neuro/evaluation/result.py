@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.json_files import read_json
-from fernet_neuro._utils.shown import Plotted, name_some
+from fernet_neuro._utils.shown import Plotted, Reported, name_some
 from fernet_neuro._utils.tables import loading, parse, read_text, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.evaluation.intervals import Spread
@@ -163,7 +163,7 @@ def build_rows(scores: "tuple[Score, ...] | list[Score]", settings: Mapping[str,
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EvaluationReport(Plotted):
+class EvaluationReport(Reported):
     """Evaluations of one recipe: several epochs by name, several training seeds.
 
     Parameters

@@ -1,17 +1,20 @@
-"""The report of one command: its figures, and a page with the answer, tables, methods and the command.
+"""The report of one result: its figures, and a page with the answer, tables, methods and how to repeat it.
 
 What belongs here: putting figures and page beside results; what is said of each result is in `report_texts`.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.experiments import report_texts as texts
 from fernet_neuro.experiments.page import Section, read_pictures, render, write_sections
 from fernet_neuro.experiments.report_texts import ReportText
 from fernet_neuro.figures.registry import build_all
+from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.typing import PathLike
 
 
@@ -20,6 +23,46 @@ class Saved(Protocol):
 
     def save(self, out: PathLike) -> Any:
         """Write it."""
+
+
+#: What the page of each result says, by its type.
+_TEXTS: dict[str, Callable[[Any], ReportText]] = {
+    "ProbeReport": texts.describe_probe,
+    "EvaluationReport": texts.describe_evaluation,
+    "EmbeddingResult": texts.describe_embedding,
+    "RSAResult": texts.describe_rsa,
+}
+
+
+def report_result(result: Saved, out: PathLike) -> Path:
+    """Write a result with its figures and page into the folder `out`, and return the page.
+
+    An `RSAResult` whose RDMs `rsa` kept in `out` is drawn with them.
+
+    Raises
+    ------
+    StoreError
+        If `out` is a file.
+    """
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file; name a folder.")
+    text = _TEXTS[type(result).__name__](result)
+    kept = _find_rdms(result, folder) if isinstance(result, RSAResult) else None
+    save_with_report(
+        kept or result, folder, text, [f"# in Python: {type(result).__name__}.report({str(out)!r})"]
+    )
+    return folder / "index.html"
+
+
+def _find_rdms(result: RSAResult, folder: Path) -> Saved | None:
+    """Return the result with what it compared, where a folder holds both."""
+    from fernet_neuro.rsa.analysis.run import MODELS, SUMMARY, RSAFolder
+
+    if not (folder / SUMMARY).is_file() or not (folder / MODELS).is_file():
+        return None
+    kept = RSAFolder.load(folder)
+    return kept if kept.result == result else None
 
 
 def save_with_report(result: Saved, out: Path, text: ReportText, command: Sequence[str]) -> list[str]:

@@ -96,8 +96,7 @@ def _read_target(results: Path, target: str) -> pd.DataFrame:
 def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw one panel per read-out."""
     figure = draw_readouts(source, 82, plot_layer_profile)
-    networks = list(dict.fromkeys(source["network"]))
-    figure.legend(handles=profile_legend(networks), loc="outside lower center", ncols=4)
+    figure.legend(handles=profile_legend(source), loc="outside lower center", ncols=4)
     return figure
 
 

@@ -17,11 +17,7 @@ from fernet_neuro._utils.validation import check_range
 from fernet_neuro.probes._dual import arrange, inner_folds, pick_penalty
 from fernet_neuro.probes._null import balanced_accuracy
 from fernet_neuro.probes._sgd import fit_sgd
-
-#: Relative penalties of the nested choice: from nearly none to shrinking every direction of average variance.
-RELATIVE_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-#: The logistic read-out is fitted iteratively, so its grid is shorter.
-LOGISTIC_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+from fernet_neuro.probes.penalties import check_penalties, check_penalty
 
 
 class _LinearProbe(ClassifierMixin, BaseEstimator):
@@ -273,33 +269,6 @@ class SgdProbe(_LinearProbe):
         self.coef_ = weights[1:] - weights[:1] if two else weights
         self.intercept_ = biases[1:] - biases[:1] if two else biases
         return self
-
-
-def check_penalty(argument: str, value: float) -> float:
-    """Return `value` if it is a finite number above zero.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
-    """
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{argument} must be a finite number above 0; got {value!r}.")
-    return float(value)
-
-
-def check_penalties(values: Sequence[float]) -> tuple[float, ...]:
-    """Return the grid as a tuple of positive numbers.
-
-    Raises
-    ------
-    ValueError
-        If it is empty or holds a number that is not positive.
-    """
-    grid = tuple(check_penalty("penalties", float(value)) for value in values)
-    if not grid:
-        raise ValueError("penalties must name at least one candidate; got an empty grid.")
-    return grid
 
 
 def _pick_class(scores: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.validation import check_option
@@ -174,6 +173,8 @@ def _inner_errors(
 
 def correlate_ranks(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return Spearman's correlation of each row, shape (n_rows,); NaN where a row is constant."""
+    from scipy import stats
+
     if true.size == 0 or true.shape[1] < 2:
         return np.full(len(true), np.nan)
     first, second = (_standardise(stats.rankdata(part, axis=1)) for part in (true, predicted))

@@ -15,11 +15,9 @@ from fernet_neuro.probes._dual import Gram, inner_folds, pick_penalty
 from fernet_neuro.probes._means import score_means
 from fernet_neuro.probes._null import Labellings, balanced_accuracy
 from fernet_neuro.probes._primal import Rows
-from fernet_neuro.probes.linear import (
+from fernet_neuro.probes.penalties import (
     LOGISTIC_PENALTIES,
     RELATIVE_PENALTIES,
-    LogisticProbe,
-    SgdProbe,
     check_penalties,
     check_penalty,
 )
@@ -277,6 +275,8 @@ def _fit_predict(
     rows: np.ndarray, codes: np.ndarray, fold: Fold, inner: np.ndarray, settings: ReadoutSettings
 ) -> tuple[np.ndarray, float]:
     """Return predicted codes of the test rows and the absolute penalty (NaN for sgd)."""
+    from fernet_neuro.probes.linear import LogisticProbe, SgdProbe  # scikit-learn takes long to load
+
     X, y = rows[fold.train], codes[fold.train]
     if settings.name == "sgd":
         return SgdProbe(random_state=settings.seed).fit(X, y).predict(rows[fold.test]), float("nan")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.shown import Compared, Plotted, name_some
+from fernet_neuro._utils.shown import Compared, Plotted, Reported, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_table, save_tables
 from fernet_neuro.exceptions import AlignmentError
 from fernet_neuro.stats.multiple import compute_p_values
@@ -264,7 +264,7 @@ class ProbeResult(Plotted):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ProbeReport(Compared, Plotted):
+class ProbeReport(Compared, Reported):
     """Read-outs of many layers, with their controls.
 
     Parameters

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from fernet_neuro._utils.json_files import read_json
-from fernet_neuro._utils.shown import Compared, Plotted, name_some
+from fernet_neuro._utils.shown import Compared, Reported, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.typing import PathLike
@@ -64,7 +64,7 @@ _SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RSAResult(Compared, Plotted):
+class RSAResult(Compared, Reported):
     """How well models account for the geometry of brain regions, and how sure that is.
 
     Parameters

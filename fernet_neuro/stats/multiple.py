@@ -4,7 +4,6 @@ What belongs here: arithmetic on scores and p values; drawing the nulls is in `r
 """
 
 import numpy as np
-from scipy import stats
 
 # Equal scores must count as "as large" although sums in another order differ in the last bits.
 _TIE_TOLERANCE = 1e-12
@@ -79,6 +78,8 @@ def adjust_fdr(p_values: np.ndarray) -> np.ndarray:
     .. [1] Benjamini, Y. and Hochberg, Y. (1995). Controlling the false discovery rate. Journal of the Royal
        Statistical Society B, 57(1), 289-300.
     """
+    from scipy import stats
+
     return np.asarray(stats.false_discovery_control(_check_p_values(p_values), axis=None))
 
 

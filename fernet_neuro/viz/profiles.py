@@ -67,8 +67,9 @@ def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def profile_legend(networks: list[str]) -> list[Line2D | Patch]:
-    """Return the legend's handles for `networks`, the interval band and the significance mark."""
+def profile_legend(rows: pd.DataFrame) -> list[Line2D | Patch]:
+    """Return the legend's handles for what `plot_layer_profile` draws of `rows`, and for nothing else."""
+    networks = list(dict.fromkeys(rows["network"]))
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=colour_of(name, networks), label=label_of(name), **_line(name))
         for name in networks
@@ -79,9 +80,10 @@ def profile_legend(networks: list[str]) -> list[Line2D | Patch]:
         )
     if "untrained" in networks:
         handles.append(Patch(facecolor="#8A8A8A", alpha=0.3, lw=0, label="95 % of twins"))
-    handles.append(
-        Line2D([], [], ls="", marker="_", ms=7, mew=1.4, color="#111111", label="p < .05, corrected")
-    )
+    if rows["significant"].any():
+        handles.append(
+            Line2D([], [], ls="", marker="_", ms=7, mew=1.4, color="#111111", label="p < .05, corrected")
+        )
     return handles
 
 

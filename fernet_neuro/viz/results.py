@@ -3,28 +3,32 @@
 What belongs here: from results to the tables that plot functions take; figures of papers are in `figures`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport, EvaluationResult
 from fernet_neuro.probes.result import ProbeReport, ProbeResult, measure_of
-from fernet_neuro.rsa.rdms import RDMSet
-from fernet_neuro.rsa.result import RSAResult
-from fernet_neuro.rsa.searchlight.search import SearchlightMap
 from fernet_neuro.viz.geometry import plot_rdm
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.model_dots import plot_model_dots
 from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
 from fernet_neuro.viz.style import figure_size, style
+
+if TYPE_CHECKING:
+    from fernet_neuro.embedding.result import EmbeddingResult
+    from fernet_neuro.rsa.rdms import RDMSet
+    from fernet_neuro.rsa.result import RSAResult
+    from fernet_neuro.rsa.searchlight.search import SearchlightMap
 
 #: Below this, a corrected p value is marked.
 _ALPHA = 0.05
@@ -49,7 +53,7 @@ def plot_probe(report: ProbeReport, ax: Axes | None = None, *, readout: str | No
     rows = list_profile(report, readout)
     with _panel(ax, "one-and-half", 75) as panel:
         plot_layer_profile(rows, panel)
-        handles = profile_legend(list(dict.fromkeys(rows["network"])))
+        handles = profile_legend(rows)
         panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.16, 1))
         panel.set_title(f"{rows['target'].iloc[0].capitalize()}, {rows['holdout'].iloc[0]} held out", pad=14)
     return panel
@@ -242,5 +246,7 @@ def _panel(ax: Axes | None, width: str, height_mm: float) -> Iterator[Axes]:
     if ax is not None:
         yield ax
         return
+    from matplotlib import pyplot as plt  # only here: it looks for a window system
+
     with style():
         yield plt.subplots(figsize=figure_size(width, height_mm), layout="constrained")[1]

@@ -46,11 +46,11 @@ HEAVY = {
     "pooch",
 }
 TABLES = {"numpy", "pandas"}
-FITS = TABLES | {"scipy", "sklearn", "numba"}
+FITS = TABLES | {"scipy", "numba"}
 REPORT = {"matplotlib", "jinja2"}
 STORE_COMMANDS = {
     "probe {store} --all-layers --folds 2 --permutations 19 --quiet --out {out}": FITS,
-    "embed {store} --layer fc --permutations 19 --quiet --out {out}": FITS | {"openTSNE"},
+    "embed {store} --layer fc --permutations 19 --quiet --out {out}": FITS | {"sklearn", "openTSNE"},
     "rsa --models {store} --layer fc --brain {store}/../brain.npz --bootstrap 30 --permutations 19 --quiet "
     "--out {out}": FITS,
 }

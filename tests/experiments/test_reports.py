@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import fernet_neuro as fn
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.embedding.pipeline import compute_embedding
+from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.report_texts import describe_embedding, describe_probe, describe_searchlight
 from fernet_neuro.experiments.reports import save_with_report
 from fernet_neuro.figures.registry import build_all
@@ -75,6 +77,39 @@ def test_maps_are_drawn_and_judged(store, tmp_path):
     assert (tmp_path / "figures" / "embedding-maps.png").is_file()
     lead = (tmp_path / "index.html").read_text().split('class="lead">')[1].split("</p>")[0]
     assert lead.startswith("Neighbours share expression most in avgpool: ")
+
+
+def test_results_report_themselves_as_their_commands_do(store, tmp_path):
+    report = run_probe(store, n_folds=3, n_permutations=19, controls=())
+    page = report.report(tmp_path / "python")
+    save_with_report(report, tmp_path / "command", describe_probe(report), COMMAND)
+    assert page == tmp_path / "python" / "index.html"
+    names = {path.relative_to(page.parent) for path in page.parent.rglob("*")}
+    assert names == {path.relative_to(tmp_path / "command") for path in (tmp_path / "command").rglob("*")}
+    text = page.read_text()
+    assert "# in Python: ProbeReport.report(" in text
+    lead = text.split('class="lead">')[1].split("</p>")[0]
+    assert lead in (tmp_path / "command" / "index.html").read_text()
+    with pytest.raises(StoreError, match="is a file; name a folder"):
+        report.report(page)
+
+
+def test_an_rsa_reports_with_the_rdms_that_it_kept(store, tmp_path):
+    table, rng = store.stimuli, np.random.default_rng(0)
+    who = fn.compute_rdms(table, factors=["identity"])
+    people = pd.DataFrame({"subject": list("abcde"), "roi": "FFA"})
+    brain = fn.RDMSet(
+        who.dissimilarities + rng.normal(size=(5, who.dissimilarities.shape[1])), table.stimulus_ids, people
+    )
+    settings = {"n_bootstraps": 30, "n_permutations": 19}
+    found = fn.rsa(who, brain, out=tmp_path / "kept", **settings)
+    found.report(tmp_path / "kept")
+    found.report(tmp_path / "alone")
+    drawn = [
+        {path.stem for path in (tmp_path / name / "figures").glob("*.png")} for name in ("kept", "alone")
+    ]
+    assert drawn[0] - drawn[1] == {"rdm-gallery", "mds"}
+    assert fn.RSAResult.load(tmp_path / "alone") == found
 
 
 def test_a_figure_that_fails_is_named_and_the_results_are_kept(store, tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ from fernet_neuro.activations.store import write_store
 from fernet_neuro.exceptions import AlignmentError, StimulusError
 from fernet_neuro.probes.design import plan_design
 from fernet_neuro.probes.evaluate import count_jobs, evaluate_probe, run_probe
-from fernet_neuro.probes.linear import RELATIVE_PENALTIES, LogisticProbe, RidgeProbe, SgdProbe
+from fernet_neuro.probes.linear import LogisticProbe, RidgeProbe, SgdProbe
+from fernet_neuro.probes.penalties import RELATIVE_PENALTIES
 from fernet_neuro.probes.readout import inner_groups
 from fernet_neuro.stats.calibration import false_positive_rate
 from fernet_neuro.stimuli.splits import Fold, make_folds
