@@ -124,7 +124,7 @@ def _clear(folder: Path, _: int) -> None:
         return
     for path in list(folder.iterdir()):
         found = _LEFTOVER.fullmatch(path.name)
-        if found is None or found["host"] != _name_host() or _is_alive(int(found["pid"])):
+        if found is None or found["host"] != name_host() or is_alive(int(found["pid"])):
             continue
         target = path.with_name(found["name"])
         if path.suffix == ".old" and (path / "old").exists() and not target.exists():
@@ -142,12 +142,13 @@ _LEFTOVER = re.compile(
 
 
 @cache
-def _name_host() -> str:
+def name_host() -> str:
+    """Return six signs for this machine, which do not tell its name."""
     return hash_bytes(socket.gethostname().encode())[:6]
 
 
 def _name_process() -> str:
-    return f"{_name_host()}-{os.getpid()}"
+    return f"{name_host()}-{os.getpid()}"
 
 
 def _make_beside(target: Path, use: str) -> Path:
@@ -155,7 +156,7 @@ def _make_beside(target: Path, use: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=prefix, suffix=f".{use}", dir=target.parent))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Return whether a process of this machine runs, or may run."""
     if os.name == "nt":  # pragma: no cover
         return True  # asking would end it

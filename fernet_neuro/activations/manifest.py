@@ -3,11 +3,13 @@
 What belongs here: the format on disk; reading and writing values is in `store`.
 """
 
+import json
 import math
 import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ FORMAT = "fernet-neuro activations"
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 TABLE_NAME = "stimuli.parquet"
+#: Folders of complete stores of neighbouring rows, in the store that they make up.
+SHARD_PREFIX = "shard-"
 _AGAIN = "extract it again with overwrite=True (--overwrite), or restore it from a copy"
 _REQUIRED = ("key", "identity", "dtype", "n_stimuli", "layers", "stimuli")
 
@@ -52,6 +56,28 @@ def build_layer_entry(
     }
 
 
+def build_manifest(
+    identity: Mapping[str, Any], dtype: str, n_stimuli: int, table: Path, layers: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what every manifest says: contents and their key, the written table, and the layers' files."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "key": hash_json(dict(identity)),
+        "identity": dict(identity),
+        "dtype": dtype,
+        "n_stimuli": n_stimuli,
+        "stimuli": {"file": TABLE_NAME, "sha256": hash_file(table)},
+        "layers": [dict(entry) for entry in layers],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def format_manifest(manifest: Mapping[str, Any]) -> str:
+    """Return a manifest as the text of its file."""
+    return json.dumps(manifest, indent=1, ensure_ascii=False)
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a store.
 
@@ -78,6 +104,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{path} is damaged (it {what}); {_AGAIN}.")
     for entry in (manifest["stimuli"], *manifest["layers"]):
         _check_name(path, entry["file"])
+    for shard in manifest.get("shards", ()):
+        _check_name(path, shard["folder"])
     return dict(manifest)
 
 
@@ -91,6 +119,10 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise StoreError(f"store {folder} is incomplete: {table.name} is missing; {_AGAIN}.")
     if hash_file(table) != manifest["stimuli"]["sha256"]:
         raise StoreError(f"store {folder}: {table.name} is not the table it was written with; {_AGAIN}.")
+    if "shards" in manifest:
+        for shard in manifest["shards"]:
+            _check_shard(folder, shard)
+        return
     for entry in manifest["layers"]:
         _check_layer_file(folder, entry, np.dtype(manifest["dtype"]), manifest["n_stimuli"])
 
@@ -108,7 +140,13 @@ def compute_crc32(path: Path, n_skip: int, chunk: int = 1 << 22) -> int:
 def is_store_like(folder: Path) -> bool:
     """Return whether `folder` is empty or holds a manifest and nothing that a store does not write."""
     names = {item.name for item in folder.iterdir()} if folder.is_dir() else {""}
-    others = {name for name in names if not name.endswith(".npy") and name not in (MANIFEST_NAME, TABLE_NAME)}
+    others = {
+        name
+        for name in names
+        if not name.endswith(".npy")
+        and not name.startswith(SHARD_PREFIX)
+        and name not in (MANIFEST_NAME, TABLE_NAME)
+    }
     return not names or (MANIFEST_NAME in names and not others)
 
 
@@ -120,6 +158,11 @@ def partial_folders(target: Path) -> list[Path]:
 def _explain_absence(folder: Path) -> str:
     if partial_folders(folder):
         return f"store {folder} is not finished; run the same extraction again, and it goes on where it was."
+    if any(folder.glob(f"{SHARD_PREFIX}*")):
+        return (
+            f"store {folder} is not finished: it holds shards that are not merged; see fernet-neuro jobs and "
+            f"fernet-neuro merge."
+        )
     if folder.is_dir():
         return (
             f"{folder} is not an activation store (no {MANIFEST_NAME}); make one with fernet-neuro extract."
@@ -134,6 +177,15 @@ def _check_name(path: Path, file: object) -> None:
             f"{path} is damaged (it names the file {str(file)!r}, and a store reads files of its own folder "
             f"alone); {_AGAIN}."
         )
+
+
+def _check_shard(folder: Path, shard: Mapping[str, Any]) -> None:
+    place = folder / shard["folder"]
+    if not (place / MANIFEST_NAME).is_file():
+        raise StoreError(f"store {folder} is incomplete: {place.name} is missing; {_AGAIN}.")
+    if hash_file(place / MANIFEST_NAME) != shard["sha256"]:
+        raise StoreError(f"store {folder}: {place.name} is not the shard that was merged; {_AGAIN}.")
+    check_files(place, read_manifest(place))
 
 
 def _check_layer_file(folder: Path, entry: Mapping[str, Any], dtype: np.dtype, n_stimuli: int) -> None:

@@ -117,6 +117,15 @@ class ActivationStore(Shown):
         """Size of all layers on disk, in bytes."""
         return sum(entry["n_bytes"] for entry in self.manifest["layers"])
 
+    @cached_property
+    def shards(self) -> tuple["ActivationStore", ...]:
+        """The stores of neighbouring rows that this one is made of; none where each layer is one file."""
+        return tuple(ActivationStore.open(self.path / shard["folder"]) for shard in self._shards)
+
+    @property
+    def _shards(self) -> list[dict[str, Any]]:
+        return self.manifest.get("shards", [])
+
     def __getitem__(self, layer: str) -> Activations:
         """Return one layer, as `load` does."""
         return self.load(layer)
@@ -155,17 +164,27 @@ class ActivationStore(Shown):
     def load(self, layer: str) -> Activations:
         """Return one layer, memory-mapped: values are read from disk when they are used.
 
+        Of a store of shards, the layer is read into memory as a whole.
+
         Raises
         ------
         LayerNotFoundError
             If the store does not have the layer; the message lists those it has.
         """
         entry = self._entry(layer)
-        n_units = math.prod(entry["unit_shape"])
-        shape, dtype = (self.manifest["n_stimuli"], n_units), np.dtype(self.manifest["dtype"])
-        offset = len(npy_header(dtype, shape))
-        values = np.memmap(self.path / entry["file"], dtype=dtype, mode="r", offset=offset, shape=shape)
+        if self._shards:
+            values = np.concatenate([shard.map_values(layer) for shard in self.shards])
+        else:
+            values = self.map_values(layer)
         return Activations(values, self.stimuli.stimulus_ids, layer, tuple(entry["unit_shape"]))
+
+    def map_values(self, layer: str) -> np.ndarray:
+        """Return the file of one layer as a memory map of shape (n_stimuli, n_units)."""
+        entry = self._entry(layer)
+        shape = (self.manifest["n_stimuli"], math.prod(entry["unit_shape"]))
+        dtype = np.dtype(self.manifest["dtype"])
+        offset = len(npy_header(dtype, shape))
+        return np.memmap(self.path / entry["file"], dtype=dtype, mode="r", offset=offset, shape=shape)
 
     def verify(self) -> None:
         """Read every value and compare it with the checksum taken when it was written.
@@ -175,6 +194,10 @@ class ActivationStore(Shown):
         StoreError
             Naming the first file whose values have changed since.
         """
+        for shard in self.shards:
+            shard.verify()
+        if self.shards:
+            return
         dtype, n_stimuli = np.dtype(self.manifest["dtype"]), self.manifest["n_stimuli"]
         for entry in self.manifest["layers"]:
             header = npy_header(dtype, (n_stimuli, math.prod(entry["unit_shape"])))

@@ -12,7 +12,6 @@ import shutil
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, BinaryIO, Self
@@ -20,13 +19,13 @@ from typing import IO, Any, BinaryIO, Self
 import numpy as np
 
 from fernet_neuro._utils.atomic import replace_folder
-from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro.activations.manifest import (
-    FORMAT,
-    FORMAT_VERSION,
     MANIFEST_NAME,
     TABLE_NAME,
     build_layer_entry,
+    build_manifest,
+    format_manifest,
     is_store_like,
     npy_header,
     partial_folders,
@@ -249,20 +248,10 @@ class StoreWriter:
 
     def _write_manifest(self) -> None:
         table = self.table.write(self.folder / TABLE_NAME, inside=False)
-        manifest = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "key": self.key,
-            "identity": self.identity,
-            "dtype": self.dtype.name,
-            "n_stimuli": len(self.table),
-            "stimuli": {"file": TABLE_NAME, "sha256": hash_file(table)},
-            "layers": [{**entry, "crc32": self._crcs[entry["name"]]} for entry in self._entries],
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            **self.info,
-        }
+        layers = [{**entry, "crc32": self._crcs[entry["name"]]} for entry in self._entries]
+        manifest = build_manifest(self.identity, self.dtype.name, len(self.table), table, layers)
         path = self.folder / MANIFEST_NAME
-        path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+        path.write_text(format_manifest({**manifest, **self.info}), encoding="utf-8")
 
     def _check_finite(self, layer: str, array: np.ndarray) -> None:
         # Both ends, since a NaN or an overflow shows in one of them and a mask of all values costs more.

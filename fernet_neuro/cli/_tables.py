@@ -68,6 +68,20 @@ def format_table(rows: "pd.DataFrame | Iterable[Row]", columns: Mapping[str, Any
     ]
 
 
+def format_seconds(seconds: float) -> str:
+    """Return a time in the unit that suits it.
+
+    Examples
+    --------
+    >>> format_seconds(12.34), format_seconds(150), format_seconds(20_000), format_seconds(400_000)
+    ('12.3 s', '2.5 min', '5.6 h', '4.6 days')
+    """
+    for unit, length in (("days", 172_800), ("h", 7200), ("min", 120)):
+        if seconds >= length:
+            return f"{seconds / {'days': 86_400, 'h': 3600, 'min': 60}[unit]:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
 def format_cell(form: str | Callable[[Row], str], row: Row) -> str:
     """Return a template filled with the values of a row, or "-" if it lacks one of them."""
     if callable(form):

@@ -26,6 +26,10 @@ def calibrate(
     datasets: Annotated[
         int, opt.count("Number of data sets without the effect, of each kind.", opt.STATISTICS, min=10)
     ] = 200,
+    first: Annotated[
+        int,
+        opt.count("Number of the first data set, of work in several parts.", opt.STATISTICS, min=0),
+    ] = 0,
     nominal: Annotated[float, opt.number("Level of the tests, such as 0.05.", opt.STATISTICS)] = 0.05,
     inference: Annotated[
         str | None, opt.text(f"{opt.INFERENCE} As in the folder unless given.", opt.STATISTICS)
@@ -33,6 +37,9 @@ def calibrate(
     level: opt.Level = 0.99,
     seed: opt.Seed = 0,
     out: Annotated[Path | None, opt.file("File for the report as JSON.")] = None,
+    p_values: Annotated[
+        Path | None, opt.file("File for every p value of every data set (.csv).", opt.OUTPUT)
+    ] = None,
     jobs: opt.Jobs = 1,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
@@ -55,17 +62,22 @@ def calibrate(
         fernet-neuro calibrate --like decoding --source derivatives/patterns
     """
     from fernet_neuro._utils.atomic import write_text
+    from fernet_neuro._utils.tables import write_csv
     from fernet_neuro.door.calibrate import calibrate as run
 
     if out is not None:
         check_out_file(out, [], overwrite=overwrite)
+    if p_values is not None:
+        check_out_file(p_values, [".csv"], overwrite=overwrite)
     report = run(
         like, datasets, source=source, stimuli=stimuli, nominal=nominal, confidence=level,
-        inference=inference, seed=seed, n_jobs=jobs, verbose=not (quiet or as_json),
+        inference=inference, first=first, seed=seed, n_jobs=jobs, verbose=not (quiet or as_json),
     )  # fmt: skip
     values = report.to_summary()
     if out is not None:
         write_text(out, json.dumps(values, indent=2) + "\n")
+    if p_values is not None:
+        write_csv(report.p_values, p_values)
     show([*_describe(report), *([f"Written to {out}"] if out else [])], as_json=as_json, values=values)
     if not report.is_calibrated:
         raise typer.Exit(1)

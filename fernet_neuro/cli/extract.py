@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fernet_neuro.cli import _options as opt
-from fernet_neuro.cli._tables import show
+from fernet_neuro.cli._tables import format_seconds, format_table, show
 from fernet_neuro.cli.models import format_layers
 
 if TYPE_CHECKING:
     from fernet_neuro.activations.store import ActivationStore
+
+
+#: Images that are run through a network to tell how long all would take.
+_N_MEASURED = 64
 
 
 def extract(
@@ -22,7 +26,11 @@ def extract(
     layer: opt.Layers = [],
     all_layers: opt.AllLayers = False,
     pool: Annotated[
-        str, opt.text("none (all units); mean or mean-last: one mean per channel (second or last axis).")
+        str,
+        opt.text(
+            "none (all units); mean or mean-last: one mean per channel (second or last axis); srp:K: a fixed "
+            "random projection to K numbers."
+        ),
     ] = "none",
     dtype: Annotated[str, opt.text("Precision on disk: float32 or float16.")] = "float32",
     settings: opt.Settings = [],
@@ -31,7 +39,17 @@ def extract(
     input: opt.Input = None,
     device: opt.Device = "auto",
     batch_size: opt.BatchSize = 64,
+    rows: Annotated[
+        str | None, opt.text("Only these rows of the table, from 0, such as 0:640.", opt.OUTPUT, metavar="A:B")
+    ] = None,
+    expect: Annotated[
+        str | None,
+        opt.text("Refuse unless the store will have this key, such as that of a plan.", opt.OUTPUT, metavar="KEY"),
+    ] = None,
     jobs: opt.Jobs = 1,
+    dry_run: Annotated[
+        bool, opt.flag("--dry-run", "Print room, time and memory, and leave.", opt.OUTPUT)
+    ] = False,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -49,9 +67,12 @@ def extract(
             --layer layer4 --layer fc --out s18
         fernet-neuro extract vit_b_16 --stimuli faces/table.csv --all-layers \
             --pool mean-last --out vit
+        # what it would take: bytes of each layer, time and memory
+        fernet-neuro extract resnet50 --stimuli faces/table.csv --all-layers \
+            --pool srp:2048 --dtype float16 --out big --dry-run
     """
     from fernet_neuro.activations.writer import check_target
-    from fernet_neuro.extraction.extract import find_finished, run_extraction
+    from fernet_neuro.extraction.extract import estimate_extraction, find_finished, run_extraction
     from fernet_neuro.extraction.plan import plan_extraction
     from fernet_neuro.models.resolve import resolve_model
     from fernet_neuro.stimuli.table import StimulusTable
@@ -60,10 +81,20 @@ def extract(
         raise ValueError("name layers with --layer NAME (repeat for more), or take all with --all-layers.")
     _show_messages()
     network = resolve_model(model, seed=seed, **opt.list_model_options(size, input, settings))
-    plan = plan_extraction(
-        network, StimulusTable.read(stimuli), layer or None, device=device, batch_size=batch_size,
-        dtype=dtype, pool=pool,
-    )  # fmt: skip
+    table = StimulusTable.read(stimuli)
+    asked: dict[str, Any] = {"device": device, "batch_size": batch_size, "dtype": dtype, "pool": pool}
+    if rows is not None:
+        table = table[read_rows(rows, len(table))]
+    if dry_run:
+        needed = estimate_extraction(network, table, layer or None, n_measured=_N_MEASURED, **asked)
+        show(describe_needs(needed), as_json=as_json, values=needed)
+        return
+    plan = plan_extraction(network, table, layer or None, **asked)
+    if expect not in (None, plan.key):
+        raise ValueError(
+            f"this extraction has the key {plan.key[:12]} and not {str(expect)[:12]}: pictures, labels, weights, "
+            f"network or preprocessing have changed since that was planned."
+        )
     is_reused = find_finished(plan, out, overwrite=overwrite) is not None
     if not is_reused:  # before anything is promised
         check_target(out.absolute(), plan.key, plan.identity, overwrite=overwrite)
@@ -108,6 +139,40 @@ def show_store(
     if verify:
         lines.append("All values fit their checksums.")
     show(lines, as_json=as_json, values={**_summarise(opened), "manifest": opened.manifest})
+
+
+def read_rows(rows: str, n_stimuli: int) -> slice:
+    """Return the rows ``A:B`` of a table.
+
+    Raises ValueError unless A and B are whole numbers of the table, A below B.
+    """
+    first, colon, end = rows.partition(":")
+    if not (colon and first.isascii() and first.isdigit() and end.isascii() and end.isdigit()):
+        raise ValueError(f"--rows takes two whole numbers, such as 0:640 (the first 640); got {rows!r}.")
+    chosen = slice(int(first), int(end))
+    if not chosen.start < chosen.stop <= n_stimuli:
+        raise ValueError(f"--rows {rows}: the table has the rows 0:{n_stimuli}.")
+    return chosen
+
+
+def describe_needs(needed: dict[str, Any]) -> list[str]:
+    """Return room, time and memory of an extraction as lines of text."""
+    n_stimuli, seconds = needed["n_stimuli"], needed["seconds"]
+    columns = {
+        "layer": "{layer}",
+        "shape": lambda row: " x ".join(map(str, row["unit_shape"])),
+        "units": "{n_units:,}",
+        "GB": lambda row: f"{row['disk_bytes'] / 1e9:,.3f}",
+    }
+    return [
+        *format_table(needed["layers"], columns),
+        "",
+        f"{n_stimuli:,} stimuli x {len(needed['layers'])} layers as {needed['dtype']}: "
+        f"{needed['disk_bytes'] / 1e9:,.2f} GB on disk",
+        f"about {format_seconds(seconds)} here ({n_stimuli / seconds:,.1f} images/s, measured on "
+        f"{min(n_stimuli, _N_MEASURED)}, batches of {needed['batch_size']}, {needed['device']})",
+        f"about {needed['memory_bytes'] / 1e6:,.0f} MB of memory beside Python's own, for any number of stimuli",
+    ]
 
 
 def _show_messages() -> None:

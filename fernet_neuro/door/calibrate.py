@@ -31,7 +31,13 @@ from fernet_neuro.probes.design import find_labelled
 from fernet_neuro.probes.evaluate import run_probe
 from fernet_neuro.probes.exchange import Exchange, plan_exchange
 from fernet_neuro.probes.result import ProbeReport
-from fernet_neuro.rsa.analysis.calibration import CalibrationReport, calibrate_rsa, summarise_rates
+from fernet_neuro.rsa.analysis.calibration import (
+    CalibrationReport,
+    calibrate_rsa,
+    check_numbers,
+    stack_p_values,
+    summarise_rates,
+)
 from fernet_neuro.rsa.analysis.run import RSAFolder
 from fernet_neuro.stats.resampling import permute_within
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
@@ -50,6 +56,8 @@ def calibrate(
     nominal: float = 0.05,
     confidence: float = 0.99,
     inference: str | None = None,
+    first: int = 0,
+    p_values: pd.DataFrame | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     verbose: bool = False,
@@ -73,6 +81,12 @@ def calibrate(
         Level of the tests, and probability of the intervals of rates.
     inference : str, default=None
         Of RSA alone: another than that of the analysis.
+    first : int, default=0
+        Number of the first data set. Each number has its own random numbers, so that data sets computed in
+        several parts are those of one call.
+    p_values : DataFrame, default=None
+        The p values of all data sets (`CalibrationReport.p_values` of the parts, stacked), where they were
+        computed before; only the rates are.
     seed, n_jobs, verbose
         As everywhere.
 
@@ -89,27 +103,28 @@ def calibrate(
         If a source is needed or is another, a number is out of range, or nothing was tested.
     """
     check_range("n_datasets", n_datasets, minimum=10)
+    if p_values is not None:
+        check_numbers(p_values, n_datasets)
     folder = Path(like)
     given = {"nominal": nominal, "confidence": confidence}
     plan = _find_plan(folder)
     if plan is None:
         return calibrate_rsa(
-            RSAFolder.load(folder), n_datasets, inference=inference, seed=seed, n_jobs=n_jobs,
-            verbose=verbose, **given,
+            RSAFolder.load(folder), n_datasets, inference=inference, first=first, p_values=p_values, seed=seed,
+            n_jobs=n_jobs, verbose=verbose, **given,
         )  # fmt: skip
     if inference is not None:
         raise ValueError("inference is of RSA alone; leave it out (--inference).")
     make, settings = plan(folder, source, stimuli)
-    work = in_processes(n_jobs, return_as="generator")(
-        delayed(_run)(make, number, seed) for number in range(n_datasets)
-    )
-    found = list(track(work, "data sets without the effect", total=n_datasets, verbose=verbose))
-    tests = pd.concat(found, ignore_index=True).dropna(subset=["p_value"])
+    numbers = range(first, first + n_datasets)
+    work = in_processes(n_jobs, return_as="generator")(delayed(_run)(make, number, seed) for number in numbers)
+    found = track(work, "data sets without the effect", total=n_datasets, verbose=verbose)
+    tests = stack_p_values(found) if p_values is None else p_values
     if tests.empty:
         raise ValueError(f"{folder} was made without permutations, so there is no p value to calibrate.")
     settings = {**settings, "n_datasets": n_datasets, **given, "calibration_seed": seed}
     rates = pd.DataFrame(summarise_rates(tests, n_datasets, nominal, confidence))
-    return CalibrationReport(rates, settings, [_NOTE])
+    return CalibrationReport(rates, settings, [_NOTE], tests)
 
 
 _NOTE = (

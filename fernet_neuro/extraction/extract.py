@@ -7,6 +7,9 @@ written by `activations.writer`.
 import logging
 import os
 import platform
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -23,7 +27,7 @@ from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.progress import make_progress
 from fernet_neuro._utils.validation import check_range
-from fernet_neuro.activations.known import cache_place, find_store, remember_store
+from fernet_neuro.activations.known import TEMPORARY, cache_place, find_store, remember_store
 from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.activations.writer import StoreWriter, check_target
@@ -36,7 +40,6 @@ from fernet_neuro.extraction.plan import (
     N_AHEAD,
     N_BEHIND,
     ExtractionPlan,
-    estimate_extraction,
     plan_extraction,
 )
 from fernet_neuro.models.layers import LayeredModel
@@ -99,9 +102,10 @@ def extract_activations(
         Stimuli per forward pass.
     dtype : {"float32", "float16"}, default="float32"
         Type of the stored values.
-    pool : {"none", "mean", "mean-last"}, default="none"
-        Store all units, or means over all axes but the channels, which are the second axis (convolutional
-        networks) or the last (transformers).
+    pool : {"none", "mean", "mean-last", "srp:K"}, default="none"
+        Store all units; means over all axes but the channels, which are the second axis (convolutional
+        networks) or the last (transformers); or a fixed random projection to K numbers, such as
+        ``"srp:2048"``, which keeps squared distances to about ``sqrt(2 / K)`` of their size.
     overwrite : bool, default=False
         Whether a store of another key at `out` may be replaced, once the new one is complete.
     source : str, default=""
@@ -195,6 +199,47 @@ def run_extraction(
     store = ActivationStore.open(out)
     remember_store(store)
     return store
+
+
+def estimate_extraction(
+    model: LayeredModel | nn.Module | PathLike,
+    table: StimulusTable | pd.DataFrame | PathLike,
+    layers: Sequence[str] | None = None,
+    *,
+    n_measured: int = 0,
+    **options: Any,
+) -> dict[str, Any]:
+    """Return what an extraction would need: bytes as in `ExtractionPlan.estimate`, and ``seconds``.
+
+    No image but those measured is opened, so that a million of them are planned as fast as ten.
+
+    Parameters
+    ----------
+    model, table, layers
+        As in `extract_activations`.
+    n_measured : int, default=0
+        Images to run through the network and write to a temporary store, of which ``seconds`` are computed
+        for the whole table; it is None for 0.
+    **options
+        ``device``, ``batch_size``, ``dtype`` and ``pool`` of `extract_activations`.
+    """
+    whole = read_stimuli(table)
+    head = whole.select(np.arange(min(len(whole), max(n_measured, 1))))
+    plan = plan_extraction(resolve_model(model), head, layers, **options)
+    seconds = _measure_seconds(plan) if n_measured else None
+    estimate = plan.estimate(len(whole))
+    return {**estimate, "seconds": None if seconds is None else seconds * len(whole)}
+
+
+def _measure_seconds(plan: ExtractionPlan) -> float:
+    """Return seconds for one stimulus of a plan, of a second pass: the first finds memory and kernels."""
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
+        for _ in range(2):
+            start = time.perf_counter()
+            run_extraction(plan, Path(folder) / "store")
+            seconds = time.perf_counter() - start
+            shutil.rmtree(Path(folder) / "store")
+    return seconds / len(plan.table)
 
 
 def find_finished(plan: ExtractionPlan, out: PathLike, *, overwrite: bool = False) -> ActivationStore | None:

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.validation import check_option
+from fernet_neuro.activations.reduce import build_reducer
 from fernet_neuro.exceptions import FernetError
 
 
@@ -37,14 +39,58 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+class Projection:
+    """A fixed sparse random projection of each layer to `n_components` numbers; narrower layers stay whole.
+
+    The matrix depends on the number of units and of components alone, so every process, shard and network
+    has the same. Squared distances between stimuli keep their mean and spread around it by about
+    ``sqrt(2 / n_components)`` of their size: 3 % for 2,048 (Li, Hastie & Church 2006, very sparse random
+    projections, density ``1 / sqrt(n_units)``).
+    """
+
+    def __init__(self, n_components: int) -> None:
+        self._n_components = n_components
+        self._matrices: dict[tuple[int, torch.device], Tensor] = {}
+
+    def __call__(self, output: Tensor) -> Tensor:
+        """Return (n, n_components) of an output (n, ...)."""
+        flat = output.flatten(1)
+        if flat.shape[1] <= self._n_components:
+            return flat
+        place = (flat.shape[1], flat.device)
+        if place not in self._matrices:
+            self._matrices[place] = self._build(flat.shape[1]).to(flat.device)
+        return torch.sparse.mm(self._matrices[place], flat.float().T).T
+
+    def _build(self, n_units: int) -> Tensor:
+        reducer = build_reducer("srp", self._n_components, seed=0)
+        matrix = reducer.fit(np.empty((1, n_units), dtype=np.float32)).components_.tocoo()
+        places = torch.from_numpy(np.stack([matrix.row, matrix.col]).astype(np.int64))
+        values = torch.from_numpy(matrix.data.astype(np.float32))
+        return torch.sparse_coo_tensor(places, values, matrix.shape, check_invariants=True).coalesce()
+
+
+def find_pooling(pool: str) -> Callable[[Tensor], Tensor]:
+    """Return what becomes of outputs by its name: one of `POOLINGS`, or ``srp:K``.
+
+    Raises ValueError if there is none of that name, or K is not a whole number from 1.
+    """
+    kind, _, n_components = pool.partition(":")
+    if kind != "srp":
+        return POOLINGS[check_option("pool", pool, (*POOLINGS, "srp:K"))]
+    if not n_components.isascii() or not n_components.isdigit() or int(n_components) < 1:
+        raise ValueError(f"pool must be srp:K with a whole number of components, such as srp:2048; got {pool!r}.")
+    return Projection(int(n_components))
+
+
 class LayerRecorder:
     """While open, keep a copy of what each of some layers gives in a forward pass.
 
     Copies are taken at once, because an in-place ReLU after a layer overwrites its output.
 
     `module`: the network. `layers`: paths as in ``named_modules()``. `pool`: one of "none", "mean",
-    "mean-last"; keep all units, or the mean over every axis but the channels: the second axis, or the last.
-    `dtype`: type of the copies.
+    "mean-last"; keep all units, or the mean over every axis but the channels: the second axis, or the last;
+    or "srp:K", a random projection to K numbers. `dtype`: type of the copies.
     """
 
     def __init__(
@@ -56,7 +102,7 @@ class LayerRecorder:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._modules = {layer: module.get_submodule(layer) for layer in layers}
-        self._pool = POOLINGS[check_option("pool", pool, POOLINGS)]
+        self._pool = find_pooling(pool)
         self._dtype = dtype
         self._outputs: dict[str, Tensor] = {}
         self._counts = dict.fromkeys(layers, 0)

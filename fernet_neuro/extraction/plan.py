@@ -73,16 +73,19 @@ class ExtractionPlan:
         """Type of the stored values."""
         return self.identity["dtype"]
 
-    def estimate(self) -> dict[str, Any]:
+    def estimate(self, n_stimuli: int | None = None) -> dict[str, Any]:
         """Return sizes in bytes: ``disk_bytes``, ``memory_bytes``, and both per layer under ``layers``.
 
         Memory is the network, the batches in work and the outputs waiting to be written; it does not depend
         on the number of stimuli. It leaves out what Python and torch themselves take (about 400 MB).
+
+        `n_stimuli`: for as many stimuli; None for those of the table.
         """
         dtype = np.dtype(self.dtype)
+        n_stimuli = len(self.table) if n_stimuli is None else n_stimuli
         layers = []
         for index, (layer, shape) in enumerate(self.unit_shapes.items()):
-            entry = build_layer_entry(index, layer, shape, dtype, len(self.table))
+            entry = build_layer_entry(index, layer, shape, dtype, n_stimuli)
             layers.append(
                 {
                     "layer": layer,
@@ -98,12 +101,12 @@ class ExtractionPlan:
         # Waiting images are 8-bit, those in work float32; of the network's outputs about three live at once.
         per_stimulus = pixels * (N_AHEAD + 1 + 8) + outputs * (N_BEHIND + 2) + 3 * 4 * self.widest
         return {
-            "n_stimuli": len(self.table),
+            "n_stimuli": n_stimuli,
             "batch_size": self.batch_size,
             "device": str(self.device),
             "dtype": self.dtype,
             "disk_bytes": sum(item["disk_bytes"] for item in layers),
-            "memory_bytes": weights + per_stimulus * min(self.batch_size, len(self.table)),
+            "memory_bytes": weights + per_stimulus * min(self.batch_size, n_stimuli),
             "layers": layers,
         }
 
@@ -121,7 +124,7 @@ class ExtractionPlan:
         if needed > free:
             raise StoreError(
                 f"store {out} needs {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB free; "
-                f"free space, or take fewer layers, --pool mean or --dtype float16."
+                f"free space, or take fewer layers, --pool mean, --pool srp:2048 or --dtype float16."
             )
 
 
@@ -162,17 +165,6 @@ def plan_extraction(
         "dtype": dtype,
     }
     return ExtractionPlan(model, table, table.image_digests, unit_shapes, identity, place, batch_size, widest)
-
-
-def estimate_extraction(
-    model: LayeredModel, table: StimulusTable, layers: Sequence[str] | None = None, **options: Any
-) -> dict[str, Any]:
-    """Return what an extraction would need, in bytes; see `ExtractionPlan.estimate`.
-
-    `model`, `table`, `layers`: as in `extract_activations`. `**options`: ``device``, ``batch_size``,
-    ``dtype`` and ``pool`` of `extract_activations`.
-    """
-    return plan_extraction(model, table, layers, **options).estimate()
 
 
 def _trace(

@@ -462,6 +462,60 @@ def summarise_seeds(reports: Sequence[ProbeReport], seeds: Sequence[int] | None 
     )
 
 
+def join_layers(reports: Sequence[ProbeReport]) -> ProbeReport:
+    """Return one report over parts that probed some layers of one network each.
+
+    Every part exchanged the labels alike, so the largest score over all layers has its null distribution as if
+    they had been probed at once. What all parts have in common, such as the pixels, counts once.
+
+    Raises
+    ------
+    ValueError
+        If there is no report.
+    AlignmentError
+        If reports are of other stimuli, settings or stores.
+    """
+    if not reports:
+        raise ValueError("reports must hold at least one probe report; got none.")
+    first = reports[0]
+    own = ("stimuli", "stores", "controls", *(name for name in _SAME_SETTINGS if name != "layers"))
+    for other in reports[1:]:
+        differing = [name for name in own if other.settings[name] != first.settings[name]]
+        if differing:
+            raise AlignmentError(f"parts of a probe differ in {differing[0]!r}, so they cannot be one; run them alike.")
+    rows = {_key(row): row for report in reversed(reports) for row in report.layers}
+    places = {key: (_PLACES[key[0]], row["layer_index"]) for key, row in rows.items()}
+    null_scores = {key: scores for report in reports for key, scores in report.null_scores.items()}
+    keys = [key for report in reports for key in map(_key, report.layers)]
+    ordered = sorted(dict.fromkeys(keys), key=places.__getitem__)
+    layers = [key[1] for key in ordered if key[0] == "network"]
+    return ProbeReport(
+        _join([report.results for report in reports], places),
+        _join([report.confusion for report in reports], places),
+        {key: null_scores[key] for key in ordered if key in null_scores},
+        correct_over_layers([rows[key] for key in ordered], null_scores),
+        {**first.settings, "layers": list(dict.fromkeys(layers))},
+    )
+
+
+#: In which order the sources of a report come; a layer's control task stands behind the layer.
+_PLACES = {"network": 0, "control-task": 0, "untrained": 1, "pixels": 2}
+
+
+def _join(frames: Sequence[pd.DataFrame], places: Mapping[TestKey, tuple[int, int]]) -> pd.DataFrame:
+    """Return the rows of all frames in the order of `places`, each test from the first frame that has it."""
+    whose: dict[TestKey, int] = {}
+    parts = []
+    for number, frame in enumerate(frames):
+        keys = [_key(row) for row in frame[["source", "layer", "readout"]].to_dict("records")]
+        is_first = [whose.setdefault(key, number) == number for key in keys]
+        parts.append(frame[np.array(is_first, dtype=bool)])
+    joint = pd.concat(parts, ignore_index=True)
+    keys = [_key(row) for row in joint[["source", "layer", "readout"]].to_dict("records")]
+    order = sorted(range(len(keys)), key=lambda row: places[keys[row]])
+    return joint.iloc[order].reset_index(drop=True)
+
+
 def _stack(frames: Sequence[pd.DataFrame], numbers: Sequence[int]) -> pd.DataFrame:
     return pd.concat(
         [frame.assign(seed=n) for frame, n in zip(frames, numbers, strict=True)], ignore_index=True

@@ -4,7 +4,7 @@ What belongs here: runs of an earlier analysis on null data, and the rates; maki
 `null_data`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from joblib import delayed
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.tables import as_typed
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.rsa.analysis.null_data import (
@@ -52,6 +53,10 @@ NULLS: dict[str, tuple[tuple[str, str, bool], ...]] = {
     ),
 }
 _KEYS = ["null", "table", "p"]
+#: Columns of the p values of all data sets.
+P_VALUE_COLUMNS: dict[str, type] = {
+    **dict.fromkeys(_KEYS, str), "roi": str, "model": str, "dataset": int, "p_value": float,
+}  # fmt: skip
 #: Fewer subjects leave so few degrees of freedom that rates say little about other groups.
 _FEW_SUBJECTS = 5
 
@@ -72,11 +77,14 @@ class CalibrationReport:
         Of the analysis and of the calibration.
     notes : list of str
         What a reader must know of the data without the effect.
+    p_values : DataFrame
+        Every p value, see `P_VALUE_COLUMNS`: of which data set, by number, and which test.
     """
 
     rates: pd.DataFrame
     settings: dict[str, Any]
     notes: list[str]
+    p_values: pd.DataFrame
 
     @property
     def is_calibrated(self) -> bool:
@@ -101,6 +109,8 @@ def calibrate_rsa(
     nominal: float = 0.05,
     confidence: float = 0.99,
     inference: str | None = None,
+    first: int = 0,
+    p_values: pd.DataFrame | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     verbose: bool = False,
@@ -120,7 +130,9 @@ def calibrate_rsa(
 
     `nominal`: the level of the tests. `inference`: another than that of the analysis. `confidence`: of the
     intervals of rates. Of the worst region and model
-    it is divided by the number of tests that it was chosen from. `n_jobs`: data sets at once. `verbose`:
+    it is divided by the number of tests that it was chosen from. `first`: number of the first data set; each
+    number has its own random numbers. `p_values`: of all data sets, if they were computed before, in parts.
+    `n_jobs`: data sets at once. `verbose`:
     whether to show a progress bar. Raises ValueError if there are fewer than ten data sets, or a level is
     outside (0, 1).
     """
@@ -132,12 +144,13 @@ def calibrate_rsa(
     if inference is not None:
         settings = replace(analysis.settings, inference=inference).to_summary()
         analysis = replace(analysis, result=replace(analysis.result, settings=settings))
-    tasks = [(null, number) for null in _choose_nulls(analysis) for number in range(n_datasets)]
+    numbers = range(first, first + n_datasets)
+    tasks = [(null, number) for null in _choose_nulls(analysis) for number in numbers]
     work = in_processes(n_jobs, return_as="generator")(
         delayed(_test_dataset)(analysis, null, number, seed) for null, number in tasks
     )
-    found = list(track(work, "data sets without the effect", total=len(tasks), verbose=verbose))
-    tests = pd.concat(found, ignore_index=True)
+    found = track(work, "data sets without the effect", total=len(tasks), verbose=verbose)
+    tests = stack_p_values(found) if p_values is None else p_values
     settings = {
         **analysis.settings.to_summary(),
         "n_datasets": n_datasets,
@@ -146,7 +159,20 @@ def calibrate_rsa(
         "calibration_seed": seed,
     }
     rates = pd.DataFrame(summarise_rates(tests, n_datasets, nominal, confidence))
-    return CalibrationReport(rates, settings, _list_notes(analysis, n_datasets))
+    return CalibrationReport(rates, settings, _list_notes(analysis, n_datasets), tests)
+
+
+def stack_p_values(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the p values of all data sets, in the columns of `P_VALUE_COLUMNS`, without those not computed."""
+    tests = pd.concat(list(parts), ignore_index=True)
+    return as_typed(tests.dropna(subset=["p_value"])[list(P_VALUE_COLUMNS)], P_VALUE_COLUMNS, is_filled=False)
+
+
+def check_numbers(p_values: pd.DataFrame, n_datasets: int) -> None:
+    """Raise ValueError unless `p_values` are of the data sets 0 to `n_datasets` - 1."""
+    numbers = set(p_values["dataset"])
+    if numbers != set(range(n_datasets)):
+        raise ValueError(f"p values are of {len(numbers)} data sets, not of all {n_datasets} from number 0 on.")
 
 
 def make_null_brain(

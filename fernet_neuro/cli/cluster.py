@@ -1,0 +1,223 @@
+"""``fernet-neuro submit``, ``work``, ``jobs`` and ``merge``: one command in many jobs."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fernet_neuro.cli import _options as opt
+from fernet_neuro.cli._tables import format_table, list_records, show
+
+if TYPE_CHECKING:
+    from fernet_neuro.cluster.kinds import Request
+    from fernet_neuro.cluster.plan import Plan
+
+Plans = Annotated[
+    Path, opt.argument("The --out of what was submitted, or the folder of its plan (OUT.jobs).", "DIR")
+]
+
+
+def submit(
+    context: typer.Context,
+    command: Annotated[
+        list[str],
+        opt.argument("extract, probe or calibrate, with all that it takes, --out included.", "COMMAND..."),
+    ],
+    cluster: Annotated[str, opt.text("slurm, or local: processes on this machine.")] = "slurm",
+    shards: Annotated[
+        int | None, opt.count("How many shards.  [default: as many as suit the work]")
+    ] = None,
+    slurm: Annotated[
+        str, opt.text("Options of sbatch, such as partition=gpu,time=2:00:00,mem=16G.", metavar="KEY=VALUE,...")
+    ] = "",
+    at_once: Annotated[int, opt.count("Shards at once on this machine.")] = 1,
+    script: Annotated[bool, opt.flag("--script", "Write plan.json and job.sh, and start nothing.")] = False,
+    dry_run: Annotated[bool, opt.flag("--dry-run", "Print the plan, and write nothing.")] = False,
+) -> None:
+    r"""Split a command into shards, and run them as a SLURM array or as processes on this machine.
+
+    Results and p values do not depend on the number of shards. Plan, logs and states lie in OUT.jobs; a shard
+    that was killed goes on where it was, and code or inputs that changed meanwhile are refused.
+
+    Examples
+    --------
+        fernet-neuro submit extract resnet50@imagenet --stimuli big.csv --all-layers \
+            --pool mean --out stores/big --shards 64 \
+            --slurm partition=gpu,gpus=1,time=2:00:00,mem=16G
+        fernet-neuro jobs stores/big
+        fernet-neuro merge stores/big
+        # on one machine
+        fernet-neuro submit probe stores/big --all-layers --out results \
+            --cluster local --at-once 2
+        # what it would take
+        fernet-neuro submit extract resnet18 --stimuli faces/table.csv \
+            --all-layers --out stores/r18 --dry-run
+    """
+    from dataclasses import replace
+
+    from fernet_neuro._utils.validation import check_option
+    from fernet_neuro.cluster.submit import make_plan, run_locally, submit_to_slurm, write_plan
+    from fernet_neuro.cluster.submit import read_options as read_slurm
+
+    check_option("--cluster", cluster, ("slurm", "local"))
+    options = read_slurm(slurm)
+    name, request = _read_command(context, command, shards)
+    plan = replace(make_plan(name, request), cluster=cluster, n_processes=at_once)
+    for line in _describe(plan):
+        typer.echo(line)
+    if dry_run:
+        return
+    job = write_plan(plan, request, options)
+    if script:
+        typer.echo(f"Written: {job}; start it with: sbatch {job}")
+        return
+    if cluster == "slurm":
+        typer.echo(f"Submitted as job {submit_to_slurm(plan)}; see: fernet-neuro jobs {plan.out}")
+        return
+    code = run_locally(plan, at_once)
+    _show_states(plan, as_json=False)
+    if code:
+        raise typer.Exit(code)
+
+
+def work(
+    context: typer.Context,
+    plan: Annotated[Path, opt.argument("A plan that `submit` made.", "PLAN")],
+    shard: Annotated[int, opt.count("Number of the shard.", min=0)],
+    step: Annotated[
+        int | None, opt.count("Also every shard that many further on.  [default: this one alone]")
+    ] = None,
+    accept_version: Annotated[
+        bool, opt.flag("--accept-version", "Go on with other code than the plan was made with.")
+    ] = False,
+) -> None:
+    """Carry out a shard of a plan: what a job of the array does.
+
+    Exit codes: 0 done, 1 a shard failed, 2 the plan no longer holds, 75 stopped by SIGUSR1 or SIGTERM; start it
+    again.
+
+    Examples
+    --------
+        fernet-neuro work stores/big.jobs --shard 3
+        fernet-neuro work stores/big.jobs --shard 3 --accept-version
+    """
+    from fernet_neuro.cluster.plan import Plan
+    from fernet_neuro.cluster.work import work as carry_out
+
+    opened = Plan.read(plan)
+    if shard >= len(opened.shards):
+        raise ValueError(f"--shard {shard}: the plan has the shards 0 to {len(opened.shards) - 1}.")
+
+    def execute(arguments: list[str]) -> int:
+        sys.argv = ["fernet-neuro", *arguments]
+        code = _root(context).main(args=arguments, prog_name="fernet-neuro", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+
+    code = carry_out(opened, shard, step or len(opened.shards), execute, accept_version=accept_version)
+    if code:
+        raise typer.Exit(code)
+
+
+def jobs(
+    folder: Plans,
+    retry: Annotated[
+        str | None, opt.text("Try again what is failed, or unfinished (stopped and waiting too).", metavar="STATE")
+    ] = None,
+    as_json: opt.Json = False,
+) -> None:
+    """Show the shards of what was submitted: state, attempts, seconds, and the last line of those that failed.
+
+    Examples
+    --------
+        fernet-neuro jobs stores/big
+        fernet-neuro jobs stores/big --retry failed
+    """
+    from fernet_neuro._utils.validation import check_option
+    from fernet_neuro.cluster.plan import Plan
+    from fernet_neuro.cluster.states import list_states
+    from fernet_neuro.cluster.submit import retry as ask_again
+    from fernet_neuro.cluster.submit import run_locally, submit_to_slurm
+
+    plan = Plan.read(folder)
+    if retry is not None:
+        wanted = ("failed",) if check_option("--retry", retry, ("failed", "unfinished")) == "failed" else (
+            "failed", "stopped", "waiting",
+        )  # fmt: skip
+        states = list_states(plan)
+        numbers = states.loc[states["state"].isin(wanted), "shard"].tolist()
+        ask_again(plan, numbers)
+        if numbers and plan.cluster == "slurm":
+            typer.echo(f"Submitted as job {submit_to_slurm(plan, numbers=numbers)}.")
+        elif numbers:
+            run_locally(plan, plan.n_processes)
+    _show_states(plan, as_json=as_json)
+
+
+def merge(
+    folder: Plans,
+    copy: Annotated[
+        bool, opt.flag("--copy", "Of a store: one file a layer, which can be read in parts, not shards.")
+    ] = False,
+) -> None:
+    """Put the shards of what was submitted together: one store, one report.
+
+    Examples
+    --------
+        fernet-neuro merge stores/big
+        fernet-neuro merge stores/big --copy
+    """
+    from fernet_neuro.cluster.kinds import merge as put_together
+    from fernet_neuro.cluster.plan import Plan
+
+    plan = Plan.read(folder)
+    put_together(plan, copy=copy)
+    typer.echo(f"{plan.out}: {len(plan.shards)} shards are one.")
+
+
+def _root(context: typer.Context) -> Any:
+    """Return the command that all others belong to."""
+    return context.find_root().command
+
+
+def _read_command(context: typer.Context, command: list[str], shards: int | None) -> "tuple[str, Request]":
+    """Return the name of the command that is to be split, and what was given to it, checked by itself."""
+    from fernet_neuro.cluster.kinds import KINDS, Request, drop_options
+
+    name, *arguments = command
+    if name not in KINDS:
+        raise ValueError(f"{name!r} cannot be submitted; {', '.join(KINDS)} can.")
+    inner = _root(context).get_command(context, name)
+    values = inner.make_context(name, list(arguments), parent=context.parent).params
+    if values.get("out") is None:
+        raise ValueError(f"give {name} an --out: that is where the shards come to be one.")
+    start = Path.cwd()
+    out = str(values["out"])
+    kept = drop_options(arguments, ("--out",))
+    return name, Request((*kept, "--out", out), values, out, start, shards)
+
+
+def _describe(plan: "Plan") -> list[str]:
+    from fernet_neuro.cli.extract import describe_needs
+
+    lines = describe_needs(plan.needs) if plan.command == "extract" else []
+    first, last = plan.shards[0], plan.shards[-1]
+    return [*lines, f"{len(plan.shards)} shards: {first.about} to {last.about}" if last is not first else "1 shard"]
+
+
+def _show_states(plan: "Plan", *, as_json: bool) -> None:
+    from fernet_neuro.cluster.states import list_states
+
+    states = list_states(plan)
+    counts = states["state"].value_counts()
+    total = ", ".join(f"{counts[name]} {name}" for name in counts.index)
+    columns = {
+        "shard": "{shard}", "": "{about}", "state": "{state}", "attempts": "{attempts}",
+        "seconds": "{seconds:.1f}", "last line": "{message}",
+    }  # fmt: skip
+    lines = [*format_table(states, columns), "", f"{plan.out}: {total}"]
+    if counts.get("done", 0) == len(states):
+        lines.append(f"Put together with: fernet-neuro merge {plan.out}")
+    elif counts.get("failed", 0):
+        lines.append(f"Logs: {plan.folder / 'logs'}; again: fernet-neuro jobs {plan.out} --retry failed")
+    show(lines, as_json=as_json, values={"out": plan.out, "shards": list_records(states)})

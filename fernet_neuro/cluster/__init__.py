@@ -1,0 +1,1 @@
+"""One command in many jobs: on a SLURM cluster, or side by side on one machine."""

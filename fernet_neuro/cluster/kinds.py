@@ -1,0 +1,303 @@
+"""How each command is split into shards, when a shard is done, and how shards become one result.
+
+What belongs here: a `Kind` for each command that can be submitted. A shard is a command line that anyone may
+give by hand; nothing is pickled, and what a shard makes is an ordinary result.
+"""
+
+import json
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.config import read_overrides
+from fernet_neuro._utils.hashing import hash_json
+from fernet_neuro._utils.shown import name_some
+from fernet_neuro._utils.tables import read_table
+from fernet_neuro._utils.validation import check_option
+from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
+from fernet_neuro.activations.shards import copy_shards, join_shards, name_shard, split_rows
+from fernet_neuro.activations.store import ActivationStore, is_store
+from fernet_neuro.cluster.plan import Plan, Shard, name_folder
+from fernet_neuro.exceptions import StoreError
+from fernet_neuro.stimuli.table import StimulusTable
+
+#: Images that are run through the network to tell how long all would take; seconds that a shard should last.
+_N_MEASURED, _SHARD_SECONDS = 64, 1800.0
+_TABLE = "stimuli.parquet"
+#: Fewest data sets that a calibration takes.
+_FEWEST_DATASETS = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command that was given to be submitted.
+
+    Parameters
+    ----------
+    arguments : tuple of str
+        Its command line, without its name.
+    values : mapping
+        Its parameters as its function gets them.
+    out : str
+        Where its result is to lie.
+    start : Path
+        Folder in which it was given.
+    n_shards : int or None
+        How many shards are asked for.
+    """
+
+    arguments: tuple[str, ...]
+    values: Mapping[str, Any]
+    out: str
+    start: Path
+    n_shards: int | None
+
+    @property
+    def parts(self) -> Path:
+        """Where shards leave what they make, from `start`."""
+        return name_folder(Path(self.out)) / "shards"
+
+    def change(self, *more: str, without: Sequence[str] = (), flags: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the arguments without options (with their values) and flags, and with `more` at the end."""
+        return (*drop_options(self.arguments, without, flags), *more)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The shards of a request, and what putting them together needs."""
+
+    shards: tuple[Shard, ...]
+    facts: dict[str, Any]
+    needs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one command is split.
+
+    Parameters
+    ----------
+    split : callable
+        From a request to its shards; nothing is written.
+    is_done : callable
+        Whether what a shard makes is there, whole.
+    prepare : callable
+        Writes what shards or the merge need beside the plan.
+    merge : callable
+        Puts the shards of a plan together, given whether to copy; returns where the result lies.
+    """
+
+    split: Callable[[Request], Split]
+    is_done: Callable[[Plan, Shard], bool]
+    merge: Callable[[Plan, bool], Path]
+    prepare: Callable[[Request, Path], None] = lambda _request, _folder: None
+
+
+def drop_options(arguments: Sequence[str], options: Sequence[str], flags: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return a command line without some options, with their values, and some flags.
+
+    Examples
+    --------
+    >>> drop_options(["net", "--out", "a", "--layer=fc", "--all-layers"], ["--out", "--layer"], ["--all-layers"])
+    ('net',)
+    """
+    kept, is_value = [], False
+    for argument in arguments:
+        if is_value:
+            is_value = False
+        elif argument in options:
+            is_value = True
+        elif argument not in flags and argument.partition("=")[0] not in options:
+            kept.append(argument)
+    return tuple(kept)
+
+
+def list_missing(plan: Plan) -> list[Shard]:
+    """Return the shards that are not done."""
+    kind = KINDS[plan.command]
+    return [shard for shard in plan.shards if not kind.is_done(plan, shard)]
+
+
+def merge(plan: Plan, *, copy: bool = False) -> Path:
+    """Put the shards of a plan together; return where the result lies.
+
+    `copy`: of stores, one file a layer in place of the shards.
+
+    Raises
+    ------
+    StoreError
+        If shards are missing; the message lists them.
+    """
+    missing = list_missing(plan)
+    if missing:
+        names = [f"{shard.number} ({shard.about})" for shard in missing]
+        raise StoreError(
+            f"{len(missing)} of {len(plan.shards)} shards of {plan.out} are not done: {name_some(names)}; see "
+            f"fernet-neuro jobs {plan.out}, which also tells how to run them again."
+        )
+    return KINDS[plan.command].merge(plan, copy)
+
+
+# Extraction: rows of the table.
+
+
+def _split_extraction(request: Request) -> Split:
+    from fernet_neuro.extraction.extract import estimate_extraction
+    from fernet_neuro.extraction.plan import plan_extraction
+    from fernet_neuro.models.resolve import resolve_model
+
+    values = request.values
+    size = {} if values["size"] is None else {"size": values["size"]}
+    network = resolve_model(
+        values["model"], seed=values["seed"], **{**read_overrides(values["settings"]), **size}
+    )
+    table = StimulusTable.read(values["stimuli"])
+    options = {name: values[name] for name in ("device", "batch_size", "dtype", "pool")}
+    layers = values["layer"] or None
+    needs = estimate_extraction(network, table, layers, n_measured=_N_MEASURED, **options)
+    n_shards = request.n_shards or max(1, round(needs["seconds"] / _SHARD_SECONDS))
+    identity = plan_extraction(network, table, layers, **options).identity
+    shards = []
+    for number, (first, end) in enumerate(split_rows(len(table), n_shards, values["batch_size"])):
+        part = {**identity, "stimuli": table[slice(first, end)].digest()}
+        key, rows = hash_json(part), f"{first}:{end}"
+        result = str(Path(request.out) / name_shard(number))
+        arguments = request.change(
+            "--rows", rows, "--expect", key, "--out", result, "--quiet",
+            without=("--out", "--rows", "--expect"), flags=("--quiet",),
+        )  # fmt: skip
+        shards.append(Shard(number, f"rows {rows}", ("extract", *arguments), result, key))
+    return Split(tuple(shards), {"identity": identity}, needs)
+
+
+def _prepare_extraction(request: Request, folder: Path) -> None:
+    StimulusTable.read(request.values["stimuli"]).write(folder / _TABLE, inside=False)
+
+
+def _is_extracted(plan: Plan, shard: Shard) -> bool:
+    place = plan.place_of(shard.result)
+    if not (place / MANIFEST_NAME).is_file():
+        target = plan.target / MANIFEST_NAME  # shards are gone once they were copied
+        return target.is_file() and "shards" not in read_manifest(plan.target)
+    return bool(read_manifest(place)["key"] == shard.key)
+
+
+def _merge_extraction(plan: Plan, copy: bool) -> Path:
+    identity = plan.facts["identity"]
+    target = plan.target
+    if (target / MANIFEST_NAME).is_file() and read_manifest(target)["key"] == hash_json(identity):
+        store = ActivationStore.open(target)
+    else:
+        table = StimulusTable.read(plan.folder / _TABLE, inside=False)
+        store = join_shards(target, [shard.key for shard in plan.shards], table, identity)
+    return (copy_shards(store) if copy else store).path
+
+
+# Probes: layers of a store.
+
+
+def _split_probe(request: Request) -> Split:
+    values = request.values
+    sources = values["sources"]
+    networks = [source for source in sources if not is_store(source)]
+    if networks:
+        raise ValueError(
+            f"{networks[0]} is a network, and a probe is split by the layers of a store; extract it first "
+            f"(fernet-neuro submit extract), with ten untrained twins if they are wanted (--untrained)."
+        )
+    if len(sources) > 1:
+        raise ValueError("a probe over several seeds is not split; submit a probe for each store.")
+    layers = values["layer"] or list(ActivationStore.open(sources[0]).layers)
+    groups = np.array_split(layers, min(request.n_shards or len(layers), len(layers)))
+    shards = []
+    for number, group in enumerate(groups):
+        names = [str(name) for name in group]
+        result = str(request.parts / f"{number:05d}")
+        asked = [part for name in names for part in ("--layer", name)]
+        arguments = request.change(
+            *asked, "--out", result, "--no-report", "--overwrite",
+            without=("--layer", "--out"), flags=("--all-layers", "--overwrite", "--no-report"),
+        )  # fmt: skip
+        shards.append(Shard(number, f"layers {name_some(names)}", ("probe", *arguments), result))
+    return Split(tuple(shards), {}, {"n_layers": len(layers)})
+
+
+def _has_summary(plan: Plan, shard: Shard) -> bool:
+    return (plan.place_of(shard.result) / "summary.json").is_file()
+
+
+def _merge_probe(plan: Plan, _copy: bool) -> Path:
+    from fernet_neuro.experiments.report_texts import describe_probe
+    from fernet_neuro.experiments.reports import save_with_report
+    from fernet_neuro.probes.result import ProbeReport, join_layers
+
+    report = join_layers([ProbeReport.load(plan.place_of(shard.result)) for shard in plan.shards])
+    save_with_report(report, plan.target, describe_probe(report), list_command(plan))
+    return plan.target
+
+
+# Calibration: data sets without the effect.
+
+
+def _split_calibration(request: Request) -> Split:
+    values = request.values
+    n_datasets = values["datasets"]
+    n_shards = max(1, min(request.n_shards or 8, n_datasets // _FEWEST_DATASETS))
+    shards = []
+    for number, group in enumerate(np.array_split(np.arange(n_datasets), n_shards)):
+        first, n = int(group[0]), len(group)
+        result = str(request.parts / f"{number:05d}.csv")
+        arguments = request.change(
+            "--datasets", str(n), "--first", str(first), "--p-values", result, "--overwrite", "--quiet",
+            without=("--datasets", "--first", "--p-values", "--out"), flags=("--overwrite", "--quiet"),
+        )  # fmt: skip
+        shards.append(Shard(number, f"data sets {first}:{first + n}", ("calibrate", *arguments), result))
+    names = {"confidence": "level"}
+    asked = ("like", "source", "stimuli", "nominal", "confidence", "inference", "seed")
+    given = {name: values[names.get(name, name)] for name in asked}
+    facts = {name: os.fspath(item) if isinstance(item, os.PathLike) else item for name, item in given.items()}
+    return Split(tuple(shards), {**facts, "n_datasets": n_datasets}, {"n_datasets": n_datasets})
+
+
+def _is_written(plan: Plan, shard: Shard) -> bool:
+    return plan.place_of(shard.result).is_file()
+
+
+def _merge_calibration(plan: Plan, _copy: bool) -> Path:
+    from fernet_neuro.door.calibrate import calibrate
+    from fernet_neuro.rsa.analysis.calibration import P_VALUE_COLUMNS, stack_p_values
+
+    parts = [read_table(plan.place_of(shard.result), P_VALUE_COLUMNS) for shard in plan.shards]
+    facts = {**plan.facts, "p_values": stack_p_values(parts)}
+    for name in ("like", "source", "stimuli"):
+        facts[name] = None if facts[name] is None else plan.place_of(facts[name])
+    report = calibrate(**facts)
+    write_text(plan.target, json.dumps(report.to_summary(), indent=2) + "\n")
+    return plan.target
+
+
+def list_command(plan: Plan) -> list[str]:
+    """Return the command line that a plan carries out, as a shell takes it."""
+    return ["fernet-neuro", plan.command, *map(shlex.quote, plan.arguments)]
+
+
+#: All commands that can be submitted.
+KINDS: dict[str, Kind] = {
+    "extract": Kind(_split_extraction, _is_extracted, _merge_extraction, _prepare_extraction),
+    "probe": Kind(_split_probe, _has_summary, _merge_probe),
+    "calibrate": Kind(_split_calibration, _is_written, _merge_calibration),
+}
+
+
+def find_kind(command: str) -> Kind:
+    """Return how a command is split.
+
+    Raises ValueError if it cannot be submitted.
+    """
+    return KINDS[check_option("command", command, KINDS)]

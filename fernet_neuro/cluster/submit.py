@@ -1,0 +1,203 @@
+"""Starting the shards of a plan: as a SLURM array, or as processes on this machine.
+
+What belongs here: the job script and how it is handed over; the scheduler's own business stays its own.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fernet_neuro._utils.atomic import write_text
+from fernet_neuro.cluster.kinds import Request, find_kind, list_missing
+from fernet_neuro.cluster.plan import PLAN_NAME, Plan, find_inputs, list_versions
+from fernet_neuro.cluster.work import AGAIN, WRONG_PLAN, ask_again
+from fernet_neuro.exceptions import StoreError
+
+SCRIPT_NAME = "job.sh"
+#: SLURM's own limit of the size of an array, where it does not tell another.
+_ARRAY_SIZE = 1001
+#: Seconds before the time limit at which a task is told to finish.
+_NOTICE = 120
+
+_SCRIPT = """#!/bin/bash
+# One array task for each of {n_tasks} of {n_shards} shards; made by fernet-neuro submit, and run with: sbatch {name}
+#SBATCH --job-name=fernet-neuro-{command}
+#SBATCH --array={array}
+#SBATCH --output={logs}/slurm-%A_%a.out
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@{notice}
+{options}
+export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-1}}"
+cd {start} || exit 2
+{program} work {plan} --shard "$SLURM_ARRAY_TASK_ID" --step {n_tasks} &
+child=$!
+trap 'kill -USR1 "$child" 2>/dev/null' USR1 TERM
+wait "$child"; code=$?
+while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+if [ "$code" -eq {again} ]; then
+  # This task alone is queued again, never the whole array.
+  scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+fi
+exit "$code"
+"""
+
+
+def make_plan(command: str, request: Request) -> Plan:
+    """Split a request and return its plan; nothing is written.
+
+    Raises StoreError if something lies at its ``--out``, or a plan of other work.
+    """
+    kind = find_kind(command)
+    split = kind.split(request)
+    inputs = find_inputs((value for name, value in request.values.items() if name != "out"), request.start)
+    plan = Plan(
+        command=command, arguments=request.arguments, out=request.out, start=str(request.start),
+        shards=split.shards, inputs=inputs, versions=list_versions(), facts=split.facts, needs=split.needs,
+    )  # fmt: skip
+    _check_place(plan)
+    return plan
+
+
+def write_plan(plan: Plan, request: Request, options: Mapping[str, str]) -> Path:
+    """Write plan, what shards need beside it, and the job script; return the script's path."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    find_kind(plan.command).prepare(request, plan.folder)
+    (plan.folder / "logs").mkdir(exist_ok=True)
+    plan.write()
+    script = plan.folder / SCRIPT_NAME
+    write_text(script, format_script(plan, options))
+    return script
+
+
+def format_script(plan: Plan, options: Mapping[str, str]) -> str:
+    """Return the job script; `options` are SLURM's, such as ``{"time": "2:00:00"}``."""
+    n_tasks = min(len(plan.shards), _find_array_size())
+    quote = shlex.quote
+    return _SCRIPT.format(
+        n_tasks=n_tasks, n_shards=len(plan.shards), name=SCRIPT_NAME, command=plan.command,
+        array=f"0-{n_tasks - 1}", logs=plan.folder / "logs", notice=_NOTICE, again=AGAIN,
+        options="".join(f"#SBATCH --{key}={value}\n" for key, value in options.items()),
+        start=quote(plan.start), program=" ".join(map(quote, _program())),
+        plan=quote(str(plan.folder / PLAN_NAME)),
+    )  # fmt: skip
+
+
+def read_options(text: str) -> dict[str, str]:
+    """Return SLURM's options from ``"partition=gpu,time=2:00:00"``.
+
+    Raises ValueError if a part is not KEY=VALUE.
+
+    Examples
+    --------
+    >>> read_options("partition=gpu,gpus=1")
+    {'partition': 'gpu', 'gpus': '1'}
+    """
+    options = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not (equals and re.fullmatch(r"[a-z][a-z-]*", key.strip()) and value.strip().isprintable()):
+            raise ValueError(f"--slurm takes KEY=VALUE pairs with commas between them; got {part!r}.")
+        options[key.strip()] = value.strip()
+    return options
+
+
+def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
+    """Hand the job script over with ``sbatch``; return the number of the job.
+
+    `numbers`: of the shards that are to run; None for all that are not done.
+
+    Raises
+    ------
+    StoreError
+        If there is no ``sbatch``, the queue refuses, or the plan lies where other machines cannot see it. The
+        plan stays, and can be submitted again.
+    """
+    _check_shared(plan)
+    script = plan.folder / SCRIPT_NAME
+    n_tasks = min(len(plan.shards), _find_array_size())
+    wanted = [shard.number for shard in list_missing(plan)] if numbers is None else numbers
+    tasks = sorted({number % n_tasks for number in wanted})
+    array = ",".join(map(str, tasks))
+    try:
+        answer = subprocess.run(
+            ["sbatch", "--parsable", f"--array={array}", str(script)], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise StoreError(
+            f"sbatch cannot be run ({error.strerror}); on the cluster's login node: sbatch {script}"
+        ) from None
+    if answer.returncode != 0:
+        said = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
+        raise StoreError(
+            f"sbatch refuses: {said} The plan is kept; change --slurm, or hand it over with: sbatch {script}"
+        )
+    return answer.stdout.strip().partition(";")[0]
+
+
+def run_locally(plan: Plan, n_processes: int) -> int:
+    """Run all shards that are not done, `n_processes` at once with their share of the cores; return a code."""
+    missing = len(list_missing(plan))
+    n_processes = max(1, min(n_processes, missing))
+    threads = max(1, (os.cpu_count() or 1) // n_processes)
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    command = [*_program(), "work", str(plan.folder / PLAN_NAME), "--step", str(n_processes)]
+    workers = [
+        subprocess.Popen([*command, "--shard", str(number)], env=environment) for number in range(n_processes)
+    ]
+    try:
+        codes = [worker.wait() for worker in workers]
+    except KeyboardInterrupt:
+        for worker in workers:
+            worker.terminate()
+        codes = [worker.wait() for worker in workers]
+        raise
+    return WRONG_PLAN if WRONG_PLAN in codes else max((abs(code) for code in codes), default=0)
+
+
+def retry(plan: Plan, numbers: Sequence[int]) -> None:
+    """Forget earlier failures of some shards, so that they are tried again."""
+    for number in numbers:
+        ask_again(plan, plan.shards[number])
+
+
+def _program() -> list[str]:
+    return [sys.executable, "-m", "fernet_neuro"]
+
+
+def _check_place(plan: Plan) -> None:
+    """Raise if a result, or a plan of other work, is where this one is to be."""
+    if (plan.folder / PLAN_NAME).is_file():
+        other = Plan.read(plan.folder)
+        if (other.command, other.shards, other.inputs) != (plan.command, plan.shards, plan.inputs):
+            raise StoreError(
+                f"{plan.folder} holds a plan of other work; choose another --out, or remove that folder."
+            )
+        return
+    if plan.target.exists() and (plan.target.is_file() or any(plan.target.iterdir())):
+        raise StoreError(f"--out {plan.out} is already there; choose another name.")
+
+
+def _check_shared(plan: Plan) -> None:
+    folder = plan.folder.resolve()
+    for own in (Path(tempfile.gettempdir()), Path("/dev/shm")):
+        if folder.is_relative_to(own.resolve()) and "FERNET_NEURO_SHARED" not in os.environ:
+            raise StoreError(
+                f"{folder} lies on this machine's own disk, which other machines do not see; choose an --out "
+                f"on a shared disk (or set FERNET_NEURO_SHARED=1 if this one is)."
+            )
+
+
+def _find_array_size() -> int:
+    """Return how many tasks one array may have, as SLURM tells, or its usual limit."""
+    try:
+        answer = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=False)
+    except OSError:
+        return _ARRAY_SIZE
+    found = re.search(r"MaxArraySize\s*=\s*(\d+)", answer.stdout)
+    return max(1, int(found[1])) if found else _ARRAY_SIZE
+

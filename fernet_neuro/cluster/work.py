@@ -1,0 +1,225 @@
+"""Carrying out shards of a plan in this process, and what is noted of each attempt.
+
+What belongs here: one task's share of the shards, signals, and the notes that `states` reads.
+"""
+
+import json
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from fernet_neuro._utils.claims import claiming, is_claimed
+from fernet_neuro.cluster.kinds import find_kind
+from fernet_neuro.cluster.plan import MOST_FAILURES, MOST_STOPS, Plan, Shard
+from fernet_neuro.exceptions import FernetError
+
+#: What ends a process and means: all is done, a shard failed, the plan is wrong, start me again.
+DONE, FAILED, WRONG_PLAN, AGAIN = 0, 1, 2, 75
+#: Exit code of a command that was interrupted.
+_INTERRUPTED = 130
+#: Carries out a command line, writes to standard output and error, and returns its exit code.
+Execute = Callable[[list[str]], int]
+
+
+def work(plan: Plan, first: int, step: int, execute: Execute, *, accept_version: bool = False) -> int:
+    """Carry out the shards `first`, `first` + `step`, ...; return an exit code.
+
+    Shards that are done, that another process works on, or that failed too often are left as they are. A
+    SIGUSR1 or SIGTERM ends the work so that it can go on later: what is finished is kept.
+
+    Parameters
+    ----------
+    plan : Plan
+    first, step : int
+        Numbers of shards.
+    execute : callable
+        Carries out a command line.
+    accept_version : bool, default=False
+        Whether to go on with other code than the plan was made with.
+
+    Returns
+    -------
+    int
+        0 done, 1 a shard failed, 75 stopped by a signal.
+
+    Raises
+    ------
+    StoreError
+        If code or inputs are others than when the plan was made.
+    """
+    plan.check(accept_version=accept_version)
+    code = DONE
+    for shard in plan.shards[first::step]:
+        if find_kind(plan.command).is_done(plan, shard):
+            continue
+        with claiming(_claim_of(plan, shard)) as is_ours:
+            if not is_ours:
+                continue
+            notes = read_notes(plan, shard)
+            if notes.failures >= MOST_FAILURES or notes.stops >= MOST_STOPS:
+                code = FAILED
+                continue
+            outcome = _carry_out(plan, shard, execute)
+        if outcome == "stopped":
+            return AGAIN
+        code = code if outcome == "done" else FAILED
+    return code
+
+
+class Notes:
+    """What was noted of the attempts at one shard, since its owner last asked to try again."""
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        asked = [number for number, line in enumerate(lines) if line.get("event") == "retry"]
+        lines = lines[asked[-1] + 1 :] if asked else lines
+        self.ends = [line for line in lines if line.get("event") == "end"]
+        self.attempts = sum(line.get("event") == "start" for line in lines)
+        outcomes = [line["outcome"] for line in self.ends]
+        self.stops = outcomes.count("stopped")
+        # An attempt without an end was killed: by the system, for want of memory, or by a person.
+        self.killed = self.attempts - len(self.ends)
+        self.failures = outcomes.count("failed") + self.killed
+
+    @property
+    def seconds(self) -> float:
+        """Of all attempts that ended."""
+        return float(sum(line["seconds"] for line in self.ends))
+
+    @property
+    def message(self) -> str:
+        """The last line that the last attempt wrote."""
+        if self.killed and self.attempts > len(self.ends):
+            return "ended from outside, perhaps for want of memory"
+        return str(self.ends[-1]["message"]) if self.ends else ""
+
+
+def read_notes(plan: Plan, shard: Shard) -> Notes:
+    """Return what was noted of a shard; half a line, of a process that was killed, does not count."""
+    path = _notes_of(plan, shard)
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    return Notes(lines)
+
+
+def ask_again(plan: Plan, shard: Shard) -> None:
+    """Forget earlier failures of a shard."""
+    _note(plan, shard, {"event": "retry"})
+
+
+def log_of(plan: Plan, shard: Shard) -> Path:
+    """Return where a shard's commands write what they say."""
+    return plan.folder / "logs" / f"{shard.name}.log"
+
+
+def is_running(plan: Plan, shard: Shard) -> bool:
+    """Return whether a living process works on a shard."""
+    return is_claimed(_claim_of(plan, shard))
+
+
+def _carry_out(plan: Plan, shard: Shard, execute: Execute) -> str:
+    """Carry out one shard; return how it ended, which is noted."""
+    _note(plan, shard, {"event": "start", "job": os.environ.get("SLURM_JOB_ID")})
+    start = time.perf_counter()
+    log = log_of(plan, shard)
+    with _in_folder(plan.start), _writing_to(log), _stoppable() as stop:
+        code: int | None = None
+        try:
+            plan.place_of(shard.result).parent.mkdir(parents=True, exist_ok=True)
+            code = execute(list(shard.arguments))
+            if code == _INTERRUPTED:
+                stop.append("interrupted")
+        except KeyboardInterrupt:
+            stop.append("interrupted")
+        except (FernetError, ValueError, OSError) as error:
+            print(f"Error: {error}", flush=True)
+        except Exception:  # a shard's failure is its own, and is told in its log
+            traceback.print_exc()
+    if find_kind(plan.command).is_done(plan, shard):
+        outcome = "done"
+    else:
+        outcome = "stopped" if stop else "failed"
+    seconds = round(time.perf_counter() - start, 3)
+    message = _last_line(log) if outcome == "failed" else ""
+    end = {"event": "end", "outcome": outcome, "code": code, "seconds": seconds, "message": message}
+    _note(plan, shard, end)
+    return outcome
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[str]]:
+    """Turn the signals of a scheduler into an interruption; yield a list that holds them once they came."""
+    came: list[str] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if not came:  # a second one must not cut short what the first began
+            came.append(signal.Signals(number).name)
+            raise KeyboardInterrupt
+
+    names = [name for name in ("SIGUSR1", "SIGTERM") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), stop) for name in names}
+    try:
+        yield came
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+@contextmanager
+def _writing_to(log: Path) -> Iterator[None]:
+    """Send what this process and its children write to a file, behind what is there."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as handle:
+        kept = {number: os.dup(number) for number in (1, 2)}
+        try:
+            for number in kept:
+                os.dup2(handle.fileno(), number)
+            yield
+        finally:
+            for number, old in kept.items():
+                os.dup2(old, number)
+                os.close(old)
+
+
+@contextmanager
+def _in_folder(folder: str) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _note(plan: Plan, shard: Shard, line: dict[str, Any]) -> None:
+    path = _notes_of(plan, shard)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps({**line, "when": when}) + "\n")
+
+
+def _notes_of(plan: Plan, shard: Shard) -> Path:
+    return plan.folder / "attempts" / f"{shard.name}.jsonl"
+
+
+def _claim_of(plan: Plan, shard: Shard) -> Path:
+    return plan.folder / "claims" / shard.name
+
+
+def _last_line(log: Path) -> str:
+    with log.open("rb") as handle:
+        handle.seek(max(0, log.stat().st_size - 4096))
+        lines = handle.read().decode("utf-8", errors="replace").splitlines()
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1] if said else ""
