@@ -22,7 +22,7 @@ def submit(
     context: typer.Context,
     command: Annotated[
         list[str],
-        opt.argument("extract, probe or calibrate, with all that it takes, --out included.", "COMMAND..."),
+        opt.argument("extract, probe, rsa, calibrate or run, with all that it takes, --out included.", "COMMAND..."),
     ],
     cluster: Annotated[str, opt.text("slurm, or local: processes on this machine.")] = "slurm",
     shards: Annotated[

@@ -17,6 +17,14 @@ def run(
     out: Annotated[Path, opt.folder("Folder for everything that the experiment makes.")],
     settings: opt.Settings = [],
     resume: opt.Resume = False,
+    share: Annotated[
+        bool,
+        opt.flag(
+            "--share",
+            "Work with other processes that were given the same command, here or on other machines that see "
+            "OUT: each network is trained by one.",
+        ),
+    ] = False,
     device: opt.Device = "auto",
     jobs: opt.Jobs = 2,
     quiet: opt.Quiet = False,
@@ -35,13 +43,22 @@ def run(
         fernet-neuro run demo --out demo --resume
         fernet-neuro run demo --out mine --set stimuli=faces.csv \
             --set "seeds=[0,1,2,3,4]"
+        # in two terminals, or two jobs of a cluster
+        fernet-neuro run transfer/diets --out diets --share
         # shares faces and runs with other tables
         fernet-neuro run crpn/table3 --out table3 --set shared=crpn
     """
     from fernet_neuro.experiments.recipes import run_recipe
+    from fernet_neuro.experiments.sharing import GoesOnElsewhereError
 
     _show_stages(quiet)
-    page = run_recipe(recipe, out, settings, resume=resume, n_jobs=jobs, verbose=not quiet, device=device)
+    try:
+        page = run_recipe(
+            recipe, out, settings, resume=resume, n_jobs=jobs, verbose=not quiet, device=device, share=share
+        )
+    except GoesOnElsewhereError:
+        typer.echo(f"All networks are trained; another process goes on in {out}/")
+        return
     typer.echo(f"Done. Open {page.resolve()} in a browser; everything lies in {out.resolve()}/")
 
 

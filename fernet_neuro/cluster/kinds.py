@@ -91,12 +91,15 @@ class Kind:
         Writes what shards or the merge need beside the plan.
     merge : callable
         Puts the shards of a plan together, given whether to copy; returns where the result lies.
+    finish : callable
+        What is left to do where a shard's command line ended well.
     """
 
     split: Callable[[Request], Split]
     is_done: Callable[[Plan, Shard], bool]
     merge: Callable[[Plan, bool], Path]
     prepare: Callable[[Request, Path], None] = lambda _request, _folder: None
+    finish: Callable[[Plan, Shard], None] = lambda _plan, _shard: None
 
 
 def drop_options(arguments: Sequence[str], options: Sequence[str], flags: Sequence[str] = ()) -> tuple[str, ...]:
@@ -282,6 +285,68 @@ def _merge_calibration(plan: Plan, _copy: bool) -> Path:
     return plan.target
 
 
+# RSA: regions.
+
+
+def _split_rsa(request: Request) -> Split:
+    from fernet_neuro.rsa.brain_rdms import read_brain
+
+    values = request.values
+    brain = read_brain(
+        values["brain"], distance=values["brain_distance"], subject_column=values["subject_column"],
+        rois=values["roi"], variable=values["variable"],
+    )  # fmt: skip
+    regions = [str(name) for name in brain.rows_by("roi")] if "roi" in brain.table else []
+    shards = []
+    for number, group in enumerate(np.array_split(regions, min(request.n_shards or len(regions), len(regions)) or 1)):
+        names = [str(name) for name in group]
+        result = str(request.parts / f"{number:05d}")
+        asked = [part for name in names for part in ("--roi", name)]
+        arguments = request.change(
+            *asked, "--out", result, "--no-report", "--overwrite", "--quiet",
+            without=("--roi", "--out"), flags=("--overwrite", "--no-report", "--quiet"),
+        )  # fmt: skip
+        shards.append(Shard(number, f"regions {name_some(names)}" if names else "all", ("rsa", *arguments), result))
+    return Split(tuple(shards), {}, {"n_regions": len(regions)})
+
+
+def _merge_rsa(plan: Plan, _copy: bool) -> Path:
+    from fernet_neuro.experiments.report_texts import describe_rsa
+    from fernet_neuro.experiments.reports import save_with_report
+    from fernet_neuro.rsa.analysis.join import join_regions
+    from fernet_neuro.rsa.analysis.run import RSAFolder
+
+    joint = join_regions([RSAFolder.load(plan.place_of(shard.result)) for shard in plan.shards])
+    save_with_report(joint, plan.target, describe_rsa(joint.result), list_command(plan))
+    return plan.target
+
+
+# Experiments: processes that share one folder.
+
+
+def _split_experiment(request: Request) -> Split:
+    n_shards = request.n_shards or 2
+    arguments = request.change("--share", "--quiet", flags=("--share", "--quiet"))
+    shards = [
+        Shard(number, "networks", ("run", *arguments), str(request.parts / f"{number:05d}.done"))
+        for number in range(n_shards)
+    ]
+    return Split(tuple(shards), {}, {"n_shards": n_shards})
+
+
+def _mark(plan: Plan, shard: Shard) -> None:
+    plan.place_of(shard.result).touch()
+
+
+def _find_page(plan: Plan, _copy: bool) -> Path:
+    page = plan.target / "index.html"
+    if not page.is_file():
+        raise StoreError(
+            f"{plan.out} has no page yet; finish it with: {' '.join(list_command(plan))} --resume"
+        )
+    return page
+
+
 def list_command(plan: Plan) -> list[str]:
     """Return the command line that a plan carries out, as a shell takes it."""
     return ["fernet-neuro", plan.command, *map(shlex.quote, plan.arguments)]
@@ -291,6 +356,8 @@ def list_command(plan: Plan) -> list[str]:
 KINDS: dict[str, Kind] = {
     "extract": Kind(_split_extraction, _is_extracted, _merge_extraction, _prepare_extraction),
     "probe": Kind(_split_probe, _has_summary, _merge_probe),
+    "rsa": Kind(_split_rsa, _has_summary, _merge_rsa),
+    "run": Kind(_split_experiment, _is_written, _find_page, finish=_mark),
     "calibrate": Kind(_split_calibration, _is_written, _merge_calibration),
 }
 

@@ -6,15 +6,15 @@ What belongs here: a table with a row per shard; done is what has left its whole
 import pandas as pd
 
 from fernet_neuro.cluster.kinds import find_kind
-from fernet_neuro.cluster.plan import MOST_FAILURES, MOST_STOPS, Plan, Shard
+from fernet_neuro.cluster.plan import Plan, Shard
 from fernet_neuro.cluster.work import Notes, is_running, read_notes
 
 
 def list_states(plan: Plan) -> pd.DataFrame:
     """Return a row per shard: ``shard, about, state, attempts, seconds, message``.
 
-    States: ``done``; ``running``; ``failed`` (too often, until asked again); ``stopped`` (goes on when it is
-    started again); ``waiting``.
+    States: ``done``; ``running``; ``failed`` (or killed); ``stopped`` by the scheduler, and goes on when it is
+    started again; ``waiting``.
     """
     rows = []
     for shard in plan.shards:
@@ -37,6 +37,6 @@ def _find_state(plan: Plan, shard: Shard, notes: Notes) -> str:
         return "done"
     if is_running(plan, shard):
         return "running"
-    if notes.failures >= MOST_FAILURES or notes.stops >= MOST_STOPS:
-        return "failed"
-    return "stopped" if notes.attempts else "waiting"
+    if not notes.attempts:
+        return "waiting"
+    return "stopped" if notes.was_stopped else "failed"

@@ -6,10 +6,11 @@ What belongs here: one task's share of the shards, signals, and the notes that `
 import json
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -77,15 +78,16 @@ class Notes:
     """What was noted of the attempts at one shard, since its owner last asked to try again."""
 
     def __init__(self, lines: list[dict[str, Any]]) -> None:
-        asked = [number for number, line in enumerate(lines) if line.get("event") == "retry"]
+        asked = [number for number, line in enumerate(lines) if line["event"] == "retry"]
         lines = lines[asked[-1] + 1 :] if asked else lines
-        self.ends = [line for line in lines if line.get("event") == "end"]
-        self.attempts = sum(line.get("event") == "start" for line in lines)
+        self.ends = [line for line in lines if line["event"] == "end"]
+        self.attempts = sum(line["event"] == "start" for line in lines)
+        self.was_killed = bool(lines) and lines[-1]["event"] == "start"
         outcomes = [line["outcome"] for line in self.ends]
         self.stops = outcomes.count("stopped")
         # An attempt without an end was killed: by the system, for want of memory, or by a person.
-        self.killed = self.attempts - len(self.ends)
-        self.failures = outcomes.count("failed") + self.killed
+        self.failures = outcomes.count("failed") + self.attempts - len(self.ends)
+        self.was_stopped = outcomes[-1:] == ["stopped"] and not self.was_killed
 
     @property
     def seconds(self) -> float:
@@ -94,8 +96,8 @@ class Notes:
 
     @property
     def message(self) -> str:
-        """The last line that the last attempt wrote."""
-        if self.killed and self.attempts > len(self.ends):
+        """Why the last attempt failed; empty where it did not."""
+        if self.was_killed:
             return "ended from outside, perhaps for want of memory"
         return str(self.ends[-1]["message"]) if self.ends else ""
 
@@ -105,10 +107,8 @@ def read_notes(plan: Plan, shard: Shard) -> Notes:
     path = _notes_of(plan, shard)
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
+        with suppress(ValueError):
             lines.append(json.loads(text))
-        except ValueError:
-            continue
     return Notes(lines)
 
 
@@ -132,25 +132,30 @@ def _carry_out(plan: Plan, shard: Shard, execute: Execute) -> str:
     _note(plan, shard, {"event": "start", "job": os.environ.get("SLURM_JOB_ID")})
     start = time.perf_counter()
     log = log_of(plan, shard)
+    code: int | None = None
+    message = ""
     with _in_folder(plan.start), _writing_to(log), _stoppable() as stop:
-        code: int | None = None
         try:
             plan.place_of(shard.result).parent.mkdir(parents=True, exist_ok=True)
             code = execute(list(shard.arguments))
-            if code == _INTERRUPTED:
+            if code == DONE:
+                find_kind(plan.command).finish(plan, shard)
+            elif code == _INTERRUPTED:
                 stop.append("interrupted")
         except KeyboardInterrupt:
             stop.append("interrupted")
         except (FernetError, ValueError, OSError) as error:
-            print(f"Error: {error}", flush=True)
-        except Exception:  # a shard's failure is its own, and is told in its log
+            message = " ".join(str(error).split())
+            print(f"Error: {message}")
+        except Exception as error:  # a shard's failure is its own, and is told in its log
+            message = f"{type(error).__name__}: {error}"
             traceback.print_exc()
     if find_kind(plan.command).is_done(plan, shard):
         outcome = "done"
     else:
         outcome = "stopped" if stop else "failed"
     seconds = round(time.perf_counter() - start, 3)
-    message = _last_line(log) if outcome == "failed" else ""
+    message = (message or _last_line(log)) if outcome == "failed" else ""
     end = {"event": "end", "outcome": outcome, "code": code, "seconds": seconds, "message": message}
     _note(plan, shard, end)
     return outcome
@@ -180,15 +185,22 @@ def _writing_to(log: Path) -> Iterator[None]:
     """Send what this process and its children write to a file, behind what is there."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as handle:
+        _flush()
         kept = {number: os.dup(number) for number in (1, 2)}
         try:
             for number in kept:
                 os.dup2(handle.fileno(), number)
             yield
         finally:
+            _flush()
             for number, old in kept.items():
                 os.dup2(old, number)
                 os.close(old)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 @contextmanager
@@ -206,7 +218,8 @@ def _note(plan: Plan, shard: Shard, line: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     with path.open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps({**line, "when": when}) + "\n")
+        # A line of its own, even behind half a line of a process that was killed.
+        handle.write("\n" + json.dumps({**line, "when": when}) + "\n")
 
 
 def _notes_of(plan: Plan, shard: Shard) -> Path:

@@ -4,6 +4,7 @@ What belongs here: the way from a recipe's file to the experiment that runs it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fernet_neuro._utils.validation import check_option, format_options
 from fernet_neuro.catalogue import Entries
 from fernet_neuro.experiments.graph import GraphSettings
 from fernet_neuro.experiments.results_folder import removing_on_failure, start_results_folder
+from fernet_neuro.experiments.sharing import Sharing
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.models.devices import pick_device
 from fernet_neuro.typing import PathLike
@@ -81,6 +83,7 @@ def run_experiment(
     n_jobs: int = 1,
     verbose: bool = False,
     device: str = "auto",
+    share: bool = False,
 ) -> Path:
     """Run the experiment of these settings into the folder `out` and return the path of its ``index.html``.
 
@@ -98,9 +101,14 @@ def run_experiment(
         Show progress bars.
     device : str
         "auto", "cpu" or an accelerator's name such as "cuda".
+    share : bool
+        Do it together with other processes that were given the same, on this machine or on others that see
+        `out`; `resume` is then on.
 
     Raises
     ------
+    GoesOnElsewhereError
+        With `share`, when all networks are trained and another process goes on.
     StoreError
         If `out` holds something and `resume` is off, or was begun with another recipe.
     StimulusError
@@ -109,6 +117,8 @@ def run_experiment(
         If a network cannot be built, or settings do not fit the stimuli.
     """
     experiment, folder = EXPERIMENTS[settings.experiment], Path(out)
-    is_new = start_results_folder(folder, settings, resume, growing=experiment.growing)
-    with removing_on_failure(folder, is_new=is_new):
-        return experiment.run(settings, Work(folder, n_jobs, verbose, device))
+    work = Work(folder, n_jobs, verbose, device, sharing=Sharing(folder) if share else None)
+    with nullcontext() if work.sharing is None else work.sharing.taking_part():
+        is_new = start_results_folder(folder, settings, resume or share, growing=experiment.growing)
+        with removing_on_failure(folder, is_new=is_new):
+            return experiment.run(settings, work)

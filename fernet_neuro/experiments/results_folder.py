@@ -22,6 +22,8 @@ from fernet_neuro.stimuli.table import StimulusTable
 RECIPE = "recipe.yaml"
 #: Rendered faces, below the digest of what they were rendered from.
 RENDERED = "rendered"
+#: What processes that share an experiment have each taken for themselves.
+CLAIMS = ".claims"
 #: Tables of stimuli, and faces that only this recipe uses.
 STIMULI = "stimuli"
 
@@ -37,7 +39,7 @@ def start_results_folder(
     now. Raises StoreError if it holds something and `resume` is off, or was begun with another recipe.
     """
     recipe = folder / RECIPE
-    if not folder.exists() or {item.name for item in folder.iterdir()} <= {RENDERED}:
+    if not folder.exists() or {item.name for item in folder.iterdir()} <= {RENDERED, CLAIMS}:
         folder.mkdir(parents=True, exist_ok=True)
         write_settings(settings, recipe)
         return True
@@ -72,7 +74,7 @@ def removing_on_failure(folder: Path, *, is_new: bool) -> Iterator[None]:
         yield
     except (FernetError, ValueError, OSError):
         made = {item.name for item in folder.iterdir() if item.is_dir()}
-        if is_new and made <= {STIMULI, RENDERED}:
+        if is_new and made <= {STIMULI, RENDERED, CLAIMS}:
             for path in folder.glob("*.*"):
                 path.unlink()
             shutil.rmtree(folder / STIMULI, ignore_errors=True)

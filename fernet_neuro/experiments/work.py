@@ -5,6 +5,7 @@ What belongs here: what every stage is handed.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fernet_neuro.catalogue import load
 from fernet_neuro.experiments.graph import STIMULI, GraphSettings, Networks
 from fernet_neuro.experiments.plan import PlannedRun, list_runs, plan_network
 from fernet_neuro.experiments.results_folder import open_stimuli
+from fernet_neuro.experiments.sharing import Sharing
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.table import StimulusTable
@@ -37,6 +39,8 @@ class Work:
     device : str
     shared : Path or None
         Where runs lie that several experiments share; None takes the results folder.
+    sharing : Sharing or None
+        What is left to other processes that run this experiment too; None where there are none.
     """
 
     folder: Path
@@ -44,6 +48,7 @@ class Work:
     verbose: bool = False
     device: str = "auto"
     shared: Path | None = None
+    sharing: Sharing | None = None
 
     @property
     def store(self) -> Path:
@@ -65,13 +70,27 @@ class Work:
         `tables`: the sets that they learn from.
         """
         runs = list_runs(planned, self.store)
-        for number, (place, run) in enumerate(runs.items(), start=1):
-            logger.info("    %d of %d: %s, seed %d", number, len(runs), place.parent.name, run.settings.seed)
-            table, settings = tables[run.learns_from], run.fill_places(self.store)
-            share = TASKS[settings.task].share
-            if share:
+        numbers = {place: number for number, place in enumerate(runs, start=1)}
+
+        def train_one(place: Path, run: PlannedRun) -> None:
+            name, seed = place.parent.name, run.settings.seed
+            logger.info("    %d of %d: %s, seed %d", numbers[place], len(runs), name, seed)
+            self._train_one(place, run, tables[run.learns_from])
+
+        if self.sharing is not None:
+            self.sharing.train_all(runs, self.store, train_one)
+            return
+        for place, run in runs.items():
+            train_one(place, run)
+
+    def _train_one(self, place: Path, run: PlannedRun, table: StimulusTable) -> None:
+        settings = run.fill_places(self.store)
+        share = TASKS[settings.task].share
+        if share:
+            alone = nullcontext() if self.sharing is None else self.sharing.waiting_for("banks")
+            with alone:
                 settings = load(share)(settings, table, self.store, verbose=self.verbose, device=self.device)
-            fit(settings, place, table=table, resume=True, verbose=self.verbose, device=self.device)
+        fit(settings, place, table=table, resume=True, verbose=self.verbose, device=self.device)
 
     def extract(
         self, run: Path, table: StimulusTable, layers: Sequence[str], out: PathLike

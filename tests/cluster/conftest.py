@@ -1,0 +1,116 @@
+"""A queue that runs its tasks as processes, and a small store, table and plan."""
+
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fernet_neuro.cli.app import app
+from fernet_neuro.cluster.plan import Plan
+from fernet_neuro.cluster.work import work
+from fernet_neuro.stimuli.table import StimulusTable
+
+#: Runs each task of the array one after the other, and again as long as it is queued anew.
+_SBATCH = """#!/bin/bash
+for argument in "$@"; do
+  case "$argument" in
+    --array=*) array="${argument#--array=}" ;;
+    --*) ;;
+    *) script="$argument" ;;
+  esac
+done
+if [ -f "$QUEUE/refuses" ]; then cat "$QUEUE/refuses" >&2; exit 1; fi
+echo "$array" >> "$QUEUE/arrays"
+export SLURM_ARRAY_JOB_ID=77
+for range in ${array//,/ }; do
+  for task in $(seq "${range%-*}" "${range#*-}"); do
+    export SLURM_ARRAY_TASK_ID="$task"
+    while true; do
+      bash "$script" >> "$QUEUE/output" 2>&1
+      if [ -f "$QUEUE/again-77_$task" ]; then rm "$QUEUE/again-77_$task"; else break; fi
+    done
+  done
+done
+echo "77;cluster"
+"""
+_SCONTROL = """#!/bin/bash
+case "$1" in
+  requeue) echo "$2" >> "$QUEUE/requeued"; touch "$QUEUE/again-$2" ;;
+  show) echo "MaxArraySize            = ${MAX_ARRAY_SIZE:-1001}" ;;
+esac
+"""
+
+
+@pytest.fixture(autouse=True)
+def _few_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell the time of an extraction by few pictures."""
+    monkeypatch.setattr("fernet_neuro.cluster.kinds._N_MEASURED", 2)
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put ``sbatch`` and ``scontrol`` on the path; return the folder in which they note what they are told."""
+    programs, notes = tmp_path / "programs", tmp_path / "queue"
+    programs.mkdir()
+    notes.mkdir()
+    for name, text in {"sbatch": _SBATCH, "scontrol": _SCONTROL}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755 | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("QUEUE", str(notes))
+    monkeypatch.setenv("FERNET_NEURO_SHARED", "1")
+    return notes
+
+
+@pytest.fixture
+def faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> Path:
+    """Return a table of 50 noise images (32 px) of 5 identities x 5 expressions, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for number in range(50):
+        path = tmp_path / "faces" / f"face{number:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
+        row = {"stimulus_id": path.stem, "path": f"faces/{path.name}", "identity": f"i{number % 5}"}
+        rows.append({**row, "expression": f"e{number // 5 % 5}", "session": str(number // 25)})
+    table = StimulusTable.from_frame(pd.DataFrame(rows), root=tmp_path)
+    return table.write(tmp_path / "faces.csv")
+
+
+@pytest.fixture
+def carry_out(capsys: pytest.CaptureFixture[str]) -> Callable[..., int]:
+    """Return what works on shards of a plan in this process."""
+
+    def execute(arguments: list[str]) -> int:
+        sys.argv = ["fernet-neuro", *arguments]
+        code = app(args=arguments, prog_name="fernet-neuro", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+
+    def call(place: Path | str, first: int = 0, step: int = 1, **options: bool) -> int:
+        code = work(Plan.read(place), first, step, execute, **options)
+        capsys.readouterr()  # what commands say, which goes to the log of a process of its own
+        return code
+
+    return call
+
+
+EXTRACT = (
+    "extract", "resnet10-slim", "--size", "32", "--stimuli", "faces.csv", "--layer", "layer1", "--layer",
+    "layer4", "--batch-size", "8", "--out", "store",
+)  # fmt: skip
+
+
+@pytest.fixture
+def submit(run: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    """Return what writes the plan of an extraction, or of another command, and starts nothing."""
+
+    def call(*arguments: object, command: tuple[str, ...] = EXTRACT) -> tuple[int, str, str]:
+        return run("submit", *command, *arguments)
+
+    return call

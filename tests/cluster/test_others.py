@@ -1,0 +1,194 @@
+"""Probes, RSA, calibrations and experiments in shards: the numbers of one process."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fernet_neuro.cluster.plan import Plan
+from fernet_neuro.experiments.graph import STIMULI
+from fernet_neuro.experiments.plan import PlannedRun, list_runs
+from fernet_neuro.experiments.results_folder import CLAIMS
+from fernet_neuro.experiments.sharing import GoesOnElsewhereError, Sharing
+from fernet_neuro.extraction.extract import extract_activations
+from fernet_neuro.models.resolve import resolve_model
+from fernet_neuro.probes.result import ProbeReport, join_layers
+from fernet_neuro.rsa.analysis.run import RSAFolder
+from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.training.config import TrainSettings
+from fernet_neuro.training.folder import RunFolder
+
+PROBE = (
+    "probe", "whole", "--all-layers", "--target", "expression", "--folds", "5", "--permutations", "19",
+    "--untrained", "twin", "--no-report",
+)  # fmt: skip
+
+
+@pytest.fixture
+def stores(faces, tmp_path):
+    """Write the stores ``whole`` and ``twin`` of three layers."""
+    for name, seed in (("whole", 0), ("twin", 5)):
+        network = resolve_model("resnet10-slim", size=32, seed=seed)
+        extract_activations(network, faces, ["layer1", "layer3", "layer4"], tmp_path / name)
+
+
+@pytest.mark.parametrize("n_shards", [2, 3])
+def test_p_values_of_a_probe_do_not_depend_on_the_number_of_shards(stores, submit, carry_out, run, n_shards):
+    assert run(*PROBE, "--out", "at_once")[0] == 0
+    command = (*PROBE, "--out", "parts")
+    assert submit("--shards", n_shards, "--script", command=command)[0] == 0
+    assert len(Plan.read("parts").shards) == n_shards
+    assert carry_out("parts") == 0
+    assert run("merge", "parts")[0] == 0
+    joint, whole = ProbeReport.load("parts"), ProbeReport.load("at_once")
+    assert joint == whole
+    assert joint.frame["p_value_max"].notna().any()
+    assert Path("parts/index.html").is_file()
+
+
+def test_parts_of_other_probes_are_not_joined(stores, run):
+    from fernet_neuro.exceptions import AlignmentError
+
+    for name, seed in (("one", 0), ("two", 1)):
+        run(*PROBE[:2], "--layer", "layer1", "--folds", "5", "--seed", seed, "--no-controls",
+            "--permutations", "9", "--no-report", "--out", name)  # fmt: skip
+    with pytest.raises(AlignmentError, match="differ in 'seed'"):
+        join_layers([ProbeReport.load("one"), ProbeReport.load("two")])
+
+
+def test_networks_are_extracted_first(faces, submit):
+    code, _, said = submit("--script", command=("probe", "resnet10-slim", "--stimuli", "faces.csv",
+                                                "--all-layers", "--out", "parts"))  # fmt: skip
+    assert code == 2
+    assert "extract it first" in said
+
+
+@pytest.fixture
+def rdms(tmp_path, monkeypatch, rng):
+    """Write ``models.npz`` (2 models) and ``brain.npz`` (3 regions x 5 subjects) of 8 stimuli."""
+    monkeypatch.chdir(tmp_path)
+    ids = np.array(list("abcdefgh"))
+    models = rng.random((2, 28))
+    RDMSet(models, ids, pd.DataFrame({"name": ["near", "far"]})).save(tmp_path / "models.npz")
+    rows = [(roi, subject) for roi in ("STS", "FFA", "OFA") for subject in "vwxyz"]
+    brain = models[rng.integers(2, size=len(rows))] + rng.random((len(rows), 28))
+    RDMSet(brain, ids, pd.DataFrame(rows, columns=["roi", "subject"])).save(tmp_path / "brain.npz")
+
+
+RSA = (
+    "rsa", "--models", "models.npz", "--brain", "brain.npz", "--bootstrap", "50", "--permutations", "49",
+    "--no-report",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("n_shards", [2, 3])
+def test_an_rsa_does_not_depend_on_the_number_of_shards(rdms, submit, carry_out, run, n_shards):
+    assert run(*RSA, "--out", "at_once")[0] == 0
+    assert submit("--shards", n_shards, "--script", command=(*RSA, "--out", "parts"))[0] == 0
+    assert carry_out("parts") == 0
+    assert run("merge", "parts")[0] == 0
+    joint, whole = RSAFolder.load("parts"), RSAFolder.load("at_once")
+    assert joint.result == whole.result
+    assert joint.result.rois == ("STS", "FFA", "OFA")
+    assert (joint.models, joint.brain) == (whole.models, whole.brain)
+
+
+@pytest.mark.parametrize("n_shards", [1, 2])
+def test_rates_do_not_depend_on_the_number_of_shards(rdms, submit, carry_out, run, n_shards):
+    run(*RSA, "--roi", "FFA", "--out", "analysis")
+    command = ("calibrate", "--like", "analysis", "--datasets", "20", "--seed", "3")
+    run(*command, "--out", "whole.json")
+    assert submit("--shards", n_shards, "--script", command=(*command, "--out", "parts.json"))[0] == 0
+    assert len(Plan.read("parts.json").shards) == n_shards
+    assert carry_out("parts.json") == 0
+    assert run("merge", "parts.json")[0] == 0
+    assert Path("parts.json").read_text() == Path("whole.json").read_text()
+
+
+def test_data_sets_that_are_missing_are_not_overlooked(rdms, run):
+    from fernet_neuro.door.calibrate import calibrate
+
+    run(*RSA, "--roi", "FFA", "--out", "analysis")
+    part = calibrate("analysis", 10, first=10)
+    assert set(part.p_values["dataset"]) == set(range(10, 20))
+    with pytest.raises(ValueError, match="of 10 data sets, not of all 20"):
+        calibrate("analysis", 20, p_values=part.p_values)
+
+
+EXPERIMENT = """
+experiment: grid
+title: A small grid
+stimuli:
+  {identities: 6, expressions: [anger, happiness, neutral], views: 1, sessions: 2, size: 24, seed: 3}
+tests:
+  people: {of: stimuli, label: new people, change: {identities: 5, first_identity: 100}}
+networks:
+  identity: {task: identification, epochs: 1, batch_size: 12, model_options: {size: 24}, seed: 4}
+  expression:
+    {task: expression, epochs: 1, batch_size: 12, val_share: 0.34, model_options: {size: 24}, from: {weights: identity}}
+arms:
+  tuned: {tested: expression}
+seeds: [0, 1]
+columns: [accuracy]
+"""
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+def test_an_experiment_is_shared(tmp_path, monkeypatch, submit, carry_out, run, tiny_recipe):
+    monkeypatch.chdir(tmp_path)
+    command = ("run", str(tiny_recipe), "--out", "shared")
+    assert submit("--shards", "2", "--script", command=command)[0] == 0
+    assert carry_out("shared", 0, 2) == 0
+    assert Path("shared/index.html").is_file()
+    assert carry_out("shared", 1, 2) == 0  # all is done: nothing is trained again
+    assert run("merge", "shared")[0] == 0
+    assert not Path("shared", CLAIMS).exists()
+    assert run("run", tiny_recipe, "--out", "alone", "--quiet")[0] == 0
+    for table in ("results.csv", "training.csv"):
+        assert Path("shared", table).read_bytes() == Path("alone", table).read_bytes()
+    assert Path("shared", STIMULI).is_dir()
+
+
+def test_each_network_is_trained_by_one_process_when_all_that_it_starts_from_is_there(tmp_path):
+    first = PlannedRun("first", TrainSettings(seed=0), STIMULI, "")
+    runs = [PlannedRun("second", TrainSettings(seed=seed), STIMULI, "", {"weights": first}) for seed in (1, 2, 3)]
+    places = list_runs(runs, tmp_path)
+    trained, left = [], []
+
+    def train(place: Path, run: PlannedRun) -> None:
+        for needed in run.inputs.values():
+            assert RunFolder(needed.find_place(tmp_path)).find_state() == "complete"
+        trained.append(run.settings.seed)
+        time.sleep(0.1)
+        place.mkdir(parents=True)
+        (place / "recipe.yaml").touch()
+        (place / "record.json").write_text(json.dumps({"status": "complete"}))
+
+    def take_part() -> None:
+        sharing = Sharing(tmp_path)
+        with sharing.taking_part():
+            try:
+                sharing.train_all(places, tmp_path, train)
+                time.sleep(3)  # the rest
+            except GoesOnElsewhereError:
+                left.append(1)
+
+    threads = [threading.Thread(target=take_part) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert sorted(trained) == [0, 1, 2, 3]
+    assert trained[0] == 0
+    assert len(left) == 2
+    assert not (tmp_path / CLAIMS).exists()
