@@ -1,6 +1,6 @@
 """One store of many: complete stores of neighbouring rows, read as one, or copied into one.
 
-What belongs here: which rows a shard has, and how finished ones become one store; each is made like any other.
+What belongs here: which rows a shard has, and how finished shards become one store.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -133,7 +133,9 @@ def _open_shards(folder: Path, keys: Sequence[str]) -> list[ActivationStore]:
     names = [name_shard(number) for number in range(len(keys))]
     missing = [name for name in names if not (folder / name / MANIFEST_NAME).is_file()]
     if missing:
-        raise StoreError(f"{len(missing)} of {len(keys)} shards of {folder} are missing: {name_some(missing)}.")
+        raise StoreError(
+            f"{len(missing)} of {len(keys)} shards in {folder} are missing: {name_some(missing)}."
+        )
     shards = [ActivationStore.open(folder / name) for name in names]
     others = [shard.path.name for shard, key in zip(shards, keys, strict=True) if shard.key != key]
     if others:

@@ -22,14 +22,15 @@ def submit(
     context: typer.Context,
     command: Annotated[
         list[str],
-        opt.argument("extract, probe, rsa, calibrate or run, with all that it takes, --out included.", "COMMAND..."),
+        opt.argument(
+            "extract, probe, rsa, calibrate or run, with all that it takes, --out included.", "COMMAND..."
+        ),
     ],
     cluster: Annotated[str, opt.text("slurm, or local: processes on this machine.")] = "slurm",
-    shards: Annotated[
-        int | None, opt.count("How many shards.  [default: as many as suit the work]")
-    ] = None,
+    shards: Annotated[int | None, opt.count("How many shards.  [default: as many as suit the work]")] = None,
     slurm: Annotated[
-        str, opt.text("Options of sbatch, such as partition=gpu,time=2:00:00,mem=16G.", metavar="KEY=VALUE,...")
+        str,
+        opt.text("Options of sbatch, such as partition=gpu,time=2:00:00,mem=16G.", metavar="KEY=VALUE,..."),
     ] = "",
     at_once: Annotated[int, opt.count("Shards at once on this machine.")] = 1,
     script: Annotated[bool, opt.flag("--script", "Write plan.json and job.sh, and start nothing.")] = False,
@@ -94,8 +95,8 @@ def work(
 ) -> None:
     """Carry out a shard of a plan: what a job of the array does.
 
-    Exit codes: 0 done, 1 a shard failed, 2 the plan no longer holds, 75 stopped by SIGUSR1 or SIGTERM; start it
-    again.
+    Exit codes: 0 done, 1 a shard failed, 2 the plan no longer holds, 75 stopped by SIGUSR1 or SIGTERM (start
+    it again).
 
     Examples
     --------
@@ -122,11 +123,12 @@ def work(
 def jobs(
     folder: Plans,
     retry: Annotated[
-        str | None, opt.text("Try again what is failed, or unfinished (stopped and waiting too).", metavar="STATE")
+        str | None,
+        opt.text("Try again what is failed, or unfinished (stopped and waiting too).", metavar="STATE"),
     ] = None,
     as_json: opt.Json = False,
 ) -> None:
-    """Show the shards of what was submitted: state, attempts, seconds, and the last line of those that failed.
+    """Show the shards of what was submitted: state, attempts, seconds, and why those failed that did.
 
     Examples
     --------
@@ -202,7 +204,8 @@ def _describe(plan: "Plan") -> list[str]:
 
     lines = describe_needs(plan.needs) if plan.command == "extract" else []
     first, last = plan.shards[0], plan.shards[-1]
-    return [*lines, f"{len(plan.shards)} shards: {first.about} to {last.about}" if last is not first else "1 shard"]
+    span = first.about if last is first else f"{first.about} to {last.about}"
+    return [*lines, f"{len(plan.shards)} shard{'s' * (last is not first)}: {span}"]
 
 
 def _show_states(plan: "Plan", *, as_json: bool) -> None:
@@ -213,7 +216,7 @@ def _show_states(plan: "Plan", *, as_json: bool) -> None:
     total = ", ".join(f"{counts[name]} {name}" for name in counts.index)
     columns = {
         "shard": "{shard}", "": "{about}", "state": "{state}", "attempts": "{attempts}",
-        "seconds": "{seconds:.1f}", "last line": "{message}",
+        "seconds": "{seconds:.1f}", "why": "{message}",
     }  # fmt: skip
     lines = [*format_table(states, columns), "", f"{plan.out}: {total}"]
     if counts.get("done", 0) == len(states):

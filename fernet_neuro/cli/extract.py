@@ -40,11 +40,14 @@ def extract(
     device: opt.Device = "auto",
     batch_size: opt.BatchSize = 64,
     rows: Annotated[
-        str | None, opt.text("Only these rows of the table, from 0, such as 0:640.", opt.OUTPUT, metavar="A:B")
+        str | None,
+        opt.text("Only these rows of the table, such as 0:640.", opt.OUTPUT, metavar="A:B"),
     ] = None,
     expect: Annotated[
         str | None,
-        opt.text("Refuse unless the store will have this key, such as that of a plan.", opt.OUTPUT, metavar="KEY"),
+        opt.text(
+            "Refuse unless the store will have this key, such as that of a plan.", opt.OUTPUT, metavar="KEY"
+        ),
     ] = None,
     jobs: opt.Jobs = 1,
     dry_run: Annotated[
@@ -92,8 +95,8 @@ def extract(
     plan = plan_extraction(network, table, layer or None, **asked)
     if expect not in (None, plan.key):
         raise ValueError(
-            f"this extraction has the key {plan.key[:12]} and not {str(expect)[:12]}: pictures, labels, weights, "
-            f"network or preprocessing have changed since that was planned."
+            f"this extraction has the key {plan.key[:12]} and not {str(expect)[:12]}: pictures, labels, "
+            f"weights, network or preprocessing have changed since that was planned."
         )
     is_reused = find_finished(plan, out, overwrite=overwrite) is not None
     if not is_reused:  # before anything is promised
@@ -171,7 +174,7 @@ def describe_needs(needed: dict[str, Any]) -> list[str]:
         f"{needed['disk_bytes'] / 1e9:,.2f} GB on disk",
         f"about {format_seconds(seconds)} here ({n_stimuli / seconds:,.1f} images/s, measured on "
         f"{min(n_stimuli, _N_MEASURED)}, batches of {needed['batch_size']}, {needed['device']})",
-        f"about {needed['memory_bytes'] / 1e6:,.0f} MB of memory beside Python's own, for any number of stimuli",
+        f"about {needed['memory_bytes'] / 1e6:,.0f} MB of memory beside Python's own, however many stimuli",
     ]
 
 

@@ -102,12 +102,14 @@ class Kind:
     finish: Callable[[Plan, Shard], None] = lambda _plan, _shard: None
 
 
-def drop_options(arguments: Sequence[str], options: Sequence[str], flags: Sequence[str] = ()) -> tuple[str, ...]:
+def drop_options(
+    arguments: Sequence[str], options: Sequence[str], flags: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return a command line without some options, with their values, and some flags.
 
     Examples
     --------
-    >>> drop_options(["net", "--out", "a", "--layer=fc", "--all-layers"], ["--out", "--layer"], ["--all-layers"])
+    >>> drop_options(["net", "--out", "a", "--layer=fc", "--all"], ["--out", "--layer"], ["--all"])
     ('net',)
     """
     kept, is_value = [], False
@@ -141,8 +143,8 @@ def merge(plan: Plan, *, copy: bool = False) -> Path:
     if missing:
         names = [f"{shard.number} ({shard.about})" for shard in missing]
         raise StoreError(
-            f"{len(missing)} of {len(plan.shards)} shards of {plan.out} are not done: {name_some(names)}; see "
-            f"fernet-neuro jobs {plan.out}, which also tells how to run them again."
+            f"{len(missing)} of {len(plan.shards)} shards of {plan.out} are not done: {name_some(names)}; "
+            f"see fernet-neuro jobs {plan.out}, which also tells how to run them again."
         )
     return KINDS[plan.command].merge(plan, copy)
 
@@ -156,10 +158,9 @@ def _split_extraction(request: Request) -> Split:
     from fernet_neuro.models.resolve import resolve_model
 
     values = request.values
-    size = {} if values["size"] is None else {"size": values["size"]}
-    network = resolve_model(
-        values["model"], seed=values["seed"], **{**read_overrides(values["settings"]), **size}
-    )
+    given = {name: values[name] for name in ("size", "input") if values[name] is not None}
+    changes = read_overrides(values["settings"])
+    network = resolve_model(values["model"], seed=values["seed"], **{**changes, **given})
     table = StimulusTable.read(values["stimuli"])
     options = {name: values[name] for name in ("device", "batch_size", "dtype", "pool")}
     layers = values["layer"] or None
@@ -298,7 +299,9 @@ def _split_rsa(request: Request) -> Split:
     )  # fmt: skip
     regions = [str(name) for name in brain.rows_by("roi")] if "roi" in brain.table else []
     shards = []
-    for number, group in enumerate(np.array_split(regions, min(request.n_shards or len(regions), len(regions)) or 1)):
+    for number, group in enumerate(
+        np.array_split(regions, min(request.n_shards or len(regions), len(regions)) or 1)
+    ):
         names = [str(name) for name in group]
         result = str(request.parts / f"{number:05d}")
         asked = [part for name in names for part in ("--roi", name)]
@@ -306,7 +309,9 @@ def _split_rsa(request: Request) -> Split:
             *asked, "--out", result, "--no-report", "--overwrite", "--quiet",
             without=("--roi", "--out"), flags=("--overwrite", "--no-report", "--quiet"),
         )  # fmt: skip
-        shards.append(Shard(number, f"regions {name_some(names)}" if names else "all", ("rsa", *arguments), result))
+        shards.append(
+            Shard(number, f"regions {name_some(names)}" if names else "all", ("rsa", *arguments), result)
+        )
     return Split(tuple(shards), {}, {"n_regions": len(regions)})
 
 

@@ -1,7 +1,7 @@
 """What is to be done in how many shards, as a JSON file: command lines, digests of their inputs, versions.
 
-What belongs here: the plan and whether it still holds; how commands are split is in `kinds`, a shard is carried
-out by `work`.
+What belongs here: the plan and whether it still holds; how commands are split is in `kinds`, what carries out
+a shard in `work`.
 """
 
 import json
@@ -139,7 +139,9 @@ class Plan:
         try:
             content = read_json(file)
             kind, version = content.pop("format"), content.pop("format_version")
-            shards = tuple(Shard(**{**item, "arguments": tuple(item["arguments"])}) for item in content["shards"])
+            shards = tuple(
+                Shard(**{**item, "arguments": tuple(item["arguments"])}) for item in content["shards"]
+            )
             content |= {"arguments": tuple(content["arguments"]), "shards": shards}
             plan = cls(**content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -161,10 +163,12 @@ class Plan:
         now = list_versions()
         changed = [name for name in {**self.versions, **now} if self.versions.get(name) != now.get(name)]
         if changed and not accept_version:
-            told = [f"{name} {_short(self.versions.get(name))} -> {_short(now.get(name))}" for name in changed]
+            told = [
+                f"{name} {_short(self.versions.get(name))} -> {_short(now.get(name))}" for name in changed
+            ]
             raise StoreError(
-                f"the plan was made with other code: {name_some(told)}; install what it was made with, or go on "
-                f"with --accept-version."
+                f"the plan was made with other code: {name_some(told)}; install that, or go on with "
+                f"--accept-version."
             )
         for path, digest in self.inputs.items():
             found = fingerprint(self.place_of(path))
@@ -218,7 +222,7 @@ def fingerprint(path: Path) -> str | None:
 
 
 def _list_paths(value: Any) -> list[str]:
-    """Return what may be paths in a parameter: it itself, ``FILE`` of ``FILE:function`` and of ``NAME@FILE``."""
+    """Return what may be paths in a parameter: itself, the file of ``FILE:function`` and ``NAME@FILE``."""
     if isinstance(value, os.PathLike):
         return [os.fspath(value)]
     if not isinstance(value, str) or not value:
@@ -229,5 +233,3 @@ def _list_paths(value: Any) -> list[str]:
 
 def _short(value: str | None) -> str:
     return "absent" if value is None else value[:12]
-
-

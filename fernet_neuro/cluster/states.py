@@ -1,6 +1,6 @@
 """Where the shards of a plan stand, from files alone.
 
-What belongs here: a table with a row per shard; done is what has left its whole result, and nothing else counts.
+What belongs here: a table with a row per shard; done is what left its whole result.
 """
 
 import pandas as pd
@@ -13,7 +13,7 @@ from fernet_neuro.cluster.work import Notes, is_running, read_notes
 def list_states(plan: Plan) -> pd.DataFrame:
     """Return a row per shard: ``shard, about, state, attempts, seconds, message``.
 
-    States: ``done``; ``running``; ``failed`` (or killed); ``stopped`` by the scheduler, and goes on when it is
+    States: ``done``; ``running``; ``failed`` (or killed); ``stopped`` by the scheduler, to go on when it is
     started again; ``waiting``.
     """
     rows = []

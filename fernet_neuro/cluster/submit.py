@@ -25,7 +25,7 @@ _ARRAY_SIZE = 1001
 _NOTICE = 120
 
 _SCRIPT = """#!/bin/bash
-# One array task for each of {n_tasks} of {n_shards} shards; made by fernet-neuro submit, and run with: sbatch {name}
+# {n_shards} shards in {n_tasks} tasks, made by fernet-neuro submit; start them with: sbatch {name}
 #SBATCH --job-name=fernet-neuro-{command}
 #SBATCH --array={array}
 #SBATCH --output={logs}/slurm-%A_%a.out
@@ -125,7 +125,10 @@ def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
     array = ",".join(map(str, tasks))
     try:
         answer = subprocess.run(
-            ["sbatch", "--parsable", f"--array={array}", str(script)], capture_output=True, text=True, check=False
+            ["sbatch", "--parsable", f"--array={array}", str(script)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError as error:
         raise StoreError(
@@ -140,7 +143,7 @@ def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
 
 
 def run_locally(plan: Plan, n_processes: int) -> int:
-    """Run all shards that are not done, `n_processes` at once with their share of the cores; return a code."""
+    """Run all shards that are not done, `n_processes` at once, and return an exit code."""
     missing = len(list_missing(plan))
     n_processes = max(1, min(n_processes, missing))
     threads = max(1, (os.cpu_count() or 1) // n_processes)
@@ -200,4 +203,3 @@ def _find_array_size() -> int:
         return _ARRAY_SIZE
     found = re.search(r"MaxArraySize\s*=\s*(\d+)", answer.stdout)
     return max(1, int(found[1])) if found else _ARRAY_SIZE
-

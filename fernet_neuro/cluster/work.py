@@ -146,14 +146,12 @@ def _carry_out(plan: Plan, shard: Shard, execute: Execute) -> str:
             stop.append("interrupted")
         except (FernetError, ValueError, OSError) as error:
             message = " ".join(str(error).split())
-            print(f"Error: {message}")
+            sys.stderr.write(f"Error: {message}\n")
         except Exception as error:  # a shard's failure is its own, and is told in its log
             message = f"{type(error).__name__}: {error}"
             traceback.print_exc()
-    if find_kind(plan.command).is_done(plan, shard):
-        outcome = "done"
-    else:
-        outcome = "stopped" if stop else "failed"
+    missed = "stopped" if stop else "failed"
+    outcome = "done" if find_kind(plan.command).is_done(plan, shard) else missed
     seconds = round(time.perf_counter() - start, 3)
     message = (message or _last_line(log)) if outcome == "failed" else ""
     end = {"event": "end", "outcome": outcome, "code": code, "seconds": seconds, "message": message}

@@ -110,14 +110,16 @@ def calibrate(
     plan = _find_plan(folder)
     if plan is None:
         return calibrate_rsa(
-            RSAFolder.load(folder), n_datasets, inference=inference, first=first, p_values=p_values, seed=seed,
-            n_jobs=n_jobs, verbose=verbose, **given,
+            RSAFolder.load(folder), n_datasets, inference=inference, first=first, p_values=p_values,
+            seed=seed, n_jobs=n_jobs, verbose=verbose, **given,
         )  # fmt: skip
     if inference is not None:
         raise ValueError("inference is of RSA alone; leave it out (--inference).")
     make, settings = plan(folder, source, stimuli)
     numbers = range(first, first + n_datasets)
-    work = in_processes(n_jobs, return_as="generator")(delayed(_run)(make, number, seed) for number in numbers)
+    work = in_processes(n_jobs, return_as="generator")(
+        delayed(_run)(make, number, seed) for number in numbers
+    )
     found = track(work, "data sets without the effect", total=n_datasets, verbose=verbose)
     tests = stack_p_values(found) if p_values is None else p_values
     if tests.empty:

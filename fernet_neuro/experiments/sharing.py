@@ -61,8 +61,8 @@ class Sharing:
     ) -> None:
         """Train each run that no other process trains, when all that it starts from is there.
 
-        Returns in one process alone, when all are complete. `runs`: by place, below `store`, those that others
-        need first.
+        Returns in one process alone, when all are complete. `runs`: by place below `store`, those that
+        others need first.
 
         Raises
         ------

@@ -79,7 +79,9 @@ def find_pooling(pool: str) -> Callable[[Tensor], Tensor]:
     if kind != "srp":
         return POOLINGS[check_option("pool", pool, (*POOLINGS, "srp:K"))]
     if not n_components.isascii() or not n_components.isdigit() or int(n_components) < 1:
-        raise ValueError(f"pool must be srp:K with a whole number of components, such as srp:2048; got {pool!r}.")
+        raise ValueError(
+            f"pool must be srp:K with a whole number of components, such as srp:2048; got {pool!r}."
+        )
     return Projection(int(n_components))
 
 

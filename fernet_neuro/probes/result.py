@@ -465,8 +465,8 @@ def summarise_seeds(reports: Sequence[ProbeReport], seeds: Sequence[int] | None 
 def join_layers(reports: Sequence[ProbeReport]) -> ProbeReport:
     """Return one report over parts that probed some layers of one network each.
 
-    Every part exchanged the labels alike, so the largest score over all layers has its null distribution as if
-    they had been probed at once. What all parts have in common, such as the pixels, counts once.
+    Every part exchanged the labels alike, so the largest score over all layers has the null distribution that
+    it has where they are probed at once. What all parts have in common, such as the pixels, counts once.
 
     Raises
     ------
@@ -482,7 +482,9 @@ def join_layers(reports: Sequence[ProbeReport]) -> ProbeReport:
     for other in reports[1:]:
         differing = [name for name in own if other.settings[name] != first.settings[name]]
         if differing:
-            raise AlignmentError(f"parts of a probe differ in {differing[0]!r}, so they cannot be one; run them alike.")
+            raise AlignmentError(
+                f"parts of a probe differ in {differing[0]!r}, so they cannot be one; run them alike."
+            )
     rows = {_key(row): row for report in reversed(reports) for row in report.layers}
     places = {key: (_PLACES[key[0]], row["layer_index"]) for key, row in rows.items()}
     null_scores = {key: scores for report in reports for key, scores in report.null_scores.items()}
@@ -541,7 +543,7 @@ def _check_comparable(reports: Sequence[ProbeReport]) -> None:
             )
 
 
-def _key(row: dict[str, Any]) -> TestKey:
+def _key(row: Mapping[Any, Any]) -> TestKey:
     return row["source"], row["layer"], row["readout"]
 
 

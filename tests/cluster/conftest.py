@@ -55,7 +55,7 @@ def _few_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put ``sbatch`` and ``scontrol`` on the path; return the folder in which they note what they are told."""
+    """Put ``sbatch`` and ``scontrol`` on the path; return the folder where they note what they are told."""
     programs, notes = tmp_path / "programs", tmp_path / "queue"
     programs.mkdir()
     notes.mkdir()
@@ -100,17 +100,11 @@ def carry_out(capsys: pytest.CaptureFixture[str]) -> Callable[..., int]:
     return call
 
 
-EXTRACT = (
-    "extract", "resnet10-slim", "--size", "32", "--stimuli", "faces.csv", "--layer", "layer1", "--layer",
-    "layer4", "--batch-size", "8", "--out", "store",
-)  # fmt: skip
-
-
 @pytest.fixture
 def submit(run: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
-    """Return what writes the plan of an extraction, or of another command, and starts nothing."""
+    """Return what writes the plan of a command, and starts nothing."""
 
-    def call(*arguments: object, command: tuple[str, ...] = EXTRACT) -> tuple[int, str, str]:
+    def call(*arguments: object, command: tuple[str, ...]) -> tuple[int, str, str]:
         return run("submit", *command, *arguments)
 
     return call

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,15 @@ from fernet_neuro.cluster.work import AGAIN, FAILED
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.resolve import resolve_model
 
-from .conftest import EXTRACT
+EXTRACT = (
+    "extract", "resnet10-slim", "--size", "32", "--stimuli", "faces.csv", "--layer", "layer1", "--layer",
+    "layer4", "--batch-size", "8", "--out", "store",
+)  # fmt: skip
+
+
+@pytest.fixture
+def submit(submit):
+    return partial(submit, command=EXTRACT)
 
 
 @pytest.fixture
@@ -142,7 +151,9 @@ def test_a_full_disk_fails_its_shard_and_is_tried_again(faces, submit, carry_out
     assert states["attempts"].tolist() == [3, 3]
 
 
-def test_the_queue_gets_an_array_that_fits_and_all_shards_are_done(faces, whole, submit, run, queue, monkeypatch):
+def test_the_queue_gets_an_array_that_fits_and_all_shards_are_done(
+    faces, whole, submit, run, queue, monkeypatch
+):
     monkeypatch.setenv("MAX_ARRAY_SIZE", "2")
     code, out, said = submit("--shards", "5", "--slurm", "partition=gpu,time=1:00:00")
     assert (code, said) == (0, "")
@@ -255,7 +266,7 @@ def slow(faces, submit, tmp_path):
     )
     (tmp_path / "slow.py").write_text(code)
     command = (
-        "extract", "slow.py:build", "--size", "32", "--set", "channels=rgb", "--set", "mean=0.5", "--set", "std=0.5",
+        "extract", "slow.py:build", "--size", "32", "--input", "-1-1",
         "--stimuli", "faces.csv", "--layer", "fc", "--batch-size",
         "1", "--out", "store",
     )  # fmt: skip
@@ -275,9 +286,9 @@ def test_a_signal_stops_a_shard_which_goes_on_at_its_row(slow, carry_out):
     assert (state["state"], state["message"], state["attempts"]) == ("stopped", "", 1)
     (journal,) = Path("store").glob(".shard-00000.*.partial/journal.jsonl")
     assert 4 <= len(journal.read_text().splitlines()) < 50
-    kept = os.stat(journal.parent).st_ino
+    kept = journal.parent.stat().st_ino
     assert carry_out("store") == 0
-    assert os.stat("store/shard-00000").st_ino == kept  # the same folder, gone on with
+    assert Path("store/shard-00000").stat().st_ino == kept  # the same folder, gone on with
     assert ActivationStore.open("store/shard-00000").manifest["n_stimuli"] == 50
 
 

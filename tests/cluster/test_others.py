@@ -93,7 +93,7 @@ def test_an_rsa_does_not_depend_on_the_number_of_shards(rdms, submit, carry_out,
     assert run("merge", "parts")[0] == 0
     joint, whole = RSAFolder.load("parts"), RSAFolder.load("at_once")
     assert joint.result == whole.result
-    assert joint.result.rois == ("STS", "FFA", "OFA")
+    assert joint.result.rois == ["STS", "FFA", "OFA"]
     assert (joint.models, joint.brain) == (whole.models, whole.brain)
 
 
@@ -129,7 +129,7 @@ tests:
 networks:
   identity: {task: identification, epochs: 1, batch_size: 12, model_options: {size: 24}, seed: 4}
   expression:
-    {task: expression, epochs: 1, batch_size: 12, val_share: 0.34, model_options: {size: 24}, from: {weights: identity}}
+    {task: expression, epochs: 1, batch_size: 12, model_options: {size: 24}, from: {weights: identity}}
 arms:
   tuned: {tested: expression}
 seeds: [0, 1]
@@ -154,14 +154,16 @@ def test_an_experiment_is_shared(tmp_path, monkeypatch, submit, carry_out, run, 
     assert run("merge", "shared")[0] == 0
     assert not Path("shared", CLAIMS).exists()
     assert run("run", tiny_recipe, "--out", "alone", "--quiet")[0] == 0
-    for table in ("results.csv", "training.csv"):
+    for table in ("results.csv", "runs.csv"):
         assert Path("shared", table).read_bytes() == Path("alone", table).read_bytes()
     assert Path("shared", STIMULI).is_dir()
 
 
 def test_each_network_is_trained_by_one_process_when_all_that_it_starts_from_is_there(tmp_path):
     first = PlannedRun("first", TrainSettings(seed=0), STIMULI, "")
-    runs = [PlannedRun("second", TrainSettings(seed=seed), STIMULI, "", {"weights": first}) for seed in (1, 2, 3)]
+    runs = [
+        PlannedRun("second", TrainSettings(seed=seed), STIMULI, "", {"weights": first}) for seed in (1, 2, 3)
+    ]
     places = list_runs(runs, tmp_path)
     trained, left = [], []
 

@@ -163,7 +163,7 @@ def calibrate_rsa(
 
 
 def stack_p_values(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return the p values of all data sets, in the columns of `P_VALUE_COLUMNS`, without those not computed."""
+    """Return the p values of all data sets, in the columns of `P_VALUE_COLUMNS`, less those not computed."""
     tests = pd.concat(list(parts), ignore_index=True)
     return as_typed(tests.dropna(subset=["p_value"])[list(P_VALUE_COLUMNS)], P_VALUE_COLUMNS, is_filled=False)
 
@@ -172,7 +172,9 @@ def check_numbers(p_values: pd.DataFrame, n_datasets: int) -> None:
     """Raise ValueError unless `p_values` are of the data sets 0 to `n_datasets` - 1."""
     numbers = set(p_values["dataset"])
     if numbers != set(range(n_datasets)):
-        raise ValueError(f"p values are of {len(numbers)} data sets, not of all {n_datasets} from number 0 on.")
+        raise ValueError(
+            f"p values are of {len(numbers)} data sets, not of all {n_datasets} from number 0 on."
+        )
 
 
 def make_null_brain(
