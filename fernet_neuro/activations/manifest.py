@@ -27,6 +27,10 @@ TABLE_NAME = "stimuli.parquet"
 #: Folders of complete stores of neighbouring rows, in the store that they make up.
 SHARD_PREFIX = "shard-"
 _AGAIN = "extract it again with overwrite=True (--overwrite), or restore it from a copy"
+#: What every manifest says.
+CONTENTS = (
+    "format", "format_version", "key", "identity", "dtype", "n_stimuli", "stimuli", "layers", "created",
+)  # fmt: skip
 _REQUIRED = ("key", "identity", "dtype", "n_stimuli", "layers", "stimuli")
 
 

@@ -13,6 +13,7 @@ from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.shown import name_some
 from fernet_neuro.activations.manifest import (
+    CONTENTS,
     MANIFEST_NAME,
     SHARD_PREFIX,
     TABLE_NAME,
@@ -28,8 +29,6 @@ from fernet_neuro.typing import PathLike
 
 #: Bytes that are copied at a time.
 _CHUNK = 1 << 27
-#: What the manifest of a store says of where it came from, beside its contents.
-_INFO = ("source", "model", "seed", "pool", "batch_size", "device", "versions")
 
 
 def split_rows(n_stimuli: int, n_shards: int, batch_size: int) -> list[tuple[int, int]]:
@@ -91,7 +90,7 @@ def join_shards(
     dtype, shapes = np.dtype(first["dtype"]), shards[0].unit_shapes
     layers = [build_layer_entry(at, layer, shapes[layer], dtype, len(ids)) for at, layer in enumerate(shapes)]
     manifest = build_manifest(identity, first["dtype"], len(ids), written, layers)
-    manifest |= {name: first[name] for name in _INFO if name in first}
+    manifest = {**_take_origin(first), **manifest}
     manifest["shards"] = [
         {
             "folder": shard.path.name,
@@ -118,14 +117,19 @@ def copy_shards(store: ActivationStore) -> ActivationStore:
         return store
     store.verify()
     manifest = store.manifest
-    info = {name: manifest[name] for name in _INFO if name in manifest}
     with StoreWriter(
-        store.path, store.stimuli, store.unit_shapes, manifest["identity"], dtype=manifest["dtype"], info=info
-    ) as writer:
+        store.path, store.stimuli, store.unit_shapes, manifest["identity"], dtype=manifest["dtype"],
+        info=_take_origin(manifest),
+    ) as writer:  # fmt: skip
         for rows in _list_chunks(store, writer.n_done):
             writer.write(rows)
         writer.finish()
     return ActivationStore.open(store.path)
+
+
+def _take_origin(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a manifest says of where the activations came from."""
+    return {name: value for name, value in manifest.items() if name not in (*CONTENTS, "shards")}
 
 
 def _open_shards(folder: Path, keys: Sequence[str]) -> list[ActivationStore]:

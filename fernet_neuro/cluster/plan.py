@@ -16,8 +16,8 @@ from typing import Any
 
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.shown import name_some
-from fernet_neuro._utils.tables import read_json
 from fernet_neuro.activations.manifest import MANIFEST_NAME
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
