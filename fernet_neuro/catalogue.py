@@ -90,6 +90,7 @@ GENERAL = System(
     figures={
         "probe-layers": "fernet_neuro.figures.specs:PROBE_LAYERS",
         "probe-confusion": "fernet_neuro.figures.specs:PROBE_CONFUSION",
+        "probe-predictions": "fernet_neuro.figures.specs:PROBE_PREDICTIONS",
         "layer-profile": "fernet_neuro.figures.specs:LAYER_PROFILE",
         "confusion": "fernet_neuro.figures.specs:CONFUSION",
         "stimulus-sheet": "fernet_neuro.figures.specs:STIMULUS_SHEET",

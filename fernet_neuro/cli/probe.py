@@ -163,7 +163,8 @@ _QUANTITY_COLUMNS = {
     "source": "{source}", "layer": "{layer}", "R2": "{r2:.3f}",
     "95 % interval": "[{r2_low:.3f}, {r2_high:.3f}]", "null": "{null_mean:.3f}", "p": "{p_value:p}",
     "p (max)": "{p_value_max:p}", "r": "{rank_correlation:.3f}", "p (r)": "{rank_correlation_p:p}",
-    "vs twin": "{difference_untrained:+.3f}", "p (twin)": "{difference_untrained_p:p}",
+    "selectivity": "{selectivity:.3f}", "vs twin": "{difference_untrained:+.3f}",
+    "p (twin)": "{difference_untrained_p:p}",
 }  # fmt: skip
 
 

@@ -171,6 +171,11 @@ def _probe_table(report: ProbeReport, is_quantity: bool) -> pd.DataFrame:
     }
     if is_quantity:
         columns["Rank correlation"] = [format_short(value) for value in frame["rank_correlation"]]
+    if "selectivity" in frame:
+        columns["Minus arbitrary labels" + (" (R2)" if is_quantity else " (%)")] = [
+            "" if pd.isna(value) else format_short(value) if is_quantity else format_percent(value)
+            for value in frame["selectivity"].astype(float)
+        ]
     for name, column in (
         ("p", "p_value"),
         ("p (max)", "p_value_max"),

@@ -10,10 +10,12 @@ from fernet_neuro.figures.captions import describe_intervals
 from fernet_neuro.figures.results import choose_layer, choose_readout, describe_holdout, order_layers
 from fernet_neuro.probes.result import ProbeReport, measure_of
 from fernet_neuro.viz.matrices import plot_confusion
+from fernet_neuro.viz.predictions import plot_predictions
 from fernet_neuro.viz.results import list_profile, plot_probe
 from fernet_neuro.viz.style import figure_size
 
 _FILES = ("summary.json", "results.csv", "null.npz")
+_PREDICTIONS = "predictions.csv"
 #: With more classes than this no one reads a matrix.
 _MOST_CLASSES = 40
 
@@ -28,9 +30,20 @@ def has_classes(results: Path) -> bool:
     return is_probe(results) and measure_of(_load(results).layers[0]) != "r2"
 
 
+def has_predictions(results: Path) -> bool:
+    """Return whether a folder holds the report of a probe of a quantity, with what it predicted."""
+    return _find_predictions(results) is not None
+
+
 def _find(results: Path) -> Path | None:
     places = (results, results / "probe")
     return next((place for place in places if all((place / name).is_file() for name in _FILES)), None)
+
+
+def _find_predictions(results: Path) -> Path | None:
+    """Return the first folder of a quantity: `results` itself, ``probe`` in it, or a folder in that."""
+    places = (results, results / "probe", *sorted((results / "probe").glob("*")))
+    return next((place for place in places if is_probe(place) and (place / _PREDICTIONS).is_file()), None)
 
 
 def _load(results: Path) -> ProbeReport:
@@ -114,4 +127,43 @@ def caption_confusion(source: pd.DataFrame) -> str:
         f"class ({amount} predictions each); chance is {100 / source['predicted'].nunique():.1f} % in "
         "every cell. "
         f"The layer was fixed beforehand, not chosen by its score."
+    )
+
+
+def read_predictions(results: Path) -> pd.DataFrame:
+    """Return the source data: each test stimulus at the layer fixed beforehand, and how well it is met."""
+    place = _find_predictions(results)
+    if place is None:
+        raise StoreError(f"{results} has no predictions of a quantity to show: no {_PREDICTIONS}.")
+    report = ProbeReport.load(place)
+    settings, readout = report.settings, choose_readout(report.frame)
+    own = report.frame[(report.frame["source"] == "network") & (report.frame["readout"] == readout)]
+    layer = choose_layer(order_layers(own))
+    frame = report.predictions
+    rows = frame[(frame["source"] == "network") & (frame["layer"] == layer) & (frame["readout"] == readout)]
+    score = own.set_index("layer").loc[layer]
+    return rows.assign(
+        panel="a", target=settings["target"], holdout=settings["holdout"], r2=score["r2"],
+        rank_correlation=score["rank_correlation"], n_seeds=len(settings["training_seeds"]),
+    )  # fmt: skip
+
+
+def draw_predictions(source: pd.DataFrame, _results: Path) -> Figure:
+    """Draw predicted against true values, and where both are the same."""
+    figure = Figure(figsize=figure_size("single", 85), layout="constrained")
+    plot_predictions(source, figure.add_subplot())
+    return figure
+
+
+def caption_predictions(source: pd.DataFrame) -> str:
+    """Say whose values, from which layer, and what the numbers are."""
+    first = source.iloc[0]
+    n_seeds = int(first["n_seeds"])
+    seeds = f" by {n_seeds} training seeds" if n_seeds > 1 else ""
+    return (
+        f"Predicted against true {first['target']} of {source['stimulus_id'].nunique()} stimuli{seeds}: "
+        f"linear read-out ({first['readout']}) from {first['layer']}, each stimulus predicted by the fold "
+        f"that was trained without it ({describe_holdout(first['holdout'])}). R2 is over all of them, "
+        f"against the mean of each training part; the rank correlation is Spearman's, the mean over folds. "
+        f"Dashed: predicted as shown. The layer was fixed beforehand, not chosen by its score."
     )

@@ -37,6 +37,14 @@ PROBE_CONFUSION = place_figure(
     _PROBE,
     Later(f"{_HERE}.probe:has_classes"),
 )
+PROBE_PREDICTIONS = place_figure(
+    f"{_HERE}.probe",
+    "predictions",
+    "probe-predictions",
+    "Predicted against true values of a quantity",
+    ("predictions.csv", "probe/predictions.csv", "probe/*/predictions.csv"),
+    Later(f"{_HERE}.probe:has_predictions"),
+)
 LAYER_PROFILE = place_figure(
     f"{_HERE}.layer_profile",
     "profile",

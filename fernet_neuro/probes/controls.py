@@ -12,7 +12,8 @@ from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.probes._dual import Gram
 from fernet_neuro.probes._primal import Rows
-from fernet_neuro.probes.exchange import Exchange, plan_control_task
+from fernet_neuro.probes.exchange import Exchange, plan_control_task, plan_number_exchange
+from fernet_neuro.probes.quantity import QuantityScore, score_quantity
 from fernet_neuro.probes.readout import FoldScore, Labels, ReadoutSettings, score_folds
 from fernet_neuro.stimuli.splits import Fold, make_folds
 from fernet_neuro.stimuli.table import StimulusTable
@@ -42,20 +43,28 @@ class ControlTask:
 
 
 def plan_control(
-    table: StimulusTable, target: str, holdout: str, folds: list[Fold], *, seed: int = 0
+    table: StimulusTable,
+    target: str,
+    holdout: str,
+    folds: list[Fold],
+    *,
+    seed: int = 0,
+    ranks: np.ndarray | None = None,
 ) -> ControlTask | str:
     """Return the control task of a probe, or the reason why there is none.
 
     `table`: the stimuli. `target`, `holdout`: what is read out, and what the probe's own folds hold out.
-    `folds`: the probe's own folds. `seed`: seed of folds that are drawn.
+    `folds`: the probe's own folds. `seed`: seed of folds that are drawn. `ranks` (n_stimuli,): of each
+    stimulus's number, where the target is a quantity; None for classes.
     """
-    exchange = plan_control_task(table, target)
+    is_quantity = ranks is not None
+    exchange = plan_control_task(table, target) if ranks is None else plan_number_exchange(table, ranks)
     if exchange is None:
         return "no person shows two items whose labels could be exchanged"
     if all(np.isin(exchange.unit_of[fold.test], exchange.unit_of[fold.train]).all() for fold in folds):
         return ControlTask(exchange, folds, holdout, is_matched=False)
     for name in _MATCHED:
-        matched = _matched_folds(table, target, name, exchange.unit_of, seed)
+        matched = _matched_folds(table, None if is_quantity else target, name, exchange.unit_of, seed)
         if matched:
             return ControlTask(exchange, matched, name, is_matched=True)
     return (
@@ -104,8 +113,51 @@ def compare_control(task: ControlTask, scores: list[FoldScore], balanced_accurac
     }
 
 
+def score_quantity_control(
+    task: ControlTask,
+    features: Gram | Rows,
+    values: np.ndarray,
+    codes: np.ndarray,
+    strata: np.ndarray,
+    settings: ReadoutSettings,
+    *,
+    seed: int,
+) -> list[QuantityScore]:
+    """Return the outcome of each of the task's folds: true numbers, and arbitrary ones as its null.
+
+    `values` (n_numbers,): the numbers that occur, ascending; `codes` (n_stimuli,): which of them each has.
+    """
+    draws = task.exchange.draw(N_DRAWS[settings.name], make_rng(seed, "probe", "control task"))
+    labels = Labels(codes, len(values), task.exchange.unit_of, draws)
+    return score_quantity(features, values, labels, task.folds, strata, settings)
+
+
+def compare_quantity_control(
+    task: ControlTask, scores: list[QuantityScore], shown: np.ndarray, r2: float
+) -> dict[str, Any]:
+    """Return the selectivity of a quantity: R2 of true numbers minus that of arbitrary ones, and its parts.
+
+    `shown` (n_stimuli,): true numbers. `r2`: of the probe's own folds, see `compare_control`.
+    """
+    errors, spreads = (
+        np.sum([getattr(score, name) for score in scores], axis=0) for name in ("null_errors", "null_spreads")
+    )
+    control = float((1 - errors / spreads).mean())
+    if task.is_matched:
+        true = [shown[fold.test] for fold in task.folds]
+        error = sum(np.square(y - score.predicted).sum() for y, score in zip(true, scores, strict=True))
+        spread = sum(np.square(y - score.expected).sum() for y, score in zip(true, scores, strict=True))
+        r2 = float(1 - error / spread)
+    return {
+        "selectivity": r2 - control,
+        "selectivity_holdout": task.holdout,
+        "selectivity_task_r2": r2,
+        "selectivity_control_r2": control,
+    }
+
+
 def _matched_folds(
-    table: StimulusTable, target: str, holdout: str, unit_of: np.ndarray, seed: int
+    table: StimulusTable, target: str | None, holdout: str, unit_of: np.ndarray, seed: int
 ) -> list[Fold]:
     """Return folds by `holdout` whose test stimuli all have their item in the training part, if possible."""
     try:

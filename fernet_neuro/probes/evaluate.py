@@ -26,8 +26,10 @@ from fernet_neuro.probes.controls import (
     N_DRAWS,
     ControlTask,
     compare_control,
+    compare_quantity_control,
     plan_control,
     score_control,
+    score_quantity_control,
 )
 from fernet_neuro.probes.design import ProbeDesign, digest_labels, find_labelled, plan_design
 from fernet_neuro.probes.gather import gather_control, gather_quantity, gather_result
@@ -385,10 +387,11 @@ def _plan_controls(
         )
     if "untrained" in controls and not untrained_stores:
         left_out["untrained"] = "no activations of an untrained twin were given"
-    if "random-labels" in controls and design.is_quantity:
-        left_out["random-labels"] = "arbitrary labels are a control of classes"
-    elif "random-labels" in controls:
-        plan = plan_control(design.table, design.target, design.holdout, design.folds, seed=design.seed)
+    if "random-labels" in controls:
+        plan = plan_control(
+            design.table, design.target, design.holdout, design.folds, seed=design.seed,
+            ranks=design.codes if design.is_quantity else None,
+        )  # fmt: skip
         if isinstance(plan, str):
             left_out["random-labels"] = plan
         else:
@@ -437,11 +440,24 @@ def _probe_source(
         named = (source.name, source.layer, source.index)
         result = _score(design, features, labels, fit, named, n_jobs)
         results.append(result)
-        if task is not None and source.name == "network":
+        if task is None or source.name != "network":
+            continue
+        if design.is_quantity:
+            result.control.update(_compare_quantity(design, task, features, fit, result.score))
+        else:
             arbitrary = _score_control(design, task, features, fit, n_jobs)
             result.control.update(compare_control(task, arbitrary, result.balanced_accuracy))
             results.append(gather_control(design, task, arbitrary, fit, source.layer, source.index))
     return results
+
+
+def _compare_quantity(
+    design: ProbeDesign, task: ControlTask, features: Gram | Rows, fit: ReadoutSettings, r2: float
+) -> dict[str, Any]:
+    scores = score_quantity_control(
+        task, features, design.classes, design.codes, design.strata, fit, seed=design.seed
+    )
+    return compare_quantity_control(task, scores, design.classes[design.codes], r2)
 
 
 def _score_control(

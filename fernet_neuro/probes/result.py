@@ -57,6 +57,17 @@ CONFUSION_COLUMNS: dict[str, type] = {
     "count": int,
     "seed": int,
 }
+#: Columns of ``predictions.csv`` of a quantity and their types: each test stimulus of each fold.
+PREDICTION_COLUMNS: dict[str, type] = {
+    "source": str,
+    "layer": str,
+    "readout": str,
+    "fold": str,
+    "stimulus_id": str,
+    "true": float,
+    "predicted": float,
+    "seed": int,
+}
 #: Settings that must agree between training runs, or a mean over them means nothing.
 _SAME_SETTINGS = (
     "target", "holdout", "layers", "readouts", "n_permutations", "permute_within", "n_folds", "seed",
@@ -70,6 +81,8 @@ _MEAN_FIELDS = (
     "selectivity",
     "selectivity_task_accuracy",
     "selectivity_control_accuracy",
+    "selectivity_task_r2",
+    "selectivity_control_r2",
 )
 #: The network's accuracy minus that of a control.
 _DIFFERENCES = ("difference_untrained", "difference_pixels")
@@ -77,6 +90,7 @@ _DIFFERENCES = ("difference_untrained", "difference_pixels")
 TestKey = tuple[str, str, str]
 _SEPARATOR = "|"
 _FILES = ("results.csv", "confusion.csv", "null.npz")
+_PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -279,6 +293,9 @@ class ProbeReport(Compared, Reported):
         One object per source, layer and read-out.
     settings : dict
         What was asked for and with which versions and stores.
+    predictions : DataFrame
+        Of a quantity, true and predicted number of each test stimulus, from the network and the pixels; see
+        `PREDICTION_COLUMNS`. Without rows for classes.
 
     Examples
     --------
@@ -293,6 +310,7 @@ class ProbeReport(Compared, Reported):
     null_scores: dict[TestKey, np.ndarray]
     layers: list[dict[str, Any]]
     settings: dict[str, Any]
+    predictions: pd.DataFrame = field(default_factory=lambda: _stack_predictions([]))
 
     def describe(self) -> str:
         """Return what was read out of how many layers."""
@@ -341,12 +359,20 @@ class ProbeReport(Compared, Reported):
             null_scores,
             correct_over_layers(layers, null_scores),
             settings,
+            _stack_predictions([item for item in results if item.is_quantity]),
         )
 
     def save(self, out: PathLike) -> Path:
-        """Write ``results.csv``, ``confusion.csv``, ``null.npz`` and, last, ``summary.json`` into `out`."""
+        """Write ``results.csv``, ``confusion.csv``, ``null.npz`` and, last, ``summary.json`` into `out`.
+
+        A quantity has ``predictions.csv`` too.
+        """
         arrays = {_SEPARATOR.join(key): scores for key, scores in self.null_scores.items()}
-        tables = dict(zip(_FILES, (self.results, self.confusion, arrays), strict=True))
+        tables: dict[str, Any] = dict(zip(_FILES, (self.results, self.confusion, arrays), strict=True))
+        if len(self.predictions):
+            tables[_PREDICTIONS] = self.predictions
+        else:
+            (Path(out) / _PREDICTIONS).unlink(missing_ok=True)
         return save_tables(out, tables, {"settings": self.settings, "layers": self.layers})
 
     @classmethod
@@ -365,7 +391,12 @@ class ProbeReport(Compared, Reported):
             confusion = read_table(folder / "confusion.csv", CONFUSION_COLUMNS, is_filled=not is_quantity)
             with (folder / "null.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 null_scores = {_split_key(name): arrays[name] for name in arrays.files}
-            return cls(results, confusion, null_scores, content["layers"], content["settings"])
+            # Folders of earlier versions have none.
+            known = is_quantity and (folder / _PREDICTIONS).is_file()
+            predictions = (
+                read_table(folder / _PREDICTIONS, PREDICTION_COLUMNS) if known else _stack_predictions([])
+            )
+            return cls(results, confusion, null_scores, content["layers"], content["settings"], predictions)
 
 
 def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -378,6 +409,17 @@ def _stack_counts(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return all counts; a quantity has none."""
     frame = pd.concat(counts) if counts else pd.DataFrame(columns=list(CONFUSION_COLUMNS))
     return as_typed(frame, CONFUSION_COLUMNS, is_filled=bool(counts))
+
+
+def _stack_predictions(results: Sequence[ProbeResult]) -> pd.DataFrame:
+    """Return what was predicted for each test stimulus, from the network and the pixels."""
+    frames = [
+        item.predictions.assign(source=item.source, layer=item.layer, readout=item.readout, seed=0)
+        for item in results
+        if item.source in ("network", "pixels")
+    ]
+    frame = pd.concat(frames) if frames else pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+    return as_typed(frame[list(PREDICTION_COLUMNS)], PREDICTION_COLUMNS, is_filled=bool(frames))
 
 
 def measure_of(row: Mapping[str, Any]) -> str:
@@ -459,6 +501,7 @@ def summarise_seeds(reports: Sequence[ProbeReport], seeds: Sequence[int] | None 
         null_scores,
         correct_over_layers(rows, null_scores),
         settings,
+        _stack([report.predictions for report in reports], numbers),
     )
 
 

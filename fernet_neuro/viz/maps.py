@@ -25,13 +25,13 @@ EXPRESSION_LOOKS: dict[str, Look] = {
     "contempt": Look("#111111", "P"),
     "disgust": Look("#009E73", "D"),
     "fear": Look("#56439A", "^"),
-    "happiness": Look("#AD7F00", "o"),
+    "happiness": Look("#7A5C00", "o"),
     "neutral": Look("#7F7F7F", "X"),
     "sadness": Look("#0072B2", "v"),
     "surprise": Look("#CC5C93", "*"),
 }
 #: Labels of other factors get a hue and a shape by turns; the pairs repeat after 56 labels.
-_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC5C93", "#AD7F00", "#56439A", "#111111", "#7F7F7F")
+_HUES = ("#0072B2", "#D55E00", "#009E73", "#CC5C93", "#7A5C00", "#56439A", "#111111", "#7F7F7F")
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 #: With more labels than this, the first few are highlighted and all others are grey dots.
 MOST_LABELS, N_HIGHLIGHTED = 14, 12

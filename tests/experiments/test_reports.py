@@ -1,5 +1,6 @@
 """The report that commands leave beside their results."""
 
+import re
 import shutil
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_a_probe_says_its_answer_and_its_marker_is_written_last(store, tmp_path,
     assert "Phipson" in page
     assert "numpy" in page
     shown = {path.stem for path in (tmp_path / "figures").glob("*.png")}
-    assert shown == {"probe-layers"} | ({"probe-confusion"} if target == "expression" else set())
+    assert shown == {"probe-layers", "probe-confusion" if target == "expression" else "probe-predictions"}
     before = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
     built, left_out = build_all(tmp_path, tmp_path / "again")
     assert (set(built), left_out) == (shown, {})
@@ -90,6 +91,11 @@ def test_results_report_themselves_as_their_commands_do(store, tmp_path):
     assert "# in Python: ProbeReport.report(" in text
     lead = text.split('class="lead">')[1].split("</p>")[0]
     assert lead in (tmp_path / "command" / "index.html").read_text()
+    assert text.count("<table") == text.count('<div class="scroll"><table') > 0, (
+        "a wide table widens the page"
+    )
+    rules = text.split("<style>")[1].split("</style>")[0]
+    assert not re.search(r"(?<!max-)width: *\d+(px|rem|em)", rules), "nothing is wider than 400 pixels"
     with pytest.raises(StoreError, match="is a file; name a folder"):
         report.report(page)
 

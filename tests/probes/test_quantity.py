@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy import stats
 from sklearn.linear_model import Ridge
 
@@ -11,6 +12,7 @@ from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.figures.registry import FIGURES, find_buildable
 from fernet_neuro.probes._dual import arrange
 from fernet_neuro.probes.evaluate import evaluate_probe, run_probe
 from fernet_neuro.probes.exchange import plan_number_exchange
@@ -20,6 +22,7 @@ from fernet_neuro.probes.result import ProbeReport, summarise_seeds
 from fernet_neuro.stats.calibration import false_positive_rate
 from fernet_neuro.stimuli.splits import make_folds
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.viz.style import style
 
 GRID = (1e-3, 1e-1, 1.0)
 
@@ -143,9 +146,7 @@ def test_report_holds_twins_pixels_and_survives_the_disk(rendered, tmp_path):
     ]
     report = reports[0]
     assert report.settings["scale"] == "numbers"
-    assert (
-        report.settings["controls_left_out"]["random-labels"] == "arbitrary labels are a control of classes"
-    )
+    assert "keeps all photographs of an item" in report.settings["controls_left_out"]["random-labels"]
     rows = report.frame.set_index("source")
     assert rows.index.tolist() == ["network", "untrained", "pixels"]
     assert (rows["r2_low"] <= rows["r2"]).all()
@@ -160,6 +161,66 @@ def test_report_holds_twins_pixels_and_survives_the_disk(rendered, tmp_path):
     mean = np.mean([item.frame.set_index("source").loc["network", "r2"] for item in reports])
     assert both.loc["network", "r2"] == pytest.approx(mean)
     assert both.loc["network", "interval"] == "training seeds"
+    assert summarise_seeds(reports).predictions["seed"].value_counts().to_dict() == {0: 168, 1: 168}
+
+
+def keep(folder, table, values):
+    """A store of a table whose pictures are single pixels."""
+    (folder.parent / "pictures").mkdir(exist_ok=True)
+    paths = [folder.parent / "pictures" / f"{name}.png" for name in table.stimulus_ids]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (2, 2), (number % 256, number // 256, 0)).save(path)
+    table = add(table, path=list(map(str, paths)))
+    return write_store(folder, table, [Activations(values, table.stimulus_ids, "layer1")])
+
+
+def test_arbitrary_numbers_are_not_read_out_where_true_ones_share_a_signal(table_of, tmp_path):
+    """Photographs of two sessions: a unit that knows the number, or noise that each item keeps."""
+    table, rng = table_of(n_people=9), np.random.default_rng(0)
+    number = pd.factorize(table["expression"])[0].astype(float)
+    table = add(table, valence=number)
+    items = pd.factorize(table["identity"].astype(str) + table["expression"].astype(str))[0]
+    noise = rng.standard_normal((len(table), 40))
+    shared = noise.copy()
+    shared[:, 0] += 6 * number
+    options = {"target": "valence", "n_folds": 3, "n_permutations": 0, "controls": ["random-labels"]}
+    found = {}
+    for name, values in {"shared": shared, "kept": noise[items] + 0.01 * noise}.items():
+        report = run_probe(keep(tmp_path / name, table, values), **options)
+        found[name] = report.layers[0]
+        assert [row["source"] for row in report.layers] == ["network"]
+        assert ProbeReport.load(report.save(tmp_path / f"{name}-probe")) == report
+        parts = found[name]["selectivity_task_r2"] - found[name]["selectivity_control_r2"]
+        assert (found[name]["selectivity"], found[name]["selectivity_holdout"]) == (parts, "session")
+    assert found["shared"]["selectivity"] > 0.8
+    assert abs(found["kept"]["selectivity"]) < 0.2
+
+
+def test_predictions_are_kept_and_drawn(table_of, simulated, tmp_path):
+    table, layer = table_of(), simulated(table_of(), np.random.default_rng(1), identity_expression=1.0)
+    table = add(table, valence=valence_of(np.random.default_rng(0), layer, 2.0))
+    store = keep(tmp_path / "store", table, layer.values)
+    report = run_probe(store, target="valence", n_folds=3, n_permutations=9, controls=())
+    report.save(tmp_path / "probe")
+    rows = pd.read_csv(tmp_path / "probe" / "predictions.csv")
+    assert sorted(rows["stimulus_id"]) == sorted(table.stimulus_ids)
+    truth = dict(zip(table.stimulus_ids, table["valence"].astype(float), strict=True))
+    np.testing.assert_allclose(rows["true"], [truth[name] for name in rows["stimulus_id"]])
+    ranks = [stats.spearmanr(fold["true"], fold["predicted"])[0] for _, fold in rows.groupby("fold")]
+    assert report.layers[0]["rank_correlation"] == pytest.approx(np.mean(ranks))
+    spec = FIGURES["probe-predictions"]
+    source = spec.read(tmp_path / "probe")
+    with style():
+        (ax,) = spec.draw(source, tmp_path / "probe").axes
+    dots = next(line for line in ax.lines if line.get_gid() == "predictions")
+    np.testing.assert_allclose(dots.get_xydata(), rows[["true", "predicted"]])
+    assert ax.get_title(loc="left") == (
+        f"R2 {report.layers[0]['r2']:.2f}, rank correlation {np.mean(ranks):.2f}"
+    )
+    assert "probe-predictions" in find_buildable(tmp_path / "probe")
+    run_probe(store, n_folds=3, n_permutations=9, controls=()).save(tmp_path / "probe")
+    assert not (tmp_path / "probe" / "predictions.csv").exists()
+    assert "probe-predictions" not in find_buildable(tmp_path / "probe")
 
 
 @pytest.fixture(scope="module")
