@@ -47,8 +47,8 @@ figures: $(STAMP)  ## rebuild the figures of the last demo
 bench: $(STAMP)  ## every benchmark of benchmarks/, one after the other; results in benchmarks/results/
 	$(BIN)/python benchmarks/run_all.py
 
-fuzz: $(STAMP)  ## 10,000 damaged files of all kinds that are read: no traceback, no hang; takes up to an hour
-	$(BIN)/python tools/fuzz.py --n 10000 --seconds 3600
+fuzz: $(STAMP)  ## 10,000 damaged files of all kinds that are read and 300 command lines: no traceback, no hang
+	$(BIN)/python tools/fuzz.py --n 10000 --commands 300 --seconds 3600
 
 kill: $(STAMP)  ## kill commands at 12 random moments and 10 of their writes each; takes up to an hour
 	$(BIN)/python tools/kill.py --n 12 --writes 10 --seconds 3600

@@ -1,6 +1,6 @@
 """Damage files of every kind that is read, and see that each is read, or refused in one line with its name.
 
-Usage: python tools/fuzz.py [--n 10000] [--seed 0] [--kind NAME] [--seconds 3600]
+Usage: python tools/fuzz.py [--n 10000] [--commands 300] [--seed 0] [--kind NAME] [--seconds 3600]
 
 What belongs here: small whole files of each kind, ways to damage them, and what counts as a fault: an
 exception that the command line does not turn into one line, a message without the file's name, or 20 s.
@@ -278,12 +278,13 @@ def main() -> int:
     """Run all kinds, print the faults and return 1 if there are any."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--n", type=int, default=10_000, help="damaged files of all kinds together")
+    parser.add_argument("--commands", type=int, default=0, help="damaged command lines, after the files")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=list(KINDS), help="one kind alone")
     parser.add_argument("--seconds", type=float, default=3600, help="most time to take")
     parser.add_argument("--keep", type=Path, help="folder for files that are read wrongly")
     options = parser.parse_args()
-    kinds = [options.kind] if options.kind else list(KINDS)
+    kinds = [options.kind] if options.kind else list(KINDS) * bool(options.n)
     faults, start = Counter[str](), time.monotonic()
     done = 0
     folder = options.keep or Path(tempfile.mkdtemp(prefix="fuzz"))
@@ -297,7 +298,23 @@ def main() -> int:
             print(line, flush=True)
         done += n
     print(f"{done} damaged files, {faults.total()} faults {dict(faults)}; seed {options.seed}")
-    return int(bool(faults))
+    if options.commands:
+        faults["commands"] += _fuzz_commands(options.commands, options.seed)
+    return int(bool(faults.total()))
+
+
+def _fuzz_commands(n: int, seed: int) -> int:
+    """Print the faults of `n` damaged command lines, and return how many there are."""
+    import fuzz_commands  # beside this file
+
+    found, start = 0, time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
+        fuzz_commands.make_inputs(Path(folder))
+        for line in fuzz_commands.fuzz_commands(n, seed, Path(folder)):
+            found += 1
+            print(line, flush=True)
+    print(f"{n} damaged command lines, {found} faults; seed {seed}; {time.monotonic() - start:.0f} s")
+    return found
 
 
 if __name__ == "__main__":

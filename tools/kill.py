@@ -44,9 +44,11 @@ _INPUTS = (
     "train run.yaml --stimuli faces/table.csv --out known",
     "stimuli render --identities 1 --first-identity 9 --expressions fear --views 1 --size 32 --out others",
     "stimuli landmarks faces/table.csv --out points.csv",
+    "stimuli clips --identities 2 --expressions happiness --frames 3 --size 32 --out clips",
     "brain patterns sim --raw --mask brain --no-images --subject 01 --out regions",
     "probe store --layer avgpool --folds 3 --permutations 20 --no-controls --out results",
     "embed store --layer avgpool --permutations 19 --perplexity 4 --out maps",
+    "train concepts.yaml --stimuli faces/table.csv --out pathway",
 )
 _RECIPE = """task: expression
 model: resnet10-slim
@@ -55,6 +57,13 @@ epochs: 3
 batch_size: 6
 val_share: 0
 checkpoint_every: 1
+"""
+_CONCEPTS = """task: concepts
+model: crpn-conceptual
+model_options: {emotion_trunk: resnet10-slim, non_emotion_trunk: resnet10-slim, size: 16, n_features: 11}
+epochs: 1
+batch_size: 6
+val_share: 0
 """
 _GRID = """experiment: grid
 title: Small
@@ -92,10 +101,17 @@ COMMANDS = {
     "calibrate": "calibrate --like results --source store --datasets 10 --out out.json",
     "crossval": "crossval run.yaml --stimuli faces/table.csv --folds 2 --set epochs=1 --resume --out out",
     "run": "run grid.yaml --jobs 1 --resume --out out",
+    "verify": "verify known --stimuli faces/table.csv --layer avgpool --allow-trained --pairs out.csv --make "
+    "--folds 1 --per-fold 4",
+    "concepts": "concepts pathway --stimuli faces/table.csv --out out",
+    "texts": "text export --encoder minilm --out out.npz",
+    "frames": "stimuli frames videos --pattern {identity}_{expression}_{clip} --jobs 1 --out out",
+    "select-frames": "stimuli select-frames clips/table.csv --model known --top 1 --rest out2.csv "
+    "--out out.csv",
 }
 _GOES_ON = "--resume"
 #: Commands that replace what they wrote before unasked.
-_REPLACES = ("sheet", "split", "figures")
+_REPLACES = ("sheet", "split", "figures", "verify")
 
 
 def run_fork(
@@ -126,6 +142,7 @@ def _be_the_command(words: list[str], place: Path, kill_at: int | None) -> NoRet
     said = os.open(place.parent / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 1)
     os.dup2(said, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # whatever this process had there
     count = 0
 
     def look(event: str, arguments: tuple[Any, ...]) -> None:
@@ -197,6 +214,12 @@ def _without_times(value: Any) -> Any:
     return value
 
 
+def import_all() -> None:
+    """Import what commands need once, here, and not in each fork."""
+    for module in _IMPORTED:
+        import_module(module)
+
+
 def make_inputs(place: Path) -> None:
     """Make what all commands read.
 
@@ -205,10 +228,27 @@ def make_inputs(place: Path) -> None:
     place.mkdir(parents=True)
     (place / "run.yaml").write_text(_RECIPE)
     (place / "grid.yaml").write_text(_GRID)
+    (place / "concepts.yaml").write_text(_CONCEPTS)
+    _write_videos(place / "videos")
     for line in _INPUTS:
         _check(run_fork(line.split(), place), line, place)
     if (place / "models.npz").exists():
         _write_brain(place)
+
+
+def _write_videos(place: Path) -> None:
+    """Write two videos, where OpenCV is installed."""
+    try:
+        import cv2
+    except ImportError:
+        return
+    place.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("ann_fear_1", "bob_fear_1"):
+        video = cv2.VideoWriter(str(place / f"{name}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 20, (64, 48))
+        for _ in range(4):
+            video.write(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+        video.release()
 
 
 def _write_brain(place: Path) -> None:
@@ -267,7 +307,10 @@ class Trial:
         differ = sorted(
             key for key in {*found, *self._reference} if found.get(key) != self._reference.get(key)
         )
-        return f"other than without a kill: {', '.join(differ)}; {fault}" if differ else ""
+        if differ:
+            return f"other than without a kill: {', '.join(differ)}; {fault}"
+        left = [path.name for path in Path(tempfile.gettempdir()).iterdir() if "torch" not in path.name]
+        return f"left in the place for temporary files: {', '.join(left)}" if left else ""
 
     def _find_changed(self) -> str:
         """Return what was there before, beside the command's own result, and is not as it was."""
@@ -304,9 +347,10 @@ def kill_all(
     seconds: float = 1e9,
 ) -> tuple[int, Counter[str]]:
     """Return how many kills there were, and how many faults by command, each of which was said."""
-    os.environ.update(FERNET_NEURO_CACHE=str(folder / "work" / "cache"))
-    for module in _IMPORTED:  # once, here, and not in each fork
-        import_module(module)
+    os.environ.update(FERNET_NEURO_CACHE=str(folder / "work" / "cache"), TMPDIR=str(folder / "temporary"))
+    (folder / "temporary").mkdir()
+    tempfile.tempdir = None  # asked for anew, so that what is left there is seen
+    import_all()
     end, done, faults = time.monotonic() + seconds, 0, Counter[str]()
     whole, place = folder / "whole", folder / "work"
     make_inputs(place)
@@ -315,6 +359,9 @@ def kill_all(
         try:
             trial = Trial(name, whole, place)
         except RuntimeError as error:
+            if "needs the package" in str(error):
+                say(f"{name} is left out: {error}")
+                continue
             faults[name] += 1
             say(f"{name} fails when nobody kills it: {error}")
             continue

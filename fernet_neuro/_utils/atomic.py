@@ -18,6 +18,10 @@ from fernet_neuro._utils.hashing import hash_bytes
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.typing import PathLike
 
+#: Prefix of folders in the place for temporary files, which are gone when a command ends.
+SCRATCH = "fernet-neuro-"
+_SCRATCH = re.compile(SCRATCH + r"[0-9a-f]{6}-(?P<pid>\d+)-\w+")
+
 
 @contextmanager
 def atomic_file(path: PathLike) -> Iterator[Path]:
@@ -67,6 +71,26 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
         _swap_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder in the place for temporary files, which is removed at the end."""
+    folder = make_scratch()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_scratch() -> Path:
+    """Make a folder in the place for temporary files, and remove those that killed processes have left."""
+    place = Path(tempfile.gettempdir())
+    for path in place.glob(f"{SCRATCH}{name_host()}-*"):
+        found = _SCRATCH.fullmatch(path.name)
+        if found and not is_alive(int(found["pid"])):
+            shutil.rmtree(path, ignore_errors=True)  # another user's stays
+    return Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{_name_process()}-"))
 
 
 def check_empty(out: PathLike, overwrite: bool) -> None:

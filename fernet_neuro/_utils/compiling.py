@@ -7,8 +7,9 @@ here.
 import atexit
 import os
 import shutil
-import tempfile
 from pathlib import Path
+
+from fernet_neuro._utils.atomic import make_scratch
 
 _VARIABLE = "NUMBA_CACHE_DIR"
 
@@ -29,7 +30,7 @@ def needs_place(package: Path, environment: dict[str, str]) -> bool:
 
 if needs_place(Path(__file__).parent, dict(os.environ)):
     # A new folder, since compiled code is run: one that others could foresee, they could fill.
-    os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="fernet-neuro-numba-")
+    os.environ[_VARIABLE] = str(make_scratch())
     atexit.register(shutil.rmtree, os.environ[_VARIABLE], ignore_errors=True)
 
 import numba  # noqa: E402  # reads the variable when it is imported

@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.atomic import SCRATCH, write_text
 from fernet_neuro._utils.cache import cache_folder
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.json_files import read_json
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import FernetError
 from fernet_neuro.stimuli.table import StimulusTable
-
-#: Prefix of folders in the place for temporary files, which are gone when a command ends.
-TEMPORARY = "fernet-neuro-"
 
 
 def cache_place(identity: Mapping[str, Any], table: StimulusTable) -> Path:
@@ -30,7 +27,7 @@ def cache_place(identity: Mapping[str, Any], table: StimulusTable) -> Path:
 
 def remember_store(store: ActivationStore) -> None:
     """Note where a store lies, so that `find_store` finds it, unless it is gone when the command ends."""
-    if store.path.absolute().parent.name.startswith(TEMPORARY):
+    if store.path.absolute().parent.name.startswith(SCRATCH):
         return
     entry = _index_of(store.manifest["identity"]) / f"{store.key}.json"
     # A cache that cannot be written to costs time later, and nothing else.

@@ -76,6 +76,8 @@ def _load_strategy(bold: str, strategy: str, n_scans: int) -> pd.DataFrame:
         found, kept = load_confounds_strategy(image, denoise_strategy=strategy)
     except (ValueError, OSError, KeyError, TypeError) as error:
         said = " ".join(str(error).split())
+        if isinstance(error, KeyError):
+            said = f"their table or its sidecar (.json) has no {said}"
         raise StimulusError(f"the confounds of {bold} do not allow {strategy}: {said}") from error
     if len(found) != n_scans:
         raise StimulusError(f"the confounds of {bold} have {len(found)} rows, it has {n_scans} volumes.")

@@ -1,13 +1,17 @@
 """``fernet-neuro train`` and ``fernet-neuro verify``: train a network by a recipe, test it on pairs."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._tables import show
+
+if TYPE_CHECKING:
+    from fernet_neuro.stimuli.table import StimulusTable
 
 _MAKING = "Making pairs"
 
@@ -79,6 +83,8 @@ def verify(
     folds: Annotated[int, opt.count("Number of folds.", _MAKING)] = 10,
     per_fold: Annotated[int, opt.count("Pairs per fold, half of them same.", _MAKING)] = 600,
     seed: opt.Seed = 0,
+    size: opt.Size = None,
+    input: opt.Input = None,
     device: opt.Device = "auto",
     batch_size: opt.BatchSize = 64,
     jobs: opt.Jobs = 1,
@@ -97,18 +103,15 @@ def verify(
         fernet-neuro verify runs/lfw --pairs lfw/pairsDevTest.txt \
             --stimuli lfw/table.csv
     """
-    from fernet_neuro.exceptions import StoreError
     from fernet_neuro.models.resolve import resolve_model
     from fernet_neuro.stimuli.table import StimulusTable
     from fernet_neuro.training.folder import TEST_OTHERS, find_trained_people
-    from fernet_neuro.training.pairs import find_pair_identities, make_pairs, read_pairs, write_pairs
+    from fernet_neuro.training.pairs import find_pair_identities, read_pairs
     from fernet_neuro.training.verification import evaluate_verification
 
     table = StimulusTable.read(stimuli)
     if make:
-        if pairs.exists():
-            raise StoreError(f"{pairs} exists already; leave out --make to use it.")
-        write_pairs(make_pairs(table, n_folds=folds, n_per_fold=per_fold, seed=seed), pairs)
+        _make_pairs(pairs, table, n_folds=folds, n_per_fold=per_fold, seed=seed)
     frame = read_pairs(pairs, table)
     if not allow_trained:
         found = find_trained_people(run, find_pair_identities(frame, table))
@@ -116,8 +119,8 @@ def verify(
         if str(found):
             typer.echo(str(found), err=True)
     result = evaluate_verification(
-        resolve_model(run), table, frame, layer=layer, n_jobs=opt.count_workers(jobs),
-        verbose=not (quiet or as_json), device=device, batch_size=batch_size,
+        resolve_model(run, **opt.list_model_options(size, input)), table, frame, layer=layer,
+        n_jobs=opt.count_workers(jobs), verbose=not (quiet or as_json), device=device, batch_size=batch_size,
     )  # fmt: skip
     error = "" if len(result.folds) == 1 else f" ± {100 * result.accuracy_se:.1f} (standard error)"
     line = (
@@ -125,6 +128,25 @@ def verify(
         f"equal-error rate {100 * result.eer:.1f} %; ROC area {result.auc:.3f}; {len(result.scores)} pairs"
     )
     show([line], as_json=as_json, values={"model": run, "pairs": pairs.name, **result.to_dict()})
+
+
+def _make_pairs(place: Path, table: "StimulusTable", **options: int) -> None:
+    """Write new pairs to a file that is not there, or holds just these since the command was interrupted.
+
+    Raises StoreError if it holds something else.
+    """
+    from fernet_neuro.exceptions import FernetError, StoreError
+    from fernet_neuro.training.pairs import PAIR_COLUMNS, make_pairs, read_pairs, write_pairs
+
+    if not place.exists():
+        write_pairs(make_pairs(table, **options), place)
+        return
+    columns, is_same = list(PAIR_COLUMNS), False
+    with suppress(FernetError, ValueError):
+        there, made = read_pairs(place, table)[columns], make_pairs(table, **options)[columns]
+        is_same = there.astype(str).equals(made.astype(str))
+    if not is_same:
+        raise StoreError(f"{place} exists already; leave out --make to use it.")
 
 
 def _summarise(name: str, values: dict[str, object], *, kept: bool) -> str:

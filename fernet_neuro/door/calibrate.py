@@ -17,6 +17,7 @@ from joblib import delayed
 from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.tables import loading
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.activations.store import ActivationStore, is_store
@@ -25,11 +26,11 @@ from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.embedding.comparison import plan_comparison
 from fernet_neuro.embedding.pipeline import compute_embedding
 from fernet_neuro.embedding.result import EmbeddingResult
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.probes.decoding import decode_patterns
 from fernet_neuro.probes.design import find_labelled
 from fernet_neuro.probes.evaluate import run_probe
-from fernet_neuro.probes.exchange import Exchange, plan_exchange
+from fernet_neuro.probes.exchange import Exchange, plan_exchange, plan_number_exchange
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.rsa.analysis.calibration import (
     CalibrationReport,
@@ -43,6 +44,8 @@ from fernet_neuro.stats.resampling import permute_within
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.typing import PathLike
 
+#: Labellings that are drawn, at most, until folds show all classes.
+_MOST_DRAWS = 200
 #: One data set without the effect: from its stream of random numbers to a row per p value.
 _Dataset = Callable[[np.random.Generator], pd.DataFrame]
 
@@ -151,7 +154,10 @@ def _run(make: _Dataset, number: int, seed: int) -> pd.DataFrame:
 def _plan_probe(folder: Path, source: Any, stimuli: Any) -> tuple[_Dataset, dict[str, Any]]:
     settings = ProbeReport.load(folder).settings
     if len(settings["training_seeds"]) > 1:
-        raise ValueError(f"{folder} is of several networks; calibrate a probe of one of them.")
+        raise ValueError(
+            f"{folder} is of several networks, whose p values are of their mean; probe one of them alone "
+            f"(fernet-neuro probe SOURCE ... --out ONE), and calibrate that (--like ONE)."
+        )
     store = _open_store(folder, source, settings["stores"]["network"])
     table = store.stimuli if stimuli is None else read_stimuli(stimuli)
     return partial(_probe_nothing, store, table, settings), {**settings, "analysis": "probe"}
@@ -161,24 +167,38 @@ def _probe_nothing(
     store: ActivationStore, table: StimulusTable, settings: dict[str, Any], rng: np.random.Generator
 ) -> pd.DataFrame:
     target, holdout = settings["target"], settings["holdout"]
-    within = (settings["permute_within"] or "").removesuffix("fold").removesuffix(" and ") or "auto"
+    within = (settings["permute_within"] or "").removesuffix("fold").removesuffix(" and ") or None
     rows = find_labelled(table, target, holdout, within)
     part = table.select(rows)
+    exchange = _plan_exchange(part, settings, within)
     relabelled = table.factor(target, complete=False).astype(object)
-    relabelled[rows] = _exchange_labels(
-        plan_exchange(part, target, holdout, within), part.factor(target), rng
-    )
     draws = settings["n_permutations"]
-    report = run_probe(
-        store, table=_with_labels(table, target, relabelled), layers=settings["layers"], target=target,
+    probe = partial(
+        run_probe, store, layers=settings["layers"], target=target,
         holdout=holdout, readouts=settings["readouts"], controls=(), seed=int(rng.integers(2**31)),
         n_permutations=max((n for name, n in draws.items() if name not in ("logistic", "sgd")), default=0),
         n_permutations_iterative=max((draws.get(name, 0) for name in ("logistic", "sgd")), default=0),
         permute_within=within, n_folds=settings["n_folds"], labelled_only=bool(settings["left_out"]),
         scale=settings["scale"], **settings.get("penalty", {}),
     )  # fmt: skip
+    for n_left in reversed(range(_MOST_DRAWS)):
+        relabelled[rows] = _exchange_labels(exchange, part.factor(target), rng)
+        try:
+            report = probe(table=_with_labels(table, target, relabelled))
+            break
+        except StimulusError:  # labels that were exchanged freely may leave a fold with one class
+            if not n_left:
+                raise
     frame = pd.DataFrame(report.layers).assign(model=lambda rows: rows["layer"] + " " + rows["readout"])
     return _list_p_values(frame, "layers", ["readout"])
+
+
+def _plan_exchange(table: StimulusTable, settings: dict[str, Any], within: str | None) -> Exchange:
+    """Return the exchange by which a probe tested, of classes or of numbers."""
+    if settings["scale"] != "numbers":
+        return plan_exchange(table, settings["target"], settings["holdout"], within)
+    ranks = np.unique(table.factor(settings["target"]), return_inverse=True)[1]
+    return plan_number_exchange(table, ranks, within)
 
 
 def _exchange_labels(exchange: Exchange, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -212,11 +232,12 @@ def _embed_nothing(
 
 
 def _plan_decoding(folder: Path, source: Any, _stimuli: Any) -> tuple[_Dataset, dict[str, Any]]:
-    settings = read_json(folder / "summary.json")["settings"]
+    with loading(folder, ("summary.json", "results.csv", "confusion.csv"), "brain decode PATTERNS"):
+        settings = read_json(folder / "summary.json")["settings"]
+        frame = pd.read_csv(folder / "results.csv", dtype={"subject": str, "roi": str, "session": str})
+        names = set(pd.read_csv(folder / "confusion.csv", dtype=str)["true"])
     if source is None:
         raise ValueError(f"{folder} holds no patterns; name their folder (--source PATTERNS).")
-    frame = pd.read_csv(folder / "results.csv", dtype={"subject": str, "roi": str, "session": str})
-    names = set(pd.read_csv(folder / "confusion.csv", dtype=str)["true"])
     patterns = read_patterns(
         Path(source), subjects=frame["subject"].unique().tolist(), rois=frame["roi"].unique().tolist()
     )

@@ -5,7 +5,6 @@ What belongs here: which pictures may be shown to it, and the table of its answe
 """
 
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from fernet_neuro._utils.atomic import scratch_folder
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.tables import write_csv
-from fernet_neuro.activations.known import TEMPORARY
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.predictions import compute_logits, read_classes
 from fernet_neuro.models.card import ModelCard
@@ -139,9 +138,9 @@ def predict(
         more = f" (and so with all {len(table)} pictures)" if len(table) > 1 else ""
         raise StimulusError(f"{table.paths()[0]} {reasons[0]}{more}.")
     network, shown = resolve_model(model), table.select(fit)
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
+    with scratch_folder() as folder:
         logits = compute_logits(
-            network, classes, shown, Path(folder) / "store", source=model, n_jobs=n_jobs, verbose=verbose,
+            network, classes, shown, folder / "store", source=model, n_jobs=n_jobs, verbose=verbose,
             device=device, batch_size=batch_size,
         )  # fmt: skip
     unfit = _name_rows(table.select(~fit), reason=[reason for reason in reasons if reason])

@@ -3,7 +3,6 @@
 What belongs here: from a run folder and a table to class probabilities; rules that use them are elsewhere.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from fernet_neuro._utils.atomic import scratch_folder
 from fernet_neuro._utils.validation import format_options
-from fernet_neuro.activations.known import TEMPORARY
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.resolve import resolve_model
@@ -63,8 +62,8 @@ def compute_class_probabilities(
     classes = read_classes(run, factor)
     model = resolve_model(run)
     options = {"device": device, "batch_size": batch_size, "n_jobs": n_jobs, "verbose": verbose}
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
-        logits = compute_logits(model, classes, table, Path(folder) / "store", source=run, **options)
+    with scratch_folder() as folder:
+        logits = compute_logits(model, classes, table, folder / "store", source=run, **options)
     return ClassProbabilities(table.stimulus_ids, classes, softmax(logits, axis=1))
 
 

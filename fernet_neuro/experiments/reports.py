@@ -6,9 +6,9 @@ What belongs here: putting figures and page beside results; what is said of each
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+from fernet_neuro._utils.atomic import scratch_folder
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments import report_texts as texts
 from fernet_neuro.experiments.page import Section, read_pictures, render, write_sections
@@ -81,8 +81,7 @@ def save_with_report(result: Saved, out: Path, text: ReportText, command: Sequen
         The command line that made it, for the page.
     """
     try:
-        with TemporaryDirectory() as stage:
-            folder = Path(stage)
+        with scratch_folder() as folder:
             result.save(folder)
             left_out = write_report(folder, text, command, str(out))
             out.mkdir(parents=True, exist_ok=True)

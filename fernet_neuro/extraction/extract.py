@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +21,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from fernet_neuro._utils.atomic import scratch_folder
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.progress import make_progress
 from fernet_neuro._utils.validation import check_range
-from fernet_neuro.activations.known import TEMPORARY, cache_place, find_store, remember_store
+from fernet_neuro.activations.known import cache_place, find_store, remember_store
 from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.activations.writer import StoreWriter, check_target
@@ -233,12 +233,12 @@ def estimate_extraction(
 
 def _measure_seconds(plan: ExtractionPlan) -> float:
     """Return seconds for one stimulus of a plan, of a second pass: the first finds memory and kernels."""
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
+    with scratch_folder() as folder:
         for _ in range(2):
             start = time.perf_counter()
-            run_extraction(plan, Path(folder) / "store")
+            run_extraction(plan, folder / "store")
             seconds = time.perf_counter() - start
-            shutil.rmtree(Path(folder) / "store")
+            shutil.rmtree(folder / "store")
     return seconds / len(plan.table)
 
 

@@ -53,6 +53,7 @@ def align_stimuli(
     n_jobs: int = 1,
     verbose: bool = False,
     overwrite: bool = False,
+    unread: pd.DataFrame | None = None,
 ) -> ImportReport:
     """Align every picture of `table` into the folder `out`, complete or not at all.
 
@@ -75,6 +76,8 @@ def align_stimuli(
         Show a progress bar.
     overwrite : bool
         Replace a folder that is there and not empty.
+    unread : DataFrame, default=None
+        What had been left out before (columns ``path`` and ``reason``), for the list in the folder.
 
     Raises
     ------
@@ -115,7 +118,9 @@ def align_stimuli(
         ]
         refused = [(name, source, item) for name, source, item in rows if isinstance(item, str)]
         draw_overview(shown, refused).save(folder / "sheet.png")
-    report = pd.DataFrame(sorted(faults), columns=["path", "reason"], dtype=object)
+        report = pd.DataFrame(sorted(faults), columns=["path", "reason"], dtype=object)
+        report = report if unread is None else pd.concat([unread, report], ignore_index=True)
+        ImportReport(table, report).write_left_out(folder / "table.csv")
     return ImportReport(StimulusTable.read(Path(out) / "table.csv"), report)
 
 

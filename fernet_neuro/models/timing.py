@@ -3,17 +3,16 @@
 What belongs here: time of the forward pass; counting of parameters and operations is in `cost`.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 
+from fernet_neuro._utils.atomic import scratch_folder
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.models.cost import compute_cost
@@ -98,13 +97,13 @@ def measure_latency(
     _check(models, n_repeats, n_passes)
     for number in (n_threads, *batch_sizes):
         check_range("batch sizes and threads", number, 1)
-    with tempfile.TemporaryDirectory() as folder, _use_threads(n_threads):
+    with scratch_folder() as folder, _use_threads(n_threads):
         passes: dict[tuple[str, str, int], Callable[[], object]] = {}
         for place, (name, model) in enumerate(models.items()):
             model.module.eval()
             forms: dict[str, Runner] = dict(zip(FORMS, (model.module, fuse(model).module), strict=False))
             if onnx:
-                file = Path(folder) / f"{place}.onnx"
+                file = folder / f"{place}.onnx"
                 export_model(model, file, fuse=True)
                 forms[FORMS[2]] = open_onnx(file, n_threads)
             for form, run in forms.items():

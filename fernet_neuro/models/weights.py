@@ -7,7 +7,7 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -233,7 +233,8 @@ def load_weights(
     model : LayeredModel
         Its module is changed, all of it or, on an error, nothing.
     path : path
-        See `read_state_dict`.
+        See `read_state_dict`. A first part that all names share (``model.`` of a Lightning module) is taken
+        off where the names are then the network's.
     strict : bool
         Whether names that are missing or left over are an error; a wrong shape always is.
     head : {"keep", "replace"}
@@ -247,7 +248,7 @@ def load_weights(
         If the file cannot be read or does not fit; the message names the first offending weights.
     """
     check_option("head", head, ("keep", "replace"))
-    state = read_state_dict(path)
+    state = _without_shared_prefix(read_state_dict(path), model.module.state_dict())
     left_out: set[str] = set()
     if head == "replace":
         name = find_head(model.module)
@@ -256,6 +257,17 @@ def load_weights(
     check_state(model.module, state, str(path), left_out, strict=strict)
     model.module.load_state_dict(state, strict=False)
     return model.with_card(seed=None, source=Path(path).name, training_data=training_data or "see source")
+
+
+def _without_shared_prefix(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights without the first part that all their names share, as ``model.`` of a Lightning module.
+
+    It is taken off only if no name is one of the network's before, and all are afterwards.
+    """
+    prefix = f"{next(iter(state)).partition('.')[0]}."
+    bare = {name.removeprefix(prefix): item for name, item in state.items()}
+    fits = all(name.startswith(prefix) for name in state) and not state.keys() & own.keys()
+    return bare if fits and bare.keys() <= own.keys() else state
 
 
 def check_state(

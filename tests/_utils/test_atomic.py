@@ -1,12 +1,14 @@
 """Complete or absent: a failure leaves what was there before, and nothing beside it."""
 
 import errno
+import re
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
-from fernet_neuro._utils.atomic import atomic_file, atomic_folder, write_text
+from fernet_neuro._utils.atomic import atomic_file, atomic_folder, scratch_folder, write_text
 
 
 def listing(folder) -> list[str]:
@@ -145,3 +147,15 @@ def test_what_a_running_process_writes_is_left_alone(tmp_path):
         )
         subprocess.run([sys.executable, "-c", script], check=True)
     assert listing(tmp_path / "store") == ["half"]
+
+
+def test_scratch_folders_of_killed_processes_are_removed_and_those_of_living_ones_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder() as living:
+        dead = living.with_name(re.sub(r"-\d+-", "-99999999-", living.name))
+        dead.mkdir()
+        foreign = tmp_path / "fernet-neuro-notes"
+        foreign.mkdir()
+        with scratch_folder() as other:
+            assert sorted(tmp_path.iterdir()) == sorted([living, other, foreign])
+    assert list(tmp_path.iterdir()) == [foreign]

@@ -8,12 +8,14 @@ import pytest
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import ActivationStore, write_store
 from fernet_neuro.brain.patterns import BrainPatterns
-from fernet_neuro.door.calibrate import _exchange_labels, _shuffle_blocks, calibrate
+from fernet_neuro.door.calibrate import _exchange_labels, _plan_exchange, _shuffle_blocks, calibrate
 from fernet_neuro.embedding.pipeline import compute_embedding
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.probes.decoding import decode_patterns
 from fernet_neuro.probes.evaluate import run_probe
 from fernet_neuro.probes.exchange import plan_exchange
+from fernet_neuro.probes.result import summarise_seeds
+from fernet_neuro.stimuli.table import StimulusTable
 
 
 @pytest.fixture
@@ -63,6 +65,54 @@ def test_exchanged_labels_keep_each_persons_counts(noise_table, rng):
     for who in np.unique(noise_table.factor("identity")):
         rows = noise_table.factor("identity") == who
         assert sorted(drawn[rows]) == sorted(labels[rows])
+
+
+def test_quantities_are_exchanged_as_numbers_of_each_person_and_calibrated(store, noise_table, rng, tmp_path):
+    valence = store["one"].values[:, 0].astype(float) + np.tile([0.0, 0.1], 12)
+    table = StimulusTable.from_frame(noise_table.frame.assign(valence=valence), root=tmp_path)
+    report = run_probe(
+        store, table=table, target="valence", n_folds=4, n_permutations=19, controls=(), layers=["one"]
+    )
+    assert report.settings["scale"] == "numbers"
+    exchange = _plan_exchange(table, report.settings, report.settings["permute_within"])
+    assert exchange.is_quantity
+    drawn = _exchange_labels(exchange, table.factor("valence"), rng)
+    assert (drawn != valence).any()
+    for who in np.unique(table.factor("identity")):
+        rows = table.factor("identity") == who
+        assert sorted(drawn[rows]) == sorted(valence[rows])
+    report.save(tmp_path / "results")
+    table.write(tmp_path / "valence.csv")
+    found = calibrate(tmp_path / "results", 10, source=store.path, stimuli=tmp_path / "valence.csv")
+    assert found.is_calibrated
+    assert found.rates["rate"].max() <= 0.4  # 10 data sets: the binomial 99.9 % limit at .05
+
+
+def test_labels_that_were_exchanged_freely_stay_so(store, tmp_path, monkeypatch):
+    report = run_probe(store, n_folds=4, n_permutations=9, controls=(), permute_within=None, layers=["one"])
+    report.save(tmp_path / "results")
+    asked = []
+    monkeypatch.setattr(
+        "fernet_neuro.door.calibrate.plan_exchange",
+        lambda *words: asked.append(words[-1]) or plan_exchange(*words),
+    )
+    calibrate(tmp_path / "results", 10, source=store.path)
+    assert set(asked) == {None}
+
+
+def test_probes_over_several_seeds_say_how_to_go_on(store, tmp_path):
+    one = run_probe(store, n_folds=4, n_permutations=9, controls=(), layers=["one"])
+    summarise_seeds([one, one]).save(tmp_path / "results")
+    with pytest.raises(ValueError, match=r"probe one of them alone .*--like ONE"):
+        calibrate(tmp_path / "results", source=store.path)
+
+
+def test_a_damaged_summary_of_a_decoding_is_named(tmp_path):
+    for name in ("runs.csv", "confusion.csv", "results.csv"):
+        (tmp_path / name).write_text("true\n")
+    (tmp_path / "summary.json").write_text("{")
+    with pytest.raises(StoreError, match="is damaged"):
+        calibrate(tmp_path, source=tmp_path)
 
 
 def test_embeddings_are_calibrated(store, tmp_path):

@@ -59,6 +59,10 @@ def test_what_has_no_usable_points_is_named_with_its_reason(photos, landmarks, t
     assert reasons["3.png"] == "unreadable landmarks: row 9: empty: nose_x has no value"
     assert reasons["4.png"].startswith("unreadable: image")
     assert len(report.table) == 2
+    before = pd.DataFrame({"path": ["notes.txt"], "reason": ["not a picture"]})
+    align_stimuli(photos, tmp_path / "out", locate_by_table(landmarks), overwrite=True, unread=before)
+    listed = pd.read_csv(tmp_path / "out" / "table.left_out.csv")  # in the folder that appears as a whole
+    assert listed["path"].str[-9:].tolist() == ["notes.txt", *report.left_out["path"].str[-9:]]
 
 
 def test_a_stimulus_without_a_row_says_so(photos, landmarks, tmp_path):

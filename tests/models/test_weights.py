@@ -131,6 +131,26 @@ def test_wrapped_torch_checkpoints_are_unwrapped(
     assert torch.equal(read["fc.weight"], model.module.fc.weight)
 
 
+@pytest.mark.parametrize("prefix", ["model.", "net.", "module.model."])
+def test_a_first_part_that_all_names_share_is_taken_off(
+    model: LayeredModel, tmp_path: Path, prefix: str
+) -> None:
+    state = {prefix + name: item for name, item in model.module.state_dict().items()}
+    torch.save({"state_dict": state, "pytorch-lightning_version": "2.1"}, tmp_path / "net.ckpt")
+    other = build_model("resnet10-slim", n_classes=5, seed=9)
+    found = load_weights(other, tmp_path / "net.ckpt")
+    assert found.weight_digest() == model.weight_digest()
+
+
+def test_a_shared_first_part_beside_other_weights_is_named_and_not_guessed(
+    model: LayeredModel, tmp_path: Path
+) -> None:
+    state = {"model." + name: item for name, item in model.module.state_dict().items()}
+    torch.save({"state_dict": {**state, "loss.weight": torch.ones(3)}}, tmp_path / "net.ckpt")
+    with pytest.raises(StoreError, match=r"Save the weights without the 'model\.'"):
+        load_weights(build_model("resnet10-slim", size=32, seed=9), tmp_path / "net.ckpt")
+
+
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pth", "net.pkl"])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.6])
 def test_truncated_weights_say_so(model: LayeredModel, tmp_path: Path, name: str, share: float) -> None:

@@ -108,6 +108,17 @@ def test_a_trained_network_chooses_the_frames_near_the_apex(run, frames, express
     assert all(path.is_file() for path in top.paths())
     clips = pd.read_csv(tmp_path / "top.clips.csv")
     assert clips["n_chosen"].tolist() == [4] * 6
+    whole = {name: (tmp_path / name).read_bytes() for name in ("top.csv", "rest.csv", "top.clips.csv")}
+    words = ("select-frames", frames, *options, "--rest", tmp_path / "rest.csv")
+    assert run(*words)[0] == 2
+    (tmp_path / "top.csv").unlink()  # as after a kill before the last file
+    code, _, error = run(*words)
+    assert code == 0, error
+    assert {name: (tmp_path / name).read_bytes() for name in whole} == whole
+    (tmp_path / "top.csv").unlink()
+    (tmp_path / "rest.csv").write_bytes(whole["top.csv"])  # another table of that name is kept
+    assert run(*words)[0] == 2
+    assert (tmp_path / "rest.csv").read_bytes() == whole["top.csv"]
 
 
 def test_short_and_tied_clips_are_reported(run, frames, expression_run, tmp_path):

@@ -36,6 +36,10 @@ def test_train_then_verify(tmp_path, run, faces, twin_recipe):
     assert json.loads(run(*verify)[1]) == result
     code, _, error = run(*verify, "--make")
     assert (code, "exists already" in error) == (2, True)
+    before = pairs.read_bytes()  # an interrupted command that is given again
+    code, said, _ = run(*verify, "--make", "--folds", 3, "--per-fold", 10)
+    assert (code, json.loads(said)) == (0, result)
+    assert pairs.read_bytes() == before
 
 
 def test_a_run_names_no_folder_of_the_owners_machine(tmp_path, run, faces, twin_recipe):

@@ -25,13 +25,8 @@ def describe_table(table: "StimulusTable") -> str:
     return ", ".join(parts)
 
 
-def left_out_path(out: Path) -> Path:
-    """Return where the list of what is not in the table `out` lies: beside it."""
-    return out.with_name(f"{out.stem}.left_out.csv")
-
-
 def is_left_out(path: Path) -> bool:
-    """Return whether a file is a list that `show_report` wrote."""
+    """Return whether a file is a list that `ImportReport.write_left_out` wrote."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -39,10 +34,9 @@ def is_left_out(path: Path) -> bool:
 
 
 def show_report(report: "ImportReport", out: Path, how: str = "") -> None:
-    """Say what is in the table `out`, and write and sum up what was left out."""
-    from fernet_neuro._utils.tables import write_csv
+    """Say what is in the table `out`, and sum up what was left out."""
+    from fernet_neuro.stimuli.datasets.report import left_out_path
 
-    write_csv(report.left_out, left_out_path(out))
     typer.echo(f"{out}: {describe_table(report.table)}{how}.")
     if not report.left_out.empty:
         entries = "1 entry" if len(report.left_out) == 1 else f"{len(report.left_out)} entries"

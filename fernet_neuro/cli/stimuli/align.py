@@ -3,7 +3,6 @@
 What belongs here: options and messages; the work is in `fernet_neuro.faces`.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,8 +103,6 @@ def align(
         fernet-neuro stimuli align faces.csv --out aligned \
             --detector face_detection_yunet_2023mar.onnx
     """
-    import pandas as pd
-
     from fernet_neuro.faces.align import make_template
     from fernet_neuro.faces.aligned_set import align_stimuli
 
@@ -113,9 +110,8 @@ def align(
     stimuli, others = _read_photos(photos, pattern)
     locate, points = _make_locate(landmarks, detector, largest, min_score)
     report = align_stimuli(
-        stimuli, out, locate, size=size, n_jobs=jobs, verbose=not quiet, overwrite=overwrite
+        stimuli, out, locate, size=size, n_jobs=jobs, verbose=not quiet, overwrite=overwrite, unread=others
     )
-    report = replace(report, left_out=pd.concat([others, report.left_out], ignore_index=True))
     show_report(report, out / "table.csv", f" at {size} pixels")
     typer.echo(f"{out / 'sheet.png'} shows what was done; look at it.")
     if points is not None:

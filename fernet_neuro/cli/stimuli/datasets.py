@@ -15,7 +15,6 @@ from fernet_neuro.cli._outputs import check_out_files
 from fernet_neuro.cli.stimuli._common import (
     describe_table,
     is_left_out,
-    left_out_path,
     show_list,
     show_report,
 )
@@ -126,12 +125,15 @@ def import_stimuli(
     }  # fmt: skip
     own = {name: value for name, value in given.items() if value is not None}
     _check_own_options(dataset, own)
+    from fernet_neuro.stimuli.datasets.report import left_out_path
+
     own_list = is_left_out(left_out_path(out))  # of an import that was interrupted before its last file
     check_out_files([out, *([] if own_list else [left_out_path(out)])], [csv, list_file], overwrite=overwrite)
     verified = entry.verify if verify is None else verify
     report = entry.read(src, **own, verify=verified, n_jobs=jobs, verbose=not quiet)
-    show_report(report, out)  # with the list of what was left out; the table is written last
-    report.table.write(out)
+    report.write_left_out(out)
+    report.table.write(out)  # last: where it lies, all is there
+    show_report(report, out)
 
 
 def join(

@@ -102,7 +102,9 @@ def select_frames(
         check_table_suffix(path)
     if len({path.resolve() for path in (table, *written)}) <= len(written):
         raise ValueError("the table, --out and --rest must be different files.")
-    check_out_files(written, [table], overwrite=overwrite)
+    # Of a command that was interrupted before its last file, the table.
+    begun = not out.exists() and _holds_counts(beside)
+    check_out_files([out, *([] if begun else written[1:])], [table], overwrite=overwrite)
     stimuli = StimulusTable.read(table)
     check_clips(stimuli)  # before the network runs over all frames
     found = compute_class_probabilities(
@@ -112,15 +114,25 @@ def select_frames(
     known = find_trained_people(model, stimuli.factor("identity"))
     if known.trained:
         typer.echo(f"{known}; if they are the same people, choose another network.", err=True)
-    selection.chosen.write(out)
+    if begun and rest is not None and rest.exists() and StimulusTable.read(rest) != selection.rest:
+        check_out_files([rest], [], overwrite=overwrite)
     write_csv(selection.clips, beside)
     if rest is not None and len(selection.rest):
         selection.rest.write(rest)
+    selection.chosen.write(out)  # last: where it lies, all is there
     typer.echo(f"{out}: {describe_table(selection.chosen)}; each clip's counts are in {beside}.")
     if rest is not None:
         left = describe_table(selection.rest) if len(selection.rest) else "no frame is left, so not written"
         typer.echo(f"{rest}: {left}.")
     _show_selection(selection, top)
+
+
+def _holds_counts(path: Path) -> bool:
+    """Return whether a file is a table of what was chosen of each clip."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return {b"is_short", b"n_tied"} <= set(file.readline().strip().split(b","))
 
 
 def _show_selection(selection: "FrameSelection", top: int) -> None:

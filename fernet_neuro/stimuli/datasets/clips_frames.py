@@ -107,9 +107,10 @@ def extract_frames(
     report = pd.DataFrame(sorted(left_out + faults), columns=["path", "reason"], dtype=object)
     if not found:
         raise StimulusError(f"no usable video was found in {root}{explain_left_out(report)}.")
-    table = StimulusTable.from_frame(_make_frame(found), root=folder)
-    table.write(folder / "table.csv")
-    return ImportReport(table, report)
+    made = ImportReport(StimulusTable.from_frame(_make_frame(found), root=folder), report)
+    made.write_left_out(folder / "table.csv")
+    made.table.write(folder / "table.csv")  # last: where it lies, all is there
+    return made
 
 
 def _prepare_folder(folder: Path, root: Path) -> None:

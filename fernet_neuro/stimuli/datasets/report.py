@@ -14,6 +14,7 @@ import pandas as pd
 
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.images import IMAGE_SUFFIXES, measure_image
 from fernet_neuro.stimuli.table import StimulusTable
@@ -21,6 +22,11 @@ from fernet_neuro.typing import PathLike
 
 #: A path (relative to the source folder, with forward slashes) and why it was left out.
 LeftOut = tuple[str, str]
+
+
+def left_out_path(table: Path) -> Path:
+    """Return where the list of what is not in a table lies: beside it."""
+    return table.with_name(f"{table.stem}.left_out.csv")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,12 @@ class ImportReport:
     def count_reasons(self) -> dict[str, int]:
         """Return the number of files left out by kind of reason, most frequent first."""
         return _count_kinds(self.left_out["reason"])
+
+    def write_left_out(self, table: Path) -> Path:
+        """Write what was left out beside the file `table`, and return where; before the table itself."""
+        path = left_out_path(table)
+        write_csv(self.left_out, path)
+        return path
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 What belongs here: the entries of the zoo, and face-api's packing of weights into bytes.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro.exceptions import StoreError
 
 #: Names of face-api's tensors, and of ours.
@@ -36,7 +36,11 @@ def read_face_api(files: list[Path]) -> dict[str, Tensor]:
     """
     data, manifest = (next(path for path in files if path.suffix == suffix) for suffix in (".bin", ".json"))
     raw, place, state = data.read_bytes(), 0, {}
-    for entry in (item for group in json.loads(manifest.read_text("utf-8")) for item in group["weights"]):
+    try:
+        entries = [item for group in read_json(manifest) for item in group["weights"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{manifest} is damaged ({error}); get it again.") from None
+    for entry in entries:
         packed, count = entry.get("quantization"), int(np.prod(entry["shape"]))
         kind = np.dtype(packed["dtype"] if packed else entry["dtype"]).newbyteorder("<")
         end = place + count * kind.itemsize
