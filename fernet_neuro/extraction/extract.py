@@ -42,6 +42,7 @@ from fernet_neuro.extraction.plan import (
     ExtractionPlan,
     plan_extraction,
 )
+from fernet_neuro.models.card import UNTRAINED_TWIN
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.stimuli.images import load_image
@@ -193,7 +194,7 @@ def run_extraction(
         info=_describe(plan, source, Path(out)),
         overwrite=overwrite,
     )
-    with writer, _progress(len(plan.table), writer.n_done, verbose) as advance:
+    with writer, _progress(plan, writer.n_done, verbose) as advance:
         _fill(plan, writer, max(n_jobs, 1), advance)
         writer.finish()
     store = ActivationStore.open(out)
@@ -356,11 +357,13 @@ def _describe(plan: ExtractionPlan, source: str, out: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(n_stimuli: int, n_done: int, verbose: bool) -> Iterator[_Advance]:
-    """Yield a function that moves the bar on by a number of stimuli."""
+def _progress(plan: ExtractionPlan, n_done: int, verbose: bool) -> Iterator[_Advance]:
+    """Yield a function that moves the bar on by a number of stimuli; twins are called by their seed."""
     if not verbose:
         yield lambda _: None
         return
     with make_progress() as progress:
-        task = progress.add_task("extract", total=n_stimuli, completed=n_done)
+        card = plan.model.card
+        which = f" twin {card.seed}" if card.training_data == UNTRAINED_TWIN else ""
+        task = progress.add_task(f"extract{which}", total=len(plan.table), completed=n_done)
         yield lambda n_stimuli: progress.advance(task, n_stimuli)

@@ -7,6 +7,8 @@ from fernet_neuro.models.preprocessing import Preprocessing
 
 #: What the card of a network says whose weights are as they were drawn.
 NO_TRAINING = "none (random weights)"
+#: What an untrained twin of a network learnt from.
+UNTRAINED_TWIN = "none (untrained twin, random weights)"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from fernet_neuro._utils.validation import check_option, format_options, suggest
 from fernet_neuro.models import sources
 from fernet_neuro.models.blueprint import Blueprint, Trunk
-from fernet_neuro.models.card import NO_TRAINING, ModelCard
+from fernet_neuro.models.card import NO_TRAINING, UNTRAINED_TWIN, ModelCard
 from fernet_neuro.models.entry import MODELS, ModelEntry
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.plain import PLAIN, reset_module
@@ -21,7 +21,6 @@ from fernet_neuro.models.trace import find_head, find_layers, remove_head, trace
 
 #: A function may load weights of its own.
 _OWN = "not known (a function of your own)"
-_UNTRAINED = "none (untrained twin, random weights)"
 
 
 def build_trunk(name: str, options: dict[str, Any]) -> Trunk:
@@ -164,7 +163,7 @@ def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
     if card.source == PLAIN:
         first, other = (replace(model, module=reset_module(model.module, n)) for n in (seed, seed + 1))
         _check_random(card.name, first, other)
-        return first.with_card(seed=seed, training_data=_UNTRAINED)
+        return first.with_card(seed=seed, training_data=UNTRAINED_TWIN)
     twin = build_model(card.name, seed=seed, variant=card.variant, **card.options)
     if is_function(card.name):
         other = build_model(card.name, seed=seed + 1, variant=card.variant, **card.options)
@@ -172,7 +171,7 @@ def untrained_twin(model: LayeredModel, seed: int) -> LayeredModel:
     return replace(
         twin,
         layers=model.layers,
-        card=replace(card, seed=seed, training_data=_UNTRAINED, source=twin.card.source, measured=[]),
+        card=replace(card, seed=seed, training_data=UNTRAINED_TWIN, source=twin.card.source, measured=[]),
     )
 
 

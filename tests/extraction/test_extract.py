@@ -12,6 +12,7 @@ from PIL import Image
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import LayerNotFoundError, StimulusError, StoreError
 from fernet_neuro.extraction.extract import estimate_extraction, extract_activations
+from fernet_neuro.models.card import UNTRAINED_TWIN
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -289,3 +290,12 @@ def test_pictures_of_any_shape_are_read(tiny, tmp_path, rng):
     table = StimulusTable.from_frame(frame, root=tmp_path)
     store = extract_activations(tiny, table, ["conv", "fc"], tmp_path / "store", verbose=True)
     np.testing.assert_allclose(store.load("fc").values, _forward(tiny, table)[1], atol=1e-5)
+
+
+def test_the_bar_of_an_untrained_twin_names_it(tiny, noise_table, tmp_path, capsys):
+    twin = tiny.with_card(training_data=UNTRAINED_TWIN, seed=3)
+    extract_activations(twin, noise_table, ["fc"], tmp_path / "twin", verbose=True)
+    extract_activations(tiny, noise_table, ["fc"], tmp_path / "own", verbose=True)
+    err = capsys.readouterr().err
+    assert "extract twin 3" in err
+    assert "extract " in err.replace("extract twin 3", "")
