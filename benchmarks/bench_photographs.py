@@ -6,7 +6,8 @@ Makes the rows of `docs/results.md` (two published networks on the same photogra
 makes: how often the identity network finds a person across expressions and what the expression network
 answers, with the crop of `stimuli align --detector dlib --size 150` and with the chips that dlib itself cuts;
 read-outs of the five points; and read-outs of the identity network with the input of ImageNet's networks, its
-twins likewise. The weights are read from ``face_api`` of the data folder. Writes ``table.csv`` and prints one
+twins likewise. The weights are read from ``face_api`` of the data folder. Passed: aligned, everyone is found, and the
+area under the curve is above .999. Writes ``table.csv`` and prints one
 JSON object on the last line.
 """
 
@@ -129,6 +130,8 @@ def measure(data: Path, work: Path, n_twins: int, n_permutations: int) -> tuple[
     }
     found["as distributed"] = find_people(declared, photographs)
     found["ImageNet's input"] = find_people(wrong, report.table)
+    n_people = report.table["identity"].nunique()
+    found["passed"] = found["aligned"]["people_found"] == n_people and found["aligned"]["auc"] > 0.999
     options = {"n_permutations": n_permutations}
     points = store_landmarks(report.table, work / "faces", work / "points")
     rows = [*read_out("five landmarks", points, None, ["landmarks"], controls=(), **options)]
