@@ -6,8 +6,8 @@ Makes the rows of `docs/results.md` (two published networks on the same photogra
 makes: how often the identity network finds a person across expressions and what the expression network
 answers, with the crop of `stimuli align --detector dlib --size 150` and with the chips that dlib itself cuts;
 read-outs of the five points; and read-outs of the identity network with the input of ImageNet's networks, its
-twins likewise. The weights are read from ``face_api`` of the data folder. Passed: aligned, everyone is found, and the
-area under the curve is above .999. Writes ``table.csv`` and prints one
+twins likewise. The weights are read from ``face_api`` of the data folder. Passed: with the declared input and
+aligned, everyone is found, and the area under the curve is above .999. Writes ``table.csv`` and prints one
 JSON object on the last line.
 """
 
