@@ -33,6 +33,9 @@ def extract(
         ),
     ] = "none",
     dtype: Annotated[str, opt.text("Precision on disk: float32 or float16.")] = "float32",
+    precision: Annotated[
+        str, opt.text("Of the forward pass: float32, tf32 (CUDA) or bf16; the difference is printed.")
+    ] = "float32",
     settings: opt.Settings = [],
     seed: Annotated[int, opt.number("Seed of the weights of a newly built network.", opt.NETWORK)] = 0,
     size: opt.Size = None,
@@ -85,7 +88,13 @@ def extract(
     _show_messages()
     network = resolve_model(model, seed=seed, **opt.list_model_options(size, input, settings))
     table = StimulusTable.read(stimuli)
-    asked: dict[str, Any] = {"device": device, "batch_size": batch_size, "dtype": dtype, "pool": pool}
+    asked: dict[str, Any] = {
+        "device": device,
+        "batch_size": batch_size,
+        "dtype": dtype,
+        "pool": pool,
+        "precision": precision,
+    }
     if rows is not None:
         table = table[read_rows(rows, len(table))]
     if dry_run:
@@ -110,6 +119,13 @@ def extract(
     seconds = time.perf_counter() - start
     speed = None if is_reused else len(plan.table) / seconds
     lines = _describe_store(store)
+    errors = store.manifest.get("precision_error")
+    if errors:
+        layer, error = max(errors.items(), key=lambda item: item[1])
+        lines.append(
+            f"{precision}: answers differ from float32's by up to {100 * error:.2g} % of a layer's largest "
+            f"({layer})"
+        )
     if speed is not None:
         lines.append(f"{len(plan.table)} images in {seconds:.1f} s, {speed:.1f} images/s")
     report = {"is_reused": is_reused, "seconds": seconds, "images_per_second": speed, "estimate": estimate}

@@ -162,7 +162,7 @@ def _split_extraction(request: Request) -> Split:
     changes = read_overrides(values["settings"])
     network = resolve_model(values["model"], seed=values["seed"], **{**changes, **given})
     table = StimulusTable.read(values["stimuli"])
-    options = {name: values[name] for name in ("device", "batch_size", "dtype", "pool")}
+    options = {name: values[name] for name in ("device", "batch_size", "dtype", "pool", "precision")}
     layers = values["layer"] or None
     needs = estimate_extraction(network, table, layers, n_measured=_N_MEASURED, **options)
     n_shards = request.n_shards or max(1, round(needs["seconds"] / _SHARD_SECONDS))

@@ -7,7 +7,7 @@ What belongs here: single forward passes of a plan and what they show; the pass 
 import torch
 from torch import Tensor
 
-from fernet_neuro.extraction.hooks import LayerRecorder, explaining
+from fernet_neuro.extraction.hooks import PRECISIONS, LayerRecorder, explaining, reducing
 from fernet_neuro.extraction.plan import ExtractionPlan
 
 #: Answers to one picture may differ by this share of the largest: rounding is far below, chance far above.
@@ -59,6 +59,26 @@ def check_alone(plan: ExtractionPlan, recorder: LayerRecorder, image: Tensor) ->
                 f"normalisation without running statistics), so its values are not the stimulus's own; give "
                 f"the part its statistics, or take batches of one (--batch-size 1)."
             )
+
+
+def measure_precision(
+    plan: ExtractionPlan, recorder: LayerRecorder, images: Tensor
+) -> dict[str, dict[str, float]]:
+    """Return by how much each layer's answers differ from those in float32, under ``precision_error``.
+
+    The largest difference, as a share of the largest answer; nothing for a pass in float32.
+    """
+    if plan.precision == PRECISIONS[0]:
+        return {}
+    forward(plan, images)
+    exact = recorder.take()
+    with reducing(plan.precision, plan.device):
+        forward(plan, images)
+    errors = {}
+    for layer, answer in recorder.take().items():
+        size = exact[layer].float().abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+        errors[layer] = float((answer.float() - exact[layer].float()).abs().max() / size)
+    return {"precision_error": errors}
 
 
 def _agree(first: Tensor, second: Tensor) -> bool:

@@ -32,8 +32,8 @@ from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.activations.writer import StoreWriter, check_target
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.extraction.alone import check_alone, forward
-from fernet_neuro.extraction.hooks import LayerRecorder, evaluating
+from fernet_neuro.extraction.alone import check_alone, forward, measure_precision
+from fernet_neuro.extraction.hooks import LayerRecorder, evaluating, reducing
 from fernet_neuro.extraction.pipeline import WriteBehind, map_ahead
 from fernet_neuro.extraction.plan import (
     DTYPES,
@@ -70,6 +70,7 @@ def extract_activations(
     batch_size: int = 64,
     dtype: str = "float32",
     pool: str = "none",
+    precision: str = "float32",
     overwrite: bool = False,
     source: str = "",
 ) -> ActivationStore:
@@ -107,6 +108,9 @@ def extract_activations(
         Store all units; means over all axes but the channels, which are the second axis (convolutional
         networks) or the last (transformers); or a fixed random projection to K numbers, such as
         ``"srp:2048"``, which keeps squared distances to about ``sqrt(2 / K)`` of their size.
+    precision : {"float32", "tf32", "bf16"}, default="float32"
+        Of the forward pass. Below float32, the first batch runs both ways, and the manifest keeps by how much
+        each layer differs (``precision_error``).
     overwrite : bool, default=False
         Whether a store of another key at `out` may be replaced, once the new one is complete.
     source : str, default=""
@@ -146,6 +150,7 @@ def extract_activations(
         batch_size=batch_size,
         dtype=dtype,
         pool=pool,
+        precision=precision,
     )
     source = source or (str(model) if isinstance(model, str | Path) else "")
     if out is None:
@@ -222,7 +227,7 @@ def estimate_extraction(
         Images to run through the network and write to a temporary store, of which ``seconds`` are computed
         for the whole table; it is None for 0.
     **options
-        ``device``, ``batch_size``, ``dtype`` and ``pool`` of `extract_activations`.
+        ``device``, ``batch_size``, ``dtype``, ``pool`` and ``precision`` of `extract_activations`.
     """
     whole = read_stimuli(table)
     head = whole.select(np.arange(min(len(whole), max(n_measured, 1))))
@@ -284,7 +289,9 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
         for number, images in enumerate(map_ahead(decode, starts, n_threads=n_threads, n_ahead=n_ahead)):
             if number == 0:
                 check_alone(plan, recorder, images[:1].to(plan.device))
-            forward(plan, images.to(plan.device))
+                writer.info |= measure_precision(plan, recorder, images.to(plan.device))
+            with reducing(plan.precision, plan.device):
+                forward(plan, images.to(plan.device))
             outputs = recorder.take()
             _check_shapes(outputs, plan, len(images))
             behind.put(outputs)

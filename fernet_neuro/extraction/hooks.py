@@ -64,7 +64,7 @@ class Projection:
 
     def _build(self, n_units: int) -> Tensor:
         reducer = build_reducer("srp", self._n_components, seed=0)
-        matrix = reducer.fit(np.empty((1, n_units), dtype=np.float32)).components_.tocoo()
+        matrix = reducer.fit(np.zeros((1, n_units), dtype=np.float32)).components_.tocoo()
         places = torch.from_numpy(np.stack([matrix.row, matrix.col]).astype(np.int64))
         values = torch.from_numpy(matrix.data.astype(np.float32))
         return torch.sparse_coo_tensor(places, values, matrix.shape, check_invariants=True).coalesce()
@@ -182,6 +182,28 @@ def evaluating(module: nn.Module, device: torch.device) -> Iterator[None]:
         module.to(home)
         for part, was in training.items():
             part.training = was
+
+
+#: Precisions of the forward pass: as the network is; TF32 products (CUDA alone); bfloat16 where torch can.
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+@contextmanager
+def reducing(precision: str, device: torch.device) -> Iterator[None]:
+    """Run forward passes at one of `PRECISIONS`; within `evaluating`."""
+    if precision == "bf16":
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            yield
+        return
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = precision == "tf32"
+        yield
+    finally:
+        for backend, was in zip(backends, before, strict=True):
+            backend.allow_tf32 = was
 
 
 @contextmanager

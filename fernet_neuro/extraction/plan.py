@@ -18,7 +18,13 @@ from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.manifest import FORMAT_VERSION, build_layer_entry, partial_folders
 from fernet_neuro.exceptions import StimulusError, StoreError
-from fernet_neuro.extraction.hooks import LayerRecorder, evaluating, explaining, network_digest
+from fernet_neuro.extraction.hooks import (
+    PRECISIONS,
+    LayerRecorder,
+    evaluating,
+    explaining,
+    network_digest,
+)
 from fernet_neuro.models.devices import pick_device
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
@@ -72,6 +78,11 @@ class ExtractionPlan:
     def dtype(self) -> str:
         """Type of the stored values."""
         return self.identity["dtype"]
+
+    @property
+    def precision(self) -> str:
+        """Of the forward pass: one of ``hooks.PRECISIONS``."""
+        return str(self.identity.get("precision", PRECISIONS[0]))
 
     def estimate(self, n_stimuli: int | None = None) -> dict[str, Any]:
         """Return sizes in bytes: ``disk_bytes``, ``memory_bytes``, and both per layer under ``layers``.
@@ -137,6 +148,7 @@ def plan_extraction(
     batch_size: int = 64,
     dtype: str = "float32",
     pool: str = "none",
+    precision: str = "float32",
 ) -> ExtractionPlan:
     """Check a request, run one empty image through the network, and return the plan.
 
@@ -146,6 +158,7 @@ def plan_extraction(
     image file is missing; ValueError if a layer does not run exactly once, or an argument is out of range.
     """
     check_option("dtype", dtype, DTYPES)
+    check_option("precision", precision, PRECISIONS)
     check_range("batch_size", batch_size, minimum=1)
     wanted = model.check_layers(list(model.layers if layers is None else layers))
     if not wanted or len(set(wanted)) != len(wanted):
@@ -153,6 +166,8 @@ def plan_extraction(
     if len(table) == 0:
         raise StimulusError("the stimulus table is empty; there is nothing to extract.")
     place = pick_device(device)
+    if precision == "tf32" and place.type != "cuda":
+        raise ValueError(f"precision tf32 is of CUDA devices alone; this runs on {place}.")
     unit_shapes, widest = _trace(model, wanted, pool, place)
     identity = {
         "format_version": FORMAT_VERSION,
@@ -163,6 +178,7 @@ def plan_extraction(
         "layers": list(unit_shapes),
         "pool": pool,
         "dtype": dtype,
+        **({} if precision == PRECISIONS[0] else {"precision": precision}),
     }
     return ExtractionPlan(model, table, table.image_digests, unit_shapes, identity, place, batch_size, widest)
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.spatial.distance import pdist
 
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import LayerNotFoundError, StimulusError, StoreError
@@ -299,3 +300,56 @@ def test_the_bar_of_an_untrained_twin_names_it(tiny, noise_table, tmp_path, caps
     err = capsys.readouterr().err
     assert "extract twin 3" in err
     assert "extract " in err.replace("extract twin 3", "")
+
+
+def test_less_precision_is_another_store_and_says_by_how_much_it_differs(tiny, noise_table, store_path):
+    exact = extract_activations(tiny, noise_table, ["conv", "fc"], store_path)
+    rough = extract_activations(
+        tiny, noise_table, ["conv", "fc"], store_path.with_name("r"), precision="bf16"
+    )
+    assert rough.key != exact.key
+    assert "precision_error" not in exact.manifest
+    for layer, error in rough.manifest["precision_error"].items():
+        values = exact[layer].values
+        apart = np.abs(rough[layer].values - values).max() / np.abs(values).max()
+        assert 1e-5 < error < 0.02
+        assert apart == pytest.approx(error, rel=0.5)  # that of the first batch
+
+
+@pytest.mark.parametrize(
+    ("precision", "message"), [("tf32", "of CUDA devices alone"), ("half", "precision='half' is not known")]
+)
+def test_precisions_that_there_are_not(tiny, noise_table, store_path, precision, message):
+    with pytest.raises(ValueError, match=message):
+        extract_activations(tiny, noise_table, ["fc"], store_path, device="cpu", precision=precision)
+
+
+def test_a_random_projection_keeps_distances_and_is_the_same_in_any_batches(tiny, noise_table, store_path):
+    whole = extract_activations(tiny, noise_table, ["conv", "fc"], store_path)
+    options = {"pool": "srp:64", "batch_size": 5}
+    reduced = extract_activations(tiny, noise_table, ["conv", "fc"], store_path.with_name("r"), **options)
+    assert reduced.unit_shapes == {"conv": (64,), "fc": (11,)}
+    np.testing.assert_allclose(reduced["fc"].values, whole["fc"].values, atol=1e-6)  # narrower than 64
+    alone = extract_activations(tiny, noise_table[3:4], ["conv"], store_path.with_name("a"), pool="srp:64")[
+        "conv"
+    ].values
+    np.testing.assert_allclose(alone[0], reduced["conv"].values[3], atol=1e-5)
+    apart = pdist(reduced["conv"].values, "sqeuclidean") / pdist(whole["conv"].values, "sqeuclidean")
+    assert apart.mean() == pytest.approx(1, abs=0.15)
+    assert apart.std() < 2 * np.sqrt(2 / 64)
+
+
+@pytest.mark.parametrize("pool", ["srp", "srp:", "srp:0", "srp:many", "srp:-3"])
+def test_projections_to_no_number(tiny, noise_table, store_path, pool):
+    with pytest.raises(ValueError, match="srp:K"):
+        extract_activations(tiny, noise_table, ["fc"], store_path, pool=pool)
+
+
+def test_a_plan_opens_only_the_pictures_that_it_measures(tiny, noise_table, store_path):
+    for path in noise_table.paths()[5:]:
+        path.unlink()
+    needed = estimate_extraction(tiny, noise_table, ["conv", "fc"], n_measured=5)
+    assert needed["n_stimuli"] == 24
+    assert needed["seconds"] > 0
+    assert [item["n_units"] for item in needed["layers"]] == [125, 11]
+    assert estimate_extraction(tiny, noise_table, ["fc"])["seconds"] is None
