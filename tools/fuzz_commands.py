@@ -31,6 +31,8 @@ _VALUES = (
     "identity", "expression", "view", "path", "stimulus_id", "avgpool", "fc", "layer1", "resnet18@", "@", ":",
     "timm:", "file.py:f", "torch:rand", "=1+1", "%s", "{0}", "\\", "a\tb", "a\nb",
 )  # fmt: skip
+_NUMBERS = ("0", "-1", "1", "2", "0.5", "1.5", "nan", "inf", "1e-9", "7", "100", "-0.1", "x", "")
+_GROUPS = ("stimuli", "models", "text", "store", "brain", "figures")
 #: Seconds of processor time that a line may take.
 LONGEST = 20
 
@@ -42,8 +44,8 @@ def list_lines() -> list[str]:
 
 
 @cache
-def _list_options(words: tuple[str, ...]) -> list[tuple[str, bool]]:
-    """Return the options of the command that `words` give, and whether each takes a value."""
+def _list_options(words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the options of the command that `words` give, with values that each may get; none for a flag."""
     from typer.main import get_command
 
     from fernet_neuro.cli.app import app
@@ -54,26 +56,34 @@ def _list_options(words: tuple[str, ...]) -> list[tuple[str, bool]]:
             break
         command = command.commands[word]
     own = [item for item in command.params if item.opts[0].startswith("-")]
-    return [("--no-such-option", True), *((max(item.opts, key=len), not item.is_flag) for item in own)]
+    values = {"N": _NUMBERS, "": ()}
+    return [
+        ("--no-such-option", _VALUES),
+        *((max(item.opts, key=len), values.get(item.metavar or "", _VALUES)) for item in own),
+    ]
 
 
 def damage(line: str, rng: np.random.Generator) -> list[str]:
     """Return the words of a line changed in one or two places."""
     words = line.split()
     options = _list_options(tuple(words[:2]))
+    known, start = dict(options), 1 + (words[0] in _GROUPS)
     for _ in range(int(rng.integers(1, 3))):
-        at, value = int(rng.integers(1, len(words) + 1)), _VALUES[int(rng.integers(len(_VALUES)))]
-        option, has_value = options[int(rng.integers(len(options)))]
-        way = int(rng.integers(0, 7))
-        if way <= 1:
-            words[at : at + 1] = [value]
-        elif way == 2 and len(words) > 2:
+        at, way = int(rng.integers(start, len(words) + 1)), int(rng.integers(0, 8))
+        option, values = options[int(rng.integers(len(options)))]
+        if way <= 2 and at < len(words) and not words[at].startswith("--"):
+            words[at] = _pick(known.get(words[at - 1]) or _VALUES, rng)
+        elif way == 3 and len(words) > start:
             del words[at : at + 1]
-        elif way <= 5:
-            words += [option, *([value] if has_value else [])]
+        elif way == 4:
+            words[at:at] = [_pick(_VALUES, rng)]
         else:
-            words[at:at] = [value]
+            words += [option, *([_pick(values, rng)] if values else [])]
     return words
+
+
+def _pick(values: tuple[str, ...], rng: np.random.Generator) -> str:
+    return values[int(rng.integers(len(values)))]
 
 
 def find_fault(words: list[str], place: Path) -> str:

@@ -385,17 +385,21 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=12, help="kills of each command at random moments")
     parser.add_argument("--writes", type=int, default=10, help="most writes of each command to kill at")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--command", choices=list(COMMANDS), help="one command alone")
+    parser.add_argument(
+        "--command", choices=list(COMMANDS), action="append", help="only these; repeat for more"
+    )
     parser.add_argument("--seconds", type=float, default=3600, help="most time to take")
     options = parser.parse_args()
-    names = [options.command] if options.command else list(COMMANDS)
+    names = options.command or list(COMMANDS)
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kill") as folder:
         say = partial(print, flush=True)
         done, faults = kill_all(
             names, options.n, options.writes, options.seed, Path(folder), say,
             options.seconds,
         )  # fmt: skip
-    print(f"{done} kills, {faults.total()} faults {dict(faults)}; seed {options.seed}")
+    took = time.monotonic() - start
+    print(f"{done} kills, {faults.total()} faults {dict(faults)}; seed {options.seed}; {took:.0f} s")
     return int(bool(faults))
 
 

@@ -129,6 +129,8 @@ def probe(
     if bool(layer) == all_layers:
         raise ValueError("name layers with --layer NAME (repeat for more), or take all with --all-layers.")
     check_out_folder(out, _REPORT_FILES, overwrite=overwrite)
+    if untrained and no_controls:
+        raise ValueError("--untrained is a control, and --no-controls leaves all out; give one of them.")
     if penalty is not None and relative_penalty is not None:
         raise ValueError("give --penalty or --relative-penalty, not both.")
     with _in_options():
