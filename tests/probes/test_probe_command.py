@@ -378,3 +378,10 @@ def test_what_needs_the_pictures_of_a_moved_store_says_so_in_one_line(store, tmp
     assert "\n" not in str(caught.value)
     assert fn.compute_rdms(table, factors=["identity"]).n_rdms == 1
     assert fn.compute_rdms(ActivationStore.open(elsewhere)).n_rdms == 1
+
+
+def test_twins_that_would_be_ignored_are_refused(run, store, tmp_path):
+    words = (store.path, *OPTIONS, "--out", tmp_path / "o", "--no-controls", "--untrained", store.path)
+    code, _, err = run(*words)
+    assert code == 2
+    assert "--no-controls leaves all out" in err

@@ -215,6 +215,7 @@ def test_rendered_faces_are_aligned_by_their_true_landmarks(run, drawn, tmp_path
         ((), "give the faces' points with --landmarks POINTS.csv, or find them with --detector NAME"),
         (("--landmarks", "p.csv", "--detector", "d.onnx"), "give --landmarks or --detector, not both"),
         (("--landmarks", "p.csv", "--largest"), "--largest belongs to --detector"),
+        (("--landmarks", "p.csv", "--min-score", 0.5), "--min-score belongs to --detector"),
         (("--landmarks", "p.csv"), "table of landmarks p.csv does not exist"),
         (("--detector", "d.onnx"), "detector d.onnx does not exist; give an ONNX file of YuNet"),
         (("--detector", "bad.onnx"), "detector bad.onnx is no ONNX file of YuNet that OpenCV can run"),

@@ -152,6 +152,8 @@ def _make_locate(
         )
     if largest:
         raise ValueError("--largest belongs to --detector; a table has one face per stimulus.")
+    if min_score is not None:
+        raise ValueError("--min-score belongs to --detector; landmarks of a table have no score.")
     points = read_landmarks(landmarks)
     return locate_by_table(points), points
 
