@@ -108,6 +108,17 @@ class Reported(Plotted):
         -------
         Path
             ``index.html``: the answer in a sentence, figures, tables and methods.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import fernet_neuro as fn
+        >>> faces = fn.render_faces(identities=3, views=1, sessions=1, size=32)
+        >>> maps = fn.embed("resnet10-slim", faces, layers=["layer1"], size=32, n_permutations=19)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = maps.report(folder)
+        ...     sorted(path.name for path in page.parent.glob("figures/*"))
+        ['embedding-maps.csv', 'embedding-maps.pdf', 'embedding-maps.png', 'embedding-maps.txt']
         """
         return load(REPORT)(self, out)
 
