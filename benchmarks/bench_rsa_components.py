@@ -515,6 +515,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=1000, help="0 for power alone")
     parser.add_argument("--power-groups", type=int, default=200)
     parser.add_argument("--rsatoolbox-groups", type=int, default=15)
+    parser.add_argument("--rsatoolbox-bootstraps", type=int, default=100)
     parser.add_argument("--inference", default="components")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--spread", action="store_true", help="standard errors against spread alone")
@@ -548,7 +549,7 @@ def main() -> None:
         draw_spread(power, options.figure)
     unrelated = Design(10, 28, 10)
     beside = [
-        compare_with_rsatoolbox(design, name, options.rsatoolbox_groups, 100)
+        compare_with_rsatoolbox(design, name, options.rsatoolbox_groups, options.rsatoolbox_bootstraps)
         for name, design in {
             "unrelated, 10 x 28": unrelated,
             "planted, 10 x 28": replace(unrelated, models="equal", distance=1.8, better=0.5),

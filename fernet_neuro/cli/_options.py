@@ -184,7 +184,10 @@ ComparisonOrDefault = Annotated[str | None, _comparison]
 Permutations = Annotated[int, count("Permutations of labels; 0 for no test.", STATISTICS, min=0)]
 Bootstrap = Annotated[int, count("Bootstrap samples.", STATISTICS)]
 #: What `--inference` may be.
-INFERENCE = "How it is found out how results vary: bootstrap, or components (of variance, in closed form)."
+INFERENCE = (
+    "How it is found out how results vary: components (of variance, in closed form), bootstrap, or auto: "
+    "components where they have one."
+)
 
 Jobs = Annotated[
     int,

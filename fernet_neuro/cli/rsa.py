@@ -19,6 +19,10 @@ _ESTIMATE, _INTERVAL = "{estimate:.3f}", "[{low:.3f}, {high:.3f}]"
 _FILES = "Reading files"
 
 
+#: Bytes of memory that are told before they are taken.
+_WORTH_SAYING = 100e6
+
+
 def rsa(
     models: Annotated[list[str], opt.file("RDM file, activation store or stimulus table; repeat for more.")],
     brain: Annotated[str, opt.file("RDM file with a column subject, or a folder of brain patterns.")],
@@ -145,7 +149,8 @@ def rsa(
     if settings.is_closed and settings.verbose:
         largest = max(len(rows) for rows in brain_rdms.rows_by("roi").values())
         needed = estimate_memory(largest, model_rdms.n_rdms, model_rdms.n_stimuli)
-        typer.echo(f"About {needed / 1e6:,.0f} MB of memory beside Python's own", err=True)
+        if needed > _WORTH_SAYING or inference == "components":
+            typer.echo(f"About {needed / 1e6:,.0f} MB of memory beside Python's own", err=True)
     result = run_rsa(
         model_rdms, brain_rdms, settings, blocks=blocks, partition=partition,
         notes={
@@ -253,9 +258,8 @@ def _describe_target(result: "RSAResult") -> str:
         "subjects": "new subjects (random) with these stimuli",
         "stimuli": "new stimuli (random) with these subjects",
     }[result.settings["generalise_to"]]
-    by = {"components": "variance components", "bootstrap": "bootstrap"}
     seeds = " and training seeds" if result.settings.get("over_seeds") else ""
-    return f"{target}{seeds}, by {by[result.settings.get('used_inference', 'bootstrap')]}"
+    return f"{target}{seeds}, by {result.used_inference}"
 
 
 def _describe_blocks(result: "RSAResult") -> str:

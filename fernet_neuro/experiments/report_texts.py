@@ -270,9 +270,10 @@ def describe_rsa(result: RSAResult) -> ReportText:
     first = result.estimates.iloc[0]
     methods = (
         f"{int(first['n_subjects'])} subjects and {int(first['n_stimuli'])} stimuli, compared by "
-        f"{first['comparison']}; {100 * settings['level']:g} % intervals, results generalise to "
-        f"{settings['generalise_to']}. p-values are corrected over models within a region by the maximum "
-        f"statistic; the best model was chosen by its estimate. {' '.join(settings.get('notes', []))}"
+        f"{first['comparison']}; {100 * settings['level']:g} % intervals by {result.used_inference}, results "
+        f"generalise to {settings['generalise_to']}. p-values are corrected over models within a region by "
+        f"the maximum statistic; the best model was chosen by its estimate. "
+        f"{' '.join(settings.get('notes', []))}"
     )
     columns = ["roi", "model", WEIGHTS, "estimate", "low", "high", "p_value", "p_max"]
     tables = {

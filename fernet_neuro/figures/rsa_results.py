@@ -58,8 +58,10 @@ class Analysis:
         settings = self.result.settings
         over = {"both": "subjects and stimuli", "subjects": "subjects", "stimuli": "stimuli"}
         to = over.get(str(settings.get("generalise_to", "both")), str(settings.get("generalise_to")))
-        text = f"{self.level_percent:g} % intervals from a bootstrap over {to}"
-        if settings.get("n_bootstraps"):
+        is_drawn = self.result.used_inference == "bootstrap"
+        by = "a bootstrap" if is_drawn else "variance components"
+        text = f"{self.level_percent:g} % intervals from {by} over {to}"
+        if is_drawn and settings.get("n_bootstraps"):
             text += f" (N = {settings['n_bootstraps']})"
         if settings.get("over_seeds"):
             text += " and the spread of training seeds"

@@ -243,7 +243,8 @@ def _check_defined(values: np.ndarray, first: RDMSet, second: RDMSet, comparison
         name = f"{first.names[row]} (or {second.names[column]}), over the pairs that both have"
     what = "zero" if "cosine" in comparison else "the same"
     raise ValueError(
-        f"all dissimilarities of RDM {name!r} are {what}, so {comparison} is not defined; leave it out."
+        f"all dissimilarities of RDM {name!r} are {what}, so {comparison} is not defined; leave it out, or "
+        f"compare by rho_a, which is 0 for it."
     )
 
 

@@ -143,6 +143,12 @@ class RSAResult(Compared, Reported):
         """The models, in the order of the estimates."""
         return list(dict.fromkeys(self.estimates["model"]))
 
+    @property
+    def used_inference(self) -> str:
+        """How it was found out how results vary: ``variance components`` or ``bootstrap``."""
+        is_closed = self.settings.get("used_inference") == "components"
+        return "variance components" if is_closed else "bootstrap"
+
     def select_roi(self, roi: str) -> pd.DataFrame:
         """Return the estimates of one ROI.
 

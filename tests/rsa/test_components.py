@@ -237,7 +237,9 @@ def test_tests_have_the_nominal_rate_and_more_power_than_the_bootstrap():
         p_values = np.array([getattr(result, table)["p_value"] for result in null])
         rates[table] = (p_values <= 0.05).mean()
         assert rates[table] <= false_positive_rate(p_values[:, 0]).limit
-        assert false_positive_rate([min(getattr(result, table)["p_max"]) for result in null]).is_calibrated
+        for corrected in ("p_max", "p_fdr", "p_bonferroni"):  # one false positive of a family is one
+            smallest = [getattr(result, table)[corrected].min() for result in null]
+            assert false_positive_rate(smallest).is_calibrated, (table, corrected)
     assert rates["estimates"] > 0.01  # the bootstrap finds none
     power = {}
     for name in ("components", "bootstrap"):
@@ -349,6 +351,9 @@ def test_too_few_units_are_refused_with_what_remains():
         infer_rsa(models, brain, blocks=blocks, **CLOSED_FORM)
     with pytest.raises(ValueError, match=r"one subject only .*--generalise-to stimuli"):
         infer_rsa(models, brain.take([0]), **CLOSED_FORM)
+    with pytest.raises(ValueError, match=r"4 stimuli in 4 blocks .* is to measure more subjects or stimuli"):
+        few_of_one = brain.align_to(few).take([0])
+        infer_rsa(models.align_to(few), few_of_one, generalise_to="stimuli", **CLOSED_FORM)
     alone = infer_rsa(models, brain.take([0]), generalise_to="stimuli", **CLOSED_FORM)
     assert (alone.estimates["standard_error"] > 0).all()
     five = models.stimulus_ids[:5]
@@ -360,6 +365,28 @@ def test_too_few_units_are_refused_with_what_remains():
         infer_rsa(models, brain, inference="component")
 
 
+def test_auto_is_the_closed_form_where_there_is_one_and_else_the_bootstrap():
+    models, brain = _draw(1, "related")
+    chosen = {"n_permutations": 0, "n_bootstraps": 20, "inference": "auto"}
+    blocks = np.minimum(np.arange(22) // 4, 3)
+    used = {
+        "plain": infer_rsa(models, brain, **chosen),
+        "tau": infer_rsa(models, brain, comparison="kendall_tau_a", **chosen),
+        "four blocks": infer_rsa(models, brain, blocks=blocks, **chosen),
+        "four blocks, fixed": infer_rsa(models, brain, blocks=blocks, generalise_to="subjects", **chosen),
+        "rsatoolbox": infer_rsa(models, brain, engine="rsatoolbox", **chosen),
+    }
+    assert {name: result.used_inference for name, result in used.items()} == {
+        "plain": "variance components",
+        "tau": "bootstrap",
+        "four blocks": "bootstrap",
+        "four blocks, fixed": "variance components",
+        "rsatoolbox": "bootstrap",
+    }
+    closed = infer_rsa(models, brain, **{**chosen, "inference": "components"})
+    assert used["plain"].estimates.equals(closed.estimates)
+
+
 def test_blocks_of_one_stimulus_each_are_no_blocks():
     one = _infer(6, "related", blocks=np.arange(22)).estimates
     assert one["standard_error"].equals(_infer(6, "related").estimates["standard_error"])
@@ -368,7 +395,7 @@ def test_blocks_of_one_stimulus_each_are_no_blocks():
 def test_a_model_that_never_varies_is_refused_or_has_no_p_value():
     models, brain = _draw(1, "related")
     flat = RDMSet(np.ones((1, models.dissimilarities.shape[1])), models.stimulus_ids)
-    with pytest.raises(ValueError, match="are the same, so pearson is not defined"):
+    with pytest.raises(ValueError, match=r"are the same, so pearson is not defined; .* rho_a"):
         infer_rsa(flat, brain, comparison="pearson", **CLOSED_FORM)
     found = infer_rsa(flat, brain, comparison="rho_a", **CLOSED_FORM).estimates.iloc[0]
     assert (found["estimate"], found["p_value"]) == (0, 0.5)

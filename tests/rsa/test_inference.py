@@ -15,7 +15,7 @@ from fernet_neuro.rsa.inference.resample import draw_resamples
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import RSAResult
 
-FEW = {"n_bootstraps": 60, "n_permutations": 39}
+FEW = {"n_bootstraps": 60, "n_permutations": 39, "inference": "bootstrap"}
 N_SUBJECTS, N_STIMULI = 5, 9
 CEILING_TESTS = ["p_ceiling", "p_ceiling_fdr", "p_ceiling_bonferroni", "p_ceiling_max"]
 

@@ -15,6 +15,7 @@ from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.calibration import false_positive_rate
 
+BY_BOOTSTRAP = {"inference": "bootstrap"}
 N_SEEDS = 5
 
 
@@ -43,14 +44,15 @@ def _join(models, others, name, seeds):
 
 
 def _infer(models, brain, **options):
-    chosen = {"comparison": "pearson", "n_bootstraps": 100, "n_permutations": 0, **options}
+    chosen = {"comparison": "pearson", "n_bootstraps": 100, "n_permutations": 0, **BY_BOOTSTRAP, **options}
     return infer_seeds(models, brain, **chosen)
 
 
 def test_estimates_are_means_over_seeds_of_those_of_single_networks():
     models, brain = _simulate(1)
     several = _join(models, brain.dissimilarities[:1] ** 2, "pixels", [""])
-    found = infer_seeds(several, brain, n_bootstraps=50, n_permutations=99).estimates.set_index("model")
+    found = infer_seeds(several, brain, n_bootstraps=50, n_permutations=99, **BY_BOOTSTRAP)
+    found = found.estimates.set_index("model")
     single = compare_rdms(brain, several, "rho_a").values.mean(axis=0)
     assert found.loc["net", "estimate"] == pytest.approx(single[:N_SEEDS].mean())
     assert found.loc["pixels", "estimate"] == pytest.approx(single[N_SEEDS])
@@ -65,7 +67,13 @@ def test_networks_that_are_all_alike_have_the_errors_of_one(people):
     models, brain = _simulate(2)
     table = pd.DataFrame({"model": "net", "seed": ["a", "b", "c"]})
     alike = RDMSet(np.repeat(models.dissimilarities[:1], 3, axis=0), models.stimulus_ids, table)
-    options = {"comparison": "pearson", "n_bootstraps": 100, "n_permutations": 0, "blocks": people}
+    options = {
+        "comparison": "pearson",
+        "n_bootstraps": 100,
+        "n_permutations": 0,
+        "blocks": people,
+        **BY_BOOTSTRAP,
+    }
     found = infer_seeds(alike, brain, **options)
     one = infer_rsa(models.take([0]), brain, **options)
     columns = ["estimate", "standard_error", "noise_ceiling_lower"]
@@ -138,7 +146,13 @@ def test_intervals_cover_what_further_networks_show_and_those_of_one_network_do_
         row = _infer(models, brain, seed=seed).estimates.iloc[0]
         misses.append(not row["low"] <= truth <= row["high"])
         one = infer_rsa(
-            models.take([0]), brain, comparison="pearson", n_bootstraps=100, n_permutations=0, seed=seed
+            models.take([0]),
+            brain,
+            comparison="pearson",
+            n_bootstraps=100,
+            n_permutations=0,
+            seed=seed,
+            **BY_BOOTSTRAP,
         ).estimates.iloc[0]
         narrow.append(not one["low"] <= truth <= one["high"])
         estimates.append(row["estimate"])

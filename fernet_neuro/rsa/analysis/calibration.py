@@ -25,7 +25,7 @@ from fernet_neuro.rsa.analysis.null_data import (
     share_of_movable,
 )
 from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, infer_models
-from fernet_neuro.rsa.inference.regions import average_sessions
+from fernet_neuro.rsa.inference.regions import average_sessions, choose_inference
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.resampling import clopper_pearson
@@ -152,7 +152,7 @@ def calibrate_rsa(
     found = track(work, "data sets without the effect", total=len(tasks), verbose=verbose)
     tests = stack_p_values(found) if p_values is None else p_values
     settings = {
-        **analysis.settings.to_summary(),
+        **choose_inference(analysis.settings, analysis.models.n_stimuli).to_summary(),
         "n_datasets": n_datasets,
         "nominal": nominal,
         "confidence": confidence,

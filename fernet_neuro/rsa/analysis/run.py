@@ -78,14 +78,20 @@ class RSASettings(InferenceSettings):
         if self.over_seeds and (self.fit, self.engine) != ("fixed", "own"):
             raise ValueError("training seeds are for fixed models and engine='own'.")
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether variance components may be used and have a closed form; not of fitted models."""
+        return super().is_closed and self.fit == "fixed"
+
     def to_summary(self) -> dict[str, Any]:
         """Return what the results depend on as plain values."""
         return {name: value for name, value in asdict(self).items() if name not in _NOT_KEPT}
 
     @classmethod
     def from_summary(cls, settings: dict[str, Any]) -> "RSASettings":
-        """Return the settings that a summary holds among others."""
-        return cls(**{item.name: settings[item.name] for item in fields(cls) if item.name in settings})
+        """Return the settings that a summary holds among others; those of older versions are by bootstrap."""
+        known = {"inference": "bootstrap", **settings}
+        return cls(**{item.name: known[item.name] for item in fields(cls) if item.name in known})
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +207,7 @@ def run_rsa(
     ]  # fmt: skip
     more: dict[str, pd.DataFrame] = {}
     layers = select_layers(models)
-    if chosen.is_closed and (layers is not None or partition):
+    if result.settings["used_inference"] == "components" and (layers is not None or partition):
         described["notes"].append("intervals of peaks and of shares of variance are by the bootstrap.")
     if layers is not None:
         more |= _find_peaks(layers, brain, chosen, described["notes"])

@@ -21,7 +21,7 @@ from fernet_neuro.rsa.inference.components import Components, estimate_component
 from fernet_neuro.rsa.inference.contrasts import Estimates
 from fernet_neuro.rsa.inference.permutation import find_p_values
 from fernet_neuro.rsa.inference.random_effects import BootstrapVariation, Effects, Variation
-from fernet_neuro.rsa.inference.regions import Region, infer_by_region
+from fernet_neuro.rsa.inference.regions import Region, choose_inference, infer_by_region
 from fernet_neuro.rsa.inference.resample import Resamples, code_blocks
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.tables import fill_tables, label_models
@@ -34,14 +34,15 @@ def infer_rsa(
 ) -> RSAResult:
     """Compare fixed models with the brains of subjects, region by region, with noise ceilings and tests.
 
-    An estimate is the mean comparison over subjects. Its variance comes from bootstrap samples of subjects
-    and of stimuli: of both, and of either alone, because the samples of both count the interaction of the two
-    more than once [1]_. Intervals and tests are Student's t with as many degrees of freedom as there are
-    subjects or stimuli, whichever are fewer, less one. A bootstrap sample leaves out the pairs of a stimulus
-    with its own copies.
+    An estimate is the mean comparison over subjects. Its variance is that of components in closed form
+    (`components`), or comes from bootstrap samples of subjects and of stimuli: of both, and of either alone,
+    because the samples of both count the interaction of the two more than once [1]_. A bootstrap sample
+    leaves out the pairs of a stimulus with its own copies. Intervals and tests are Student's t; by the
+    bootstrap it has as many degrees of freedom as there are subjects or stimuli, whichever are fewer, less
+    one.
 
     The lower noise ceiling is the mean comparison of each subject with the pooled RDM of the others, the
-    upper one that with the pooled RDM of all; both are drawn in the same samples.
+    upper one that with the pooled RDM of all; samples are the same for both.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def infer_rsa(
     -------
     RSAResult
         ``p_max`` takes the largest t value of the joint null of all models of a region (or of all pairs of
-        them): a multivariate t with their correlations over bootstrap samples.
+        them): a multivariate t with the correlations of their estimates.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def infer_rsa(
     >>> (result.estimates["p_value"] < 0.05).tolist()
     [True, False]
     """
-    chosen = settle(settings, changes, InferenceSettings())
+    chosen = choose_inference(settle(settings, changes, InferenceSettings()), models.n_stimuli)
     return infer_by_region(models, brain, chosen, partial(_infer_region, models, chosen))
 
 

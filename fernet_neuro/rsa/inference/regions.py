@@ -5,7 +5,7 @@ after it computes anything; the tables that it fills are in `tables`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fernet_neuro._utils.progress import track
 from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.files.whose import check_whose
 from fernet_neuro.rsa.inference.resample import Resamples, code_blocks, draw_permutations, draw_resamples
-from fernet_neuro.rsa.inference.settings import InferenceSettings
+from fernet_neuro.rsa.inference.settings import InferenceSettings, Settings
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 from fernet_neuro.rsa.result import RSAResult
 
@@ -58,6 +58,15 @@ class Region:
         return {name: counted[name] for name in settings.effects}
 
 
+def choose_inference(settings: Settings, n_stimuli: int) -> Settings:
+    """Return settings in which ``auto`` has become what so many stimuli, or their blocks, allow."""
+    if settings.inference != "auto":
+        return settings
+    n_units = int(code_blocks(settings.blocks, n_stimuli).max()) + 1
+    is_closed = settings.is_closed and (n_units >= FEWEST_UNITS or "stimuli" not in settings.effects)
+    return replace(settings, inference="components" if is_closed else "bootstrap")
+
+
 def open_regions(
     models: RDMSet, brain: RDMSet, settings: InferenceSettings
 ) -> tuple[list[Region], np.ndarray]:
@@ -66,7 +75,7 @@ def open_regions(
     codes = code_blocks(settings.blocks, brain.n_stimuli)
     regions = split_regions(brain)
     check_subjects(regions, settings)
-    check_stimuli(codes, settings)
+    check_stimuli(codes, settings, min(region.n_subjects for region in regions))
     return regions, codes
 
 
@@ -151,23 +160,27 @@ def check_subjects(regions: Iterable[Region], settings: InferenceSettings, fewes
             )
 
 
-def check_stimuli(codes: np.ndarray, settings: InferenceSettings) -> None:
-    """Refuse too few stimuli, or blocks of them (codes from 0), to say anything about others."""
+def check_stimuli(codes: np.ndarray, settings: InferenceSettings, n_subjects: int) -> None:
+    """Refuse too few stimuli, or blocks of them (codes from 0), to say anything about others.
+
+    `n_subjects`: fewest of a region.
+    """
     n_stimuli, n_blocks = len(codes), int(codes.max()) + 1
     if "stimuli" not in settings.effects:
         return
     can_draw = n_stimuli >= FEWEST_STIMULI and n_blocks >= FEWEST_BLOCKS
-    if n_blocks >= FEWEST_UNITS if settings.is_closed else can_draw:
+    is_closed = settings.is_closed and settings.inference == "components"
+    if n_blocks >= FEWEST_UNITS if is_closed else can_draw:
         return
-    remains = "generalise_to='subjects' (--generalise-to subjects)"
+    remains = ["generalise_to='subjects' (--generalise-to subjects)"] if n_subjects > 1 else []
     needed = f"{FEWEST_STIMULI} stimuli and {FEWEST_BLOCKS} blocks are needed"
-    if settings.is_closed:
+    if is_closed:
         needed = f"variance components need {FEWEST_UNITS} stimuli, or blocks of them"
         if can_draw:
-            remains += ", or inference='bootstrap' (--inference bootstrap)"
+            remains.append("inference='bootstrap' (--inference bootstrap)")
     raise ValueError(
         f"{n_stimuli} stimuli in {n_blocks} blocks are too few for generalise_to={settings.generalise_to!r}: "
-        f"{needed}. What remains is {remains}."
+        f"{needed}. What remains is {', or '.join(remains) or 'to measure more subjects or stimuli'}."
     )
 
 

@@ -20,7 +20,7 @@ from fernet_neuro.rsa.inference.contrasts import Estimates
 from fernet_neuro.rsa.inference.fixed import draw_values, evaluate, find_components
 from fernet_neuro.rsa.inference.permutation import find_p_values
 from fernet_neuro.rsa.inference.random_effects import BootstrapVariation, Effects, Variation
-from fernet_neuro.rsa.inference.regions import Region, infer_by_region
+from fernet_neuro.rsa.inference.regions import Region, choose_inference, infer_by_region
 from fernet_neuro.rsa.inference.resample import Resamples
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.tables import fill_tables, label_models
@@ -81,8 +81,9 @@ def infer_seeds(
     Returns
     -------
     RSAResult
-        As `infer_rsa` returns, one row per model and region, with columns ``n_seeds`` and ``seeds``. Degrees
-        of freedom are one less than there are subjects, stimuli or seeds, whichever are fewest.
+        As `infer_rsa` returns, one row per model and region, with columns ``n_seeds`` and ``seeds``. By the
+        bootstrap, degrees of freedom are one less than there are subjects, stimuli or seeds, whichever are
+        fewest.
 
     Raises
     ------
@@ -105,11 +106,11 @@ def infer_seeds(
     >>> table = pd.DataFrame({"model": ["net"] * 4 + ["pixels"], "seed": ["0", "1", "2", "3", ""]})
     >>> models = RDMSet(np.vstack([shape + 0.2 * rng.normal(size=(4, 36)), rng.uniform(size=36)]), ids, table)
     >>> brain = RDMSet(shape + 0.2 * rng.normal(size=(5, 36)), ids, pd.DataFrame({"subject": list("abcde")}))
-    >>> found = infer_seeds(models, brain, n_bootstraps=100, n_permutations=99).estimates
-    >>> found[["model", "n_seeds", "dof"]].values.tolist()
-    [['net', '4', 3], ['pixels', '0', 3]]
+    >>> found = infer_seeds(models, brain, n_permutations=99).estimates
+    >>> found[["model", "n_seeds", "seeds"]].values.tolist()
+    [['net', '4', '0 1 2 3'], ['pixels', '0', '']]
     """
-    chosen = settle(settings, changes, InferenceSettings())
+    chosen = choose_inference(settle(settings, changes, InferenceSettings()), models.n_stimuli)
     chosen.check_own_engine("inference over training seeds")
     check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
     groups = group_seeds(models, by)

@@ -20,7 +20,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "stimuli": ("stimuli",),
 }
 #: How it is found out how estimates vary.
-INFERENCES = ("components", "bootstrap")
+INFERENCES = ("auto", "components", "bootstrap")
 #: What computes the values of bootstrap samples.
 ENGINES = ("own", "rsatoolbox")
 _WITHOUT_CLOSED_FORM = ("kendall_tau_a",)
@@ -63,10 +63,11 @@ class InferenceSettings:
         Threads; comparisons of ranks use them. The results do not change.
     verbose : bool, default=False
         Whether to show progress.
-    inference : {"bootstrap", "components"}, default="bootstrap"
-        How it is found out how estimates vary. ``bootstrap``: over samples of subjects and stimuli.
-        ``components``: variance components in closed form, of fixed models and by all comparisons but
-        ``kendall_tau_a``; the rest is by the bootstrap, and a note says so.
+    inference : {"auto", "components", "bootstrap"}, default="bootstrap"
+        How it is found out how estimates vary. ``components``: variance components in closed form, of fixed
+        models and by all comparisons but ``kendall_tau_a``; the rest is by the bootstrap, and a note says so.
+        ``bootstrap``: over samples of subjects and stimuli. ``auto``: components where there are five stimuli
+        (or blocks) or more and the engine is our own, else the bootstrap; ``used_inference`` says which.
 
     Raises
     ------
@@ -121,8 +122,9 @@ class InferenceSettings:
 
     @property
     def is_closed(self) -> bool:
-        """Whether variance components are asked for and have a closed form, so that nothing is drawn."""
-        return self.inference == "components" and self.comparison not in _WITHOUT_CLOSED_FORM
+        """Whether variance components may be used and have a closed form, so that nothing is drawn."""
+        is_own = self.engine == "own" and self.comparison not in _WITHOUT_CLOSED_FORM
+        return is_own and self.inference != "bootstrap"
 
     def check_own_engine(self, what: str) -> None:
         """Refuse another engine than our own."""
