@@ -134,7 +134,10 @@ def read_predictions(results: Path) -> pd.DataFrame:
     """Return the source data: each test stimulus at the layer fixed beforehand, and how well it is met."""
     place = _find_predictions(results)
     if place is None:
-        raise StoreError(f"{results} has no predictions of a quantity to show: no {_PREDICTIONS}.")
+        raise StoreError(
+            f"{results / _PREDICTIONS} does not exist; make it with: fernet-neuro probe RUN --stimuli TABLE "
+            f"--target QUANTITY --out {results}"
+        )
     report = ProbeReport.load(place)
     settings, readout = report.settings, choose_readout(report.frame)
     own = report.frame[(report.frame["source"] == "network") & (report.frame["readout"] == readout)]
