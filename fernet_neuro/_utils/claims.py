@@ -38,12 +38,20 @@ def claiming(place: Path) -> Iterator[bool]:
     finally:
         end.set()
         beat.join()
-        shutil.rmtree(place, ignore_errors=True)
+        if _is_ours(place):  # a process that was halted for long may have lost it
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def is_claimed(place: Path) -> bool:
     """Return whether a living process holds the claim `place`."""
     return place.is_dir() and not _is_free(place)
+
+
+def _is_ours(place: Path) -> bool:
+    with suppress(OSError, ValueError):
+        owner = json.loads((place / _OWNER).read_text(encoding="utf-8"))
+        return bool((owner["host"], owner["pid"]) == (name_host(), os.getpid()))
+    return False
 
 
 def _take(place: Path) -> bool:
@@ -72,9 +80,11 @@ def _is_free(place: Path) -> bool:
         return not place.is_dir() or time.time() - place.stat().st_mtime > _BEAT
     except ValueError:
         return time.time() - touched > _BEAT  # being written
-    if owner["host"] == name_host() and not is_alive(owner["pid"]):
+    is_here = owner["host"] == name_host()
+    if is_here and not is_alive(owner["pid"]):
         return True
-    is_requeued = owner["job"] is not None and owner["job"] == _name_job() and owner["pid"] != os.getpid()
+    # Elsewhere, a task that was queued again has ended; here, it may be one of several of one task.
+    is_requeued = not is_here and owner["job"] is not None and owner["job"] == _name_job()
     return is_requeued or time.time() - touched > _STALE
 
 

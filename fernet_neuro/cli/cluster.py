@@ -58,6 +58,7 @@ def submit(
     from dataclasses import replace
 
     from fernet_neuro._utils.validation import check_option
+    from fernet_neuro.cluster.kinds import list_missing
     from fernet_neuro.cluster.submit import make_plan, run_locally, submit_to_slurm, write_plan
     from fernet_neuro.cluster.submit import read_options as read_slurm
 
@@ -72,6 +73,9 @@ def submit(
     job = write_plan(plan, request, options)
     if script:
         typer.echo(f"Written: {job}; start it with: sbatch {job}")
+        return
+    if not list_missing(plan):
+        typer.echo(f"All shards are done; put together with: fernet-neuro merge {plan.out}")
         return
     if cluster == "slurm":
         typer.echo(f"Submitted as job {submit_to_slurm(plan)}; see: fernet-neuro jobs {plan.out}")
@@ -223,4 +227,6 @@ def _show_states(plan: "Plan", *, as_json: bool) -> None:
         lines.append(f"Put together with: fernet-neuro merge {plan.out}")
     elif counts.get("failed", 0):
         lines.append(f"Logs: {plan.folder / 'logs'}; again: fernet-neuro jobs {plan.out} --retry failed")
+    elif counts.get("stopped", 0):
+        lines.append(f"If the queue holds none of them: fernet-neuro jobs {plan.out} --retry unfinished")
     show(lines, as_json=as_json, values={"out": plan.out, "shards": list_records(states)})

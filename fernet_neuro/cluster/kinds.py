@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from fernet_neuro.stimuli.table import StimulusTable
 #: Images that are run through the network to tell how long all would take; seconds that a shard should last.
 _N_MEASURED, _SHARD_SECONDS = 64, 1800.0
 _TABLE = "stimuli.parquet"
+#: Devices that a cluster's login node may lack.
+_ACCELERATORS = ("cuda", "mps", "xpu")
 #: Fewest data sets that a calibration takes.
 _FEWEST_DATASETS = 10
 
@@ -66,6 +69,19 @@ class Request:
     def change(self, *more: str, without: Sequence[str] = (), flags: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the arguments without options (with their values) and flags, and with `more` at the end."""
         return (*drop_options(self.arguments, without, flags), *more)
+
+    def refuse(self, *names: str) -> None:
+        """Raise ValueError if a parameter was given that each shard has its own of."""
+        given = [f"--{name.replace('_', '-')}" for name in names if self.values[name]]
+        if given:
+            raise ValueError(f"{name_some(given)}: every shard gets its own; leave it out of submit.")
+
+    def check_layers(self) -> None:
+        """Raise ValueError unless layers are named, or all are asked for, as the command wants it."""
+        if bool(self.values["layer"]) == self.values["all_layers"]:
+            raise ValueError(
+                "name layers with --layer NAME (repeat for more), or take all with --all-layers."
+            )
 
 
 @dataclass(frozen=True)
@@ -157,12 +173,15 @@ def _split_extraction(request: Request) -> Split:
     from fernet_neuro.extraction.plan import plan_extraction
     from fernet_neuro.models.resolve import resolve_model
 
+    request.refuse("rows", "expect")
+    request.check_layers()
     values = request.values
     given = {name: values[name] for name in ("size", "input") if values[name] is not None}
     changes = read_overrides(values["settings"])
     network = resolve_model(values["model"], seed=values["seed"], **{**changes, **given})
     table = StimulusTable.read(values["stimuli"])
-    options = {name: values[name] for name in ("device", "batch_size", "dtype", "pool", "precision")}
+    options = {name: values[name] for name in ("batch_size", "dtype", "pool", "precision")}
+    options["device"] = _find_device(values["device"])
     layers = values["layer"] or None
     needs = estimate_extraction(network, table, layers, n_measured=_N_MEASURED, **options)
     n_shards = request.n_shards or max(1, round(needs["seconds"] / _SHARD_SECONDS))
@@ -178,6 +197,19 @@ def _split_extraction(request: Request) -> Split:
         )  # fmt: skip
         shards.append(Shard(number, f"rows {rows}", ("extract", *arguments), result, key))
     return Split(tuple(shards), {"identity": identity}, needs)
+
+
+def _find_device(device: str) -> str:
+    """Return the device to measure on: one that is here, where only the jobs have the one that is named."""
+    from fernet_neuro.models.devices import pick_device
+
+    try:
+        pick_device(device)
+    except ValueError:
+        if device.partition(":")[0] not in _ACCELERATORS:
+            raise
+        return "auto"
+    return device
 
 
 def _prepare_extraction(request: Request, folder: Path) -> None:
@@ -207,6 +239,7 @@ def _merge_extraction(plan: Plan, copy: bool) -> Path:
 
 
 def _split_probe(request: Request) -> Split:
+    request.check_layers()
     values = request.values
     sources = values["sources"]
     networks = [source for source in sources if not is_store(source)]
@@ -250,6 +283,7 @@ def _merge_probe(plan: Plan, _copy: bool) -> Path:
 
 
 def _split_calibration(request: Request) -> Split:
+    request.refuse("first", "p_values")
     values = request.values
     n_datasets = values["datasets"]
     n_shards = max(1, min(request.n_shards or 8, n_datasets // _FEWEST_DATASETS))
@@ -278,10 +312,8 @@ def _merge_calibration(plan: Plan, _copy: bool) -> Path:
     from fernet_neuro.rsa.analysis.calibration import P_VALUE_COLUMNS, stack_p_values
 
     parts = [read_table(plan.place_of(shard.result), P_VALUE_COLUMNS) for shard in plan.shards]
-    facts = {**plan.facts, "p_values": stack_p_values(parts)}
-    for name in ("like", "source", "stimuli"):
-        facts[name] = None if facts[name] is None else plan.place_of(facts[name])
-    report = calibrate(**facts)
+    with chdir(plan.start):  # paths start there, and stimuli may be a built-in name
+        report = calibrate(**plan.facts, p_values=stack_p_values(parts))
     write_text(plan.target, json.dumps(report.to_summary(), indent=2) + "\n")
     return plan.target
 

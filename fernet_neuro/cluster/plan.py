@@ -130,7 +130,7 @@ class Plan:
         Raises
         ------
         StoreError
-            If there is none, or it is damaged or of another version.
+            If there is none, or it is damaged, of another version, or was moved.
         """
         places = [Path(path), Path(path) / PLAN_NAME, name_folder(Path(path)) / PLAN_NAME]
         file = next((place for place in places if place.is_file() and place.name == PLAN_NAME), None)
@@ -148,6 +148,11 @@ class Plan:
             raise StoreError(f"{file} is damaged ({error}); make the plan again.") from None
         if (kind, version) != (_FORMAT, _FORMAT_VERSION):
             raise StoreError(f"{file} is a plan of another version; make it again with fernet-neuro submit.")
+        if not (plan.folder.is_dir() and plan.folder.samefile(file.parent)):
+            raise StoreError(
+                f"{file.parent} was {plan.folder} when the plan was made, and its paths start there; move it "
+                f"back, or submit again."
+            )
         return plan
 
     def check(self, *, accept_version: bool = False) -> None:
@@ -160,14 +165,10 @@ class Plan:
         StoreError
             Naming what differs, with both digests or versions.
         """
-        now = list_versions()
-        changed = [name for name in {**self.versions, **now} if self.versions.get(name) != now.get(name)]
-        if changed and not accept_version:
-            told = [
-                f"{name} {_short(self.versions.get(name))} -> {_short(now.get(name))}" for name in changed
-            ]
+        changes = self.list_changes()
+        if changes and not accept_version:
             raise StoreError(
-                f"the plan was made with other code: {name_some(told)}; install that, or go on with "
+                f"the plan was made with other code: {name_some(changes)}; install that, or go on with "
                 f"--accept-version."
             )
         for path, digest in self.inputs.items():
@@ -177,6 +178,15 @@ class Plan:
                     f"{path} has changed since the plan was made (digest {_short(digest)}, now "
                     f"{_short(found)}); put it back, or submit again to another --out."
                 )
+
+    def list_changes(self) -> list[str]:
+        """Return each package that is another than when the plan was made, with both versions."""
+        before, now = self.versions, list_versions()
+        return [
+            f"{name} {_short(before.get(name))} -> {_short(now.get(name))}"
+            for name in {**before, **now}
+            if before.get(name) != now.get(name)
+        ]
 
 
 def name_folder(out: Path) -> Path:

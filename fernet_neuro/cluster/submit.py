@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.shown import name_some
 from fernet_neuro.cluster.kinds import Request, find_kind, list_missing
 from fernet_neuro.cluster.plan import PLAN_NAME, Plan, find_inputs, list_versions
 from fernet_neuro.cluster.work import AGAIN, WRONG_PLAN, ask_again
@@ -21,6 +22,13 @@ from fernet_neuro.exceptions import StoreError
 SCRIPT_NAME = "job.sh"
 #: SLURM's own limit of the size of an array, where it does not tell another.
 _ARRAY_SIZE = 1001
+#: Options of sbatch that the job script sets itself.
+_OWN = ("array", "output", "open-mode", "signal", "requeue", "job-name")
+#: Parameters that are words: a file or folder of that name is not meant.
+_WORDS = (
+    "out", "layer", "factor", "roi", "target", "holdout", "partition", "identity_blocks", "permute_within",
+    "subject_column", "settings", "device",
+)  # fmt: skip
 #: Seconds before the time limit at which a task is told to finish.
 _NOTICE = 120
 
@@ -30,17 +38,20 @@ _SCRIPT = """#!/bin/bash
 #SBATCH --array={array}
 #SBATCH --output={logs}/slurm-%A_%a.out
 #SBATCH --open-mode=append
+#SBATCH --requeue
 #SBATCH --signal=B:USR1@{notice}
 {options}
 export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-1}}"
 cd {start} || exit 2
 {program} work {plan} --shard "$SLURM_ARRAY_TASK_ID" --step {n_tasks} &
 child=$!
-trap 'kill -USR1 "$child" 2>/dev/null' USR1 TERM
+out_of_time=0
+trap 'out_of_time=1; kill -USR1 "$child" 2>/dev/null' USR1
+trap 'kill -TERM "$child" 2>/dev/null' TERM
 wait "$child"; code=$?
 while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
-if [ "$code" -eq {again} ]; then
-  # This task alone is queued again, never the whole array.
+if [ "$code" -eq {again} ] && [ "$out_of_time" -eq 1 ]; then
+  # This task alone is queued again, never the whole array, and not what was cancelled.
   scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
 fi
 exit "$code"
@@ -54,7 +65,9 @@ def make_plan(command: str, request: Request) -> Plan:
     """
     kind = find_kind(command)
     split = kind.split(request)
-    inputs = find_inputs((value for name, value in request.values.items() if name != "out"), request.start)
+    given = (value for name, value in request.values.items() if name not in _WORDS)
+    found = find_inputs(given, request.start)
+    inputs = {path: digest for path, digest in found.items() if path != request.out}
     plan = Plan(
         command=command, arguments=request.arguments, out=request.out, start=str(request.start),
         shards=split.shards, inputs=inputs, versions=list_versions(), facts=split.facts, needs=split.needs,
@@ -80,8 +93,9 @@ def format_script(plan: Plan, options: Mapping[str, str]) -> str:
     quote = shlex.quote
     return _SCRIPT.format(
         n_tasks=n_tasks, n_shards=len(plan.shards), name=SCRIPT_NAME, command=plan.command,
-        array=f"0-{n_tasks - 1}", logs=plan.folder / "logs", notice=_NOTICE, again=AGAIN,
-        options="".join(f"#SBATCH --{key}={value}\n" for key, value in options.items()),
+        array=f"0-{n_tasks - 1}", notice=_NOTICE, again=AGAIN,
+        logs=quote(str(plan.folder / "logs").replace("%", "%%")),  # SLURM's own signs begin with %
+        options="".join(f"#SBATCH --{key}={quote(value)}\n" for key, value in options.items()),
         start=quote(plan.start), program=" ".join(map(quote, _program())),
         plan=quote(str(plan.folder / PLAN_NAME)),
     )  # fmt: skip
@@ -90,7 +104,7 @@ def format_script(plan: Plan, options: Mapping[str, str]) -> str:
 def read_options(text: str) -> dict[str, str]:
     """Return SLURM's options from ``"partition=gpu,time=2:00:00"``.
 
-    Raises ValueError if a part is not KEY=VALUE.
+    Raises ValueError if a part is not KEY=VALUE, or an option that the job script sets itself.
 
     Examples
     --------
@@ -102,6 +116,8 @@ def read_options(text: str) -> dict[str, str]:
         key, equals, value = part.partition("=")
         if not (equals and re.fullmatch(r"[a-z][a-z-]*", key.strip()) and value.strip().isprintable()):
             raise ValueError(f"--slurm takes KEY=VALUE pairs with commas between them; got {part!r}.")
+        if key.strip() in _OWN:
+            raise ValueError(f"--slurm {key.strip()}=... is set by the job script itself; leave it out.")
         options[key.strip()] = value.strip()
     return options
 
@@ -179,6 +195,12 @@ def _check_place(plan: Plan) -> None:
         if (other.command, other.shards, other.inputs) != (plan.command, plan.shards, plan.inputs):
             raise StoreError(
                 f"{plan.folder} holds a plan of other work; choose another --out, or remove that folder."
+            )
+        changes = other.list_changes()
+        if changes and len(list_missing(other)) < len(other.shards):
+            raise StoreError(
+                f"shards in {plan.folder} were made with other code: {name_some(changes)}; install that, or "
+                f"choose another --out."
             )
         return
     if plan.target.exists() and (plan.target.is_file() or any(plan.target.iterdir())):

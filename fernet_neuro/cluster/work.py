@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,9 +55,19 @@ def work(plan: Plan, first: int, step: int, execute: Execute, *, accept_version:
     StoreError
         If code or inputs are others than when the plan was made.
     """
-    plan.check(accept_version=accept_version)
+    with _stoppable() as stop:
+        try:
+            plan.check(accept_version=accept_version)
+            return _work(plan, plan.shards[first::step], execute, stop)
+        except KeyboardInterrupt:  # between two shards
+            if not stop:
+                raise
+            return AGAIN
+
+
+def _work(plan: Plan, shards: Sequence[Shard], execute: Execute, stop: list[str]) -> int:
     code = DONE
-    for shard in plan.shards[first::step]:
+    for shard in shards:
         if find_kind(plan.command).is_done(plan, shard):
             continue
         with claiming(_claim_of(plan, shard)) as is_ours:
@@ -67,8 +77,8 @@ def work(plan: Plan, first: int, step: int, execute: Execute, *, accept_version:
             if notes.failures >= MOST_FAILURES or notes.stops >= MOST_STOPS:
                 code = FAILED
                 continue
-            outcome = _carry_out(plan, shard, execute)
-        if outcome == "stopped":
+            outcome = _carry_out(plan, shard, execute, stop)
+        if stop:  # even where the shard came to its end: there is no time for another
             return AGAIN
         code = code if outcome == "done" else FAILED
     return code
@@ -127,14 +137,14 @@ def is_running(plan: Plan, shard: Shard) -> bool:
     return is_claimed(_claim_of(plan, shard))
 
 
-def _carry_out(plan: Plan, shard: Shard, execute: Execute) -> str:
-    """Carry out one shard; return how it ended, which is noted."""
+def _carry_out(plan: Plan, shard: Shard, execute: Execute, stop: list[str]) -> str:
+    """Carry out one shard; return how it ended, which is noted. `stop` holds what has stopped it."""
     _note(plan, shard, {"event": "start", "job": os.environ.get("SLURM_JOB_ID")})
     start = time.perf_counter()
     log = log_of(plan, shard)
     code: int | None = None
     message = ""
-    with _in_folder(plan.start), _writing_to(log), _stoppable() as stop:
+    with _in_folder(plan.start), _writing_to(log):
         try:
             plan.place_of(shard.result).parent.mkdir(parents=True, exist_ok=True)
             code = execute(list(shard.arguments))

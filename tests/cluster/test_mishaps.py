@@ -1,0 +1,227 @@
+"""What goes wrong on real clusters: signals, cancelled jobs, other code, folders that were moved."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import pandas as pd
+import pytest
+
+from fernet_neuro._utils.atomic import name_host
+from fernet_neuro._utils.claims import claiming, is_claimed
+from fernet_neuro.cluster.kinds import merge
+from fernet_neuro.cluster.plan import Plan, Shard, list_versions
+from fernet_neuro.cluster.states import list_states
+from fernet_neuro.cluster.submit import format_script
+from fernet_neuro.cluster.work import AGAIN, DONE, work
+from fernet_neuro.rsa.analysis.calibration import P_VALUE_COLUMNS
+
+EXTRACT = (
+    "extract", "resnet10-slim", "--size", "32", "--stimuli", "faces.csv", "--layer", "layer4",
+    "--batch-size", "32", "--out", "store",
+)  # fmt: skip
+
+
+@pytest.fixture
+def submit(submit):
+    return partial(submit, "--shards", "2", command=EXTRACT)
+
+
+@pytest.fixture
+def two_shards(tmp_path):
+    """A plan of two shards that are done when their command line ends well."""
+    shards = tuple(Shard(k, "networks", ("run",), f"out.jobs/shards/{k}.done") for k in (0, 1))
+    plan = Plan("run", ("recipe.yaml",), "out", str(tmp_path), shards, versions=list_versions())
+    plan.write()
+    return plan
+
+
+def test_a_signal_at_the_very_end_of_a_shard_leaves_the_next_one_alone(two_shards):
+    def execute(_arguments: list[str]) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            pass  # too late to stop anything
+        return DONE
+
+    assert work(two_shards, 0, 1, execute) == AGAIN
+    assert list_states(two_shards)["state"].tolist() == ["done", "waiting"]
+
+
+def test_a_signal_between_two_shards_stops_too(two_shards, monkeypatch):
+    def check(_plan: Plan, **_options: bool) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(5)
+
+    monkeypatch.setattr(Plan, "check", check)
+    assert work(two_shards, 0, 1, lambda _arguments: DONE) == AGAIN
+    assert list_states(two_shards)["state"].tolist() == ["waiting", "waiting"]
+
+
+@pytest.mark.parametrize(("sent", "requeued"), [(signal.SIGUSR1, "77_0\n"), (signal.SIGTERM, None)])
+def test_a_task_out_of_time_is_queued_again_but_not_a_cancelled_one(
+    two_shards, queue, monkeypatch, tmp_path, sent, requeued
+):
+    program = tmp_path / "program"
+    program.write_text(
+        f"trap 'exit {AGAIN}' USR1 TERM\ntouch '{tmp_path}/begun'\nwhile :; do sleep 0.05; done\n"
+    )
+    monkeypatch.setattr("fernet_neuro.cluster.submit._program", lambda: ["bash", str(program)])
+    script = tmp_path / "job.sh"
+    script.write_text(format_script(two_shards, {}))
+    task = subprocess.Popen(
+        ["bash", str(script)],
+        env={**os.environ, "SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "0"},
+    )
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.05)
+    task.send_signal(sent)
+    assert task.wait(timeout=30) == AGAIN
+    notes = queue / "requeued"
+    assert (notes.read_text() if notes.exists() else None) == requeued
+
+
+def test_sbatch_reads_names_with_spaces_and_signs_of_its_own(tmp_path):
+    plan = Plan("run", (), "50 %A/out", str(tmp_path / "my faces"), (Shard(0, "", (), ""),))
+    lines = [shlex.split(line) for line in format_script(plan, {"comment": "two words"}).splitlines()[:12]
+             if line.startswith("#SBATCH ")]  # fmt: skip
+    assert all(len(line) == 2 for line in lines)
+    given = dict(line[1].removeprefix("--").partition("=")[::2] for line in lines)
+    assert given["output"] == f"{tmp_path}/my faces/50 %%A/out.jobs/logs/slurm-%A_%a.out"
+    assert given["comment"] == "two words"
+    assert "requeue" in given  # clusters may have it off
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "expected"),
+    [
+        ((*EXTRACT, "--rows", "0:32"), (), "--rows: every shard gets its own"),
+        ((*EXTRACT, "--expect=abc"), (), "--expect: every shard gets its own"),
+        ((*EXTRACT, "--all-layers"), (), "name layers with --layer NAME"),
+        (("probe", "store", "--out", "results"), (), "name layers with --layer NAME"),
+        (("calibrate", "--like", "a", "--first", "10", "--out", "c.json"), (), "--first: every shard"),
+        (("calibrate", "--like", "a", "--p-values", "p.csv", "--out", "c.json"), (), "--p-values: every"),
+        (EXTRACT, ("--slurm", "array=0-1%1"), "--slurm array=... is set by the job script"),
+        ((*EXTRACT, "--device", "nonsense"), (), "device='nonsense' is not known"),
+    ],
+)
+def test_what_would_be_lost_without_a_word_is_refused(faces, run, command, more, expected):
+    code, _, said = run("submit", *command, *more, "--script")
+    assert code == 2
+    assert expected in said
+    assert not list(Path().glob("*.jobs"))
+
+
+def test_a_login_node_needs_no_accelerator(faces, submit):
+    assert submit("--script", command=(*EXTRACT, "--device", "cuda"))[0] == 0
+    shards = Plan.read("store").shards
+    assert all(shard.arguments[shard.arguments.index("--device") + 1] == "cuda" for shard in shards)
+
+
+def test_what_is_done_is_not_handed_over_again(faces, submit, carry_out, queue):
+    submit("--script")
+    carry_out("store")
+    code, out, _ = submit()
+    assert code == 0
+    assert "All shards are done; put together with: fernet-neuro merge store" in out
+    assert not (queue / "arrays").exists()
+
+
+def test_shards_of_two_versions_do_not_become_one_result(faces, submit, carry_out):
+    submit("--script")
+    path = Path("store.jobs/plan.json")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "versions": {**content["versions"], "torch": "1.0.0"}}))
+    assert submit("--script")[0] == 0  # nothing was made yet
+    carry_out("store", 0, 2)
+    path.write_text(json.dumps({**content, "versions": {**content["versions"], "torch": "1.0.0"}}))
+    code, _, said = submit("--script")
+    assert code == 2
+    assert "shards in" in said
+    assert "were made with other code: torch 1.0.0 -> " in said
+
+
+def test_a_plan_that_was_moved_is_told(faces, submit, run):
+    submit("--script")
+    Path("elsewhere").mkdir()
+    shutil.move("store.jobs", "elsewhere")
+    code, _, said = run("jobs", "elsewhere/store.jobs")
+    assert code == 2
+    assert f"was {Path.cwd() / 'store.jobs'} when the plan was made" in said
+
+
+def _claim_for(place: Path, **owner: object) -> None:
+    place.mkdir()
+    (place / "owner.json").write_text(json.dumps({"host": name_host(), "pid": 0, "job": None, **owner}))
+
+
+def test_a_claim_of_the_same_task_is_free_where_that_was_queued_again_and_not_beside_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    beside = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        _claim_for(tmp_path / "beside", pid=beside.pid, job="77_3")
+        _claim_for(tmp_path / "before", host="abcdef", pid=beside.pid, job="77_3")
+        _claim_for(tmp_path / "other", host="abcdef", pid=beside.pid, job="77_4")
+        assert [is_claimed(tmp_path / name) for name in ("beside", "before", "other")] == [True, False, True]
+    finally:
+        beside.communicate(b"\n")
+    assert not is_claimed(tmp_path / "beside")
+
+
+def test_a_claim_that_was_lost_is_not_taken_from_its_new_owner(tmp_path):
+    place = tmp_path / "claim"
+    with claiming(place) as is_ours:
+        assert is_ours
+        shutil.rmtree(place)
+        _claim_for(place, host="abcdef", pid=1)
+    assert is_claimed(place)
+
+
+def test_rates_of_a_built_in_table_are_merged_from_anywhere(tmp_path, monkeypatch):
+    asked = []
+
+    def calibrate(**given: object) -> NoReturn:
+        asked.append((Path.cwd(), given["like"], given["stimuli"], len(given["p_values"])))
+        raise ValueError("that is enough")
+
+    monkeypatch.setattr("fernet_neuro.door.calibrate.calibrate", calibrate)
+    shard = Shard(0, "data sets 0:10", (), "part.csv")
+    facts = {"like": "analysis", "stimuli": "builtin"}
+    plan = Plan("calibrate", (), "out.json", str(tmp_path), (shard,), facts=facts)
+    row = {
+        name: ["0" if name == "dataset" else "0.5" if name == "p_value" else "a"] for name in P_VALUE_COLUMNS
+    }
+    pd.DataFrame(row).to_csv(tmp_path / "part.csv", index=False)
+    monkeypatch.chdir("/")
+    with pytest.raises(ValueError, match="that is enough"):
+        merge(plan)
+    assert asked == [(tmp_path, "analysis", "builtin", 1)]
+    assert Path.cwd() == Path("/")
+
+
+def test_a_stopped_shard_says_how_to_go_on(two_shards, run):
+    def execute(_arguments: list[str]) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        return DONE
+
+    assert work(two_shards, 0, 1, execute) == AGAIN
+    assert "--retry unfinished" in run("jobs", two_shards.folder)[1]
+
+
+def test_words_are_not_taken_for_folders_of_that_name(faces, submit):
+    Path("layer4").mkdir()
+    submit("--script")
+    assert set(Plan.read("store").inputs) == {"faces.csv"}
