@@ -86,7 +86,7 @@ def list_work(folder: Path) -> Iterator[tuple[str, str, int, Work]]:
         yield "extract, 4 layers", "stimuli", n, plan_extraction(folder, n, 4)
     for n in (1, 2, 4):
         yield "extract, 189 stimuli", "layers", n, plan_extraction(folder, 189, n)
-    for n in (504, 1001, 2002):
+    for n in (1001, 2002, 4004):
         yield "probe, 512 units, 1,000 permutations", "stimuli", n, plan_probe(n, 512)
     for n in (512, 2048, 8192):
         yield "probe, 490 stimuli, 1,000 permutations", "units", n, plan_probe(490, n)

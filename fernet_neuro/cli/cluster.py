@@ -43,8 +43,8 @@ def submit(
 
     Examples
     --------
-        fernet-neuro submit extract resnet50@imagenet --stimuli big.csv --all-layers \
-            --pool mean --out stores/big --shards 64 \
+        fernet-neuro submit extract resnet50@imagenet --stimuli big.csv \
+            --all-layers --pool mean --out stores/big --shards 64 \
             --slurm partition=gpu,gpus=1,time=2:00:00,mem=16G
         fernet-neuro jobs stores/big
         fernet-neuro merge stores/big

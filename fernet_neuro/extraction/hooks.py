@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,24 +51,22 @@ class Projection:
 
     def __init__(self, n_components: int) -> None:
         self._n_components = n_components
-        self._matrices: dict[tuple[int, torch.device], Tensor] = {}
 
     def __call__(self, output: Tensor) -> Tensor:
         """Return (n, n_components) of an output (n, ...)."""
         flat = output.flatten(1)
         if flat.shape[1] <= self._n_components:
             return flat
-        place = (flat.shape[1], flat.device)
-        if place not in self._matrices:
-            self._matrices[place] = self._build(flat.shape[1]).to(flat.device)
-        return torch.sparse.mm(self._matrices[place], flat.float().T).T
+        # On the CPU wherever the network runs: what is stored passes through its memory anyway.
+        matrix = _draw_projection(flat.shape[1], self._n_components)
+        return torch.from_numpy((matrix @ flat.float().cpu().numpy().T).T)
 
-    def _build(self, n_units: int) -> Tensor:
-        reducer = build_reducer("srp", self._n_components, seed=0)
-        matrix = reducer.fit(np.zeros((1, n_units), dtype=np.float32)).components_.tocoo()
-        places = torch.from_numpy(np.stack([matrix.row, matrix.col]).astype(np.int64))
-        values = torch.from_numpy(matrix.data.astype(np.float32))
-        return torch.sparse_coo_tensor(places, values, matrix.shape, check_invariants=True).coalesce()
+
+@cache
+def _draw_projection(n_units: int, n_components: int) -> Any:
+    """Return the sparse matrix (n_components, n_units), which takes seconds for a wide layer, and is kept."""
+    reducer = build_reducer("srp", n_components, seed=0)
+    return reducer.fit(np.zeros((1, n_units), dtype=np.float32)).components_.astype(np.float32).tocsc()
 
 
 def find_pooling(pool: str) -> Callable[[Tensor], Tensor]:
