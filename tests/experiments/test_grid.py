@@ -107,10 +107,14 @@ def test_trunks_start_from_the_identity_network_and_pupils_from_their_own_seeds_
     assert crpn["identity"].endswith("seed4")
     assert set(record["train_identities"]) == {f"id{number:03d}" for number in range(6)}
     student = yaml.safe_load((finished / crpn["perception"] / "recipe.yaml").read_text())
-    assert student["perception"]["conceptual"] == str(finished / crpn["concepts"])
+    place = finished / crpn["perception"]
+    assert (place / student["perception"]["conceptual"]).resolve() == (finished / crpn["concepts"]).resolve()
     assert student["seed"] == 1
     teacher = yaml.safe_load((finished / crpn["concepts"] / "recipe.yaml").read_text())
-    assert teacher["concepts"]["non_emotion_weights"] == str(finished / crpn["identity"])
+    place = finished / crpn["concepts"]
+    assert (place / teacher["concepts"]["non_emotion_weights"]).resolve() == (
+        finished / crpn["identity"]
+    ).resolve()
     assert teacher["concepts"]["emotion_weights"] is None
 
 
