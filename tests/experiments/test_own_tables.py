@@ -9,6 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from fernet_neuro._utils import config
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.cli.app import app
 from fernet_neuro.exceptions import StimulusError, StoreError
@@ -66,7 +67,7 @@ def table2(tables, tmp_path_factory) -> Path:
 
 
 def read_recipe(folder: Path, **changes) -> GridSettings:
-    values = yaml.safe_load((folder / "recipe.yaml").read_text())
+    values = config.read_recipe(folder / "recipe.yaml", ())
     return GridSettings.model_validate({**values, **changes})
 
 
@@ -252,7 +253,7 @@ def test_a_folder_that_an_earlier_release_began_is_taken(table2, tmp_path):
 
 @pytest.mark.realdata
 def test_photographs_of_smiles_and_other_rendered_faces_test_trained_arms(table2, data_root, tmp_path):
-    copy = shutil.copytree(table2, tmp_path / "copy")
+    copy = shutil.copytree(table2, table2.with_name("copy"))  # the recipe's ways lead on from there
     before = list_times(copy, "runs/*/*/model/*")
     london, ict = data_root / "london_faces", data_root / "ict_faces" / "factorial_12x7"
     read_folder(london / "images_256", csv=london / "london_faces.csv").table.write(tmp_path / "london.csv")

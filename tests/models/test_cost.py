@@ -13,7 +13,7 @@ from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.models.registry import build_model
 
-KEYS = ["model", "variant", "params", "params_used", "macs", "flops", "flops_torchstat"]
+KEYS = ["model", "variant", "params", "params_used", "macs", "flops", "flops_torchstat", "weights"]
 
 
 def wrap(module: nn.Module, size: int) -> LayeredModel:
