@@ -1,6 +1,5 @@
 """Settings: frozen pydantic models read from YAML, with ``--set key=value`` on top and wrong keys refused."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -9,7 +8,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fernet_neuro._utils.foreign import decode_text
-from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.shipped import find_recipe
 from fernet_neuro._utils.validation import suggest
 from fernet_neuro.typing import PathLike
@@ -94,30 +92,10 @@ def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def write_settings(settings: Settings, path: PathLike) -> None:
-    """Write `settings` as YAML, complete or not at all; see `dump_settings` for the paths in it."""
+    """Write `settings` as YAML, complete or not at all."""
     from fernet_neuro._utils.atomic import write_text
 
-    write_text(path, yaml.safe_dump(dump_settings(settings, Path(path).parent), sort_keys=False))
-
-
-def dump_settings(settings: Settings, folder: PathLike) -> dict[str, Any]:
-    """Return the plain values of `settings` as they stand in a file in `folder`.
-
-    Absolute paths of files that are there lead to them from `folder` (``../faces/table.csv``): results say
-    nothing of the owner's machine.
-    """
-    place = str(Path(folder).resolve())
-    return {key: _lead_from(value, place) for key, value in settings.model_dump(mode="json").items()}
-
-
-def _lead_from(value: Any, folder: str) -> Any:
-    if isinstance(value, dict):
-        return {key: _lead_from(item, folder) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_lead_from(item, folder) for item in value]
-    if not isinstance(value, str) or not Path(value).is_absolute() or not Path(value).exists():
-        return value
-    return lead_to(value, folder)
+    write_text(path, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
 
 
 def _read_yaml(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -131,21 +109,7 @@ def _read_yaml(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ValueError(f"recipe {path} must be a mapping of keys to values; got {type(values).__name__}.")
-    return _fill_bases(_follow_ways(values, path.parent), path, (*above, path.resolve()))
-
-
-def _follow_ways(value: Any, folder: Path) -> Any:
-    """Return values in which a way that leads nowhere from here, and from `folder` does, is followed there.
-
-    `write_settings` writes such ways.
-    """
-    if isinstance(value, dict):
-        return {key: _follow_ways(item, folder) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_follow_ways(item, folder) for item in value]
-    if not isinstance(value, str) or not value.startswith("../") or Path(value).exists():
-        return value
-    return os.path.normpath(folder / value) if (folder / value).exists() else value
+    return _fill_bases(values, path, (*above, path.resolve()))
 
 
 def _fill_bases(values: dict[str, Any], path: Path, above: tuple[Path, ...]) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def missing(path: Path, command: str) -> StoreError:
 def read_networks(place: Path) -> tuple[dict[str, dict[str, Any]], str]:
     """Return what the maps in `place` say of each layer's network, and of the faces; else empty."""
     settings = EmbeddingResult.load(place).settings
-    return dict(settings.get("networks", {})), str(settings.get("faces", "stimuli"))
+    networks = settings.get("networks", {})  # of a command of its own: a list, and not by layer
+    return networks if isinstance(networks, dict) else {}, str(settings.get("faces", "stimuli"))
 
 
 def read_judged_maps(places: list[Path]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError, model_validator
 
-from fernet_neuro._utils.config import Settings, dump_settings, read_recipe, read_settings, write_settings
+from fernet_neuro._utils.config import Settings, read_recipe, read_settings, write_settings
 
 
 class Inner(Settings):
@@ -21,33 +21,6 @@ def test_a_round_trip_gives_equal_settings(tmp_path):
     settings = Outer(epochs=5, name="été", optimiser=Inner(rate=0.25, steps=(2,)))
     write_settings(settings, tmp_path / "recipe.yaml")
     assert read_settings(Outer, tmp_path / "recipe.yaml") == settings
-
-
-class Placed(Settings):
-    stimuli: str | None = None
-    arms: dict[str, tuple[str, ...]] | None = None
-
-
-def test_a_written_recipe_names_no_folder_of_the_owners_machine_and_is_read_again(tmp_path, monkeypatch):
-    table, run = tmp_path / "ann" / "faces" / "table.csv", tmp_path / "ann" / "runs" / "one"
-    for folder in (table.parent, run):
-        folder.mkdir(parents=True)
-    table.write_text("stimulus_id\n")
-    settings = Placed(stimuli=str(table), arms={"a": (str(table), "resnet18", "faces/table.csv")})
-    write_settings(settings, run / "recipe.yaml")
-    said = (run / "recipe.yaml").read_text()
-    assert "ann" not in said
-    assert "stimuli: ../../faces/table.csv" in said
-    assert dump_settings(settings, run)["arms"]["a"] == [
-        "../../faces/table.csv",
-        "resnet18",
-        "faces/table.csv",
-    ]
-    monkeypatch.chdir(tmp_path)
-    assert read_settings(Placed, run / "recipe.yaml") == settings
-    moved = tmp_path / "recipe.yaml"  # alone, without its table: as it is, and whoever needs it says so
-    moved.write_text(said)
-    assert read_settings(Placed, moved).stimuli == "../../faces/table.csv"
 
 
 def test_defaults_come_from_nothing_and_from_an_empty_file(tmp_path):

@@ -21,7 +21,7 @@ from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.models.published import fetch_network
 from fernet_neuro.models.registry import build_model, untrained_twin
 from fernet_neuro.models.resolve import resolve_model
-from fernet_neuro.systems.zoo import weights
+from fernet_neuro.systems.zoo import entries, weights
 from fernet_neuro.systems.zoo.networks import DenseExpression
 
 NAME = "face-api-expression"
@@ -58,8 +58,8 @@ def content(server, rng, monkeypatch):
     content = dict(zip(FILES, pack(DenseExpression(), rng), strict=True))
     server.content = {f"/{name}": data for name, data in content.items()}
     files = tuple(RemoteFile(name, len(c), hashlib.sha256(c).hexdigest()) for name, c in content.items())
-    entry = replace(weights.EXPRESSION, files=files, address=server.url)
-    monkeypatch.setattr(weights, "EXPRESSION", entry)
+    entry = replace(entries.EXPRESSION, files=files, address=server.url)
+    monkeypatch.setattr(entries, "EXPRESSION", entry)
     return content
 
 
@@ -177,7 +177,7 @@ def test_facenet_says_what_it_needs_or_comes_with_its_input(fetch, tmp_path, mon
     module = package.InceptionResnetV1(pretrained=None, num_classes=8631)
     torch.save(module.state_dict(), tmp_path / "net.pt")
     file = RemoteFile("net.pt", (tmp_path / "net.pt").stat().st_size, hash_file(tmp_path / "net.pt"))
-    monkeypatch.setattr(weights, "FACENET", replace(weights.FACENET, files=(file,)))
+    monkeypatch.setattr(entries, "FACENET", replace(entries.FACENET, files=(file,)))
     assert fetch("facenet-vggface2", "--from", tmp_path / "net.pt")[0] == 0
     model = resolve_model("facenet-vggface2")
     assert model.card.preprocessing == Preprocessing(160, scale=255.0, mean=(127.5,) * 3, std=(128.0,) * 3)
