@@ -128,7 +128,7 @@ def test_a_report_has_a_row_per_source_and_layer(nouns):
     frame = report.frame.set_index(["source", "layer"])
     assert frame.loc[("network", "fc"), "balanced_accuracy"] == report.layers[1]["balanced_accuracy"]
     line = report.plot().get_lines()
-    drawn = next(item for item in line if item.get_gid() == "trained")
+    drawn = next(item for item in line if item.get_gid() == "random weights")
     assert drawn.get_ydata() == pytest.approx(100 * frame.loc["network", "balanced_accuracy"].to_numpy())
     plt.close("all")
 
