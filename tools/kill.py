@@ -348,7 +348,7 @@ def kill_all(
 ) -> tuple[int, Counter[str]]:
     """Return how many kills there were, and how many faults by command, each of which was said."""
     os.environ.update(FERNET_NEURO_CACHE=str(folder / "work" / "cache"), TMPDIR=str(folder / "temporary"))
-    (folder / "temporary").mkdir()
+    (folder / "temporary").mkdir(parents=True)
     tempfile.tempdir = None  # asked for anew, so that what is left there is seen
     import_all()
     end, done, faults = time.monotonic() + seconds, 0, Counter[str]()
