@@ -251,18 +251,40 @@ def _split_probe(request: Request) -> Split:
     if len(sources) > 1:
         raise ValueError("a probe over several seeds is not split; submit a probe for each store.")
     layers = values["layer"] or list(ActivationStore.open(sources[0]).layers)
-    groups = np.array_split(layers, min(request.n_shards or len(layers), len(layers)))
+    shards = _split_names(request, "probe", "--layer", layers, flags=("--all-layers",))
+    return Split(shards, {}, {"n_layers": len(layers)})
+
+
+def _split_names(
+    request: Request,
+    command: str,
+    option: str,
+    names: Sequence[str],
+    *,
+    more: Sequence[str] = (),
+    flags: Sequence[str] = (),
+) -> tuple[Shard, ...]:
+    """Return shards with some of the `names` each, which `option` repeats; one of all that there is if none.
+
+    `more`: flags that shards have besides; `flags`: those that they do not have.
+    """
+    own = ("--no-report", "--overwrite", *more)
+    n_shards = min(request.n_shards or len(names), len(names)) or 1
     shards = []
-    for number, group in enumerate(groups):
-        names = [str(name) for name in group]
+    for number, group in enumerate(np.array_split(names, n_shards)):
+        chosen = [str(name) for name in group]
         result = str(request.parts / f"{number:05d}")
-        asked = [part for name in names for part in ("--layer", name)]
+        asked = [part for name in chosen for part in (option, name)]
         arguments = request.change(
-            *asked, "--out", result, "--no-report", "--overwrite",
-            without=("--layer", "--out"), flags=("--all-layers", "--overwrite", "--no-report"),
-        )  # fmt: skip
-        shards.append(Shard(number, f"layers {name_some(names)}", ("probe", *arguments), result))
-    return Split(tuple(shards), {}, {"n_layers": len(layers)})
+            *asked, "--out", result, *own, without=(option, "--out"), flags=(*own, *flags)
+        )
+        about = f"{_KINDS_OF_NAMES[option]} {name_some(chosen)}" if chosen else "all"
+        shards.append(Shard(number, about, (command, *arguments), result))
+    return tuple(shards)
+
+
+#: What the options that name parts of a result are called in tables.
+_KINDS_OF_NAMES = {"--layer": "layers", "--roi": "regions"}
 
 
 def _has_summary(plan: Plan, shard: Shard) -> bool:
@@ -330,21 +352,8 @@ def _split_rsa(request: Request) -> Split:
         rois=values["roi"], variable=values["variable"],
     )  # fmt: skip
     regions = [str(name) for name in brain.rows_by("roi")] if "roi" in brain.table else []
-    shards = []
-    for number, group in enumerate(
-        np.array_split(regions, min(request.n_shards or len(regions), len(regions)) or 1)
-    ):
-        names = [str(name) for name in group]
-        result = str(request.parts / f"{number:05d}")
-        asked = [part for name in names for part in ("--roi", name)]
-        arguments = request.change(
-            *asked, "--out", result, "--no-report", "--overwrite", "--quiet",
-            without=("--roi", "--out"), flags=("--overwrite", "--no-report", "--quiet"),
-        )  # fmt: skip
-        shards.append(
-            Shard(number, f"regions {name_some(names)}" if names else "all", ("rsa", *arguments), result)
-        )
-    return Split(tuple(shards), {}, {"n_regions": len(regions)})
+    shards = _split_names(request, "rsa", "--roi", regions, more=("--quiet",))
+    return Split(shards, {}, {"n_regions": len(regions)})
 
 
 def _merge_rsa(plan: Plan, _copy: bool) -> Path:

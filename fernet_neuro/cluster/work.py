@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -144,7 +144,7 @@ def _carry_out(plan: Plan, shard: Shard, execute: Execute, stop: list[str]) -> s
     log = log_of(plan, shard)
     code: int | None = None
     message = ""
-    with _in_folder(plan.start), _writing_to(log):
+    with chdir(plan.start), _writing_to(log):
         try:
             plan.place_of(shard.result).parent.mkdir(parents=True, exist_ok=True)
             code = execute(list(shard.arguments))
@@ -209,16 +209,6 @@ def _writing_to(log: Path) -> Iterator[None]:
 def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-
-
-@contextmanager
-def _in_folder(folder: str) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def _note(plan: Plan, shard: Shard, line: dict[str, Any]) -> None:
