@@ -1,6 +1,7 @@
 """Settings: frozen pydantic models read from YAML, with ``--set key=value`` on top and wrong keys refused."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -8,9 +9,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fernet_neuro._utils.foreign import decode_text
+from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.shipped import find_recipe
 from fernet_neuro._utils.validation import suggest
 from fernet_neuro.typing import PathLike
+
+#: What a path in a recipe begins with that leads from the recipe's own folder.
+HERE = "$here/"
 
 
 class Settings(BaseModel):
@@ -72,7 +77,8 @@ def read_recipe(path: PathLike | None, overrides: Iterable[str] = ()) -> dict[st
 
     `path` is a file or the name of a built-in recipe, such as ``crpn/table3``. Any mapping in a recipe may
     name another one as its ``base``, a file relative to its own or a built-in name: it then has all that the
-    other has, and its own keys, which win, key by key in mappings and as a whole in all else.
+    other has, and its own keys, which win, key by key in mappings and as a whole in all else. Paths that
+    begin with ``$here/`` lead from the folder of the file that has them, and are returned as absolute ones.
 
     Raises ValueError if a file is missing, is no YAML mapping or is its own base, or an override is not of
     that form.
@@ -92,10 +98,49 @@ def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def write_settings(settings: Settings, path: PathLike) -> None:
-    """Write `settings` as YAML, complete or not at all."""
+    """Write `settings` as YAML, complete or not at all; see `keep_ways` for the paths in it."""
     from fernet_neuro._utils.atomic import write_text
 
-    write_text(path, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    values = keep_ways(settings.model_dump(mode="json"), Path(path).parent)
+    write_text(path, yaml.safe_dump(values, sort_keys=False))
+
+
+def keep_ways(values: dict[str, Any], folder: PathLike) -> dict[str, Any]:
+    """Return plain values as they are kept in `folder`, with ``$here/../faces.csv`` for a path.
+
+    What is kept says nothing of the owner's machine, and holds from any working folder, and where all was
+    moved together. A single word stays, as it may be a name, and so does what leads to nothing.
+    """
+    here = str(Path(folder).resolve())
+
+    def keep(text: str) -> str:
+        path = Path(text)
+        is_path = path.suffix or len(path.parts) > 1
+        if not (is_path and os.path.exists(text)):  # noqa: PTH110 - texts that are too long for a path
+            return text
+        way = lead_to(str(path.parent.resolve() / path.name), here)  # a link itself stays
+        return text if Path(way).is_absolute() else HERE + way
+
+    return _change_texts(values, keep)
+
+
+def _follow_ways(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return plain values out of a file in `folder` with absolute paths for those that lead from there."""
+    here = folder.resolve()
+
+    def follow(text: str) -> str:
+        return os.path.normpath(here / text.removeprefix(HERE)) if text.startswith(HERE) else text
+
+    return _change_texts(values, follow)
+
+
+def _change_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return nested values in which every text, keys apart, is changed."""
+    if isinstance(value, dict):
+        return {key: _change_texts(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_change_texts(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def _read_yaml(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -109,7 +154,7 @@ def _read_yaml(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ValueError(f"recipe {path} must be a mapping of keys to values; got {type(values).__name__}.")
-    return _fill_bases(values, path, (*above, path.resolve()))
+    return _fill_bases(_follow_ways(values, path.parent), path, (*above, path.resolve()))
 
 
 def _fill_bases(values: dict[str, Any], path: Path, above: tuple[Path, ...]) -> dict[str, Any]:

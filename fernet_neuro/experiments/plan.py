@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fernet_neuro._utils.config import keep_ways
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro.experiments.graph import Networks
 from fernet_neuro.training.config import TrainSettings
@@ -46,17 +47,19 @@ class PlannedRun:
     pinned: int | None = None
     folder: str | None = None
 
-    @property
-    def key(self) -> str:
-        """What goes into the run, less its seed, as a digest: runs of one key are seeds of one recipe."""
-        settings = self.settings.model_dump(mode="json", exclude={"seed"})
-        inputs = {name: [run.key, run.pinned] for name, run in self.inputs.items()}
+    def find_key(self, store: Path) -> str:
+        """Return what goes into the run, less its seed, as a digest: runs of one key are seeds of one recipe.
+
+        Files count by their ways from `store`, which hold from any working folder.
+        """
+        settings = keep_ways(self.settings.model_dump(mode="json", exclude={"seed"}), store)
+        inputs = {name: [run.find_key(store), run.pinned] for name, run in self.inputs.items()}
         content = {"stage": self.network, "settings": settings, "stimuli": self.stimuli, "inputs": inputs}
         return hash_json(content)[:KEY_LENGTH]
 
     def find_place(self, store: Path) -> Path:
         """Return its run folder below `store`."""
-        folder = self.folder or f"{self.network}-{self.key}"
+        folder = self.folder or f"{self.network}-{self.find_key(store)}"
         return store / "runs" / folder / f"seed{self.settings.seed}"
 
     def list_all(self) -> Iterator["PlannedRun"]:

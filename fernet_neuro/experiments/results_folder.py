@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from fernet_neuro._utils.config import Settings, write_settings
+from fernet_neuro._utils.config import Settings, keep_ways, write_settings
 from fernet_neuro.exceptions import FernetError, StoreError
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
@@ -48,9 +48,9 @@ def start_results_folder(
     if not resume:
         raise StoreError(f"{folder} holds an experiment; go on with --resume, or choose another --out.")
     before = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    now = settings.model_dump(mode="json")
     with suppress(ValidationError):  # keys that the file lacks were then what they are by default
         before = type(settings).model_validate(before).model_dump(mode="json")
+    before, now = (keep_ways(values, folder) for values in (before, settings.model_dump(mode="json")))
     changed = [
         key
         for key in {**now, **before}

@@ -421,10 +421,9 @@ class TrainSettings(Settings):
         return [source for source in (self.weights, *own) if source is not None]
 
 
-def explain_changes(before: dict[str, Any], now: TrainSettings) -> list[str]:
+def explain_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return one ``key: old -> new`` per recipe key that differs; places of files do not count."""
-    current = _flatten(leave_out_places(now.model_dump(mode="json")))
-    before = _flatten(leave_out_places(before))
+    before, current = (_flatten(leave_out_places(values)) for values in (before, now))
     return [
         f"{key}: {before.get(key)!r} -> {current.get(key)!r}"
         for key in [*current, *(set(before) - set(current))]

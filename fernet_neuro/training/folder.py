@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from fernet_neuro._utils.atomic import atomic_file, write_text
-from fernet_neuro._utils.config import write_settings
+from fernet_neuro._utils.config import keep_ways, write_settings
 from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.locks import holding
 from fernet_neuro._utils.shipped import find_trained
@@ -142,7 +142,8 @@ class RunFolder:
         Raises ValueError naming each key that differs.
         """
         before = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-        changes = explain_changes(before, settings)
+        kept, now = (keep_ways(values, self.path) for values in (before, settings.model_dump(mode="json")))
+        changes = explain_changes(kept, now)
         started = self.read_record()["digests"]
         changes += [
             f"the content of {name.replace('_', ' ')}"

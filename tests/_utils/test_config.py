@@ -3,12 +3,18 @@
 import pytest
 from pydantic import ValidationError, model_validator
 
-from fernet_neuro._utils.config import Settings, read_recipe, read_settings, write_settings
+from fernet_neuro._utils.config import Settings, keep_ways, read_recipe, read_settings, write_settings
 
 
 class Inner(Settings):
     rate: float = 0.1
     steps: tuple[int, ...] = (3, 7)
+
+
+def write(path, text):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
 
 
 class Outer(Settings):
@@ -21,6 +27,74 @@ def test_a_round_trip_gives_equal_settings(tmp_path):
     settings = Outer(epochs=5, name="été", optimiser=Inner(rate=0.25, steps=(2,)))
     write_settings(settings, tmp_path / "recipe.yaml")
     assert read_settings(Outer, tmp_path / "recipe.yaml") == settings
+
+
+class Placed(Settings):
+    stimuli: str | None = None
+    arms: dict[str, tuple[str, ...]] | None = None
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A project's folder with a table, from which a user works."""
+    place = tmp_path / "ann" / "project"
+    (place / "faces").mkdir(parents=True)
+    (place / "faces" / "table.csv").write_text("stimulus_id\n")
+    (place / "runs" / "one").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    return place
+
+
+@pytest.mark.parametrize("given", ["{}/faces/table.csv", "faces/table.csv", "runs/../faces/table.csv"])
+def test_a_kept_recipe_leads_to_files_from_its_own_folder(place, monkeypatch, given):
+    kept = place / "runs" / "one" / "recipe.yaml"
+    table = given.format(place)
+    write_settings(Placed(stimuli=table, arms={"a": (table, "builtin")}), kept)
+    assert read_recipe(kept)["stimuli"] == str(place / "faces" / "table.csv")
+    assert kept.read_text().count("$here/../../faces/table.csv") == 2
+    assert "ann" not in kept.read_text()
+    monkeypatch.chdir("/")  # from another folder, and where all was moved together
+    moved = place.rename(place.with_name("moved"))
+    read = read_settings(Placed, moved / "runs" / "one" / "recipe.yaml")
+    assert read.arms == {"a": (str(moved / "faces" / "table.csv"), "builtin")}
+    assert read.stimuli == str(moved / "faces" / "table.csv")
+    mine = write(moved / "mine.yaml", "base: runs/one/recipe.yaml\n")
+    assert read_settings(Placed, mine) == read
+
+
+def test_a_recipe_that_was_moved_alone_names_the_place_where_its_file_was_sought(place):
+    kept = place / "runs" / "recipe.yaml"
+    write_settings(Placed(stimuli="faces/table.csv"), kept)
+    alone = write(place.parent / "alone" / "recipe.yaml", kept.read_text())
+    assert read_recipe(alone)["stimuli"] == str(place.parent / "faces" / "table.csv")
+
+
+def test_names_links_and_paths_of_other_systems_are_kept(place):
+    (place / "faces" / "link.csv").symlink_to(place / "faces" / "table.csv")
+    (place / "data").symlink_to(place / "faces")
+    (place / "builtin").mkdir()
+    values = {
+        "name": "builtin", "library": "resnet18@IMAGENET1K_V1", "nowhere": "/no/such/file.csv", "n": 3,
+        "windows": "C:\\Users\\ann\\faces.csv", "none": None, "long": "a/" * 5000, "nul": "a/\0.csv",
+    }  # fmt: skip
+    assert keep_ways(values, place) == values
+    links = keep_ways({"file": str(place / "faces" / "link.csv"), "folder": "data/table.csv"}, place / "runs")
+    assert links == {"file": "$here/../faces/link.csv", "folder": "$here/../faces/table.csv"}
+
+
+def test_a_results_folder_behind_a_link_leads_back(place):
+    elsewhere = place.parent / "scratch" / "results"
+    elsewhere.mkdir(parents=True)
+    (place / "out").symlink_to(elsewhere)
+    write_settings(Placed(stimuli="faces/table.csv"), place / "out" / "recipe.yaml")
+    for folder in (place / "out", elsewhere):
+        assert read_recipe(folder / "recipe.yaml")["stimuli"] == str(place / "faces" / "table.csv")
+
+
+def test_a_users_recipe_may_lead_from_its_own_folder_and_old_ones_with_absolute_paths_are_read(place):
+    mine = write(place / "recipes" / "mine.yaml", "stimuli: $here/../faces/table.csv\n")
+    old = write(place / "old.yaml", f"stimuli: {place / 'faces' / 'table.csv'}\n")
+    assert read_recipe(mine) == read_recipe(old) == {"stimuli": str(place / "faces" / "table.csv")}
 
 
 def test_defaults_come_from_nothing_and_from_an_empty_file(tmp_path):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from fernet_neuro._utils.config import read_recipe
 from fernet_neuro.experiments.crossval import cross_validate
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
@@ -91,3 +92,32 @@ def test_what_cannot_be_cross_validated_is_one_line_before_anything_is_trained(
     assert len([line for line in err.splitlines() if line.startswith("Error")]) == 1
     assert pd.Series([err.replace("\n", " ")]).str.contains(message).all(), err
     assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_it_goes_on_from_another_working_folder_and_by_the_recipe_that_was_kept(run, place, monkeypatch):
+    others = RenderSettings(identities=3, first_identity=50, views=1, sessions=2, size=16)
+    render_faces(others, place / "others")
+    monkeypatch.chdir(place)
+    (place / "elsewhere").mkdir()
+    train = ("train", "mine.yaml", "--set", "select=null", "--set", "val_select=null", "--quiet")
+    assert run(*train, "--stimuli", "others/table.csv", "--out", "runs/start")[0] == 0
+
+    def crossval(here):
+        names = ("--stimuli", f"{here}faces/table.csv", "--set", f"weights={here}runs/start")
+        options = ("--out", f"{here}moved", "--folds", 2, "--quiet", "--resume", "--json")
+        return run("crossval", f"{here}mine.yaml", *names, *options)
+
+    code, said, _ = crossval("")
+    assert code == 0
+    kept, runs = place / "moved" / "recipe.yaml", list_runs(place / "moved")
+    assert str(place) not in kept.read_text()
+    monkeypatch.chdir(place / "elsewhere")
+    assert crossval("../")[:2] == (0, said)
+    assert run("run", "../moved/recipe.yaml", "--out", "../moved", "--resume", "--quiet")[0] == 0
+    assert list_runs(place / "moved") == runs
+    kept.write_text(yaml.safe_dump(read_recipe(kept)))  # as it was kept in former times
+    assert crossval("../")[:2] == (0, said)
+
+
+def list_runs(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/*/record.json")}

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from scipy import stats
 
+from fernet_neuro._utils.config import read_recipe
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.markup import list_notes
 from fernet_neuro.experiments.page_tables import escape_latex
@@ -106,15 +107,11 @@ def test_trunks_start_from_the_identity_network_and_pupils_from_their_own_seeds_
     record = json.loads((finished / crpn["concepts"] / "record.json").read_text())
     assert crpn["identity"].endswith("seed4")
     assert set(record["train_identities"]) == {f"id{number:03d}" for number in range(6)}
-    student = yaml.safe_load((finished / crpn["perception"] / "recipe.yaml").read_text())
-    place = finished / crpn["perception"]
-    assert (place / student["perception"]["conceptual"]).resolve() == (finished / crpn["concepts"]).resolve()
+    student = read_recipe(finished / crpn["perception"] / "recipe.yaml")
+    assert Path(student["perception"]["conceptual"]) == (finished / crpn["concepts"]).resolve()
     assert student["seed"] == 1
-    teacher = yaml.safe_load((finished / crpn["concepts"] / "recipe.yaml").read_text())
-    place = finished / crpn["concepts"]
-    assert (place / teacher["concepts"]["non_emotion_weights"]).resolve() == (
-        finished / crpn["identity"]
-    ).resolve()
+    teacher = read_recipe(finished / crpn["concepts"] / "recipe.yaml")
+    assert Path(teacher["concepts"]["non_emotion_weights"]) == (finished / crpn["identity"]).resolve()
     assert teacher["concepts"]["emotion_weights"] is None
 
 

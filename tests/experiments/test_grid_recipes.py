@@ -25,6 +25,7 @@ SMALL = {
     "arms": {"concept": {"tested": "concepts"}, "crpn": {"tested": "perception"}},
 }
 DIGESTS = {"stimuli": "digest", "others": "others"}
+STORE = Path("store")
 
 
 def check(**changes) -> GridSettings:
@@ -141,21 +142,21 @@ def test_runs_are_known_by_what_goes_into_them():
                        "c": {"tested": "perception", "set": {"perception.perception.n_concepts": 4}},
                        "d": {"tested": "perception", "set": {"concepts.lr": 0.5}}})  # fmt: skip
     runs = {name: plan_arm(both, name, 7) for name in both.arms}
-    assert runs["a"].key == runs["b"].key
-    assert runs["a"].key != runs["c"].key
-    assert runs["a"].inputs["conceptual"].key == runs["c"].inputs["conceptual"].key
+    assert runs["a"].find_key(STORE) == runs["b"].find_key(STORE)
+    assert runs["a"].find_key(STORE) != runs["c"].find_key(STORE)
+    assert runs["a"].inputs["conceptual"].find_key(STORE) == runs["c"].inputs["conceptual"].find_key(STORE)
     # Another teacher makes another student, though its own settings are the same.
     assert runs["a"].settings == runs["d"].settings
-    assert runs["a"].key != runs["d"].key
-    assert plan_arm(both, "a", 8).key == runs["a"].key
-    assert plan_arm(both, "a", 7, "other").key != runs["a"].key
+    assert runs["a"].find_key(STORE) != runs["d"].find_key(STORE)
+    assert plan_arm(both, "a", 8).find_key(STORE) == runs["a"].find_key(STORE)
+    assert plan_arm(both, "a", 7, "other").find_key(STORE) != runs["a"].find_key(STORE)
 
 
 @pytest.mark.parametrize("pinned", [None, 1])
 def test_seeds_of_an_arm_have_one_key_and_identity_networks_as_the_recipe_says(pinned):
     found = check(networks=alter(identity={"seed": pinned}), seeds=[0, 1, 2])
     grid = plan_grid(found, DIGESTS)
-    assert len({run.key for (arm, _), run in grid.items() if arm == "concept"}) == 1
+    assert len({run.find_key(STORE) for (arm, _), run in grid.items() if arm == "concept"}) == 1
     used = {
         run.inputs["non_emotion_weights"].settings.seed for (arm, _), run in grid.items() if arm == "concept"
     }
@@ -179,9 +180,9 @@ def test_trunks_start_where_the_recipe_says():
     concept = plan_arm(check(networks=networks), "concept", 5)
     first = concept.inputs["emotion_weights"].inputs["weights"]
     assert first == concept.inputs["non_emotion_weights"]
-    recipe = concept.inputs["emotion_weights"].fill_places(Path("store"))
-    assert recipe.weights == str(first.find_place(Path("store")))
-    filled = concept.fill_places(Path("store"))
+    recipe = concept.inputs["emotion_weights"].fill_places(STORE)
+    assert recipe.weights == str(first.find_place(STORE))
+    filled = concept.fill_places(STORE)
     assert filled.section.non_emotion_weights == recipe.weights
     assert filled.weights is None
 
@@ -194,7 +195,9 @@ def test_a_network_may_learn_from_other_people():
     run = plan_arm(found, "concept", 0).inputs["non_emotion_weights"]
     assert run.stimuli == "others"
     assert run.settings.stimuli is None
-    assert run.key != plan_arm(check(), "concept", 0).inputs["non_emotion_weights"].key
+    assert run.find_key(STORE) != plan_arm(check(), "concept", 0).inputs["non_emotion_weights"].find_key(
+        STORE
+    )
     assert list(check(sets={"others": others}).list_sets()) == [
         "stimuli",
         "people",
@@ -211,12 +214,12 @@ def test_a_given_trunk_or_a_teacher_without_use_is_not_trained():
 
 
 def test_those_that_others_need_come_first():
-    runs = list_runs(plan_grid(check(seeds=[0, 1]), DIGESTS).values(), Path("store"))
+    runs = list_runs(plan_grid(check(seeds=[0, 1]), DIGESTS).values(), STORE)
     places = list(runs)
     assert len(places) == 6
     for place, run in runs.items():
         for needed in run.inputs.values():
-            assert places.index(needed.find_place(Path("store"))) < places.index(place)
+            assert places.index(needed.find_place(STORE)) < places.index(place)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +236,7 @@ def test_shipped_recipes_are_the_papers_tables(name, arms, runs):
     assert len(found.arms) == arms
     assert set(found.published) == set(found.arms)
     digests = {"stimuli": "digest", "identity_stimuli": "others"}
-    planned = list_runs(plan_grid(found, digests).values(), Path("store")).values()
+    planned = list_runs(plan_grid(found, digests).values(), STORE).values()
     assert Counter(run.network for run in planned) == runs
     train, tests = found.stimuli, [found.find_stimuli(test) for test in found.tests]
     assert train.label_noise > 0
@@ -248,7 +251,7 @@ def test_tables_share_their_teachers():
     for name in ("table1", "table3", "table4"):
         found = read_settings(GridSettings, f"crpn/{name}")
         digests = {"stimuli": "digest", "identity_stimuli": "others"}
-        runs = list_runs(plan_grid(found, digests).values(), Path("store"))
+        runs = list_runs(plan_grid(found, digests).values(), STORE)
         stores[name] = {place for place, run in runs.items() if run.network == "concepts"}
     assert stores["table1"] == stores["table3"] > stores["table4"]
 

@@ -42,6 +42,16 @@ def test_train_then_verify(tmp_path, run, faces, twin_recipe):
     assert pairs.read_bytes() == before
 
 
+def test_a_run_names_no_folder_of_the_owners_machine(tmp_path, run, faces, twin_recipe):
+    table, out = faces.root / "table.csv", tmp_path / "ann" / "run"
+    train = ("train", twin_recipe, "--stimuli", table, "--out", out, "--set", "epochs=1", "--quiet")
+    assert run(*train)[0] == 0
+    for path in out.rglob("*.*"):
+        assert str(tmp_path).encode() not in path.read_bytes(), path
+    assert run(*train, "--resume")[0] == 0
+    assert run("train", out / "recipe.yaml", "--out", tmp_path / "again", "--quiet")[0] == 0
+
+
 def test_the_progress_bar_names_loss_rate_and_validation(tmp_path, run, faces, twin_recipe):
     code, _, said = run(
         "train",

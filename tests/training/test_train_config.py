@@ -72,5 +72,6 @@ def test_values_that_cannot_work_are_refused_before_any_work(changes, message):
 def test_changes_name_each_key_but_not_where_files_lie():
     before = TrainSettings(stimuli="a.csv", epochs=3)
     now = TrainSettings(stimuli="b.csv", epochs=5, seed=7)
-    assert explain_changes(before.model_dump(mode="json"), now) == ["epochs: 3 -> 5", "seed: 0 -> 7"]
-    assert explain_changes(before.model_dump(mode="json"), before) == []
+    kept, asked = before.model_dump(mode="json"), now.model_dump(mode="json")
+    assert explain_changes(kept, asked) == ["epochs: 3 -> 5", "seed: 0 -> 7"]
+    assert explain_changes(kept, kept) == []

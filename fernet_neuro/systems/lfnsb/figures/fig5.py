@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fernet_neuro._utils.config import read_recipe
 from fernet_neuro._utils.tables import read_mixed, read_text
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.systems.lfnsb.figures.panels import make_panels, name_side, read_labels
@@ -56,8 +56,7 @@ def _find_runs(results: Path) -> dict[str, list[Path]]:
             f"{results / 'log.csv'} does not exist; make it with: fernet-neuro train lfnsb/rafdb --out "
             f"{results} (or run lfnsb/table3, which leaves runs.csv)"
         )
-    recipe = yaml.safe_load((results / "recipe.yaml").read_text(encoding="utf-8"))
-    store = Path(recipe.get("shared") or results)
+    store = Path(read_recipe(results / "recipe.yaml").get("shared") or results)
     runs = read_text(results / "runs.csv").query("is_tested == 'True'")
     labels = read_labels(results)
     return {
