@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.figures.results import describe_holdout, shorten_layer
+from fernet_neuro.viz.profiles import say_layer
 from fernet_neuro.viz.style import figure_size, label_of, letter
 
 
@@ -88,5 +89,6 @@ def describe_layers(source: pd.DataFrame) -> str:
     layered = source[source["network"] != "pixels"]
     used = layered.groupby(layered["layer"].map(shorten_layer), sort=False)["network"].unique()
     return "; ".join(
-        f"{layer} ({', '.join(label_of(name).lower() for name in names)})" for layer, names in used.items()
+        f"{say_layer(layer)} ({', '.join(label_of(name).lower() for name in names)})"
+        for layer, names in used.items()
     )

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from fernet_neuro._utils.tables import iterate_rows
-from fernet_neuro.figures.results import shorten_layer
 from fernet_neuro.viz.maps import choose_looks
+from fernet_neuro.viz.profiles import say_layer
 
 METHOD_NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
 
@@ -86,7 +86,7 @@ def _say_intervals(scores: pd.DataFrame) -> str:
 
 def _say_trust(source: pd.DataFrame) -> str:
     rows = source[(source["kind"] == "trust") & (source["perplexity"] == source["perplexity"].iloc[0])]
-    values = [f"{row.value_percent / 100:.2f} ({shorten_layer(row.layer)})" for row in iterate_rows(rows)]
+    values = [f"{row.value_percent / 100:.2f} ({say_layer(row.layer)})" for row in iterate_rows(rows)]
     return f" Trustworthiness of the maps: {', '.join(values)}."
 
 

@@ -19,6 +19,7 @@ from fernet_neuro.viz.maps import (
     plot_map_quality,
     quality_legend,
 )
+from fernet_neuro.viz.profiles import say_layer
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, figure_size
 
 #: As many maps as stay readable on one page: layers are rows, factors columns.
@@ -86,7 +87,7 @@ def draw_maps(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     for (panel, layer, factor), rows in points.groupby(["panel", "layer", "factor"], sort=False):
         ax = page.add_map(figure, layers.index(layer), factors.index(factor))
         plot_map(ax, rows, "label")
-        ax.set_title(f"$\\bf{{{panel}}}$  {shorten_layer(str(layer))}, by {factor}", pad=3.5)
+        ax.set_title(f"$\\bf{{{panel}}}$  {say_layer(layer)}, by {factor}", pad=3.5)
         if factor == factors[0]:
             ax.set_ylabel(f"{METHOD_NAMES[rows['method'].iloc[0]]}, no unit", fontsize=7)
         numbers = scores[(scores["layer"] == layer) & (scores["factor"] == factor)]

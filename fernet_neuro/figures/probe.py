@@ -11,6 +11,7 @@ from fernet_neuro.figures.results import choose_layer, choose_readout, describe_
 from fernet_neuro.probes.result import ProbeReport, measure_of
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.predictions import plot_predictions
+from fernet_neuro.viz.profiles import say_layer
 from fernet_neuro.viz.results import list_profile, plot_probe
 from fernet_neuro.viz.style import figure_size
 
@@ -120,10 +121,9 @@ def caption_confusion(source: pd.DataFrame) -> str:
     low, high = int(source["n_true"].min()), int(source["n_true"].max())
     amount = f"{low}" if low == high else f"{low} to {high}"
     return (
-        f"Confusions of the read-out ({first['readout']}) of {first['target']} from {first['layer']}, "
-        "tested on "
-        f"{describe_holdout(first['holdout'])}, summed over test folds. Each row adds up to 100 % of its "
-        "true "
+        f"Confusions of the read-out ({first['readout']}) of {first['target']} from "
+        f"{say_layer(first['layer'])}, tested on {describe_holdout(first['holdout'])}, summed over test "
+        "folds. Each row adds up to 100 % of its true "
         f"class ({amount} predictions each); chance is {100 / source['predicted'].nunique():.1f} % in "
         "every cell. "
         f"The layer was fixed beforehand, not chosen by its score."
@@ -165,8 +165,9 @@ def caption_predictions(source: pd.DataFrame) -> str:
     seeds = f" by {n_seeds} training seeds" if n_seeds > 1 else ""
     return (
         f"Predicted against true {first['target']} of {source['stimulus_id'].nunique()} stimuli{seeds}: "
-        f"linear read-out ({first['readout']}) from {first['layer']}, each stimulus predicted by the fold "
-        f"that was trained without it ({describe_holdout(first['holdout'])}). R2 is over all of them, "
-        f"against the mean of each training part; the rank correlation is Spearman's, the mean over folds. "
+        f"linear read-out ({first['readout']}) from {say_layer(first['layer'])}, each stimulus predicted "
+        f"by the fold that was trained without it ({describe_holdout(first['holdout'])}). R2 is over all of "
+        f"them, against the mean of each training part; the rank correlation is Spearman's, the mean over "
+        f"folds. "
         f"Dashed: predicted as shown. The layer was fixed beforehand, not chosen by its score."
     )

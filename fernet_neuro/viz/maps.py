@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from fernet_neuro._utils.tables import iterate_rows
+from fernet_neuro.viz.profiles import say_layer
 
 
 class Look(NamedTuple):
@@ -173,7 +174,7 @@ def plot_map_quality(ax: Axes, frame: pd.DataFrame) -> Axes:
         _draw_score(ax, row, x, is_first=column <= 1)
     ax.axhline(100, color="#111111", lw=0.6, ls=(0, (1, 1.5)), zorder=1)
     ax.axhline(frame["chance_percent"].iloc[-1], color="#111111", lw=0.6, ls=(0, (4, 2)), zorder=1)
-    ax.set_xticks(range(len(layers)), layers)
+    ax.set_xticks(range(len(layers)), [say_layer(layer) for layer in layers])
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.55, len(layers) - 0.45)
     ax.set_ylim(0, 106)

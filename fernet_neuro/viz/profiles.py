@@ -1,5 +1,6 @@
 """Read-out accuracy over the layers of networks, in forward order."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from fernet_neuro.viz.style import MARKERS, colour_of, label_of
 _FIRST_MARK, _MARK_STEP = 1.06, 0.05
 #: Layers apart of the bars of networks that stand side by side.
 _DODGE = 0.11
+#: Parts of layers' names that are written as words.
+_LAYER_WORDS = {"avgpool": "average pool", "maxpool": "max pool"}
 #: Columns of shares by what they are called here.
 _SHARES = {f"{name}_percent": name for name in ("low", "high", "chance")} | {"accuracy_percent": "value"}
 
@@ -107,12 +110,26 @@ def _draw_network(ax: Axes, network: str, rows: pd.DataFrame, colour: str, end: 
     ax.plot(x, mean, color=colour, gid=network, zorder=3, **_line(network))
 
 
+def say_layer(name: str) -> str:
+    """Return a layer's name as words, from the name by which commands know it.
+
+    Examples
+    --------
+    >>> [say_layer(name) for name in ("trunk.layer4.0.conv2", "avgpool", "conv5_3", "fc")]
+    ['layer 4.0 conv 2', 'average pool', 'conv 5.3', 'fc']
+    """
+    parts = re.split(r"[._](?=[a-zA-Z])", str(name).removeprefix("trunk."))
+    words = [_LAYER_WORDS.get(part, re.sub(r"(?<=[a-z])(?=\d)", " ", part)) for part in parts]
+    return " ".join(words).replace("_", ".")
+
+
 def name_layers(ax: Axes, rows: pd.DataFrame, most: int) -> None:
     """Name layers below the axis; turned where more than `most`, or where one has more letters than that."""
     ticks = rows.drop_duplicates("position").sort_values("position")
-    turned = ticks["label"].str.len().max() > most or len(ticks) > most
+    names = [say_layer(label) for label in ticks["label"]]
+    turned = max(map(len, names)) > most or len(ticks) > most
     look: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if turned else {}
-    ax.set_xticks(ticks["position"], ticks["label"], **look)
+    ax.set_xticks(ticks["position"], names, **look)
     end = float(ticks["position"].max())
     ax.set_xlim(-0.35, end + 0.35)
     ax.set_xlabel("Layer (input to output)")

@@ -21,7 +21,7 @@ from fernet_neuro.viz.geometry import plot_rdm
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.model_dots import plot_model_dots
-from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
+from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend, say_layer
 from fernet_neuro.viz.style import figure_size, style
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def plot_probe_confusion(result: ProbeResult, ax: Axes | None = None) -> Axes:
     """Draw which classes a read-out takes for which, in % of the true class."""
     with _panel(ax, "single", 80) as panel:
         _draw_confusion(panel, result.count_confusions(), result.target)
-        panel.set_title(f"{result.layer}: {100 * result.balanced_accuracy:.1f} %")
+        panel.set_title(f"{say_layer(result.layer)}: {100 * result.balanced_accuracy:.1f} %")
     return panel
 
 
@@ -157,7 +157,7 @@ def plot_embedding(
         plot_map(panel, frame, factor, looks=looks)
         handles = map_legend(looks, len(set(frame[factor]) - set(looks)))
         panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), fontsize=7)
-        panel.set_title(f"{layer}, perplexity {frame['perplexity'].iloc[0]:g}")
+        panel.set_title(f"{say_layer(layer)}, perplexity {frame['perplexity'].iloc[0]:g}")
     return panel
 
 

@@ -78,7 +78,7 @@ def test_the_caption_says_what_must_not_be_read_from_the_map(source):
         "1000 relabellings (expression within identity, identity within expression",
         "jackknife over 15 identities",
         "Of 15 identities the first 12 in sorted order are told apart",
-        "Trustworthiness of the maps: 0.97 (emotion), 0.97 (non_emotion)",
+        "Trustworthiness of the maps: 0.97 (emotion), 0.97 (non emotion)",
         "(all: 30, 10); none was chosen by its scores",
     ):
         assert phrase in caption

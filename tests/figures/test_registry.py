@@ -129,7 +129,7 @@ def test_caption_names_the_exception_among_intervals(results):
 
 def test_caption_says_layer_interval_and_what_is_not_there(copy):
     full = transfer_bars.caption_transfer(transfer_bars.read_transfer(copy))
-    assert "avgpool" in full
+    assert "average pool" in full
     assert "5 test folds (a), 7 test folds (b)" in full
     assert "Not in these results" not in full
     shutil.rmtree(copy / "probes" / "verification")

@@ -113,7 +113,7 @@ def test_quality_points_are_as_high_as_the_frame_says(ax):
     assert drawn == wanted
     places = [line.get_xdata()[0] for line in ax.lines if ":" in (line.get_gid() or "")]
     assert len(set(np.round(places, 6))) == len(frame), "points hide one another"
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["emotion", "non_emotion"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["emotion", "non emotion"]
 
 
 def test_intervals_and_nulls_are_drawn_where_they_are_known(ax):

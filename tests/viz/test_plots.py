@@ -109,7 +109,7 @@ def test_profile_lines_follow_the_frame_in_any_row_order(ax):
     assert lines["identity"].get_ydata().tolist() == [20.0, 40.0, 35.0]
     assert lines["identity"].get_xdata().tolist() == [0, 1, 2]
     assert set(lines["pixels"].get_ydata()) == {23.0}
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["layer0", "layer1", "layer2"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["layer 0", "layer 1", "layer 2"]
 
 
 def test_profile_marks_the_significant_layers_of_trained_networks(ax):
