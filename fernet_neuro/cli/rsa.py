@@ -66,7 +66,7 @@ def rsa(
     identity_blocks: Annotated[
         str | None, opt.text("Stimuli with one value of this column are resampled together.", opt.STATISTICS)
     ] = None,
-    inference: Annotated[str, opt.text(opt.INFERENCE, opt.STATISTICS)] = "bootstrap",
+    inference: Annotated[str, opt.text(opt.INFERENCE, opt.STATISTICS)] = "auto",
     bootstrap: opt.Bootstrap = 1000,
     permutations: opt.Permutations = 1000,
     level: opt.Level = 0.95,

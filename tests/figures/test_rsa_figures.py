@@ -360,7 +360,7 @@ def test_points_without_pictures_are_named(copy):
     [
         ("rsa-layer-roi", ("(a) OFA, (b) FFA, (c) pSTS", "9 subjects, 21 stimuli",
                            "the source data and peaks.csv",
-                           "bootstrap over subjects and stimuli (N = 60)", "without layers (identity")),
+                           "variance components over subjects and stimuli", "without layers (identity")),
         ("rsa-models", ("maximum statistic over all models", "two-sided", "Grey: noise ceiling")),
         ("rdm-gallery", ("mean over 9 RDMs each", "percentile", "ordered by expression",
                          "The first 12 of 16 RDMs are drawn")),

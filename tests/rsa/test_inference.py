@@ -104,6 +104,7 @@ def test_the_target_of_generalisation_decides_what_is_drawn_anew(guesses, region
 @pytest.mark.parametrize("comparison", COMPARISONS)
 def test_both_engines_give_one_result(guesses, region, comparison):
     few = {"n_bootstraps": 12, "n_permutations": 19, "seed": 5, "comparison": comparison}
+    few |= {"inference": "bootstrap"}
     own, other = (infer_rsa(guesses, region, engine=engine, **few) for engine in ("own", "rsatoolbox"))
     assert own.settings["engine"] != other.settings["engine"]
     for name in ("estimates", "pairwise", "subjects", "ceilings"):
@@ -116,7 +117,7 @@ def test_both_engines_give_one_result(guesses, region, comparison):
 
 def test_a_column_called_index_does_not_mislead_rsatoolbox(guesses, region):
     numbered = RDMSet(region.dissimilarities, region.stimulus_ids, region.table.assign(index=[7, 7, 2, 0, 1]))
-    few = {"n_bootstraps": 10, "n_permutations": 0, "comparison": "cosine"}
+    few = {"n_bootstraps": 10, "n_permutations": 0, "comparison": "cosine", "inference": "bootstrap"}
     own, other = (infer_rsa(guesses, numbered, engine=engine, **few) for engine in ("own", "rsatoolbox"))
     ceilings = own.ceilings.drop(columns="roi")
     np.testing.assert_allclose(ceilings, other.ceilings.drop(columns="roi"), rtol=0, atol=1e-10)
@@ -215,13 +216,14 @@ def test_blocks_are_drawn_together_and_count_as_one_unit(rng):
     models = RDMSet(np.stack([identity, rng.random(len(left))]), names)
     values = identity + rng.normal(0, 0.3, (8, len(left)))
     brain = RDMSet(values, names, pd.DataFrame({"subject": list("abcdefgh")}))
-    result = infer_rsa(models, brain, blocks=labels, n_bootstraps=200, n_permutations=99)
+    few = {"n_bootstraps": 200, "n_permutations": 99, "inference": "bootstrap"}
+    result = infer_rsa(models, brain, blocks=labels, **few)
     assert (result.estimates["dof"] == n_blocks - 1).all()
     assert result.settings["n_blocks"] == n_blocks
     assert result.estimates["p_value"][0] < 0.05
     # Whole blocks change places, so a model that only tells blocks apart is the same under each permutation.
     assert np.isnan(result.estimates["p_permutation"][0])
-    free = infer_rsa(models, brain, n_bootstraps=200, n_permutations=99)
+    free = infer_rsa(models, brain, **few)
     assert (free.estimates["dof"] == 7).all()
     assert free.estimates["p_permutation"][0] == 0.01
 
@@ -290,7 +292,7 @@ def test_other_stimuli_or_another_order_are_refused(guesses, region):
 def test_too_few_stimuli_or_blocks_are_refused(guesses, region):
     few = guesses.stimulus_ids[:5]
     with pytest.raises(ValueError, match=r"5 stimuli in 5 blocks are too few .*6 stimuli and 4 blocks"):
-        infer_rsa(guesses.align_to(few), region.align_to(few))
+        infer_rsa(guesses.align_to(few), region.align_to(few), inference="bootstrap")
     with pytest.raises(ValueError, match="9 stimuli in 3 blocks are too few"):
         infer_rsa(guesses, region, blocks=np.repeat([1, 2, 3], 3))
     subjects = infer_rsa(guesses.align_to(few), region.align_to(few), generalise_to="subjects", **FEW)

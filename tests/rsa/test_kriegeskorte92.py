@@ -81,7 +81,7 @@ def test_animacy_reaches_the_lower_ceiling_of_human_it(brain):
 def test_the_command_reads_the_files_and_agrees_with_rsatoolbox_on_the_same_samples(folder, tmp_path):
     arguments = [
         "--models", folder / "92_modelRDMs.mat", "--brain", folder / "92_brainRDMs.mat",
-        "--comparison", "spearman", "--bootstrap", 10, "--permutations", 99,
+        "--comparison", "spearman", "--inference", "bootstrap", "--bootstrap", 10, "--permutations", 99,
     ]  # fmt: skip
     found = {}
     for engine in ("own", "rsatoolbox"):

@@ -63,7 +63,7 @@ class InferenceSettings:
         Threads; comparisons of ranks use them. The results do not change.
     verbose : bool, default=False
         Whether to show progress.
-    inference : {"auto", "components", "bootstrap"}, default="bootstrap"
+    inference : {"auto", "components", "bootstrap"}, default="auto"
         How it is found out how estimates vary. ``components``: variance components in closed form, of fixed
         models and by all comparisons but ``kendall_tau_a``; the rest is by the bootstrap, and a note says so.
         ``bootstrap``: over samples of subjects and stimuli. ``auto``: components where there are five stimuli
@@ -91,7 +91,7 @@ class InferenceSettings:
     seed: int = 0
     n_jobs: int = 1
     verbose: bool = False
-    inference: str = "bootstrap"
+    inference: str = "auto"
 
     def __post_init__(self) -> None:
         check_option("comparison", self.comparison, COMPARISONS)
