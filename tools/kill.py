@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -337,6 +338,29 @@ def plan_kills(trial: Trial, n: int, n_writes: int, rng: np.random.Generator) ->
         yield {"kill_at": int(number)}
 
 
+@dataclass
+class Tally:
+    """What came of all kills.
+
+    Parameters
+    ----------
+    kills : int
+    faults : Counter of str
+        Faults by command, each of which was said.
+    skipped : list of str
+        Commands that were not killed, for want of a package.
+    """
+
+    kills: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    skipped: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        skipped = f", skipped: {', '.join(self.skipped)}" if self.skipped else ""
+        return f"{self.kills} kills, {self.faults.total()} faults {dict(self.faults)}{skipped}"
+
+
 def kill_all(
     names: list[str],
     n: int,
@@ -345,13 +369,13 @@ def kill_all(
     folder: Path,
     say: Callable[[str], Any],
     seconds: float = 1e9,
-) -> tuple[int, Counter[str]]:
-    """Return how many kills there were, and how many faults by command, each of which was said."""
+) -> Tally:
+    """Kill all commands and return what came of it."""
     os.environ.update(FERNET_NEURO_CACHE=str(folder / "work" / "cache"), TMPDIR=str(folder / "temporary"))
     (folder / "temporary").mkdir(parents=True)
     tempfile.tempdir = None  # asked for anew, so that what is left there is seen
     import_all()
-    end, done, faults = time.monotonic() + seconds, 0, Counter[str]()
+    end, tally = time.monotonic() + seconds, Tally()
     whole, place = folder / "whole", folder / "work"
     make_inputs(place)
     place.rename(whole)
@@ -360,23 +384,24 @@ def kill_all(
             trial = Trial(name, whole, place)
         except RuntimeError as error:
             if "needs the package" in str(error):
-                say(f"{name} is left out: {error}")
+                say(f"{name} is skipped: {' '.join(str(error).split())}")
+                tally.skipped.append(name)
                 continue
-            faults[name] += 1
+            tally.faults[name] += 1
             say(f"{name} fails when nobody kills it: {error}")
             continue
         rng = np.random.default_rng([seed, len(name), n])
         for number, when in enumerate(plan_kills(trial, n, n_writes, rng)):
             if time.monotonic() > end:
                 say(f"stopped after {seconds:g} s")
-                return done, faults
+                return tally
             fault = trial.kill(number % 2 == 1, **when)
-            done += 1
+            tally.kills += 1
             if fault:
-                faults[name] += 1
+                tally.faults[name] += 1
                 say(f"{name} {when}{' over an older result' * (number % 2)}: {fault}")
         say(f"{name}: {trial.n_writes} writes, {trial.seconds:.1f} s")
-    return done, faults
+    return tally
 
 
 def main() -> int:
@@ -394,13 +419,13 @@ def main() -> int:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kill") as folder:
         say = partial(print, flush=True)
-        done, faults = kill_all(
+        tally = kill_all(
             names, options.n, options.writes, options.seed, Path(folder), say,
             options.seconds,
         )  # fmt: skip
     took = time.monotonic() - start
-    print(f"{done} kills, {faults.total()} faults {dict(faults)}; seed {options.seed}; {took:.0f} s")
-    return int(bool(faults))
+    print(f"{tally}; seed {options.seed}; {took:.0f} s")
+    return int(bool(tally.faults))
 
 
 if __name__ == "__main__":
