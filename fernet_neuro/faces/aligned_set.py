@@ -25,7 +25,7 @@ from fernet_neuro.faces.landmarks import POINTS, LandmarkTable, find_face_fault
 from fernet_neuro.faces.overview import draw_overview
 from fernet_neuro.stimuli._names import make_safe_path
 from fernet_neuro.stimuli.datasets.report import ImportReport
-from fernet_neuro.stimuli.images import load_image
+from fernet_neuro.stimuli.images import load_image, say_fault
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -100,7 +100,7 @@ def align_stimuli(
             jobs = pool.map(work, ids, sources)
             results = list(track(jobs, "aligning", total=len(ids), verbose=verbose))
         faults = [
-            (str(path), item) for path, item in zip(sources, results, strict=True) if isinstance(item, str)
+            (way, item) for way, item in zip(table.ways(), results, strict=True) if isinstance(item, str)
         ]
         kept = [row for row, item in enumerate(results) if isinstance(item, _Aligned)]
         if not kept:
@@ -156,7 +156,7 @@ def _align_one(stimulus_id: str, source: Path, *, locate: Locate, size: int, fol
     try:
         picture = load_image(source)
     except StimulusError as error:
-        return f"unreadable: {error}"
+        return f"unreadable: {say_fault(error, source)}"
     points = locate(stimulus_id, picture)
     fault = points if isinstance(points, str) else find_face_fault(points) or _find_outside(points, picture)
     if fault or isinstance(points, str):

@@ -15,7 +15,7 @@ from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.copies import find_copies
-from fernet_neuro.stimuli.images import BLACK_BELOW, measure_image
+from fernet_neuro.stimuli.images import BLACK_BELOW, measure_image, say_fault
 from fernet_neuro.stimuli.table import StimulusTable
 
 #: Share of pictures that must have one size before another size is odd.
@@ -40,7 +40,7 @@ def check_images(table: StimulusTable, *, n_jobs: int = 1, verbose: bool = False
     paths = table.paths()
     with ThreadPoolExecutor(n_jobs) as pool:
         found = list(track(pool.map(_inspect, paths), "checking", total=len(paths), verbose=verbose))
-    ids = table.stimulus_ids.tolist()
+    ids, ways = table.stimulus_ids.tolist(), table.ways()
     recorded = table.frame["digest"] if "digest" in table.frame else [""] * len(ids)
     repeats = _describe_repeats(table)
     sizes = _describe_sizes([size for _, size, _ in found])
@@ -49,7 +49,7 @@ def check_images(table: StimulusTable, *, n_jobs: int = 1, verbose: bool = False
         changed = ("changed", "its content is not what it was when the table was made")
         stale = bool(recorded[row] and digest and recorded[row] != digest)
         rows += [
-            (ids[row], str(paths[row]), *item)
+            (ids[row], ways[row], *item)
             for item in (fault, repeats[row], changed if stale else None, sizes[row])
             if item
         ]
@@ -64,7 +64,7 @@ def _inspect(path: Path) -> tuple[tuple[str, str] | None, tuple[int, int] | None
     try:
         size, luminance = measure_image(path)
     except StimulusError as error:
-        return ("unreadable", str(error)), None, digest
+        return ("unreadable", say_fault(error, path)), None, digest
     if luminance < BLACK_BELOW:
         return ("almost black", f"mean luminance {luminance:.1f} of 255"), size, digest
     return None, size, digest

@@ -61,6 +61,11 @@ def read_image_size(path: PathLike) -> tuple[int, int]:
         return image.size
 
 
+def say_fault(error: StimulusError, path: Path) -> str:
+    """Return what is wrong with a picture, by its name alone where the error has its whole path."""
+    return str(error).replace(str(path), path.name)
+
+
 def measure_image(path: PathLike) -> tuple[tuple[int, int], float]:
     """Return ((width, height) in pixels as stored, mean luminance 0-255) of a picture, decoding all of it.
 

@@ -261,6 +261,11 @@ class StimulusTable(Shown):
         base = self.root or Path.cwd()
         return [base / item for item in self.frame["path"]]  # an absolute item stays as it is
 
+    def ways(self) -> list[str]:
+        """Return the ways from the table's folder to its images, in row order, for lists without a folder."""
+        folder = str(self.root or Path.cwd())
+        return [lead_to(str(path), folder) for path in self.paths()]
+
     @property
     def image_digests(self) -> tuple[str, ...]:
         """SHA-256 of each image file as it is on disk now, in row order.

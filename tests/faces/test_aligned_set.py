@@ -58,6 +58,12 @@ def test_what_has_no_usable_points_is_named_with_its_reason(photos, landmarks, t
     assert reasons["0.png"] == "far outside: nose is at (400, 60) in a picture of 131 x 120 pixels"
     assert reasons["3.png"] == "unreadable landmarks: row 9: empty: nose_x has no value"
     assert reasons["4.png"].startswith("unreadable: image")
+    assert str(tmp_path) not in (tmp_path / "out" / "table.left_out.csv").read_text()
+    assert report.left_out["path"].tolist() == [
+        "0.png",
+        "3.png",
+        "4.png",
+    ]
     assert len(report.table) == 2
     before = pd.DataFrame({"path": ["notes.txt"], "reason": ["not a picture"]})
     align_stimuli(photos, tmp_path / "out", locate_by_table(landmarks), overwrite=True, unread=before)

@@ -174,6 +174,8 @@ def test_check_images_finds_each_fault_and_nothing_else(faulty_table):
         (ids[6], "unreadable"),
         (ids[6], "changed"),
     }
+    assert not faults.apply(lambda row: "".join(row).count(str(faulty_table.root)), axis=1).any()
+    assert set(faults["path"]) <= set(faulty_table.frame["path"])
     assert f"same content as {str(ids[0])!r}" in faults.set_index("fault").loc["duplicate", "detail"]
 
 

@@ -16,7 +16,7 @@ from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.images import IMAGE_SUFFIXES, measure_image
+from fernet_neuro.stimuli.images import IMAGE_SUFFIXES, measure_image, say_fault
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
@@ -220,7 +220,7 @@ def _verify(root: Path, name: str, demands: Demands) -> LeftOut:
     try:
         size, luminance = measure_image(path)
     except StimulusError as error:
-        return f"unreadable: {error}", ""
+        return f"unreadable: {say_fault(error, path)}", ""
     if demands.size is not None and size != demands.size:
         wanted = f"{demands.size[0]} x {demands.size[1]}"
         return f"odd size: {size[0]} x {size[1]} pixels instead of {wanted}", ""
