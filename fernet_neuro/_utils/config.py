@@ -19,9 +19,9 @@ HERE = "$here/"
 
 
 class Settings(BaseModel):
-    """Base of all recipes: immutable, and an unknown key is an error."""
+    """Base of all recipes: immutable; an unknown key, and a number that is not finite, is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Settings)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import isfinite
 from typing import Any, TypeVar
 
 Number = TypeVar("Number", int, float)
@@ -69,6 +70,27 @@ def check_range(
         )
         raise ValueError(f"{argument} must be {wanted}; got {value!r}.")
     return value
+
+
+def check_between(
+    argument: str, value: Number, low: float = 0.0, high: float = 1.0, *, ends: bool = False
+) -> Number:
+    """Return `value` if it is a finite number between `low` and `high`, which may be infinite.
+
+    `ends`: whether it may be one of these. Raises ValueError if it lies elsewhere.
+    """
+    inside = low <= value <= high if ends else low < value < high
+    if not (inside and isfinite(value)):
+        raise ValueError(f"{argument} must {_describe_range(low, high, ends)}; got {value!r}.")
+    return value
+
+
+def _describe_range(low: float, high: float, ends: bool) -> str:
+    if isfinite(high):
+        return f"be from {low:g} to {high:g}" if ends else f"lie between {low:g} and {high:g}"
+    if isfinite(low):
+        return f"be a finite number {f'of {low:g} or more' if ends else f'above {low:g}'}"
+    return "be a finite number"
 
 
 def check_type(argument: str, value: Any, types: type | tuple[type, ...]) -> Any:

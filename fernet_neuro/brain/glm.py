@@ -6,12 +6,13 @@ What belongs here: designs (through nilearn), their estimates and residuals; fil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro._utils.validation import check_between, check_option, check_range
 from fernet_neuro.exceptions import StimulusError
 
 #: Haemodynamic response functions with one regressor per event, by nilearn's names.
@@ -72,7 +73,7 @@ class GlmSettings:
             ("noise_model", NOISE_MODELS), ("statistic", STATISTICS),
         ):  # fmt: skip
             check_option(name, getattr(self, name), options)
-        check_range("high_pass", self.high_pass, minimum=0)
+        check_between("high_pass", self.high_pass, high=inf, ends=True)
         check_range("drift_order", self.drift_order, minimum=0)
         if self.estimate == "lss" and self.statistic == "t":
             raise ValueError("statistic='t' goes with estimate='condition' or 'lsa', not 'lss'.")

@@ -5,12 +5,13 @@ What belongs here: types of options, in the panels of the help, and the words th
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fernet_neuro._utils.validation import check_jobs
+from fernet_neuro._utils.validation import check_between, check_jobs
 
 if TYPE_CHECKING:
     from fernet_neuro.faces.landmarks import LandmarkTable
@@ -33,6 +34,29 @@ def text(
 number, file, folder, table = (partial(text, metavar=metavar) for metavar in ("N", "FILE", "DIR", "TABLE"))
 #: A whole number from 1, or `min`, on.
 count = partial(number, min=1)
+
+
+def real(
+    help: str,
+    panel: str | None = None,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    ends: bool = False,
+    **more: Any,
+) -> Any:
+    """Return an option that takes a number between `low` and `high`, with `ends` one of these too."""
+
+    def check(param: typer.CallbackParam, value: Any) -> Any:
+        for item in value if isinstance(value, list) else [] if value is None else [value]:
+            check_between(param.opts[0], item, low, high, ends=ends)
+        return value
+
+    return number(help, panel, callback=check, **more)
+
+
+#: A number above 0, or from 0 on.
+positive, measure = partial(real, high=inf), partial(real, high=inf, ends=True)
 
 
 def flag(name: str, help: str, panel: str | None = None, **more: Any) -> Any:
@@ -173,8 +197,8 @@ Device = Annotated[
 ]
 BatchSize = Annotated[int, count("Images per forward pass.", NETWORK)]
 
-Seed = Annotated[int, number("Seed of all random draws.")]
-Level = Annotated[float, number("Coverage of the intervals, such as 0.95.", STATISTICS)]
+Seed = Annotated[int, count("Seed of all random draws.", min=0)]
+Level = Annotated[float, real("Coverage of the intervals, such as 0.95.", STATISTICS)]
 _comparison = text(
     "Of RDMs: rho_a, spearman, pearson, kendall_tau_a, cosine, whitened_pearson, whitened_cosine.", STATISTICS
 )

@@ -30,7 +30,7 @@ def calibrate(
         int,
         opt.count("Number of the first data set, of work in several parts.", opt.STATISTICS, min=0),
     ] = 0,
-    nominal: Annotated[float, opt.number("Level of the tests, such as 0.05.", opt.STATISTICS)] = 0.05,
+    nominal: Annotated[float, opt.real("Level of the tests, such as 0.05.", opt.STATISTICS)] = 0.05,
     inference: Annotated[
         str | None, opt.text(f"{opt.INFERENCE} As in the folder unless given.", opt.STATISTICS)
     ] = None,

@@ -14,7 +14,7 @@ def make_concepts(
     out: Annotated[Path, opt.folder("Folder of the bank to make.")],
     select: opt.Selection = [],
     percentile: Annotated[
-        float, opt.number("Images below this percentile (0 to 100) of their class count as doubtful.")
+        float, opt.real("Images below this percentile (0 to 100) of their class count as doubtful.", high=100)
     ] = 20.0,
     epoch: Annotated[str, opt.text("Weights of which epoch: kept, last or best.")] = "kept",
     device: opt.Device = "auto",
@@ -43,12 +43,11 @@ def make_concepts(
     """
     from fernet_neuro._utils.config import read_overrides
     from fernet_neuro.stimuli.table import StimulusTable
-    from fernet_neuro.systems.crpn.concept_bank import build_concept_bank, check_percentile
+    from fernet_neuro.systems.crpn.concept_bank import build_concept_bank
     from fernet_neuro.systems.crpn.teacher import read_teacher
     from fernet_neuro.training.config import TrainSettings
     from fernet_neuro.training.held_out import select_tables
 
-    check_percentile(percentile)
     check_out_files([out], [stimuli], overwrite=overwrite)
     # Through a recipe, so that a part means here what it means in training.
     part = TrainSettings(task="perception", select=read_overrides(select))

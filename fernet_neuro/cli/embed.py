@@ -31,7 +31,7 @@ def embed(
     method: Annotated[str, opt.text("Kind of map: tsne or umap.", _MAPS)] = "tsne",
     perplexity: Annotated[
         list[float],
-        opt.number(
+        opt.positive(
             "About how many neighbours count; repeat for a sweep: all are reported, the first is drawn. "
             "UMAP takes it as n_neighbors.  [default: 30, or what so few stimuli allow]",
             _MAPS,

@@ -37,7 +37,7 @@ def extract(
         str, opt.text("Of the forward pass: float32, tf32 (CUDA) or bf16; the difference is printed.")
     ] = "float32",
     settings: opt.Settings = [],
-    seed: Annotated[int, opt.number("Seed of the weights of a newly built network.", opt.NETWORK)] = 0,
+    seed: Annotated[int, opt.count("Seed of the weights of a newly built network.", opt.NETWORK, min=0)] = 0,
     size: opt.Size = None,
     input: opt.Input = None,
     device: opt.Device = "auto",

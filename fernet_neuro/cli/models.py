@@ -81,9 +81,7 @@ def fetch_model(
         str | None,
         opt.text("Address of a mirror with the same files.  [default: its authors']", metavar="URL"),
     ] = None,
-    timeout: Annotated[
-        float, opt.number("Seconds without data after which a connection ends.", min=0.1)
-    ] = 30.0,
+    timeout: Annotated[float, opt.positive("Seconds without data after which a connection ends.")] = 30.0,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:

@@ -54,11 +54,11 @@ def probe(
         opt.text("Kind: ridge, lda, nearest-mean, logistic or sgd; repeat for more.", _FITTING),
     ] = ["ridge"],
     penalty: Annotated[
-        float | None, opt.number("Absolute penalty; otherwise chosen inside each training fold.", _FITTING)
+        float | None, opt.positive("Absolute penalty; otherwise chosen inside each training fold.", _FITTING)
     ] = None,
     relative_penalty: Annotated[
         float | None,
-        opt.number(
+        opt.positive(
             "Penalty as a multiple of a training row's mean squared length; needed where training folds "
             "hold one photograph per class, too few to choose from.",
             _FITTING,

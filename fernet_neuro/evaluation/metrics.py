@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from fernet_neuro._utils.seeding import make_rng
-from fernet_neuro._utils.validation import check_range, format_options, suggest
+from fernet_neuro._utils.validation import check_between, check_range, format_options, suggest
 from fernet_neuro.evaluation.calibration import bin_confidence, compute_certainty
 from fernet_neuro.evaluation.intervals import Folded, Mean, Share
 from fernet_neuro.evaluation.resampling import find_units, resample_sums, sum_units
@@ -71,8 +71,7 @@ def evaluate_predictions(
     .. [1] Guo, C. et al. (2017). On calibration of modern neural networks. ICML, 1321-1330.
     """
     check_range("n_bins", n_bins, minimum=1)
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
+    check_between("level", level)
     logits, targets = _check_answers(logits, labels, classes)
     most_bins = max(1, min(n_bins, len(targets) // _LEAST_IN_BIN))
     case = _build_case(logits, targets, classes, groups, most_bins)

@@ -1,8 +1,9 @@
 """Penalties of read-outs: the grids that they choose from, and what a penalty may be."""
 
 from collections.abc import Sequence
+from math import inf
 
-import numpy as np
+from fernet_neuro._utils.validation import check_between
 
 #: Relative penalties of the nested choice: from nearly none to shrinking every direction of average variance.
 RELATIVE_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -18,9 +19,7 @@ def check_penalty(argument: str, value: float) -> float:
     ValueError
         If it is not.
     """
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{argument} must be a finite number above 0; got {value!r}.")
-    return float(value)
+    return float(check_between(argument, value, high=inf))
 
 
 def check_penalties(values: Sequence[float]) -> tuple[float, ...]:

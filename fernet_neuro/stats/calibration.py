@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from fernet_neuro._utils.validation import check_between
 from fernet_neuro.stats.resampling import clopper_pearson
 
 
@@ -72,8 +73,7 @@ def false_positive_rate(
     if len(pvalues) == 0 or not ((pvalues >= 0) & (pvalues <= 1)).all():
         raise ValueError(f"pvalues must be one or more numbers between 0 and 1; got {len(pvalues)}.")
     for name, value in (("level", level), ("confidence", confidence)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} must lie between 0 and 1; got {value!r}.")
+        check_between(name, value)
     n_tests, count = len(pvalues), int((pvalues <= level).sum())
     low, high = clopper_pearson(count, n_tests, confidence)
     limit = float(stats.binom.ppf((1 + confidence) / 2, n_tests, level)) / n_tests

@@ -6,7 +6,7 @@ What belongs here: drawing null labels, signs and resampled units; p values of m
 import numpy as np
 from scipy import special
 
-from fernet_neuro._utils.validation import check_range
+from fernet_neuro._utils.validation import check_between, check_range
 
 #: Below this many units a bootstrap has too few distinct resamples to find its tails; Student's t is used.
 FEWEST_FOR_BOOTSTRAP = 10
@@ -84,7 +84,7 @@ def clopper_pearson(k: float, n: int, level: float = 0.95) -> tuple[float, float
     """
     check_range("n", n, minimum=1)
     check_range("k", k, minimum=0, maximum=n)
-    tail = (1 - _check_level(level)) / 2
+    tail = (1 - check_between("level", level)) / 2
     low = special.betaincinv(k, n - k + 1, tail) if k > 0 else 0.0
     high = special.betaincinv(k + 1, n - k, 1 - tail) if k < n else 1.0
     return float(low), float(high)
@@ -136,7 +136,7 @@ def bootstrap_mean_interval(
     """
     units = _unit_means(np.asarray(values, dtype=float), groups)
     check_range("n_bootstraps", n_bootstraps, minimum=1)
-    tail = (1 - _check_level(level)) / 2
+    tail = (1 - check_between("level", level)) / 2
     if np.ptp(units) == 0:
         return float(units[0]), float(units[0])
     if len(units) < FEWEST_FOR_BOOTSTRAP:
@@ -179,7 +179,7 @@ def bca_interval(
     n = len(_check_units("influences", influences))
     if n < 2 or not np.any(influences):
         raise ValueError(f"a bootstrap interval needs two or more units that differ; got {n}.")
-    tail = (1 - _check_level(level)) / 2
+    tail = (1 - check_between("level", level)) / 2
     # The bootstrap's spread is too small by sqrt((n - 1) / n), and its tails are normal, not Student's [2].
     wide = special.stdtrit(n - 1, 1 - tail) * np.sqrt(n / (n - 1))
     below = np.mean(draws < estimate) + np.mean(draws == estimate) / 2
@@ -229,7 +229,7 @@ def stratified_t_interval(
     if variances.sum() == 0:
         return float(total), float(total)
     freedom = variances.sum() ** 2 / (variances**2 / (counts - 1)).sum()
-    tail = (1 - _check_level(level)) / 2
+    tail = (1 - check_between("level", level)) / 2
     margin = special.stdtrit(freedom, 1 - tail) * np.sqrt(variances.sum())
     return float(total - margin), float(total + margin)
 
@@ -362,12 +362,6 @@ def _check_units(argument: str, values: np.ndarray) -> np.ndarray:
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
         raise ValueError(f"{argument} must be finite, of shape (n_units,); got shape {values.shape}.")
     return values
-
-
-def _check_level(level: float) -> float:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level!r}.")
-    return level
 
 
 def _unit_means(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.shown import Shown
-from fernet_neuro._utils.validation import check_option, check_range, format_options
+from fernet_neuro._utils.validation import check_between, check_option, check_range, format_options
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.near_copies import find_near_copies
 from fernet_neuro.stimuli.table import StimulusTable
@@ -221,8 +221,7 @@ def split_table(
     ValueError
         If `test_share` is not between 0 and 1.
     """
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share must lie between 0 and 1, such as 0.2; got {test_share!r}.")
+    check_between("test_share", test_share)
     groups = table.factor(by).astype(str)
     names = np.unique(groups)
     if len(names) < 2:

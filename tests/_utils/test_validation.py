@@ -5,6 +5,7 @@ import pytest
 
 from fernet_neuro._utils.optional import import_optional
 from fernet_neuro._utils.validation import (
+    check_between,
     check_jobs,
     check_label,
     check_option,
@@ -81,3 +82,19 @@ def test_a_missing_package_comes_with_the_command_that_installs_it():
     wanted = r"maps needs the package 'no_such_pkg'; install it with: pip install no-such-package$"
     with pytest.raises(MissingDependencyError, match=wanted):
         import_optional("no_such_pkg.part", "maps", "no-such-package")
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "said"),
+    [
+        (0.0, {}, "share must lie between 0 and 1; got 0.0"),
+        (float("nan"), {"ends": True}, "share must be from 0 to 1; got nan"),
+        (float("inf"), {"high": float("inf")}, "share must be a finite number above 0; got inf"),
+        (-1, {"high": float("inf"), "ends": True}, "share must be a finite number of 0 or more; got -1"),
+        (float("-inf"), {"low": float("-inf"), "high": float("inf")}, "share must be a finite number; got"),
+    ],
+)
+def test_a_number_between_two_is_finite(value, limits, said):
+    with pytest.raises(ValueError, match=said):
+        check_between("share", value, **limits)
+    assert check_between("share", 1, ends=True) == 1

@@ -173,7 +173,7 @@ def test_what_cannot_be_estimated_is_named(events, confounds):
     [
         ({"estimate": "lsb"}, "estimate='lsb' is not known.*Did you mean"),
         ({"hrf_model": "smp"}, "hrf_model='smp' is not known"),
-        ({"high_pass": -1}, "high_pass must be >= 0"),
+        ({"high_pass": -1}, "high_pass must be a finite number of 0 or more"),
         ({"estimate": "lss", "statistic": "t"}, "goes with estimate='condition' or 'lsa'"),
     ],
 )

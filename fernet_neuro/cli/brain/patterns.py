@@ -1,5 +1,6 @@
 """``fernet-neuro brain patterns``: labelled patterns of regions, from volumes, BOLD or a BIDS data set."""
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,7 +75,7 @@ def patterns(
         str | None, opt.text("Drifts: cosine, polynomial or none.  [default: cosine]", _GLM)
     ] = None,
     high_pass: Annotated[
-        float | None, opt.number("Cut-off of cosine drifts in Hz.  [default: 0.01]", _GLM)
+        float | None, opt.measure("Cut-off of cosine drifts in Hz.  [default: 0.01]", _GLM)
     ] = None,
     noise_model: Annotated[str | None, opt.text("Noise over time: ar1 or ols.  [default: ar1]", _GLM)] = None,
     statistic: Annotated[
@@ -97,12 +98,15 @@ def patterns(
     ] = [],
     no_confounds: Annotated[bool, opt.flag("--no-confounds", "Use no confounds.", _GLM)] = False,
     t_r: Annotated[
-        float | None, opt.number("Repetition time in seconds.  [default: from the sidecar or header]", _GLM)
+        float | None, opt.positive("Repetition time in seconds.  [default: from the sidecar or header]", _GLM)
     ] = None,
     start_time: Annotated[
         float | None,
-        opt.number(
-            "Seconds from a volume's start to the moment it stands for.  [default: from the sidecar]", _GLM
+        opt.real(
+            "Seconds from a volume's start to the moment it stands for.  [default: from the sidecar]",
+            _GLM,
+            low=-inf,
+            high=inf,
         ),
     ] = None,
     skip_unlabelled: Annotated[
@@ -114,7 +118,7 @@ def patterns(
         ),
     ] = False,
     duration: Annotated[
-        float | None, opt.number("Duration of every event in seconds.  [default: from the events]", _GLM)
+        float | None, opt.measure("Duration of every event in seconds.  [default: from the events]", _GLM)
     ] = None,
     run_column: Annotated[
         str | None, opt.text("Column of --labels with the runs.  [default: run]", _VOLUMES)

@@ -26,7 +26,7 @@ def searchlight(
     ],
     models: Annotated[list[Path], opt.file("File of model RDMs of the same stimuli; repeat for more.")],
     out: Annotated[Path, opt.folder("Folder for the maps, peaks.csv, settings.json and the figure.")],
-    radius: Annotated[float | None, opt.number("Radius in mm.  [default: 10]", min=0)] = None,
+    radius: Annotated[float | None, opt.measure("Radius in mm.  [default: 10]")] = None,
     nearest: Annotated[int | None, opt.count("Number of voxels, in place of a radius.")] = None,
     mask: Annotated[
         str | None, opt.file("Image of the voxels; {subject} and {session} are filled in.")
@@ -63,7 +63,8 @@ def searchlight(
         str, opt.text("Over voxels: max_t, cluster_size, cluster_mass or tfce (slow).", opt.STATISTICS)
     ] = "max_t",
     cluster_p: Annotated[
-        float, opt.number("Uncorrected p below which voxels form clusters.", opt.STATISTICS)
+        float,
+        opt.real("Uncorrected p below which voxels form clusters.", opt.STATISTICS, high=0.5, ends=True),
     ] = 0.001,
     permutations: Annotated[
         int, opt.count("Sign flips of the group; 0 for maps without a test.", opt.STATISTICS, min=0)

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 def simulate(
     stimuli: opt.Stimuli,
     out: Annotated[Path, opt.folder("Folder of the BIDS data set to write.")],
-    subjects: Annotated[int | None, opt.number("Number of people.  [default: 12]")] = None,
+    subjects: Annotated[int | None, opt.count("Number of people.  [default: 12]")] = None,
     runs: Annotated[
-        int | None, opt.number("Runs per person; each shows every stimulus once.  [default: 6]")
+        int | None, opt.count("Runs per person; each shows every stimulus once.  [default: 6]", min=2)
     ] = None,
     snr: Annotated[
         float | None,
-        opt.number("Standard deviation of a voxel's responses over that of its noise.  [default: 0.5]"),
+        opt.measure("Standard deviation of a voxel's responses over that of its noise.  [default: 0.5]"),
     ] = None,
-    t_r: Annotated[float | None, opt.number("Repetition time in seconds.  [default: 2]")] = None,
+    t_r: Annotated[float | None, opt.positive("Repetition time in seconds.  [default: 2]")] = None,
     config: Annotated[Path | None, opt.file("YAML with regions and all other settings.")] = None,
     settings: opt.Settings = [],
-    seed: Annotated[int | None, opt.number("Seed of all random draws.  [default: 0]")] = None,
+    seed: Annotated[int | None, opt.count("Seed of all random draws.  [default: 0]", min=0)] = None,
     jobs: opt.Jobs = 1,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,

@@ -80,7 +80,7 @@ def align(
     ] = False,
     min_score: Annotated[
         float | None,
-        opt.number("Lowest score of a face, 0 to 1.  [default: the detector's own]", _DETECTOR),
+        opt.real("Lowest score of a face, 0 to 1.  [default: the detector's own]", _DETECTOR, ends=True),
     ] = None,
     jobs: opt.Jobs = 2,
     overwrite: opt.Overwrite = False,

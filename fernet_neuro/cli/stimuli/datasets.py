@@ -48,7 +48,7 @@ def import_stimuli(
         str | None, opt.text("rafdb: aligned or original pictures.  [default: aligned]", _OTHERS)
     ] = None,
     classes: Annotated[
-        int | None, opt.number("affectnet: 8, or 7 without contempt.  [default: 8]", _OTHERS)
+        int | None, opt.count("affectnet: 8, or 7 without contempt.  [default: 8]", _OTHERS, min=7, max=8)
     ] = None,
     pictures: Annotated[
         Path | None,

@@ -16,11 +16,11 @@ from fernet_neuro.cli import _options as opt
 _LOOK = "What the faces look like"
 
 Out = Annotated[Path, opt.folder("Folder to write.")]
-Identities = Annotated[int, opt.number("Number of people.")]
+Identities = Annotated[int, opt.count("Number of people.")]
 Expressions = Annotated[str, opt.text("all, or names separated by commas: happiness,neutral.")]
 Views = Annotated[str, opt.text("1, 2, 3 or 5, or names separated by commas: half_left,straight.")]
-Sessions = Annotated[int, opt.number("Pictures of each face, with new light and action units.")]
-Size = Annotated[int, opt.number("Height and width in pixels.")]
+Sessions = Annotated[int, opt.count("Pictures of each face, with new light and action units.")]
+Size = Annotated[int, opt.count("Height and width in pixels.", min=16)]
 Style = Annotated[str, opt.text("Style: shaded, or drawn (flat tones and outlines).", _LOOK)]
 
 
@@ -28,7 +28,7 @@ def render(
     out: Out,
     identities: Identities = 70,
     first_identity: Annotated[
-        int, opt.number("Number of the first person; other numbers are other people.")
+        int, opt.count("Number of the first person; other numbers are other people.", min=0)
     ] = 0,
     expressions: Expressions = "all",
     views: Views = "5",
@@ -40,8 +40,10 @@ def render(
         str,
         opt.text("Intensity of the expressions; several are separated by commas.", _LOOK, metavar="NUMBERS"),
     ] = "1.0",
-    mixtures: Annotated[float, opt.number("Share of pictures that mix two expressions.", _LOOK)] = 0.0,
-    label_noise: Annotated[float, opt.number("Share of pictures with a wrong label.", _LOOK)] = 0.0,
+    mixtures: Annotated[
+        float, opt.real("Share of pictures that mix two expressions.", _LOOK, ends=True)
+    ] = 0.0,
+    label_noise: Annotated[float, opt.real("Share of pictures with a wrong label.", _LOOK, ends=True)] = 0.0,
     occluders: Annotated[
         str,
         opt.text("What covers faces, separated by commas: bar,glasses,hand,mask,scarf,sunglasses.", _LOOK),
@@ -50,7 +52,7 @@ def render(
         bool, opt.flag("--continuous-pose", "Turn heads continuously instead of to named views.", _LOOK)
     ] = False,
     palette: Annotated[
-        int, opt.number("Colours of the pictures, for smaller files; 0 keeps all.", _LOOK)
+        int, opt.count("Colours of the pictures, for smaller files; 0 keeps all.", _LOOK, min=0)
     ] = 0,
     settings: opt.Settings = [],
     seed: opt.Seed = 0,
@@ -90,9 +92,9 @@ def clips(
     expressions: Expressions = "all",
     views: Views = "1",
     sessions: Sessions = 1,
-    frames: Annotated[int, opt.number("Pictures of each clip, from neutral to apex.")] = 16,
+    frames: Annotated[int, opt.count("Pictures of each clip, from neutral to apex.", min=2)] = 16,
     apex: Annotated[
-        float, opt.number("Share of the clip at which the apex is reached; then it is held.")
+        float, opt.real("Share of the clip at which the apex is reached; then it is held.", ends=True)
     ] = 0.7,
     size: Size = 112,
     face_model: opt.FaceModel = "builtin",

@@ -119,7 +119,7 @@ def split(
     out_train: Annotated[Path, opt.table("Table of the training part.")],
     out_test: Annotated[Path, opt.table("Table of the test part.")],
     by: Annotated[str, opt.text("Factor whose values are never divided between the parts.")] = "identity",
-    test_share: Annotated[float, opt.number("Share of the values that go to the test part.")] = 0.2,
+    test_share: Annotated[float, opt.real("Share of the values that go to the test part.")] = 0.2,
     seed: opt.Seed = 0,
     overwrite: opt.Overwrite = False,
 ) -> None:

@@ -15,7 +15,7 @@ from joblib import delayed
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.tables import as_typed
-from fernet_neuro._utils.validation import check_range
+from fernet_neuro._utils.validation import check_between, check_range
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.rsa.analysis.null_data import (
     draw_subjects,
@@ -138,8 +138,7 @@ def calibrate_rsa(
     """
     check_range("n_datasets", n_datasets, minimum=10)
     for name, value in (("nominal", nominal), ("confidence", confidence)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} must lie between 0 and 1; got {value!r}.")
+        check_between(name, value)
     analysis = replace(analysis, brain=average_sessions(analysis.brain))
     if inference is not None:
         settings = replace(analysis.settings, inference=inference).to_summary()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fernet_neuro._utils.validation import check_option, check_range, format_options, suggest
+from fernet_neuro._utils.validation import check_between, check_option, check_range, format_options, suggest
 from fernet_neuro.rsa.compare import COMPARISONS
 from fernet_neuro.rsa.inference.random_effects import Effects, list_effect_sets
 
@@ -104,8 +104,7 @@ class InferenceSettings:
         check_range("n_permutations", self.n_permutations, minimum=0)
         check_range("n_assignments", self.n_assignments, minimum=1)
         check_range("n_jobs", self.n_jobs, minimum=1)
-        if not 0 < self.level < 1:
-            raise ValueError(f"level must lie between 0 and 1; got {self.level!r}.")
+        check_between("level", self.level)
         if self.blocks is not None:
             labels = np.asarray(self.blocks, dtype=object).ravel()
             object.__setattr__(self, "blocks", tuple(str(label) for label in labels))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from fernet_neuro._utils.validation import check_range
+from fernet_neuro._utils.validation import check_between
 from fernet_neuro.rsa.rdms import RDMSet, check_same_stimuli
 
 #: Columns of the result and their types.
@@ -70,7 +70,7 @@ def estimate_shares(brain: RDMSet, factors: RDMSet, *, level: float = 0.95) -> p
     >>> estimate_shares(brain, factors)[["factor", "share"]].values.tolist()
     [['identity', 1.0]]
     """
-    check_range("level", level, 0, 1)
+    check_between("level", level)
     check_same_stimuli(brain, factors, ("the brain's RDMs", "the factors"))
     if "subject" not in brain.table:
         raise ValueError("the brain's RDMs need a column 'subject' that says whose each is.")

@@ -24,6 +24,7 @@ from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.shown import Shown, name_some
 from fernet_neuro._utils.tables import to_csv
+from fernet_neuro._utils.validation import check_between
 from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.stimuli.table import StimulusTable
@@ -84,7 +85,7 @@ class ConceptBank(Shown):
         return self.summarise()
 
     def __post_init__(self) -> None:
-        check_percentile(self.percentile)
+        check_between("percentile", self.percentile, high=100)
         n, c = len(self.stimulus_ids), len(self.classes)
         wanted = {
             "targets": (n,),
@@ -241,7 +242,7 @@ class ConceptBank(Shown):
         return cls(classes=tuple(manifest["classes"]), **values)
 
     def _choose(self, percentile: float | None) -> float:
-        return check_percentile(self.percentile if percentile is None else percentile)
+        return check_between("percentile", self.percentile if percentile is None else percentile, high=100)
 
     def _describe(self) -> dict[str, Any]:
         names = ("teacher_digest", "stimuli_digest")
@@ -309,7 +310,7 @@ def build_concept_bank(
     -----
     Differs from the authors' release, which scores images as randomly changed for training.
     """
-    check_percentile(percentile)
+    check_between("percentile", percentile, high=100)
     names = np.unique(table.factor("expression")) if classes is None else classes
     teacher = Teacher(model, tuple(str(name) for name in names))
     targets = teacher.find_targets(table)
@@ -325,19 +326,6 @@ def build_concept_bank(
         teacher_digest=model.weight_digest(),
         stimuli_digest=table.digest(),
     )
-
-
-def check_percentile(percentile: float) -> float:
-    """Return `percentile` if it lies between 0 and 100.
-
-    Raises
-    ------
-    ValueError
-        If it does not.
-    """
-    if not 0 < percentile < 100:
-        raise ValueError(f"percentile must lie between 0 and 100, without these; got {percentile!r}.")
-    return percentile
 
 
 def _is_bank(place: Path) -> bool:
