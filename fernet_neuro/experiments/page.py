@@ -19,8 +19,8 @@ from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro.experiments import page_tables as tables
 
-#: Pictures narrower than this (in pixels at 300 dpi) are not stretched over the page.
-_WIDE_PX = 1800
+#: Pixels of a picture, at 300 dpi, to one of the page, so that letters are of one size in all pictures.
+_PIXELS_TO_ONE = 2
 _HERE = "fernet_neuro.experiments"
 
 
@@ -100,7 +100,7 @@ def _read_picture(path: Path) -> dict[str, Any]:
         "data": base64.b64encode(path.read_bytes()).decode("ascii"),
         "width": width,
         "height": height,
-        "is_narrow": width < _WIDE_PX,
+        "shown_px": width // _PIXELS_TO_ONE,
         "links": [link for link in links if path.with_suffix(link[0]).is_file()],
     }
 

@@ -124,10 +124,10 @@ def say_layer(name: str) -> str:
 
 
 def name_layers(ax: Axes, rows: pd.DataFrame, most: int) -> None:
-    """Name layers below the axis; turned where more than `most`, or where one has more letters than that."""
+    """Name layers below the axis; turned where they need more room than `most` names of `most` letters."""
     ticks = rows.drop_duplicates("position").sort_values("position")
     names = [say_layer(label) for label in ticks["label"]]
-    turned = max(map(len, names)) > most or len(ticks) > most
+    turned = max(map(len, names)) * len(names) > most**2
     look: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if turned else {}
     ax.set_xticks(ticks["position"], names, **look)
     end = float(ticks["position"].max())
