@@ -15,6 +15,8 @@ from fernet_neuro._utils.tables import as_typed, loading, read_table, save_table
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.typing import PathLike
 
+#: Methods as readers know them.
+METHOD_NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
 #: First columns of ``coordinates.csv`` and their types; factors follow as text.
 COORDINATE_COLUMNS: dict[str, type] = {
     "stimulus_id": str,

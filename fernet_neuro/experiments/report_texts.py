@@ -11,13 +11,21 @@ import pandas as pd
 
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro.activations.network import list_networks
-from fernet_neuro.embedding.result import EmbeddingResult
+from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.experiments.page_tables import format_percent, format_share, format_short, join_words
 from fernet_neuro.figures.results import choose_layer, describe_holdout
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.rsa.store_rdms import WEIGHTS
+
+#: Names in files that are more than words with lines between, as a page says them.
+_WORDS = {
+    "p_value": "p", "p_max": "p (max)", "p_value_max": "p (max)", "chance_level": "chance", "roi": "region",
+    "macro_f1": "macro F1", "ece": "calibration error", "nll": "log loss", "brier": "Brier score",
+    "knn_balanced_accuracy": "held-out k-NN accuracy", "x_mm": "x (mm)", "y_mm": "y (mm)", "z_mm": "z (mm)",
+    "n_voxels": "voxels", "volume_mm3": "volume (mm\u00b3)", "is_significant": "significant",
+}  # fmt: skip
 
 _PERMUTATION = (
     "Phipson, B. and Smyth, G. K. (2010). Permutation p-values should never be zero. Statistical "
@@ -77,8 +85,23 @@ def describe_versions() -> str:
 def _text(
     title: str, answer: str, tables: Mapping[str, pd.DataFrame], methods: str, *references: str
 ) -> ReportText:
-    shown = {caption: frame for caption, frame in tables.items() if len(frame)}
+    shown = {caption: _say_names(frame) for caption, frame in tables.items() if len(frame)}
     return ReportText(title, answer, shown, methods, references, describe_versions())
+
+
+def _say_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of results with names for readers in place of those of its files."""
+    shown = frame.rename(columns=_say)
+    for name in shown:
+        if shown[name].dtype == bool:
+            shown[name] = shown[name].map({True: "yes", False: "no"})
+        elif name in ("metric", "measure"):
+            shown[name] = shown[name].map(_say)
+    return shown
+
+
+def _say(name: str) -> str:
+    return _WORDS.get(name, str(name).replace("_", " "))
 
 
 def _list_networks(settings: Mapping[str, Any]) -> str:
@@ -236,15 +259,15 @@ def describe_embedding(result: EmbeddingResult) -> ReportText:
         row = best.iloc[0]
         answer = (
             f"Neighbours share {row['factor']} most in {row['layer']}: {format_share(row, 'value', ' %')} of "
-            f"them ({row['measure'].replace('_', ' ')}, {_p(row['p_value_max'])}, corrected over layers); "
+            f"them ({_say(row['measure'])}, {_p(row['p_value_max'])}, corrected over layers); "
             f"chance is {format_percent(row['chance_level'])} %."
         )
     columns = ["layer", "space", "factor", "measure", "value", "low", "high", "chance_level", "p_value_max"]
     methods = (
-        f"{settings['method']} maps of the first {settings.get('n_pca', 50)} principal components, "
-        f"perplexities {', '.join(f'{value:g}' for value in settings['perplexities'])}. How far neighbours "
-        "share a "
-        f"label is judged in the features, not in the map, and held against exchanged labels. "
+        f"{METHOD_NAMES[settings['method']]} maps of the first {settings.get('n_pca', 50)} principal "
+        f"components, perplexity {', '.join(f'{value:g}' for value in settings['perplexities'])}. How far "
+        "neighbours share a label is judged in the features, not in the map, and held against exchanged "
+        "labels. "
         f"{_list_networks(settings)}"
     )
     reference = _UMAP if settings["method"] == "umap" else _TSNE

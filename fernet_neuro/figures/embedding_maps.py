@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fernet_neuro.embedding.result import EmbeddingResult
+from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.embedding_caption import METHOD_NAMES, list_perplexities, name_k
+from fernet_neuro.figures.embedding_caption import list_perplexities, name_k
 from fernet_neuro.figures.results import shorten_layer
 from fernet_neuro.viz.maps import (
     MOST_LABELS,

@@ -78,7 +78,7 @@ EVALUATION = place_figure(
     f"{_HERE}.evaluation",
     "evaluation",
     "evaluation",
-    "Confusions and calibration of trained networks, from `evaluate`",
+    "Confusions and calibration of trained networks, as evaluated",
     ("metrics.csv", "confusion.csv", "calibration.csv", "predictions.csv", "summary.json"),
     is_evaluation,
 )

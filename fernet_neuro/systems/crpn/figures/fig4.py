@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
-from fernet_neuro.figures.embedding_caption import METHOD_NAMES, name_k
+from fernet_neuro.embedding.result import METHOD_NAMES
+from fernet_neuro.figures.embedding_caption import name_k
 from fernet_neuro.figures.network_maps import (
     find_seed_maps,
     read_judged_maps,
