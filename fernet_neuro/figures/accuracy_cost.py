@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.viz.cost import cost_legend, plot_accuracy_cost
+from fernet_neuro.viz.scores import SCORE_NAMES
 from fernet_neuro.viz.style import figure_size
 
 #: Height of a row of panels and of everything else, in mm.
@@ -18,7 +19,6 @@ _COSTS = {
     "macs": ("Multiply-adds per image (millions)", 1e6),
     "milliseconds": ("Time per image (ms)", 1.0),
 }
-_METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _TEXT = ("arm", "label", "test", "test_label", "epoch", "metric")
 
 
@@ -70,7 +70,7 @@ def draw_costs(source: pd.DataFrame, _results: Path | None = None) -> Figure:
             plot_accuracy_cost(rows, ax, cost=cost, unit=unit)
             ax.set_title(f"$\\bf{{{next(letters)}}}$  {test}")
             ax.set_xlabel(words)
-        line[0].set_ylabel(f"{_METRICS[str(rows['metric'].iloc[0])]} (%)")
+        line[0].set_ylabel(f"{SCORE_NAMES[str(rows['metric'].iloc[0])]} (%)")
     labels = source.drop_duplicates("row").sort_values("row")["label"].astype(str).tolist()
     figure.legend(handles=cost_legend(labels), loc="outside lower center", ncols=min(len(labels) + 1, 5))
     return figure
@@ -81,7 +81,7 @@ def caption_costs(source: pd.DataFrame) -> str:
     first = source.iloc[0]
     sizes = ", ".join(f"{size} px" for size in sorted(set(source["size"])))
     return (
-        f"{_METRICS[str(first['metric'])]} of {source['arm'].nunique()} networks against what an image costs "
+        f"{SCORE_NAMES[str(first['metric'])]} of {source['arm'].nunique()} networks against what an image costs "
         f"({sizes}). Lines: 95 % interval over {first['interval']}; training runs: {first['n_seeds']}. "
         f"Time: median of the forward pass on a CPU, networks in turns, batch of one; it holds for the "
         f"machine that measured it. Dashed: chance. Horizontal axes are logarithmic."

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from fernet_neuro._utils.tables import read_mixed
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.viz.dots import dots_legend, list_arms, pad_limits, plot_arm_dots, plot_printed_dots
+from fernet_neuro.viz.scores import SCORE_NAMES
 from fernet_neuro.viz.style import figure_size, letter
 
 #: Height of a row, and of everything else, in mm; the tallest page.
@@ -17,7 +18,6 @@ _ROW_MM, _REST_MM, _TALLEST_MM = 6.0, 30.0, 220.0
 _TITLE_PAD = 10.0
 #: Letters of titles that stand side by side in all panels together.
 _LETTERS = 84
-_METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _EPOCHS = {"last": "last epoch", "best": "best epoch on validation"}
 _COLUMNS = (
     "panel", "panel_label", "kind", "row", "arm", "label", "network", "variant", "seed", "value_percent",
@@ -121,7 +121,7 @@ def draw_table(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         label = fill(str(rows["panel_label"].iloc[0]), max(_LETTERS // len(panels), 8))
         whose = "published" if is_printed else "ours"
         ax.set_title(f"{letter(rows['panel'].iloc[0], len(panels))}{label}\n{whose}", pad=_TITLE_PAD)
-        ax.set_xlabel("Accuracy (%)" if is_printed else f"{_METRICS[str(rows['metric'].iloc[0])]} (%)")
+        ax.set_xlabel("Accuracy (%)" if is_printed else f"{SCORE_NAMES[str(rows['metric'].iloc[0])]} (%)")
     figure.legend(handles=_make_legend(source), loc="outside lower center", ncols=2)
     return figure
 
@@ -141,7 +141,7 @@ def caption_table(source: pd.DataFrame) -> str:
     tests = ", ".join(dict.fromkeys(means["panel_label"]))
     first = means.iloc[0]
     sentences = [
-        f"{_METRICS[str(first['metric'])]} of {means['arm'].nunique()} arms on {tests}; "
+        f"{SCORE_NAMES[str(first['metric'])]} of {means['arm'].nunique()} arms on {tests}; "
         f"{_EPOCHS[str(first['epoch'])]}, fixed beforehand.",
         _describe_dots(int(first["n_seeds"]), str(first["interval"])),
         f"Variant: {', '.join(dict.fromkeys(means['variant'].astype(str)))}.",

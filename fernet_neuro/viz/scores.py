@@ -12,6 +12,8 @@ from fernet_neuro._utils.tables import iterate_rows
 
 #: Interval of a mean over training runs, as `evaluation.seeds` calls it, and the seed of such a mean.
 SEEDS, MEAN = "training seeds", "mean"
+#: Scores by their names in tables, as axes and captions say them.
+SCORE_NAMES = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 
 
 class Mark(NamedTuple):

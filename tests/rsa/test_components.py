@@ -160,6 +160,21 @@ def test_degrees_of_freedom_are_satterthwaites_less_those_that_kurtosis_takes(si
         assert dof == pytest.approx(total**2 / below, rel=1e-9)
 
 
+def test_no_interval_is_without_an_end(rng):
+    ids = [f"s{number}" for number in range(5)]
+    found = []
+    for _ in range(60):
+        models = RDMSet(rng.random((2, 10)), ids, pd.DataFrame({"model": ["a", "b"]}))
+        brain = RDMSet(rng.random((10, 10)), ids, pd.DataFrame({"subject": [f"{n:02d}" for n in range(10)]}))
+        found.append(infer_rsa(models, brain, comparison="pearson", **CLOSED_FORM))
+    dof = np.concatenate([result.estimates["dof"] for result in found])
+    assert dof.min() == 2 and dof.max() > 4  # some are held there, others are not
+    ends = pd.concat([result.estimates for result in found])
+    assert ((ends["high"] - ends["low"]) <= 2 * 4.3027 * ends["standard_error"]).all()
+    two = infer_rsa(models, brain.take([0, 1]), generalise_to="subjects", **CLOSED_FORM)
+    assert (two.estimates["dof"] == 1).all()
+
+
 def test_blocks_of_one_size_are_left_out_together_and_their_pairs_told_apart(rng):
     """Against loops: blocks of two, of which all four pairs between two blocks are one cell."""
     codes = np.repeat(np.arange(6), 2)

@@ -29,6 +29,8 @@ from fernet_neuro.rsa.weighted import divide
 
 _SUBJECTS, _STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
 _BOTH = _SUBJECTS | _STIMULI
+#: Degrees of freedom below which a t distribution has no variance.
+_LEAST_DOF = 2.0
 #: Numbers that one step holds in memory.
 _AT_ONCE = 2**20
 
@@ -68,8 +70,9 @@ class Components:
         """Return the degrees of freedom (n_contrasts,) of these standard errors, by Satterthwaite [1]_.
 
         The variance by each effect has one less than the effect has units; that by stimuli has those that
-        the kurtosis of what its jackknife squares leaves. Where nothing varies, as many as the effect with
-        fewest.
+        the kurtosis of what its jackknife squares leaves. Two at least (one of two units), as parts that are
+        taken off can leave so few that an interval has no end. Where nothing varies, as many as the effect
+        with fewest.
 
         References
         ----------
@@ -84,8 +87,9 @@ class Components:
             dof = _count_dof(self.steps @ contrasts.T) if name == "stimuli" else size - 1
             parts.append((np.maximum(covary_contrasts(self.shares[frozenset([name])], contrasts), 0), dof))
         uncertain = sum(divide(part, total) ** 2 / dof for part, dof in parts)
-        otherwise = np.full(len(contrasts), float(count_fewest_dof(self.sizes)))
-        return np.divide(1.0, uncertain, out=otherwise, where=total > 0)
+        fewest = float(count_fewest_dof(self.sizes))
+        found = np.divide(1.0, uncertain, out=np.full(len(contrasts), fewest), where=total > 0)
+        return np.maximum(found, min(fewest, _LEAST_DOF))
 
     def _count_pairs(self) -> int:
         """Return the degrees of freedom of what varies with single pairs of stimuli."""

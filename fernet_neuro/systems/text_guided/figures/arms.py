@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fernet_neuro.systems.text_guided.figures.parts import (
-    METRICS,
     letter_panels,
     read_arms,
     read_scores,
@@ -25,7 +24,7 @@ from fernet_neuro.systems.text_guided.figures.parts import (
     title_panel,
 )
 from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
-from fernet_neuro.viz.scores import Mark, pick_means, plot_scores
+from fernet_neuro.viz.scores import SCORE_NAMES, Mark, pick_means, plot_scores
 
 _CONTRASTS = {"prompt": Mark("contrast (CL)", "s", False), "self": Mark("self-contrast (SC)", "o", True)}
 _WEIGHTS = {"other": Mark("other weights", "o", False), "default": Mark("default, 1 : 1", "o", True)}
@@ -102,7 +101,7 @@ def draw_weights(source: pd.DataFrame, _results: Path | None = None) -> Figure:
 def _draw(source: pd.DataFrame, groups: dict[str, str], marks: dict[str, Mark], xlabel: str) -> Figure:
     figure, panels = start_panels(source, marks)
     for ax, rows in panels:
-        plot_scores(ax, rows, "group", "series", groups, marks, f"{METRICS[rows['metric'].iloc[0]]} (%)")
+        plot_scores(ax, rows, "group", "series", groups, marks, f"{SCORE_NAMES[rows['metric'].iloc[0]]} (%)")
         _write_means(ax, rows, list(groups), marks)
         ax.set_xlabel(xlabel)
         # With few groups marks would stand far from their own intervals.
@@ -148,4 +147,4 @@ def caption_weights(source: pd.DataFrame) -> str:
 def _say(source: pd.DataFrame) -> str:
     metric, tests = str(source["metric"].iloc[0]), ", ".join(dict.fromkeys(source["test_label"]))
     chance = {"accuracy": "the share of the most frequent class"}.get(metric, "1 over the number of classes")
-    return f"{METRICS[metric]} on {tests}; numbers are means. Dashed: {chance}."
+    return f"{SCORE_NAMES[metric]} on {tests}; numbers are means. Dashed: {chance}."

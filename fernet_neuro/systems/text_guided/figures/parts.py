@@ -22,7 +22,6 @@ from fernet_neuro.systems.text_guided.settings import TextGuidedSettings
 from fernet_neuro.viz.scores import SEEDS, Mark, pick_means, scores_legend
 from fernet_neuro.viz.style import figure_size, letter
 
-METRICS = {"accuracy": "Accuracy", "mean_class_accuracy": "Mean class accuracy", "macro_f1": "Macro F1"}
 _TEXT = ("arm", "network", "variant", "test", "epoch", "seed", "metric", "class", "interval")
 
 
