@@ -81,8 +81,8 @@ def caption_costs(source: pd.DataFrame) -> str:
     first = source.iloc[0]
     sizes = ", ".join(f"{size} px" for size in sorted(set(source["size"])))
     return (
-        f"{SCORE_NAMES[str(first['metric'])]} of {source['arm'].nunique()} networks against what an image costs "
-        f"({sizes}). Lines: 95 % interval over {first['interval']}; training runs: {first['n_seeds']}. "
+        f"{SCORE_NAMES[str(first['metric'])]} of {source['arm'].nunique()} networks against what an image "
+        f"costs ({sizes}). Lines: 95 % interval over {first['interval']}; training runs: {first['n_seeds']}. "
         f"Time: median of the forward pass on a CPU, networks in turns, batch of one; it holds for the "
         f"machine that measured it. Dashed: chance. Horizontal axes are logarithmic."
     )
