@@ -57,17 +57,20 @@ def test_peaks_of_training_seeds_are_told_in_words_and_not_drawn_over_one_anothe
     assert "and the spread of training seeds" in caption
 
 
+@pytest.mark.parametrize(("inference", "drawn"), [("bootstrap", " (N = 30)"), ("components", "")])
 @pytest.mark.parametrize(
     ("generalise_to", "said"),
     [("both", ", stimuli in 6 blocks (identity), drawn as wholes"), ("subjects", "")],
 )
-def test_captions_say_which_stimuli_are_drawn_together(compared, tmp_path, generalise_to, said):
+def test_captions_say_which_stimuli_are_drawn_together(
+    compared, tmp_path, generalise_to, said, inference, drawn
+):
     models, brain = (rdms.take(range(3)) for rdms in compared)
-    settings = RSASettings("pearson", generalise_to, n_bootstraps=30, n_permutations=0)
+    settings = RSASettings("pearson", generalise_to, n_bootstraps=30, n_permutations=0, inference=inference)
     result = run_rsa(models, brain, settings, blocks=BLOCKS, notes={"identity_blocks": "identity"})
     RSAFolder(result, models, brain).save(tmp_path)
     intervals = read_analyses(tmp_path)[0].describe_intervals()
-    assert intervals.endswith(f"(N = 30){said}")
+    assert intervals.endswith(f"{drawn}{said}")
     for name in ("rsa-layer-roi", "rsa-models"):
         assert intervals in FIGURES[name].caption(FIGURES[name].read(tmp_path))
 
