@@ -30,6 +30,8 @@ import numpy as np
 _WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 #: Seconds within which a command ends, and its workers after it.
 _LONGEST, _WORKERS_END = 300, 5
+#: What libraries keep in the place for temporary files: torch's caches, onnxruntime's number of this place.
+_OF_LIBRARIES = re.compile(r"torch|^\.ses$").search
 #: What differs between two runs: times, and places of temporary files.
 _VOLATILE = re.compile(r"second|duration|time|date|created|started|finished|_s$|versions|memory|pid")
 _IMPORTED = (
@@ -310,7 +312,7 @@ class Trial:
         )
         if differ:
             return f"other than without a kill: {', '.join(differ)}; {fault}"
-        left = [path.name for path in Path(tempfile.gettempdir()).iterdir() if "torch" not in path.name]
+        left = [path.name for path in Path(tempfile.gettempdir()).iterdir() if not _OF_LIBRARIES(path.name)]
         return f"left in the place for temporary files: {', '.join(left)}" if left else ""
 
     def _find_changed(self) -> str:

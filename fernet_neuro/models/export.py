@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fernet_neuro._utils.atomic import atomic_file, write_text
+from fernet_neuro._utils.atomic import atomic_files, write_text
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.optional import import_optional
 from fernet_neuro._utils.record import describe_surroundings
@@ -137,13 +137,15 @@ def export_model(
     model.module.eval()
     model = fuse_batchnorm(model) if fuse else model
     module = OneInput(model.module).eval()
-    with atomic_file(path) as temporary:
-        _write(module, model, temporary, format)
+    description = path.with_suffix(".json").name
+    with atomic_files(path.parent, [description, path.name]) as places:
+        network = places[path.name]
+        _write(module, model, network, format)
         about |= {
-            "largest_difference": _compare(_open(temporary, format), module, model, format),
-            "sha256": hash_file(temporary),
+            "largest_difference": _compare(_open(network, format), module, model, format),
+            "sha256": hash_file(network),
         }
-    write_text(path.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
+        write_text(places[description], json.dumps(about, indent=2) + "\n")
     return about
 
 
@@ -159,12 +161,21 @@ def check_export(model: LayeredModel, out: PathLike, *, format: str, overwrite: 
             f"its trunk is from."
         )
     for file in (path, path.with_suffix(".json")):
-        if file.exists() and not overwrite:
+        if file.exists() and not overwrite and not _is_left_over(path):
             raise StoreError(f"{file} is already there; add --overwrite (overwrite=True), or name another.")
     if format == "onnx":
         for package in ("onnx", "onnxscript", "onnxruntime"):
             import_optional(package, "ONNX", EXTRA)
     return path
+
+
+def _is_left_over(path: Path) -> bool:
+    """Return whether the JSON is of an export that was killed before its network was there."""
+    about = path.with_suffix(".json")
+    try:
+        return not path.exists() and "sha256" in json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def open_onnx(path: PathLike, n_threads: int = 0) -> Runner:

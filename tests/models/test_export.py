@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import fernet_neuro as fn
+from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro.exceptions import MissingDependencyError, StoreError
 from fernet_neuro.models.export import OPSET, OneInput, TwoSlopes, export_model
 from fernet_neuro.models.fuse import fuse
@@ -126,6 +127,17 @@ def test_nothing_is_replaced_unless_asked_for(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["net.json"]
     export_model(model, tmp_path / "net.pt", format="torchscript", overwrite=True)
     assert json.loads((tmp_path / "net.json").read_text())["format"] == "torchscript"
+
+
+def test_an_export_that_was_killed_between_its_files_is_given_again(tmp_path):
+    model = build_model("resnet10-slim", size=16)
+    export_model(model, tmp_path / "net.pt", format="torchscript")
+    (tmp_path / "net.pt").unlink()  # the network is the last that is written
+    about = export_model(model, tmp_path / "net.pt", format="torchscript")
+    assert hash_file(tmp_path / "net.pt") == about["sha256"]
+    assert json.loads((tmp_path / "net.json").read_text()) == about
+    with pytest.raises(StoreError, match=r"net\.pt is already there"):
+        export_model(model, tmp_path / "net.pt", format="torchscript")
 
 
 class Fickle(nn.Module):
