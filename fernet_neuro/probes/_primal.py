@@ -6,6 +6,7 @@ What belongs here: ridge regression on rows, with one eigendecomposition per fol
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg, sparse
@@ -53,15 +54,16 @@ class FoldRows:
         """Mean squared length of a centred training row; 1 where all rows are equal."""
         return float(np.square(self.train).sum()) / len(self.train) or 1.0
 
-    def _diagonalise(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return eigenvalues of the training rows' scatter that are not rounding noise, and vectors."""
+    @cached_property
+    def _scatter(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of the training rows' scatter that are not rounding noise, and vectors."""
         values, vectors = linalg.eigh(self.train.T @ self.train, check_finite=False)
         keep = values > RANK_TOLERANCE * max(float(values[-1]), 0.0)
         return values[keep], vectors[:, keep]
 
     def regress(self, penalties: Sequence[float], columns: np.ndarray) -> Iterator[np.ndarray]:
         """Yield predictions of columns of numbers; see `_dual.FoldKernel.regress`."""
-        values, vectors = self._diagonalise()
+        values, vectors = self._scatter
         sums, test = (columns.T @ self.train) @ vectors, self.test @ vectors
         for penalty in penalties:
             yield sums @ (test / (values + penalty)).T + columns.mean(axis=0)[:, None]
@@ -75,7 +77,7 @@ class FoldRows:
         n_jobs: int = 1,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return predicted classes and scores of the labellings; see `_dual.FoldKernel.refit`."""
-        values, vectors = self._diagonalise()
+        values, vectors = self._scatter
         test = self.test @ vectors
         shrunk = [test / (values + penalty) for penalty in penalties]
         sums = (classes.T @ self.train) @ vectors
@@ -105,7 +107,9 @@ def _score_blocks(
 
     def run(block: slice) -> None:
         draws = labellings.train[block]
-        marks = (draws[:, None, :] == np.arange(labellings.n_classes)[None, :, None]).astype(np.float32)
+        # Compared in the type of the labels: numbers of another type would all be converted first.
+        classes = np.arange(labellings.n_classes, dtype=draws.dtype)
+        marks = (draws[:, None, :] == classes[None, :, None]).astype(np.float32)
         shares = marks @ sizes.astype(np.float32)
         sums = marks.reshape(-1, len(units)) @ units
         for index, test in enumerate(tests):
