@@ -362,3 +362,14 @@ def test_a_permuted_pair_is_that_of_the_stimuli_in_its_place(rng):
     pairs = permute_pairs(order[None])[0]
     for pair, other in enumerate(pairs):
         assert {left[other], right[other]} == {order[left[pair]], order[right[pair]]}
+
+
+@pytest.mark.parametrize("n_values", [1, 2, 7, 64, 5000])
+def test_signs_of_hundreds_of_pairs_are_those_of_scipy_whatever_the_ties(rng, n_values):
+    first, second = rng.integers(0, n_values, (3, 780)), rng.integers(0, n_values, (2, 780))
+    second[0] += (n_values > 1) * first[0]
+    orders = np.array([np.arange(40), rng.permutation(40)])
+    found = permute_scores(first.astype(float), second.astype(float), orders, "kendall_tau_a")
+    for score, pairs in zip(found, permute_pairs(orders), strict=True):
+        expected = COMPARISONS["kendall_tau_a"](first[:, pairs], second, None).mean(axis=0)
+        np.testing.assert_allclose(score, expected, rtol=0, atol=1e-12)

@@ -135,36 +135,66 @@ def _rank_keys(keys, order, weights, ranks, groups):
 
 
 @njit(nogil=True, cache=True)
-def _count_signs(walk, groups, others, n_others, weights, tree):
+def _lay_out(walks, groups, weights):
+    """Return weights in the order of each walk, and where its tie groups start, padded with its length.
+
+    `walks` (n_rdms, n_active) are places in ascending order, `groups` their tie groups, by place.
+    """
+    n_rdms, size = walks.shape
+    heavy = np.empty((n_rdms, size), np.int64)
+    starts = np.full((n_rdms, size + 1), size)
+    for row in range(n_rdms):
+        found, last = 0, -1
+        for position in range(size):
+            place = walks[row, position]
+            heavy[row, position] = weights[place]
+            if groups[row, place] != last:
+                starts[row, found] = position
+                found += 1
+                last = groups[row, place]
+    return heavy, starts
+
+
+@njit(nogil=True, cache=True)
+def _count_signs(walk, heavy, starts, others, n_others, spaces):
     """Return concordant less discordant pairs of entries, each weighing the product of their weights.
 
-    `walk` are the places in ascending order of one RDM, `groups` its tie groups, `others` those of the other.
+    `walk`, `heavy` and `starts` are rows of one RDM, as in `_lay_out`; `others` are the tie groups of the
+    other, by place. A binary tree holds the weights met so far, by these groups: steps through its levels
+    depend on no value, so that the processor has nothing to guess.
     """
-    tree[: n_others + 1] = 0
-    balance, inserted, start = 0, 0, 0
-    while start < walk.size:
-        stop = start
-        while stop < walk.size and groups[walk[stop]] == groups[walk[start]]:
-            place = walk[stop]
-            below, node = 0, others[place]
-            while node > 0:
-                below += tree[node]
-                node -= node & -node
-            upto, node = 0, others[place] + 1
-            while node > 0:
-                upto += tree[node]
-                node -= node & -node
-            balance += weights[place] * (below - (inserted - upto))
-            stop += 1
-        for position in range(start, stop):
-            place = walk[position]
-            inserted += weights[place]
-            node = others[place] + 1
-            while node <= n_others:
-                tree[node] += weights[place]
-                node += node & -node
-        start = stop
+    tree, leaves = spaces[0], spaces[1]
+    levels = 0
+    while n_others > 1 << levels:
+        levels += 1
+    first = 1 << levels
+    tree[: 2 * first] = 0
+    for position in range(walk.size):
+        leaves[position] = first + others[walk[position]]
+    balance, inserted, group = 0, 0, 0
+    while starts[group] < walk.size:
+        for position in range(starts[group], starts[group + 1]):
+            node = leaves[position]
+            # Below less above: twice what is below, and what is tied, less all.
+            found = tree[node] - inserted
+            for _ in range(levels):
+                found += 2 * (tree[node - 1] & -(node & 1))
+                node >>= 1
+            balance += heavy[position] * found
+        for position in range(starts[group], starts[group + 1]):
+            node, weight = leaves[position], heavy[position]
+            inserted += weight
+            for _ in range(levels + 1):
+                tree[node] += weight
+                node >>= 1
+        group += 1
     return balance
+
+
+@njit(nogil=True, cache=True)
+def _make_spaces(size):
+    """Return what `_count_signs` needs to work in for `size` places: a tree, and leaves."""
+    return np.empty((2, 4 * size + 4), np.int64)
 
 
 @njit(nogil=True, cache=True)
@@ -194,12 +224,19 @@ def _compare_signs(groups, n_groups, walks, weights, total, unit, n_subjects, ou
     """Fill tau of the first RDMs with the others and, if `out` has columns for it, one another."""
     n_rdms, n_active = groups.shape
     first = n_rdms - out.shape[1]
-    tree = np.empty(n_active + 2, np.int64)
+    spaces = _make_spaces(n_active)
+    heavy, starts = _lay_out(walks[:n_subjects], groups[:n_subjects], weights)
     pairs = max(0.5 * total * (total - unit), 1.0)
     for subject in range(n_subjects):
         for rdm in range(first, n_rdms):
-            found = _count_signs(walks[subject], groups[subject], groups[rdm], n_groups[rdm], weights, tree)
-            out[subject, (rdm - n_subjects) % n_rdms] = found / pairs
+            column = (rdm - n_subjects) % n_rdms
+            if rdm < subject:  # counted when that subject was the first of the two
+                out[subject, column] = out[rdm, (subject - n_subjects) % n_rdms]
+                continue
+            found = _count_signs(
+                walks[subject], heavy[subject], starts[subject], groups[rdm], n_groups[rdm], spaces
+            )
+            out[subject, column] = found / pairs
 
 
 @njit(nogil=True, cache=True)
@@ -241,7 +278,7 @@ def _add_ranks(ranks, copies, keys):
 @njit(nogil=True, cache=True)
 def _compare_keys(keys, rows, shared, out):
     """Fill the comparisons of the ranks of keys with those of subjects, by the numbers in `rows`."""
-    heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree = shared
+    heavy, squares, walks, laid, weights, total, unit, kind, spaces, signs = shared
     order, spare, pooled, ties, counts = spaces[0], spaces[1], spaces[2], spaces[3], spaces[4]
     size = keys.size
     _sort_keys(keys, order[:size], spare[:size], counts)
@@ -249,7 +286,7 @@ def _compare_keys(keys, rows, shared, out):
     pairs = max(0.5 * total * (total - unit), 1.0)
     for row in rows:
         if kind == 2:
-            found = _count_signs(walks[row], groups[row], ties[:size], n_ties, weights, tree)
+            found = _count_signs(walks[row], laid[0][row], laid[1][row], ties[:size], n_ties, signs)
             out[row] = found / pairs
         else:
             product = 0.0
@@ -268,9 +305,11 @@ def _compare_pooled(ranks, groups, walks, weights, total, unit, copies, kind, lo
     keys = np.empty(n_active, np.int64)
     everyone = np.empty(n_active, np.int64)
     spaces = np.empty((5, max(n_active, _BUCKETS)), np.int64)
-    tree = np.empty(n_active + 2, np.int64)
+    n_walks = len(walks) if kind == 2 else 0  # signs alone need them
+    laid = _lay_out(walks[:n_walks], groups[:n_walks], weights)
+    signs = _make_spaces(n_active)
     heavy, squares = _weigh_ranks(ranks, total, weights)
-    shared = (heavy, squares, groups, walks, weights, total, unit, kind, spaces, tree)
+    shared = (heavy, squares, walks, laid, weights, total, unit, kind, spaces, signs)
     for draw in range(copies.shape[0]):
         drawn = np.flatnonzero(copies[draw])
         everyone[:] = 0
@@ -338,16 +377,18 @@ def run_permuted(pairs, orders, groups, walks, n_others, others, out):
     """Fill the mean tau-a (n_permutations, n_models) over subjects whose pairs are exchanged."""
     n_models, n_pairs = orders.shape
     n_subjects = others.shape[0]
-    weights = np.ones(n_pairs, np.int64)
+    heavy, starts = _lay_out(walks, groups, np.ones(n_pairs, np.int64))
     moved = np.empty(n_pairs, np.int64)
-    tree = np.empty(n_pairs + 2, np.int64)
+    spaces = _make_spaces(n_pairs)
     for draw in range(pairs.shape[0]):
         out[draw] = 0
         for subject in range(n_subjects):
             for pair in range(n_pairs):
                 moved[pair] = others[subject, pairs[draw, pair]]
             for model in range(n_models):
-                found = _count_signs(walks[model], groups[model], moved, n_others[subject], weights, tree)
+                found = _count_signs(
+                    walks[model], heavy[model], starts[model], moved, n_others[subject], spaces
+                )
                 out[draw, model] += found / (0.5 * n_pairs * (n_pairs - 1.0)) / n_subjects
 
 
