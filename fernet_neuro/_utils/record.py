@@ -7,6 +7,7 @@ users or folders.
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ RECORDED_PACKAGES = (
 def describe_surroundings() -> dict[str, Any]:
     """Return versions, commit (None outside a git checkout) and platform."""
     return {
-        "versions": {"python": platform.python_version(), **_list_versions()},
+        "versions": list_versions(),
         "commit": find_commit(),
         "platform": {
             "system": platform.system(),
@@ -52,9 +53,10 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
     return answer.stdout.strip() or None
 
 
-def _list_versions() -> dict[str, str]:
-    versions = {}
-    for package in RECORDED_PACKAGES:
+def list_versions(packages: Sequence[str] = RECORDED_PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of those `packages` that are installed."""
+    versions = {"python": platform.python_version()}
+    for package in packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

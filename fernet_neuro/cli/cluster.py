@@ -32,7 +32,9 @@ def submit(
         str,
         opt.text("Options of sbatch, such as partition=gpu,time=2:00:00,mem=16G.", metavar="KEY=VALUE,..."),
     ] = "",
-    at_once: Annotated[int, opt.count("Shards at once on this machine.")] = 1,
+    at_once: Annotated[
+        int | None, opt.count("Most shards at once.  [default: 1 locally, as many as the queue gives]", min=1)
+    ] = None,
     script: Annotated[bool, opt.flag("--script", "Write plan.json and job.sh, and start nothing.")] = False,
     dry_run: Annotated[bool, opt.flag("--dry-run", "Print the plan, and write nothing.")] = False,
 ) -> None:
@@ -65,7 +67,7 @@ def submit(
     check_option("--cluster", cluster, ("slurm", "local"))
     options = read_slurm(slurm)
     name, request = _read_command(context, command, shards)
-    plan = replace(make_plan(name, request), cluster=cluster, n_processes=at_once)
+    plan = replace(make_plan(name, request), cluster=cluster, at_once=at_once)
     for line in _describe(plan):
         typer.echo(line)
     if dry_run:
@@ -80,7 +82,7 @@ def submit(
     if cluster == "slurm":
         typer.echo(f"Submitted as job {submit_to_slurm(plan)}; see: fernet-neuro jobs {plan.out}")
         return
-    code = run_locally(plan, at_once)
+    code = run_locally(plan)
     _show_states(plan, as_json=False)
     if code:
         raise typer.Exit(code)
@@ -156,7 +158,7 @@ def jobs(
         if numbers and plan.cluster == "slurm":
             typer.echo(f"Submitted as job {submit_to_slurm(plan, numbers=numbers)}.")
         elif numbers:
-            run_locally(plan, plan.n_processes)
+            run_locally(plan)
     _show_states(plan, as_json=as_json)
 
 

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from fernet_neuro.activations.store import ActivationStore
 
 
-#: Images that are run through a network to tell how long all would take.
-_N_MEASURED = 64
-
-
 def extract(
     model: opt.Network,
     stimuli: opt.Stimuli,
@@ -78,7 +74,12 @@ def extract(
             --pool srp:2048 --dtype float16 --out big --dry-run
     """
     from fernet_neuro.activations.writer import check_target
-    from fernet_neuro.extraction.extract import estimate_extraction, find_finished, run_extraction
+    from fernet_neuro.extraction.extract import (
+        N_MEASURED,
+        estimate_extraction,
+        find_finished,
+        run_extraction,
+    )
     from fernet_neuro.extraction.plan import plan_extraction
     from fernet_neuro.models.resolve import resolve_model
     from fernet_neuro.stimuli.table import StimulusTable
@@ -98,7 +99,7 @@ def extract(
     if rows is not None:
         table = table[read_rows(rows, len(table))]
     if dry_run:
-        needed = estimate_extraction(network, table, layer or None, n_measured=_N_MEASURED, **asked)
+        needed = estimate_extraction(network, table, layer or None, n_measured=N_MEASURED, **asked)
         show(describe_needs(needed), as_json=as_json, values=needed)
         return
     plan = plan_extraction(network, table, layer or None, **asked)
@@ -189,7 +190,7 @@ def describe_needs(needed: dict[str, Any]) -> list[str]:
         f"{n_stimuli:,} stimuli x {len(needed['layers'])} layers as {needed['dtype']}: "
         f"{needed['disk_bytes'] / 1e9:,.2f} GB on disk",
         f"about {format_seconds(seconds)} here ({n_stimuli / seconds:,.1f} images/s, measured on "
-        f"{min(n_stimuli, _N_MEASURED)}, batches of {needed['batch_size']}, {needed['device']})",
+        f"{needed['n_measured']}, batches of {needed['batch_size']}, {needed['device']})",
         f"about {needed['memory_bytes'] / 1e6:,.0f} MB of memory beside Python's own, however many stimuli",
     ]
 

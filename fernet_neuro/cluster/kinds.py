@@ -28,8 +28,8 @@ from fernet_neuro.cluster.plan import Plan, Shard, name_folder
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.stimuli.table import StimulusTable
 
-#: Images that are run through the network to tell how long all would take; seconds that a shard should last.
-_N_MEASURED, _SHARD_SECONDS = 64, 1800.0
+#: Seconds that a shard should last.
+_SHARD_SECONDS = 1800.0
 _TABLE = "stimuli.parquet"
 #: Devices that a cluster's login node may lack.
 _ACCELERATORS = ("cuda", "mps", "xpu")
@@ -169,7 +169,7 @@ def merge(plan: Plan, *, copy: bool = False) -> Path:
 
 
 def _split_extraction(request: Request) -> Split:
-    from fernet_neuro.extraction.extract import estimate_extraction
+    from fernet_neuro.extraction.extract import N_MEASURED, estimate_extraction
     from fernet_neuro.extraction.plan import plan_extraction
     from fernet_neuro.models.resolve import resolve_model
 
@@ -183,7 +183,7 @@ def _split_extraction(request: Request) -> Split:
     options = {name: values[name] for name in ("batch_size", "dtype", "pool", "precision")}
     options["device"] = _find_device(values["device"])
     layers = values["layer"] or None
-    needs = estimate_extraction(network, table, layers, n_measured=_N_MEASURED, **options)
+    needs = estimate_extraction(network, table, layers, n_measured=N_MEASURED, **options)
     n_shards = request.n_shards or max(1, round(needs["seconds"] / _SHARD_SECONDS))
     identity = plan_extraction(network, table, layers, **options).identity
     shards = []

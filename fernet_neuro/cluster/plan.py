@@ -6,17 +6,16 @@ a shard in `work`.
 
 import json
 import os
-import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.hashing import hash_file, hash_json
 from fernet_neuro._utils.json_files import read_json
+from fernet_neuro._utils.record import list_versions as list_packages
 from fernet_neuro._utils.shown import name_some
 from fernet_neuro.activations.manifest import MANIFEST_NAME
 from fernet_neuro.exceptions import StoreError
@@ -24,8 +23,6 @@ from fernet_neuro.typing import PathLike
 
 _FORMAT, _FORMAT_VERSION = "fernet-neuro plan", 1
 PLAN_NAME = "plan.json"
-#: Packages that can change a number.
-_PACKAGES = ("fernet-neuro", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow")
 #: How often a shard may fail, and be stopped from outside, before it is left to its owner.
 MOST_FAILURES, MOST_STOPS = 3, 20
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -78,6 +75,8 @@ class Plan:
     shards : tuple of Shard
     inputs : dict of str to str
         Digests of the files and folders that the command reads.
+    stamps : dict of str to str
+        What their sizes and times come to: where these are as they were, nothing is read to check the plan.
     versions : dict of str to str
         Of packages, and the digest of this package's own code.
     facts : dict
@@ -86,8 +85,8 @@ class Plan:
         What was estimated, for people.
     cluster : str
         Where it runs: ``slurm`` or ``local``.
-    n_processes : int
-        Shards at once on this machine.
+    at_once : int or None
+        Most shards at once; None for one on this machine, and for as many as the queue gives.
     """
 
     command: str
@@ -96,11 +95,12 @@ class Plan:
     start: str
     shards: tuple[Shard, ...]
     inputs: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     needs: dict[str, Any] = field(default_factory=dict)
     cluster: str = "slurm"
-    n_processes: int = 1
+    at_once: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -172,7 +172,10 @@ class Plan:
                 f"--accept-version."
             )
         for path, digest in self.inputs.items():
-            found = fingerprint(self.place_of(path))
+            place = self.place_of(path)
+            if self.stamps.get(path) == stamp(place):
+                continue
+            found = fingerprint(place)
             if found != digest:
                 raise StoreError(
                     f"{path} has changed since the plan was made (digest {_short(digest)}, now "
@@ -197,11 +200,9 @@ def name_folder(out: Path) -> Path:
 @cache
 def list_versions() -> dict[str, str]:
     """Return versions of what can change a number, and the digest of this package's files."""
-    versions = {"python": platform.python_version()}
-    versions |= {name: metadata.version(name) for name in _PACKAGES}
     files = sorted(path for path in _PACKAGE.rglob("*") if path.suffix in (".py", ".yaml"))
     code = {path.relative_to(_PACKAGE).as_posix(): hash_file(path) for path in files}
-    return {**versions, "code": hash_json(code)}
+    return {**list_packages(), "code": hash_json(code)}
 
 
 def find_inputs(values: Iterable[Any], start: Path) -> dict[str, str]:
@@ -221,14 +222,26 @@ def fingerprint(path: Path) -> str | None:
 
     A store counts by its manifest, which holds the checksums of its values.
     """
-    if path.is_file():
-        return hash_file(path)
-    if not path.is_dir():
+    if not path.exists():
         return None
-    if (path / MANIFEST_NAME).is_file():
-        return hash_file(path / MANIFEST_NAME)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    files = _list_files(path)
+    if path.is_file() or files[:1] == [path / MANIFEST_NAME]:
+        return hash_file(files[0])
     return hash_json({file.relative_to(path).as_posix(): hash_file(file) for file in files})
+
+
+def stamp(path: Path) -> str:
+    """Return a digest of the sizes and times of what `fingerprint` reads: quick, and tells most changes."""
+    looks = {file.relative_to(path).as_posix(): file.stat() for file in _list_files(path)}
+    return hash_json({name: [look.st_size, look.st_mtime_ns] for name, look in looks.items()})
+
+
+def _list_files(path: Path) -> list[Path]:
+    """Return the files that count: a file itself, the manifest of a store, all files of another folder."""
+    if path.is_file():
+        return [path]
+    manifest = path / MANIFEST_NAME
+    return [manifest] if manifest.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 
 
 def _list_paths(value: Any) -> list[str]:

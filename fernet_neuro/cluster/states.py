@@ -13,8 +13,8 @@ from fernet_neuro.cluster.work import Notes, is_running, read_notes
 def list_states(plan: Plan) -> pd.DataFrame:
     """Return a row per shard: ``shard, about, state, attempts, seconds, message``.
 
-    States: ``done``; ``running``; ``failed`` (or killed); ``stopped`` by the scheduler, to go on when it is
-    started again; ``waiting``.
+    States: ``done``; ``running``; ``failed`` (or killed, or stopped so often that it is given up);
+    ``stopped`` by the scheduler, to go on when it is started again; ``waiting``.
     """
     rows = []
     for shard in plan.shards:
@@ -39,4 +39,4 @@ def _find_state(plan: Plan, shard: Shard, notes: Notes) -> str:
         return "running"
     if not notes.attempts:
         return "waiting"
-    return "stopped" if notes.was_stopped else "failed"
+    return "stopped" if notes.was_stopped and not notes.is_given_up else "failed"

@@ -15,7 +15,7 @@ from pathlib import Path
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.shown import name_some
 from fernet_neuro.cluster.kinds import Request, find_kind, list_missing
-from fernet_neuro.cluster.plan import PLAN_NAME, Plan, find_inputs, list_versions
+from fernet_neuro.cluster.plan import PLAN_NAME, Plan, find_inputs, list_versions, stamp
 from fernet_neuro.cluster.work import AGAIN, WRONG_PLAN, ask_again
 from fernet_neuro.exceptions import StoreError
 
@@ -29,6 +29,8 @@ _WORDS = (
     "out", "layer", "factor", "roi", "target", "holdout", "partition", "identity_blocks", "permute_within",
     "subject_column", "settings", "device",
 )  # fmt: skip
+#: Variable that says which GPUs a process sees.
+_GPUS = "CUDA_VISIBLE_DEVICES"
 #: Seconds before the time limit at which a task is told to finish.
 _NOTICE = 120
 
@@ -70,7 +72,8 @@ def make_plan(command: str, request: Request) -> Plan:
     inputs = {path: digest for path, digest in found.items() if path != request.out}
     plan = Plan(
         command=command, arguments=request.arguments, out=request.out, start=str(request.start),
-        shards=split.shards, inputs=inputs, versions=list_versions(), facts=split.facts, needs=split.needs,
+        shards=split.shards, inputs=inputs, stamps={path: stamp(request.start / path) for path in inputs},
+        versions=list_versions(), facts=split.facts, needs=split.needs,
     )  # fmt: skip
     _check_place(plan)
     return plan
@@ -93,7 +96,7 @@ def format_script(plan: Plan, options: Mapping[str, str]) -> str:
     quote = shlex.quote
     return _SCRIPT.format(
         n_tasks=n_tasks, n_shards=len(plan.shards), name=SCRIPT_NAME, command=plan.command,
-        array=f"0-{n_tasks - 1}", notice=_NOTICE, again=AGAIN,
+        array=f"0-{n_tasks - 1}{_limit(plan)}", notice=_NOTICE, again=AGAIN,
         logs=quote(str(plan.folder / "logs").replace("%", "%%")),  # SLURM's own signs begin with %
         options="".join(f"#SBATCH --{key}={quote(value)}\n" for key, value in options.items()),
         start=quote(plan.start), program=" ".join(map(quote, _program())),
@@ -104,21 +107,29 @@ def format_script(plan: Plan, options: Mapping[str, str]) -> str:
 def read_options(text: str) -> dict[str, str]:
     """Return SLURM's options from ``"partition=gpu,time=2:00:00"``.
 
-    Raises ValueError if a part is not KEY=VALUE, or an option that the job script sets itself.
+    Values may have commas: what does not begin with an option's name and ``=`` belongs to the value before.
+    Raises ValueError if the text does not begin so, or names an option that the job script sets itself.
 
     Examples
     --------
     >>> read_options("partition=gpu,gpus=1")
     {'partition': 'gpu', 'gpus': '1'}
+    >>> read_options("exclude=node[1,3-5],export=ALL,HOME=/scratch")
+    {'exclude': 'node[1,3-5]', 'export': 'ALL,HOME=/scratch'}
     """
-    options = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not (equals and re.fullmatch(r"[a-z][a-z-]*", key.strip()) and value.strip().isprintable()):
+    options: dict[str, str] = {}
+    last = ""
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        begun = re.fullmatch(r"([a-z][a-z-]*) *= *(.+)", part)
+        if not part.isprintable() or (begun is None and not last):
             raise ValueError(f"--slurm takes KEY=VALUE pairs with commas between them; got {part!r}.")
-        if key.strip() in _OWN:
-            raise ValueError(f"--slurm {key.strip()}=... is set by the job script itself; leave it out.")
-        options[key.strip()] = value.strip()
+        if begun is None:
+            options[last] += f",{part}"
+            continue
+        last, value = begun.groups()
+        if last in _OWN:
+            raise ValueError(f"--slurm {last}=... is set by the job script itself; leave it out.")
+        options[last] = value
     return options
 
 
@@ -138,7 +149,7 @@ def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
     n_tasks = min(len(plan.shards), _find_array_size())
     wanted = [shard.number for shard in list_missing(plan)] if numbers is None else numbers
     tasks = sorted({number % n_tasks for number in wanted})
-    array = ",".join(map(str, tasks))
+    array = ",".join(map(str, tasks)) + _limit(plan)
     try:
         answer = subprocess.run(
             ["sbatch", "--parsable", f"--array={array}", str(script)],
@@ -158,15 +169,13 @@ def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
     return answer.stdout.strip().partition(";")[0]
 
 
-def run_locally(plan: Plan, n_processes: int) -> int:
-    """Run all shards that are not done, `n_processes` at once, and return an exit code."""
-    missing = len(list_missing(plan))
-    n_processes = max(1, min(n_processes, missing))
-    threads = max(1, (os.cpu_count() or 1) // n_processes)
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+def run_locally(plan: Plan) -> int:
+    """Run all shards that are not done in as many processes as the plan wants, and return an exit code."""
+    n_processes = max(1, min(plan.at_once or 1, len(list_missing(plan))))
     command = [*_program(), "work", str(plan.folder / PLAN_NAME), "--step", str(n_processes)]
     workers = [
-        subprocess.Popen([*command, "--shard", str(number)], env=environment) for number in range(n_processes)
+        subprocess.Popen([*command, "--shard", str(number)], env=environment)
+        for number, environment in enumerate(_share_machine(plan, n_processes))
     ]
     try:
         codes = [worker.wait() for worker in workers]
@@ -178,10 +187,39 @@ def run_locally(plan: Plan, n_processes: int) -> int:
     return WRONG_PLAN if WRONG_PLAN in codes else max((abs(code) for code in codes), default=0)
 
 
+def _share_machine(plan: Plan, n_processes: int) -> list[dict[str, str]]:
+    """Return the environment of each process: an equal share of the threads, and one of the GPUs in turn.
+
+    Processes see all GPUs where the command names one by its number.
+    """
+    threads = max(1, (os.cpu_count() or 1) // n_processes)
+    shared = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    gpus = [] if any("cuda:" in argument for argument in plan.arguments) else list_gpus()
+    if len(gpus) < 2:
+        return [shared] * n_processes
+    return [{**shared, _GPUS: gpus[number % len(gpus)]} for number in range(n_processes)]
+
+
+def list_gpus() -> list[str]:
+    """Return the names of the GPUs that CUDA may use here: those it is told of, or all that there are."""
+    if _GPUS in os.environ:
+        return [name for name in os.environ[_GPUS].split(",") if name.strip() not in ("", "-1")]
+    try:
+        answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    except OSError:
+        return []
+    return re.findall(r"^GPU (\d+):", answer.stdout, re.MULTILINE)
+
+
 def retry(plan: Plan, numbers: Sequence[int]) -> None:
     """Forget earlier failures of some shards, so that they are tried again."""
     for number in numbers:
         ask_again(plan, plan.shards[number])
+
+
+def _limit(plan: Plan) -> str:
+    """Return what an array's numbers end with where tasks at once are limited."""
+    return f"%{plan.at_once}" if plan.at_once else ""
 
 
 def _program() -> list[str]:

@@ -73,8 +73,7 @@ def _work(plan: Plan, shards: Sequence[Shard], execute: Execute, stop: list[str]
         with claiming(_claim_of(plan, shard)) as is_ours:
             if not is_ours:
                 continue
-            notes = read_notes(plan, shard)
-            if notes.failures >= MOST_FAILURES or notes.stops >= MOST_STOPS:
+            if read_notes(plan, shard).is_given_up:
                 code = FAILED
                 continue
             outcome = _carry_out(plan, shard, execute, stop)
@@ -100,6 +99,11 @@ class Notes:
         self.was_stopped = outcomes[-1:] == ["stopped"] and not self.was_killed
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether it is left to its owner: it failed or was stopped too often."""
+        return self.failures >= MOST_FAILURES or self.stops >= MOST_STOPS
+
+    @property
     def seconds(self) -> float:
         """Of all attempts that ended."""
         return float(sum(line["seconds"] for line in self.ends))
@@ -107,6 +111,8 @@ class Notes:
     @property
     def message(self) -> str:
         """Why the last attempt failed; empty where it did not."""
+        if self.was_stopped and self.is_given_up:
+            return f"given up: stopped {self.stops} times before its end; make shards smaller, or time longer"
         if self.was_killed:
             return "ended from outside, perhaps for want of memory"
         return str(self.ends[-1]["message"]) if self.ends else ""

@@ -4,13 +4,13 @@ What belongs here: the order of steps and the tables they fill; each step is in 
 """
 
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.record import list_versions
 from fernet_neuro._utils.tables import as_typed
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.store import ActivationStore
@@ -123,7 +123,7 @@ def compute_embedding(
         "seed": seed,
         "factors": {item.factor: _describe(item, n_neighbours) for item in comparisons},
         "maps": [{"layer": layer, **one.settings} for layer, one in maps],
-        "versions": {name: version(name) for name in _VERSIONED},
+        "versions": list_versions(_VERSIONED),
     }
     return EmbeddingResult(_gather(maps, labels, comparisons), judge.to_frame(), settings)
 

@@ -6,13 +6,11 @@ written by `activations.writer`.
 
 import logging
 import os
-import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +24,7 @@ from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.progress import make_progress
+from fernet_neuro._utils.record import list_versions
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.activations.known import cache_place, find_store, remember_store
 from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
@@ -51,6 +50,8 @@ from fernet_neuro.typing import PathLike
 
 __all__ = ["estimate_extraction", "extract_activations", "run_extraction"]
 logger = logging.getLogger(__name__)
+#: Images that tell how long all would take.
+N_MEASURED = 64
 _VERSIONED = ("fernet-neuro", "torch", "torchvision", "numpy", "pillow")
 
 
@@ -217,7 +218,7 @@ def estimate_extraction(
 ) -> dict[str, Any]:
     """Return what an extraction would need: bytes as in `ExtractionPlan.estimate`, and ``seconds``.
 
-    No image but those measured is opened, so that a million of them are planned as fast as ten.
+    No image but those measured (``n_measured``) is opened, so that a million are planned as fast as ten.
 
     Parameters
     ----------
@@ -234,7 +235,8 @@ def estimate_extraction(
     plan = plan_extraction(resolve_model(model), head, layers, **options)
     seconds = _measure_seconds(plan) if n_measured else None
     estimate = plan.estimate(len(whole))
-    return {**estimate, "seconds": None if seconds is None else seconds * len(whole)}
+    seconds = None if seconds is None else seconds * len(whole)
+    return {**estimate, "seconds": seconds, "n_measured": len(head) if n_measured else 0}
 
 
 def _measure_seconds(plan: ExtractionPlan) -> float:
@@ -359,7 +361,7 @@ def _describe(plan: ExtractionPlan, source: str, out: Path) -> dict[str, Any]:
         "pool": plan.identity["pool"],
         "batch_size": plan.batch_size,
         "device": str(plan.device),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}},
+        "versions": list_versions(_VERSIONED),
     }
 
 

@@ -4,16 +4,14 @@ What belongs here: the door from stores and tables to results; labels are in `de
 """
 
 import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from joblib import delayed
 
-from fernet_neuro import __version__
 from fernet_neuro._utils.progress import track
+from fernet_neuro._utils.record import list_versions
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.activations.array import Activations
@@ -39,6 +37,8 @@ from fernet_neuro.probes.result import ProbeReport, ProbeResult
 from fernet_neuro.probes.uncertainty import compare_sources, pool_twins
 from fernet_neuro.stimuli.splits import Fold, make_folds
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli
+
+_VERSIONED = ("fernet-neuro", "numpy", "scipy", "scikit-learn", "numba", "pandas")
 
 
 def evaluate_probe(
@@ -289,7 +289,7 @@ def run_probe(
         "networks": [store.network],
         "stimuli": {"n": len(table), "digest": digest_labels(table, target)},
         "left_out": n_stimuli - len(table),
-        "versions": _versions(),
+        "versions": list_versions(_VERSIONED),
     }
     return ProbeReport.from_results(results, settings)
 
@@ -473,9 +473,3 @@ def _arrange(activations: Activations) -> Gram | Rows:
         return arrange(activations.values)
     except ValueError as error:
         raise ValueError(f"layer {activations.layer!r}: {error}") from None
-
-
-def _versions() -> dict[str, str]:
-    packages = ("numpy", "scipy", "scikit-learn", "numba", "pandas")
-    versions: dict[str, Any] = {"python": platform.python_version(), "fernet-neuro": __version__}
-    return {**versions, **{name: version(name) for name in packages}}

@@ -28,7 +28,8 @@ done
 if [ -f "$QUEUE/refuses" ]; then cat "$QUEUE/refuses" >&2; exit 1; fi
 echo "$array" >> "$QUEUE/arrays"
 export SLURM_ARRAY_JOB_ID=77
-for range in ${array//,/ }; do
+tasks="${array%%%*}" # without the limit of tasks at once
+for range in ${tasks//,/ }; do
   for task in $(seq "${range%-*}" "${range#*-}"); do
     export SLURM_ARRAY_TASK_ID="$task"
     while true; do
@@ -50,7 +51,7 @@ esac
 @pytest.fixture(autouse=True)
 def _few_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tell the time of an extraction by few pictures."""
-    monkeypatch.setattr("fernet_neuro.cluster.kinds._N_MEASURED", 2)
+    monkeypatch.setattr("fernet_neuro.extraction.extract.N_MEASURED", 2)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -18,10 +19,11 @@ import pytest
 from fernet_neuro._utils.atomic import name_host
 from fernet_neuro._utils.claims import claiming, is_claimed
 from fernet_neuro.cluster.kinds import merge
-from fernet_neuro.cluster.plan import Plan, Shard, list_versions
+from fernet_neuro.cluster.plan import MOST_STOPS, Plan, Shard, fingerprint, list_versions, stamp
 from fernet_neuro.cluster.states import list_states
-from fernet_neuro.cluster.submit import format_script
-from fernet_neuro.cluster.work import AGAIN, DONE, work
+from fernet_neuro.cluster.submit import format_script, read_options, retry, run_locally
+from fernet_neuro.cluster.work import AGAIN, DONE, FAILED, work
+from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.analysis.calibration import P_VALUE_COLUMNS
 
 EXTRACT = (
@@ -225,3 +227,71 @@ def test_words_are_not_taken_for_folders_of_that_name(faces, submit):
     Path("layer4").mkdir()
     submit("--script")
     assert set(Plan.read("store").inputs) == {"faces.csv"}
+
+
+def test_options_of_the_queue_may_have_commas():
+    given = "partition=gpu,exclude=node[1,3-5], gres=gpu:1,export=ALL,TMP=/scratch"
+    assert read_options(given) == {
+        "partition": "gpu", "exclude": "node[1,3-5]", "gres": "gpu:1", "export": "ALL,TMP=/scratch",
+    }  # fmt: skip
+
+
+def test_tasks_at_once_are_limited_by_the_queue_too(faces, submit, queue):
+    assert submit("--shards", "2", "--at-once", "1")[0] == 0
+    assert (queue / "arrays").read_text() == "0,1%1\n"
+    assert "--array=0-1%1" in Path("store.jobs/job.sh").read_text()
+
+
+def test_a_shard_that_was_stopped_too_often_is_given_up_and_says_so(two_shards):
+    notes = two_shards.folder / "attempts" / "00000.jsonl"
+    notes.parent.mkdir()
+    ends = {"event": "end", "outcome": "stopped", "code": None, "seconds": 1.0, "message": ""}
+    notes.write_text("".join(f"{json.dumps(line)}\n" for line in ({"event": "start"}, ends)) * MOST_STOPS)
+    states = list_states(two_shards)
+    assert states["state"].tolist() == ["failed", "waiting"]
+    assert states["message"][0].startswith("given up: stopped 20 times")
+    assert work(two_shards, 0, 2, lambda _arguments: DONE) == FAILED
+    retry(two_shards, [0])
+    assert work(two_shards, 0, 2, lambda _arguments: DONE) == DONE
+    assert list_states(two_shards)["message"][0] == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told", "seen"),
+    [
+        (("--device", "cuda"), None, ["0", "1"]),
+        ((), "5,3,4", ["5", "3"]),
+        (("--device", "cuda:1"), None, ["", ""]),
+        ((), "-1", ["-1", "-1"]),
+    ],
+)
+def test_processes_of_one_machine_share_its_gpus(two_shards, monkeypatch, tmp_path, arguments, told, seen):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if told is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", told)
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text('#!/bin/bash\nfor k in 0 1; do echo "GPU $k: H200 (UUID: GPU-$k)"; done\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    program = tmp_path / "program"
+    program.write_text(f'echo "$CUDA_VISIBLE_DEVICES" > "{tmp_path}/seen-$6"\n')
+    monkeypatch.setattr("fernet_neuro.cluster.submit._program", lambda: ["bash", str(program)])
+    assert run_locally(replace(two_shards, arguments=arguments, at_once=2)) == 0
+    assert [(tmp_path / f"seen-{number}").read_text().strip() for number in range(2)] == seen
+
+
+def test_inputs_are_read_again_only_where_size_or_time_changed(two_shards, monkeypatch, tmp_path):
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "a").write_text("1")
+    found = {"inputs": {"weights": fingerprint(weights)}, "stamps": {"weights": stamp(weights)}}
+    plan = replace(two_shards, **found)
+    with monkeypatch.context() as patch:
+        patch.setattr("fernet_neuro.cluster.plan.fingerprint", None)
+        plan.check()
+    os.utime(weights / "a", (1, 1))
+    plan.check()
+    (weights / "a").write_text("2")
+    with pytest.raises(StoreError, match="weights has changed since the plan was made"):
+        plan.check()
