@@ -121,15 +121,18 @@ def find_neighbours(positions: np.ndarray, groups: np.ndarray, n: int, seed: int
     label. Where there are fewer than `n`, the rest is -1.
     """
     n = min(n, len(positions) - 1)
-    centred = positions - positions.mean(axis=0)
     order = make_rng(seed, "embedding", "ties").permutation(len(positions))
-    others, lengths = centred[order], (centred[order] ** 2).sum(axis=1)
+    mean, others = positions.mean(axis=0), positions[order]
+    others -= mean
+    lengths = np.einsum("ij,ij->i", others, others)
     nearest = np.empty((len(positions), n), dtype=np.intp)
     step = max(1, _AT_ONCE // len(positions))
     for start in range(0, len(positions), step):
         rows = slice(start, start + step)
         # The squared length of the row itself is the same for all its neighbours, and left out.
-        distances = lengths - 2 * (centred[rows] @ others.T)
+        distances = (positions[rows] - mean) @ others.T
+        distances *= -2
+        distances += lengths
         distances[groups[rows, None] == groups[order]] = np.inf
         chosen = np.argpartition(distances, n - 1, axis=1)[:, :n]
         chosen.sort(axis=1)
@@ -151,10 +154,18 @@ def score_labels(labels: np.ndarray, nearest: np.ndarray, rows: np.ndarray | Non
     for start in range(0, len(labels), step):
         part = labels[start : start + step]
         own = part if rows is None else part[:, rows]
-        theirs = part[:, nearest]
-        scores[0, start : start + step] = _mean_by_class((theirs == own[:, :, None]).mean(axis=2), own)
-        scores[1, start : start + step] = _mean_by_class(_vote(theirs) == own, own)
+        for score, values in zip(scores, _score_rows(part, nearest, own), strict=True):
+            score[start : start + step] = _mean_by_class(values, own)
     return scores
+
+
+def _score_rows(labels: np.ndarray, nearest: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return shares of neighbours with one's `own` label (n_labellings, n_rows), and whether most have it."""
+    # Small numbers, one neighbour's place after the other: that is what goes through the processor quickly.
+    kind = np.int16 if labels.max(initial=0) < 2**15 else labels.dtype
+    theirs = labels.astype(kind)[:, nearest.T]
+    own = own.astype(kind)
+    return (theirs == own[:, None]).mean(axis=1), _vote(theirs) == own
 
 
 def compute_chance(comparison: Comparison) -> float:
@@ -194,11 +205,16 @@ def _check_positions(positions: np.ndarray, comparison: Comparison) -> np.ndarra
 
 
 def _vote(theirs: np.ndarray) -> np.ndarray:
-    """Return the label that most of k neighbours have, (m, n, k) to (m, n); among equals the nearest's."""
-    counts = np.zeros(theirs.shape, dtype=np.int16)
-    for place in range(theirs.shape[2]):
-        counts += theirs == theirs[:, :, place, None]
-    return np.take_along_axis(theirs, counts.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
+    """Return the label that most of k neighbours have, (m, k, n) to (m, n); among equals the nearest's."""
+    best = theirs[:, 0].copy()
+    most = np.zeros(best.shape, dtype=np.int16)
+    for place in range(theirs.shape[1]):
+        count = np.zeros_like(most)
+        for other in range(theirs.shape[1]):
+            count += theirs[:, other] == theirs[:, place]
+        np.copyto(best, theirs[:, place], where=count > most)
+        np.maximum(most, count, out=most)
+    return best
 
 
 def _mean_by_class(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -219,16 +235,22 @@ def _jackknife(
     unknown = [(np.nan, np.nan)] * len(values)
     if n < 3:
         return unknown
+    codes, owners = comparison.codes[None], people[nearest]
+    complete = np.concatenate(_score_rows(codes, nearest[:, :k], codes))
     reduced = np.empty((len(values), n))
     for person in range(n):
-        rows = np.flatnonzero(people != person)
-        left = np.where(people[nearest[rows]] == person, -1, nearest[rows])
+        stays = people != person
+        # Nothing changes for those that have no neighbour of this person.
+        rows = np.flatnonzero(stays & (owners[:, :k] == person).any(axis=1))
+        left = np.where(owners[rows] == person, -1, nearest[rows])
         # Those that stay move up, in order; -1 marks who is missing.
         ranks = np.argsort(left < 0, axis=1, kind="stable")[:, :k]
         remaining = np.take_along_axis(left, ranks, axis=1)
         if (remaining < 0).any():
             return unknown
-        reduced[:, person] = score_labels(comparison.codes[None], remaining, rows)[:, 0]
+        scored = complete.copy()
+        scored[:, rows] = np.concatenate(_score_rows(codes, remaining, codes[:, rows]))
+        reduced[:, person] = _mean_by_class(scored[:, stays], np.repeat(codes[:, stays], len(scored), axis=0))
     deviations = reduced - reduced.mean(axis=1, keepdims=True)
     errors = np.sqrt((n - 1) / n * (deviations**2).sum(axis=1))
     return [_interval(float(value), float(error), n) for value, error in zip(values, errors, strict=True)]
