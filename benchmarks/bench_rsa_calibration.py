@@ -231,7 +231,7 @@ def analyse(design: Design, name: str, dataset: int) -> dict[str, list[float]]:
     rng = np.random.default_rng([23, *name.encode(), dataset])
     models, brain = design.make(rng)
     columns = [column for _, column, _ in design.claims]
-    options = {"n_permutations": 1000 if "p_permutation" in columns else 0}
+    options = {"n_permutations": 1000 if "p_permutation" in columns else 0, "inference": "bootstrap"}
     result = design.infer(models, brain, seed=dataset, **{**options, **design.options})
     tables = {"estimates": result.estimates, "pairwise": result.pairwise, "ceilings": result.ceilings}
     return {

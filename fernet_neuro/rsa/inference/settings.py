@@ -43,7 +43,7 @@ class InferenceSettings:
         ``both``: to new subjects and new stimuli. ``subjects``: to new subjects with these stimuli.
         ``stimuli``: to new stimuli with these subjects.
     n_bootstraps : int, default=1000
-        Bootstrap samples, 10 or more.
+        Bootstrap samples, 10 or more; variance components draw none.
     n_permutations : int, default=1000
         Random exchanges of the stimuli's names for ``p_permutation``, the test that a model tells nothing
         about which stimulus is which in these subjects; 0 for none. Fits are done again in each.
