@@ -9,7 +9,7 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -134,6 +134,19 @@ def _swap_folder(new: Path, target: Path) -> None:
     shutil.rmtree(old.parent, ignore_errors=True)
 
 
+def clear_interrupted(folder: PathLike, last: str, others: Iterable[str]) -> None:
+    """Remove those of `others` that `atomic_files` had renamed when it was killed; `last` comes after them.
+
+    Files of these names that it had not come to, such as a user's own, stay.
+    """
+    place = Path(folder)
+    begun = {name + path.suffix for path, name in _find_leftovers(place)}
+    if last in begun and not (place / last).exists():
+        for name in others:
+            if name not in begun:
+                (place / name).unlink(missing_ok=True)
+
+
 def clear_leftovers(folder: PathLike) -> None:
     """Remove what killed processes of this machine left half written in `folder`; put back what they moved.
 
@@ -144,19 +157,24 @@ def clear_leftovers(folder: PathLike) -> None:
 
 @cache
 def _clear(folder: Path, _: int) -> None:
-    if not folder.is_dir():
-        return
-    for path in list(folder.iterdir()):
-        found = _LEFTOVER.fullmatch(path.name)
-        if found is None or found["host"] != name_host() or is_alive(int(found["pid"])):
-            continue
-        target = path.with_name(found["name"])
+    for path, name in _find_leftovers(folder):
+        target = path.with_name(name)
         if path.suffix == ".old" and (path / "old").exists() and not target.exists():
             (path / "old").rename(target)
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _find_leftovers(folder: Path) -> list[tuple[Path, str]]:
+    """Return what killed processes of this machine left in `folder`, each with the name it was beside."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _LEFTOVER.fullmatch(path.name)
+        if match and match["host"] == name_host() and not is_alive(int(match["pid"])):
+            found.append((path, match["name"]))
+    return found
 
 
 #: What is written beside a name: the name, whose it is, and what it is for.

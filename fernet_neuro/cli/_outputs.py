@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fernet_neuro._utils.atomic import clear_leftovers
+from fernet_neuro._utils.atomic import clear_interrupted, clear_leftovers
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
 def check_out_folder(out: Path, reports: Collection[str], *, overwrite: bool) -> None:
     """Raise if the folder `out` is a file, or holds one of `reports` that is not to be replaced.
 
+    The first of `reports` is the one that is written last: where it is missing, and a command was killed
+    while it gave files their names, those are removed.
+
     Raises
     ------
     StoreError
         Naming the file.
     """
     clear_leftovers(out.parent)
+    if reports:
+        last, *others = reports
+        clear_interrupted(out, last, others)
     clear_leftovers(out)
     if out.exists() and not out.is_dir():
         raise StoreError(f"--out {out} is a file; name a folder.")

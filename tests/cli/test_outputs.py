@@ -1,7 +1,11 @@
 """What is there already stays unless a command is told to replace it."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from fernet_neuro._utils.atomic import atomic_files
 from fernet_neuro.cli._outputs import check_out_file, check_out_folder
 from fernet_neuro.exceptions import StoreError
 
@@ -49,3 +53,39 @@ def test_a_files_end_says_its_format(tmp_path):
         check_out_file(tmp_path / "x.txt", [".csv"], overwrite=True)
     check_out_file(tmp_path / "X.CSV", [".csv"], overwrite=False)
     check_out_file(tmp_path / "x.txt", [], overwrite=False)
+
+
+def write_and_die(folder, n_renamed: int) -> None:
+    """Write three files as a command does, in a process that dies when some of them have their names."""
+    child = os.fork()
+    if child == 0:
+        with atomic_files(folder, ["results.csv", "confusion.csv", "summary.json"]) as files:
+            for path in files.values():
+                path.write_text("half")
+            rename, count = Path.replace, 0
+
+            def replace(self, target):
+                nonlocal count
+                if count == n_renamed:
+                    os._exit(9)
+                count += 1
+                return rename(self, target)
+
+            Path.replace = replace
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("n_renamed", [1, 2])
+def test_what_was_half_written_when_its_command_was_killed_is_no_report(tmp_path, n_renamed):
+    write_and_die(tmp_path, n_renamed)
+    assert (tmp_path / "results.csv").read_text() == "half"
+    check_out_folder(tmp_path, ("summary.json", "results.csv", "confusion.csv"), overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_users_own_file_is_never_taken_for_a_half_written_one(tmp_path):
+    (tmp_path / "results.csv").write_text("mine")
+    write_and_die(tmp_path, 0)
+    with pytest.raises(StoreError, match=r"already holds results\.csv"):
+        check_out_folder(tmp_path, ("summary.json", "results.csv", "confusion.csv"), overwrite=False)
+    assert (tmp_path / "results.csv").read_text() == "mine"
