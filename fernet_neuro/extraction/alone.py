@@ -23,7 +23,8 @@ def forward(plan: ExtractionPlan, images: Tensor) -> None:
         If they do not fit into memory, or the network fails on them, whatever it raises.
     """
     with explaining(plan.model.card.name, len(images)):
-        plan.model.module(plan.model.card.preprocessing.normalise(images))
+        pictures = plan.model.card.preprocessing.normalise(images)
+        plan.model.module(pictures.contiguous(memory_format=plan.memory_format))
 
 
 def check_alone(plan: ExtractionPlan, recorder: LayerRecorder, image: Tensor) -> None:

@@ -51,7 +51,8 @@ class ExtractionPlan:
     unit_shapes : dict of str to tuple of int
         Layers in the order in which they run, and the shape of one stimulus's answer in each.
     identity : dict
-        The content key's parts: digests of weights, network and stimuli; preprocessing, layers, pool, dtype.
+        The content key's parts: digests of weights, network and stimuli; preprocessing, layers, pool, dtype,
+        and how pictures lie in memory, which is in the last digits of the values.
     device : torch.device
         Where the network runs.
     batch_size : int
@@ -83,6 +84,11 @@ class ExtractionPlan:
     def precision(self) -> str:
         """Of the forward pass: one of ``hooks.PRECISIONS``."""
         return str(self.identity.get("precision", PRECISIONS[0]))
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How pictures lie in memory in the forward pass."""
+        return torch.channels_last if "memory_format" in self.identity else torch.contiguous_format
 
     def estimate(self, n_stimuli: int | None = None) -> dict[str, Any]:
         """Return sizes in bytes: ``disk_bytes``, ``memory_bytes``, and both per layer under ``layers``.
@@ -179,6 +185,7 @@ def plan_extraction(
         "pool": pool,
         "dtype": dtype,
         **({} if precision == PRECISIONS[0] else {"precision": precision}),
+        **({"memory_format": "channels_last"} if _takes_channels_last(model, wanted, place) else {}),
     }
     return ExtractionPlan(model, table, table.image_digests, unit_shapes, identity, place, batch_size, widest)
 
@@ -208,3 +215,26 @@ def _trace(
         for handle in handles:
             handle.remove()
     return {layer: tuple(output.shape[1:]) for layer, output in outputs.items()}, max(sizes)
+
+
+def _takes_channels_last(model: LayeredModel, layers: tuple[str, ...], device: torch.device) -> bool:
+    """Return whether pictures go through with channels last, at which convolutions are faster on processors.
+
+    Not where a part of the network needs another order (such as ``x.view(len(x), -1)``), which is tried out
+    on one picture of noise.
+    """
+    parts = model.module.modules()
+    if device.type != "cpu" or not any(isinstance(part, nn.Conv2d) for part in parts):
+        return False
+    size, noise = model.card.preprocessing.size, torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8, generator=noise)
+    image = model.card.preprocessing.normalise(image)
+    with evaluating(model.module, device), LayerRecorder(model.module, layers) as recorder:
+        try:
+            model.module(image)
+            plain = recorder.take()
+            model.module(image.contiguous(memory_format=torch.channels_last))
+        except Exception:  # whatever a network raises; the pass itself says it
+            return False
+        found = recorder.take()
+    return all(torch.allclose(found[name], plain[name], rtol=1e-3, atol=1e-4) for name in layers)

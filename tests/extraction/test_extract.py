@@ -9,11 +9,15 @@ import pytest
 import torch
 from PIL import Image
 from scipy.spatial.distance import pdist
+from torch import nn
 
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import LayerNotFoundError, StimulusError, StoreError
 from fernet_neuro.extraction.extract import estimate_extraction, extract_activations
-from fernet_neuro.models.card import UNTRAINED_TWIN
+from fernet_neuro.extraction.plan import plan_extraction
+from fernet_neuro.models.card import UNTRAINED_TWIN, ModelCard
+from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.preprocessing import Preprocessing
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -182,7 +186,7 @@ def test_interrupted_run_goes_on_where_it_was(tiny, noise_table, tmp_path, caplo
 
     def interrupt(module, inputs):
         calls.append(len(inputs[0]))
-        if len(calls) == 7:  # one for the trace, three of the first picture, then the third batch
+        if len(calls) == 9:  # three for the plan, three of the first picture, then the third batch
             raise KeyboardInterrupt
 
     handle = tiny.module.register_forward_pre_hook(interrupt)
@@ -194,8 +198,8 @@ def test_interrupted_run_goes_on_where_it_was(tiny, noise_table, tmp_path, caplo
     handle.remove()
     n_done = int(re.search(r"going on after (\d+) of 24", caplog.text)[1])
     assert n_done in (5, 10)  # the batch before the interruption may still be on its way to the disk
-    n_checks = len(calls[:4])  # the trace, and the first picture alone and in a batch, once more
-    assert sum(calls[7 + n_checks :]) == 24 - n_done
+    n_checks = len(calls[:6])  # those of the plan, and the first picture alone and in a batch, once more
+    assert sum(calls[9 + n_checks :]) == 24 - n_done
     assert all(resumed.load(layer) == whole.load(layer) for layer in whole.layers)
 
 
@@ -353,3 +357,32 @@ def test_a_plan_opens_only_the_pictures_that_it_measures(tiny, noise_table, stor
     assert needed["seconds"] > 0
     assert [item["n_units"] for item in needed["layers"]] == [125, 11]
     assert estimate_extraction(tiny, noise_table, ["fc"])["seconds"] is None
+
+
+class Viewed(nn.Module):
+    """A network whose classifier sees what `view` makes of the maps, or what `reshape` does."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.fc, self.how = nn.Conv2d(3, 4, 3), nn.Linear(4 * 14 * 14, 5), how
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(getattr(self.conv(images), self.how)(len(images), -1))
+
+
+@pytest.mark.parametrize(("how", "is_last"), [("reshape", True), ("view", False)])
+def test_channels_are_last_where_the_network_allows_it(noise_table, tmp_path, how, is_last):
+    card = ModelCard("viewed", Preprocessing(16))
+    model = LayeredModel(Viewed(how), ("conv", "fc"), card)
+    plan = plan_extraction(model, noise_table, device="cpu")
+    assert (plan.memory_format == torch.channels_last) is is_last
+    store = extract_activations(model, noise_table, None, tmp_path / "store", device="cpu")
+    images = torch.stack(
+        [card.preprocessing.resize_and_crop(load_image(path)) for path in noise_table.paths()]
+    )
+    with torch.no_grad():
+        maps = model.module.conv(card.preprocessing.normalise(images))
+        answers = model.module(card.preprocessing.normalise(images))
+    np.testing.assert_allclose(store.load("conv").values, maps.flatten(1), atol=1e-5)
+    np.testing.assert_allclose(store.load("fc").values, answers, atol=1e-5)
