@@ -44,7 +44,7 @@ def model():
 
 
 OPTIONS = {"n_folds": 4, "n_permutations": 19, "layers": ["fc"]}
-N_TRACED = 1  # the black image that tells shapes
+N_TRACED = 3  # the black image that tells shapes, and noise with its channels first and last
 N_ALONE = 4  # the first picture alone, again, and beside its negative
 
 
