@@ -30,7 +30,7 @@ def plot_predictions(frame: pd.DataFrame, ax: Axes) -> Axes:
     )  # fmt: skip
     dots.set_gid("predictions")
     rank = first["rank_correlation"]
-    known = f", rank correlation {rank:.2f}" if rank == rank else ""
+    known = f", rank correlation {rank:.2f}" if pd.notna(rank) else ""
     ax.set_title(f"R2 {first['r2']:.2f}{known}")
     ax.set(xlabel=f"True {first['target']}", ylabel=f"Predicted {first['target']}")
     return ax

@@ -223,6 +223,21 @@ def test_predictions_are_kept_and_drawn(table_of, simulated, tmp_path):
     assert "probe-predictions" not in find_buildable(tmp_path / "probe")
 
 
+def test_a_report_is_drawn_where_every_test_fold_has_one_value(table_of, simulated, tmp_path):
+    """Age with one person in each fold: there are no ranks to correlate."""
+    table = add(table_of(n_people=4), age=20.0 + 5 * pd.factorize(table_of(n_people=4)["identity"])[0])
+    values = simulated(table_of(n_people=4), np.random.default_rng(1)).values
+    report = run_probe(
+        keep(tmp_path / "store", table, values), target="age", n_folds=4, n_permutations=9, controls=()
+    )
+    report.report(tmp_path / "probe")
+    caption = (tmp_path / "probe" / "figures" / "probe-predictions.txt").read_text(encoding="utf-8")
+    assert "nan" not in caption
+    spec = FIGURES["probe-predictions"]
+    (ax,) = spec.draw(spec.read(tmp_path / "probe"), tmp_path / "probe").axes
+    assert "rank" not in ax.get_title(loc="left") + ax.get_title()
+
+
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     faces = fn.render_faces(identities=6, views=2, sessions=1, size=32)
