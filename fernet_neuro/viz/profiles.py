@@ -110,7 +110,7 @@ def _draw_network(ax: Axes, network: str, rows: pd.DataFrame, colour: str, end: 
     ax.plot(x, mean, color=colour, gid=network, zorder=3, **_line(network))
 
 
-def say_layer(name: str) -> str:
+def say_layer(name: object) -> str:
     """Return a layer's name as words, from the name by which commands know it.
 
     Examples
