@@ -55,7 +55,7 @@ def build(
         fernet-neuro figures build all --results demo
         fernet-neuro figures build layer-profile confusion --results demo
         fernet-neuro figures build transfer-bars --results demo --out figures
-        fernet-neuro figures build all --results demo --width single --format svg
+        fernet-neuro figures build all --results demo --width double --format svg
     """
     from fernet_neuro._utils.validation import check_option
     from fernet_neuro.exceptions import StoreError

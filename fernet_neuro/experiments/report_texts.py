@@ -126,11 +126,10 @@ def describe_probe(report: ProbeReport) -> ReportText:
     score = _show_score(row, measure)
     beaten = _compare(frame, row, measure)
     chance = "" if is_quantity else f"; chance is {format_percent(row['chance_level'])} %"
-    verb = "predicts" if is_quantity else "tells"
     name = "an R2 of" if is_quantity else "a balanced accuracy of"
     answer = (
-        f"From {layer}, a linear read-out ({readout}) {verb} {settings['target']} in "
-        f"{describe_holdout(settings['holdout'])} with {name} {score} ({_p(row.get('p_value_max'))}, "
+        f"From {layer}, a linear read-out ({readout}) {_say_whether(row, is_quantity, settings['target'])} "
+        f"in {describe_holdout(settings['holdout'])}, with {name} {score} ({_p(row.get('p_value_max'))}, "
         f"corrected over layers){chance}.{beaten}"
     )
     within = settings["permute_within"]
@@ -157,6 +156,13 @@ def describe_probe(report: ProbeReport) -> ReportText:
     }
     return _text(f"{settings['target'].capitalize()} read out of layers", answer, tables, methods,
                  _PERMUTATION, _MAXIMUM, _TWINS)  # fmt: skip
+
+
+def _say_whether(row: pd.Series, is_quantity: bool, target: str) -> str:
+    """Return whether the target is read out: a p-value of .05 or less, and for a quantity an R2 above 0."""
+    verb = "predict" if is_quantity else "tell"
+    is_known = row.get("p_value_max", 1.0) <= 0.05 and (not is_quantity or row["r2"] > 0)
+    return f"{verb}s {target}" if is_known else f"does not reliably {verb} {target}"
 
 
 def _show_score(row: pd.Series, measure: str) -> str:

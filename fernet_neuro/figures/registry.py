@@ -102,7 +102,11 @@ def build_all(
     ------
     StoreError
         If there is no such folder.
+    ValueError
+        If a format is not known.
     """
+    for one in formats:
+        check_option("format", one, FORMATS)
     built, left_out = [], {}
     for name in find_buildable(results):
         try:

@@ -173,6 +173,8 @@ def style(font: str = "DejaVu Sans", look: Look | None = None) -> Iterator[None]
         _LOOK.reset(token)
 
 
+#: Share of the width that a figure is laid out for, below which its texts run into one another.
+_LEAST_SHARE = 0.92
 #: Settings of the running programme rather than of the picture.
 _NOT_STYLE = {"backend", "backend_fallback", "interactive", "toolbar", "timezone", "webagg.port"}
 
@@ -183,7 +185,7 @@ def figure_size(width: str, height_mm: float) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        If `width` is not a known column width.
+        If `width` is not a known column width, or a user asked for one in which panels would overlap.
 
     Examples
     --------
@@ -192,8 +194,14 @@ def figure_size(width: str, height_mm: float) -> tuple[float, float]:
     """
     check_option("width", width, COLUMN_WIDTHS_MM)
     look = _LOOK.get()
-    own = None if look is None else look.width_mm
-    return (own or COLUMN_WIDTHS_MM[width]) / 25.4, height_mm / 25.4
+    needed = COLUMN_WIDTHS_MM[width]
+    wanted = (look and look.width_mm) or needed
+    if wanted < _LEAST_SHARE * needed:
+        raise ValueError(
+            f"its panels and letters need {needed:g} mm, and {wanted:g} mm were asked for; leave the width "
+            f"out, or give {_LEAST_SHARE * needed:.0f} mm or more"
+        )
+    return wanted / 25.4, height_mm / 25.4
 
 
 def letter(panel: str, n_panels: int) -> str:

@@ -59,6 +59,8 @@ def test_a_probe_says_its_answer_and_its_marker_is_written_last(store, tmp_path,
     row = report.frame.set_index("layer").loc["avgpool"]
     score = f"{row['r2']:.2f}" if target == "valence" else f"{100 * row['balanced_accuracy']:.1f} %"
     assert "From avgpool, a linear read-out (ridge)" in page
+    is_known = row["p_value_max"] <= 0.05 and row.get("r2", 1) > 0
+    assert ("does not reliably" in page) != is_known
     assert score in page.split('class="lead">')[1].split("</p>")[0]
     assert "fernet-neuro probe &#39;my store&#39;" in page
     assert "Phipson" in page

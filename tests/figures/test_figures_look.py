@@ -7,15 +7,16 @@ import pandas as pd
 
 def test_width_font_format_and_palette_are_set_in_one_place(run, results, tmp_path):
     asked = ("figures", "build", "transfer-bars", "--results", results, "--out", tmp_path)
-    code, _, err = run(*asked, "--width", "single", "--format", "svg", "--palette", "grey")
+    code, _, err = run(*asked, "--width", "165", "--format", "svg", "--palette", "grey")
     assert code == 0, err
     assert {path.suffix for path in tmp_path.iterdir()} == {".svg", ".csv", ".txt"}
     drawn = (tmp_path / "transfer-bars.svg").read_text()
-    assert f'width="{85 / 25.4 * 72:.6f}'[:12] in drawn
+    assert f'width="{165 / 25.4 * 72:.6f}'[:12] in drawn
     assert "#5a5a5a" in drawn
     assert "#009e73" not in drawn
     for option, value, message in (
         ("--width", "wide", "width must be single"), ("--width", "5", "width must be single"),
+        ("--width", "single", "need 174 mm, and 85 mm were asked for; leave the width out, or give 160 mm"),
         ("--font", "No Such Font", "font 'No Such Font' is not installed"),
         ("--palette", "pink", "palette"), ("--format", "gif", "format"),
     ):  # fmt: skip
