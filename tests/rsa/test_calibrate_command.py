@@ -233,7 +233,7 @@ def test_what_cannot_be_calibrated_is_one_line_and_exit_code_two(run, brain, mod
     (tmp_path / "c.json").write_text("mine", encoding="utf-8")
     assert "already there; add --overwrite" in run("--like", folder, "--out", tmp_path / "c.json")[2]
     assert "nominal must lie between 0 and 1" in run("--like", folder, "--nominal", 1)[2]
-    assert "confidence must lie" in run("--like", folder, "--level", 0)[2]
+    assert "--level must lie" in run("--like", folder, "--level", 0)[2]
     (folder / "models.npz").unlink()
     assert "models.npz does not exist" in run("--like", folder)[2]
     with pytest.raises(ValueError, match="n_datasets must be >= 10"):

@@ -88,7 +88,7 @@ class RenderSettings(Settings):
     seed: int = Field(default=0, ge=0)
     face_model: str | Annotated[list[str], Field(min_length=1)] = "builtin"
     style: Literal["shaded", "drawn"] = "shaded"
-    intensity: float | list[float] = 1.0
+    intensity: Annotated[float, Field(allow_inf_nan=True)] | list[float] = 1.0  # `_check_intensity` says more
     variation: float = Field(default=1.0, ge=0, le=2)
     mixtures: float = Field(default=0.0, ge=0, le=1)
     label_noise: float = Field(default=0.0, ge=0, le=1)

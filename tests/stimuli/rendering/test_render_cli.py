@@ -61,7 +61,7 @@ def test_clips_writes_frames(app, tmp_path):
     [
         (["--expressions", "happines"], "Did you mean 'happiness'"),
         (["--views", "7"], "views must be 1, 2, 3 or 5"),
-        (["--identities", "0"], "'identities'"),
+        (["--set", "identities=0"], "'identities'"),
         (["--intensity", "strong"], "--intensity must be numbers"),
         (["--face-model", "absent.npz"], r"absent\.npz does not exist"),
         (["--style", "oil"], "'style'"),
