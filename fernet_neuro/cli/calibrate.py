@@ -113,7 +113,7 @@ def _describe(report: "CalibrationReport") -> list[str]:
 def _name_inference(settings: dict[str, Any]) -> str:
     if "analysis" in settings:
         return str(settings["analysis"])
-    if settings["inference"] == "components":
+    if settings["used_inference"] == "components":
         return f"{settings['comparison']}, variance components"
     return f"{settings['comparison']}, {settings['n_bootstraps']} bootstrap samples"
 

@@ -268,3 +268,12 @@ def test_either_inference_of_an_analysis_is_calibrated(run, models, brain, tmp_p
     alone = calibrate_rsa(RSAFolder.load(folder), 30, inference="components")
     assert alone.settings["inference"] == "components"
     assert alone.is_calibrated
+
+
+def test_the_report_names_the_inference_that_was_used_not_the_one_that_was_asked_for(
+    run, models, brain, tmp_path
+):
+    options = {"comparison": "kendall_tau_a", "inference": "components"}
+    folder = analyse(models, brain, **options).save(tmp_path / "rsa")
+    _, text, err = run("--like", folder, "--datasets", 10)
+    assert "(kendall_tau_a, 60 bootstrap samples)" in text, err

@@ -150,8 +150,10 @@ def calibrate_rsa(
     )
     found = track(work, "data sets without the effect", total=len(tasks), verbose=verbose)
     tests = stack_p_values(found) if p_values is None else p_values
+    chosen = choose_inference(analysis.settings, analysis.models.n_stimuli)
     settings = {
-        **choose_inference(analysis.settings, analysis.models.n_stimuli).to_summary(),
+        **chosen.to_summary(),
+        "used_inference": "components" if chosen.is_closed else "bootstrap",
         "n_datasets": n_datasets,
         "nominal": nominal,
         "confidence": confidence,
