@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 
 from fernet_neuro.rsa.compare import compare_rdms
+from fernet_neuro.rsa.inference import components
 from fernet_neuro.rsa.inference.components import estimate_components
-from fernet_neuro.rsa.inference.contributions import Vectors, contribute, part_ceiling
+from fernet_neuro.rsa.inference.contributions import Vectors, contribute, contribute_to_ceiling, part_ceiling
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.seeds import infer_seeds
 from fernet_neuro.rsa.rdms import RDMSet
@@ -206,6 +207,62 @@ def test_blocks_of_one_size_are_left_out_together_and_their_pairs_told_apart(rng
     assert found.shares[STIMULI][0, 0] == pytest.approx(jackknife - 6 / 4 * pairs, abs=1e-12)
 
 
+def test_no_variance_is_smaller_than_that_by_subjects_alone_or_by_pairs_alone():
+    shares = {SUBJECTS: np.array([[2.0]]), STIMULI: np.array([[-1.0]]), SUBJECTS | STIMULI: np.array([[3.0]])}
+    for pairs, least in ((1.0, 2.0), (5.0, 5.0)):
+        found = components.Components(
+            shares, np.array([[pairs]]), {"subjects": 4, "stimuli": 8}, np.ones((8, 1))
+        )
+        assert found.compute_errors(np.ones((1, 1)))[0] ** 2 == pytest.approx(least)
+
+
+def test_blocks_of_unequal_size_take_the_jackknife_for_unequal_groups(rng):
+    """Against a loop over blocks with equation 5 of Busing et al. (1999)."""
+    codes = np.repeat(np.arange(6), [1, 3, 2, 2, 1, 3])
+    left, right = np.triu_indices(12, 1)
+    subjects, models = rng.normal(size=(3, 66)), rng.normal(size=(1, 66))
+    found = estimate_components(subjects, models, codes, "pearson", {"stimuli": 6})
+    inside = codes[left] == codes[right]
+    whole = np.mean([_weighted_pearson(x, models[0], np.ones(66)) for x in subjects])
+    times, without = 12 / np.bincount(codes), []
+    for block in range(6):
+        kept = (codes[left] != block) & (codes[right] != block)
+        level = (kept & ~inside).sum() / (kept & inside).sum() / ((~inside).sum() / inside.sum())
+        weights = np.where(inside, np.rint(1024 * level) / 1024, 1.0) * kept
+        without.append(np.mean([_weighted_pearson(x, models[0], weights) for x in subjects]))
+    values = times * whole - (times - 1) * without
+    mean = 6 * whole - np.sum((1 - 1 / times) * without)
+    jackknife = np.mean((values - mean) ** 2 / (times - 1))
+    assert found.shares[STIMULI][0, 0] == pytest.approx(jackknife - 6 / 4 * found.pairs[0, 0], abs=1e-12)
+
+
+def test_pairs_that_a_subject_lacks_contribute_nothing_and_others_what_they_do_to_its_comparison(sides):
+    subjects, models = sides
+    subjects[1, (LEFT == 3) | (RIGHT == 3)] = np.nan
+    contributions = np.zeros((N_SUBJECTS, 3, N_PAIRS))
+    for row, subject in enumerate(subjects):
+        has = ~np.isnan(subject)
+        prepared = [Vectors.prepare(side[:, has], has, "pearson") for side in (subject[None], models)]
+        contributions[row][:, has] = contribute(*prepared, [0])[0]
+    design = (np.arange(N_STIMULI) == LEFT[:, None]) | (np.arange(N_STIMULI) == RIGHT[:, None])
+    rest = np.eye(N_PAIRS) - design @ np.linalg.pinv(design.astype(float))
+    scale = N_PAIRS / (N_PAIRS - N_STIMULI)
+    left = contributions @ rest
+    found = estimate_components(
+        subjects, models, np.arange(N_STIMULI), "pearson", {"subjects": N_SUBJECTS, "stimuli": N_STIMULI}
+    )
+    mean = left.mean(axis=0)
+    np.testing.assert_allclose(found.pairs[:3, :3], scale * mean @ mean.T, atol=1e-12)
+    # Parts in the ceiling are those of the same subject.
+    ceiling = components._contribute_to_ceiling(subjects, "pearson") @ rest
+    deviations = np.concatenate([left, ceiling[:, None]], axis=1)
+    deviations = deviations - deviations.mean(axis=0)
+    pairs_both = scale * np.einsum("sap,sbp->ab", deviations, deviations) / (N_SUBJECTS * (N_SUBJECTS - 1))
+    codes = np.arange(N_STIMULI)
+    both = components._measure_pairs(subjects, models, codes, "pearson")[1]
+    np.testing.assert_allclose(both, pairs_both, atol=1e-12)
+
+
 def _weighted_pearson(x, y, weights):
     x, y = (v - (weights @ v) / weights.sum() for v in (x, y))
     return (weights * x * y).sum() / np.sqrt((weights * x * x).sum() * (weights * y * y).sum())
@@ -222,6 +279,33 @@ def test_parts_in_the_ceiling_are_what_leaving_a_subject_out_takes_from_it(sides
     n = N_SUBJECTS
     expected = [n * ceiling(units) - (n - 1) * ceiling(np.delete(units, row, axis=0)) for row in range(n)]
     np.testing.assert_allclose(part_ceiling(units @ units.T), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("comparison", ["pearson", "cosine", "whitened_pearson", "whitened_cosine"])
+def test_contributions_to_parts_in_the_ceiling_are_derivatives_by_the_weight_of_a_pair(sides, comparison):
+    subjects = sides[0]
+
+    def part(weights):
+        grams = [[_multiply(x, y, weights, comparison) for y in subjects] for x in subjects]
+        lengths = np.sqrt(np.diag(grams))
+        return part_ceiling(grams / np.outer(lengths, lengths))
+
+    found = contribute_to_ceiling(Vectors.prepare(subjects, np.ones(N_PAIRS, dtype=bool), comparison))
+    for pair in range(N_PAIRS):
+        step = 1e-5 * (np.arange(N_PAIRS) == pair)
+        np.testing.assert_allclose(found[:, pair], (part(1 + step) - part(1 - step)) / 2e-5, atol=1e-7)
+
+
+def _multiply(x, y, weights, comparison):
+    """The inner product of two RDMs whose pairs weigh `weights`, none of them 0."""
+    if "pearson" in comparison:
+        x, y = x - (weights @ x) / weights.sum(), y - (weights @ y) / weights.sum()
+    if "whitened" not in comparison:
+        return (weights * x * y).sum()
+    design = ((np.arange(N_STIMULI) == LEFT[:, None]) | (np.arange(N_STIMULI) == RIGHT[:, None])).astype(
+        float
+    )
+    return x @ np.linalg.solve(np.diag(2 / weights) + design @ design.T, y)
 
 
 def _draw(seed, kind, n_subjects=8, n_stimuli=22, dims=12):
