@@ -19,7 +19,8 @@ from fernet_neuro.stats.resampling import clopper_pearson
 N_SUBJECTS, N_STIMULI, N_UNITS = 10, 28, 6
 LEFT, RIGHT = np.triu_indices(N_STIMULI, 1)
 IDS = np.array([f"s{row:02d}" for row in range(N_STIMULI)])
-OPTIONS = {"n_bootstraps": 200, "comparison": "pearson"}
+#: Variance components have designs of their own in `test_components`.
+OPTIONS = {"n_bootstraps": 200, "comparison": "pearson", "inference": "bootstrap"}
 
 
 def _to_rdms(patterns):

@@ -558,3 +558,21 @@ def test_help_shows_examples(run):
     code, text, _ = run("--help")
     assert code == 0
     assert "fernet-neuro rsa --models 92_modelRDMs.mat" in " ".join(text.replace("│", " ").split())
+
+
+def test_shares_and_peaks_of_too_few_stimuli_are_refused_or_left_out_with_a_word():
+    rng = np.random.default_rng(3)
+    ids = [f"face{row}" for row in range(5)]
+    brain = RDMSet(rng.uniform(size=(6, 10)), ids, pd.DataFrame({"subject": list("abcdef")}))
+    models = RDMSet(rng.uniform(size=(2, 10)), ids, pd.DataFrame({"model": ["layer1", "fc"]}))
+    with pytest.raises(ValueError, match=r"5 stimuli in 5 blocks are too few .* 6 stimuli"):
+        run_rsa(models, brain, comparison="pearson", n_permutations=0, partition=["layer1", "fc"])
+    layered = RDMSet(
+        models.dissimilarities,
+        ids,
+        models.table.assign(network="net", layer=["layer1", "fc"], layer_index=[0, 1]),
+    )
+    result = run_rsa(layered, brain, comparison="pearson", n_permutations=0)
+    assert result.used_inference == "variance components"
+    assert len(result.peaks) == 0
+    assert any("no interval for the peak layer: 5 stimuli" in note for note in result.settings["notes"])

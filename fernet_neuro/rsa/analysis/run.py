@@ -22,6 +22,7 @@ from fernet_neuro.rsa.inference.fitted import infer_flexible
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.layers import choose_layers, find_network_column
 from fernet_neuro.rsa.inference.partition import infer_partition
+from fernet_neuro.rsa.inference.regions import open_regions
 from fernet_neuro.rsa.inference.seeds import infer_seeds
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.models.flexible import MODEL_KINDS, FlexibleModel
@@ -198,6 +199,9 @@ def run_rsa(
     """
     chosen = settle(settings, changes, RSASettings(default_comparison(brain)))
     _check_partition(partition, models, chosen)
+    drawn = replace(chosen, inference="bootstrap")  # what peaks and shares are by, which needs more stimuli
+    if partition:
+        open_regions(models, brain, drawn)
     result = infer_models(models, brain, chosen)
     described = {**result.settings, **chosen.to_summary(), "partition": list(partition), **(notes or {})}
     described["attainable"] = list_attainable(models, chosen.comparison)
@@ -210,12 +214,12 @@ def run_rsa(
     if result.settings["used_inference"] == "components" and (layers is not None or partition):
         described["notes"].append("intervals of peaks and of shares of variance are by the bootstrap.")
     if layers is not None:
-        more |= _find_peaks(layers, brain, chosen, described["notes"])
+        more |= _find_peaks(layers, brain, drawn, described["notes"])
     if partition:
         parts = models.take([models.names.index(name) for name in partition])
         space = _PARTITION_SPACES.get(chosen.comparison, chosen.comparison)
         described["partition_comparison"] = space
-        more["partition"] = infer_partition(parts, brain, chosen, comparison=space)
+        more["partition"] = infer_partition(parts, brain, drawn, comparison=space)
     return replace(result, settings=described, **more)
 
 
@@ -316,6 +320,7 @@ def _find_peaks(
 ) -> dict[str, pd.DataFrame]:
     """Return the table of peaks, or none and a note that says why."""
     try:
+        open_regions(layers, brain, settings)
         found = choose_layers(layers, brain, settings)
     except ValueError as error:
         notes.append(f"no interval for the peak layer: {error}")
