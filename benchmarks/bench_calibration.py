@@ -7,10 +7,12 @@ false positives at .05 over the data sets, its exact 99 % interval, the largest 
 calibrated test, and the same for a null that exchanges single photographs (over at most 40 data sets). Then
 the power.
 
-A design of its own reads out what is constant in each person (``group``: 4 people against 16, and others).
+Designs of their own read out what is constant in each person (``group``: 4 people against 16, and others),
+and a quantity of each picture or person (``quantity``), also against scikit-learn's ridge on the same folds.
 
     python benchmarks/bench_calibration.py --datasets 200
     python benchmarks/bench_calibration.py --design group --datasets 500
+    python benchmarks/bench_calibration.py --design quantity --datasets 500
 """
 
 import argparse
@@ -19,6 +21,7 @@ import time
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import Ridge
 
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.probes._dual import compute_gram
@@ -173,6 +176,51 @@ def calibrate_group(
     }  # fmt: skip
 
 
+def calibrate_quantity(of: str, n_datasets: int, n_permutations: int) -> dict:
+    """Return rate, power and the largest difference from scikit-learn, for a number of each `of`."""
+    rates, largest = {}, 0.0
+    for effect in (0.0, 0.15):
+        p_values = []
+        for dataset in range(n_datasets):
+            rng = np.random.default_rng([17, dataset])
+            people, shown = np.arange(N_PEOPLE).repeat(6), np.tile(np.arange(6), N_PEOPLE)
+            numbers = (
+                rng.standard_normal(N_PEOPLE)[people] if of == "person" else rng.standard_normal(len(people))
+            )
+            frame = pd.DataFrame({"identity": people, "expression": shown, "valence": numbers}).astype(str)
+            frame["stimulus_id"] = frame["identity"] + "_" + frame["expression"]
+            table = StimulusTable.from_frame(frame.assign(path=frame["stimulus_id"] + ".png"))
+            values = 0.5 * rng.standard_normal((N_PEOPLE, N_UNITS))[people]
+            values += rng.standard_normal((len(people), N_UNITS))
+            values += effect * np.outer(numbers, rng.standard_normal(N_UNITS))
+            folds = make_folds(table, "identity", n_folds=5, seed=dataset)
+            result = evaluate_probe(
+                Activations(values, table.stimulus_ids, "simulated"), table, target="valence", folds=folds,
+                holdout="identity", n_permutations=n_permutations, seed=dataset, penalties=(1.0,),
+            )  # fmt: skip
+            p_values.append(result.p_value)
+            largest = max(largest, abs(result.score - score_by_sklearn(values, numbers, folds)))
+        rates[effect] = false_positive_rate(np.array(p_values))
+    null = rates[0.0]
+    return {
+        "design": f"quantity of each {of}", "n_datasets": n_datasets, "rate_of_p_below_05": null.rate,
+        "interval_99": [null.low, null.high], "limit": null.limit, "is_calibrated": null.is_calibrated,
+        "effect": 0.15, "power": rates[0.15].rate, "largest_difference_from_sklearn": largest,
+    }  # fmt: skip
+
+
+def score_by_sklearn(values: np.ndarray, numbers: np.ndarray, folds: list) -> float:
+    """Return R2 over all test stimuli, against the training means, of scikit-learn's ridge."""
+    wrong = spread = 0.0
+    for fold in folds:
+        shown, told = values[fold.train], numbers[fold.train]
+        scale = np.square(shown - shown.mean(axis=0)).sum() / len(shown)
+        guesses = Ridge(alpha=scale).fit(shown, told).predict(values[fold.test])
+        wrong += np.square(guesses - numbers[fold.test]).sum()
+        spread += np.square(told.mean() - numbers[fold.test]).sum()
+    return 1 - wrong / spread
+
+
 def main() -> None:
     """Print one JSON object with all designs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -190,6 +238,8 @@ def main() -> None:
         designs = [item for item in DESIGNS if f"{item[0]}:{item[1]}" in options.design]
     groups = GROUPS if not options.design or "group" in options.design else ()
     groups = () if options.quick else groups
+    numbered = ("picture", "person") if not options.design or "quantity" in options.design else ()
+    numbered = () if options.quick else numbered
     start = time.perf_counter()
     null = [calibrate(*design, n_datasets, options.permutations, 0.0) for design in designs]
     planted = [
@@ -197,12 +247,14 @@ def main() -> None:
         for design in designs
     ]
     grouped = [calibrate_group(*group, n_datasets, options.permutations) for group in groups]
+    quantities = [calibrate_quantity(of, n_datasets, options.permutations) for of in numbered]
     report = {
         "benchmark": "bench_calibration",
         "groups": grouped,
+        "quantities": quantities,
         "null": null,
         "planted": planted,
-        "passed": all(item["is_calibrated"] for item in [*null, *grouped]),
+        "passed": all(item["is_calibrated"] for item in [*null, *grouped, *quantities]),
         "seconds": time.perf_counter() - start,
     }
     print(json.dumps(report))
