@@ -97,12 +97,17 @@ def fetch_model(
             --from face_expression_model.bin
         fernet-neuro models fetch resnet50@IMAGENET1K_V2
     """
+    from fernet_neuro._utils.shipped import is_fetched
     from fernet_neuro.models.published import fetch_network
 
+    was_here = is_fetched(name)
     found = fetch_network(
         name, source=source, base_url=base_url, timeout=timeout, verbose=not (quiet or as_json)
     )
-    lines = [found["folder"], "", *(f"{key.capitalize()}: {found[key]}" for key in ("learnt", "licence"))]
+    place = str(found["folder"])
+    if was_here:
+        place += "  was here already, and is left alone" + (f"; {source} was not read" if source else "")
+    lines = [place, "", *(f"{key.capitalize()}: {found[key]}" for key in ("learnt", "licence"))]
     show([*lines, f"Cite: {found['citation']}"], as_json=as_json, values=found)
 
 

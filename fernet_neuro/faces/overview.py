@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.images import load_image
+from fernet_neuro.stimuli.sheet import load_font
 
 #: Side of a picture, height of the text below, and distance, in pixels.
 SIDE, TEXT, GAP = 128, 46, 8
@@ -41,7 +42,7 @@ def draw_overview(
     sheet = Image.new(
         "RGB", (COLUMNS * (width + 2 * GAP) + GAP, n_rows * (height + GAP) + 3 * GAP + 14), _PAPER
     )
-    ImageDraw.Draw(sheet).text((GAP, GAP), note, fill=_INK, font=ImageFont.load_default(14))
+    ImageDraw.Draw(sheet).text((GAP, GAP), note, fill=_INK, font=load_font(14))
     for number, cell in enumerate(cells):
         row, column = divmod(number, COLUMNS)
         sheet.paste(cell, (GAP + column * (width + 2 * GAP), 3 * GAP + 14 + row * (height + GAP)))
@@ -51,7 +52,7 @@ def draw_overview(
 def _start(text: str, colour: tuple[int, int, int]) -> Image.Image:
     cell = Image.new("RGB", (2 * SIDE + GAP, SIDE + TEXT), _PAPER)
     lines = textwrap.wrap(text, 42, max_lines=3, placeholder=" ...")
-    ImageDraw.Draw(cell).text((0, SIDE + 2), "\n".join(lines), fill=colour, font=ImageFont.load_default(11))
+    ImageDraw.Draw(cell).text((0, SIDE + 2), "\n".join(lines), fill=colour, font=load_font(11))
     return cell
 
 
@@ -85,5 +86,5 @@ def _draw_left_out(name: str, source: Path, reason: str) -> Image.Image:
     except StimulusError:
         pen.rectangle((0, 0, SIDE - 1, SIDE - 1), fill=_EMPTY)
     pen.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=_BAD, width=3)
-    pen.text((SIDE + 2 * GAP, SIDE // 2 - 8), "left out", fill=_BAD, font=ImageFont.load_default(14))
+    pen.text((SIDE + 2 * GAP, SIDE // 2 - 8), "left out", fill=_BAD, font=load_font(14))
     return cell

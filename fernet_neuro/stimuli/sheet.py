@@ -4,7 +4,9 @@ What belongs here: the sheet as a Pillow image, for a quick look; the figure for
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -108,12 +110,13 @@ def _paste(sheet: Image.Image, pixels: np.ndarray, corner: tuple[int, int], size
     sheet.paste(picture, (corner[0] + (size - fitted[0]) // 2, corner[1] + (size - fitted[1]) // 2))
 
 
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(FONT_SIZE)
+def load_font(size: int = FONT_SIZE) -> ImageFont.FreeTypeFont:
+    """Return Matplotlib's own sans serif: Latin, Greek and Cyrillic letters with all their signs."""
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def _text_width(names: Sequence[str]) -> int:
-    font = _font()
+    font = load_font()
     return max(int(np.ceil(font.getlength(name))) for name in names)
 
 
@@ -127,7 +130,7 @@ def _shorten(name: str, width: int) -> str:
 
 def _write(pen: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
     if text:
-        pen.text(corner, text, fill=_INK, font=_font())
+        pen.text(corner, text, fill=_INK, font=load_font())
 
 
 def _describe_rest(rows: str, n_rows: int, max_rows: int, columns: str, n_columns: int, most: int) -> str:

@@ -65,7 +65,8 @@ def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
     names = ("mean\n0", "limit\n1") if is_quantity else (f"chance\n{chance:.1f} %", "limit\n100 %")
     for value, text in zip((chance, limit), names, strict=True):
         ax.annotate(text, (end + 0.35, value), (3, 0), textcoords="offset points", va="center")
-    floor = max(min(0.0, float(layered["low"].min(skipna=True))), -1.0) if is_quantity else 0.0
+    lowest = min(0.0, float(layered["low"].min(skipna=True))) if is_quantity else 0.0
+    floor = max(np.floor(5 * lowest) / 5, -1.0)
     _set_axes(ax, layered, len(trained), (floor, limit))
     return ax
 
@@ -139,6 +140,6 @@ def _set_axes(ax: Axes, layered: pd.DataFrame, n_rows: int, ends: tuple[float, f
     floor, limit = ends
     name_layers(ax, layered, 7)
     ax.set_ylim(floor, limit * (_FIRST_MARK + _MARK_STEP * n_rows))
-    ax.set_yticks(np.linspace(0, limit, 6))
+    ax.set_yticks(np.arange(floor, 1.1 * limit, limit / 5))
     ax.spines["left"].set_bounds(floor, limit)
     ax.set_ylabel("Balanced accuracy (%)" if limit > 1 else "Variance explained ($R^2$)")

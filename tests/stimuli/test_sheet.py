@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.sheet import make_sheet
+from fernet_neuro.stimuli.sheet import load_font, make_sheet
 from fernet_neuro.stimuli.table import StimulusTable
 
 COLOURS = {
@@ -63,3 +63,9 @@ def test_a_sheet_that_cannot_be_drawn_is_refused(colour_table, tmp_path):
     colour_table.paths()[1].unlink()
     with pytest.raises(StimulusError, match=r"ay\.png does not exist"):
         make_sheet(colour_table)
+
+
+def test_letters_of_names_are_drawn_whatever_signs_they_have():
+    font, missing = load_font(), bytes(load_font().getmask("\uffff"))
+    for sign in "ëüñŁşЖΩ":
+        assert bytes(font.getmask(sign)) != missing

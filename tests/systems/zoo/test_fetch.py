@@ -87,7 +87,9 @@ def test_a_fetched_network_is_there_by_name_with_licence_and_citation(fetch, run
     assert read_classes(NAME)[:2] == ("neutral", "happiness")
     assert not (place_fetched(NAME).parents[1] / "downloads" / NAME).exists()
     n_asked = len(server.asked)
-    assert fetch(NAME)[0] == 0
+    code, said, _ = fetch(NAME, "--from", "nowhere.bin")
+    assert code == 0
+    assert "was here already, and is left alone; nowhere.bin was not read" in said
     assert len(server.asked) == n_asked
 
 
