@@ -23,7 +23,7 @@ demo: $(STAMP)  ## the main job: render, train, extract, probe, figures, demo/in
 	$(BIN)/fernet-neuro run transfer/diets_small --out demo/diets --resume
 
 test: $(STAMP)  ## all tests that take less than twenty seconds each, in two processes of one thread, and the notebooks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 	$(MAKE) --no-print-directory notebooks
 
 test-slow: $(STAMP)  ## the long ones: more calibration, real torchrun
