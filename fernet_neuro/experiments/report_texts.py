@@ -159,10 +159,11 @@ def describe_probe(report: ProbeReport) -> ReportText:
 
 
 def _say_whether(row: pd.Series, is_quantity: bool, target: str) -> str:
-    """Return whether the target is read out: a p-value of .05 or less, and for a quantity an R2 above 0."""
+    """Return whether the target is read out: no p-value above .05, and for a quantity an R2 above 0."""
     verb = "predict" if is_quantity else "tell"
-    is_known = row.get("p_value_max", 1.0) <= 0.05 and (not is_quantity or row["r2"] > 0)
-    return f"{verb}s {target}" if is_known else f"does not reliably {verb} {target}"
+    p_value = row.get("p_value_max")
+    is_doubted = (p_value is not None and p_value > 0.05) or (is_quantity and row["r2"] <= 0)
+    return f"does not reliably {verb} {target}" if is_doubted else f"{verb}s {target}"
 
 
 def _show_score(row: pd.Series, measure: str) -> str:
