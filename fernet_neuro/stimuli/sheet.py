@@ -4,9 +4,9 @@ What belongs here: the sheet as a Pillow image, for a quick look; the figure for
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -112,7 +112,9 @@ def _paste(sheet: Image.Image, pixels: np.ndarray, corner: tuple[int, int], size
 
 def load_font(size: int = FONT_SIZE) -> ImageFont.FreeTypeFont:
     """Return Matplotlib's own sans serif: Latin, Greek and Cyrillic letters with all their signs."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    found = find_spec("matplotlib")  # its fonts lie beside it; nothing of it is loaded
+    folder = Path(str(found.origin if found else "")).parent
+    return ImageFont.truetype(folder / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def _text_width(names: Sequence[str]) -> int:
