@@ -153,7 +153,7 @@ def calibrate_rsa(
     chosen = choose_inference(analysis.settings, analysis.models.n_stimuli)
     settings = {
         **chosen.to_summary(),
-        "used_inference": "components" if chosen.is_closed else "bootstrap",
+        "used_inference": chosen.used_inference,
         "n_datasets": n_datasets,
         "nominal": nominal,
         "confidence": confidence,

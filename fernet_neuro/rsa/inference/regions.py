@@ -117,7 +117,7 @@ def describe(
     names = ["engine", "inference", "comparison", "generalise_to", "n_bootstraps", "n_permutations"]
     return {
         **{name: getattr(settings, name) for name in (*names, "level", "seed")},
-        "used_inference": "components" if settings.is_closed else "bootstrap",
+        "used_inference": settings.used_inference,
         "cross_validated": False,
         "n_blocks": None if settings.blocks is None else int(codes.max()) + 1,
         "n_subjects": {region.roi: region.n_subjects for region in regions},

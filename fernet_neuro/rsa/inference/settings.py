@@ -125,6 +125,11 @@ class InferenceSettings:
         is_own = self.engine == "own" and self.comparison not in _WITHOUT_CLOSED_FORM
         return is_own and self.inference != "bootstrap"
 
+    @property
+    def used_inference(self) -> str:
+        """``components`` or ``bootstrap``: which of them is used, where ``auto`` has been settled."""
+        return "components" if self.is_closed else "bootstrap"
+
     def check_own_engine(self, what: str) -> None:
         """Refuse another engine than our own."""
         if self.engine != "own":
