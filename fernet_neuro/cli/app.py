@@ -182,7 +182,8 @@ def _root(
 def main() -> None:
     """Run the command line; set ``FERNET_NEURO_TRACEBACK=1`` to see where an error came from.
 
-    Exit codes: 0 done, 1 a rate that is not what it should be (``calibrate``), 2 a mistake in what was asked
+    Exit codes: 0 done, 1 a rate that is not what it should be (``calibrate``) or a figure that
+    failed (``figures build all``), 2 a mistake in what was asked
     for or found (one line on standard error), 130 interrupted.
     """
     warnings.showwarning = _note

@@ -48,7 +48,7 @@ def build(
     r"""Build figures: PDF, PNG (300 dpi), source data as CSV, and the caption as TXT.
 
     The captions are printed too. The same results give the same files, byte for byte. `all` builds those that
-    the folder has results for.
+    the folder has results for; the exit code is 1 where one of them failed.
 
     Examples
     --------
@@ -73,8 +73,7 @@ def build(
         if not names and not left_out:
             raise StoreError(
                 f"{results} holds no results that a figure is made from; `fernet-neuro figures list` says "
-                "what "
-                f"each needs."
+                "what each needs."
             )
     else:
         for name in names:
@@ -83,4 +82,6 @@ def build(
         typer.echo("\n".join(str(path) for path in list_files(name, place)))
         typer.echo(f"  {(place / f'{name}.txt').read_text(encoding='utf-8').strip()}")
     for name, reason in left_out.items():
-        typer.echo(f"Left out: {name} ({reason}).")
+        typer.echo(f"Left out: {name} ({reason.rstrip('.')}).", err=True)
+    if left_out:
+        raise typer.Exit(1)

@@ -14,6 +14,8 @@ _PUBLISHED = "Trained, and published by others (here after `fernet-neuro models 
 _TRAINED = (
     "Trained, and here with the package (probe, predict, evaluate ... take the name in place of a run):"
 )
+#: Keys of a card that say again what is told of a network before its weights are here.
+_TOLD_BEFORE = ("training_data", "licence", "source")
 #: What the list says of each network.
 _KEYS = ("description", "options", "variants", "licence", "source", "paper")
 
@@ -30,7 +32,7 @@ def list_models(as_json: opt.Json = False) -> None:
         fernet-neuro models list --json
     """
     from fernet_neuro._utils.shipped import list_trained
-    from fernet_neuro.models.entry import MODELS, PUBLISHED
+    from fernet_neuro.models.entry import MODELS, PUBLISHED, describe_published
 
     lines = []
     for name, entry in MODELS.items():
@@ -45,10 +47,10 @@ def list_models(as_json: opt.Json = False) -> None:
         what = f"{found['model']}, {found['megabytes']:.1f} MB: {found['training_data']}"
         lines.append(f"{found['name']:<19} {what}")
         lines += [f"{'':<19}  {describe_score(row)}" for row in found["measured"]]
-    published = [_describe_published(name) for name in PUBLISHED]
+    published = [describe_published(name) for name in PUBLISHED]
     lines += ["", _PUBLISHED]
     for found in published:
-        here = "here" if found["is_here"] else "not here"
+        here = "here" if found["is_here"] else f"not here{_say_size(found)}"
         lines += [
             f"{found['name']:<19} {here}; learnt {found['learnt']}",
             f"{'':<19}   input: {found['input']}",
@@ -57,14 +59,9 @@ def list_models(as_json: opt.Json = False) -> None:
     show([*lines, "", _MORE], as_json=as_json, values=[*values, *published, *trained])
 
 
-def _describe_published(name: str) -> dict[str, Any]:
-    """Return what a published network learnt, its licence and input, and whether it was fetched."""
-    from fernet_neuro._utils.shipped import is_fetched
-    from fernet_neuro.models.entry import PUBLISHED
-
-    entry = PUBLISHED[name]
-    kept = {key: getattr(entry, key) for key in ("network", "learnt", "input", "licence", "citation", "page")}
-    return {"name": name, "is_here": is_fetched(name), **kept}
+def _say_size(found: dict[str, Any]) -> str:
+    """Return the size of what would be downloaded, in brackets; nothing where nobody says."""
+    return "" if found["megabytes"] is None else f" ({found['megabytes']:.1f} MB)"
 
 
 def fetch_model(
@@ -135,22 +132,49 @@ def show_model(
 ) -> None:
     """Show a network's card and its layers in forward order, with the shape and number of units of each.
 
+    Of a published network that is not here yet: what it will be, and how to get it.
+
     Examples
     --------
         fernet-neuro models show resnet18 --size 112
+        fernet-neuro models show face-api-identity
         fernet-neuro models show timm:convnext_atto --json
     """
-    from fernet_neuro.models.registry import compute_layer_shapes
+    from fernet_neuro.activations.network import describe_input
+    from fernet_neuro.models.published import preview_network
     from fernet_neuro.models.resolve import resolve_model
 
-    model = resolve_model(name, **opt.list_model_options(size, input))
-    layers = [
+    options = opt.list_model_options(size, input)
+    preview = None if options else preview_network(name)
+    model, known = preview or (resolve_model(name, **options), None)
+    card = None if model is None else model.card.to_dict()
+    layers = [] if model is None else _list_layers(model)
+    if known is not None and card is not None:
+        known.setdefault("input", describe_input(card["preprocessing"]))
+    lines = _describe_unfetched(name, known) if known else []
+    if card is not None:
+        told = () if known is None else _TOLD_BEFORE
+        shown = _describe_card({key: value for key, value in card.items() if key not in told})
+        lines += [*shown, "", *format_layers(layers)]
+    show(lines, as_json=as_json, values={"card": card, "layers": layers, **(known or {})})
+
+
+def _list_layers(model: Any) -> list[dict[str, Any]]:
+    from fernet_neuro.models.registry import compute_layer_shapes
+
+    return [
         {"layer": layer, "shape": list(shape), "n_units": n_units}
         for layer, (shape, n_units) in compute_layer_shapes(model).items()
     ]
-    card = model.card.to_dict()
-    lines = [*_describe_card(card), "", *format_layers(layers)]
-    show(lines, as_json=as_json, values={"card": card, "layers": layers})
+
+
+def _describe_unfetched(name: str, known: dict[str, Any]) -> list[str]:
+    """Return what is known of a network before its weights are here, and how to get them."""
+    keys = ("learnt", "input", "licence", "citation", "page")
+    return [
+        f"The weights of {name} are not here yet{_say_size(known)}; get them with: {known['fetch']}",
+        *(f"{key + ':':<16}{known[key]}" for key in keys),
+    ]
 
 
 def format_layers(layers: list[dict[str, Any]]) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -19,6 +20,8 @@ from fernet_neuro.viz.style import Look, style
 
 #: Kinds of pictures.
 FORMATS = ("pdf", "png", "svg")
+#: What is said of a failure that is not ours has at most so many letters.
+_MOST_LETTERS = 160
 #: Commands whose results figures are made from.
 _MAKERS = "run, probe, embed, evaluate, rsa or brain searchlight"
 
@@ -96,6 +99,8 @@ def build_all(
 ) -> tuple[list[str], dict[str, str]]:
     """Build the figures that a folder has results for; return their names, and why others were left out.
 
+    A figure that fails, whatever raised it, costs no other.
+
     `look`, `formats`: as in `build_figure`.
 
     Raises
@@ -111,11 +116,21 @@ def build_all(
     for name in find_buildable(results):
         try:
             build_figure(name, results, out, look=look, formats=formats)
-        except (FernetError, ValueError) as error:
-            left_out[name] = " ".join(str(error).split())
+        except Exception as error:
+            left_out[name] = _say_why(error)
         else:
             built.append(name)
     return built, left_out
+
+
+def _say_why(error: Exception) -> str:
+    """Return why a figure failed in one short line; errors that are not ours say their kind."""
+    words = " ".join(str(error).split())
+    if isinstance(error, FernetError):
+        return words
+    if not isinstance(error, ValueError) or not words:
+        words = f"{type(error).__name__}: {words}".removesuffix(": ")
+    return shorten(words, _MOST_LETTERS, placeholder=" ...")
 
 
 def list_files(name: str, out: Path) -> list[Path]:
@@ -149,9 +164,15 @@ def _check_folder(folder: Path) -> None:
 
 
 def _has_results(spec: FigureSpec, folder: Path) -> bool:
-    return any(next(folder.glob(need), None) is not None for need in spec.needs) and (
-        spec.applies is None or spec.applies(folder)
-    )
+    return any(next(folder.glob(need), None) is not None for need in spec.needs) and _applies(spec, folder)
+
+
+def _applies(spec: FigureSpec, folder: Path) -> bool:
+    """Return whether the results hold what is drawn; where that cannot be found out, drawing says why."""
+    try:
+        return spec.applies is None or spec.applies(folder)
+    except Exception:
+        return True
 
 
 def _write(

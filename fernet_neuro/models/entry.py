@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fernet_neuro._utils.download import RemoteFile
+from fernet_neuro._utils.shipped import is_fetched
 from fernet_neuro.catalogue import Entries, Later
 
 if TYPE_CHECKING:
@@ -93,3 +94,19 @@ class Published:
 MODELS: Mapping[str, ModelEntry] = Entries("networks", ModelEntry)
 #: All published weights by name.
 PUBLISHED: Mapping[str, Published] = Entries("weights", Published)
+#: What is told of published weights.
+_TOLD = ("network", "learnt", "input", "licence", "citation", "page")
+
+
+def describe_published(name: str) -> dict[str, Any]:
+    """Return what published weights learnt, their licence, input and size, and whether they were fetched.
+
+    Examples
+    --------
+    >>> describe_published("face-api-expression")["licence"]
+    'MIT (face-api)'
+    """
+    entry = PUBLISHED[name]
+    size = sum(file.size for file in entry.files) / 1e6 or None
+    told = {key: getattr(entry, key) for key in _TOLD}
+    return {"name": name, "is_here": is_fetched(name), "megabytes": size, **told}

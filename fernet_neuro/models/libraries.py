@@ -47,6 +47,22 @@ def fetch_from_library(source: str, file: PathLike | None = None) -> tuple[Layer
     such weights; StoreError if they cannot be had, are others, or do not fit; MissingDependencyError for a
     timm network without timm.
     """
+    model, known = prepare_library_model(source)
+    name, _, tag = source.partition("@")
+    if name.startswith(TIMM_PREFIX):
+        state, files = _get_timm(name, file)
+    else:
+        state, files = _get_torchvision(torchvision.models.get_model_weights(name)[tag], file)
+    check_state(model.module, state, model.card.source)
+    model.module.load_state_dict(state, strict=False)
+    return model, {**known, "files": files}
+
+
+def prepare_library_model(source: str) -> tuple[LayeredModel, dict[str, Any]]:
+    """Return a library's network with the card of its trained one, before its weights are there.
+
+    Beside it: ``licence``, ``citation`` and ``learnt``. Raises as `fetch_from_library`, but needs no network.
+    """
     if not is_library_name(source):
         raise ValueError(
             f"{source!r} is no network with weights of a library; write NAME@WEIGHTS, such as "
@@ -54,21 +70,19 @@ def fetch_from_library(source: str, file: PathLike | None = None) -> tuple[Layer
         )
     name, _, weights = source.partition("@")
     if name.startswith(TIMM_PREFIX):
-        return _fetch_timm(name, file)
-    return _fetch_torchvision(name, weights, file)
+        return _prepare_timm(name)
+    return _prepare_torchvision(name, weights)
 
 
-def _fetch_torchvision(name: str, tag: str, file: PathLike | None) -> tuple[LayeredModel, dict[str, Any]]:
+def _prepare_torchvision(name: str, tag: str) -> tuple[LayeredModel, dict[str, Any]]:
     known = torchvision.models.get_model_weights(name)
     if tag not in known.__members__:
         raise ValueError(
             f"torchvision's {name} has no weights {tag!r}; it has: {format_options(known.__members__)}."
         )
     weights = known[tag]
-    state, files = _get_torchvision(weights, file)
     wanted = weights.transforms()
     model = build_model(name, size=wanted.crop_size[0])
-    state = {key: item for key, item in state.items() if not re.match(r"(AuxLogits|aux\d)\.", key)}
     preprocessing = replace(
         model.card.preprocessing,
         resize=wanted.resize_size[0],
@@ -77,12 +91,18 @@ def _fetch_torchvision(name: str, tag: str, file: PathLike | None) -> tuple[Laye
     )
     learnt = f"{len(weights.meta['categories'])} classes of objects (ImageNet), {tag}"
     card = {"licence": "BSD-3-Clause (torchvision); images for research only", "source": weights.url}
-    model = _load(model, state, preprocessing=preprocessing, training_data=learnt, **card)
     citation = f"torchvision maintainers (2016), TorchVision; {weights.meta.get('recipe', weights.url)}"
-    return model, {"licence": card["licence"], "citation": citation, "learnt": learnt, "files": files}
+    model = model.with_card(seed=None, preprocessing=preprocessing, training_data=learnt, **card)
+    return model, {"licence": card["licence"], "citation": citation, "learnt": learnt}
 
 
 def _get_torchvision(weights: Any, file: PathLike | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the state, and the SHA-256 of its file, without the parts that only training uses."""
+    state, files = _read_torchvision(weights, file)
+    return {key: item for key, item in state.items() if not re.match(r"(AuxLogits|aux\d)\.", key)}, files
+
+
+def _read_torchvision(weights: Any, file: PathLike | None) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the state and the SHA-256 of its file, which torchvision names by the first digits of it."""
     if file is None:
         folder = cache_folder() / "downloads"
@@ -106,35 +126,29 @@ def _get_torchvision(weights: Any, file: PathLike | None) -> tuple[dict[str, Ten
     return state, {Path(file).name: digest}
 
 
-def _fetch_timm(name: str, file: PathLike | None) -> tuple[LayeredModel, dict[str, Any]]:
+def _get_timm(name: str, file: PathLike | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if file is not None:
+        return read_state_dict(file), {Path(file).name: hash_file(file)}
     timm = import_optional("timm", f"network {name!r}", "timm")
-    known = name.removeprefix(TIMM_PREFIX)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tries for a minute, and says so
+    try:
+        return timm.create_model(name.removeprefix(TIMM_PREFIX), pretrained=True).state_dict(), {}
+    except Exception as error:  # of whichever library carries it
+        raise StoreError(
+            f"{name} cannot be had ({' '.join(str(error).split())[:200]}); nothing was kept. {_AGAIN}"
+        ) from None
+
+
+def _prepare_timm(name: str) -> tuple[LayeredModel, dict[str, Any]]:
+    timm = import_optional("timm", f"network {name!r}", "timm")
     model = build_model(name)
-    published = timm.get_pretrained_cfg(known).to_dict()
+    published = timm.get_pretrained_cfg(name.removeprefix(TIMM_PREFIX)).to_dict()
     page = published.get("hf_hub_id") or published.get("url") or "timm"
-    if file is None:
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tries for a minute, and says so
-        try:
-            state = timm.create_model(known, pretrained=True).state_dict()
-        except Exception as error:  # of whichever library carries it
-            raise StoreError(
-                f"{name} cannot be had ({' '.join(str(error).split())[:200]}); nothing was kept. {_AGAIN}"
-            ) from None
-        files = {}
-    else:
-        state, files = read_state_dict(file), {Path(file).name: hash_file(file)}
     side = model.card.preprocessing.size
     preprocessing = replace(model.card.preprocessing, resize=round(side / published.get("crop_pct", 1.0)))
     learnt = f"{model.module.num_classes} classes; tag {published.get('tag') or 'default'} of timm"
     licence = str(published.get("license") or "see its page")
-    model = _load(
-        model, state, preprocessing=preprocessing, training_data=learnt, licence=licence, source=page
-    )
+    card = {"training_data": learnt, "licence": licence, "source": page}
+    model = model.with_card(seed=None, preprocessing=preprocessing, **card)
     citation = f"Wightman (2019), PyTorch image models (timm); {page}"
-    return model, {"licence": licence, "citation": citation, "learnt": learnt, "files": files}
-
-
-def _load(model: LayeredModel, state: dict[str, Tensor], **card: Any) -> LayeredModel:
-    check_state(model.module, state, str(card["source"]))
-    model.module.load_state_dict(state, strict=False)
-    return model.with_card(seed=None, **card)
+    return model, {"licence": licence, "citation": citation, "learnt": learnt}

@@ -15,10 +15,10 @@ from fernet_neuro._utils.download import check_url, download_all, is_there
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.shipped import is_fetched, place_fetched
 from fernet_neuro._utils.validation import check_range, suggest
-from fernet_neuro.exceptions import StoreError
-from fernet_neuro.models.entry import PUBLISHED, Published
+from fernet_neuro.exceptions import MissingDependencyError, StoreError
+from fernet_neuro.models.entry import PUBLISHED, Published, describe_published
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.libraries import fetch_from_library
+from fernet_neuro.models.libraries import fetch_from_library, is_library_name, prepare_library_model
 from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.weights import check_state, save_model
 from fernet_neuro.typing import PathLike
@@ -75,7 +75,7 @@ def fetch_network(
             f"{', '.join(PUBLISHED)}; and NAME@WEIGHTS of torchvision, timm:NAME@pretrained."
         )
     entry, downloads = PUBLISHED[name], cache_folder() / "downloads" / name
-    model = build_model(entry.network)
+    model = _prepare(entry)
     files = (
         _download(entry, downloads, base_url, timeout, verbose)
         if source is None
@@ -86,10 +86,42 @@ def fetch_network(
     model.module.load_state_dict(state, strict=False)
     known = {key: getattr(entry, key) for key in ("licence", "citation", "learnt")}
     known["files"] = {path.name: hash_file(path) for path in files}
-    card = {"training_data": entry.learnt, "licence": entry.licence, "source": entry.page}
-    found = _keep(name, model.with_card(seed=None, **card), known, entry.classes)
+    found = _keep(name, model, known, entry.classes)
     shutil.rmtree(downloads, ignore_errors=True)
     return found
+
+
+def _prepare(entry: Published) -> LayeredModel:
+    """Return the network with the card of the trained one, before its weights are there."""
+    card = {"training_data": entry.learnt, "licence": entry.licence, "source": entry.page}
+    return build_model(entry.network).with_card(seed=None, **card)
+
+
+def preview_network(name: str) -> tuple[LayeredModel | None, dict[str, Any]] | None:
+    """Return a network that could be fetched, as it would be, and what is known of it; None for any other.
+
+    The network has the card and layers of the trained one, and random weights; it is None where a package is
+    missing that builds it. Beside it: ``learnt``, ``licence``, ``citation``, ``page`` (where its files are),
+    ``megabytes`` (None where nobody says), and ``fetch``, the command; ``input`` where its authors say it.
+
+    Raises ValueError if a library has no such weights.
+    """
+    if is_fetched(name):
+        return None
+    command = f"fernet-neuro models fetch {name}"
+    if name in PUBLISHED:
+        entry = PUBLISHED[name]
+        command += "" if entry.address else f" --from {entry.files[0].name}"
+        try:
+            model = _prepare(entry)
+        except MissingDependencyError:
+            model = None
+        return model, {**describe_published(name), "fetch": command}
+    if Path(name).exists() or not is_library_name(name):
+        return None
+    model, known = prepare_library_model(name)
+    size = sum(item.numel() * item.element_size() for item in model.module.state_dict().values()) / 1e6
+    return model, {**known, "page": model.card.source, "megabytes": size, "fetch": command}
 
 
 def read_fetched(name: str) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 import shutil
 
 import pandas as pd
+import pytest
+
+from fernet_neuro.figures import probe as probe_figures
 
 
 def test_width_font_format_and_palette_are_set_in_one_place(run, results, tmp_path):
@@ -33,6 +36,43 @@ def test_a_folder_without_results_and_figures_that_fail_are_told(run, results, t
     rows = pd.read_csv(probe / "confusion.csv").assign(layer="elsewhere")
     rows.to_csv(probe / "confusion.csv", index=False)
     code, out, err = run("figures", "build", "all", "--results", probe)
-    assert code == 0, err
-    assert "Left out: probe-confusion (" in out
+    assert code == 1, err
+    assert "Left out: probe-confusion (" in err
+    assert err.count("\n") == 1
+    assert "probe-layers.png" in out
     assert {path.stem for path in (probe / "figures").iterdir()} == {"probe-layers"}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("hue"), "KeyError: 'hue'"), (ZeroDivisionError(), "ZeroDivisionError"),
+        (ValueError("x and y must\nhave same length"), "x and y must have same length"),
+        (MemoryError("no room " * 99), "MemoryError: no room"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["draws", "asks whether it applies"])
+def test_a_figure_that_fails_in_any_library_costs_no_other(
+    run, results, tmp_path, monkeypatch, error, said, where
+):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(probe_figures, "plot_confusion", fail)
+    if where != "draws":
+        monkeypatch.setattr(probe_figures, "has_classes", fail)
+    probe = shutil.copytree(results / "probe", tmp_path / "probe")
+    code, out, err = run("figures", "build", "all", "--results", probe)
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"Left out: probe-confusion ({said}" in err
+    assert len(err) < 220
+    assert "probe-layers.pdf" in out
+    assert {path.stem for path in (probe / "figures").iterdir()} == {"probe-layers"}
+
+
+def test_an_interruption_is_no_failure_of_a_figure(run, results, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(probe_figures, "plot_confusion", stop)
+    assert run("figures", "build", "all", "--results", results / "probe", "--out", tmp_path)[0] == 130

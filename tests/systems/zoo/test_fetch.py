@@ -69,7 +69,7 @@ def fetch(run):
 
 
 def test_a_fetched_network_is_there_by_name_with_licence_and_citation(fetch, run, server, content):
-    code, _, error = run("models", "show", NAME)
+    code, _, error = run("cost", NAME)
     assert (code, error) == (
         2,
         f"Error: the weights of {NAME} are not here yet; get them with: fernet-neuro models fetch {NAME}\n",
@@ -91,6 +91,32 @@ def test_a_fetched_network_is_there_by_name_with_licence_and_citation(fetch, run
     assert code == 0
     assert "was here already, and is left alone; nowhere.bin was not read" in said
     assert len(server.asked) == n_asked
+
+
+@pytest.mark.parametrize("name", ["face-api-identity", "facenet-vggface2", "vggface2-resnet50"])
+def test_a_published_network_is_shown_before_it_is_here_as_the_list_tells_it(run, name):
+    told = next(row for row in json.loads(run("models", "list", "--json")[1]) if row["name"] == name)
+    code, said, error = run("models", "show", name)
+    assert (code, error) == (0, "")
+    for key in ("learnt", "input", "licence", "citation", "page"):
+        assert f"{key + ':':<16}{told[key]}\n" in said
+    assert f"fernet-neuro models fetch {name}" in said
+    size = "" if told["megabytes"] is None else f" ({told['megabytes']:.1f} MB)"
+    assert f"{name} are not here yet{size};" in said
+    assert size or "--from resnet50_ft_weight.pkl" in said
+    assert f"not here{size}; learnt {told['learnt']}" in run("models", "list")[1]
+    shown = json.loads(run("models", "show", name, "--json")[1])
+    assert {key: shown[key] for key in told} == told
+    if shown["card"] is not None:
+        assert shown["card"]["training_data"] == told["learnt"]
+        assert said.count(told["learnt"]) == 1
+        assert shown["layers"][-1]["n_units"] > 1
+
+
+def test_a_preview_takes_no_options_of_a_new_network(run):
+    code, _, error = run("models", "show", NAME, "--size", "48")
+    assert code == 2
+    assert "are not here yet" in error
 
 
 def test_a_cut_off_download_goes_on_where_it_ended(fetch, server, content):
@@ -211,10 +237,13 @@ def test_weights_of_torchvision_come_by_their_name_and_with_their_input(
     fetch, run, server, weights_of_torchvision
 ):
     name = "shufflenet_v2_x0_5@IMAGENET1K_V1"
-    assert (
-        f"{name} is not here yet; get it with: fernet-neuro models fetch {name}"
-        in run("models", "show", name)[2]
-    )
+    code, before, _ = run("models", "show", name)
+    assert code == 0
+    assert f"{name} are not here yet (5.5 MB); get them with: fernet-neuro models fetch {name}\n" in before
+    assert not server.asked
+    for said in ("ImageNet", "BSD-3-Clause (torchvision)", "224 px cut from 256", "/shufflenet-", "conv5"):
+        assert said in before
+    assert f"{name} is not here yet; get it with: fernet-neuro models fetch {name}" in run("cost", name)[2]
     server.n_breaks = 1
     code, _, error = fetch(name)
     assert code == 2
