@@ -22,8 +22,8 @@ from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.predictions import compute_logits, read_classes
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.resolve import resolve_model
-from fernet_neuro.stimuli.datasets.report import list_files, sort_out
-from fernet_neuro.stimuli.images import BLACK_BELOW, IMAGE_SUFFIXES, measure_image
+from fernet_neuro.stimuli.datasets.report import ENDINGS, list_files, sort_out
+from fernet_neuro.stimuli.images import BLACK_BELOW, IMAGE_SUFFIXES, measure_image, say_format
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.training.folder import find_run
 from fernet_neuro.typing import PathLike
@@ -32,7 +32,6 @@ from fernet_neuro.typing import PathLike
 DEFAULT = "lfnsb-tiny-rendered"
 #: Shorter side in pixels, and ratio of the sides, of what may be the crop of a face.
 SMALLEST, LONGEST = 32, 2.0
-_ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 _LEFT_OUT = ("stimulus_id", "path", "reason")
 _CROP = (
     f"a crop shows one face, from forehead to chin, is at least {SMALLEST} pixels wide and high, and at most "
@@ -165,9 +164,10 @@ def _list_pictures(images: StimulusTable | pd.DataFrame | PathLike) -> tuple[Sti
         rows = pd.DataFrame({"stimulus_id": [path.name], "path": [str(path.absolute())]})
         return StimulusTable.from_frame(rows), nothing
     if path.is_file() and path.suffix.lower() not in (".csv", ".parquet"):
-        raise StimulusError(
-            f"{path} is neither a picture ({_ENDINGS}) nor a stimulus table (.csv, .parquet)."
+        kind = say_format(path).replace(
+            "not a picture", f"neither a picture ({ENDINGS}) nor a stimulus table"
         )
+        raise StimulusError(f"{path} is {kind}.")
     return _check_any(read_stimuli(images), str(images)), nothing
 
 
@@ -175,8 +175,8 @@ def _list_folder(path: Path) -> tuple[StimulusTable, pd.DataFrame]:
     names, others = sort_out(path, list_files(path))
     if not names:
         first = f"; {others[0][0]} is {others[0][1]}" if others else ""
-        raise StimulusError(f"folder {path} holds no pictures ({_ENDINGS}){first}.")
-    kinds = f"not a picture that can be read ({_ENDINGS})"
+        raise StimulusError(f"folder {path} holds no pictures ({ENDINGS}){first}.")
+    kinds = f"not a picture that can be read ({ENDINGS})"
     left_out = [
         (name, str(path / name), "is " + reason.replace("not a picture", kinds)) for name, reason in others
     ]

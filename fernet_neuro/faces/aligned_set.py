@@ -24,7 +24,7 @@ from fernet_neuro.faces.detect import Detector
 from fernet_neuro.faces.landmarks import POINTS, LandmarkTable, find_face_fault
 from fernet_neuro.faces.overview import draw_overview
 from fernet_neuro.stimuli._names import make_safe_path
-from fernet_neuro.stimuli.datasets.report import ImportReport
+from fernet_neuro.stimuli.datasets.report import ImportReport, lies_inside
 from fernet_neuro.stimuli.images import load_image, say_fault
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
@@ -117,11 +117,18 @@ def align_stimuli(
             if isinstance(item, _Aligned)
         ]
         refused = [(name, source, item) for name, source, item in rows if isinstance(item, str)]
+        refused += _list_unread(table.root or Path(), unread)
         draw_overview(shown, refused).save(folder / "sheet.png")
         report = pd.DataFrame(sorted(faults), columns=["path", "reason"], dtype=object)
         report = report if unread is None else pd.concat([unread, report], ignore_index=True)
         ImportReport(table, report).write_left_out(folder / "table.csv")
     return ImportReport(StimulusTable.read(Path(out) / "table.csv"), report)
+
+
+def _list_unread(root: Path, unread: pd.DataFrame | None) -> list[tuple[str, Path, str]]:
+    """Return the name, place and reason of what never became a row; of links that lead outside, no place."""
+    rows = () if unread is None else unread[["path", "reason"]].itertuples(index=False)
+    return [(name, root / name if lies_inside(root, name) else Path(), reason) for name, reason in rows]
 
 
 def locate_by_table(landmarks: LandmarkTable) -> Locate:

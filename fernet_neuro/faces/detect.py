@@ -22,6 +22,8 @@ SEARCH_SIDE = 640
 OVERLAP = 0.3
 #: Eyes of a face to be aligned are at least this far apart, in pixels, and tilted at most so far, in degrees.
 FEWEST_PIXELS, MOST_TILTED = 8, 45
+#: Eyes so far apart are those of a face of about so many pixels.
+LEAST_SIDE = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,12 @@ class DetectedFace:
 
 
 class Detector(ABC):
-    """Finds the faces of a picture."""
+    """Finds the faces of a picture.
+
+    `least_side`: it finds none in pictures whose shorter side has fewer pixels.
+    """
+
+    least_side = LEAST_SIDE
 
     @abstractmethod
     def detect(self, picture: np.ndarray) -> list[DetectedFace]:
@@ -76,6 +83,12 @@ class Detector(ABC):
 
     def _explain_none(self, picture: np.ndarray) -> str:
         """Return why no face was found; there may be one when the picture is turned."""
+        height, width = picture.shape[:2]
+        if min(height, width) < self.least_side:
+            return (
+                f"too small: the picture has {width} x {height} pixels, and this detector finds faces from "
+                f"about {self.least_side} pixels on"
+            )
         for turns in (1, 3, 2):
             if self.detect(np.ascontiguousarray(np.rot90(picture, -turns))):
                 return (

@@ -14,11 +14,13 @@ from PIL import Image
 from fernet_neuro._utils.optional import import_optional
 from fernet_neuro._utils.validation import check_range, format_options
 from fernet_neuro.exceptions import MissingDependencyError
-from fernet_neuro.faces.detect import DetectedFace, Detector, FaceDetector
+from fernet_neuro.faces.detect import LEAST_SIDE, DetectedFace, Detector, FaceDetector
 from fernet_neuro.typing import PathLike
 
 #: Pictures are searched at most this large (longer side, pixels).
 SEARCH_SIDE = 1024
+#: Of detectors that need larger faces than alignment does.
+_LEAST_SIDES = {"dlib": 40}
 #: Points of dlib's 68: those of each eye, the tip of the nose, the corners of the mouth.
 _DLIB = (tuple(range(36, 42)), tuple(range(42, 48)), (30,), (48,), (54,))
 #: Points of MediaPipe's mesh: corners of each eye, the tip of the nose, the corners of the mouth.
@@ -33,10 +35,12 @@ class PackageDetector(Detector):
     ----------
     find : callable
         From a picture (height, width, 3), uint8, to its faces.
+    least_side : int
+        Pixels of the smallest face that it knows.
     """
 
-    def __init__(self, find: Find) -> None:
-        self._find, self._lock = find, threading.Lock()
+    def __init__(self, find: Find, least_side: int = LEAST_SIDE) -> None:
+        self._find, self._lock, self.least_side = find, threading.Lock(), least_side
 
     def detect(self, picture: np.ndarray) -> list[DetectedFace]:
         """Return the faces in an RGB picture (height, width, 3), uint8, the largest first."""
@@ -85,7 +89,7 @@ def make_detector(name: PathLike, min_score: float | None = None) -> Detector:
             "--detector FILE.onnx."
         )
     if str(name) in _MAKERS:
-        return PackageDetector(_MAKERS[str(name)](min_score))
+        return PackageDetector(_MAKERS[str(name)](min_score), _LEAST_SIDES.get(str(name), LEAST_SIDE))
     if not Path(name).suffix:
         raise ValueError(
             f"there is no detector {str(name)!r}; use one of: {format_options([*_MAKERS, 'yunet'])}."
@@ -104,7 +108,7 @@ def _make_dlib(min_score: float | None) -> Find:
 
     def find(picture: np.ndarray) -> Iterator[DetectedFace]:
         picture = np.ascontiguousarray(picture)
-        # It knows faces from 80 pixels on; enlarged, from 40.
+        # It knows faces from 80 pixels on; enlarged, from 40 (`_LEAST_SIDES`).
         for box in search(picture, 0) or search(picture, 1):
             points = np.array([[point.x, point.y] for point in place(picture, box).parts()], dtype=float)
             sides = np.array([box.left(), box.top(), box.width(), box.height()], dtype=float)

@@ -17,7 +17,7 @@ from fernet_neuro.stimuli.sheet import load_font
 #: Side of a picture, height of the text below, and distance, in pixels.
 SIDE, TEXT, GAP = 128, 46, 8
 #: Pairs in a row, most aligned faces, and most of those left out, that are shown.
-COLUMNS, MOST_DONE, MOST_LEFT_OUT = 4, 40, 20
+COLUMNS, MOST_DONE, MOST_LEFT_OUT = 4, 40, 40
 _PAPER, _INK, _BAD, _EMPTY = (255, 255, 255), (20, 20, 20), (170, 40, 30), (232, 232, 232)
 #: Blue for the eyes, orange for the nose, pink for the mouth; told apart by colour-blind eyes.
 _DOTS = ((0, 114, 178), (0, 114, 178), (230, 159, 0), (204, 121, 167), (204, 121, 167))

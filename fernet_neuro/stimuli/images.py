@@ -19,6 +19,23 @@ BACKGROUND = (128, 128, 128)
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif"}
 )
+#: File name endings that count as videos, in lower case.
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp"}
+)
+_RAW_SUFFIXES = (
+    ".raw", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw",
+)  # fmt: skip
+#: What else comes in folders of photographs, by the ends of the files' names, and what to do.
+_UNREAD: dict[str, str] = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), "in HEIC: not read; save it as JPEG or PNG"),
+    ".avif": "in AVIF: not read; save it as JPEG or PNG",
+    ".jxl": "in JPEG XL: not read; save it as JPEG or PNG",
+    **dict.fromkeys(_RAW_SUFFIXES, "in a camera's raw format: not read; develop it to JPEG, PNG or TIFF"),
+    **dict.fromkeys((".psd", ".xcf"), "in an editor's format: not read; export it as PNG"),
+    **dict.fromkeys((".zip", ".rar", ".7z", ".tar", ".gz"), "an archive: unpack it"),
+    **dict.fromkeys(VIDEO_SUFFIXES, "a video: `fernet-neuro stimuli frames` takes pictures out of videos"),
+}
 #: Mean luminance (0-255) below which a photograph counts as almost black.
 BLACK_BELOW = 16.0
 #: Pillow's errors for damaged files; it has no common base class for them.
@@ -50,6 +67,20 @@ def load_image(path: PathLike, *, background: tuple[int, int, int] = BACKGROUND)
             raise
         except _DECODE_ERRORS as error:
             raise _unreadable(path, f"is damaged or truncated ({error})") from error
+
+
+def say_format(name: PathLike) -> str:
+    """Return why a file is not taken, by the end of its name, as ``kind: what to do``; "" for a picture.
+
+    Examples
+    --------
+    >>> say_format("IMG_0001.HEIC")
+    'in HEIC: not read; save it as JPEG or PNG'
+    >>> say_format("notes.txt"), say_format("face.JPG")
+    ('not a picture', '')
+    """
+    suffix = Path(name).suffix.lower()
+    return "" if suffix in IMAGE_SUFFIXES else _UNREAD.get(suffix, "not a picture")
 
 
 def read_image_size(path: PathLike) -> tuple[int, int]:
@@ -100,6 +131,8 @@ def _open(path: PathLike) -> Image.Image:
     try:
         return Image.open(source)
     except _DECODE_ERRORS as error:
+        if source.suffix.lower() in _UNREAD:
+            raise StimulusError(f"image {source} is {say_format(source)}.") from None
         raise _unreadable(source, "cannot be read as a picture") from error
 
 

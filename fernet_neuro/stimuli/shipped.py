@@ -27,6 +27,11 @@ def find_table(source: PathLike) -> Path:
     'shipped/builtin/table.csv'
     """
     inside = Path(source) / "table.csv"
+    if Path(source).is_dir() and not inside.is_file() and str(source) not in SETS:
+        raise StimulusError(
+            f"folder {source} holds no stimulus table (table.csv); `fernet-neuro stimuli align` makes one of "
+            f"photographs of faces, `fernet-neuro stimuli import folder` of any pictures."
+        )
     try:
         return inside if inside.is_file() else find_shipped(source, SETS, "stimulus table")
     except ValueError as error:

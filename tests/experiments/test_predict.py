@@ -104,7 +104,9 @@ def test_a_folder_without_anything_to_show_is_an_error(trained, folder):
     with pytest.raises(StimulusError, match=r"black\.png is almost black .*\(and so with all 4 pictures\)"):
         fn.predict(folder, trained)
     (folder / "more" / "photo.heic").write_bytes(b"ftypheic")
-    with pytest.raises(StimulusError, match=r"more holds no pictures .*; photo\.heic is not a picture"):
+    with pytest.raises(
+        StimulusError, match=r"more holds no pictures .*; photo\.heic is in HEIC: not read; save"
+    ):
         fn.predict(folder / "more", trained)
 
 

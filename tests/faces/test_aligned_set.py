@@ -1,13 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.faces import aligned_set
 from fernet_neuro.faces.align import TEMPLATE, align_face
 from fernet_neuro.faces.aligned_set import align_stimuli, locate_by_detector, locate_by_table
 from fernet_neuro.faces.detect import FaceDetector
 from fernet_neuro.faces.landmarks import LandmarkTable, read_landmarks
+from fernet_neuro.faces.overview import COLUMNS, SIDE, draw_overview
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -71,6 +75,35 @@ def test_what_has_no_usable_points_is_named_with_its_reason(photos, landmarks, t
     assert listed["path"].str[-9:].tolist() == ["notes.txt", *report.left_out["path"].str[-9:]]
 
 
+def test_the_sheet_shows_all_that_was_left_out_and_reads_nothing_outside(
+    photos, landmarks, tmp_path, monkeypatch
+):
+    drawn = []
+
+    def note(done, left_out):
+        drawn.append((done, left_out))
+        return draw_overview(done, left_out)
+
+    monkeypatch.setattr(aligned_set, "draw_overview", note)
+    (photos.root / "link.jpg").symlink_to(Path(__file__))
+    reasons = {
+        "IMG_1.HEIC": "in HEIC: not read",
+        "3.png": "no match",
+        "link.jpg": "outside the source folder",
+    }
+    before = pd.DataFrame({"path": list(reasons), "reason": list(reasons.values())})
+    report = align_stimuli(photos, tmp_path / "out", locate_by_table(landmarks), unread=before)
+    (done, left_out), *_ = drawn
+    assert len(done) == len(report.table)
+    assert len(left_out) == len(report.left_out) == 5
+    places = {name: place for name, place, _ in left_out}
+    assert places["3.png"] == photos.root / "3.png"
+    assert places["link.jpg"] == Path()
+    assert {reason for _, _, reason in left_out} == set(report.left_out["reason"])
+    n_rows = -(-(len(done) + len(left_out)) // COLUMNS)
+    assert load_image(tmp_path / "out" / "sheet.png").shape[0] > n_rows * SIDE
+
+
 def test_a_stimulus_without_a_row_says_so(photos, landmarks, tmp_path):
     some = LandmarkTable(landmarks.stimulus_ids[1:], landmarks.points[1:], landmarks.left_out)
     report = align_stimuli(photos, tmp_path / "out", locate_by_table(some))
@@ -102,6 +135,9 @@ def test_a_detector_gives_the_points(square_detector, tmp_path):
         "no face: the detector found none",
         "several faces: the detector found 2",
     ]
+    assert detector.locate(np.zeros((19, 80, 3), dtype=np.uint8)) == (
+        "too small: the picture has 80 x 19 pixels, and this detector finds faces from about 20 pixels on"
+    )
     # The square fills the template, so its middle is green.
     assert load_image(report.table.paths()[0])[60, 56].tolist() == [0, 255, 0]
     largest = locate_by_detector(detector, largest=True)

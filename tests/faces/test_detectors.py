@@ -105,6 +105,16 @@ def test_points_lie_where_a_person_marked_them(name, neutral):
 
 
 @pytest.mark.realdata
+def test_a_photograph_smaller_than_any_face_that_dlib_knows_is_said_to_be_too_small(neutral):
+    pytest.importorskip("dlib")
+    detector, face = make_detector("dlib"), Image.fromarray(load_image(neutral[0][0]))
+    said = "too small: the picture has 24 x 24 pixels, and this detector finds faces from about 40 pixels on"
+    assert detector.locate(np.asarray(face.resize((24, 24)))) == said
+    assert isinstance(detector.locate(np.asarray(face.resize((64, 64)))), np.ndarray)
+    assert detector.locate(np.zeros((64, 64, 3), np.uint8)) == "no face: the detector found none"
+
+
+@pytest.mark.realdata
 def test_a_folder_of_photographs_becomes_a_table_with_a_sheet_and_a_list(run, data_root, tmp_path):
     pytest.importorskip("dlib")
     photos = tmp_path / "photos"

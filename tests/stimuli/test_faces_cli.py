@@ -232,6 +232,47 @@ def test_a_mistake_in_aligning_is_one_line(options, message, run, drawn, tmp_pat
     assert not (tmp_path / "aligned").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "files", "message"),
+    [
+        ("nowhere", (), "folder nowhere does not exist; give a folder of photographs, or a stimulus table"),
+        ("nowhere.csv", (), "stimulus table nowhere.csv does not exist"),
+        ("empty", (), "empty, which holds no files."),
+        ("phone", ("IMG_1.HEIC", "IMG_2.heic"), "2 in HEIC (first: IMG_1.HEIC: not read; save it as JPEG"),
+        ("camera", ("a.CR2", "b.nef"), "2 in a camera's raw format (first: a.CR2: not read; develop it"),
+        ("words", ("a.txt",), "1 not a picture (a.txt); pictures end in .bmp, .gif, .jpeg, .jpg,"),
+        ("films", ("a.MP4",), "1 a video (a.MP4: `fernet-neuro stimuli frames` takes pictures"),
+        ("one.jpg", None, "one.jpg is one photograph; give a folder of photographs, or a stimulus table"),
+        ("one.heic", None, "one.heic is in HEIC: not read; save it as JPEG or PNG; give a folder"),
+        ("one.zip", None, "one.zip is an archive: unpack it; give a folder of photographs"),
+        ("one.txt", None, "one.txt is not a picture; give a folder of photographs"),
+    ],
+)  # fmt: skip
+def test_what_is_no_folder_of_photographs_is_told_for_what_it_is(
+    given, files, message, run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    if files is None:
+        (tmp_path / given).write_bytes(b"x")
+    elif "nowhere" not in given:
+        (tmp_path / given).mkdir()
+    for name in files or ():
+        (tmp_path / given / name).write_bytes(b"x")
+    code, _, error = run("align", given, "--out", "aligned", "--landmarks", "points.csv")
+    assert code == 2
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "aligned").exists()
+
+
+def test_a_folder_without_a_table_is_refused_where_a_table_is_wanted(run, tmp_path):
+    code, _, error = run("check", tmp_path)
+    assert code == 2
+    assert (
+        "holds no stimulus table (table.csv); `fernet-neuro stimuli align` makes one of photographs" in error
+    )
+
+
 def test_people_that_the_network_was_trained_on_are_pointed_out(run, frames, expression_run, tmp_path):
     table = StimulusTable.read(frames)
     frame = table.frame.replace({"identity": {"id000": "id050"}})

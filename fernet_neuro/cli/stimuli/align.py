@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fernet_neuro.stimuli.table import StimulusTable
 
 _DETECTOR = "Detector"
+_WANTED = "give a folder of photographs, or a stimulus table (.csv or .parquet)"
 
 
 def landmarks(
@@ -128,10 +129,24 @@ def _read_photos(photos: Path, pattern: str | None) -> "tuple[StimulusTable, pd.
     if photos.is_dir() and not (photos / "table.csv").is_file():
         found = DATASETS["folder"].read(photos, pattern=pattern or "(?P<photograph>.+)", verify=False)
         return found.table, found.left_out
+    _check_photos(photos)
     if pattern is not None:
         raise ValueError("--pattern reads labels from the names in a folder; a table has its own columns.")
     table = StimulusTable.read(photos)
     return table, pd.DataFrame(columns=["path", "reason"], dtype=object)
+
+
+def _check_photos(photos: Path) -> None:
+    """Refuse what is neither a folder nor a table, for what it is."""
+    from fernet_neuro.stimuli.images import say_format
+    from fernet_neuro.stimuli.shipped import SETS
+
+    if photos.is_dir() or photos.suffix.lower() in (".csv", ".parquet") or str(photos) in SETS:
+        return
+    if not photos.exists():
+        raise ValueError(f"folder {photos} does not exist; {_WANTED}.")
+    kind = say_format(photos) or "one photograph"
+    raise ValueError(f"{photos} is {kind}; {_WANTED}.")
 
 
 def _make_locate(

@@ -12,12 +12,9 @@ from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stimuli.datasets.folder import compile_pattern, find_path_fault, load_csv, strip_suffix
 from fernet_neuro.stimuli.datasets.report import LeftOut, lies_inside, list_files
+from fernet_neuro.stimuli.images import VIDEO_SUFFIXES
 from fernet_neuro.typing import PathLike
 
-#: File name endings that count as videos, in lower case.
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp"}
-)
 #: Labels in the names of videos unless said otherwise.
 DEFAULT_PATTERN = "{identity}_{expression}_{clip}"
 #: Columns of every table of frames, which are not names for labels.

@@ -16,10 +16,12 @@ from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.stimuli.images import IMAGE_SUFFIXES, measure_image, say_fault
+from fernet_neuro.stimuli.images import IMAGE_SUFFIXES, measure_image, say_fault, say_format
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
 
+#: How the names of pictures end, in words.
+ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 #: A path (relative to the source folder, with forward slashes) and why it was left out.
 LeftOut = tuple[str, str]
 
@@ -142,8 +144,8 @@ def sort_out(folder: Path, names: Iterable[str]) -> tuple[list[str], list[LeftOu
     """Return (pictures inside `folder`, what is left out because it is none or lies outside)."""
     pictures, left_out = [], []
     for name in names:
-        if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
-            left_out.append((name, "not a picture"))
+        if reason := say_format(name):
+            left_out.append((name, reason))
         elif not lies_inside(folder, name):
             left_out.append((name, "outside the source folder: the path or link leaves it"))
         else:
@@ -173,8 +175,16 @@ def make_report(listing: Listing, *, verify: bool, n_jobs: int, verbose: bool) -
         frame = frame[[not reason for reason, _ in found]]
     report = pd.DataFrame(sorted(faults), columns=["path", "reason"], dtype=object)
     if frame.empty:
-        raise StimulusError(f"no usable picture was found in {root}{explain_left_out(report)}.")
+        raise StimulusError(f"no usable picture was found in {root}{_explain_nothing(root, report)}.")
     return ImportReport(StimulusTable.from_frame(frame, root=root), report)
+
+
+def _explain_nothing(root: Path, left_out: pd.DataFrame) -> str:
+    names = list(list_files(root))
+    if not names:
+        return ", which holds no files"
+    others = "" if any(not say_format(name) for name in names) else f"; pictures end in {ENDINGS}"
+    return explain_left_out(left_out) + others
 
 
 def explain_left_out(left_out: pd.DataFrame) -> str:
