@@ -1,41 +1,61 @@
 """Tables that others wrote: R, spreadsheets, BIDS tools, SPM; what would be read wrongly is refused.
 
 What belongs here: encoding, delimiter, width and gaps of one text table; what its columns mean is for the
-caller to know. Our own tables are in `tables`.
+caller to know. Our own tables are in `tables`, the form of labels in `labels`.
 """
 
 import csv
 import io
 import re
-import unicodedata
-from itertools import islice
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.labels import note_alike, to_label
 from fernet_neuro._utils.tables import unescape_formulas
+from fernet_neuro._utils.validation import format_options
+from fernet_neuro.exceptions import FernetWarning
 from fernet_neuro.typing import PathLike
 
 _SPACES = r"\s+"
-#: The delimiter of a suffix; another one is taken where the heading has none of these.
+#: The delimiter of a suffix; another one is taken where only that fits heading and rows.
 _DELIMITERS = {".csv": ",", ".txt": _SPACES, ".1d": _SPACES, ".par": _SPACES}
-_OTHERS = (";", "\t", ",")
+_OTHERS = (";", "\t", ",", "|")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 #: A text in quotes, or a cell that is NA without them: R quotes text, and not its missing values.
 _CELLS = r'"(?:[^"]|"")*"|(?<![^{0}\n])NA(?![^{0}\r\n])'
 _GAP = "\x01"
+#: White space between a closing quote and a delimiter.
+_BEHIND_QUOTE = r'(?<!")"[ \u00a0]+(?=[{0}\r\n]|$)'
 _DECIMAL = re.compile(r"-?\d+(,\d+)?")
 _GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+")
+#: What a spreadsheet shows in place of a value: of a formula that failed, or in a column too narrow.
+_FAILED = re.compile(r"#(REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!|CALC!)|#{3,}")
+
+
+class _Row(NamedTuple):
+    """A row of a text table: its cells, the number of its first line, whether that begins with a quote.
+
+    `lines` are its lines where there are several, else empty.
+    """
+
+    cells: list[str]
+    line: int = 0
+    is_quoted: bool = False
+    lines: tuple[str, ...] = ()
 
 
 def read_foreign(path: PathLike, *, names: list[str] | None = None) -> pd.DataFrame:
-    """Return a text table, all of whose cells are text; absent ones are empty.
+    """Return a text table; all cells are text without white space at its ends, absent ones are empty.
 
-    Read are UTF-8 and UTF-16; commas, tabs, semicolons or (``.txt``, ``.1D``, ``.par``) spaces between
-    columns; rows of R with their names in front, and rows that end in a delimiter, under a heading one field
-    short; R's unquoted ``NA`` among quoted text, which is a gap; and numbers with a decimal comma.
+    Read are UTF-8 and UTF-16; commas, tabs, semicolons, ``|`` or (``.txt``, ``.1D``, ``.par``) spaces between
+    columns; rows of R with their names in front, in quotes, under a heading in quotes and one field short;
+    rows that end in a delimiter that their heading lacks; R's unquoted ``NA`` among quoted text, which is a
+    gap; and numbers with a decimal comma. What is taken for granted and may be otherwise is noted.
 
     Parameters
     ----------
@@ -48,16 +68,22 @@ def read_foreign(path: PathLike, *, names: list[str] | None = None) -> pd.DataFr
     OSError
         If the file cannot be read.
     ValueError
-        If it is in another encoding, rows and heading do not go together, or two columns have one name.
+        If it is in another encoding, rows and heading do not go together or do so in two ways, a quote
+        swallows rows, two columns have one name, or a cell holds an error of a spreadsheet.
     """
     text = decode_text(Path(path).read_bytes())
     text, delimiter = _find_delimiter(text, Path(path).suffix.lower())
-    marked = _mark_missing(text, delimiter)
+    has_quoted_names = _is_quoted_heading(text, delimiter)
+    rows = list(_scan(_mark_missing(text, delimiter) if has_quoted_names else text, delimiter))
     if names is not None:
-        marked = (" " if delimiter == _SPACES else delimiter).join(names) + "\n" + marked
-    frame = _fit_heading(_parse(marked, delimiter), marked, delimiter)
-    if marked != text:
-        frame = frame.replace(_GAP, "")
+        rows = [_Row(names), *rows]
+        _check_width(rows)
+    _check_quotes(rows, delimiter)
+    is_r = has_quoted_names and all(row.is_quoted for row in rows)
+    frame = _fit_heading(rows, delimiter, Path(path), is_r=is_r)
+    note_alike(frame.columns, f"the heading of {path}")
+    frame = frame.apply(lambda column: column.str.replace(_GAP, "", regex=False).str.strip())
+    _check_cells(frame)
     return (frame if delimiter == "," else frame.apply(_read_decimal_commas)).apply(unescape_formulas)
 
 
@@ -92,22 +118,7 @@ def read_rows(path: PathLike) -> list[list[str]]:
         As `read_foreign`.
     """
     text, delimiter = _find_delimiter(decode_text(Path(path).read_bytes()), Path(path).suffix.lower())
-    try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        return [row for row in rows if row]
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-
-
-def to_nfc(text: str) -> str:
-    """Return text in the one Unicode form that labels have here: macOS writes names in another.
-
-    Examples
-    --------
-    >>> to_nfc("Zoe\u0308") == "Zo\u00eb"
-    True
-    """
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    return [row.cells for row in _scan(text, delimiter)]
 
 
 def has_heading(path: PathLike) -> bool:
@@ -118,89 +129,247 @@ def has_heading(path: PathLike) -> bool:
 
 
 def _find_delimiter(text: str, suffix: str) -> tuple[str, str]:
-    """Return the text without a spreadsheet's ``sep=`` line, and what stands between its columns."""
+    """Return the text without a spreadsheet's ``sep=`` line, and what stands between its columns.
+
+    Of those that part the heading, it is the one by which all rows are as wide as the heading; tabs come
+    first, for texts do not hold them, and spaces last, for they may follow a comma.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing, or two of them part all rows.
+    """
     named = re.match(r"sep=(.)\r?\n", text)
     if named:
-        return text[named.end() :], named[1]
+        return text[named.end() :], _SPACES if named[1] == " " else named[1]
     usual = _DELIMITERS.get(suffix, "\t")
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
+    heading = next((line for line in text.splitlines() if line.strip()), None)
+    if heading is None:
         raise ValueError("it is empty.")
-    if usual == _SPACES and "\t" in lines[0] and len({line.count("\t") for line in lines}) == 1:
-        return text, "\t"  # spaces would close up empty cells
-    if len(_split(lines[0], usual)) > 1:
-        return text, usual
-    return text, max((usual, *_OTHERS), key=lambda item: len(_split(lines[0], item)))
+    others = [item for item in dict.fromkeys((usual, *_OTHERS)) if item != _SPACES]
+    options = [item for item in others if len(_split(heading, item)) > 1]
+    if usual == _SPACES and len(heading.split()) > 1:
+        options.append(_SPACES)
+    if len(options) < 2:
+        return text, options[0] if options else usual
+    fits = {item: _measure_fit(text, item) for item in options}
+    even = [item for item in options if fits[item] == 1]
+    if "\t" in even:
+        return text, "\t"
+    even = [item for item in even if item != _SPACES] or even
+    if len(even) > 1:
+        raise ValueError(
+            f"both {even[0]!r} and {even[1]!r} part heading and rows alike; say which is between columns in "
+            f"a first line: sep={even[0]} or sep={even[1]}"
+        )
+    return text, even[0] if even else max(options, key=lambda item: (fits[item], item == usual))
+
+
+def _measure_fit(text: str, delimiter: str) -> float:
+    """Return the share of rows that have as many fields as the heading; 0 where they cannot be parted."""
+    try:
+        widths = [len(row.cells) for row in _scan(text, delimiter)]
+    except ValueError:
+        return 0.0
+    return float(np.mean([width == widths[0] for width in widths]))
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    return line.split() if delimiter == _SPACES else next(csv.reader([line], delimiter=delimiter), [])
+    try:
+        return next(_read_csv([line], delimiter, strict=False), [])
+    except csv.Error:  # longer than any field
+        return [line]
+
+
+def _read_csv(lines: Iterable[str], delimiter: str, *, strict: bool) -> Any:
+    between = " " if delimiter == _SPACES else delimiter
+    if delimiter == _SPACES:  # csv leaves out spaces behind a space, but neither tabs nor the last of a line
+        lines = (re.sub(r"[ \t]+", " ", line.strip()) + "\n" for line in lines)
+    return csv.reader(lines, delimiter=between, skipinitialspace=True, strict=strict)
+
+
+def _scan(text: str, delimiter: str) -> Iterator[_Row]:
+    """Yield all rows but blank ones.
+
+    Raises
+    ------
+    ValueError
+        If a quote is not closed, or text follows one that is.
+    """
+    lines: list[str] = []
+    if '"' in text and delimiter != _SPACES:
+        text = re.sub(_BEHIND_QUOTE.format(re.escape(delimiter)), '"', text)
+
+    def take() -> Iterator[str]:
+        for line in io.StringIO(text, newline=""):
+            lines.append(line)
+            yield line
+
+    found, first = _read_csv(take(), delimiter, strict=True), 1
+    try:
+        for cells in found:
+            if any(line.strip() for line in lines):
+                is_quoted = lines[0].lstrip().startswith('"')
+                yield _Row(cells, first, is_quoted, tuple(lines) if len(lines) > 1 else ())
+            first += len(lines)
+            lines.clear()
+    except csv.Error as error:
+        raise ValueError(_explain(error, first, len(lines))) from None
+
+
+def _explain(error: csv.Error, line: int, n_lines: int) -> str:
+    if "unexpected end" in str(error) or "field limit" in str(error):
+        return f"the quote that is opened in line {line} is not closed."
+    if "expected after" in str(error):
+        return (
+            f"line {line + n_lines - 1} has text behind a closing quote; write a quote that is part of a "
+            f"text twice, or close the one that is open."
+        )
+    return f"line {line}: {error}."
 
 
 def _mark_missing(text: str, delimiter: str) -> str:
     """Return the text of R, which quotes its heading and all text, with a mark for its missing values."""
-    heading = text.lstrip().split("\n", 1)[0].rstrip()
-    separator = " " if delimiter == _SPACES else delimiter
-    if not re.fullmatch(rf'"[^"]*"({re.escape(separator)}"[^"]*")*', heading) or _GAP in text:
+    if _GAP in text:
         return text
-    return re.sub(
-        _CELLS.format(re.escape(separator)), lambda cell: _GAP if cell[0] == "NA" else cell[0], text
+    cells = _CELLS.format(re.escape(" " if delimiter == _SPACES else delimiter))
+    return re.sub(cells, lambda cell: _GAP if cell[0] == "NA" else cell[0], text)
+
+
+def _is_quoted_heading(text: str, delimiter: str) -> bool:
+    """Return whether all names in the heading of a text are in quotes, as R writes them."""
+    heading = text.lstrip().split("\n", 1)[0].rstrip()
+    separator = re.escape(" " if delimiter == _SPACES else delimiter)
+    return re.fullmatch(rf'"[^"]*"({separator}"[^"]*")*', heading) is not None
+
+
+def _check_width(rows: list[_Row]) -> None:
+    """Raise unless all rows have the fields that the first of them names."""
+    names = rows[0].cells
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row.cells) != len(names):
+            raise ValueError(
+                f"row {number} has {len(row.cells)} fields, not the {len(names)} of {format_options(names)}."
+            )
+
+
+def _check_quotes(rows: list[_Row], delimiter: str) -> None:
+    """Raise where a row runs over lines of which several look like whole rows: a quote is missing."""
+    width = len(rows[0].cells)
+    for row in rows:
+        if width > 1 and row.lines:
+            alike = [line for line in row.lines if width in _count_fields(line, delimiter)]
+            if len(alike) > 1:
+                raise ValueError(
+                    f"a quote makes lines {row.line} to {row.line + len(row.lines) - 1} one row, and they "
+                    f"look like rows of their own: close it in its line, or, where a text has several lines, "
+                    f"take out its line breaks."
+                )
+
+
+def _count_fields(line: str, delimiter: str) -> set[int]:
+    """Return how many fields a line has, with and without minding quotes."""
+    bare = line.strip() if delimiter == _SPACES else line.rstrip("\r\n")
+    plain = bare.split() if delimiter == _SPACES else bare.split(delimiter)
+    return {len(plain), len(_split(bare, delimiter))}
+
+
+def _fit_heading(rows: list[_Row], delimiter: str, path: Path, *, is_r: bool) -> pd.DataFrame:
+    """Return the rows below the heading; they may have a field more: a row's name, or an empty end.
+
+    `is_r`: whether the names in the heading and the first cell of each row are in quotes.
+    """
+    names = [to_label(name) for name in rows[0].cells]
+    widths = np.array([len(row.cells) for row in rows[1:]], dtype=int)
+    n_columns = len(names)
+    _check_short(rows, names, delimiter, path)
+    n_fields = max(n_columns, *widths, 0)
+    cells = [row.cells + [""] * (n_fields - len(row.cells)) for row in rows[1:]]
+    frame = pd.DataFrame(cells, columns=range(n_fields), dtype=object)
+    if not (widths > n_columns).any():
+        return _name_columns(frame, names)
+    is_one_more = (widths == n_columns + 1).all() and frame[0].is_unique
+    filled = (frame.iloc[:, n_columns:] != "").any(axis=1).to_numpy()
+    if not filled.any():
+        if is_one_more:
+            _doubt_empty_end(frame, delimiter, path, is_r=is_r)
+        return _name_columns(frame.iloc[:, :n_columns], names)
+    if not is_one_more:
+        row = int(np.flatnonzero(filled)[0])
+        raise ValueError(
+            f"row {row + 1} has {widths[row]} fields and the heading {n_columns}; does a text with "
+            f"{_name(delimiter)} in it lack its quotes?"
+        )
+    if not is_r:
+        example = rows[1].cells
+        raise ValueError(
+            f"each row has one field more than the {n_columns} of the heading (the first begins with "
+            f"{example[0]!r} and ends in {example[-1]!r}): either names of rows stand in front, as R writes "
+            f"them, or a text with {_name(delimiter)} in it lacks its quotes, or a column its name. Name all "
+            f"columns in the heading, and put quotes around such a text."
+        )
+    return _name_columns(frame.iloc[:, 1:], names)
+
+
+def _check_short(rows: list[_Row], names: list[str], delimiter: str, path: Path) -> None:
+    """Refuse rows with less fields than the heading where spaces part them, and note them elsewhere."""
+    n_columns = len(names)
+    while n_columns and not names[n_columns - 1]:
+        n_columns -= 1  # the heading ends in a delimiter
+    short = [number for number, row in enumerate(rows[1:], start=1) if len(row.cells) < n_columns]
+    if short and delimiter == _SPACES:
+        raise ValueError(f"row {short[0]} has fewer than the {n_columns} fields of the first row.")
+    if short:
+        warnings.warn(
+            f"{path} has {len(short)} rows with fewer fields than the {n_columns} of the heading (first: row "
+            f"{short[0]}); their last cells are taken for empty.",
+            FernetWarning,
+            stacklevel=4,
+        )
+
+
+def _doubt_empty_end(frame: pd.DataFrame, delimiter: str, path: Path, *, is_r: bool) -> None:
+    """Refuse or note rows that end in a delimiter, where their first cells may be R's names of rows."""
+    numbers = [str(row) for row in range(len(frame) + 1)]
+    if is_r or frame[0].tolist() in (numbers[1:], numbers[:-1]):
+        raise ValueError(
+            f"rows have a field more than the heading: either a number or a name in front, as R writes it "
+            f"(then name it in the heading), or an empty end (then take the last {_name(delimiter)} off each "
+            f"row)."
+        )
+    warnings.warn(
+        f"each row of {path} ends in {_name(delimiter)}, which its heading does not: it is left out. If the "
+        f"first cells are R's names of rows, name them in the heading.",
+        FernetWarning,
+        stacklevel=4,
     )
 
 
-def _parse(text: str, delimiter: str) -> pd.DataFrame:
-    """Return all rows, the heading among them, with one column more than the first has."""
-    options: dict[str, Any] = {
-        "sep": delimiter, "header": None, "dtype": str, "na_filter": False, "index_col": False,
-    }  # fmt: skip
-    first: pd.DataFrame = pd.read_csv(io.StringIO(text, newline=""), nrows=1, **options)
-    width = len(first.columns)
-    names = list(range(width + 1))
-    frame: pd.DataFrame = pd.read_csv(io.StringIO(text, newline=""), names=names, **options)
-    short = np.flatnonzero((frame.iloc[:, -2] == "").to_numpy())
-    if len(short) and delimiter == _SPACES:
-        raise ValueError(f"row {short[0]} has fewer than the {width} fields of the first row.")
-    return frame
-
-
-def _fit_heading(frame: pd.DataFrame, text: str, delimiter: str) -> pd.DataFrame:
-    """Return the rows below the heading; they may have one field more: a row's name, or an empty end."""
-    names = frame.iloc[0, :-1].tolist()
-    rows = frame.iloc[1:].reset_index(drop=True)
-    first, filled = rows.iloc[:, 0], (rows.iloc[:, -1] != "").to_numpy()
-    if len(rows) and filled.all() and first.is_unique:
-        return _name_columns(rows.iloc[:, 1:], names)
-    if filled.any():
-        raise ValueError(
-            f"row {np.flatnonzero(filled)[0] + 1} has more fields than the {len(names)} of the heading; does "
-            f"a text with a delimiter in it lack its quotes?"
-        )
-    numbered = first.tolist() == [str(row) for row in range(1, len(rows) + 1)]
-    if len(rows) and numbered and _count_fields(text, delimiter) > len(names):
-        raise ValueError(
-            f"rows have a field more than the heading: either a number in front, as R writes it (then name "
-            f"it in the heading), or an empty end (then take the last {delimiter!r} off each row)."
-        )
-    return _name_columns(rows.iloc[:, :-1], names)
-
-
-def _count_fields(text: str, delimiter: str) -> int:
-    """Return how many fields the row below the heading has, empty ones too."""
-    if delimiter == _SPACES:
-        return 0
-    rows = (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row)
-    return len(next(islice(rows, 1, None), []))
+def _name(delimiter: str) -> str:
+    return "a space" if delimiter == _SPACES else repr(delimiter)
 
 
 def _name_columns(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return rows under their names, without empty columns that have none."""
-    blank = [not name.strip() and not (rows.iloc[:, place] != "").any() for place, name in enumerate(names)]
+    blank = [not name and not (rows.iloc[:, place] != "").any() for place, name in enumerate(names)]
     rows = rows.loc[:, [not item for item in blank]]
     kept = [name or f"Unnamed: {place}" for place, name in enumerate(names) if not blank[place]]
     repeated = next((name for name in kept if kept.count(name) > 1), None)
     if repeated is not None:
         raise ValueError(f"two columns are called {repeated!r}; rename one of them.")
     return rows.set_axis(kept, axis=1)
+
+
+def _check_cells(frame: pd.DataFrame) -> None:
+    """Raise where a cell holds what a spreadsheet shows in place of a value."""
+    for name in frame:
+        for row in np.flatnonzero(frame[name].str.startswith("#")):
+            cell = frame[name].iloc[row]
+            if _FAILED.fullmatch(cell):
+                raise ValueError(
+                    f"row {row + 1} has {cell!r} under {name!r}, which a spreadsheet shows in place of a "
+                    f"value; mend it there, or empty the cell."
+                )
 
 
 def _read_decimal_commas(column: pd.Series) -> pd.Series:

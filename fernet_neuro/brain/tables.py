@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.foreign import has_heading, read_foreign, to_nfc
+from fernet_neuro._utils.foreign import has_heading, read_foreign
+from fernet_neuro._utils.labels import GAPS, note_alike, to_label
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.typing import PathLike
@@ -28,7 +29,7 @@ _BARE = {
     "*.1D": ("rot_z", "rot_x", "rot_y", "trans_z", "trans_x", "trans_y"),
 }
 #: How BIDS writes a missing value, and how other tables do; R's NA may be the name of a stimulus.
-_MISSING = frozenset(("n/a", "", "nan", "NaN"))
+_MISSING = frozenset((*GAPS, "", "nan", "NaN"))
 
 
 def read_volume_labels(
@@ -57,6 +58,7 @@ def read_volume_labels(
                 f"{path} has no {name} for {len(empty)} of {len(labels)} volumes (first: row {empty[0]}); "
                 f"every volume needs one: call rest rest, and leave it out by name."
             )
+    note_alike(labels["stimulus_id"], f"the stimuli of {path}")
     return labels
 
 
@@ -84,6 +86,7 @@ def read_events(
         raise StimulusError(f"{path} has an event with a negative duration.")
     events = events.assign(stimulus_id=frame.loc[shown, column].to_numpy(dtype=object)).reset_index(drop=True)
     _check_once(events, path)
+    note_alike(events["stimulus_id"], f"the stimuli of {path}")
     return events
 
 
@@ -266,4 +269,4 @@ def _read_table(path: PathLike, names: list[str] | None = None) -> pd.DataFrame:
         raise StoreError(f"table {file} cannot be read: {' '.join(str(error).split())}") from error
     if frame.empty:
         raise StoreError(f"table {file} has no rows.")
-    return frame.apply(lambda column: column.map(to_nfc)).rename(columns=to_nfc)
+    return frame.apply(lambda column: column.map(to_label))

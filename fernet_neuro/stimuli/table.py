@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
-from fernet_neuro._utils.foreign import read_foreign, to_nfc
+from fernet_neuro._utils.foreign import read_foreign
 from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.labels import GAPS, PERHAPS_GAPS, note_alike, to_key, to_label
 from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.tables import to_csv, to_text
@@ -32,6 +33,8 @@ from fernet_neuro.typing import PathLike
 REQUIRED_COLUMNS = ("stimulus_id", "path", "identity", "expression", "view", "session")
 #: Labels are text even where they look like numbers: identity "003" is not 3.
 TEXT_COLUMNS = (*REQUIRED_COLUMNS, "licence", "digest")
+#: Text columns that nothing is grouped by.
+_UNIQUE_COLUMNS = ("stimulus_id", "path", "licence", "digest")
 #: A file younger than this may change again without a new time stamp, so its digest is not remembered.
 _RACY_SECONDS = 2.0
 
@@ -88,10 +91,9 @@ class StimulusTable(Shown):
             if column not in frame:
                 frame[column] = ""
         for column in list(frame.columns):
-            normalise = to_text if column in TEXT_COLUMNS else to_canonical
-            frame[column] = normalise(frame[column])
-            if column != "path" and frame[column].dtype == object:
-                frame[column] = pd.Series([to_nfc(item) for item in frame[column]], dtype=object)
+            if column != "path":
+                frame[column] = _clean_labels(frame[column])
+            frame[column] = (to_text if column in TEXT_COLUMNS else to_canonical)(frame[column])
         if root is not None:
             frame["path"] = [find_spelling(Path(root), item) for item in frame["path"]]
         others = [column for column in frame if column not in REQUIRED_COLUMNS]
@@ -125,13 +127,7 @@ class StimulusTable(Shown):
         except Exception as error:  # pyarrow and pandas raise many kinds of a damaged file
             said = " ".join(str(error).split())
             raise StimulusError(f"stimulus table {source} cannot be read: {said}") from error
-        if n_unnamed := int((table.frame["identity"] == "NA").sum()):
-            warnings.warn(
-                f"{n_unnamed} stimuli of {source} have the identity 'NA', which is taken for a name; leave "
-                f"those cells empty if it is R's missing value.",
-                FernetWarning,
-                stacklevel=2,
-            )
+        _note_doubts(table.frame, source)
         return table
 
     def write(self, path: PathLike, *, inside: bool = True) -> Path:
@@ -323,7 +319,7 @@ class StimulusTable(Shown):
             single = isinstance(wanted, str) or not isinstance(wanted, Iterable)
             options: list = [wanted] if single else list(wanted)
             if values.dtype.kind == "U":
-                options = [to_nfc(str(option)) for option in options]
+                options = [to_label(str(option)) for option in options]
             index = index[np.isin(values, options)]
         frame = self.frame.iloc[index].reset_index(drop=True)
         return StimulusTable(frame, self.root, self._known_digests)
@@ -357,7 +353,7 @@ class StimulusTable(Shown):
             If an id is not in the table.
         """
         position = {name: row for row, name in enumerate(self.frame["stimulus_id"])}
-        wanted = [to_nfc(str(name)) for name in stimulus_ids]
+        wanted = [to_label(str(name)) for name in stimulus_ids]
         absent = [name for name in wanted if name not in position]
         if absent:
             raise AlignmentError(f"{len(absent)} stimulus ids are not in the table (first: {absent[0]!r}).")
@@ -456,6 +452,12 @@ def _check_columns(frame: pd.DataFrame) -> None:
                 f"a stimulus table needs the column {column!r}; got: {format_options(frame.columns)}."
                 f"{suggest(column, frame.columns)}"
             )
+    keys = {to_key(column): column for column in frame.columns}
+    for column in REQUIRED_COLUMNS:
+        if column not in frame and to_key(column) in keys:
+            raise StimulusError(
+                f"the column {keys[to_key(column)]!r} must be called {column!r} to count as such."
+            )
 
 
 def _check_ids(ids: pd.Series) -> None:
@@ -469,6 +471,31 @@ def _check_ids(ids: pd.Series) -> None:
             f"stimulus ids must be unique; {repeated.nunique()} occur more than once "
             f"(first: {repeated.iloc[0]!r})."
         )
+
+
+def _clean_labels(column: pd.Series) -> pd.Series:
+    """Return a column whose texts are labels in their one form, empty where nobody is called so."""
+    if column.dtype.kind != "O":
+        return column
+    labels = [to_label(item) if isinstance(item, str) else item for item in column]
+    filled = ["" if isinstance(item, str) and item in GAPS else item for item in labels]
+    return pd.Series(filled, index=column.index, name=column.name, dtype=object)
+
+
+def _note_doubts(frame: pd.DataFrame, source: Path) -> None:
+    """Say which labels may be missing values, and which may be one label."""
+    for column in REQUIRED_COLUMNS[2:]:
+        counts = frame[column][frame[column].isin(PERHAPS_GAPS)].value_counts()
+        for label, count in counts.items():
+            warnings.warn(
+                f"{count} stimuli of {source} have the {column} {label!r}, which is taken for a name; leave "
+                f"those cells empty if it is a missing value.",
+                FernetWarning,
+                stacklevel=3,
+            )
+    for name in frame.columns.difference(list(_UNIQUE_COLUMNS)):
+        if frame[name].dtype.kind == "O":
+            note_alike(frame[name], f"column {name!r} of {source}")
 
 
 def find_spelling(root: Path, name: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.foreign import read_foreign
+from fernet_neuro._utils.labels import to_label
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro._utils.validation import format_options
@@ -225,6 +226,8 @@ def read_pairs(path: PathLike, table: StimulusTable) -> pd.DataFrame:
     if pairs.empty:
         raise StimulusError(f"pairs file {source} has a header and no pairs.")
     pairs["fold"] = to_canonical(pairs["fold"])
+    for name in ("stimulus_id_1", "stimulus_id_2"):
+        pairs[name] = pairs[name].map(to_label)
     pairs["same"] = _read_same(pairs["same"], source)
     find_pair_rows(pairs, table)
     return pairs

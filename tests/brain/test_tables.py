@@ -11,7 +11,7 @@ from fernet_neuro.brain.tables import (
     read_unlabelled_events,
     read_volume_labels,
 )
-from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.exceptions import FernetWarning, StimulusError, StoreError
 
 
 def _write(path, text):
@@ -72,6 +72,16 @@ def test_events_keep_the_ones_with_a_stimulus(tmp_path):
         "face",
     ]
     assert read_events(path, duration=0.5)["duration"].tolist() == [0.5, 0.5]
+
+
+def test_stimuli_that_differ_in_case_are_noted_and_in_white_space_are_one(tmp_path):
+    text = "onset\tduration\ttrial_type\n1\t1\tface\n2\t1\tface \n3\t1\tFace\n4\t1\t#N/A\n"
+    path = _write(tmp_path / "events.tsv", text)
+    with pytest.warns(FernetWarning, match=r"stimuli of .*events.tsv: 'face' and 'Face' differ only in case"):
+        assert read_events(path)["stimulus_id"].tolist() == ["face", "face", "Face"]
+    path = _write(tmp_path / "labels.tsv", "labels\trun\na\t1\nA\t1\n")
+    with pytest.warns(FernetWarning, match="'a' and 'A' differ only in case"):
+        read_volume_labels(path)
 
 
 def test_events_that_are_wrong_are_named(tmp_path):

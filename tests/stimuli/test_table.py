@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from fernet_neuro._utils.labels import to_label
 from fernet_neuro.exceptions import AlignmentError, FernetWarning, StimulusError
 from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli, concat_tables, read_stimuli
 
@@ -32,6 +33,9 @@ TRAPS = [
     'a"b',
     "\r\n",
     " x ",
+    "x\u00a0",
+    "\u200b",
+    "X",
 ]
 LABELS = st.sampled_from(TRAPS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 
@@ -43,7 +47,7 @@ def make_table(root: Path | None = None, **columns) -> StimulusTable:
     return StimulusTable.from_frame(frame, root=root)
 
 
-@pytest.mark.filterwarnings("ignore:.*have the identity 'NA'")
+@pytest.mark.filterwarnings("ignore::fernet_neuro.exceptions.FernetWarning")
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
@@ -57,7 +61,7 @@ def test_any_labels_survive_a_round_trip(suffix, rows):
         )
         back = StimulusTable.read(table.write(Path(folder) / f"table{suffix}"))
     assert back == table
-    assert back.frame["identity"].tolist() == [unicodedata.normalize("NFC", name) for name in identity]
+    assert back.frame["identity"].tolist() == [to_label(name) for name in identity]
     assert [str(value) for value in back.frame["flag"]] == [str(value) for value in flag]
     kept = [np.nan if value is None else value for value in number]
     if not np.isnan(kept).all():
@@ -314,6 +318,49 @@ def test_people_called_na_are_noted_and_gaps_among_numbers_are_gaps(tmp_path):
     np.testing.assert_array_equal(table.frame["valence"], [0.5, np.nan, 1.0])
     (tmp_path / "t.csv").write_text('"stimulus_id","path","identity"\n"1","a.png",NA\n"2","b.png","NB"\n')
     assert StimulusTable.read(tmp_path / "t.csv").frame["identity"].tolist() == ["", "NB"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_white_space_and_gaps_make_no_people(tmp_path, suffix):
+    people = ["p0", "p0 ", "\u00a0p0", " ", "n/a", "#N/A", "N/A", "\u200bp0"]
+    names = [f"s{row}" for row in range(len(people))]
+    frame = pd.DataFrame(
+        {"stimulus_id": names, "path": names, "identity": people, "age": ["3", *["n/a "] * 7]}
+    )
+    if suffix == ".csv":
+        frame.to_csv(tmp_path / "t.csv", index=False)
+    else:
+        frame.to_parquet(tmp_path / "t.parquet")
+    table = StimulusTable.read(tmp_path / f"t{suffix}")
+    assert table["identity"].tolist() == ["p0", "p0", "p0", "", "", "", "", "p0"]
+    np.testing.assert_array_equal(table["age"], [3.0] + [np.nan] * 7)
+    assert len(table.select(identity="p0 ")) == 4
+    assert StimulusTable.read(table.write(tmp_path / f"u{suffix}")) == table
+
+
+def test_labels_that_may_be_one_or_none_are_noted(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "stimulus_id,path,identity,expression,mood\na,a.png,P0,NULL,Fear\nA,A.png,p0,joy,fear\n"
+    )
+    with pytest.warns(FernetWarning) as noted:
+        table = StimulusTable.read(tmp_path / "t.csv")
+    said = {str(note.message).partition("t.csv")[2][:28] for note in noted}
+    assert said == {
+        " have the expression 'NULL',",
+        ": 'P0' and 'p0' differ only ",
+        ": 'Fear' and 'fear' differ o",
+    }
+    assert table["identity"].nunique() == 2
+
+
+@pytest.mark.parametrize("name", ["Identity", " IDENTITY", "view ", "Session", "EXPRESSION"])
+def test_a_column_that_is_almost_called_as_one_of_ours_is_not_left_aside(tmp_path, name):
+    (tmp_path / "t.csv").write_text(f"stimulus_id,path,{name}\na,a.png,x\n")
+    if name.strip().islower():
+        assert StimulusTable.read(tmp_path / "t.csv")[name.strip()].tolist() == ["x"]
+    else:
+        with pytest.raises(StimulusError, match=f"{name.strip()!r} must be called {name.strip().lower()!r}"):
+            StimulusTable.read(tmp_path / "t.csv")
 
 
 def test_tables_of_results_lead_to_pictures_without_names_of_the_owners_folders(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fernet_neuro._utils.foreign import to_nfc
+from fernet_neuro._utils.labels import to_label
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.files import arrays, mat, meadows, toolbox
@@ -89,10 +89,10 @@ def read_rdms(
         raise StoreError(f"RDM file {source} must end in one of: {format_options(READERS)}.")
     if not source.is_file():
         raise StoreError(f"RDM file {source} does not exist.")
-    names = None if stimulus_ids is None else [to_nfc(str(name)) for name in stimulus_ids]
+    names = None if stimulus_ids is None else [to_label(str(name)) for name in stimulus_ids]
     rdms = READERS[suffix](source, variable, None if names is None else len(names))
     if names is None:
-        return replace(rdms, stimulus_ids=np.array([to_nfc(name) for name in rdms.stimulus_ids], dtype=str))
+        return replace(rdms, stimulus_ids=np.array([to_label(name) for name in rdms.stimulus_ids], dtype=str))
     if len(names) != rdms.n_stimuli:
         raise ValueError(f"RDM file {source} is of {rdms.n_stimuli} stimuli; got {len(names)} stimulus ids.")
     return replace(rdms, stimulus_ids=np.array(names, dtype=str))
