@@ -7,26 +7,33 @@ independent; pictures that are only nearly the same are in `near_copies`.
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from fernet_neuro._utils.hashing import hash_array, hash_file
+from fernet_neuro._utils.hashing import hash_array
 from fernet_neuro.exceptions import FernetWarning, StimulusError
-from fernet_neuro.stimuli.images import load_image, read_image_size
+from fernet_neuro.stimuli.images import glance, load_image, read_image_size
 from fernet_neuro.stimuli.splits import Fold
 from fernet_neuro.stimuli.table import StimulusTable
 
 #: What lists the copies of a table.
 _LISTED = "(fernet-neuro stimuli check lists them)"
+#: How much less than a picture is looked at before all of it is, as `glance` says.
+_PARTS = (16, 4)
 
 
 def find_copies(*tables: StimulusTable) -> np.ndarray:
     """Return a number per row, equal where two rows are one picture.
 
-    That are files of the same content, and files of two formats whose pixels are the same. A file that is no
-    longer there counts by the column ``digest``; without it, it stands alone. A picture that was saved anew
-    in its own format, or in another size, is another.
+    That are files of the same content, and files whose pixels are the same as `load_image` reads them,
+    whatever their format, compression, metadata and turn. A file that is no longer there counts by the column
+    ``digest``; without it, it stands alone. Another picture is one that was resized, cut or saved anew with
+    loss (as JPEG does): its pixels differ. Several photographs of one face in one pose are the business of
+    `near_copies`.
 
     Parameters
     ----------
@@ -45,43 +52,99 @@ def find_copies(*tables: StimulusTable) -> np.ndarray:
     >>> find_copies(StimulusTable.from_frame(frame)).tolist()
     [0, 1, 0]
     """
-    paths = [path for table in tables for path in table.paths()]
+    files = [_File(path, table) for table in tables for path in table.paths()]
     recorded = [
         note
         for table in tables
         for note in (table.factor("digest", complete=False) if "digest" in table else [""] * len(table))
     ]
-    sizes = [path.stat().st_size if path.is_file() else None for path in paths]
+    sizes = [file.path.stat().st_size if file.path.is_file() else None for file in files]
     # Files of different sizes differ, so most need not be read.
     shared = {size for size, count in Counter(sizes).items() if count > 1}
     contents = [
-        str(note or f"row {row}") if size is None else hash_file(path) if size in shared else f"row {row}"
-        for row, (path, size, note) in enumerate(zip(paths, sizes, recorded, strict=True))
+        str(note or f"row {row}") if size is None else file.digest() if size in shared else f"row {row}"
+        for row, (file, size, note) in enumerate(zip(files, sizes, recorded, strict=True))
     ]
-    pixels = _hash_pixels(dict(zip(contents, paths, strict=True)))
+    there = {
+        content: file for content, file, size in zip(contents, files, sizes, strict=True) if size is not None
+    }
+    pixels = _hash_pixels(there)
     first: dict[str, int] = {}
     return np.array(
         [first.setdefault(pixels.get(content, content), len(first)) for content in contents], dtype=int
     )
 
 
-def _hash_pixels(files: dict[str, Path]) -> dict[str, str]:
-    """Return a digest of the pixels of contents that have a file of another format and the same size."""
-    kinds = {content: path.suffix.lower().replace("jpeg", "jpg") for content, path in files.items()}
-    if len(set(kinds.values())) < 2:
-        return {}
+@dataclass(frozen=True, eq=False)
+class _File:
+    """A picture's file, and the table that remembers its digests."""
+
+    path: Path
+    table: StimulusTable
+
+    def digest(self) -> str:
+        """Return the digest of the file."""
+        return self.table.recall_digest(self.path)
+
+    def hash_picture(self) -> str:
+        """Return a digest of the pixels; empty if there is none, which others say."""
+        if not self.path.is_file():
+            return ""
+        return self.table.recall_digest(self.path, "pixels", _hash_picture)
+
+    def hash_glance(self, part: int) -> str:
+        """Return what kind of part of the picture can be seen quickly, and its digest; empty if none can."""
+        return self.table.recall_digest(self.path, f"part {part}", partial(_hash_glance, part=part))
+
+
+def _hash_pixels(files: dict[str, _File]) -> dict[str, str]:
+    """Return a digest of the pixels of contents that may share them with another.
+
+    To decode all pictures would take most of the time of a short analysis, so that pictures of one size
+    whose parts differ are told apart by those.
+    """
     alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    for content, path in files.items():
+    for content, file in files.items():
         try:
-            alike[tuple(sorted(read_image_size(path)))].append(content)
+            alike[tuple(sorted(read_image_size(file.path)))].append(content)
         except StimulusError:
             continue  # who decodes it says so
-    mixed = [names for names in alike.values() if len({kinds[name] for name in names}) > 1]
-    return {name: digest for names in mixed for name in names if (digest := _hash_picture(files[name]))}
+    groups = [names for names in alike.values() if len(names) > 1]
+    for part in _PARTS:
+        glances = [{name: files[name].hash_glance(part) for name in names} for names in groups]
+        groups = [names for group in glances for names in _split(group)]
+    names = [name for group in groups for name in group]
+    found = _hash_pictures([files[name] for name in names])
+    return {name: digest for name, digest in zip(names, found, strict=True) if digest}
+
+
+def _hash_pictures(files: Sequence[_File]) -> list[str]:
+    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
+        return list(pool.map(_File.hash_picture, files))
+
+
+def _split(glances: dict[str, str]) -> list[list[str]]:
+    """Return groups of contents that may have the same pixels, by a kind and digest of each.
+
+    Parts of different kinds say nothing of each other.
+    """
+    if len({seen.partition(" ")[0] for seen in glances.values()}) > 1:
+        return [list(glances)]
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, seen in glances.items():
+        groups[seen].append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _hash_glance(path: Path, part: int) -> str:
+    try:
+        seen = glance(path, part)
+    except StimulusError:
+        return ""
+    return f"{seen[0]} {hash_array(seen[1])}" if seen else ""
 
 
 def _hash_picture(path: Path) -> str:
-    """Return a digest of a picture's pixels; empty if it cannot be decoded, which others say."""
     try:
         return hash_array(load_image(path))
     except StimulusError:
@@ -167,6 +230,12 @@ def describe_shared(train: StimulusTable, test: StimulusTable, use: str) -> str:
 
 
 def list_contents(table: StimulusTable) -> np.ndarray:
-    """Return a number per row that tells contents of files apart, shape (n_stimuli,); 0 where none is."""
-    digests = table.known_digests()
-    return np.array([int(digest[:16], 16) if digest else 0 for digest in digests], dtype=np.uint64)
+    """Return numbers per row that tell its file's content and its pixels from others; 0 where there are none.
+
+    Shape (n_stimuli, 2), of uint64. Decodes every picture.
+    """
+    files = [_File(path, table) for path in table.paths()]
+    digests = list(zip(table.known_digests(), _hash_pictures(files), strict=True))
+    return np.array(
+        [[int(digest[:16], 16) if digest else 0 for digest in pair] for pair in digests], dtype=np.uint64
+    ).reshape(-1, 2)

@@ -65,8 +65,10 @@ class StimulusTable(Shown):
 
     frame: pd.DataFrame
     root: Path | None = field(default=None)
-    # What each file's digest was, by path and time stamp; shared with the tables cut from this one.
-    _known_digests: dict[Path, tuple[tuple[int, ...], str]] = field(default_factory=dict, repr=False)
+    # What each file's digests were, by path and time stamp; shared with the tables cut from this one.
+    _known_digests: dict[tuple[Path, str], tuple[tuple[int, ...], str]] = field(
+        default_factory=dict, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.root is not None:  # so that the frame, handed to a function by itself, is this table again
@@ -286,14 +288,23 @@ class StimulusTable(Shown):
     def _digest_of(self, stimulus_id: str, path: Path) -> str:
         if not path.is_file():
             raise StimulusError(f"image of stimulus {stimulus_id!r} does not exist: {path}")
+        return self.recall_digest(path)
+
+    def recall_digest(
+        self, path: Path, what: str = "file", compute: Callable[[Path], str] = hash_file
+    ) -> str:
+        """Return what `compute` makes of a file, made anew if its size or time stamp changed since last time.
+
+        `path`: a file that exists. `what`: name of what is computed.
+        """
         stat = path.stat()
         signature = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        known = self._known_digests.get(path)
+        known = self._known_digests.get((path, what))
         if known is not None and known[0] == signature:
             return known[1]
-        digest = hash_file(path)
+        digest = compute(path)
         if time.time() - max(stat.st_mtime, stat.st_ctime) > _RACY_SECONDS:
-            self._known_digests[path] = (signature, digest)
+            self._known_digests[path, what] = (signature, digest)
         return digest
 
     def digest(self) -> str:

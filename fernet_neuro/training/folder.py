@@ -184,7 +184,7 @@ class RunFolder:
             trained = np.load(self.pictures, allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise StoreError(f"{self.pictures} is damaged; get it anew.") from error
-        return int(np.isin(list_contents(table), trained[trained != 0]).sum())
+        return int(np.isin(list_contents(table), trained[trained != 0]).any(axis=1).sum())
 
     def write_start(self, settings: TrainSettings, table: StimulusTable, record: dict[str, Any]) -> None:
         """Write the recipe, which pictures of `table` there are, and the record as known at the start."""

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.stimuli.images import load_image
@@ -169,7 +170,10 @@ def test_pictures_that_were_trained_on_are_counted_whatever_they_are_called(run,
     test, train = (StimulusTable.read(place / f"{name}.csv") for name in ("test", "train"))
     copied = test.frame.assign(path=[str(path) for path in test.paths()])
     for row, path in enumerate(StimulusTable.read(place / "train.csv").paths()[:3]):
-        copied.loc[row, "path"] = str(shutil.copy(path, tmp_path / f"other{row}.png"))
+        copied.loc[row, "path"] = str(tmp_path / f"other{row}.png")
+        shutil.copy(path, copied.loc[row, "path"])
+    with Image.open(copied.loc[2, "path"]) as image:  # the same picture in another file
+        image.save(copied.loc[2, "path"], compress_level=1)
     StimulusTable.from_frame(copied).write(tmp_path / "mixed.csv")
     trained = RunFolder(place / "unvalidated").count_trained(train)
     assert trained == len(train)
