@@ -24,6 +24,8 @@ PERPLEXITY = 30.0
 _NEIGHBOURS_PER_PERPLEXITY = {"tsne": 3, "umap": 1}
 #: A perplexity below this would leave a stimulus without a second neighbour.
 _SMALLEST = 2
+#: Numbers of a layer that are copied in double precision (128 MB); a larger one is reduced as it is stored.
+_MOST_IN_DOUBLE = 2**24
 #: Standard deviation of the first axis of the start: small, so that the optimisation decides (openTSNE).
 _START_SD = 1e-4
 
@@ -64,7 +66,7 @@ def compute_map(
     Parameters
     ----------
     X : ndarray of shape (n_stimuli, n_units)
-        Features.
+        Features. More than 2^24 numbers in single precision are reduced in single precision.
     stimulus_ids : iterable of str
         One unique id per row.
     method : {"tsne", "umap"}, default="tsne"
@@ -103,13 +105,13 @@ def compute_map(
     X, ids = _check_features(X, stimulus_ids)
     check_perplexities([perplexity], len(X), method)
     with threadpool_limits(limits=1):
-        components = _reduce(X, n_pca, seed)
+        components, explained = _reduce(X, n_pca, seed)
         coordinates, details = METHODS[method](components, float(perplexity), seed)
     settings = {
         "method": method,
         "perplexity": float(perplexity),
         "n_pca": components.shape[1],
-        "explained_variance": float(components.var(axis=0).sum() / X.var(axis=0).sum()),
+        "explained_variance": explained,
         "initialisation": "first two principal components",
         "seed": seed,
         **details,
@@ -157,7 +159,7 @@ def _largest_perplexity(n_stimuli: int, method: str) -> int:
 
 
 def _check_features(X: np.ndarray, stimulus_ids: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-    X, ids = np.asarray(X, dtype=float), np.array([str(name) for name in stimulus_ids], dtype=str)
+    X, ids = _choose_precision(np.asarray(X)), np.array([str(name) for name in stimulus_ids], dtype=str)
     if X.ndim != 2 or ids.shape != X.shape[:1]:
         raise ValueError(
             f"X must be (n_stimuli, n_units) with one stimulus id per row; got {X.shape} and {ids.shape}."
@@ -173,13 +175,20 @@ def _check_features(X: np.ndarray, stimulus_ids: Iterable[str]) -> tuple[np.ndar
     return X, ids
 
 
-def _reduce(X: np.ndarray, n_pca: int, seed: int) -> np.ndarray:
-    """Return principal components that carry variance, at least two columns."""
+def _choose_precision(X: np.ndarray) -> np.ndarray:
+    """Return values in double precision, or in single where they are stored in less and many."""
+    is_large = X.size > _MOST_IN_DOUBLE and X.dtype in (np.float16, np.float32)
+    return X.astype(np.float32 if is_large else float, copy=False)
+
+
+def _reduce(X: np.ndarray, n_pca: int, seed: int) -> tuple[np.ndarray, float]:
+    """Return principal components that carry variance, at least two columns, and their share of it."""
     n_components = min(n_pca, len(X) - 1, X.shape[1])
-    components = build_reducer("pca", n_components, seed).fit_transform(X)
+    reducer = build_reducer("pca", n_components, seed)
+    components = reducer.fit_transform(X).astype(float, copy=False)
     spread = components.std(axis=0)
-    n_real = int((spread > 1e-9 * spread[0]).sum())
-    return components[:, : max(2, n_real)]
+    n_kept = max(2, int((spread > np.finfo(X.dtype).eps ** 0.6 * spread[0]).sum()))
+    return components[:, :n_kept], float(reducer.explained_variance_ratio_[:n_kept].sum())
 
 
 def _start(components: np.ndarray, seed: int) -> np.ndarray:

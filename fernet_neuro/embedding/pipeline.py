@@ -103,7 +103,7 @@ def compute_embedding(
     judge = _Judge(comparisons, n_neighbours, n_permutations, seed)
     maps: list[tuple[str, MapResult]] = []
     for layer in track(layers, "embed", total=len(layers), verbose=verbose):
-        X = np.asarray(store.load(layer).values, dtype=float)
+        X = store.load(layer).values
         judge.add(X, layer)
         for perplexity in values:
             one = compute_map(

@@ -122,17 +122,12 @@ def find_neighbours(positions: np.ndarray, groups: np.ndarray, n: int, seed: int
     """
     n = min(n, len(positions) - 1)
     order = make_rng(seed, "embedding", "ties").permutation(len(positions))
-    mean, others = positions.mean(axis=0), positions[order]
-    others -= mean
-    lengths = np.einsum("ij,ij->i", others, others)
+    mean = positions.mean(axis=0, dtype=float)
     nearest = np.empty((len(positions), n), dtype=np.intp)
     step = max(1, _AT_ONCE // len(positions))
     for start in range(0, len(positions), step):
         rows = slice(start, start + step)
-        # The squared length of the row itself is the same for all its neighbours, and left out.
-        distances = (positions[rows] - mean) @ others.T
-        distances *= -2
-        distances += lengths
+        distances = _compute_distances(positions, mean, rows, step)[:, order]
         distances[groups[rows, None] == groups[order]] = np.inf
         chosen = np.argpartition(distances, n - 1, axis=1)[:, :n]
         chosen.sort(axis=1)
@@ -141,6 +136,21 @@ def find_neighbours(positions: np.ndarray, groups: np.ndarray, n: int, seed: int
         nearest[rows] = order[np.take_along_axis(chosen, ranks, axis=1)]
         nearest[rows][np.isinf(np.take_along_axis(found, ranks, axis=1))] = -1
     return nearest
+
+
+def _compute_distances(positions: np.ndarray, mean: np.ndarray, rows: slice, n_units: int) -> np.ndarray:
+    """Return squared distances of `rows` from all, each row's less a number of its own, (n_rows, n_stimuli).
+
+    A layer is as wide as memory allows: `n_units` of it at a time are copied in double precision.
+    """
+    distances = np.zeros((len(positions[rows]), len(positions)))
+    for start in range(0, positions.shape[1], n_units):
+        units = slice(start, start + n_units)
+        part = positions[:, units] - mean[units]
+        distances -= 2 * part[rows] @ part.T
+        # The squared length of the row itself is the same for all its neighbours, and left out.
+        distances += np.einsum("ij,ij->i", part, part)
+    return distances
 
 
 def score_labels(labels: np.ndarray, nearest: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
@@ -195,7 +205,7 @@ def compute_trustworthiness(X: np.ndarray, coordinates: np.ndarray, seed: int = 
 
 
 def _check_positions(positions: np.ndarray, comparison: Comparison) -> np.ndarray:
-    positions = np.asarray(positions, dtype=float)
+    positions = np.asarray(positions)
     if positions.ndim != 2 or len(positions) != len(comparison.codes) or not np.isfinite(positions).all():
         raise ValueError(
             f"positions must be finite, of shape ({len(comparison.codes)}, n_dimensions) as the stimuli "

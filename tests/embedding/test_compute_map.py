@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 
+from fernet_neuro.embedding import maps
 from fernet_neuro.embedding.maps import check_perplexities, compute_map, default_perplexity
 
 N, N_UNITS = 57, 23
@@ -124,3 +125,17 @@ def test_map_packages_are_imported_late():
         "sys.exit(bool({'openTSNE', 'umap', 'torch', 'matplotlib'}.intersection(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_large_layer_is_reduced_in_single_precision_to_the_same_components(clusters, monkeypatch):
+    stored = clusters.astype(np.float16)
+    exact, share = maps._reduce(maps._choose_precision(stored), 5, seed=0)
+    monkeypatch.setattr(maps, "_MOST_IN_DOUBLE", stored.size - 1)
+    single = maps._choose_precision(stored)
+    assert single.dtype == np.float32
+    reduced, share_of_single = maps._reduce(single, 5, seed=0)
+    np.testing.assert_allclose(reduced, exact, atol=1e-4)
+    assert share_of_single == pytest.approx(share, rel=1e-5)
+    flat = single.copy()
+    flat[:, 6:] = 0
+    assert maps._reduce(flat, 11, seed=0)[0].shape == (N, 6)

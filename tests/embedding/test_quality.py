@@ -1,7 +1,9 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 from scipy.special import expit, logit
 from scipy.stats import t as student
 from sklearn.manifold import trustworthiness
@@ -9,6 +11,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
+from fernet_neuro.embedding import quality
 from fernet_neuro.embedding.comparison import plan_comparison
 from fernet_neuro.embedding.quality import (
     choose_n_neighbours,
@@ -217,3 +220,17 @@ def test_blocks_of_memory_do_not_change_scores(faces, monkeypatch):
     for one, other in zip(whole, compute_quality(X, replace(plan), n_permutations=17), strict=True):
         assert one.value == other.value
         np.testing.assert_array_equal(one.null_scores, other.null_scores)
+
+
+def test_neighbours_in_a_wide_layer_are_found_without_a_copy_of_it(rng, monkeypatch):
+    monkeypatch.setattr(quality, "_AT_ONCE", 2**16)
+    wide = (rng.standard_normal((60, 50_000)) + 40).astype(np.float16)
+    groups = np.arange(60) // 4
+    tracemalloc.start()
+    nearest = find_neighbours(wide, groups, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < wide.nbytes / 2
+    distances = cdist(wide.astype(float), wide.astype(float))
+    distances[groups[:, None] == groups] = np.inf
+    np.testing.assert_array_equal(nearest, distances.argsort(axis=1)[:, :3])
