@@ -6,6 +6,7 @@ What belongs here: reading and writing; a network is saved as ``model.safetensor
 import json
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from fernet_neuro._utils.atomic import atomic_folder
 from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.validation import check_option, format_options
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import FernetWarning, StoreError
 from fernet_neuro.models._unpickle import read_array_pickle
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.fuse import Folded
@@ -32,8 +33,11 @@ from fernet_neuro.typing import PathLike
 
 FORMAT = 1
 WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "model", "net")
-#: What wrappers of torch put before the names of weights: parallel training, and compiling.
-_PREFIXES = ("module.", "_orig_mod.")
+#: What wrappers of torch put into the names of weights: parallel training, compiling, sharding.
+_WRAPPED = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+#: What the averaging of weights counts beside them.
+_COUNTER = "n_averaged"
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_model(model: LayeredModel, folder: PathLike, *, half: bool = False) -> None:
@@ -165,8 +169,9 @@ def read_state_dict(path: PathLike) -> dict[str, Tensor]:
 
     `path`: ``.safetensors``; ``.pkl``, a pickled dict of NumPy arrays as in the VGGFace2 release; anything
     else is read as a torch file. A dict around the weights (``state_dict``, ``state_dict_backbone``,
-    ``model``, ``net``) and the prefixes ``module.`` and ``_orig_mod.`` are taken off. Raises StoreError if
-    the file is missing, damaged, a pickled module, or holds no weights.
+    ``model``, ``net``) and prefixes of torch's wrappers (``module.``, ``_orig_mod.``) are taken off, however
+    many there are. Raises StoreError if the file is missing, damaged, a pickled module, holds no weights, or
+    those of several networks.
     """
     file = Path(path)
     if not file.is_file():
@@ -204,10 +209,10 @@ def _read_torch(file: Path) -> Any:
 
 
 def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
-    for key in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
+    """Return the weights inside the dicts and wrappers that trainings keep them in."""
+    while isinstance(content, dict) and (found := [key for key in WRAPPERS if _is_dict(content, key)]):
+        _check_choice(content, found, file)
+        content = content[found[0]]
     if not isinstance(content, dict) or not content:
         raise StoreError(f"weight file {file} holds no dict of named weights; got {type(content).__name__}.")
     wrong = [
@@ -217,10 +222,53 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
         raise StoreError(
             f"weight file {file}: {format_options(wrong, 3)} is not a tensor; wanted a state_dict."
         )
-    for prefix in _PREFIXES * 2:  # either may be around the other
-        if all(name.startswith(prefix) for name in content):
-            content = {name.removeprefix(prefix): item for name, item in content.items()}
+    while prefix := _find_wrapper(content):
+        content = {name.removeprefix(prefix): item for name, item in content.items() if name != _COUNTER}
     return content
+
+
+def _is_dict(content: dict, key: object) -> bool:
+    return isinstance(content[key], dict) if key in content else False
+
+
+def _check_choice(content: dict, found: list[str], file: Path) -> None:
+    """Refuse a file with several networks, and note one that also holds other values of the same weights."""
+    first = content[found[0]]
+    others = [key for key in found[1:] if not _are_equal(content[key], first)]
+    save = f"torch.save(torch.load('{file.name}', weights_only=True)"
+    if others:
+        raise StoreError(
+            f"weight file {file} holds weights under {format_options(map(repr, (found[0], *others)))}; save "
+            f"those that you mean alone: {save}[{found[0]!r}], 'weights.pth')."
+        )
+    alike = [key for key in content if key not in found and _is_dict(content, key) and first]
+    alike = [key for key in alike if content[key].keys() == first.keys()]
+    if alike and not all(_are_equal(content[key], first) for key in alike):
+        warnings.warn(
+            f"the weights are those under {found[0]!r} of {file}; it holds others under "
+            f"{format_options(map(repr, alike))}, such as running averages: if you mean those, save them "
+            f"alone: {save}[{alike[0]!r}], 'weights.pth').",
+            FernetWarning,
+            stacklevel=4,
+        )
+
+
+def _are_equal(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(
+        torch.equal(item, other[name]) if _are_tensors(item, other[name]) else item is other[name]
+        for name, item in one.items()
+    )
+
+
+def _are_tensors(*items: Any) -> bool:
+    return all(isinstance(item, Tensor) for item in items)
+
+
+def _find_wrapper(content: dict[str, Tensor]) -> str:
+    """Return what a wrapper put before all names, or an empty text."""
+    names = [name for name in content if name != _COUNTER]
+    prefixes = (f"{part}." for part in _WRAPPED)
+    return next((item for item in prefixes if names and all(name.startswith(item) for name in names)), "")
 
 
 def load_weights(
@@ -233,8 +281,8 @@ def load_weights(
     model : LayeredModel
         Its module is changed, all of it or, on an error, nothing.
     path : path
-        See `read_state_dict`. A first part that all names share (``model.`` of a Lightning module) is taken
-        off where the names are then the network's.
+        See `read_state_dict`. First parts that all names share (``model.`` of a Lightning module) and names
+        of wrappers inside are taken off where the names are then the network's.
     strict : bool
         Whether names that are missing or left over are an error; a wrong shape always is.
     head : {"keep", "replace"}
@@ -260,14 +308,23 @@ def load_weights(
 
 
 def _without_shared_prefix(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights without the first part that all their names share, as ``model.`` of a Lightning module.
+    """Return weights without the first parts that all their names share, as ``model.`` of a Lightning module.
 
-    It is taken off only if no name is one of the network's before, and all are afterwards.
+    So are names of wrappers inside (``features.module.0.weight``). Parts are taken off only if all names are
+    the network's afterwards, and of shared ones, none is before.
     """
-    prefix = f"{next(iter(state)).partition('.')[0]}."
-    bare = {name.removeprefix(prefix): item for name, item in state.items()}
-    fits = all(name.startswith(prefix) for name in state) and not state.keys() & own.keys()
-    return bare if fits and bare.keys() <= own.keys() else state
+    bare = _without_wrappers(state)
+    while bare and not bare.keys() <= own.keys():
+        prefix = f"{next(iter(bare)).partition('.')[0]}."
+        if bare.keys() & own.keys() or not all(name.startswith(prefix) for name in bare):
+            return state
+        bare = {name.removeprefix(prefix): item for name, item in bare.items()}
+    return bare if len(bare) == len(state) else state
+
+
+def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    parted = ((name.split("."), item) for name, item in state.items())
+    return {".".join(part for part in parts if part not in _WRAPPED): item for parts, item in parted}
 
 
 def check_state(
@@ -290,11 +347,8 @@ def check_state(
         for name, tensor in state.items()
         if name in own and own[name].shape != tensor.shape
     ]
-    problems += [
-        f"{name} holds whole numbers ({tensor.dtype}), as quantised weights do"
-        for name, tensor in state.items()
-        if name in own and own[name].is_floating_point() and not tensor.is_floating_point()
-    ]
+    shared = [(name, tensor, own[name]) for name, tensor in state.items() if name in own]
+    problems += [problem for item in shared if (problem := _find_odd_numbers(*item))]
     if strict:
         needed = [name for name in own if name not in left_out and not name.endswith("num_batches_tracked")]
         missing = [name for name in needed if name not in state]
@@ -305,12 +359,39 @@ def check_state(
         problems = ["no name in common"]
     if problems:
         hint = " head='replace' keeps the network's own classifier." if _only_head(module, problems) else ""
-        prefix = f"{next(iter(state), '').partition('.')[0]}."
-        if any(name.startswith(prefix) and name.removeprefix(prefix) in own for name in state):
+        prefix = _find_prefix(state, own)
+        if prefix:
             hint = f" Save the weights without the {prefix!r} that their names begin with."
         raise StoreError(
             f"the weights in {source} do not fit the network: {format_options(problems, 5)}.{hint}"
         )
+
+
+def _find_odd_numbers(name: str, tensor: Tensor, own: Tensor) -> str:
+    """Return what is wrong with the values of a weight, or an empty text."""
+    if not own.is_floating_point():
+        return ""
+    if tensor.is_complex():
+        return f"{name} holds complex numbers ({tensor.dtype})"
+    if not tensor.is_floating_point():
+        return f"{name} holds whole numbers ({tensor.dtype}), as quantised weights do"
+    if tensor.dtype not in _FLOATS:
+        return f"{name} holds numbers of 8 bits or less ({tensor.dtype}), as quantised weights do"
+    if tensor.shape != own.shape:
+        return ""
+    # A mask may be infinite in the network itself.
+    n_odd = int((~tensor.isfinite() & own.isfinite().to(tensor.device)).sum())
+    return f"{n_odd} of {tensor.numel()} values of {name} are not finite" if n_odd else ""
+
+
+def _find_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """Return what stands before the network's names in those of other weights, or an empty text."""
+    for name in state:
+        parts = name.split(".")
+        for place in range(1, len(parts)):
+            if ".".join(parts[place:]) in own:
+                return ".".join(parts[:place]) + "."
+    return ""
 
 
 def _only_head(module: nn.Module, problems: list[str]) -> bool:

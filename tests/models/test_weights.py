@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import FernetWarning, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
-from fernet_neuro.models.weights import load_model, load_weights, read_state_dict, save_model
+from fernet_neuro.models.weights import check_state, load_model, load_weights, read_state_dict, save_model
 
 
 @pytest.fixture
@@ -120,7 +120,9 @@ def test_pickled_module_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrapper", ["state_dict", "state_dict_backbone", "model", "net", None])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.module._orig_mod.module."]
+)
 def test_wrapped_torch_checkpoints_are_unwrapped(
     model: LayeredModel, tmp_path: Path, wrapper: str | None, prefix: str
 ) -> None:
@@ -131,7 +133,10 @@ def test_wrapped_torch_checkpoints_are_unwrapped(
     assert torch.equal(read["fc.weight"], model.module.fc.weight)
 
 
-@pytest.mark.parametrize("prefix", ["model.", "net.", "module.model."])
+@pytest.mark.parametrize(
+    "prefix",
+    ["model.", "net.", "module.model.", "model.module.", "model._orig_mod.", "net.model.module.a._orig_mod."],
+)
 def test_a_first_part_that_all_names_share_is_taken_off(
     model: LayeredModel, tmp_path: Path, prefix: str
 ) -> None:
@@ -140,6 +145,64 @@ def test_a_first_part_that_all_names_share_is_taken_off(
     other = build_model("resnet10-slim", n_classes=5, seed=9)
     found = load_weights(other, tmp_path / "net.ckpt")
     assert found.weight_digest() == model.weight_digest()
+
+
+def test_wrappers_around_parts_and_averages_are_taken_off(model: LayeredModel, tmp_path: Path) -> None:
+    state = model.module.state_dict()
+    parts = {
+        name.replace("layer1.", "layer1._orig_mod.").replace("fc.", "fc.module."): state[name]
+        for name in state
+    }
+    averaged = {"n_averaged": torch.tensor(3), **{f"module.{name}": state[name] for name in state}}
+    for content in (parts, averaged, {"state_dict": {"model": averaged}}):
+        torch.save(content, tmp_path / "net.pth")
+        found = load_weights(build_model("resnet10-slim", n_classes=5, seed=9), tmp_path / "net.pth")
+        assert found.weight_digest() == model.weight_digest()
+
+
+def test_two_networks_in_a_file_are_refused_and_averages_noted(model: LayeredModel, tmp_path: Path) -> None:
+    state = model.module.state_dict()
+    other = {name: item + 1 for name, item in state.items()}
+    path = tmp_path / "net.pth"
+    torch.save({"net": other, "model": state}, path)
+    with pytest.raises(
+        StoreError, match=r"holds weights under 'model', 'net'; .*\)\['model'\], 'weights.pth'\)"
+    ):
+        read_state_dict(path)
+    torch.save({"net": state, "model": {**state}}, path)  # one network twice
+    assert read_state_dict(path).keys() == state.keys()
+    torch.save({"model": state, "model_ema": other, "optimizer": {"state": {}}, "epoch": 3}, path)
+    with pytest.warns(FernetWarning, match=r"those under 'model' of .*; it holds others under 'model_ema'"):
+        assert torch.equal(read_state_dict(path)["fc.weight"], state["fc.weight"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda item: item.to(torch.float8_e4m3fn),
+            r"fc\.weight holds numbers of 8 bits or less \(torch.float8",
+        ),
+        (lambda item: item.to(torch.complex64), r"fc\.weight holds complex numbers \(torch.complex64\)"),
+        (lambda item: torch.full_like(item, torch.nan), "640 of 640 values of fc.weight are not finite"),
+        (lambda item: item.index_fill(0, torch.tensor([1]), torch.inf), "128 of 640 values of fc.weight are"),
+        (lambda item: (item * 1e9).half(), r"\d+ of 640 values of fc.weight are not finite"),
+    ],
+)
+def test_values_that_are_no_numbers_are_refused(model: LayeredModel, tmp_path: Path, spoil, message) -> None:
+    digest, state = model.weight_digest(), model.module.state_dict()
+    torch.save({**state, "fc.weight": spoil(state["fc.weight"])}, tmp_path / "net.pth")
+    with pytest.raises(StoreError, match=message):
+        load_weights(model, tmp_path / "net.pth", strict=False)
+    assert model.weight_digest() == digest
+
+
+def test_what_is_infinite_in_the_network_itself_may_be_so() -> None:
+    module = nn.Linear(2, 2)
+    module.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    check_state(module, module.state_dict(), "here")
+    with pytest.raises(StoreError, match="1 of 2 values of mask are not finite"):
+        check_state(module, {**module.state_dict(), "mask": torch.tensor([torch.nan, -torch.inf])}, "here")
 
 
 def test_a_shared_first_part_beside_other_weights_is_named_and_not_guessed(
