@@ -289,12 +289,15 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
     ):
         n_ahead = N_AHEAD + n_threads - 1 if overlaps else 0
         for number, images in enumerate(map_ahead(decode, starts, n_threads=n_threads, n_ahead=n_ahead)):
+            batch = images.to(plan.device)
             if number == 0:
-                check_alone(plan, recorder, images[:1].to(plan.device))
-                writer.info |= measure_precision(plan, recorder, images.to(plan.device))
-            with reducing(plan.precision, plan.device):
-                forward(plan, images.to(plan.device))
-            outputs = recorder.take()
+                exact = check_alone(plan, recorder, batch)
+                outputs, errors = measure_precision(plan, recorder, batch, exact)
+                writer.info |= errors
+            else:
+                with reducing(plan.precision, plan.device):
+                    forward(plan, batch)
+                outputs = recorder.take()
             _check_shapes(outputs, plan, len(images))
             behind.put(outputs)
             if not overlaps:
