@@ -3,11 +3,14 @@
 What belongs here: words for the card that a store or a network carries; torch is not needed for them.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: What a network without trained weights is called wherever it is named.
 RANDOM = "random weights"
+#: Parts of layers' names that are written as words.
+_LAYER_WORDS = {"avgpool": "average pool", "maxpool": "max pool"}
 
 
 def describe_network(name: str, card: Mapping[str, Any]) -> dict[str, str]:
@@ -90,3 +93,32 @@ def hint_at_weights(model: str) -> str:
         f"Weights are random: nothing was learnt. Trained ones are {model or 'NAME'}@WEIGHTS, a file or a "
         f"name of its library, or those of a run or of `models list`."
     )
+
+
+def say_layer(name: object) -> str:
+    """Return a layer's name as words, from the name by which commands know it.
+
+    Examples
+    --------
+    >>> [say_layer(name) for name in ("trunk.layer4.0.conv2", "avgpool", "conv5_3", "fc")]
+    ['layer 4.0 conv 2', 'average pool', 'conv 5.3', 'fc']
+    """
+    parts = re.split(r"[._](?=[a-zA-Z])", str(name).removeprefix("trunk."))
+    words = [_LAYER_WORDS.get(part, re.sub(r"(?<=[a-z])(?=\d)", " ", part)) for part in parts]
+    return " ".join(words).replace("_", ".")
+
+
+def say_model(name: str, layer: str) -> str:
+    """Return the name of a model of an RSA: where it is a layer, alone or of a named source, in words.
+
+    `layer`: as the table of models has it; empty where the model is none.
+
+    Examples
+    --------
+    >>> say_model("avgpool", "avgpool"), say_model("twin/layer4", "layer4"), say_model("my_model", "")
+    ('average pool', 'twin, layer 4', 'my_model')
+    """
+    if not layer or not name.endswith(layer):
+        return name
+    before = name.removesuffix(layer).removesuffix("/")
+    return f"{before}, {say_layer(layer)}" if name.endswith(f"/{layer}") else f"{before}{say_layer(layer)}"

@@ -145,7 +145,7 @@ def build_neighbourhoods(
         members = np.sort(tree.query(where, k=[*range(1, n_nearest + 1)])[1], axis=1).ravel()
         sizes = np.full(len(where), n_nearest)
     else:
-        raise ValueError("give either radius (mm) or n_nearest (voxels).")
+        raise ValueError("give either radius=MM or n_nearest=VOXELS.")
     return _keep_large(members, sizes, fewest, radius)
 
 

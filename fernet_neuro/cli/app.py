@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from fernet_neuro import __version__
+from fernet_neuro.cli._wording import say_as_typed
 from fernet_neuro.cli.audit import audit_accuracy
 from fernet_neuro.cli.brain.decode import decode
 from fernet_neuro.cli.brain.fetch import fetch
@@ -202,16 +203,21 @@ def main() -> None:
     except (FernetError, ValueError, OSError) as error:
         if os.environ.get("FERNET_NEURO_TRACEBACK"):
             raise
-        _fail(str(error))
+        _fail(_say(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _note(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
     """Write a warning of ours as one line."""
     if issubclass(category, FernetWarning):
-        sys.stderr.write(f"Note: {' '.join(str(message).split())}\n")
+        sys.stderr.write(f"Note: {' '.join(_say(message).split())}\n")
     else:
         _show_warning(message, category, *place, **options)
+
+
+def _say(message: object) -> str:
+    """Return a message of the package with the options of the command that was given."""
+    return say_as_typed(str(message), typer.main.get_command(app), sys.argv[1:])
 
 
 def _explain_usage(error: Any) -> str:

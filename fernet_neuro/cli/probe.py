@@ -1,8 +1,5 @@
 """``fernet-neuro probe``: what a linear read-out finds in each layer, with permutation tests and controls."""
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +24,7 @@ def probe(
             "SOURCE...",
         ),
     ],
-    out: Annotated[Path, opt.folder("Folder for results.csv, confusion.csv, null.npz and summary.json.")],
+    out: Annotated[Path, opt.folder("Folder for results.csv, null.npz, summary.json and others.")],
     stimuli: opt.SourceStimuli = None,
     layer: opt.Layers = [],
     all_layers: opt.AllLayers = False,
@@ -133,19 +130,18 @@ def probe(
         raise ValueError("--untrained is a control, and --no-controls leaves all out; give one of them.")
     if penalty is not None and relative_penalty is not None:
         raise ValueError("give --penalty or --relative-penalty, not both.")
-    with _in_options():
-        report = run(
-            sources, stimuli, layers=layer or None, target=target,
-            holdout=holdout,  # type: ignore[arg-type]  # checked there
-            readouts=readout, n_permutations=permutations, n_permutations_iterative=permutations_iterative,
-            permute_within=None if permute_within == "none" else permute_within,
-            controls=() if no_controls else CONTROLS, untrained=untrained or None,
-            n_twins=twins, penalty=penalty,
-            penalties=None if relative_penalty is None else (relative_penalty,), n_folds=folds,
-            labelled_only=labelled_only, scale=scale, seed=seed,
-            keep=out / "stores", size=size, input=input, n_jobs=jobs,
-            verbose=not (quiet or as_json), device=device,
-        )  # fmt: skip
+    report = run(
+        sources, stimuli, layers=layer or None, target=target,
+        holdout=holdout,  # type: ignore[arg-type]  # checked there
+        readouts=readout, n_permutations=permutations, n_permutations_iterative=permutations_iterative,
+        permute_within=None if permute_within == "none" else permute_within,
+        controls=() if no_controls else CONTROLS, untrained=untrained or None,
+        n_twins=twins, penalty=penalty,
+        penalties=None if relative_penalty is None else (relative_penalty,), n_folds=folds,
+        labelled_only=labelled_only, scale=scale, seed=seed,
+        keep=out / "stores", size=size, input=input, n_jobs=jobs,
+        verbose=not (quiet or as_json), device=device,
+    )  # fmt: skip
     written = save_result(report, out, lambda: describe_probe(report), no_report=no_report)
     trained = describe_trained_people(report.settings["trained_people"])
     shown = [*_describe(report), *list_networks(report.settings["networks"]), *trained]
@@ -182,17 +178,6 @@ def _list_classes(rows: list[dict[str, Any]]) -> list[str]:
     columns = {"layer": "{layer}", "readout": "{readout}"}
     columns |= {f"{name} %": f"{{c{at}:.1pct}}" for at, name in enumerate(names)}
     return [] if len(names) > _MOST_CLASSES else [*format_table(flat, columns), ""]
-
-
-@contextmanager
-def _in_options() -> Iterator[None]:
-    """Let what is wrong with labels and folds be said in the words of the command line."""
-    from fernet_neuro.exceptions import StimulusError
-
-    try:
-        yield
-    except StimulusError as error:
-        raise StimulusError(re.sub(r"\bn_folds=", "--folds ", str(error))) from error
 
 
 def _describe_twins(layers: list[dict[str, Any]]) -> str:

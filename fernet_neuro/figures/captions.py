@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
+from fernet_neuro.activations.network import say_layer
 from fernet_neuro.figures.results import describe_holdout, shorten_layer
-from fernet_neuro.viz.profiles import say_layer
 from fernet_neuro.viz.style import figure_size, label_of, letter
 
 

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from fernet_neuro._utils.tables import iterate_rows
+from fernet_neuro.activations.network import say_layer
 from fernet_neuro.embedding.result import METHOD_NAMES
 from fernet_neuro.viz.maps import choose_looks
-from fernet_neuro.viz.profiles import say_layer
 
 
 def caption_maps(source: pd.DataFrame) -> str:

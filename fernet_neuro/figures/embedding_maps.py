@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fernet_neuro.activations.network import say_layer
 from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.embedding_caption import list_perplexities, name_k
@@ -19,7 +20,6 @@ from fernet_neuro.viz.maps import (
     plot_map_quality,
     quality_legend,
 )
-from fernet_neuro.viz.profiles import say_layer
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, figure_size
 
 #: As many maps as stay readable on one page: layers are rows, factors columns.

@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fernet_neuro.activations.network import say_layer
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.captions import describe_intervals
 from fernet_neuro.figures.results import choose_layer, choose_readout, describe_holdout, order_layers
 from fernet_neuro.probes.result import ProbeReport, measure_of
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.predictions import plot_predictions
-from fernet_neuro.viz.profiles import say_layer
 from fernet_neuro.viz.results import list_profile, plot_probe
 from fernet_neuro.viz.style import figure_size
 

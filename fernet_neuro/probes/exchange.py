@@ -41,7 +41,7 @@ class Exchange:
         Raises StimulusError if no group holds two labels, or an exchange only renames the classes.
         """
         where = f"within {self.within}" if self.within else "freely"
-        advice = "exchange within another factor (permute_within), or ask for 0 permutations"
+        advice = "exchange within another factor (permute_within=FACTOR), or test nothing (n_permutations=0)"
         groups = [self.unit_labels[self.unit_groups == group] for group in np.unique(self.unit_groups)]
         if not any(len(set(labels.tolist())) > 1 for labels in groups):
             raise StimulusError(

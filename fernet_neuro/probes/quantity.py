@@ -83,7 +83,8 @@ def _mixed(table: StimulusTable, target: str, values: np.ndarray, numbers: np.nd
     return StimulusError(
         f"target {target!r} must hold numbers, and {len(bad)} of {len(table)} stimuli have something else "
         f"(first: {str(values[bad[0]])!r} of {str(table.stimulus_ids[bad[0]])!r}); mend the column, empty "
-        f"those cells and leave them out (labelled_only), or read it out as classes (scale)."
+        f"those cells and leave them out (labelled_only=True), or read it out as classes "
+        f"(scale='classes')."
     )
 
 

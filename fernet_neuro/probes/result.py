@@ -89,8 +89,9 @@ _DIFFERENCES = ("difference_untrained", "difference_pixels")
 #: One test: source, layer, read-out.
 TestKey = tuple[str, str, str]
 _SEPARATOR = "|"
-_FILES = ("results.csv", "confusion.csv", "null.npz")
-_PREDICTIONS = "predictions.csv"
+_FILES = ("results.csv", "null.npz")
+#: What classes have, and what a quantity has, beside these.
+_CONFUSION, _PREDICTIONS = "confusion.csv", "predictions.csv"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -363,17 +364,18 @@ class ProbeReport(Compared, Reported):
         )
 
     def save(self, out: PathLike) -> Path:
-        """Write ``results.csv``, ``confusion.csv``, ``null.npz`` and, last, ``summary.json`` into `out`.
+        """Write ``results.csv``, ``null.npz`` and, last, ``summary.json`` into `out`.
 
-        A quantity has ``predictions.csv`` too.
+        Classes have ``confusion.csv`` too, a quantity ``predictions.csv``; one that has no rows is removed.
         """
         arrays = {_SEPARATOR.join(key): scores for key, scores in self.null_scores.items()}
-        tables: dict[str, Any] = dict(zip(_FILES, (self.results, self.confusion, arrays), strict=True))
-        if len(self.predictions):
-            tables[_PREDICTIONS] = self.predictions
-        else:
-            (Path(out) / _PREDICTIONS).unlink(missing_ok=True)
-        return save_tables(out, tables, {"settings": self.settings, "layers": self.layers})
+        tables: dict[str, Any] = dict(zip(_FILES, (self.results, arrays), strict=True))
+        others = {_CONFUSION: self.confusion, _PREDICTIONS: self.predictions}
+        tables |= {name: rows for name, rows in others.items() if len(rows)}
+        folder = save_tables(out, tables, {"settings": self.settings, "layers": self.layers})
+        for name in others.keys() - tables.keys():
+            (folder / name).unlink(missing_ok=True)
+        return folder
 
     @classmethod
     def load(cls, out: PathLike) -> "ProbeReport":
@@ -384,11 +386,13 @@ class ProbeReport(Compared, Reported):
         StoreError
             If a file is missing or damaged.
         """
-        with loading(out, ("summary.json", *_FILES), "probe RUN --stimuli TABLE") as folder:
+        with loading(out, _list_needed(Path(out)), "probe RUN --stimuli TABLE") as folder:
             content = read_json(folder / "summary.json")
             is_quantity = content["settings"].get("scale") == "numbers"
             results = read_table(folder / "results.csv", QUANTITY_COLUMNS if is_quantity else RESULT_COLUMNS)
-            confusion = read_table(folder / "confusion.csv", CONFUSION_COLUMNS, is_filled=not is_quantity)
+            confusion = (
+                _stack_counts([]) if is_quantity else read_table(folder / _CONFUSION, CONFUSION_COLUMNS)
+            )
             with (folder / "null.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 null_scores = {_split_key(name): arrays[name] for name in arrays.files}
             # Folders of earlier versions have none.
@@ -397,6 +401,15 @@ class ProbeReport(Compared, Reported):
                 read_table(folder / _PREDICTIONS, PREDICTION_COLUMNS) if known else _stack_predictions([])
             )
             return cls(results, confusion, null_scores, content["layers"], content["settings"], predictions)
+
+
+def _list_needed(folder: Path) -> tuple[str, ...]:
+    """Return the files without which a report cannot be read; counts of classes are not a quantity's."""
+    try:
+        is_quantity = read_json(folder / "summary.json")["settings"].get("scale") == "numbers"
+    except Exception:  # what is missing or damaged is said by who reads it
+        is_quantity = False
+    return ("summary.json", *_FILES, *(() if is_quantity else (_CONFUSION,)))
 
 
 def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -224,7 +224,7 @@ class RDMSet(Compared, Plotted):
             if not found.any():
                 have = list(dict.fromkeys(values.astype(str)))
                 raise ValueError(
-                    f"no RDM has {name}={options[0]!r}; there are: {format_options(have)}."
+                    f"no RDM is of {name} {options[0]!r}; there are: {format_options(have)}."
                     f"{suggest(options[0], have)}"
                 )
             keep &= found

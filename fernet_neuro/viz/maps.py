@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from fernet_neuro._utils.tables import iterate_rows
-from fernet_neuro.viz.profiles import say_layer
+from fernet_neuro.activations.network import say_layer
 
 
 class Look(NamedTuple):

@@ -1,6 +1,5 @@
 """Read-out accuracy over the layers of networks, in forward order."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -9,14 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from fernet_neuro.activations.network import say_layer
 from fernet_neuro.viz.style import MARKERS, colour_of, label_of
 
 #: Rows of significance marks above the limit, as shares of it.
 _FIRST_MARK, _MARK_STEP = 1.06, 0.05
 #: Layers apart of the bars of networks that stand side by side.
 _DODGE = 0.11
-#: Parts of layers' names that are written as words.
-_LAYER_WORDS = {"avgpool": "average pool", "maxpool": "max pool"}
 #: Columns of shares by what they are called here.
 _SHARES = {f"{name}_percent": name for name in ("low", "high", "chance")} | {"accuracy_percent": "value"}
 
@@ -109,19 +107,6 @@ def _draw_network(ax: Axes, network: str, rows: pd.DataFrame, colour: str, end: 
     else:
         ax.vlines(x, low, high, color=colour, lw=0.9, alpha=0.8, zorder=2)
     ax.plot(x, mean, color=colour, gid=network, zorder=3, **_line(network))
-
-
-def say_layer(name: object) -> str:
-    """Return a layer's name as words, from the name by which commands know it.
-
-    Examples
-    --------
-    >>> [say_layer(name) for name in ("trunk.layer4.0.conv2", "avgpool", "conv5_3", "fc")]
-    ['layer 4.0 conv 2', 'average pool', 'conv 5.3', 'fc']
-    """
-    parts = re.split(r"[._](?=[a-zA-Z])", str(name).removeprefix("trunk."))
-    words = [_LAYER_WORDS.get(part, re.sub(r"(?<=[a-z])(?=\d)", " ", part)) for part in parts]
-    return " ".join(words).replace("_", ".")
 
 
 def name_layers(ax: Axes, rows: pd.DataFrame, most: int) -> None:

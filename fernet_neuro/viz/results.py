@@ -15,13 +15,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from fernet_neuro._utils.validation import check_option
+from fernet_neuro.activations.network import say_layer
 from fernet_neuro.evaluation.result import EvaluationReport, EvaluationResult
 from fernet_neuro.probes.result import ProbeReport, ProbeResult, measure_of
 from fernet_neuro.viz.geometry import plot_rdm
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map
 from fernet_neuro.viz.matrices import plot_confusion
 from fernet_neuro.viz.model_dots import plot_model_dots
-from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend, say_layer
+from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
 from fernet_neuro.viz.style import figure_size, style
 
 if TYPE_CHECKING:

@@ -82,7 +82,7 @@ def test_a_radius_below_the_grid_is_refused(positions):
 
 def test_one_measure_of_size_is_needed(positions):
     for options in ({}, {"radius": 4, "n_nearest": 9}):
-        with pytest.raises(ValueError, match=r"either radius \(mm\) or n_nearest"):
+        with pytest.raises(ValueError, match="either radius=MM or n_nearest=VOXELS"):
             build_neighbourhoods(positions, **options)
     with pytest.raises(ValueError, match="n_nearest must be"):
         build_neighbourhoods(positions, n_nearest=len(positions) + 1)

@@ -194,5 +194,5 @@ def test_a_device_that_is_not_there_is_one_line_and_nothing_is_made(call, noise_
     words = [str(paths.get(word, word)) for word in line.split()]
     code, _, error = call(*words, "--device", "cuda:99")
     assert (code, error.count("\n")) == (2, 1)
-    assert error.startswith("Error: device='cuda:99' is not available here; torch finds ")
+    assert error.startswith("Error: --device cuda:99 is not available here; torch finds ")
     assert not (tmp_path / "out").exists()

@@ -115,7 +115,7 @@ def test_finished_maps_are_not_overwritten_unasked(run, store, tmp_path):
         ((), "name layers with --layer NAME"),
         (("--layer", "emotions"), "has no layer 'emotions'. Did you mean 'emotion'?"),
         (("--layer", "emotion", "--perplexity", "19"), "tsne takes 2 to 18 here"),
-        (("--layer", "emotion", "--perplexity", "5", "--perplexity", "5"), "perplexity=5 is given twice"),
+        (("--layer", "emotion", "--perplexity", "5", "--perplexity", "5"), "--perplexity 5 is given twice"),
         (("--layer", "emotion", "--method", "umapp"), "Did you mean 'umap'?"),
         (("--layer", "emotion", "--color-by", "expressions"), "Did you mean 'expression'?"),
         (("--layer", "emotion", "--color-by", "view"), "the table has only 'view0'"),
@@ -134,7 +134,7 @@ def test_a_network_needs_stimuli_and_is_checked_before_it_runs(run, noise_table,
     assert (code, "(--stimuli TABLE)" in err) == (2, True)
     arguments = ("resnet10-slim", "--stimuli", tmp_path / "table.csv", "--layer", "layer4")
     code, _, err = run(*arguments, "--perplexity", 8, "--out", tmp_path / "maps")
-    assert (code, "perplexity=8 does not fit 24 stimuli" in err) == (2, True)
+    assert (code, "--perplexity 8 does not fit 24 stimuli" in err) == (2, True)
     code, _, err = run("nowhere/store", "--layer", "layer4", "--out", tmp_path / "maps")
     assert (code, "no such folder" in err) == (2, True)
     assert not (tmp_path / "maps").exists()

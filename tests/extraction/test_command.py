@@ -80,7 +80,7 @@ def test_store_show_lists_layers(run, arguments, tmp_path):
     [
         (["--layer", "haed"], "no layer 'haed'. Did you mean 'head'?"),
         (["--all-layers"], "name layers with --layer"),
-        (["--dtype", "float61"], "dtype='float61' is not known"),
+        (["--dtype", "float61"], "--dtype float61 is not known"),
         (["--device", "cuda:7"], "torch finds"),
     ],
 )

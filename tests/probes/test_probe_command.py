@@ -135,7 +135,7 @@ def test_a_finished_report_is_not_overwritten_unasked(run, store, tmp_path):
         (("--layer", "layer4", "--holdout", "sessions"), "Did you mean 'session'?"),
         (("--layer", "layer4", "--readout", "ridg"), "Did you mean 'ridge'?"),
         (("--layer", "layer4", "--holdout", "expression"), "cannot be read out while it is held out"),
-        (("--layer", "layer4", "--permute-within", "people"), "permute_within='people' is not known"),
+        (("--layer", "layer4", "--permute-within", "people"), "--permute-within people is not known"),
         (("again", "--layer", "layer4", *["--untrained", "a"] * 3), "one --untrained store per SOURCE"),
     ],
 )

@@ -218,8 +218,14 @@ def test_predictions_are_kept_and_drawn(table_of, simulated, tmp_path):
         f"R2 {report.layers[0]['r2']:.2f}, rank correlation {np.mean(ranks):.2f}"
     )
     assert "probe-predictions" in find_buildable(tmp_path / "probe")
-    run_probe(store, n_folds=3, n_permutations=9, controls=()).save(tmp_path / "probe")
+    of_classes = run_probe(store, n_folds=3, n_permutations=9, controls=())
+    of_classes.save(tmp_path / "probe")
     assert not (tmp_path / "probe" / "predictions.csv").exists()
+    assert (tmp_path / "probe" / "confusion.csv").is_file()
+    assert ProbeReport.load(report.save(tmp_path / "probe")) == report
+    names = {path.name for path in (tmp_path / "probe").iterdir()}
+    assert names == {"results.csv", "null.npz", "summary.json", "predictions.csv"}
+    of_classes.save(tmp_path / "probe")
     assert "probe-predictions" not in find_buildable(tmp_path / "probe")
 
 

@@ -98,7 +98,7 @@ def test_a_file_of_rdms_says_whose_each_is(brain, tmp_path):
     found = read_brain(tmp_path / "other.npz", subject_column="participant")
     assert sorted(found.table) == sorted(brain.table)
     assert found.table["subject"].tolist() == brain.table["subject"].tolist()
-    with pytest.raises(ValueError, match="no RDM has roi='STS'"):
+    with pytest.raises(ValueError, match="no RDM is of roi 'STS'"):
         read_brain(tmp_path / "brain.npz", rois=["STS"])
 
 

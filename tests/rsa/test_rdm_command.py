@@ -134,7 +134,7 @@ def test_missing_pairs_are_counted(run, brain, tmp_path):
         ("table.csv", (), "is a stimulus table: say what the RDMs are of: --factor NAME"),
         ("store", ("--layer", "fc1"), "no layer 'fc1'. Did you mean 'fc'?"),
         ("store", ("--layer", "fc", "--all-layers"), "not both"),
-        ("store", ("--layer", "fc", "--distance", "corr"), "distance='corr' is not known"),
+        ("store", ("--layer", "fc", "--distance", "corr"), "--distance corr is not known"),
         ("store", ("--layer", "fc", "--distance", "crossnobis"), "needs runs"),
         ("store", ("--factor", "age"), "no factor 'age'"),
         ("table.csv", ("--layer", "fc"), "--layer goes with an activation store"),

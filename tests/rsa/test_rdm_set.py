@@ -66,7 +66,7 @@ def test_rdms_are_chosen_by_their_labels(brain):
     assert brain.take(brain.table["session"] == "2") == brain.take([1, 3])
     with pytest.raises(ValueError, match=r"no column 'subj'; they have: roi, subject, session.*'subject'"):
         brain.select(subj="01")
-    with pytest.raises(ValueError, match=r"no RDM has subject='2'; there are: 01, 02, 03"):
+    with pytest.raises(ValueError, match=r"no RDM is of subject '2'; there are: 01, 02, 03"):
         brain.select(subject="2")
     with pytest.raises(ValueError, match="no RDM has all of"):
         brain.select(subject="03", session=2)

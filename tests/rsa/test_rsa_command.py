@@ -433,7 +433,7 @@ def test_one_subject_leaves_inference_over_stimuli(run, group):
     code, _, err = run(*arguments, folder / "out")
     assert (code, err.count("\n")) == (2, 1)
     assert "region 'FFA' has one subject only ('p0')" in err
-    assert "(--generalise-to stimuli): intervals and tests over stimuli" in err
+    assert "--generalise-to stimuli: intervals and tests over stimuli" in err
     code, text, err = run(*arguments, folder / "out", "--generalise-to", "stimuli")
     assert code == 0, err
     assert "FFA: 1 subject, 13 stimuli" in text
@@ -443,19 +443,19 @@ def test_one_subject_leaves_inference_over_stimuli(run, group):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--comparison", "spearmann"), "comparison='spearmann' is not known"),
+        (("--comparison", "spearmann"), "--comparison spearmann is not known"),
         (("--comparison", "spearmann"), "Did you mean 'spearman'?"),
-        (("--roi", "FFB"), "no RDM has roi='FFB'"),
+        (("--roi", "FFB"), "no RDM is of roi 'FFB'"),
         (("--subject-column", "participant"), "no column 'participant' that says whose each is"),
-        (("--partition", "shapes"), "partition='shapes' is not known"),
+        (("--partition", "shapes"), "--partition shapes is not known"),
         (("--partition", "shape"), "split between 2 to 8 different models"),
         (("--jobs", "0"), "--jobs must be 1 or more, or -1 for one per core"),
-        (("--fit", "linear"), "fit='linear' is not known"),
-        (("--fit", "weighted", "--engine", "rsatoolbox"), "is for engine='own'"),
+        (("--fit", "linear"), "--fit linear is not known"),
+        (("--fit", "weighted", "--engine", "rsatoolbox"), "is for --engine own"),
         (("--over-seeds",), "training seeds need two or more stores"),
         (("--over-seeds", "--fit", "weighted"), "are for fixed models"),
-        (("--engine", "rsatools"), "engine='rsatools' is not known"),
-        (("--generalise-to", "subject"), "generalise_to='subject' is not known"),
+        (("--engine", "rsatools"), "--engine rsatools is not known"),
+        (("--generalise-to", "subject"), "--generalise-to subject is not known"),
         (("--layer", "fc"), "--layer goes with an activation store"),
         (("--factor", "identity"), "name one as a model, or with --stimuli"),
         (("--identity-blocks", "identity"), "name the table with --stimuli"),
@@ -550,7 +550,7 @@ def test_three_blocks_say_what_remains(run, noise_table, tmp_path, rng):
     code, _, err = run(*arguments)
     assert code == 2
     assert "24 stimuli in 3 blocks are too few" in err
-    assert "What remains is generalise_to='subjects' (--generalise-to subjects)" in err
+    assert "What remains is --generalise-to subjects" in err
     assert run(*arguments, "--generalise-to", "subjects")[0] == 0
 
 

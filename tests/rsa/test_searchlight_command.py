@@ -210,7 +210,7 @@ def test_mistakes_are_one_line_each(run, study, geometry, ids):
         (("--radius", 1), "subject 01: no voxel has a neighbourhood of 10 voxels"),
         (
             ("--noise", "local", "--distance", "correlation"),
-            "noise='local' goes with crossnobis and mahalanobis",
+            "--noise local goes with crossnobis and mahalanobis",
         ),
         (("--distance", "crosnobis"), "Did you mean 'crossnobis'"),
         (("--permutations", 10), "with 10 permutations no p-value can be smaller than 0.0909"),

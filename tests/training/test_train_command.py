@@ -83,7 +83,7 @@ def test_verify_takes_people_that_were_not_trained_on(tmp_path, run, faces, twin
     [
         (("--set", "epocs=1"), "unknown key 'epocs'. Did you mean 'epochs'"),
         (("--set", "epochs"), "must have the form key=value"),
-        (("--device", "tpu"), "device='tpu' is not known; use 'auto', 'cpu'"),
+        (("--device", "tpu"), "--device tpu is not known; use 'auto', 'cpu'"),
         (("--stimuli", "nowhere.csv"), "nowhere.csv does not exist"),
     ],
 )

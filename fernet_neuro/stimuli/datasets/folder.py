@@ -190,7 +190,8 @@ def load_csv(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     if found is None:
         raise StimulusError(
             f"CSV {path} has no column of file names ({', '.join(FILE_COLUMNS)}); it has: "
-            f"{format_options(frame)}. Name it with columns={{'path': ...}}."
+            f"{format_options(frame)}. Name it with columns={{'path': NAME}} "
+            f"(--column path=NAME)."
         )
     return frame.rename(columns={found: "path"})
 
