@@ -5,6 +5,7 @@ Voxels are always in the order of ``np.nonzero(mask)``, which is that of nilearn
 """
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +128,17 @@ def read_array(image: "Nifti1Image", name: Any = "") -> np.ndarray:
 
     Raises StoreError if the file is cut short or damaged; the message has `name`.
     """
+    return _read_values(lambda: image.dataobj, name)
+
+
+def read_first(image: "Nifti1Image", name: Any = "") -> np.ndarray:
+    """Return the first volume of an image as `read_array` does, without unpacking the others."""
+    return _read_values(lambda: image.dataobj[..., 0] if len(image.shape) > 3 else image.dataobj, name)
+
+
+def _read_values(read: Callable[[], Any], name: Any) -> np.ndarray:
     try:
-        return np.asanyarray(image.dataobj)
+        return np.asanyarray(read())
     except Exception as error:  # nibabel and what is below it raise many kinds, MemoryError among them
         raise StoreError(f"image {name} is damaged: {' '.join(str(error).split())}") from error
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fernet_neuro._utils.likeness import Seen
 from fernet_neuro.brain.bids import RunFiles, find_runs, read_sidecar_of
 from fernet_neuro.brain.confounds import check_patterns, read_run_confounds
 from fernet_neuro.brain.copies import check_files_differ, check_new, check_runs_differ
@@ -184,7 +185,7 @@ def compute_run_patterns(files: Sequence[RunFiles], settings: PatternSettings) -
     rois, inside = _find_points(grid, settings, first.subject, first.session, mask)
     noise_points = np.logical_or.reduce(list(rois.values()))
     parts = []
-    seen: dict[str, str] = {}
+    seen = Seen()
     for item in files:
         volumes = grid.read(item.bold, inside)
         check_new(volumes, item.bold, seen)

@@ -3,6 +3,7 @@
 What belongs here: GIFTI files and the mesh that they share; volumes are in `images`.
 """
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nilearn.surface import PolyMesh, SurfaceImage
 
 _HEMISPHERES = ("left", "right")
+_END_OF_MAP = b"</DataArray>"
 
 
 class SurfaceGrid:
@@ -134,6 +136,25 @@ class SurfaceGrid:
 
     def _split_points(self, values: np.ndarray) -> list[np.ndarray]:
         return np.split(values, [self.n_vertices["left"]], axis=1)
+
+
+def read_maps(path: str, *, only_first: bool = False) -> np.ndarray:
+    """Return the values of one file, ndarray of shape (n_maps, n_vertices); or of its first map alone.
+
+    Raises StoreError if the file is missing or damaged.
+    """
+    import nibabel
+
+    try:
+        content = Path(path).read_bytes()
+        if only_first:  # the file as if it ended there
+            content = content.partition(_END_OF_MAP)[0] + _END_OF_MAP + b"</GIFTI>"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of maps that are announced and not there
+            image = nibabel.gifti.GiftiImage.from_bytes(content)
+        return np.stack([array.data for array in image.darrays])
+    except Exception as error:  # nibabel and the XML parser below it raise many kinds
+        raise StoreError(f"surface file {path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def is_surface(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fernet_neuro._utils.likeness import Seen
 from fernet_neuro._utils.validation import check_label, check_option, format_options, suggest
 from fernet_neuro.brain import images
 from fernet_neuro.brain.bids import parse_entities, strip_suffix
@@ -155,6 +156,7 @@ def read_volumes(
     leave_out: Sequence[str] = (),
     detrend: bool = False,
     zscore: bool = False,
+    seen: Seen | None = None,
 ) -> VolumePatterns:
     """Return the patterns of one participant, of all sessions together.
 
@@ -162,10 +164,12 @@ def read_volumes(
     are left out.
 
     `sources`: of one participant. `leave_out`: stimuli of which no pattern is wanted, such as rest.
-    `detrend`, `zscore`: of each voxel in each run; of images. Raises StoreError, StimulusError, ValueError if
-    files are missing, damaged, on several grids or do not go together; the message names the file.
+    `detrend`, `zscore`: of each voxel in each run; of images. `seen`: runs of other participants, of which
+    none may be among these. Raises StoreError, StimulusError, ValueError if files are missing, damaged, on
+    several grids or do not go together, or two runs hold the same values; the message names the file.
     """
-    parts = []
+    parts: list[VolumePatterns] = []
+    seen = Seen() if seen is None else seen
     for source in sources:
         if source.path.endswith(".npz"):
             if detrend or zscore:
@@ -173,6 +177,7 @@ def read_volumes(
             parts.append(_read_patterns(source, leave_out))
         else:
             parts.append(_read_image(source, leave_out, detrend=detrend, zscore=zscore))
+        check_runs_differ(parts[-1].values, parts[-1].runs, source.path, seen)
     return parts[0] if len(parts) == 1 else _join(parts, sources)
 
 
@@ -264,7 +269,6 @@ def _read_image(
     mask = _find_mask(image, source)
     labels = read_volume_labels(source.labels)
     values = images.read_volumes(image, mask, source.path)
-    check_runs_differ(values, labels["run"], source.path)
     observed = observe_volumes(
         values, labels, detrend=detrend, zscore=zscore, leave_out=leave_out, name=source.path
     )

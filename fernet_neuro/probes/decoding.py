@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from fernet_neuro._utils.likeness import Seen
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.tables import save_tables
 from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro.brain.copies import check_patterns_differ
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.probes._dual import Gram, compute_gram
@@ -93,7 +95,8 @@ def decode_patterns(
     Raises
     ------
     StimulusError
-        If there are fewer than two runs or stimuli, a run lacks a stimulus, or labels cannot be exchanged.
+        If there are fewer than two runs or stimuli, a run lacks a stimulus, labels cannot be exchanged, or
+        two runs of a region hold the same values, of whatever sessions and subjects.
     ValueError
         If a name is not known or a number out of range.
 
@@ -107,6 +110,9 @@ def decode_patterns(
     check_option("readout", readout, READOUTS)
     check_range("n_permutations", n_permutations, minimum=0)
     options = {"average": average, "centre": centre, "n_permutations": n_permutations, "seed": seed}
+    seen = Seen()
+    for item in patterns:
+        check_patterns_differ(item, seen)
     # One thread: the products are small, and threads beside other programs wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
         parts = [

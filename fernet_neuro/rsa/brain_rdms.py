@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.likeness import Seen
 from fernet_neuro._utils.validation import check_option, format_options, suggest
-from fernet_neuro.brain.copies import check_runs_differ
+from fernet_neuro.brain.copies import check_patterns_differ
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.distances import DISTANCES, compute_rdms
@@ -61,6 +62,8 @@ def compute_brain_rdms(
     ValueError
         If there are no patterns, two are of the same region, subject and session, the distance is not known,
         or patterns do not allow it; the message names region and subject.
+    StimulusError
+        If two runs of a region hold the same values, of whatever sessions and subjects.
 
     Examples
     --------
@@ -74,8 +77,10 @@ def compute_brain_rdms(
     wanted = None if stimulus_ids is None else [str(name) for name in stimulus_ids]
     found: list[RDMSet] = []
     known: set[tuple[str, str, str]] = set()
+    seen = Seen()
     for item in patterns:
         _check_new(item, known)
+        check_patterns_differ(item, seen)
         order = wanted or (found[0].stimulus_ids.tolist() if found else item.stimuli)
         found.append(_compute_one(item, distance, order, is_all=wanted is None))
     if not found:
@@ -193,7 +198,6 @@ def _read_patterns(folder: Path, rois: list[str]) -> Iterator[BrainPatterns]:
     seen: list[str] = []
     for file in files:
         item = BrainPatterns.load(file)
-        check_runs_differ(item.values, item.runs, str(file))
         seen.append(item.roi)
         if not rois or item.roi in rois:
             yield item

@@ -1,10 +1,19 @@
 """Copies are not independent: the same run under two numbers, the same file of two people."""
 
+from dataclasses import replace
+
+import nibabel
 import numpy as np
 import pytest
 
-from fernet_neuro.brain.copies import check_files_differ, check_runs_differ
+from fernet_neuro._utils.likeness import Seen
+from fernet_neuro.brain.copies import check_files_differ, check_new, check_runs_differ
+from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.probes.decoding import decode_patterns
+from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
+from fernet_neuro.rsa.searchlight.folder import SubjectMaps
+from fernet_neuro.rsa.searchlight.group import combine_maps
 
 RNG = np.random.default_rng(4)
 
@@ -20,21 +29,114 @@ def test_few_numbers_may_be_equal_by_chance():
     check_runs_differ(np.ones((4, 2)), ["1", "1", "2", "2"], "a.nii")
 
 
-def test_files_are_compared_by_content(tmp_path):
-    content = RNG.bytes(5000)
-    changed = bytearray(content)
-    changed[2] ^= 1
-    for name, data in {"a": content, "b": bytes(changed), "c": content[:-1], "d": content}.items():
-        (tmp_path / name).write_bytes(data)
-    owners = {str(tmp_path / name): f"subject {name}" for name in "abcd"}
-    with pytest.raises(StimulusError, match=r"d of subject d is the same file as .*a of subject a"):
-        check_files_differ(owners)
-    check_files_differ({path: owner for path, owner in owners.items() if not path.endswith("d")})
+def save(path, data, intent=0):
+    image = nibabel.Nifti1Image(data, np.eye(4))
+    image.header["intent_code"] = intent
+    nibabel.save(image, path)
+    return str(path)
 
 
-def test_files_that_differ_in_their_inside_alone_are_told_apart(tmp_path):
-    content = bytearray(RNG.bytes(5 << 20))
-    (tmp_path / "a").write_bytes(content)
-    content[3 << 19] ^= 1  # in none of the pieces that are read first
-    (tmp_path / "b").write_bytes(content)
-    check_files_differ({str(tmp_path / name): name for name in "ab"})
+@pytest.fixture
+def volumes():
+    """Four volumes whose first is that of every run: a brain in nothing."""
+    data = np.zeros((6, 6, 6, 4), np.float32)
+    data[2:5, 1:5, 1:5] = 1000 + 300 * RNG.normal(size=(3, 4, 4, 1)) + 10 * RNG.normal(size=(3, 4, 4, 4))
+    return data
+
+
+def test_images_are_compared_by_their_values_whatever_holds_them(tmp_path, volumes):
+    other = volumes.copy()
+    other[3, 3, 3, 2] += 5.0  # what comes first is the same
+    blank, half = (np.concatenate([0 * data[..., :1], data[..., 1:]], axis=3) for data in (volumes, other))
+    files = {
+        save(tmp_path / "a.nii", volumes): "subject a",
+        save(tmp_path / "b.nii.gz", other): "subject b",
+        save(tmp_path / "c.nii", blank): "subject c",
+        save(tmp_path / "d.nii", half): "subject d",
+        save(tmp_path / "zeros.nii", 0 * volumes): "subject e",
+        save(tmp_path / "zeros.nii.gz", 0 * volumes): "subject f",
+        str(tmp_path / "gone.nii"): "subject g",
+    }
+    (tmp_path / "cut.nii").write_bytes((tmp_path / "a.nii").read_bytes()[:500])
+    files[str(tmp_path / "cut.nii")] = "subject h"
+    check_files_differ(files)
+    copies = (
+        save(tmp_path / "copy.nii.gz", volumes),
+        save(tmp_path / "copy.nii", volumes, intent=2),
+        save(tmp_path / "wide.nii", volumes.astype(np.float64)),
+    )
+    for copy in copies:
+        with pytest.raises(StimulusError, match=rf"{copy} of z holds the same values as .*a\.nii of"):
+            check_files_differ({**files, copy: "z"})
+    blanked = save(tmp_path / "blanked.nii.gz", half)
+    with pytest.raises(StimulusError, match=r"blanked.nii.gz of z holds the same values as .*d\.nii of subj"):
+        check_files_differ({**files, blanked: "z"})
+
+
+def test_surfaces_are_compared_by_their_values(tmp_path):
+    def write(name, maps, encoding="GIFTI_ENCODING_B64GZ"):
+        options = {"datatype": "NIFTI_TYPE_FLOAT32", "encoding": encoding}
+        arrays = [nibabel.gifti.GiftiDataArray(row, **options) for row in maps]
+        nibabel.save(nibabel.gifti.GiftiImage(darrays=arrays), tmp_path / name)
+        return str(tmp_path / name)
+
+    one, two = RNG.normal(size=(2, 5, 100)).astype(np.float32)
+    two[0] = one[0]
+    files = {write("a.func.gii", one): "run 1", write("b.func.gii", two): "run 2"}
+    check_files_differ(files)
+    copy = write("c.func.gii", two, "GIFTI_ENCODING_ASCII")
+    with pytest.raises(StimulusError, match=r"c.func.gii of run 3 holds the same values as .*b.func.gii"):
+        check_files_differ({**files, copy: "run 3"})
+
+
+def test_runs_of_one_brain_are_told_apart_by_what_varies():
+    """Anatomy is shared, voxels outside the brain are constant, and noise is small: not copies."""
+    anatomy = np.concatenate([RNG.uniform(500, 1500, 400), np.zeros(600)])
+    inside = anatomy > 0
+    runs = [anatomy + inside * RNG.normal(size=(8, 1000)) for _ in range(30)]  # noise of a thousandth
+    seen = Seen()
+    for number, run in enumerate(runs):
+        check_new(run, f"run {number}", seen)
+    means = [run.mean(axis=0) for run in runs]
+    check_new(runs[7] * 0.99, "of another unit", seen)
+    for number, mean in enumerate(means):
+        check_new(mean, f"mean {number}", seen)
+    with pytest.raises(StimulusError, match="a copy holds the same values as run 7"):
+        check_new((runs[7] + 3).astype(np.float32), "a copy", seen)
+    with pytest.raises(StimulusError, match="packed holds the same values as run 9"):
+        check_new(np.round(runs[9] * 20).astype(np.int16) / 20, "packed", seen)
+
+
+def test_of_large_arrays_some_values_are_enough():
+    large = RNG.normal(size=(40, 60_000))
+    seen = Seen()
+    check_new(large, "one", seen)
+    check_new(large[::-1], "other", seen)
+    with pytest.raises(StimulusError, match="third holds the same values as one"):
+        check_new(large.copy(order="F"), "third", seen)
+
+
+def make_patterns(values, subject="01", session="", roi="V1"):
+    names, runs = np.tile(["a", "b", "c"], 2), np.repeat(["1", "2"], 3)
+    return BrainPatterns(values, names, runs, roi, subject, session)
+
+
+def test_runs_of_several_sessions_and_subjects_are_compared_where_patterns_are_read():
+    one, two, three = RNG.normal(size=(3, 6, 20))
+    fine = [make_patterns(one), make_patterns(two, session="2"), make_patterns(one, roi="V2")]
+    decode_patterns(fine, n_permutations=0)
+    compute_brain_rdms(fine)
+    three[:3] = two[3:]
+    copy = make_patterns(three, "02")
+    said = "run 1 of V1 of subject 02 holds the same values as run 2 of V1 of subject 01, session 2"
+    for use in (compute_brain_rdms, decode_patterns):
+        with pytest.raises(StimulusError, match=said):
+            use([*fine, copy])
+
+
+def test_maps_of_a_group_are_of_different_subjects():
+    mask = np.ones((4, 4, 4), dtype=bool)
+    maps = [SubjectMaps(RNG.normal(size=(1, 64)), mask, np.eye(4), name, "", {}) for name in "abc"]
+    combine_maps(maps)
+    with pytest.raises(StimulusError, match="map of subject d holds the same values as the map of subject b"):
+        combine_maps([*maps, replace(maps[1], subject="d")])

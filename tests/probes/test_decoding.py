@@ -116,11 +116,11 @@ def test_exchanging_volumes_of_a_block_one_by_one_is_found_out():
 
 
 def test_regions_are_corrected_within_a_participant(rng):
-    first = [
-        replace(_simulate(rng, signal=signal), roi=roi)
-        for signal, roi in ((1, "FFA"), (0, "V1"), (0.4, "OFA"))
-    ]
-    second = [replace(item, subject="02") for item in first[:2]]
+    regions = ((1, "FFA"), (0, "V1"), (0.4, "OFA"))
+    first, second = (
+        [replace(_simulate(rng, signal=signal), roi=roi, subject=who) for signal, roi in chosen]
+        for who, chosen in (("01", regions), ("02", regions[:2]))
+    )
     found = decode_patterns([*first, *second], n_permutations=99).estimates
     assert found["roi"].tolist() == ["FFA", "V1", "OFA", "FFA", "V1"]
     for who in ("01", "02"):

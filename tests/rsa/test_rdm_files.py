@@ -411,6 +411,12 @@ def test_one_rdm_under_two_names_is_refused(tmp_path):
     copied = VECTORS[[0, 1, 0]]
     with pytest.raises(ValueError, match="subjects a and c have the same RDM"):
         _read_table_of(tmp_path, copied, subject=["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"subjects a \(session 1\) and a \(session 2\) have the same RDM"):
+        _read_table_of(tmp_path, copied, subject=["a", "b", "a"], session=["1", "1", "2"])
+    single = np.concatenate([VECTORS[:2], VECTORS[:1].astype(np.float32)])
+    with pytest.raises(ValueError, match="subjects a and c have the same RDM"):
+        _read_table_of(tmp_path, single, subject=["a", "b", "c"])
+    assert _read_table_of(tmp_path, copied, subject=["a", "b", "a"], roi=["V1", "V1", "V2"]).n_rdms == 3
     rated = np.round(copied > 0.7)  # two values: chance
     assert _read_table_of(tmp_path, rated, subject=["a", "b", "c"]).n_rdms == 3
 

@@ -1,7 +1,9 @@
 import json
+import re
 from dataclasses import replace
 from functools import partial
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,6 +88,18 @@ def run(run):
 def _arguments(study, *more, out="out"):
     common = ("--models", study / "models.npz", "--radius", 6, "--permutations", 199)
     return (study / "data", *common, "--out", study / out, *more)
+
+
+def test_a_run_that_another_participant_has_too_is_refused(run, study):
+    image = nibabel.load(f"{_stem(study, 2)}.nii.gz")
+    own = nibabel.load(f"{_stem(study, 5)}.nii.gz").get_fdata()
+    runs = pd.read_csv(f"{_stem(study, 5)}.tsv", sep="\t")["run"].to_numpy()
+    own[..., runs == 3] = image.get_fdata()[..., runs == 1]
+    nibabel.save(nibabel.Nifti1Image(own, image.affine), f"{_stem(study, 5)}.nii.gz")
+    code, _, err = run(*_arguments(study, "--noise", "none"))
+    assert code == 2
+    assert re.search("run 3 of .*sub-05_.* holds the same values as run 1 of .*sub-02_", err)
+    assert not (study / "out").exists()
 
 
 def test_a_group_becomes_maps_peaks_and_a_figure(run, study, mask, geometry):

@@ -3,10 +3,9 @@
 What belongs here: checks of the table of RDMs, before anything is averaged by it.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from fernet_neuro._utils.likeness import Seen
 from fernet_neuro._utils.tables import to_text
 from fernet_neuro.rsa.rdms import RDMSet
 
@@ -43,22 +42,25 @@ def check_whose(rdms: RDMSet, name: str = "the brain RDMs") -> None:
 
 
 def check_copies(rdms: RDMSet, name: str = "the brain RDMs") -> None:
-    """Raise if two subjects have the same RDM of a region, to the last bit.
+    """Raise if two subjects, or two sessions of one, have the same RDM of a region.
 
     Raises
     ------
     ValueError
         Naming both.
     """
-    columns = [column for column in ("roi", "subject", "session") if column in rdms.table]
-    known: dict[tuple[str, bytes], Sequence[str]] = {}
-    for vector, row in zip(rdms.dissimilarities, rdms.table[columns].itertuples(index=False), strict=True):
+    table = rdms.table
+    regions = table["roi"].astype(str) if "roi" in table else [""] * rdms.n_rdms
+    owners = table["subject"].astype(str)
+    if "session" in table and (table["session"].astype(str) != "").any():
+        owners = owners + " (session " + table["session"].astype(str) + ")"
+    seen = Seen(_FEWEST_VALUES)
+    for vector, owner, region in zip(rdms.dissimilarities, owners, regions, strict=True):
         if len(np.unique(vector[np.isfinite(vector)])) < _FEWEST_VALUES:
             continue
-        own = dict(zip(columns, map(str, row), strict=True))
-        other = known.setdefault((own.get("roi", ""), vector.tobytes()), own["subject"])
-        if other != own["subject"]:
+        other = seen.find(vector, owner, region)
+        if other is not None:
             raise ValueError(
-                f"{name}: subjects {other} and {own['subject']} have the same RDM to the last bit; copies "
-                f"are not independent. Leave one of them out."
+                f"{name}: subjects {other} and {owner} have the same RDM; copies are not independent. Leave "
+                f"one of them out."
             )

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fernet_neuro._utils.likeness import Seen
 from fernet_neuro.brain import images
+from fernet_neuro.brain.copies import check_new
 from fernet_neuro.brain.group import GroupMap, find_peaks, infer_group
 from fernet_neuro.brain.spheres import build_neighbourhoods
 from fernet_neuro.brain.volumes import VolumePatterns
@@ -64,9 +66,10 @@ def combine_maps(maps: Sequence[SubjectMaps]) -> tuple[np.ndarray, np.ndarray]:
     """Return the maps of several participants over the voxels that are centres in all of them.
 
     Returns `values` (n_models, n_subjects, n_voxels). `mask` (n_x, n_y, n_z). Raises ValueError if they lie
-    in different spaces, or have no voxel in common; the message names the participants.
+    in different spaces, or have no voxel in common, StimulusError if two are the same; the message names the
+    participants.
     """
-    first = maps[0]
+    first, seen = maps[0], Seen()
     for other in maps:
         if other.mask.shape != first.mask.shape or not np.allclose(
             other.affine, first.affine, rtol=0, atol=images.AFFINE_TOLERANCE
@@ -76,6 +79,7 @@ def combine_maps(maps: Sequence[SubjectMaps]) -> tuple[np.ndarray, np.ndarray]:
                 f"({first.mask.shape} and {other.mask.shape} voxels); a group needs one: resample the images "
                 f"to a common template first."
             )
+        check_new(other.values, f"the map of subject {other.subject}", seen)
     mask = np.logical_and.reduce([item.mask for item in maps])
     if not mask.any():
         raise ValueError(f"the maps of {len(maps)} subjects have no voxel in common.")

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_folder, write_text
+from fernet_neuro._utils.likeness import Seen
 from fernet_neuro._utils.record import describe_surroundings
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro._utils.validation import check_option, check_range
@@ -132,15 +133,17 @@ def run_searchlight(
     ------
     ValueError
         As in `check_group_test`, `search_volume` and `infer_maps`.
+    StimulusError
+        If two runs hold the same values, of whatever sessions and participants.
     """
     check_group_test(correction, cluster_p, n_permutations)
     reading: dict[str, Any] = {"leave_out": list(leave_out), "detrend": detrend, "zscore": zscore}
     test = {"correction": correction, "cluster_p": cluster_p, "n_permutations": n_permutations, "seed": seed}
     with atomic_folder(out) as folder:
         write_description(folder)
-        maps = []
+        maps, seen = [], Seen()
         for sources in files.values():
-            volume = read_volumes(sources, **reading)
+            volume = read_volumes(sources, **reading, seen=seen)
             maps.append(search_volume(volume, models, settings, n_jobs=n_jobs, verbose=verbose))
             write_subject_maps(folder, maps[-1], models.names, settings)
         group, peaks = _infer(maps, models, test, folder, n_jobs)
