@@ -33,6 +33,8 @@ def run(
     r"""Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
 
     The recipe says in its key `experiment` which one, and `--list` shows the recipes that are built in.
+    Without an accelerator, `--jobs` networks that do not start from each other are trained side by side, each
+    with its part of the threads; how many these are changes the last digits of weights.
 
     Examples
     --------

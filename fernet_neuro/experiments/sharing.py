@@ -43,7 +43,11 @@ class Sharing:
         with self._held:
             self._held.enter_context(self.waiting_for("preparing"))
             yield
-        with suppress(OSError):  # others are still at work
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove the folder of claims, unless others are still at work."""
+        with suppress(OSError):
             self.folder.rmdir()
 
     @contextmanager
@@ -75,11 +79,11 @@ class Sharing:
             n_before = len(waiting)
             for place, run in list(waiting.items()):
                 needed = [item.find_place(store) for item in run.list_all() if item is not run]
-                if _is_complete(place):
+                if is_complete(place):
                     del waiting[place]
-                elif all(map(_is_complete, needed)):
+                elif all(map(is_complete, needed)):
                     with claiming(store / CLAIMS / "-".join(place.parts[-2:])) as is_ours:
-                        if is_ours and not _is_complete(place):
+                        if is_ours and not is_complete(place):
                             train(place, run)
             if len(waiting) == n_before:
                 time.sleep(_WAIT)
@@ -87,5 +91,6 @@ class Sharing:
             raise GoesOnElsewhereError
 
 
-def _is_complete(place: Path) -> bool:
+def is_complete(place: Path) -> bool:
+    """Return whether the training run at `place` has ended."""
     return RunFolder(place).find_state() == "complete"

@@ -6,7 +6,9 @@ What belongs here: what every stage is handed.
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from fernet_neuro.activations.store import ActivationStore
@@ -14,8 +16,10 @@ from fernet_neuro.catalogue import load
 from fernet_neuro.experiments.graph import STIMULI, GraphSettings, Networks
 from fernet_neuro.experiments.plan import PlannedRun, list_runs, plan_network
 from fernet_neuro.experiments.results_folder import open_stimuli
-from fernet_neuro.experiments.sharing import Sharing
+from fernet_neuro.experiments.sharing import Sharing, is_complete
+from fernet_neuro.experiments.side_by_side import count_at_once, list_waves, train_side_by_side
 from fernet_neuro.extraction.extract import extract_activations
+from fernet_neuro.models.devices import pick_device
 from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.config import TASKS
@@ -70,18 +74,35 @@ class Work:
         `tables`: the sets that they learn from.
         """
         runs = list_runs(planned, self.store)
-        numbers = {place: number for number, place in enumerate(runs, start=1)}
+        waves = [runs] if self.n_jobs == 1 or self.sharing else list(list_waves(runs, self.store))
+        numbers = {place: number for number, place in enumerate(chain.from_iterable(waves), start=1)}
 
-        def train_one(place: Path, run: PlannedRun) -> None:
+        def train_one(place: Path, run: PlannedRun, work: Work = self) -> None:
             name, seed = place.parent.name, run.settings.seed
             logger.info("    %d of %d: %s, seed %d", numbers[place], len(runs), name, seed)
-            self._train_one(place, run, tables[run.learns_from])
+            work._train_one(place, run, tables[run.learns_from])
 
         if self.sharing is not None:
             self.sharing.train_all(runs, self.store, train_one)
             return
-        for place, run in runs.items():
-            train_one(place, run)
+        sharing = Sharing(self.folder)
+        one_of_many = partial(train_one, work=replace(self, sharing=sharing, verbose=False))
+        for wave in waves:
+            new = {place: run for place, run in wave.items() if not is_complete(place)}
+            n_at_once = self._count_at_once(new, tables)
+            if n_at_once > 1:
+                train_side_by_side(new, one_of_many, n_at_once, verbose=self.verbose)
+            for place, run in wave.items():
+                if n_at_once == 1 or place not in new:
+                    train_one(place, run)  # of a complete one it checks that it is the run that is meant
+        sharing.tidy()
+
+    def _count_at_once(self, runs: Mapping[Path, PlannedRun], tables: Mapping[str, StimulusTable]) -> int:
+        """Return how many of `runs` are trained at once: one on an accelerator, which has no more to give."""
+        if not runs or pick_device(self.device).type != "cpu":
+            return 1
+        n_pictures = max(len(tables[run.learns_from]) for run in runs.values())
+        return min(count_at_once(self.n_jobs, n_pictures), len(runs))
 
     def _train_one(self, place: Path, run: PlannedRun, table: StimulusTable) -> None:
         settings = run.fill_places(self.store)

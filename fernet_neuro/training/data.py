@@ -72,7 +72,7 @@ class ImageSource:
         )
         needed = n_sharing * self.estimate_memory(len(table), preprocessing.size)
         self._cached: Tensor | None = None
-        if cache == "memory" or (cache == "auto" and needed <= MEMORY_SHARE * _machine_memory()):
+        if cache == "memory" or (cache == "auto" and needed <= MEMORY_SHARE * machine_memory()):
             self._cached = self._decode_all(len(table), preprocessing.size, verbose)
             self._loader = None
 
@@ -202,6 +202,6 @@ def iterate_batches(
         yield Batch(items, part, pictures)
 
 
-def _machine_memory() -> int:
+def machine_memory() -> int:
     """Return the machine's memory in bytes."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

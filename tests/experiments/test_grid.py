@@ -1,6 +1,7 @@
 """The whole grid, small: every stage leaves its files, teachers are shared, printed numbers stay apart."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from scipy import stats
 
@@ -20,6 +22,7 @@ from fernet_neuro.experiments.markup import list_notes
 from fernet_neuro.experiments.page_tables import escape_latex
 from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.experiments.recipes import run_experiment
+from fernet_neuro.experiments.results_folder import CLAIMS
 from fernet_neuro.experiments.tables import ResultFiles
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -69,6 +72,7 @@ def settings(**changes) -> GridSettings:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("grid") / "results"
+    torch.set_num_threads(1)  # as many as each of two processes has
     run_experiment(settings(), folder)
     return folder
 
@@ -76,6 +80,23 @@ def finished(tmp_path_factory) -> Path:
 def list_weights(folder: Path) -> dict[str, int]:
     files = sorted((folder / "runs").glob("*/*/model/model.safetensors"))
     return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in files}
+
+
+def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(
+    finished, tmp_path, caplog, capfd
+):
+    both = {name: RECIPE["arms"][name] for name in ("alone", "crpn")}
+    part = settings(arms=both, seeds=[1], columns=["accuracy"], tests={"people": RECIPE["tests"]["people"]})
+    with caplog.at_level("INFO", logger="fernet_neuro"):
+        run_experiment(part, tmp_path, n_jobs=2, verbose=True)
+    assert len(list_weights(tmp_path)) == 4
+    for name in list_weights(tmp_path):
+        assert (tmp_path / name).read_bytes() == (finished / name).read_bytes(), name
+    told = [line.strip().split(" of 4: ")[0] for line in caplog.messages if " of 4: " in line]
+    assert told == ["1", "2", "3", "4"]
+    lines = re.split(r"[\r\n]+", capfd.readouterr().err)
+    assert "2/2" in [line for line in lines if "Epochs of 2 networks, 2 at once" in line][-1]
+    assert not (tmp_path / CLAIMS).exists()
 
 
 def test_every_stage_leaves_its_files(finished):
