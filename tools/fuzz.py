@@ -3,7 +3,8 @@
 Usage: python tools/fuzz.py [--n 10000] [--commands 300] [--seed 0] [--kind NAME] [--seconds 3600]
 
 What belongs here: small whole files of each kind, ways to damage them, and what counts as a fault: an
-exception that the command line does not turn into one line, a message without the file's name, or 20 s.
+exception that the command line does not turn into one line, a message without the file's name, 20 s, or
+anything that is run from a file. Hostile files, those of `hostile`, are read whole and damaged too.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,10 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro.exceptions import FernetError
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import hostile  # beside this file
 
 #: What the command line says in one line; see ``cli.app.main``.
 SAID = (FernetError, ValueError, OSError)
@@ -237,6 +243,18 @@ def damage(content: bytes, rng: np.random.Generator) -> bytes:
 
 def find_fault(read: Callable[[Path], Any], path: Path) -> str:
     """Return what is wrong with how a file is read, or an empty text."""
+    with hostile.watching() as events:
+        fault = _find_wrong_end(read, path)
+    if events:
+        return f"it ran {'; '.join(events)}"
+    if (path.parent / hostile.MARKER).exists():
+        (path.parent / hostile.MARKER).unlink()
+        return "it ran what the file holds"
+    return fault
+
+
+def _find_wrong_end(read: Callable[[Path], Any], path: Path) -> str:
+    """Return what is wrong with how reading a file ends, or an empty text."""
     signal.signal(signal.SIGALRM, _raise_late)
     signal.alarm(LONGEST)
     try:
@@ -257,21 +275,64 @@ def _raise_late(*_: Any) -> None:
     raise RuntimeError(f"it took more than {LONGEST} s")
 
 
-def fuzz(kind: str, n: int, seed: int, folder: Path) -> Iterator[str]:
-    """Yield a line for each of `n` damaged files of a kind that is read wrongly."""
+@dataclass
+class Tally:
+    """What came of all files.
+
+    Parameters
+    ----------
+    damaged, hostile : int
+        Files that were read.
+    faults : Counter of str
+        Those of each kind that were read wrongly.
+    """
+
+    damaged: int = 0
+    hostile: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        files = f"{self.damaged} damaged and {self.hostile} hostile files"
+        return f"{files}, {self.faults.total()} faults {dict(self.faults)}"
+
+
+def fuzz(
+    kind: str, n: int, seed: int, folder: Path, tally: Tally | None = None, end: float = float("inf")
+) -> Iterator[str]:
+    """Yield a line for each of `n` damaged files of a kind, and each hostile one, that is read wrongly.
+
+    `tally` is counted up; at the moment `end` of ``time.monotonic`` it stops.
+    """
     name, write, read = KINDS[kind]
+    tally = Tally() if tally is None else tally
     place = folder / kind
     place.mkdir(parents=True, exist_ok=True)
     path = place / name
     write(path)
     content = path.read_bytes()
     read(path)  # imports what it needs, which may take long
-    for number in range(n):
-        path.write_bytes(damage(content, np.random.default_rng([seed, number])))
+    for number, (what, text) in enumerate(_list_files(kind, n, seed, path, content)):
+        if time.monotonic() > end:
+            return
+        path.write_bytes(text)
         fault = find_fault(read, path)
+        tally.hostile += bool(what)
+        tally.damaged += not what
         if fault:
+            tally.faults[kind] += 1
             path.rename(place / f"{number}_{name}")
-            yield f"{kind} {number}: {' '.join(fault.split())[:300]}"
+            yield f"{kind} {number}{f' ({what})' if what else ''}: {' '.join(fault.split())[:300]}"
+
+
+def _list_files(kind: str, n: int, seed: int, path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield what is hostile in a file, if anything, and its content; each hostile one is damaged once too."""
+    for number in range(n):
+        yield "", damage(content, np.random.default_rng([seed, number]))
+    hostile.write_payload(path.parent)
+    for number, (what, text) in enumerate(hostile.make_seeds(kind, path.name, content, path.parent)):
+        yield what, text
+        yield f"{what}, damaged", damage(text, np.random.default_rng([seed, number]))
 
 
 def main() -> int:
@@ -281,39 +342,41 @@ def main() -> int:
     parser.add_argument("--commands", type=int, default=0, help="damaged command lines, after the files")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=list(KINDS), help="one kind alone")
-    parser.add_argument("--seconds", type=float, default=3600, help="most time to take")
+    parser.add_argument("--seconds", type=float, default=3600, help="most time to take, for all together")
     parser.add_argument("--keep", type=Path, help="folder for files that are read wrongly")
     options = parser.parse_args()
     kinds = [options.kind] if options.kind else list(KINDS) * bool(options.n)
-    faults, start = Counter[str](), time.monotonic()
-    done = 0
+    tally, start = Tally(), time.monotonic()
+    end = start + options.seconds
     folder = options.keep or Path(tempfile.mkdtemp(prefix="fuzz"))
+    sys.path.append(str(folder))  # a module that lies there can be imported
     for kind in kinds:
-        if time.monotonic() - start > options.seconds:
-            print(f"stopped after {options.seconds:g} s", flush=True)
-            break
-        n = -(-options.n // len(kinds))
-        for line in fuzz(kind, n, options.seed, folder):
-            faults[kind] += 1
+        sys.path[-1] = str(folder / kind)
+        for line in fuzz(kind, -(-options.n // len(kinds)), options.seed, folder, tally, end):
             print(line, flush=True)
-        done += n
-    print(f"{done} damaged files, {faults.total()} faults {dict(faults)}; seed {options.seed}")
+    print(f"{tally}; seed {options.seed}; {time.monotonic() - start:.0f} s", flush=True)
     if options.commands:
-        faults["commands"] += _fuzz_commands(options.commands, options.seed)
-    return int(bool(faults.total()))
+        tally.faults["commands"] += _fuzz_commands(options.commands, options.seed, end)
+    if time.monotonic() > end:
+        print(f"stopped after {options.seconds:g} s", flush=True)
+    return int(bool(tally.faults.total()))
 
 
-def _fuzz_commands(n: int, seed: int) -> int:
-    """Print the faults of `n` damaged command lines, and return how many there are."""
+def _fuzz_commands(n: int, seed: int, end: float) -> int:
+    """Print the faults of `n` damaged command lines, or of those until `end`; return how many there are."""
     import fuzz_commands  # beside this file
 
-    found, start = 0, time.monotonic()
+    found, done, start = 0, 0, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
-        fuzz_commands.make_inputs(Path(folder))
-        for line in fuzz_commands.fuzz_commands(n, seed, Path(folder)):
-            found += 1
-            print(line, flush=True)
-    print(f"{n} damaged command lines, {found} faults; seed {seed}; {time.monotonic() - start:.0f} s")
+        if start < end:
+            fuzz_commands.make_inputs(Path(folder))
+        lines = fuzz_commands.fuzz_commands(n, seed, Path(folder))
+        while time.monotonic() < end and (line := next(lines, None)) is not None:
+            done += 1
+            if line:
+                found += 1
+                print(line, flush=True)
+    print(f"{done} damaged command lines, {found} faults; seed {seed}; {time.monotonic() - start:.0f} s")
     return found
 
 

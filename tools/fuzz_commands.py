@@ -103,7 +103,7 @@ def find_fault(words: list[str], place: Path) -> str:
 
 
 def fuzz_commands(n: int, seed: int, folder: Path) -> Iterator[str]:
-    """Yield a line for each of `n` damaged command lines that ends badly.
+    """Yield a line for each of `n` damaged command lines that ends badly, and an empty text for each other.
 
     `folder` holds what the lines read, in ``whole``; what they write goes into ``work``, anew each time.
     """
@@ -114,8 +114,7 @@ def fuzz_commands(n: int, seed: int, folder: Path) -> Iterator[str]:
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(whole, place)
         fault = find_fault(words, place)
-        if fault:
-            yield f"command {number}: {words}: {' '.join(fault.split())[:300]}"
+        yield f"command {number}: {words}: {' '.join(fault.split())[:300]}" if fault else ""
 
 
 def make_inputs(folder: Path) -> None:

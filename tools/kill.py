@@ -8,6 +8,8 @@ or processes that are left behind. Linux and macOS; each command runs in a fork 
 """
 
 import argparse
+import gzip
+import hashlib
 import json
 import os
 import re
@@ -34,6 +36,14 @@ _LONGEST, _WORKERS_END = 300, 5
 _OF_LIBRARIES = re.compile(r"torch|^\.ses$").search
 #: What differs between two runs: times, and places of temporary files.
 _VOLATILE = re.compile(r"second|duration|time|date|created|started|finished|_s$|versions|memory|pid")
+#: Of pages: that an older result was replaced; dates, with or without a time; how long something took.
+_PASSING = (
+    (re.compile(r" --overwrite\b"), ""),
+    (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"), "DATE"),
+    (re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|min|h|seconds?|minutes?|hours?)\b"), "TIME"),
+)
+#: Files that are the same to the last byte.
+_EXACT = (".npy", ".safetensors", ".yaml", ".tsv", ".nii", ".txt", ".pdf", ".onnx")
 _IMPORTED = (
     "torch", "sklearn.manifold", "nilearn.glm", "fernet_neuro.cli.app", "fernet_neuro.training.fit",
     "fernet_neuro.brain.pipeline", "fernet_neuro.probes.evaluate", "fernet_neuro.rsa.analysis.run",
@@ -202,9 +212,67 @@ def _read(path: Path) -> Any:
 
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         return frame.drop(columns=[name for name in frame if _VOLATILE.search(str(name))]).to_dict("list")
-    if path.suffix in (".npy", ".safetensors", ".yaml", ".tsv", ".nii", ".txt"):
+    if path.suffix in (".png", ".jpg", ".gif"):
+        return _read_pixels(path)
+    if path.suffix in (".html", ".md", ".tex", ".svg", ".log"):
+        return normalise(path.read_text(encoding="utf-8"), path.parent)
+    if path.suffix == ".gz":
+        return _read_packed(path)
+    if path.suffix in _EXACT:
         return path.read_bytes()
-    return "there"  # pictures and pages hold dates; their numbers are in the files beside them
+    return "there"  # such as checkpoints, which hold times; their numbers are in the files beside them
+
+
+def _read_packed(path: Path) -> Any:
+    """Return what was packed; the file itself may hold when that was."""
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        return f"damaged: {error}"
+
+
+def _read_pixels(path: Path) -> Any:
+    """Return what a picture shows; two files of one may be packed differently."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            frames = []
+            for number in range(getattr(image, "n_frames", 1)):
+                image.seek(number)
+                pixels = np.asarray(image.convert("RGBA"))
+                frames.append((pixels.shape, hashlib.sha256(pixels.tobytes()).hexdigest()))
+    except OSError as error:
+        return f"damaged: {error}"
+    return frames
+
+
+def normalise(text: str, place: Path) -> str:
+    """Return a page without what differs from run to run: dates, how long it took, its folder, an option.
+
+    Examples
+    --------
+    >>> normalise("Made 2024-05-01 12:30 in /tmp/x/out, 3.5 s", Path("/tmp/x/out"))
+    'Made DATE in PLACE, TIME'
+    """
+    for folder in (place, *place.parents[:-2]):
+        text = text.replace(str(folder), "PLACE")
+    text = re.sub(r"<table.*?</table>", lambda table: _without_seconds(table[0]), text, flags=re.DOTALL)
+    for pattern, word in _PASSING:
+        text = pattern.sub(word, text)
+    return text
+
+
+def _without_seconds(table: str) -> str:
+    """Return a table of a page without what its columns of seconds hold."""
+    headings = re.findall(r"<th\b[^>]*>(.*?)</th>", table.partition("</thead>")[0], re.DOTALL)
+    timed = [place for place, heading in enumerate(headings) if heading.endswith("(s)")]
+    rows = []
+    for row in table.split("<tr>"):
+        cells = re.findall(r"<t[dh]\b[^>]*>.*?</t[dh]>", row, re.DOTALL)
+        is_body = len(cells) == len(headings) and "<td" in row
+        rows.append([cell for place, cell in enumerate(cells) if not (is_body and place in timed)])
+    return str(rows) if timed else table
 
 
 def _without_times(value: Any) -> Any:

@@ -31,6 +31,7 @@ _RAW_SUFFIXES = (
 #: What else comes in folders of photographs, by the ends of the files' names, and what to do.
 _UNREAD: dict[str, str] = {
     **dict.fromkeys((".heic", ".heif", ".hif"), "in HEIC: not read; save it as JPEG or PNG"),
+    **dict.fromkeys((".eps", ".ps", ".ai"), "a drawing in PostScript: save it as PNG"),
     ".avif": "in AVIF: not read; save it as JPEG or PNG",
     ".jxl": "in JPEG XL: not read; save it as JPEG or PNG",
     **dict.fromkeys(_RAW_SUFFIXES, "in a camera's raw format: not read; develop it to JPEG, PNG or TIFF"),
@@ -60,9 +61,9 @@ def load_image(path: PathLike, *, background: tuple[int, int, int] = BACKGROUND)
     Grey, palette, CMYK and 1-bit pictures become RGB; 16-bit values v become v / 257, rounded for grey and
     rounded down for colour; EXIF rotation is applied; of an animation the first frame is taken.
 
-    `path`: image file of any kind that Pillow reads. `background`: RGB that transparent pixels show, 0-255
-    each. Returns an array (height, width, 3): a writable copy. Raises StimulusError if the file is missing,
-    empty, truncated or not a picture, or the range of its values is not known.
+    `path`: image file of any kind that Pillow reads by itself. `background`: RGB that transparent pixels
+    show, 0-255 each. Returns an array (height, width, 3): a writable copy. Raises StimulusError if the file
+    is missing, empty, truncated or not a picture, or the range of its values is not known.
     """
     with _open(path) as image:
         try:
@@ -176,11 +177,15 @@ def _open(path: PathLike) -> Image.Image:
     if source.stat().st_size == 0:
         raise _unreadable(source, "is empty (0 bytes)")
     try:
-        return Image.open(source)
+        image = Image.open(source)
     except _DECODE_ERRORS as error:
         if source.suffix.lower() in _UNREAD:
             raise StimulusError(f"image {source} is {say_format(source)}.") from None
         raise _unreadable(source, "cannot be read as a picture") from error
+    if image.format == "EPS":  # a program, which Pillow would let Ghostscript run
+        image.close()
+        raise StimulusError(f"image {source} is {_UNREAD['.eps']}.")
+    return image
 
 
 def _unreadable(path: PathLike, what: str) -> StimulusError:

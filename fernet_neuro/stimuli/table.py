@@ -398,7 +398,10 @@ def read_stimuli(source: "StimulusTable | pd.DataFrame | PathLike") -> StimulusT
     if isinstance(source, StimulusTable):
         return source
     if isinstance(source, pd.DataFrame):
-        return StimulusTable.from_frame(source, root=source.attrs.get("root"))
+        table = StimulusTable.from_frame(source, root=source.attrs.get("root"))
+        if "root" not in source.attrs:  # otherwise it is of a table, whose doubts were noted
+            _note_doubts(table.frame, "the data frame")
+        return table
     if not isinstance(source, str | os.PathLike):
         raise TypeError(f"stimuli must be a StimulusTable, a data frame or a path; got {source!r}.")
     return StimulusTable.read(source)
@@ -493,7 +496,7 @@ def _clean_labels(column: pd.Series) -> pd.Series:
     return pd.Series(filled, index=column.index, name=column.name, dtype=object)
 
 
-def _note_doubts(frame: pd.DataFrame, source: Path) -> None:
+def _note_doubts(frame: pd.DataFrame, source: Path | str) -> None:
     """Say which labels may be missing values, and which may be one label."""
     for column in REQUIRED_COLUMNS[2:]:
         counts = frame[column][frame[column].isin(PERHAPS_GAPS)].value_counts()

@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_damaged_command_lines_end_in_one_line(folder, monkeypatch):
     monkeypatch.setattr(fuzz_commands, "list_lines", lambda: QUICK)
-    assert list(fuzz_commands.fuzz_commands(3 * len(QUICK), 5, folder)) == []
+    assert set(fuzz_commands.fuzz_commands(3 * len(QUICK), 5, folder)) == {""}
 
 
 def test_every_line_is_of_a_command_with_options_and_is_damaged():

@@ -127,6 +127,15 @@ def test_an_empty_file_and_a_text_file_are_named(tmp_path):
         read_image_size(tmp_path / "b.png")
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.eps"])
+def test_a_drawing_that_is_a_program_is_not_run(tmp_path, monkeypatch, name):
+    Image.new("RGB", (8, 8)).save(tmp_path / name, format="EPS")
+    monkeypatch.setattr("subprocess.Popen", None)
+    for read in (load_image, read_image_size, measure_image):
+        with pytest.raises(StimulusError, match=rf"{name} is a drawing in PostScript: save it as PNG"):
+            read(tmp_path / name)
+
+
 def test_values_of_no_agreed_range_are_refused(tmp_path):
     path = save(Image.fromarray(np.zeros((3, 4), np.float32)), tmp_path / "a.tif")
     with pytest.raises(StimulusError, match="32-bit values"):

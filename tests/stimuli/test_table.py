@@ -351,6 +351,9 @@ def test_labels_that_may_be_one_or_none_are_noted(tmp_path):
         ": 'Fear' and 'fear' differ o",
     }
     assert table["identity"].nunique() == 2
+    with pytest.warns(FernetWarning, match="column 'identity' of the data frame: 'P0' and 'p0' differ only"):
+        read_stimuli(pd.DataFrame({"stimulus_id": ["a", "b"], "path": ["a", "b"], "identity": ["P0", "p0"]}))
+    assert len(read_stimuli(table.frame)) == 2
 
 
 @pytest.mark.parametrize("name", ["Identity", " IDENTITY", "view ", "Session", "EXPRESSION"])
