@@ -227,6 +227,28 @@ def is_store(source: PathLike) -> bool:
     return folder.is_dir() and not any((folder / name).exists() for name in _NETWORK_FILES)
 
 
+def check_stores_differ(stores: Sequence[ActivationStore]) -> None:
+    """Raise if two stores are of one network, where each counts as another training or another twin.
+
+    Networks are told apart by their weights; stores that hold no weights by all their values.
+
+    Raises
+    ------
+    StoreError
+        Naming both.
+    """
+    seen: dict[str, ActivationStore] = {}
+    for store in stores:
+        identity = store.manifest["identity"]
+        own = identity.get("weights") or hash_json(identity.get("values", identity))
+        other = seen.setdefault(own, store)
+        if other is not store:
+            raise StoreError(
+                f"{store.path} is of the same network as {other.path}, to the last weight; several networks "
+                f"must be trained, or drawn, with other seeds. Give each once."
+            )
+
+
 def write_store(
     out: PathLike,
     table: StimulusTable,

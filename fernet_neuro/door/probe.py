@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fernet_neuro._utils.validation import check_range
-from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.activations.store import ActivationStore, check_stores_differ
 from fernet_neuro.door.people import count_trained_people
 from fernet_neuro.extraction.sources import check_source_exists, open_with_twins
 from fernet_neuro.probes.controls import CONTROLS
@@ -98,6 +98,8 @@ def probe(
         If a source is a path and nothing is there.
     ValueError
         If a network has no stimuli to see or no untrained twin, or an argument is not known or out of range.
+    StoreError
+        If two sources, or two twins, are one network.
     LayerNotFoundError, AlignmentError, StimulusError
         As in `run_probe`; labels and folds are checked before a network runs.
 
@@ -132,6 +134,7 @@ def probe(
         listed, twins if wants_twin else [], table, layers, keep, n_twins=n_twins if wants_twin else 0,
         model_options={"size": size, "input": input}, verbose=verbose, device=device,
     )  # fmt: skip
+    check_stores_differ([store for store, _ in stores])
     probing: dict[str, Any] = {
         "table": table, "layers": layers, "n_permutations": n_permutations,
         "n_permutations_iterative": n_permutations_iterative, "controls": controls, "penalties": penalties,

@@ -16,7 +16,7 @@ from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.pixels import compute_pixels
-from fernet_neuro.activations.store import ActivationStore
+from fernet_neuro.activations.store import ActivationStore, check_stores_differ
 from fernet_neuro.probes._dual import Gram, arrange
 from fernet_neuro.probes._primal import Rows
 from fernet_neuro.probes.controls import (
@@ -221,6 +221,8 @@ def run_probe(
         If a store lacks a layer.
     AlignmentError
         If `table` or the twin's store is of other stimuli.
+    StoreError
+        If two twins are one network.
     StimulusError
         If the table lacks a factor, has one class only, or the labels cannot be exchanged.
     ValueError
@@ -232,6 +234,7 @@ def run_probe(
        derived from small samples. The Clinical Neuropsychologist, 12(4), 482-486.
     """
     n_jobs = count_jobs(n_jobs)
+    check_stores_differ(untrained_stores)
     for name in controls:
         check_option("controls", name, CONTROLS)
     n_draws = {

@@ -11,6 +11,7 @@ import numpy as np
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.stats.resampling import permute_within
+from fernet_neuro.stimuli.near_copies import find_clips
 from fernet_neuro.stimuli.splits import Fold
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -81,8 +82,8 @@ def plan_exchange(
     A unit holds all near-duplicates (sessions, and views where they are not held out), so a read-out that
     only recognises a photograph's twin scores as high on the exchanged labels as on the true ones. Where the
     factor named here does not vary in the table, labels are exchanged freely between identities (expression)
-    or single stimuli (identity); the plan says so in `units` and `within`. "Freely" is inside each test part,
-    once folds are known: see `keep_class_counts`.
+    or single stimuli and clips (identity); the plan says so in `units` and `within`. "Freely" is inside each
+    test part, once folds are known: see `keep_class_counts`.
 
     `table`: the stimuli. `target`: factor that is read out. `holdout`: what the folds hold out.
     `permute_within`: a factor: units are its values crossed with the target's, exchanged within it. None:
@@ -97,7 +98,7 @@ def plan_exchange(
     is_free = permute_within == "auto" and target == "identity"
     partner = within or (None if is_free else _complete(table, _PARTNER.get(target, "identity")))
     if partner is None:
-        unit_of, units = np.arange(len(table)), "single stimuli"
+        unit_of, units = _cross_clips(table, classes)
     else:
         unit_of, units = _cross(table.factor(partner).astype(str), classes), f"{partner} x {target}"
     first = np.unique(unit_of, return_index=True)[1]
@@ -111,10 +112,10 @@ def plan_number_exchange(
 ) -> Exchange:
     """Return which numbers may be exchanged when there is no effect.
 
-    A unit is all photographs of one person (where people are known) with one number. Numbers are exchanged
-    within identity where some person shows several, else freely: an age is one unit per person. With
-    `permute_within` units are its values crossed with the numbers, exchanged within it; None exchanges
-    freely.
+    A unit is all photographs of one person (frames of one clip, where nobody is known) with one number.
+    Numbers are exchanged within identity where some person shows several, else freely: an age is one unit per
+    person. With `permute_within` units are its values crossed with the numbers, exchanged within it; None
+    exchanges freely.
 
     `codes` (n_stimuli,): rank of each stimulus's number. Raises StimulusError if a factor that decides is
     missing or has empty rows.
@@ -126,10 +127,12 @@ def plan_number_exchange(
         varies = people is not None and len(np.unique(_cross(people, codes))) > people.max() + 1
         within = partner if varies else None
     partner = within or partner
-    unit_of = np.arange(len(codes)) if partner is None else _cross(table.factor(partner).astype(str), codes)
+    if partner is None:
+        unit_of, units = _cross_clips(table, codes)
+    else:
+        unit_of, units = _cross(table.factor(partner).astype(str), codes), f"{partner} x number"
     first = np.unique(unit_of, return_index=True)[1]
     groups = np.zeros(len(first), int) if within is None else _codes(table.factor(within).astype(str))[first]
-    units = "single stimuli" if partner is None else f"{partner} x number"
     return Exchange(unit_of, codes[first], groups, within, units, is_quantity=True)
 
 
@@ -216,6 +219,13 @@ def _complete(table: StimulusTable, factor: str) -> str | None:
     return factor
 
 
+def _cross_clips(table: StimulusTable, classes: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return units of stimuli that have nothing in common but, at most, the clip that they are frames of."""
+    clips = find_clips(table)
+    has_clips = len(np.unique(clips)) < len(table)
+    return _cross(clips, classes), "clip x value" if has_clips else "single stimuli"
+
+
 def _codes(values: np.ndarray) -> np.ndarray:
     return np.unique(values, return_inverse=True)[1]
 
@@ -229,9 +239,9 @@ def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def plan_strata(table: StimulusTable, target: str) -> np.ndarray:
     """Return groups that an inner fold keeps whole where the outer folds cannot serve, shape (n_stimuli,).
 
-    Identities where expression is read out, expressions where identity is; single stimuli where the table
-    knows no such factor.
+    Identities where expression is read out, expressions where identity is; single stimuli and clips where the
+    table knows no such factor.
     """
     partner = _complete(table, _PARTNER.get(target, "identity"))
-    codes = np.arange(len(table)) if partner is None else _codes(table.factor(partner).astype(str))
+    codes = find_clips(table) if partner is None else _codes(table.factor(partner).astype(str))
     return codes if codes.max() > 0 else np.arange(len(table))

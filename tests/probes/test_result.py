@@ -252,6 +252,9 @@ def test_bad_arguments_of_run_probe_are_refused(make_store, pictures):
         run_probe(store, untrained_stores=[make_store("poor", layers=("stem", "layer1"))], n_folds=5)
     with pytest.raises(AlignmentError, match="an untrained twin's store has 15 stimuli"):
         run_probe(store, untrained_stores=[make_store("few", table=pictures.select(session="A"))], n_folds=5)
+    twins = [make_store(name) for name in ("twins", "a twin", "again")]  # by its length a name gives values
+    with pytest.raises(StoreError, match=r"again is of the same network as .*twins"):
+        run_probe(store, untrained_stores=twins, n_folds=5)
     with pytest.raises(ValueError, match=r"controls='pixel' is not known.*Did you mean 'pixels'"):
         run_probe(store, controls=["pixel"])
     with pytest.raises(ValueError, match="n_permutations_iterative must be >= 0"):

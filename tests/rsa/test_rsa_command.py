@@ -1,4 +1,6 @@
 import json
+import re
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -384,6 +386,11 @@ def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tm
     assert (code, "means over training seeds" in err) == (2, True)
     assert run(*arguments, tmp_path / "apart", "--generalise-to", "subjects")[0] == 0
     assert RSAResult.load(tmp_path / "apart").models == ["seed0/fc", "seed1/fc", "seed2/fc", "pixels"]
+    shutil.copytree(tmp_path / "seed1", tmp_path / "seed9")
+    copied = ("--models", tmp_path / "seed9", "--over-seeds")
+    code, _, err = run(*arguments, tmp_path / "copied", *copied)
+    assert code == 2
+    assert re.search("seed9 is of the same network as .*seed1, to the last weight", err)
     # Another source called like a store takes no seed away.
     scans.take([0]).save(tmp_path / "more" / "seed0.npz")
     more = ("--models", tmp_path / "more" / "seed0.npz", "--over-seeds", "--generalise-to", "subjects")

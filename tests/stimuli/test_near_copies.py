@@ -50,3 +50,15 @@ def test_numbers_do_not_depend_on_the_order_of_rows(rng):
     ]
     order = rng.permutation(len(rows))
     assert np.array_equal(find(*rows)[order], find(*(rows[k] for k in order)))
+
+
+def test_frames_of_one_clip_are_near_copies_whoever_is_shown():
+    rows = [
+        ("s0", "", "fear", "1"), ("s1", "", "fear", "1"), ("s2", "", "fear", "2"), ("s3", "", "joy", "1"),
+        ("s4", "", "fear", ""), ("s5", "", "fear", ""), ("s6", "ann", "", "7"), ("s7", "ann", "", "7"),
+        ("s8", "ann", "", "8"), ("s9", "bob", "fear", "1"), ("sx", "bob", "fear", "2"),
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["stimulus_id", "identity", "expression", "clip"]).assign(path="a.png")
+    groups = find_near_copies(StimulusTable.from_frame(frame)).tolist()
+    alike = {tuple(row for row in range(11) if groups[row] == group) for group in set(groups)}
+    assert alike == {(0, 1), (2,), (3,), (4,), (5,), (6, 7), (8,), (9, 10)}

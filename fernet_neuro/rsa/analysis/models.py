@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fernet_neuro._utils.foreign import read_rows
-from fernet_neuro.activations.store import ActivationStore, is_store
+from fernet_neuro.activations.store import ActivationStore, check_stores_differ, is_store
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.analysis.inputs import align_all, check_same, name_stimuli
@@ -114,7 +114,7 @@ def read_models(
     Raises
     ------
     StoreError
-        If a source cannot be read.
+        If a source cannot be read, or two training seeds are one network.
     LayerNotFoundError
         If a store has no such layer.
     AlignmentError
@@ -156,6 +156,7 @@ def read_models(
     sets = [rdms for _, rdms in parts]
     models = concat_models(align_all(sets, labels) if align else sets, labels)
     if over_seeds:
+        check_stores_differ(list(stores.values()))
         named = zip(parts, labels, strict=True)
         models = _join_seeds(models, {source: label for (source, _), label in named if source in stores})
     return models, known
