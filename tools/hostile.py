@@ -7,6 +7,7 @@ running something. Used by ``tools/fuzz.py``.
 import io
 import os
 import pickle
+import re
 import struct
 import sys
 import zipfile
@@ -202,14 +203,14 @@ def _make_parquet(line: str, content: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _make_xml(line: str, content: bytes) -> Iterator[tuple[str, bytes]]:
     place = Path(line.partition(" ")[2]).with_name(f"{MODULE}.py")
-    head, mark, rest = content.partition(b"?>")
-    yield (
-        "an outside entity",
-        head + mark + f'<!DOCTYPE x [<!ENTITY e SYSTEM "file://{place}">]>'.encode() + rest,
-    )
+    head, mark, rest = re.sub(rb"<!DOCTYPE[^>]*>", b"", content).partition(b"?>")
     levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
-    bomb = f'<!DOCTYPE x [<!ENTITY e0 "ha">{levels}]>'.encode()
-    yield "entities that grow", head + mark + bomb + rest.replace(b"</GIFTI>", b"&e9;</GIFTI>")
+    for what, entities, name in (
+        ("an outside entity", f'<!ENTITY e SYSTEM "file://{place}">', "e"),
+        ("entities that grow", f'<!ENTITY e0 "ha">{levels}', "e9"),
+    ):
+        named = rest.replace(b"</Data>", f"&{name};</Data>".encode())
+        yield what, head + mark + f"<!DOCTYPE GIFTI [{entities}]>".encode() + named
 
 
 def _make_postscript(line: str, _content: bytes) -> Iterator[tuple[str, bytes]]:

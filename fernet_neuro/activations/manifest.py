@@ -31,7 +31,13 @@ _AGAIN = "extract it again with overwrite=True (--overwrite), or restore it from
 CONTENTS = (
     "format", "format_version", "key", "identity", "dtype", "n_stimuli", "stimuli", "layers", "created",
 )  # fmt: skip
-_REQUIRED = ("key", "identity", "dtype", "n_stimuli", "layers", "stimuli")
+#: What every manifest needs, and each part of it: names, and the kinds of their values.
+_NEEDED: dict[str, type] = {
+    "key": str, "identity": dict, "dtype": str, "n_stimuli": int, "layers": list, "stimuli": dict,
+}  # fmt: skip
+_TABLE: dict[str, type] = {"file": object, "sha256": str}
+_LAYER: dict[str, type] = {"name": str, "file": object, "unit_shape": list, "n_bytes": int}
+_SHARD: dict[str, type] = {"folder": object, "sha256": str}
 
 
 def layer_file(index: int, layer: str) -> str:
@@ -102,15 +108,54 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} is an activation store of format {manifest.get('format_version')}; this version reads "
             f"format {FORMAT_VERSION}: {_AGAIN}."
         )
-    absent = [name for name in _REQUIRED if name not in manifest]
-    if absent or hash_json(manifest["identity"]) != manifest["key"]:
-        what = f"lacks {absent[0]!r}" if absent else "has a key that does not fit its contents"
-        raise StoreError(f"{path} is damaged (it {what}); {_AGAIN}.")
+    flaw = _find_flaw(manifest)
+    if flaw:
+        raise StoreError(f"{path} is damaged (it {flaw}); {_AGAIN}.")
     for entry in (manifest["stimuli"], *manifest["layers"]):
         _check_name(path, entry["file"])
     for shard in manifest.get("shards", ()):
         _check_name(path, shard["folder"])
     return dict(manifest)
+
+
+def _find_flaw(manifest: Mapping[str, Any]) -> str:
+    """Return what a manifest lacks, or an empty text."""
+    flaw = _find_absent(manifest, _NEEDED)
+    if flaw:
+        return flaw
+    if not _is_numeric(manifest["dtype"]):
+        return "has no valid 'dtype'"
+    layers = _LAYER if "shards" in manifest else {**_LAYER, "crc32": int}
+    parts = [(manifest["stimuli"], _TABLE), *((entry, layers) for entry in manifest["layers"])]
+    shards = manifest.get("shards", [])
+    if not isinstance(shards, list):
+        return "has no valid 'shards'"
+    parts += [(entry, _SHARD) for entry in shards]
+    flaw = next((flaw for entry, wanted in parts if (flaw := _find_absent(entry, wanted))), "")
+    sides = [side for entry in manifest["layers"] if not flaw for side in entry["unit_shape"]]
+    if not all(isinstance(side, int) for side in sides):
+        return "has no valid 'unit_shape'"
+    if not flaw and hash_json(manifest["identity"]) != manifest["key"]:
+        return "has a key that does not fit its contents"
+    return flaw
+
+
+def _is_numeric(dtype: str) -> bool:
+    try:
+        return np.dtype(dtype).kind in "fiu"
+    except Exception:  # NumPy takes its text for one of many forms
+        return False
+
+
+def _find_absent(entry: object, wanted: Mapping[str, type]) -> str:
+    """Return which name an entry lacks, or has with another kind of value; an empty text for none."""
+    if not isinstance(entry, Mapping):
+        return "has a part without names"
+    absent = [name for name in wanted if name not in entry]
+    if absent:
+        return f"lacks {absent[0]!r}"
+    wrong = [name for name, kind in wanted.items() if not isinstance(entry[name], kind)]
+    return f"has no valid {wrong[0]!r}" if wrong else ""
 
 
 def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -100,7 +100,7 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
     card = _name_code(_read_card(record, place), code, folder)
     try:
         model = build_model(card.name, variant=card.variant, **card.options)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{place / 'model.json'}: {error}") from error
     state = read_state_dict(place / "model.safetensors")
     check_state(model.module, state, str(place))
@@ -154,6 +154,9 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path} is damaged (no valid JSON); save the network again.") from None
     if not isinstance(record, dict) or not {"format", "card", "layers", "weight_digest"} <= record.keys():
         raise StoreError(f"{path} does not describe a network of fernet-neuro.")
+    layers = record["layers"]
+    if not isinstance(layers, list) or not all(isinstance(name, str) for name in layers):
+        raise StoreError(f"{path} is damaged (its layers are no list of names); save the network again.")
     if record["format"] != FORMAT:
         raise StoreError(f"{path} has format {record['format']!r}; this version reads format {FORMAT}.")
     return record

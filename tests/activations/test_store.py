@@ -88,6 +88,13 @@ def test_damaged_manifest_is_refused(store):
         ({"format_version": 99}, "of format 99; this version reads format 1"),
         ({"key": "0" * 64}, "a key that does not fit"),
         ({"n_stimuli": 23}, "the header of 00_stage.conv.npy is damaged"),
+        ({"n_stimuli": "24"}, r"manifest.json is damaged \(it has no valid 'n_stimuli'\)"),
+        ({"dtype": "float23"}, r"manifest.json is damaged \(it has no valid 'dtype'\)"),
+        ({"dtype": "object"}, r"manifest.json is damaged \(it has no valid 'dtype'\)"),
+        ({"layers": [{}]}, r"manifest.json is damaged \(it lacks 'name'\)"),
+        ({"layers": ["conv"]}, r"manifest.json is damaged \(it has a part without names\)"),
+        ({"stimuli": {"file": "stimuli.parquet"}}, r"manifest.json is damaged \(it lacks 'sha256'\)"),
+        ({"shards": {}}, r"manifest.json is damaged \(it has no valid 'shards'\)"),
     ],
 )
 def test_wrong_manifest_is_refused(store, changes, message):

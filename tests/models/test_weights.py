@@ -328,11 +328,20 @@ def test_load_model_checks_what_it_finds(model: LayeredModel, tmp_path: Path) ->
         (good_record[:40], "no valid JSON"),
         ("[]", "does not describe a network"),
         (json.dumps({**json.loads(good_record), "format": 99}), "has format 99"),
+        (
+            json.dumps({**json.loads(good_record), "layers": 3}),
+            r"model.json is damaged \(its layers are no list",
+        ),
         (json.dumps({**json.loads(good_record), "card": {"name": "resnet18"}}), "holds no valid card"),
     ]:
         record.write_text(text)
         with pytest.raises(StoreError, match=message):
             load_model(tmp_path / "net")
+    card = json.loads(good_record)["card"]
+    card["options"]["size"] = "rgb"
+    record.write_text(json.dumps({**json.loads(good_record), "card": card}))
+    with pytest.raises(ValueError, match=r"model.json: size must be int; got str"):
+        load_model(tmp_path / "net")
     record.write_text(good_record)
     assert load_model(tmp_path / "net").weight_digest() == model.weight_digest()
 
