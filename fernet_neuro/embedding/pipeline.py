@@ -13,6 +13,7 @@ from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.record import list_versions
 from fernet_neuro._utils.tables import as_typed
 from fernet_neuro._utils.validation import check_option, check_range
+from fernet_neuro.activations.copies import warn_of_equal_answers
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.embedding.comparison import Comparison, plan_comparison
 from fernet_neuro.embedding.maps import (
@@ -98,6 +99,7 @@ def compute_embedding(
     comparisons = check_embedding(
         labels, layers, method, values, factors, n_pca=n_pca, n_neighbours=n_neighbours
     )
+    warn_of_equal_answers(store, labels)
     for layer in layers:
         store.load(layer)  # a missing layer is told before the first map is made
     judge = _Judge(comparisons, n_neighbours, n_permutations, seed)

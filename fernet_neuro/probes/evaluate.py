@@ -15,6 +15,7 @@ from fernet_neuro._utils.record import list_versions
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.activations.array import Activations
+from fernet_neuro.activations.copies import warn_of_equal_answers
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore, check_stores_differ
 from fernet_neuro.probes._dual import Gram, arrange
@@ -254,6 +255,7 @@ def run_probe(
         table, target, holdout, readouts, scale, n_folds, permute_within, seed,
         max(n_draws.values(), default=0),
     )  # fmt: skip
+    warn_of_equal_answers(store, table)
     task, left_out = _plan_controls(design, controls, untrained_stores)
     made = [name for name in controls if name not in left_out]
     sources = _list_sources(store, layers, made, untrained_stores)

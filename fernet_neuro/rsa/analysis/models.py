@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fernet_neuro._utils.foreign import read_rows
+from fernet_neuro.activations.copies import warn_of_equal_answers
 from fernet_neuro.activations.store import ActivationStore, check_stores_differ, is_store
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.faces.landmarks import LandmarkTable
@@ -140,6 +141,7 @@ def read_models(
     parts: list[tuple[str, RDMSet]] = []
     for source in sources:
         if source in stores and choice.wants_layers:
+            warn_of_equal_answers(stores[source], known or stores[source].stimuli)
             names = stores[source].layers if choice.all_layers else choice.layers
             parts.append((source, compute_store_rdms(stores[source], names, choice.distance)))
         elif source not in tables and source not in stores:
