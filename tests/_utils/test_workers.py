@@ -8,7 +8,8 @@ import time
 
 import psutil
 import pytest
-from joblib import delayed
+from joblib import delayed, parallel_config, register_parallel_backend
+from joblib.parallel import BACKENDS, ThreadingBackend
 
 from fernet_neuro._utils.workers import in_processes
 
@@ -50,3 +51,21 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_results_come_in_order(n_jobs):
     assert in_processes(n_jobs)(delayed(pow)(number, 2) for number in range(5)) == [0, 1, 4, 9, 16]
+
+
+class _Counting(ThreadingBackend):
+    """A backend of somebody else's, that counts what it is given."""
+
+    given = 0
+
+    def submit(self, *args, **options):
+        type(self).given += 1
+        return super().submit(*args, **options)
+
+
+def test_a_backend_that_the_user_chose_does_the_work():
+    register_parallel_backend("counting", _Counting)
+    with parallel_config("counting"):
+        assert in_processes(2)(delayed(abs)(number) for number in (-3, 4)) == [3, 4]
+    assert _Counting.given > 0
+    del BACKENDS["counting"]
