@@ -22,6 +22,7 @@ from fernet_neuro.evaluation.seeds import summarise_runs
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.predictions import compute_logits, read_classes
 from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.stimuli.copies import describe_copies
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
 from fernet_neuro.training.folder import TEST_OTHERS, RunFolder, find_run, find_trained_people, load_run
 from fernet_neuro.typing import PathLike
@@ -146,6 +147,8 @@ def evaluate_runs(
     test = _select_rows(table, factor, tested[0].classes, mapping, only_known=only_known)
     for run in tested:
         test.notes += _check_untrained(run, test, allowed=allow_trained)
+    if said := describe_copies(test.table):
+        test.notes.append(said)
     epochs = _choose_epochs(tested, epoch, test)
     extraction = {"device": device, "batch_size": batch_size, "n_jobs": n_jobs, "verbose": verbose}
     scoring = {"level": level, "n_boot": n_boot, "n_bins": n_bins, "seed": seed}

@@ -196,6 +196,20 @@ def check_copies_together(table: StimulusTable, groups: np.ndarray) -> None:
             )
 
 
+def describe_copies(table: StimulusTable) -> str:
+    """Return a sentence on pictures that are in a table more than once, naming the first two, or no text."""
+    names: dict[int, list[str]] = defaultdict(list)
+    for code, name in zip(find_copies(table), table.stimulus_ids, strict=True):
+        names[int(code)].append(str(name))
+    repeated = [group for group in names.values() if len(group) > 1]
+    if not repeated:
+        return ""
+    return (
+        f"{len(repeated)} of {len(names)} pictures are several stimuli (first: {repeated[0][0]!r} and "
+        f"{repeated[0][1]!r}), which count as independent of each other {_LISTED}."
+    )
+
+
 def warn_of_copies(table: StimulusTable) -> None:
     """Warn where pictures are in a table more than once, which analyses of stimuli take for independent.
 
@@ -204,17 +218,9 @@ def warn_of_copies(table: StimulusTable) -> None:
     FernetWarning
         Naming the first two.
     """
-    names: dict[int, list[str]] = defaultdict(list)
-    for code, name in zip(find_copies(table), table.stimulus_ids, strict=True):
-        names[int(code)].append(str(name))
-    repeated = [group for group in names.values() if len(group) > 1]
-    if repeated:
-        warnings.warn(
-            f"{len(repeated)} of {len(names)} pictures are several stimuli (first: {repeated[0][0]!r} and "
-            f"{repeated[0][1]!r}), which count as independent of each other {_LISTED}.",
-            FernetWarning,
-            stacklevel=2,
-        )
+    said = describe_copies(table)
+    if said:
+        warnings.warn(said, FernetWarning, stacklevel=2)
 
 
 def describe_shared(train: StimulusTable, test: StimulusTable, use: str) -> str:

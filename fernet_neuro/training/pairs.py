@@ -10,6 +10,7 @@ References
     it on the tenth.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from fernet_neuro._utils.labels import to_label
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro._utils.validation import format_options
-from fernet_neuro.exceptions import AlignmentError, StimulusError
+from fernet_neuro.exceptions import AlignmentError, FernetWarning, StimulusError
 from fernet_neuro.stimuli._columns import to_canonical
+from fernet_neuro.stimuli.copies import find_copies
 from fernet_neuro.stimuli.datasets.lfw import read_lfw_pairs
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.typing import PathLike
@@ -247,6 +249,37 @@ def _read_same(column: pd.Series, source: Path) -> pd.Series:
 def write_pairs(pairs: pd.DataFrame, path: PathLike) -> None:
     """Write pairs as the ``.csv`` that `read_pairs` reads, complete or not at all."""
     write_csv(pairs, path)
+
+
+def check_pairs_differ(pairs: pd.DataFrame, table: StimulusTable) -> None:
+    """Raise if folds share a pair of pictures, in whatever order and under whatever names.
+
+    Warns of pairs that show one picture twice, which no network can fail. Raises StimulusError naming both
+    pairs.
+    """
+    rows = find_pair_rows(pairs, table)
+    used, places = np.unique(rows, return_inverse=True)
+    codes = np.sort(find_copies(table.select(used))[places.reshape(-1, 2)], axis=1)
+    ids = table.stimulus_ids[rows]
+    first: dict[tuple[int, int], int] = {}
+    for number, (low, high) in enumerate(codes.tolist()):
+        other = first.setdefault((low, high), number)
+        folds = pairs["fold"].iloc[[other, number]].tolist()
+        if folds[0] != folds[1]:
+            told = [" and ".join(map(repr, ids[row].tolist())) for row in (other, number)]
+            raise StimulusError(
+                f"the pair {told[0]} of fold {folds[0]} is in fold {folds[1]} too (as {told[1]}); folds must "
+                f"share no pair. Leave one out."
+            )
+    twice = np.flatnonzero(codes[:, 0] == codes[:, 1])
+    if len(twice):
+        one, two = ids[twice[0]].tolist()
+        warnings.warn(
+            f"{len(twice)} of {len(pairs)} pairs show one picture twice (first: {one!r} and {two!r}); leave "
+            f"them out.",
+            FernetWarning,
+            stacklevel=3,
+        )
 
 
 def find_pair_rows(pairs: pd.DataFrame, table: StimulusTable) -> np.ndarray:

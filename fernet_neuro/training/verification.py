@@ -26,6 +26,7 @@ from fernet_neuro.training.data import ImageSource
 from fernet_neuro.training.held_out import check_people_apart, split_validation
 from fernet_neuro.training.pairs import (
     VerificationResult,
+    check_pairs_differ,
     compute_auc,
     compute_eer,
     draw_pairs,
@@ -222,7 +223,15 @@ def evaluate_verification(
         If a pair names a stimulus that the table lacks.
     LayerNotFoundError
         If there is no such layer.
+    StimulusError
+        If two folds share a pair of pictures.
+
+    Warns
+    -----
+    FernetWarning
+        If a pair shows one picture twice.
     """
+    check_pairs_differ(pairs, table)
     rows = find_pair_rows(pairs, table)
     used, places = np.unique(rows, return_inverse=True)
     target = pick_device(device)

@@ -183,6 +183,20 @@ def test_pictures_that_were_trained_on_are_counted_whatever_they_are_called(run,
     assert f"3 of {len(test)} stimuli are pictures that" in out
 
 
+def test_one_picture_that_is_tested_twice_is_noted(run, place, tmp_path):
+    test = StimulusTable.read(place / "test.csv")
+    copied = test.frame.assign(path=[str(path) for path in test.paths()])
+    copied.loc[5, "path"] = str(tmp_path / "again.png")
+    with Image.open(copied.loc[2, "path"]) as image:
+        image.save(tmp_path / "again.png", compress_level=1)
+    StimulusTable.from_frame(copied).write(tmp_path / "twice.csv")
+    arguments = ("--out", tmp_path / "out", *FAST)
+    code, out, err = run("evaluate", place / "seed0", "--stimuli", tmp_path / "twice.csv", *arguments)
+    assert code == 0, err
+    first, second = test.stimulus_ids[[2, 5]]
+    assert f"1 of {len(test) - 1} pictures are several stimuli (first: '{first}' and '{second}')" in out
+
+
 def test_a_best_epoch_chosen_on_the_tested_table_is_called_so(run, place, tmp_path):
     def claim(record):
         record["digests"]["val_stimuli"] = StimulusTable.read(place / "test.csv").digest()

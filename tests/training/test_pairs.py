@@ -1,14 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from fernet_neuro.exceptions import AlignmentError, StimulusError
+from fernet_neuro.exceptions import AlignmentError, FernetWarning, StimulusError
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.pairs import (
     PAIR_COLUMNS,
+    check_pairs_differ,
     choose_threshold,
     compute_auc,
     compute_eer,
@@ -199,3 +201,33 @@ def test_pairs_say_true_or_false(tmp_path, said, wanted):
     (tmp_path / "pairs.csv").write_text((tmp_path / "pairs.csv").read_text() + f"\n2,{one},{two},different\n")
     with pytest.raises(StimulusError, match=r"says 'different' under same \(row 2\)"):
         read_pairs(tmp_path / "pairs.csv", table)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Six pictures of three people; e is another file of the picture b."""
+    for number, name in enumerate("abcdf"):
+        pixels = np.random.default_rng(number).integers(0, 255, (9, 9, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    with Image.open(tmp_path / "b.png") as image:
+        image.save(tmp_path / "e.png", compress_level=0)
+    frame = pd.DataFrame({"stimulus_id": list("abcdef"), "identity": list("uuvvww")})
+    return StimulusTable.from_frame(frame.assign(path=frame["stimulus_id"] + ".png"), root=tmp_path)
+
+
+def _list_pairs(*pairs):
+    return pd.DataFrame([(*pair, True) for pair in pairs], columns=list(PAIR_COLUMNS))
+
+
+def test_folds_share_no_pair_of_pictures_whatever_they_are_called(pictures):
+    check_pairs_differ(_list_pairs((1, "a", "b"), (1, "b", "a"), (2, "c", "e"), (2, "a", "c")), pictures)
+    for other in (("b", "a"), ("a", "e")):
+        pairs = _list_pairs((1, "a", "b"), (2, "c", "d"), (2, *other))
+        said = f"'a' and 'b' of fold 1 is in fold 2 too .as '{other[0]}' and '{other[1]}'"
+        with pytest.raises(StimulusError, match=said):
+            check_pairs_differ(pairs, pictures)
+
+
+def test_a_pair_of_one_picture_is_noted(pictures):
+    with pytest.warns(FernetWarning, match="1 of 2 pairs show one picture twice .first: 'e' and 'b'"):
+        check_pairs_differ(_list_pairs((1, "a", "b"), (2, "e", "b")), pictures)
