@@ -109,16 +109,31 @@ def say_layer(name: object) -> str:
 
 
 def say_model(name: str, layer: str) -> str:
-    """Return the name of a model of an RSA: where it is a layer, alone or of a named source, in words.
+    """Return the name of a model of an RSA: where it is a layer, alone, of a source or a seed, in words.
 
     `layer`: as the table of models has it; empty where the model is none.
 
     Examples
     --------
-    >>> say_model("avgpool", "avgpool"), say_model("twin/layer4", "layer4"), say_model("my_model", "")
-    ('average pool', 'twin, layer 4', 'my_model')
+    >>> say_model("avgpool", "avgpool"), say_model("twin/layer4", "layer4"), say_model("fc1 | b", "fc1")
+    ('average pool', 'twin, layer 4', 'fc 1 | b')
+    >>> say_model("my_model", "")
+    'my_model'
     """
-    if not layer or not name.endswith(layer):
+    model, bar, seed = name.partition(" | ")
+    if not layer or not model.endswith(layer):
         return name
-    before = name.removesuffix(layer).removesuffix("/")
-    return f"{before}, {say_layer(layer)}" if name.endswith(f"/{layer}") else f"{before}{say_layer(layer)}"
+    before = model.removesuffix(layer)
+    before = f"{before[:-1]}, " if before.endswith("/") else before
+    return f"{before}{say_layer(layer)}{bar}{seed}"
+
+
+def say_models(names: str, words: Mapping[str, str]) -> str:
+    """Return what names several models at once, as shares of variance do, with the `words` of each.
+
+    Examples
+    --------
+    >>> say_models("avgpool & pixels", {"avgpool": "average pool"})
+    'average pool & pixels'
+    """
+    return "".join(words.get(part, part) for part in re.split(r"( & | \+ )", names))

@@ -85,7 +85,7 @@ def embed(
     written = save_result(result, out, lambda: describe_embedding(result), no_report=no_report)
     trained = describe_trained_people(result.settings["trained_people"])
     networks = list_networks(result.settings["networks"])
-    lines = [*_describe(result), *networks, *trained, *written]
+    lines = [describe_embedding(result).answer, "", *_describe(result), *networks, *trained, *written]
     show(
         lines, as_json=as_json, values={"settings": result.settings, "quality": list_records(result.quality)}
     )

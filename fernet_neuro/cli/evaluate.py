@@ -107,7 +107,8 @@ def evaluate(
         verbose=not (quiet or as_json),
     )
     written = save_result(report, out, lambda: describe_evaluation(report), no_report=no_report)
-    show([*_describe(report), *written], as_json=as_json, values=report.to_dict())
+    lines = [describe_evaluation(report).answer, "", *_describe(report), *written]
+    show(lines, as_json=as_json, values=report.to_dict())
 
 
 def _describe(report: "EvaluationReport") -> list[str]:

@@ -144,7 +144,8 @@ def probe(
     )  # fmt: skip
     written = save_result(report, out, lambda: describe_probe(report), no_report=no_report)
     trained = describe_trained_people(report.settings["trained_people"])
-    shown = [*_describe(report), *list_networks(report.settings["networks"]), *trained]
+    answer = describe_probe(report).answer
+    shown = [answer, *_describe(report), *list_networks(report.settings["networks"]), *trained]
     lines = [*shown, *written]
     show(lines, as_json=as_json, values={"settings": report.settings, "layers": report.layers})
 
@@ -199,22 +200,31 @@ def _name_sources(report: "ProbeReport") -> list[dict[str, Any]]:
     return [{**row, "source": name} for row, name in zip(report.layers, names, strict=True)]
 
 
+def _describe_highest(own: list[dict[str, Any]], is_quantity: bool) -> list[str]:
+    """Return a line on the highest score, which says more than it knows; the answer is of a fixed layer."""
+    if len(own) == 1:
+        return []
+    best = max(own, key=lambda row: row["r2" if is_quantity else "balanced_accuracy"])
+    score = format_cell("R2 {r2:.3f}" if is_quantity else "{balanced_accuracy:.1pct} %", best)
+    return [
+        f"Highest of {len(own)} layers and read-outs: {best['layer']} ({best['readout']}), {score}, chosen "
+        f"by its score, which is therefore somewhat high."
+    ]
+
+
 def _describe(report: "ProbeReport") -> list[str]:
-    """Return the scores of the layers, then what they mean, as lines of text."""
+    """Return how it was tested, the scores of the layers, and what they mean, as lines of text."""
     settings, layers = report.settings, report.layers
     is_quantity = settings["scale"] == "numbers"
     columns = _QUANTITY_COLUMNS if is_quantity else _COLUMNS
     over = {row["interval"] for row in layers if row["interval"]}
     within = settings["permute_within"]
     own = [row for row in layers if row["source"] == layers[0]["source"]]
-    best = max(own, key=lambda row: row["r2" if is_quantity else "balanced_accuracy"])
-    form = "R2 {r2:.3f}" if is_quantity else "{balanced_accuracy:.1pct} %"
-    score = format_cell(form + ", p (max) ", best) + format_cell("{p_value_max:p}", best)
     baseline = "R2 is 0 for the mean of the training part"
     if not is_quantity:
         baseline = f"chance {100 * layers[0]['chance_level']:.1f} %"
     lines = [
-        f"{settings['target']} is read out best from {best['layer']} ({best['readout']}): {score}.",
+        *_describe_highest(own, is_quantity),
         f"Held out: {settings['holdout']}; {settings['n_folds']} folds; {baseline}.",
         "",
         *format_table(_name_sources(report), columns),

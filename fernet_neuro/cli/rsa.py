@@ -163,7 +163,8 @@ def rsa(
     folder = RSAFolder(result, model_rdms, brain_rdms, known)
     folder.claim(out)
     written = save_result(folder, out, lambda: describe_rsa(result), no_report=no_report)
-    show([*_describe(result), *written], as_json=as_json, values=_summarise(result, out))
+    answer = describe_rsa(result).answer
+    show([answer, *_describe(result), *written], as_json=as_json, values=_summarise(result, out))
 
 
 def _summarise(result: "RSAResult", out: Path) -> dict[str, Any]:
@@ -177,24 +178,12 @@ def _summarise(result: "RSAResult", out: Path) -> dict[str, Any]:
 
 
 def _describe(result: "RSAResult") -> list[str]:
-    """Return the best model of each region, then everything, as lines of text."""
-    lines = [_describe_best(result, roi) for roi in result.rois]
+    """Return what was found in each region, as lines of text."""
+    lines = []
     for roi in result.rois:
         lines += ["", *_describe_roi(result, roi)]
     notes = [f"Note: {note}" for note in _list_notes(result)]
     return [*lines, "", *notes, *([""] if notes else [])]
-
-
-def _describe_best(result: "RSAResult", roi: str) -> str:
-    rows = [row for row in list_records(result.select_roi(roi)) if row["estimate"] is not None]
-    if not rows:
-        return f"{roi or 'brain'}: no model has an estimate."
-    best = max(rows, key=lambda row: row["estimate"])
-    p_value = format_cell("{p_max:p}", best)
-    return (
-        f"{roi or 'brain'}: {best['model']} fits best of {len(rows)}, "
-        f"{format_cell(_ESTIMATE, best)} {format_cell(_INTERVAL, best)}, p (max) {p_value}"
-    )
 
 
 def _list_notes(result: "RSAResult") -> list[str]:

@@ -13,10 +13,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from fernet_neuro._utils.tables import iterate_rows, read_mixed
+from fernet_neuro.activations.network import say_layer
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.page import Section, list_links, read_pictures, render
 from fernet_neuro.experiments.page_tables import format_short
-from fernet_neuro.figures.results import choose_layer, shorten_layer
+from fernet_neuro.figures.results import choose_layer
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.multiple import adjust_holm
 
@@ -179,7 +180,7 @@ def _match(rows: pd.DataFrame, roi: str, models: dict[str, str], closer: set[tup
         for rivals in (others, controls)
     )
     return Match(
-        roi, best, shorten_layer(str(rows.loc[model, "layer"])), estimates[model],
+        roi, best, say_layer(rows.loc[model, "layer"]), estimates[model],
         tuple(name for name in won if won[name]), tuple(name for name in won if not won[name]),
         tuple(name for name in controlled if controlled[name]),
         tuple(name for name in controlled if not controlled[name]),

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from fernet_neuro._utils.tables import iterate_rows, read_mixed
+from fernet_neuro.activations.network import say_layer
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.figures.results import (
     choose_layer,
@@ -16,7 +17,6 @@ from fernet_neuro.figures.results import (
     order_layers,
     read_chosen,
     read_sources,
-    shorten_layer,
 )
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -49,7 +49,7 @@ def headline_rows(folder: Path, target: str) -> list[dict[str, Any]]:
     for name, rows in read_sources(folder, target):
         row: Any = rows[rows["layer"] == choose_layer(order_layers(rows))].iloc[0].to_dict()
         label = _CONTROLS.get(name, f"{name.capitalize()} network")
-        found.append({**row, "label": label, "layer": shorten_layer(row["layer"])})
+        found.append({**row, "label": label, "layer": say_layer(row["layer"])})
     return found
 
 
@@ -68,7 +68,7 @@ def spread_scores(columns: Mapping[str, pd.DataFrame], sources: Mapping[str, str
 
     An asterisk marks p values, corrected over layers, below .05.
     """
-    cells = {name: {(row.source, shorten_layer(row.layer)): _mark(row) for row in iterate_rows(frame)}
+    cells = {name: {(row.source, say_layer(row.layer)): _mark(row) for row in iterate_rows(frame)}
              for name, frame in columns.items()}  # fmt: skip
     keys = list(dict.fromkeys(key for found in cells.values() for key in found))
     ranks = {source: rank for rank, source in enumerate(sources)}

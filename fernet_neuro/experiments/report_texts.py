@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from fernet_neuro._utils.record import describe_surroundings
-from fernet_neuro.activations.network import list_networks
+from fernet_neuro.activations.network import list_networks, say_layer, say_models
 from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.experiments.page_tables import format_percent, format_share, format_short, join_words
 from fernet_neuro.figures.results import choose_layer, describe_holdout
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.rsa.searchlight.folder import name_in_words
 from fernet_neuro.rsa.store_rdms import WEIGHTS
 
 #: Names in files that are more than words with lines between, as a page says them.
@@ -26,6 +27,9 @@ _WORDS = {
     "knn_balanced_accuracy": "held-out k-NN accuracy", "x_mm": "x (mm)", "y_mm": "y (mm)", "z_mm": "z (mm)",
     "n_voxels": "voxels", "volume_mm3": "volume (mm\u00b3)", "is_significant": "significant",
 }  # fmt: skip
+
+#: Columns that name layers; commands and files keep the names that the network has.
+_LAYERS = ("layer", "Layer", "low_layer", "high_layer")
 
 _PERMUTATION = (
     "Phipson, B. and Smyth, G. K. (2010). Permutation p-values should never be zero. Statistical "
@@ -91,7 +95,8 @@ def _text(
 
 def _say_names(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table of results with names for readers in place of those of its files."""
-    shown = frame.rename(columns=_say)
+    shown = frame.assign(**{name: frame[name].map(say_layer) for name in _LAYERS if name in frame})
+    shown = shown.rename(columns=_say)
     for name in shown:
         if shown[name].dtype == bool:
             shown[name] = shown[name].map({True: "yes", False: "no"})
@@ -128,8 +133,9 @@ def describe_probe(report: ProbeReport) -> ReportText:
     chance = "" if is_quantity else f"; chance is {format_percent(row['chance_level'])} %"
     name = "an R2 of" if is_quantity else "a balanced accuracy of"
     answer = (
-        f"From {layer}, a linear read-out ({readout}) {_say_whether(row, is_quantity, settings['target'])} "
-        f"in {describe_holdout(settings['holdout'])}, with {name} {score} ({_p(row.get('p_value_max'))}, "
+        f"From {say_layer(layer)}, a linear read-out ({readout}) "
+        f"{_say_whether(row, is_quantity, settings['target'])} in "
+        f"{describe_holdout(settings['holdout'])}, with {name} {score} ({_p(row.get('p_value_max'))}, "
         f"corrected over layers){chance}.{beaten}"
     )
     within = settings["permute_within"]
@@ -265,9 +271,10 @@ def describe_embedding(result: EmbeddingResult) -> ReportText:
     if len(best):
         row = best.iloc[0]
         answer = (
-            f"Neighbours share {row['factor']} most in {row['layer']}: {format_share(row, 'value', ' %')} of "
-            f"them ({_say(row['measure'])}, {_p(row['p_value_max'])}, corrected over layers); "
-            f"chance is {format_percent(row['chance_level'])} %."
+            f"Neighbours share {row['factor']} most in {say_layer(row['layer'])}: "
+            f"{format_share(row, 'value', ' %')} of them ({_say(row['measure'])}, {_p(row['p_value_max'])}, "
+            f"corrected over layers); chance is {format_percent(row['chance_level'])} %."
+            f"{_warn_of_choice(len(best), 'share')}"
         )
     columns = ["layer", "space", "factor", "measure", "value", "low", "high", "chance_level", "p_value_max"]
     methods = (
@@ -285,39 +292,53 @@ def describe_embedding(result: EmbeddingResult) -> ReportText:
 
 def describe_rsa(result: RSAResult) -> ReportText:
     """Return what a report of representational similarity says."""
-    settings, sentences = result.settings, []
+    settings, sentences, words = result.settings, [], result.words
     for roi in result.rois:
         rows = result.select_roi(roi).dropna(subset=["estimate"])
-        if len(rows):
+        if rows.empty:
+            sentences.append(f"In {roi or 'the brain'}, no model has an estimate.")
+        else:
             row = rows.sort_values("estimate", ascending=False).iloc[0]
             ends = (
                 "" if pd.isna(row["low"]) else f" [{format_short(row['low'])}, {format_short(row['high'])}]"
             )
             sentences.append(
-                f"In {roi or 'the brain'}, {row['model']} fits best of {len(rows)} models: "
-                f"{format_short(row['estimate'])}{ends} ({_p(row['p_max'])})."
+                f"In {roi or 'the brain'}, {words[row['model']]} fits best of {len(rows)} models: "
+                f"{format_short(row['estimate'])}{ends} ({_p(row['p_max'])}, corrected over models)."
             )
+    sentences.append(_warn_of_choice(len(result.models), "estimate").strip())
     first = result.estimates.iloc[0]
     methods = (
         f"{int(first['n_subjects'])} subjects and {int(first['n_stimuli'])} stimuli, compared by "
         f"{first['comparison']}; {100 * settings['level']:g} % intervals by {result.used_inference}, results "
         f"generalise to {settings['generalise_to']}. p-values are corrected over models within a region by "
-        f"the maximum statistic; the best model was chosen by its estimate. "
+        f"the maximum statistic. "
         f"{' '.join(settings.get('notes', []))}"
     )
     columns = ["roi", "model", WEIGHTS, "estimate", "low", "high", "p_value", "p_max"]
     tables = {
-        "Estimates": result.estimates[[name for name in columns if name in result.estimates]],
+        "Estimates": result.estimates[[name for name in columns if name in result.estimates]].assign(
+            model=[words[name] for name in result.estimates["model"]]
+        ),
         "Noise ceilings": result.ceilings,
         "Peaks over layers": result.peaks,
-        "Shares of variance": result.partition,
+        "Shares of variance": result.partition.assign(
+            models=[say_models(names, words) for names in result.partition["models"]]
+        ),
     }
-    return _text("Models and regions", " ".join(sentences), tables, methods, _RSA, _INFERENCE)
+    return _text("Models and regions", " ".join(sentences).strip(), tables, methods, _RSA, _INFERENCE)
+
+
+def _warn_of_choice(n_tried: int, what: str) -> str:
+    """Return a sentence where the best of several was chosen by what is told of it."""
+    return f" The best was chosen by its {what}, which is therefore somewhat high." if n_tried > 1 else ""
 
 
 def describe_searchlight(report: Mapping[str, Any], peaks: pd.DataFrame | None) -> ReportText:
     """Return what a report of searchlights says; `report`: the content of ``settings.json``."""
     group = report["group"]
+    if peaks is not None:
+        peaks = peaks.assign(model=peaks["model"].map(name_in_words(report)))
     if peaks is None:
         answer, table = f"No group test: {group['reason']}.", pd.DataFrame()
     elif not peaks["is_significant"].any():

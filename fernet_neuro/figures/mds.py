@@ -21,8 +21,8 @@ MOST_PANELS, MOST_PICTURES, MOST_NAMES = 6, 48, 30
 _PANEL = {1: 88.0, 2: 84.0, 3: 62.0}
 _LINE = 4.4
 _COLUMNS = (
-    "panel", "rdm", "kind", "stimulus_id", "factor", "label", "x", "y", "stress", "distance", "is_root",
-    "n_rdms",
+    "panel", "rdm", "shown", "kind", "stimulus_id", "factor", "label", "x", "y", "stress", "distance",
+    "is_root", "n_rdms",
 )  # fmt: skip
 
 
@@ -32,10 +32,10 @@ def read_arrangements(results: Path) -> pd.DataFrame:
     Arrangements after the first are turned and mirrored towards it, which changes no distance.
     """
     order, named, _ = list_rdms(results)
-    named = [item for item in named if item[1] == "brain" or _is_graded(item[2])]
+    named = [item for item in named if item.kind == "brain" or _is_graded(item.rdms)]
     parts = [
-        _arrange(rdm, order).assign(panel=letter, rdm=name, kind=kind)
-        for letter, (name, kind, rdm) in zip("abcdef", named[:MOST_PANELS], strict=False)
+        _arrange(item.rdms, order).assign(panel=letter, rdm=item.name, shown=item.shown, kind=item.kind)
+        for letter, item in zip("abcdef", named[:MOST_PANELS], strict=False)
     ]
     target = parts[0][["x", "y"]].to_numpy()
     for part in parts[1:]:
@@ -76,7 +76,7 @@ def draw_arrangements(source: pd.DataFrame, results: Path) -> Figure:
     size = _picture_size(len(ids))
     for ax, rows in zip(axes, panels, strict=False):
         plot_arrangement(rows, ax, looks, pictures=pictures, size=size, has_names=len(ids) <= MOST_NAMES)
-        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {rows['rdm'].iloc[0]}", pad=3)
+        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {rows['shown'].iloc[0]}", pad=3)
         ax.set_title(f"stress {rows['stress'].iloc[0]:.2f}", pad=3, loc="right", fontsize=7)
     for ax in axes[len(panels) :]:
         ax.remove()
@@ -99,7 +99,7 @@ def _picture_size(n_stimuli: int) -> float:
 def caption_arrangements(source: pd.DataFrame) -> str:
     """Say how the plane was found, how well it fits, and what must not be read from it."""
     first = source.drop_duplicates("panel")
-    names = ", ".join(f"({row.panel}) {row.rdm} (stress {row.stress:.2f})" for row in iterate_rows(first))
+    names = ", ".join(f"({row.panel}) {row.shown} (stress {row.stress:.2f})" for row in iterate_rows(first))
     roots = first[first["is_root"]]
     said = (
         f" Roots of the dissimilarities, which are squared distances, were arranged in "

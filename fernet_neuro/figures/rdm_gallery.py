@@ -27,8 +27,8 @@ _TITLE_LETTER = 1.45
 #: Thumbnails in mm: of single stimuli in staggered rows, and of the first stimulus of a label.
 _SMALL, _LARGE = 5.0, 7.0
 _COLUMNS = (
-    "panel", "rdm", "kind", "distance", "unit", "row", "column", "stimulus_1", "stimulus_2", "label_1",
-    "label_2", "factor", "dissimilarity", "percentile", "n_rdms", "n_averaged",
+    "panel", "rdm", "shown", "kind", "distance", "unit", "row", "column", "stimulus_1", "stimulus_2",
+    "label_1", "label_2", "factor", "dissimilarity", "percentile", "n_rdms", "n_averaged",
 )  # fmt: skip
 
 
@@ -40,8 +40,8 @@ def read_gallery(results: Path) -> pd.DataFrame:
     """
     order, named, n_averaged = list_rdms(results)
     parts = [
-        _read_rdm(order, rdms).assign(panel=letter, rdm=name, kind=kind)
-        for letter, (name, kind, rdms) in zip("abcdefghijkl", named, strict=False)
+        _read_rdm(order, item.rdms).assign(panel=letter, rdm=item.name, shown=item.shown, kind=item.kind)
+        for letter, item in zip("abcdefghijkl", named, strict=False)
     ]
     frame = pd.concat(parts, ignore_index=True)
     return frame.assign(n_rdms=len(named), n_averaged=n_averaged)[list(_COLUMNS)]
@@ -90,7 +90,7 @@ def draw_gallery(source: pd.DataFrame, results: Path) -> Figure:
     for at, rows in enumerate(panels):
         ax = figure.add_axes(page.place(at))
         plot_rdm(_to_square(rows, len(stimuli)), ax, borders=borders)
-        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {page.fit_title(rows['rdm'].iloc[0])}", pad=3)
+        ax.set_title(f"$\\bf{{{rows['panel'].iloc[0]}}}$  {page.fit_title(rows['shown'].iloc[0])}", pad=3)
         if page.is_first(at):
             _mark_stimuli(ax, "y", wanted, blocks, pictures, page)
         if page.is_last(at):
@@ -258,7 +258,7 @@ def caption_gallery(source: pd.DataFrame) -> str:
     """Say which RDMs are shown, the scale that they share, and the order of the stimuli."""
     first = source.drop_duplicates("panel")
     brains, models = first[first["kind"] == "brain"], first[first["kind"] == "model"]
-    names = ", ".join(f"({row.panel}) {row.rdm}" for row in iterate_rows(brains))
+    names = ", ".join(f"({row.panel}) {row.shown}" for row in iterate_rows(brains))
     n_stimuli = int(source["column"].max()) + 1
     distances = [name for name in dict.fromkeys(brains["distance"].fillna("")) if name]
     said = f" ({', '.join(distances).replace('_', ' ')})" if distances else ""
@@ -267,7 +267,7 @@ def caption_gallery(source: pd.DataFrame) -> str:
         f"mean over {int(source['n_averaged'].iloc[0])} RDMs each: {names}."
     )
     if len(models):
-        text += f" Models: {', '.join(f'({row.panel}) {row.rdm}' for row in iterate_rows(models))}."
+        text += f" Models: {', '.join(f'({row.panel}) {row.shown}' for row in iterate_rows(models))}."
     text += (
         " All share one colour scale, the percentile of a pair's dissimilarity among all pairs of that RDM, "
         "since units differ; white: the diagonal, and missing pairs."

@@ -41,7 +41,7 @@ _LEAST_NAMES, _LEAST_MATRIX, _WIDEST_MATRIX, _LEAST_DOTS = 14.0, 6.0, 42.0, 24.0
 #: Size of the rows' names in points.
 _NAME_SIZE = 7.0
 _COLUMNS = (
-    "panel", "kind", "roi", "analysis", "row", "model", "column", "model_2", "subject", "comparison",
+    "panel", "kind", "roi", "analysis", "row", "model", "shown", "column", "model_2", "subject", "comparison",
     "value", "low", "high", "level_percent", "difference", "p_value", "p_max", "p_permutation",
     "p_ceiling", "p_ceiling_max", "significant", "noise_ceiling_lower", "noise_ceiling_upper",
     "attainable", "n_subjects", "n_stimuli", "n_models", "interval",
@@ -95,6 +95,7 @@ def _read_roi(analysis: Analysis, roi: str, estimates: pd.DataFrame) -> pd.DataF
         roi=roi,
         analysis=analysis.name,
         row=frame["model"].map(place),
+        shown=frame["model"].map(analysis.result.words),
         interval=analysis.describe_intervals(),
         **known,
     )
@@ -181,7 +182,7 @@ def _draw_panel(
 
 
 def _name_row(row: Any) -> str:
-    return f"{_shorten(str(row.model))}  {int(row.row) + 1}"
+    return f"{_shorten(str(row.shown))}  {int(row.row) + 1}"
 
 
 def _measure(text: str) -> float:
@@ -227,7 +228,7 @@ def caption_models(source: pd.DataFrame) -> str:
             "where it is below, empty where they do not differ (p < .05, two-sided, maximum statistic "
             "over all pairs of a region). "
         )
-    if any(_UNTRAINED in _shorten(str(name)) for name in means["model"]):
+    if any(_UNTRAINED in _shorten(str(name)) for name in means["shown"]):
         text += "untr.: untrained. "
     if int(first["n_models"]) > MOST_MODELS:
         text += f"The first {MOST_MODELS} of {int(first['n_models'])} models are drawn. "
@@ -239,7 +240,7 @@ def _say_ceiling(means: pd.DataFrame) -> str:
     if tested.empty:
         return ""
     reaching = tested[tested["p_ceiling_max"] >= ALPHA]
-    names = [f"{row.model} ({row.panel})" for row in iterate_rows(reaching)]
+    names = [f"{row.shown} ({row.panel})" for row in iterate_rows(reaching)]
     how = "one-sided, maximum statistic over all models of a region"
     if not names:
         return f"All models stay below its lower end (p < .05, {how}). "

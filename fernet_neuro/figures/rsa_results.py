@@ -5,12 +5,14 @@ What belongs here: where the folders lie and how their columns are read. No plot
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from fernet_neuro._utils.tables import iterate_rows
+from fernet_neuro.activations.network import say_model
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.specs import RSA_FILES
 from fernet_neuro.rsa.rdms import RDMSet
@@ -188,30 +190,40 @@ def average_rois(brain: RDMSet) -> RDMSet:
     return within.mean(by="roi")
 
 
-def list_rdms(results: Path) -> tuple[pd.DataFrame, list[tuple[str, str, RDMSet]], int]:
+class NamedRDM(NamedTuple):
+    """One RDM: its name for commands and as it is shown, and its kind, ``brain`` or ``model``."""
+
+    name: str
+    shown: str
+    kind: str
+    rdms: RDMSet
+
+
+def list_rdms(results: Path) -> tuple[pd.DataFrame, list[NamedRDM], int]:
     """Return the stimuli in the order that is drawn, and each RDM with its name and kind.
 
     First comes the mean of each ROI (``brain``), then models without layers and then layers (``model``); of
     several analyses, models of the same stimuli, those of one name once.
 
-    Returns `order`: as `order_stimuli` has it. `named`: name, kind, and one RDM. `n_averaged`: RDMs in the
-    mean of a ROI.
+    Returns `order`: as `order_stimuli` has it. `named`: one RDM each. `n_averaged`: RDMs in the mean of a
+    ROI.
     """
     first, *others = read_analyses(results)
     brain, _ = read_rdms(first)
     order = order_stimuli(read_stimuli(first, brain.stimulus_ids), brain.stimulus_ids)
     ids = order["stimulus_id"].tolist()
     means = average_rois(brain).align_to(ids)
-    named = [(str(roi) or NAMELESS, "brain", means.take([at])) for at, roi in enumerate(means.table["roi"])]
-    found: dict[str, tuple[bool, RDMSet]] = {}
+    rois = [str(roi) or NAMELESS for roi in means.table["roi"]]
+    named = [NamedRDM(roi, roi, "brain", means.take([at])) for at, roi in enumerate(rois)]
+    found: dict[str, tuple[str, RDMSet]] = {}
     for analysis in (first, *others):
         models = read_rdms(analysis)[1]
         if set(models.stimulus_ids.tolist()) == set(ids):
             layers = name_networks(models.table, analysis)["layer"]
             for at, name in enumerate(models.names):
-                found.setdefault(name, (layers.iloc[at] != "", models.align_to(ids).take([at])))
-    ranked = sorted(found.items(), key=lambda item: item[1][0])
-    named += [(name, "model", rdms) for name, (_, rdms) in ranked]
+                found.setdefault(name, (layers.iloc[at], models.align_to(ids).take([at])))
+    ranked = sorted(found.items(), key=lambda item: item[1][0] != "")
+    named += [NamedRDM(name, say_model(name, layer), "model", rdms) for name, (layer, rdms) in ranked]
     return order, named, brain.n_rdms // means.n_rdms
 
 

@@ -13,7 +13,7 @@ from fernet_neuro.brain import images
 from fernet_neuro.brain.group import PEAK_COLUMNS
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.specs import GROUP_MASK
-from fernet_neuro.rsa.searchlight.folder import name_group_map, read_settings
+from fernet_neuro.rsa.searchlight.folder import name_group_map, name_in_words, read_settings
 from fernet_neuro.viz.brain_maps import map_scale, plot_glass_map, plot_map_slices
 from fernet_neuro.viz.style import figure_size
 
@@ -63,7 +63,9 @@ def read_map(results: Path) -> pd.DataFrame:
         what = f"column {absent[0]!r}" if absent else "rows"
         raise StoreError(f"{path} cannot be used: it has no {what}. Make it again.")
     group = settings["group"]
+    words = name_in_words(settings)
     return frame.assign(
+        shown=frame["model"].map(words),
         distance=settings["distance"],
         comparison=settings["comparison"],
         radius_mm=settings["radius"],
@@ -89,7 +91,10 @@ def draw_map(source: pd.DataFrame, results: Path) -> Figure:
     for row, model in enumerate(models):
         peaks = source[source["model"] == model]
         top = 1 - row * (_ROW + _TITLE) / height
-        title = f"$\\bf{{{'abcd'[row]}}}$  {model}: {_count(peaks)}, {peaks['n_subjects'].iloc[0]} subjects"
+        shown_as = peaks["shown"].iloc[0]
+        title = (
+            f"$\\bf{{{'abcd'[row]}}}$  {shown_as}: {_count(peaks)}, {peaks['n_subjects'].iloc[0]} subjects"
+        )
         figure.text(0.005, top - 4 / height, title, fontsize=7.5)
         bottom = top - (_ROW + _TITLE) / height
         glass = figure.add_axes((0.0, bottom, _GLASS, _ROW / height))
@@ -127,7 +132,8 @@ def caption_map(source: pd.DataFrame) -> str:
     ]
     if first["correction"] != "max_t":
         parts.append("A significant cluster says that there is an effect in it, not at which of its voxels.")
-    empty = [model for model in models if not source.loc[source["model"] == model, "is_significant"].any()]
+    found = source.groupby("shown", sort=False)["is_significant"].any()
+    empty = found.index[~found].tolist()
     if empty:
         parts.append(f"No voxel is significant for {', '.join(empty)}; the slices go through the largest t.")
     if len(models) > MOST_MODELS:

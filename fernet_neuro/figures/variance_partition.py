@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
+from fernet_neuro.activations.network import say_models
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.rsa_results import (
     NAMELESS,
@@ -27,7 +28,7 @@ MOST_ROWS = 20
 #: As many panels as a page holds, and its height in mm.
 MOST_PANELS, _TALLEST = 6, 222.0
 _COLUMNS = (
-    "panel", "roi", "analysis", "row", "models", "component", "share_percent", "low_percent",
+    "panel", "roi", "analysis", "row", "models", "shown", "component", "share_percent", "low_percent",
     "high_percent", "level_percent", "ceiling_lower_percent", "ceiling_upper_percent", "comparison",
     "n_subjects", "n_stimuli", "n_components", "interval",
 )  # fmt: skip
@@ -67,6 +68,7 @@ def _read_roi(analysis: Analysis, roi: str, rows: pd.DataFrame) -> pd.DataFrame:
         low_percent=100 * frame["low"],
         high_percent=100 * frame["high"],
         row=np.arange(len(frame)),
+        shown=[say_models(names, analysis.result.words) for names in frame["models"]],
         n_components=len(rows),
         analysis=analysis.name,
         comparison=comparison,
@@ -146,7 +148,7 @@ def _same_rows(panels: list[pd.DataFrame]) -> bool:
 
 
 def _name_row(row: Any) -> str:
-    return "all models" if row.component == "total" else str(row.models)
+    return "all models" if row.component == "total" else str(row.shown)
 
 
 def caption_shares(source: pd.DataFrame) -> str:

@@ -15,6 +15,8 @@ from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.shown import Compared, Reported, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_table, save_tables
 from fernet_neuro._utils.validation import format_options
+from fernet_neuro.activations.network import say_model
+from fernet_neuro.rsa.rdms import NO_LABEL
 from fernet_neuro.typing import PathLike
 
 #: Columns of ``results.csv`` and their types; further columns of the models' table stand behind ``model``, as
@@ -142,6 +144,14 @@ class RSAResult(Compared, Reported):
     def models(self) -> list[str]:
         """The models, in the order of the estimates."""
         return list(dict.fromkeys(self.estimates["model"]))
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The models as a reader is told of them, by their names: layers in words."""
+        frame = self.estimates
+        layers = frame["layer"].astype(str) if "layer" in frame else [""] * len(frame)
+        named = zip(frame["model"], layers, strict=True)
+        return {name: say_model(name, "" if layer in NO_LABEL else layer) for name, layer in named}
 
     @property
     def used_inference(self) -> str:

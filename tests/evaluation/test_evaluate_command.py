@@ -89,8 +89,9 @@ def test_seeds_and_epochs_are_reported_side_by_side(run, place, tmp_path):
         values = [classify(place / f"seed{seed}", epoch, table) for seed in (0, 1)]
         assert [found[epoch, str(seed), "identities"] for seed in (0, 1)] == pytest.approx(values)
         assert found[epoch, "mean", "identities"] == pytest.approx(np.mean(values))
-    assert "last epoch" in out.splitlines()[2]
-    assert "best epoch" in out.splitlines()[2]
+    assert out.startswith("2 networks name expression of 24 stimuli with a mean class accuracy of ")
+    assert "last epoch" in out.splitlines()[4]
+    assert "best epoch" in out.splitlines()[4]
     assert "24 stimuli, expression, means over 2 training seeds" in out
     assert "over seeds" in out
     assert "Intervals (95 %) are over 4 identities" in out

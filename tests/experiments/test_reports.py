@@ -58,7 +58,7 @@ def test_a_probe_says_its_answer_and_its_marker_is_written_last(store, tmp_path,
     page = (tmp_path / "index.html").read_text()
     row = report.frame.set_index("layer").loc["avgpool"]
     score = f"{row['r2']:.2f}" if target == "valence" else f"{100 * row['balanced_accuracy']:.1f} %"
-    assert "From avgpool, a linear read-out (ridge)" in page
+    assert "From average pool, a linear read-out (ridge)" in page
     is_known = row["p_value_max"] <= 0.05 and row.get("r2", 1) > 0
     assert ("does not reliably" in page) != is_known
     assert score in page.split('class="lead">')[1].split("</p>")[0]
@@ -79,7 +79,7 @@ def test_maps_are_drawn_and_judged(store, tmp_path):
     save_with_report(result, tmp_path, describe_embedding(result), COMMAND)
     assert (tmp_path / "figures" / "embedding-maps.png").is_file()
     lead = (tmp_path / "index.html").read_text().split('class="lead">')[1].split("</p>")[0]
-    assert lead.startswith("Neighbours share expression most in avgpool: ")
+    assert lead.startswith("Neighbours share expression most in average pool: ")
 
 
 def test_results_report_themselves_as_their_commands_do(store, tmp_path):
@@ -142,10 +142,14 @@ def test_searchlights_say_where_or_why_not():
     }  # fmt: skip
     assert "No group test: two subjects are too few." in describe_searchlight(report, None).answer
     peaks = pd.DataFrame(
-        {"model": ["a"], "x_mm": [42.0], "y_mm": [-54.0], "z_mm": [-18.0], "t": [7.25], "p_value": [0.004],
-         "is_significant": [True]}
+        {"model": ["avgpool"], "x_mm": [42.0], "y_mm": [-54.0], "z_mm": [-18.0], "t": [7.25],
+         "p_value": [0.004], "is_significant": [True]}
     )  # fmt: skip
     report["group"] = {"correction": "max_t"}
-    assert "(42, -54, -18) mm, t = 7.25, p = .0040" in describe_searchlight(report, peaks).answer
+    report["models"] = [{"name": "avgpool", "label": "avgpool", "layer": "avgpool"}]
+    assert (
+        "of average pool at (42, -54, -18) mm, t = 7.25, p = .0040"
+        in describe_searchlight(report, peaks).answer
+    )
     dull = peaks.assign(is_significant=False)
     assert "No model has a place" in describe_searchlight(report, dull).answer

@@ -1,3 +1,4 @@
+import re
 import shutil
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.offsetbox import AnnotationBbox
+from matplotlib.text import Text
 from scipy.stats import rankdata, zscore
 
 from fernet_neuro.exceptions import StoreError
@@ -13,6 +15,7 @@ from fernet_neuro.figures import mds, rdm_gallery, rsa_layer_roi, rsa_models, va
 from fernet_neuro.figures.registry import FIGURES, build_figure, find_buildable
 from fernet_neuro.figures.rsa_results import average_rois, find_folders, read_analyses, read_rdms
 from fernet_neuro.rsa.arrangement import arrange_stimuli
+from fernet_neuro.rsa.inference.partition import infer_partition
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.viz import style
@@ -328,6 +331,25 @@ def test_a_region_without_name_is_called_brain(copy):
     for module in (rsa_layer_roi, rsa_models, variance_partition):
         assert set(spec_of(module).read(copy)["roi"]) == {"brain"}
     assert "brain" in set(rdm_gallery.read_gallery(copy)["rdm"])
+
+
+@pytest.mark.parametrize("module", [rsa_layer_roi, rsa_models, rdm_gallery, variance_partition, mds])
+def test_layers_are_drawn_and_told_in_words_and_kept_by_name(copy, module):
+    """Models of the copy that are no layers go, so that layers are what is left to draw."""
+    whole, brain = RSAResult.load(copy), RDMSet.load(copy / "brain.npz")
+    layers = ["identity/layer1", "identity/avgpool"]
+    parts = infer_partition(
+        models := RDMSet.load(copy / "models.npz").select(model=layers), brain, n_bootstraps=30
+    )
+    tables = {"estimates": whole.estimates[whole.estimates["model"].isin(layers)], "partition": parts}
+    replace(whole, **tables).save(copy)
+    models.save(copy / "models.npz")
+    source, figure, _ = draw(module, copy)
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    for told in ("\n".join(texts), spec_of(module).caption(source)):
+        assert not re.search("layer1|avgpool", told)
+    assert any(re.search("layer 1|average pool", text) for text in texts)
+    assert source.astype(str).apply(lambda column: column.str.contains("layer1|avgpool")).any(axis=None)
 
 
 def test_points_on_the_plane_are_those_of_the_arrangement(results):

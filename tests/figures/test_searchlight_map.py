@@ -122,3 +122,17 @@ def test_more_models_than_a_page_holds_are_said(results):
     many = pd.concat([source.assign(model=f"m{number}") for number in range(6)])
     assert "Maps of the first 4 of 6 models are drawn." in caption_map(many)
     assert FIGURES["searchlight-map"].needs[1] == "searchlight/group/group_mask.nii.gz"
+
+
+def test_models_that_are_layers_are_told_in_words(copy):
+    for path in (copy / "settings.json", copy / "peaks.csv"):
+        path.write_text(path.read_text().replace("layer 1.2", "twin/layer1.2"))
+    settings = json.loads((copy / "settings.json").read_text())
+    settings["models"][1]["layer"] = "layer1.2"
+    (copy / "settings.json").write_text(json.dumps(settings))
+    source = read_map(copy)
+    assert source["model"].iloc[-1] == "twin/layer1.2"
+    with style():
+        figure = draw_map(source, copy)
+    assert figure.texts[1].get_text() == "$\\bf{b}$  twin, layer 1.2: no voxel significant, 9 subjects"
+    assert "No voxel is significant for twin, layer 1.2;" in caption_map(source)

@@ -5,7 +5,7 @@ What belongs here: plain holders of settings and maps, and the folder; nothing i
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.validation import check_label
+from fernet_neuro.activations.network import say_model
 from fernet_neuro.brain import images
 from fernet_neuro.brain.group import GroupMap
 from fernet_neuro.brain.spheres import FEWEST_VOXELS
@@ -92,6 +93,11 @@ def label_models(names: Iterable[str]) -> list[str]:
             label, number = f"{plain}x{number}", number + 1
         labels[label.lower()] = label
     return list(labels.values())
+
+
+def name_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the models of ``settings.json`` as a reader is told of them, by name: layers in words."""
+    return {item["name"]: say_model(item["name"], item.get("layer", "")) for item in settings["models"]}
 
 
 def write_description(out: PathLike) -> None:

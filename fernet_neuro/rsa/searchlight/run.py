@@ -22,7 +22,7 @@ from fernet_neuro.brain.group import CORRECTIONS, check_smallest_p
 from fernet_neuro.brain.volumes import NOISE_KINDS, VolumeSource, read_volumes
 from fernet_neuro.rsa.compare import COMPARISONS
 from fernet_neuro.rsa.distances import DISTANCES
-from fernet_neuro.rsa.rdms import RDMSet
+from fernet_neuro.rsa.rdms import NO_LABEL, RDMSet
 from fernet_neuro.rsa.searchlight.folder import (
     KIND,
     SearchlightSettings,
@@ -147,10 +147,11 @@ def run_searchlight(
             maps.append(search_volume(volume, models, settings, n_jobs=n_jobs, verbose=verbose))
             write_subject_maps(folder, maps[-1], models.names, settings)
         group, peaks = _infer(maps, models, test, folder, n_jobs)
-        named = zip(models.names, label_models(models.names), strict=True)
+        layers = models.table["layer"].astype(str) if "layer" in models.table else [""] * models.n_rdms
+        named = zip(models.names, label_models(models.names), layers, strict=True)
         report = {
             "kind": KIND,
-            "models": [{"name": name, "label": label} for name, label in named],
+            "models": [{"name": name, "label": label, **_tell_layer(layer)} for name, label, layer in named],
             **asdict(settings),
             **reading,
             "subjects": {item.subject: item.report for item in maps},
@@ -161,6 +162,10 @@ def run_searchlight(
         if finish is not None:
             finish(folder, report, peaks)
     return report, peaks
+
+
+def _tell_layer(layer: str) -> dict[str, str]:
+    return {} if layer in NO_LABEL else {"layer": layer}
 
 
 def _infer(

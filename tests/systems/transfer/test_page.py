@@ -128,7 +128,7 @@ def test_nothing_is_loaded_from_elsewhere(folder):
 
 
 def test_headline_is_the_layer_fixed_beforehand(page):
-    assert "From layer avgpool of the identity network" in page.words
+    assert "From average pool of the identity network" in page.words
     assert "balanced accuracy of 42.0 % [37.0, 47.0]; chance is 20.0 %" in page.words
     assert "its untrained twin reaches 20.0 %, pixels reach 20.0 %" in page.words
     assert "p = .003" in page.words

@@ -1,0 +1,88 @@
+"""What a command prints first is what its page leads with, of a choice that is told."""
+
+import html
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fernet_neuro as fn
+from fernet_neuro.activations.store import write_store
+from fernet_neuro.experiments.report_texts import describe_embedding, describe_probe, describe_rsa
+from fernet_neuro.probes.result import ProbeReport
+
+
+def read_lead(folder):
+    """Return the words that a page leads with."""
+    lead = (folder / "index.html").read_text(encoding="utf-8").split('class="lead">')[1].split("</p>")[0]
+    return html.unescape(re.sub(r"<[^>]+>", "", lead)).strip()
+
+
+@pytest.fixture
+def store(noise_table, simulated, rng, tmp_path):
+    """Three layers, of which the one before the last tells expressions worst."""
+    strengths = {"layer4": 3.0, "avgpool": 0.4, "fc": 0.6}
+    layers = [
+        replace(simulated(noise_table, rng, expression=value), layer=name)
+        for name, value in strengths.items()
+    ]
+    return write_store(tmp_path / "store", noise_table, layers).path
+
+
+@pytest.fixture
+def commands(store, noise_table, tmp_path):
+    """Each command that reports, but for its folder."""
+    rng = np.random.default_rng(0)
+    models = fn.compute_rdms(noise_table, factors=["identity", "expression"])
+    people = pd.DataFrame({"subject": list("abcde"), "roi": "FFA"})
+    noise = rng.normal(size=(5, models.dissimilarities.shape[1]))
+    brain = fn.RDMSet(models.dissimilarities[:1] + noise, noise_table.stimulus_ids, people)
+    brain.save(tmp_path / "brain.npz")
+    few = ("--permutations", 19, "--quiet")
+    return {
+        "probe": ("probe", store, "--all-layers", "--folds", 4, "--no-controls", *few),
+        "embed": ("embed", store, "--layer", "layer4", "--layer", "avgpool", "--perplexity", 4, *few),
+        "rsa": ("rsa", "--models", store, "--all-layers", "--brain", tmp_path / "brain.npz", *few),
+    }
+
+
+@pytest.mark.parametrize("name", ["probe", "embed", "rsa"])
+def test_the_first_line_of_a_command_is_the_lead_of_its_page(run, commands, tmp_path, name):
+    code, out, err = run(*commands[name], "--out", tmp_path / "out")
+    assert code == 0, err
+    first = out.splitlines()[0]
+    assert first == read_lead(tmp_path / "out")
+    assert "avgpool" not in first
+    is_chosen = "chosen by its" in first
+    assert is_chosen == (name != "probe"), "the layer of a probe was fixed beforehand"
+
+
+def test_the_layer_of_a_probe_is_fixed_and_the_highest_is_called_chosen(run, commands, tmp_path):
+    code, out, err = run(*commands["probe"], "--out", tmp_path / "out")
+    assert code == 0, err
+    first, second = out.splitlines()[:2]
+    frame = ProbeReport.load(tmp_path / "out").frame.set_index("layer")["balanced_accuracy"]
+    assert frame.idxmax() == "layer4"
+    assert first.startswith("From average pool, ")
+    assert f"{100 * frame['avgpool']:.1f} %" in first
+    assert second == (
+        f"Highest of 3 layers and read-outs: layer4 (ridge), {100 * frame['layer4']:.1f} %, chosen by its "
+        "score, which is therefore somewhat high."
+    )
+
+
+def test_an_answer_tells_the_corrected_p(run, commands, tmp_path):
+    for name, command in commands.items():
+        assert run(*command, "--out", tmp_path / name)[0] == 0
+    probe = fn.ProbeReport.load(tmp_path / "probe")
+    for row in probe.layers:
+        row.update(p_value=0.0123, p_value_max=0.0456)
+    maps = fn.EmbeddingResult.load(tmp_path / "embed")
+    maps.quality[["p_value", "p_value_max"]] = 0.0123, 0.0456
+    rsa = fn.RSAResult.load(tmp_path / "rsa")
+    rsa.estimates[["p_value", "p_fdr", "p_max"]] = 0.0123, 0.0234, 0.0456
+    for answer in (describe_probe(probe), describe_embedding(maps), describe_rsa(rsa)):
+        assert "p = .0456, corrected over " in answer.answer
+        assert not {".0123", ".0234"} & set(re.findall(r"\.\d{4}", answer.answer))
