@@ -45,6 +45,18 @@ def group(rng, tmp_path):
     return tmp_path, models, brain
 
 
+@pytest.mark.filterwarnings("always:.*are the same RDM")
+def test_one_rdm_as_two_models_is_noted(run, group):
+    folder, models, _ = group
+    again = models.dissimilarities[[2]].astype(np.float32)
+    table = pd.DataFrame({"name": ["looks"]})
+    RDMSet(again, models.stimulus_ids, table).save(folder / "more.npz")
+    sources = ("--models", folder / "models.npz", "--models", folder / "more.npz")
+    code, _, err = run(*sources, "--brain", folder / "brain.npz", *FAST, "--out", folder / "out")
+    assert code == 0, err
+    assert "models 'gaze' and 'looks' are the same RDM under two names, and count as two in" in err
+
+
 def test_the_folder_holds_what_the_engine_says_and_what_was_compared(run, group):
     folder, models, brain = group
     out = folder / "out"
@@ -104,6 +116,7 @@ def test_json_has_all_tables_and_no_not_a_number(run, group):
     assert found["peaks"] == []
 
 
+@pytest.mark.filterwarnings("always:.*are the same RDM")
 def test_models_of_several_sources_keep_names_apart(run, group):
     folder, models, _ = group
     (folder / "more").mkdir()
@@ -113,6 +126,7 @@ def test_models_of_several_sources_keep_names_apart(run, group):
         "--brain", folder / "brain.npz", *FAST, "--out", folder / "out",
     )  # fmt: skip
     assert code == 0, err
+    assert "'models/pixels' and 'other/pixels' are the same RDM" in err
     kept = RSAFolder.load(folder / "out")
     assert kept.models.table["model"].tolist() == ["shape", "models/pixels", "gaze", "other/pixels"]
     assert kept.result.estimates["source"].unique().tolist() == ["models", "other"]

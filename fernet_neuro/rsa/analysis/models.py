@@ -3,19 +3,22 @@
 What belongs here: what a source is, what is taken from it, and names that tell all models apart.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.foreign import read_rows
 from fernet_neuro.activations.copies import warn_of_equal_answers
 from fernet_neuro.activations.store import ActivationStore, check_stores_differ, is_store
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import FernetWarning, StoreError
 from fernet_neuro.faces.landmarks import LandmarkTable
 from fernet_neuro.rsa.analysis.inputs import align_all, check_same, name_stimuli
 from fernet_neuro.rsa.files.io import READERS, read_rdms
+from fernet_neuro.rsa.files.whose import find_copy
 from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
 from fernet_neuro.rsa.result import ESTIMATE_COLUMNS
@@ -126,7 +129,7 @@ def read_models(
     Warns
     -----
     FernetWarning
-        If one picture is several stimuli.
+        If one picture is several stimuli, or one RDM of the files several models.
     """
     if not sources:
         raise ValueError("name the models: RDM files, activation stores or stimulus tables (--models).")
@@ -138,13 +141,14 @@ def read_models(
         origin = next(iter(stores.values())).stimuli
     if (known := table or origin) is not None:
         warn_of_copies(known)
+    files = {source for source in sources if source not in stores and source not in tables}
     parts: list[tuple[str, RDMSet]] = []
     for source in sources:
         if source in stores and choice.wants_layers:
             warn_of_equal_answers(stores[source], known or stores[source].stimuli)
             names = stores[source].layers if choice.all_layers else choice.layers
             parts.append((source, compute_store_rdms(stores[source], names, choice.distance)))
-        elif source not in tables and source not in stores:
+        elif source in files:
             _check_file(source)
             parts.append((source, name_stimuli(read_rdms(source, variable=choice.variable), table)))
     if choice.wants_table and origin is not None:
@@ -156,12 +160,28 @@ def read_models(
         parts.append((label, built))
     labels = _label_sources([source for source, _ in parts])
     sets = [rdms for _, rdms in parts]
+    lengths = [rdms.n_rdms for rdms in sets]
     models = concat_models(align_all(sets, labels) if align else sets, labels)
+    _warn_of_equal_models(models, np.repeat([source in files for source, _ in parts], lengths))
     if over_seeds:
         check_stores_differ(list(stores.values()))
         named = zip(parts, labels, strict=True)
         models = _join_seeds(models, {source: label for (source, _), label in named if source in stores})
     return models, known
+
+
+def _warn_of_equal_models(models: RDMSet, is_read: np.ndarray) -> None:
+    """Warn if two RDMs that were read are one; layers of a network may well be."""
+    rows = np.flatnonzero(is_read)
+    names = [models.names[row] for row in rows]
+    found = find_copy(models.dissimilarities[rows], names, [""] * len(rows))
+    if found:
+        warnings.warn(
+            f"models {found[0]!r} and {found[1]!r} are the same RDM under two names, and count as two in "
+            f"comparisons and corrections; leave one of them out.",
+            FernetWarning,
+            stacklevel=3,
+        )
 
 
 def concat_models(sets: Sequence[RDMSet], labels: Sequence[str]) -> RDMSet:

@@ -3,6 +3,8 @@
 What belongs here: checks of the table of RDMs, before anything is averaged by it.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from fernet_neuro._utils.likeness import Seen
@@ -54,13 +56,26 @@ def check_copies(rdms: RDMSet, name: str = "the brain RDMs") -> None:
     owners = table["subject"].astype(str)
     if "session" in table and (table["session"].astype(str) != "").any():
         owners = owners + " (session " + table["session"].astype(str) + ")"
+    found = find_copy(rdms.dissimilarities, owners, regions)
+    if found:
+        raise ValueError(
+            f"{name}: subjects {found[0]} and {found[1]} have the same RDM; copies are not independent. "
+            f"Leave one of them out."
+        )
+
+
+def find_copy(
+    dissimilarities: np.ndarray, owners: Iterable[str], groups: Iterable[str]
+) -> tuple[str, str] | None:
+    """Return the owners of the first two RDMs of one group that are the same, or None.
+
+    RDMs of few different values, such as those of categories, may be equal by chance and do not count.
+    """
     seen = Seen(_FEWEST_VALUES)
-    for vector, owner, region in zip(rdms.dissimilarities, owners, regions, strict=True):
+    for vector, owner, group in zip(dissimilarities, owners, groups, strict=True):
         if len(np.unique(vector[np.isfinite(vector)])) < _FEWEST_VALUES:
             continue
-        other = seen.find(vector, owner, region)
+        other = seen.find(vector, owner, group)
         if other is not None:
-            raise ValueError(
-                f"{name}: subjects {other} and {owner} have the same RDM; copies are not independent. Leave "
-                f"one of them out."
-            )
+            return other, owner
+    return None
