@@ -42,7 +42,8 @@ class TextTable(Shown):
     Raises
     ------
     ValueError
-        If shapes do not fit, a class is named twice, or a row is not finite or all zero.
+        If shapes do not fit, a class is named twice, or a row is not finite, all zero or that of another
+        class.
 
     Examples
     --------
@@ -71,6 +72,14 @@ class TextTable(Shown):
             raise ValueError(f"a class of the text table is named twice: {format_options(self.classes)}.")
         if not np.isfinite(self.vectors).all() or not np.abs(self.vectors).sum(1).all():
             raise ValueError("a row of the text table is not finite, or all zero; embed the prompts again.")
+        first: dict[bytes, str] = {}
+        for name, row in zip(self.classes, self.vectors, strict=True):
+            other = first.setdefault(row.tobytes(), name)
+            if other != name:
+                raise ValueError(
+                    f"classes {other!r} and {name!r} have the same vector, so that nothing tells them apart; "
+                    f"give each prompts of its own, or leave one out."
+                )
 
     @property
     def width(self) -> int:

@@ -142,10 +142,12 @@ def test_prompts_without_the_emotion_or_with_other_braces_are_refused(template):
         ({"vectors": np.zeros((2, 3), np.float32)}, "all zero"),
         ({"vectors": np.full((2, 3), np.nan, np.float32)}, "not finite"),
         ({"vectors": np.ones((3, 3), np.float32)}, "one row"),
+        ({"vectors": np.ones((2, 3), np.float32)}, "'a' and 'b' have the same vector"),
     ],
 )
 def test_tables_that_cannot_be_are_refused(changes, match):
-    given = {"classes": ("a", "b"), "prompts": (("x",), ("y",)), "vectors": np.ones((2, 3), np.float32)}
+    given = {"classes": ("a", "b"), "prompts": (("x",), ("y",)), "vectors": np.eye(2, 3, dtype=np.float32)}
+    TextTable(**given, encoder="none")
     with pytest.raises(ValueError, match=match):
         TextTable(**{**given, **changes}, encoder="none")
 
