@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.activations.network import say_layer
 from fernet_neuro.figures.results import describe_holdout, shorten_layer
+from fernet_neuro.probes.result import FEWEST_TWINS
 from fernet_neuro.viz.style import figure_size, label_of, letter
 
 
@@ -92,3 +93,16 @@ def describe_layers(source: pd.DataFrame) -> str:
         f"{say_layer(layer)} ({', '.join(label_of(name).lower() for name in names)})"
         for layer, names in used.items()
     )
+
+
+def say_twins(source: pd.DataFrame) -> str:
+    """Return what the band of the untrained twins is, or the dots of few; nothing where there are none."""
+    twins = source.loc[source["network"] == "untrained", "n_twins"]
+    if twins.empty:
+        return ""
+    n_twins = int(twins.max())
+    if n_twins == 1:
+        return "; grey band: that of the one untrained network"
+    if n_twins < FEWEST_TWINS:
+        return f"; grey dots: each of {n_twins} untrained networks, too few to tell how such networks vary"
+    return f"; grey band: 95 % of untrained networks, known from {n_twins} (one more lies in it)"

@@ -12,6 +12,7 @@ from fernet_neuro.figures.captions import (
     describe_panels,
     describe_readouts,
     draw_readouts,
+    say_twins,
 )
 from fernet_neuro.figures.results import (
     find_targets,
@@ -19,12 +20,13 @@ from fernet_neuro.figures.results import (
     read_sources,
     shorten_layer,
 )
-from fernet_neuro.viz.profiles import plot_layer_profile, profile_legend
+from fernet_neuro.probes.result import spread_twins
+from fernet_neuro.viz.profiles import list_twin_columns, plot_layer_profile, profile_legend
 
 _COLUMNS = (
     "panel", "target", "holdout", "network", "layer", "label", "layer_index", "position", "readout",
     "accuracy_percent", "low_percent", "high_percent", "interval", "chance_percent", "p_value",
-    "p_value_max", "significant",
+    "p_value_max", "significant", "n_twins",
 )  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def read_profile(results: Path) -> pd.DataFrame:
     ]
     place = {label: at for at, label in enumerate(merge_orders(runs))}
     frame["position"] = [place.get(label, 0) for label in frame["label"]]
-    return frame[list(_COLUMNS)]
+    return frame[[*_COLUMNS, *list_twin_columns(frame)]]
 
 
 def merge_orders(orders: list[list[str]]) -> list[str]:
@@ -80,14 +82,14 @@ def merge_orders(orders: list[list[str]]) -> list[str]:
 def _read_target(results: Path, target: str) -> pd.DataFrame:
     parts = [rows.assign(network=name) for name, rows in read_sources(results, target)]
     frame = pd.concat(parts, ignore_index=True)
-    for end in ("low", "high"):
-        if f"twin_{end}" in frame:  # the interval of one more twin, not of people
-            known = frame[f"twin_{end}"].astype(float)
-            frame[f"balanced_accuracy_{end}"] = known.fillna(frame[f"balanced_accuracy_{end}"])
+    spread = spread_twins(frame.to_dict("records"), "balanced_accuracy")
+    each = list_twin_columns(spread)
     return frame.assign(
         accuracy_percent=100 * frame["balanced_accuracy"],
-        low_percent=100 * frame["balanced_accuracy_low"],
-        high_percent=100 * frame["balanced_accuracy_high"],
+        low_percent=100 * spread["low"],
+        high_percent=100 * spread["high"],
+        n_twins=spread["n_twins"],
+        **{name: 100 * spread[name] for name in each},
         chance_percent=100 * frame["chance_level"],
         significant=frame["p_value_max"] < 0.05,
     )
@@ -102,8 +104,7 @@ def draw_profile(source: pd.DataFrame, _results: Path | None = None) -> Figure:
 
 def caption_profile(source: pd.DataFrame) -> str:
     """Say what is shown, what bars and band are over and what the marks mean."""
-    has_twins = (source["network"] == "untrained").any()
-    band = "; band: of the untrained twin, or 95 % of several" if has_twins else ""
+    band = say_twins(source)
     return (
         f"Linear read-out ({describe_readouts(source)}) of {describe_panels(source)}, over the layers in "
         f"forward order{describe_baselines(source)}. Lines: balanced accuracy; bars: 95 % interval over "

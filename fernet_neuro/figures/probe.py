@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro.activations.network import say_layer
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.figures.captions import describe_intervals
+from fernet_neuro.figures.captions import describe_intervals, say_twins
 from fernet_neuro.figures.results import choose_layer, choose_readout, describe_holdout, order_layers
 from fernet_neuro.probes.result import ProbeReport, measure_of
 from fernet_neuro.viz.matrices import plot_confusion
@@ -72,8 +72,7 @@ def caption_layers(source: pd.DataFrame) -> str:
         what, base = "R2 over all test stimuli", "dashed: 0, the mean of the training part"
     else:
         what, base = "balanced accuracy", f"dashed: chance, {first['chance']:.1f} %"
-    twins = source["n_twins"].max() if "n_twins" in source else None
-    band = f"; grey band: 95 % of {twins:.0f} untrained networks and one more" if twins and twins > 1 else ""
+    band = say_twins(source)
     return (
         f"Linear read-out ({first['readout']}) of {first['target']} over the layers in forward order, "
         "tested on "

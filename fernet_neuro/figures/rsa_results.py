@@ -55,27 +55,31 @@ class Analysis:
         """The level of the intervals in %."""
         return 100 * float(self.result.settings.get("level", 0.95))
 
-    def describe_intervals(self) -> str:
-        """Return what the intervals are: level, method and what they generalise to."""
+    def describe_intervals(self, *, of_shares: bool = False) -> str:
+        """Return what the intervals are: level, method and what they generalise to.
+
+        `of_shares`: of variance, whose intervals are by the bootstrap whatever those of estimates are by.
+        """
         settings = self.result.settings
         over = {"both": "subjects and stimuli", "subjects": "subjects", "stimuli": "stimuli"}
         to = over.get(str(settings.get("generalise_to", "both")), str(settings.get("generalise_to")))
-        is_drawn = self.result.used_inference == "bootstrap"
+        is_drawn = of_shares or self.result.used_inference == "bootstrap"
         by = "a bootstrap" if is_drawn else "variance components"
         text = f"{self.level_percent:g} % intervals from {by} over {to}"
         if is_drawn and settings.get("n_bootstraps"):
             text += f" (N = {settings['n_bootstraps']})"
         if settings.get("over_seeds"):
             text += " and the spread of training seeds"
-        return text + self._describe_blocks()
+        return text + self._describe_blocks(is_drawn)
 
-    def _describe_blocks(self) -> str:
-        """Return which stimuli are drawn together; nothing where each is drawn alone, or none is."""
+    def _describe_blocks(self, is_drawn: bool) -> str:
+        """Return which stimuli vary together; nothing where each varies alone, or none does."""
         settings = self.result.settings
         n_blocks, column = settings.get("n_blocks"), settings.get("identity_blocks")
         if not n_blocks or settings.get("generalise_to") == "subjects":
             return ""
-        return f", stimuli in {n_blocks} blocks{f' ({column})' if column else ''}, drawn as wholes"
+        how = "drawn as wholes" if is_drawn else "each of which varies as a whole"
+        return f", stimuli in {n_blocks} blocks{f' ({column})' if column else ''}, {how}"
 
 
 def find_folders(results: Path) -> list[Path]:

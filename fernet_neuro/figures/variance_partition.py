@@ -75,7 +75,7 @@ def _read_roi(analysis: Analysis, roi: str, rows: pd.DataFrame) -> pd.DataFrame:
         level_percent=analysis.level_percent,
         n_subjects=known["n_subjects"],
         n_stimuli=known["n_stimuli"],
-        interval=analysis.describe_intervals(),
+        interval=analysis.describe_intervals(of_shares=True),
         ceiling_lower_percent=100 * lower,
         ceiling_upper_percent=100 * upper,
     )

@@ -86,6 +86,8 @@ _MEAN_FIELDS = (
 )
 #: The network's accuracy minus that of a control.
 _DIFFERENCES = ("difference_untrained", "difference_pixels")
+#: Of so many untrained twins the spread is told.
+FEWEST_TWINS = 4
 #: One test: source, layer, read-out.
 TestKey = tuple[str, str, str]
 _SEPARATOR = "|"
@@ -410,6 +412,32 @@ def _list_needed(folder: Path) -> tuple[str, ...]:
     except Exception:  # what is missing or damaged is said by who reads it
         is_quantity = False
     return ("summary.json", *_FILES, *(() if is_quantity else (_CONFUSION,)))
+
+
+def spread_twins(rows: Sequence[Mapping[Any, Any]], measure: str) -> pd.DataFrame:
+    """Return how far to draw the spread of each row of a summary: its interval, or that of one twin more.
+
+    Of fewer than four twins nobody knows how they are spread, and that interval spans nearly all scores: they
+    have the scores of each instead.
+
+    Returns
+    -------
+    DataFrame
+        ``low`` and ``high``, missing where there is none; ``n_twins``, 1 of all other rows; and, where there
+        are few twins, ``twin_1``, ``twin_2``, ``twin_3``.
+    """
+    found = []
+    for row in rows:
+        n_twins = int(row.get("n_twins") or 1) if row["source"] == "untrained" else 1
+        low, high = (row[f"{measure}_{end}"] for end in ("low", "high"))
+        scores: Sequence[float] = ()
+        if n_twins >= FEWEST_TWINS:
+            low, high = row["twin_low"], row["twin_high"]
+        elif n_twins > 1:
+            low, high, scores = None, None, row.get("twin_scores", ())
+        each = {f"twin_{number}": score for number, score in enumerate(scores, 1)}
+        found.append({"low": low, "high": high, "n_twins": n_twins, **each})
+    return pd.DataFrame(found).astype(float)
 
 
 def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -172,7 +172,7 @@ def pool_twins(design: ProbeDesign, results: list[ProbeResult]) -> list[ProbeRes
     """Return results in which the untrained twins' of one layer and read-out are one.
 
     Its accuracies are means over twins, its guesses those of all. ``twin_low`` and ``twin_high`` enclose 95 %
-    of such networks: Student's prediction interval of one more.
+    of such networks: Student's prediction interval of one more. ``twin_scores`` are the scores of each.
     """
     groups: dict[tuple[str, str, str], list[ProbeResult]] = {}
     for number, item in enumerate(results):
@@ -184,10 +184,12 @@ def pool_twins(design: ProbeDesign, results: list[ProbeResult]) -> list[ProbeRes
 def _pool(design: ProbeDesign, twins: list[ProbeResult]) -> ProbeResult:
     first, numbers = twins[0], [*twins[0].measures, "penalty"]
     means = {name: np.mean([twin.folds[name] for twin in twins], axis=0) for name in numbers}
-    mean, sd, n = _spread([twin.score for twin in twins])
+    scores = [twin.score for twin in twins]
+    mean, sd, n = _spread(scores)
     low, high, _ = t_test(mean, sd**2 * (1 + 1 / n), n - 1)
     least, most = first.bounds
-    spread = {"n_twins": n, "twin_sd": sd, "twin_low": max(low, least), "twin_high": min(high, most)}
+    ends = {"twin_low": max(low, least), "twin_high": min(high, most)}
+    spread = {"n_twins": n, "twin_sd": sd, **ends, "twin_scores": [float(score) for score in scores]}
     parts = np.mean([_worth(design, twin)[1] for twin in twins], axis=0)
     units = _group(design, _worth(design, first)[0], parts)
     return replace(

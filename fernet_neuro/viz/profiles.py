@@ -15,6 +15,8 @@ from fernet_neuro.viz.style import MARKERS, colour_of, label_of
 _FIRST_MARK, _MARK_STEP = 1.06, 0.05
 #: Layers apart of the bars of networks that stand side by side.
 _DODGE = 0.11
+#: The dot of one of few twins.
+_DOTS: dict[str, Any] = {"ls": "", "marker": "o", "ms": 3.2, "alpha": 0.7, "mew": 0}
 #: Columns of shares by what they are called here.
 _SHARES = {f"{name}_percent": name for name in ("low", "high", "chance")} | {"accuracy_percent": "value"}
 
@@ -28,7 +30,8 @@ def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
         Rows of one target with the columns ``network``, ``layer``, ``position`` (place on the axis),
         ``accuracy_percent``, ``low_percent``, ``high_percent``, ``chance_percent`` and ``significant``; or,
         where ``measure`` is "r2", ``value``, ``low``, ``high`` and ``chance``. ``untrained`` is a dashed
-        line in a band; ``pixels``, which has no layers, a horizontal line; other networks have bars.
+        line in a band, or with a dot for each of few twins (``twin_1`` ...); ``pixels``, which has no
+        layers, a horizontal line; other networks have bars. ``n_twins`` counts untrained twins.
     ax : Axes
         Where to draw. Lines carry the network's name (``get_gid``).
 
@@ -69,19 +72,29 @@ def plot_layer_profile(frame: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+def list_twin_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the columns with the scores of single twins, ``twin_1`` and so on; none for a band."""
+    return [str(name) for name in frame if str(name).removeprefix("twin_").isdigit()]
+
+
 def profile_legend(rows: pd.DataFrame) -> list[Line2D | Patch]:
     """Return the legend's handles for what `plot_layer_profile` draws of `rows`, and for nothing else."""
     networks = list(dict.fromkeys(rows["network"]))
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=colour_of(name, networks), label=label_of(name), **_line(name))
+        Line2D([], [], color=colour_of(name, networks), label=label_of(name), **_line(name, rows))
         for name in networks
     ]
     if set(networks) - {"untrained", "pixels"}:
         handles.append(
             Line2D([], [], ls="", marker="|", ms=7, mew=0.9, color="#111111", label="95 % interval")
         )
-    if "untrained" in networks:
-        handles.append(Patch(facecolor="#8A8A8A", alpha=0.3, lw=0, label="95 % of twins"))
+    if "untrained" in networks and list_twin_columns(rows):
+        colour = colour_of("untrained", networks)
+        handles.append(Line2D([], [], **_DOTS, color=colour, label="Each twin"))
+    elif "untrained" in networks:
+        n_twins = rows.loc[rows["network"] == "untrained", "n_twins"].max() if "n_twins" in rows else 1
+        said = "95 % of twins" if n_twins > 1 else "95 % interval of the twin"
+        handles.append(Patch(facecolor="#8A8A8A", alpha=0.3, lw=0, label=said))
     if rows["significant"].any():
         handles.append(
             Line2D([], [], ls="", marker="_", ms=7, mew=1.4, color="#111111", label="p < .05, corrected")
@@ -89,11 +102,14 @@ def profile_legend(rows: pd.DataFrame) -> list[Line2D | Patch]:
     return handles
 
 
-def _line(network: str) -> dict[str, Any]:
+def _line(network: str, rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the look of a line; the mean of few twins has no marker, which would hide theirs."""
     if network == "pixels":
         return {"ls": (0, (3, 1, 1, 1)), "marker": ""}
-    dashes = (0, (2.5, 1.2)) if network == "untrained" else "-"
-    return {"ls": dashes, "marker": MARKERS.get(network, "v"), "mfc": "white", "mew": 0.9}
+    if network == "untrained":
+        marker = "" if list_twin_columns(rows) else MARKERS[network]
+        return {"ls": (0, (2.5, 1.2)), "marker": marker, "mfc": "white", "mew": 0.9}
+    return {"ls": "-", "marker": MARKERS.get(network, "v"), "mfc": "white", "mew": 0.9}
 
 
 def _draw_network(ax: Axes, network: str, rows: pd.DataFrame, colour: str, end: float, shift: float) -> None:
@@ -104,9 +120,11 @@ def _draw_network(ax: Axes, network: str, rows: pd.DataFrame, colour: str, end: 
         x, mean = np.array([-0.35, end + 0.35]), np.full(2, mean[0])
     elif network == "untrained":
         ax.fill_between(x, low, high, color=colour, alpha=0.22, lw=0, zorder=2)
+        for name in list_twin_columns(rows):
+            ax.plot(x, rows[name], **_DOTS, color=colour, gid=name, zorder=2)
     else:
         ax.vlines(x, low, high, color=colour, lw=0.9, alpha=0.8, zorder=2)
-    ax.plot(x, mean, color=colour, gid=network, zorder=3, **_line(network))
+    ax.plot(x, mean, color=colour, gid=network, zorder=3, **_line(network, rows))
 
 
 def name_layers(ax: Axes, rows: pd.DataFrame, most: int) -> None:

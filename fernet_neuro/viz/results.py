@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.activations.network import say_layer
 from fernet_neuro.evaluation.result import EvaluationReport, EvaluationResult
-from fernet_neuro.probes.result import ProbeReport, ProbeResult, measure_of
+from fernet_neuro.probes.result import ProbeReport, ProbeResult, measure_of, spread_twins
 from fernet_neuro.viz.geometry import plot_rdm
 from fernet_neuro.viz.maps import choose_looks, map_legend, plot_map
 from fernet_neuro.viz.matrices import plot_confusion
@@ -63,7 +63,7 @@ def plot_probe(report: ProbeReport, ax: Axes | None = None, *, readout: str | No
 def list_profile(report: ProbeReport, readout: str | None = None) -> pd.DataFrame:
     """Return what `plot_layer_profile` draws of a report: one row per source and layer of a read-out.
 
-    The interval of several untrained twins is that of one more of them.
+    The interval of several untrained twins is that of one more of them, see `spread_twins`.
 
     Raises
     ------
@@ -77,17 +77,14 @@ def list_profile(report: ProbeReport, readout: str | None = None) -> pd.DataFram
     measure = measure_of(report.layers[0])
     places = {layer: at for at, layer in enumerate(dict.fromkeys(rows.sort_values("layer_index")["layer"]))}
     start = places.pop("pixels", -1) + 1
-    low, high = (rows[f"{measure}_{end}"].astype(float) for end in ("low", "high"))
-    if "twin_low" in rows:
-        low, high = (
-            rows[f"twin_{end}"].astype(float).fillna(ends) for end, ends in (("low", low), ("high", high))
-        )
     scale = 1 if measure == "r2" else 100
+    spread = spread_twins(report.layers, measure).loc[rows.index]
+    spread = (scale * spread).assign(n_twins=spread["n_twins"])
     return rows.assign(
         network=rows["source"].replace("network", report.weights or "trained"), label=rows["layer"],
         measure=measure,
-        position=rows["layer"].map(places).fillna(0) - start, value=scale * rows[measure], low=scale * low,
-        high=scale * high, chance=0.0 if measure == "r2" else 100 * rows["chance_level"],
+        position=rows["layer"].map(places).fillna(0) - start, value=scale * rows[measure], **spread,
+        chance=0.0 if measure == "r2" else 100 * rows["chance_level"],
         significant=rows["p_value_max"].astype(float) < _ALPHA,
     )  # fmt: skip
 

@@ -57,20 +57,30 @@ def test_peaks_of_training_seeds_are_told_in_words_and_not_drawn_over_one_anothe
     assert "and the spread of training seeds" in caption
 
 
-@pytest.mark.parametrize(("inference", "drawn"), [("bootstrap", " (N = 30)"), ("components", "")])
+@pytest.mark.parametrize(
+    ("inference", "drawn", "how"),
+    [("bootstrap", " (N = 30)", "drawn as wholes"), ("components", "", "each of which varies as a whole")],
+)
 @pytest.mark.parametrize(
     ("generalise_to", "said"),
-    [("both", ", stimuli in 6 blocks (identity), drawn as wholes"), ("subjects", "")],
+    [("both", ", stimuli in 6 blocks (identity), "), ("subjects", "")],
 )
 def test_captions_say_which_stimuli_are_drawn_together(
-    compared, tmp_path, generalise_to, said, inference, drawn
+    compared, tmp_path, generalise_to, said, inference, drawn, how
 ):
     models, brain = (rdms.take(range(3)) for rdms in compared)
     settings = RSASettings("pearson", generalise_to, n_bootstraps=30, n_permutations=0, inference=inference)
-    result = run_rsa(models, brain, settings, blocks=BLOCKS, notes={"identity_blocks": "identity"})
+    parts = models.names[:2]
+    result = run_rsa(
+        models, brain, settings, blocks=BLOCKS, partition=parts, notes={"identity_blocks": "identity"}
+    )
     RSAFolder(result, models, brain).save(tmp_path)
     intervals = read_analyses(tmp_path)[0].describe_intervals()
-    assert intervals.endswith(f"{drawn}{said}")
+    assert intervals.endswith(f"{drawn}{said}{how if said else ''}")
+    shares = read_analyses(tmp_path)[0].describe_intervals(of_shares=True)
+    assert shares.endswith(f" (N = 30){said}{'drawn as wholes' if said else ''}")
+    assert "from a bootstrap over " in shares
+    assert shares in FIGURES["variance-partition"].caption(FIGURES["variance-partition"].read(tmp_path))
     for name in ("rsa-layer-roi", "rsa-models"):
         assert intervals in FIGURES[name].caption(FIGURES[name].read(tmp_path))
 

@@ -438,6 +438,28 @@ def test_what_has_no_closed_form_is_by_the_bootstrap_and_says_so():
     assert "kendall_tau_a have no closed form" in found.settings["notes"][0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"comparison": "kendall_tau_a"}, "variance components of kendall_tau_a have no closed form: "),
+        ({"blocks": np.arange(12) % 4}, "variance components need 5 stimuli, or blocks of them, and"),
+        ({"engine": "rsatoolbox"}, "rsatoolbox has no variance components: intervals and tests are by"),
+        ({}, ""), ({"inference": "bootstrap"}, ""),
+        ({"blocks": np.arange(12) % 4, "generalise_to": "subjects"}, ""),
+    ],
+)  # fmt: skip
+def test_a_note_says_why_the_bootstrap_was_taken(rng, changes, why):
+    ids = [f"face{number}" for number in range(12)]
+    models = RDMSet(rng.uniform(size=(2, 66)), ids, pd.DataFrame({"model": ["shape", "other"]}))
+    brain = RDMSet(
+        models.dissimilarities[0] + rng.normal(size=(6, 66)), ids, pd.DataFrame({"subject": [*"abcdef"]})
+    )
+    options = {"comparison": "pearson", "n_bootstraps": 20, "n_permutations": 0} | changes
+    notes = infer_rsa(models, brain, **options).settings["notes"]
+    assert [note for note in notes if "by the bootstrap" in note] == notes[: bool(why)]
+    assert "".join(notes[:1]).startswith(why)
+
+
 def test_too_few_units_are_refused_with_what_remains():
     models, brain = _draw(1, "related")
     few = models.stimulus_ids[:4]

@@ -152,7 +152,7 @@ def infer_flexible(
         },
         n_stimulus_folds=folds[0].n_stimulus_folds,
     )  # fmt: skip
-    if chosen.inference == "components":
+    if chosen.inference != "bootstrap":
         described["notes"].append(
             "variance components of fitted models have no closed form: intervals and tests are by the "
             "bootstrap."

@@ -21,7 +21,7 @@ from fernet_neuro.rsa.inference.components import Components, estimate_component
 from fernet_neuro.rsa.inference.contrasts import Estimates
 from fernet_neuro.rsa.inference.permutation import find_p_values
 from fernet_neuro.rsa.inference.random_effects import BootstrapVariation, Effects, Variation
-from fernet_neuro.rsa.inference.regions import Region, choose_inference, infer_by_region
+from fernet_neuro.rsa.inference.regions import Region, choose_inference, explain_bootstrap, infer_by_region
 from fernet_neuro.rsa.inference.resample import Resamples, code_blocks
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.tables import fill_tables, label_models
@@ -87,8 +87,9 @@ def infer_rsa(
     >>> (result.estimates["p_value"] < 0.05).tolist()
     [True, False]
     """
-    chosen = choose_inference(settle(settings, changes, InferenceSettings()), models.n_stimuli)
-    return infer_by_region(models, brain, chosen, partial(_infer_region, models, chosen))
+    asked = settle(settings, changes, InferenceSettings())
+    chosen, why = choose_inference(asked, models.n_stimuli), explain_bootstrap(asked, models.n_stimuli)
+    return infer_by_region(models, brain, chosen, partial(_infer_region, models, chosen), why)
 
 
 def _infer_region(

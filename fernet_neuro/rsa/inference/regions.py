@@ -24,6 +24,7 @@ from fernet_neuro.rsa.result import RSAResult
 FEWEST_STIMULI, FEWEST_BLOCKS = 6, 4
 #: With fewer, nothing is left to tell what varies with pairs of stimuli from what varies with stimuli.
 FEWEST_UNITS = 5
+_BY_BOOTSTRAP = "intervals and tests are by the bootstrap"
 #: Distances that are 0 on average where patterns do not differ, so that cosines are 0 by chance.
 SIGNED_DISTANCES = ("crossnobis",)
 #: Leaving one of two subjects out leaves one: samples then say nothing about how a ceiling varies.
@@ -67,6 +68,24 @@ def choose_inference(settings: Settings, n_stimuli: int) -> Settings:
     return replace(settings, inference="components" if is_closed else "bootstrap")
 
 
+def explain_bootstrap(asked: InferenceSettings, n_stimuli: int) -> str:
+    """Return why fixed models are inferred by the bootstrap though components may be used; else ""."""
+    n_units = int(code_blocks(asked.blocks, n_stimuli).max()) + 1
+    if asked.inference == "bootstrap" or choose_inference(asked, n_stimuli).used_inference == "components":
+        return ""
+    if asked.engine != "own":
+        return f"{asked.engine} has no variance components: {_BY_BOOTSTRAP}."
+    if not asked.is_closed:
+        return (
+            f"variance components of {asked.comparison} have no closed form: {_BY_BOOTSTRAP}. rho_a has one, "
+            f"and allows for ties as well."
+        )
+    return (
+        f"variance components need {FEWEST_UNITS} stimuli, or blocks of them, and there are {n_units}: "
+        f"{_BY_BOOTSTRAP}."
+    )
+
+
 def open_regions(
     models: RDMSet, brain: RDMSet, settings: InferenceSettings
 ) -> tuple[list[Region], np.ndarray]:
@@ -84,11 +103,12 @@ def infer_by_region(
     brain: RDMSet,
     settings: InferenceSettings,
     infer_region: Callable[[Region, Resamples | None, np.ndarray | None], dict[str, pd.DataFrame]],
+    why: str = "",
     **described: Any,
 ) -> RSAResult:
     """Return the tables that `infer_region` fills from a region, its samples and the permutations, if any.
 
-    There are no samples where variance components have a closed form.
+    There are no samples where variance components have a closed form. `why`: from `explain_bootstrap`.
     """
     regions, codes = open_regions(models, brain, settings)
     for region in regions:  # says which RDM is constant, or shares too few pairs
@@ -102,7 +122,9 @@ def infer_by_region(
         infer_region(region, None if settings.is_closed else region.resample(settings), orders)
         for region in track(regions, "regions", total=len(regions), verbose=settings.verbose)
     ]
-    return RSAResult(settings=describe(settings, regions, codes, **described), **join_tables(tables))
+    described = describe(settings, regions, codes, **described)
+    described["notes"] = [*([why] if why else []), *described["notes"]]
+    return RSAResult(settings=described, **join_tables(tables))
 
 
 def join_tables(tables: Sequence[dict[str, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
@@ -192,11 +214,6 @@ def has_ceiling_test(region: Region, settings: InferenceSettings) -> bool:
 def list_notes(regions: Sequence[Region], settings: InferenceSettings) -> list[str]:
     """Return what a reader must know of inferences that do not exist or say little."""
     notes = []
-    if settings.inference == "components" and not settings.is_closed:
-        notes.append(
-            f"variance components of {settings.comparison} have no closed form: intervals and tests are by "
-            f"the bootstrap. rho_a has one, and allows for ties as well."
-        )
     for region in regions:
         name = region.roi or "the brain"
         if region.n_subjects == 1:

@@ -20,7 +20,7 @@ from fernet_neuro.rsa.inference.contrasts import Estimates
 from fernet_neuro.rsa.inference.fixed import draw_values, evaluate, find_components
 from fernet_neuro.rsa.inference.permutation import find_p_values
 from fernet_neuro.rsa.inference.random_effects import BootstrapVariation, Effects, Variation
-from fernet_neuro.rsa.inference.regions import Region, choose_inference, infer_by_region
+from fernet_neuro.rsa.inference.regions import Region, choose_inference, explain_bootstrap, infer_by_region
 from fernet_neuro.rsa.inference.resample import Resamples
 from fernet_neuro.rsa.inference.settings import InferenceSettings, settle
 from fernet_neuro.rsa.inference.tables import fill_tables, label_models
@@ -110,13 +110,14 @@ def infer_seeds(
     >>> found[["model", "n_seeds", "seeds"]].values.tolist()
     [['net', '4', '0 1 2 3'], ['pixels', '0', '']]
     """
-    chosen = choose_inference(settle(settings, changes, InferenceSettings()), models.n_stimuli)
+    asked = settle(settings, changes, InferenceSettings())
+    chosen, why = choose_inference(asked, models.n_stimuli), explain_bootstrap(asked, models.n_stimuli)
     chosen.check_own_engine("inference over training seeds")
     check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
     groups = group_seeds(models, by)
     infer_region = partial(_infer_region, groups, models, chosen)
     with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
-        return infer_by_region(models, brain, chosen, infer_region, n_seeds=groups.n_seeds)
+        return infer_by_region(models, brain, chosen, infer_region, why, n_seeds=groups.n_seeds)
 
 
 def _infer_region(
