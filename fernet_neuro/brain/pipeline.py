@@ -237,9 +237,7 @@ def check_runs(files: Sequence[RunFiles], settings: PatternSettings) -> None:
     StimulusError, ValueError
         As `copies.check_files_differ`, `confounds.check_patterns` and `times.find_t_r`.
     """
-    check_files_differ(
-        {path: f"run {item.run} of subject {item.subject}" for item in files for path in item.bold.split(",")}
-    )
+    check_files_differ({path: _describe_run(item) for item in files for path in item.bold.split(",")})
     check_patterns(files, settings.confounds or ())
     for item in files:
         if item.times.t_r is not None:  # here, and not after the work of all participants before
@@ -251,6 +249,11 @@ def check_runs(files: Sequence[RunFiles], settings: PatternSettings) -> None:
     ]
     for text in first_of_each(doubts):
         warnings.warn(text, FernetWarning, stacklevel=2)
+
+
+def _describe_run(item: RunFiles) -> str:
+    session = f", session {item.session}" if item.session else ""
+    return f"run {item.run} of subject {item.subject}{session}"
 
 
 def open_grid(source: str, mesh: str = "") -> Grid:

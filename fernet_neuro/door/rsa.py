@@ -17,6 +17,7 @@ from fernet_neuro.rsa.analysis.models import concat_models
 from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.brain_rdms import compute_brain_rdms
 from fernet_neuro.rsa.files.io import read_rdms
+from fernet_neuro.rsa.files.whose import check_copies
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
@@ -144,6 +145,8 @@ def _read_brain(
     brain: Any, models: RDMSet, table: StimulusTable | None, distance: str, rois: Sequence[str]
 ) -> RDMSet:
     if isinstance(brain, RDMSet):
+        if "subject" in brain.table:
+            check_copies(brain)
         return brain
     if isinstance(brain, str | Path):
         return read_brain_for(str(brain), models, distance=distance, rois=rois, table=table)

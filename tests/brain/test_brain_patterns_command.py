@@ -1,4 +1,5 @@
 import json
+import re
 from functools import partial
 
 import nibabel
@@ -96,6 +97,18 @@ def test_a_bids_data_set_becomes_patterns_with_what_was_planted(run, bids, masks
     description = json.loads((out / "dataset_description.json").read_text(encoding="utf-8"))
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Settings"]["glm"]["noise_model"] == "ar1"
+
+
+def test_a_run_that_another_participant_has_too_is_refused_before_any_is_computed(run, bids, masks, tmp_path):
+    first, second = (bids[0] / f"sub-{who}" / "func" / f"sub-{who}_task-faces_run-" for who in ("01", "02"))
+    image = nibabel.load(f"{first}2_bold.nii.gz")
+    image.header["descrip"] = b"copied"
+    image.to_filename(f"{second}3_bold.nii.gz")
+    out = tmp_path / "patterns"
+    code, _, err = run("patterns", bids[0], "--raw", "--roi", masks[0], "--out", out)
+    assert code == 2
+    assert re.search("of run 3 of subject 02 holds the same values as .* of run 2 of subject 01; copies", err)
+    assert not out.exists()
 
 
 def test_written_images_are_patterns_again(run, bids, masks, tmp_path):

@@ -84,6 +84,15 @@ def test_what_does_not_go_together_is_told(faces, store):
         fn.compute_rdms(nn.Linear(2, 2), faces)
 
 
+def test_two_subjects_with_one_rdm_are_refused(faces):
+    labels = fn.compute_rdms(faces, factors=["identity"])
+    brain = brain_like(labels)
+    copied = brain.take([0, 1, 2, 0])
+    copied = fn.RDMSet(copied.dissimilarities, brain.stimulus_ids, brain.table)
+    with pytest.raises(ValueError, match="subjects s0 and s3 have the same RDM"):
+        fn.rsa(labels, copied, **FEW)
+
+
 def test_an_rsa_of_sources_is_that_of_their_rdms(faces, store):
     layers = fn.compute_rdms(store, layers=["layer1", "fc"])
     labels = fn.compute_rdms(faces, factors=["identity"])

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -178,6 +179,23 @@ def test_sheet_is_written_and_narrowed(run, table, tmp_path):
     assert code == 2
     assert "Did you mean 'ann'?" in error
     assert "must end in one of: .png, .jpg" in run("sheet", table, "--out", tmp_path / "sheet.pdf")[2]
+
+
+def test_split_says_which_pictures_are_in_both_parts(run, tmp_path, rng):
+    for name in "ab":
+        picture = Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8))
+        picture.save(tmp_path / f"{name}.png")
+    picture.save(tmp_path / "c.png", compress_level=0)
+    frame = pd.DataFrame({"stimulus_id": list("abc"), "identity": list("uvw")})
+    frame.assign(path=frame["stimulus_id"] + ".png").to_csv(tmp_path / "table.csv", index=False)
+    for seed in range(6):
+        parts = [tmp_path / f"train{seed}.csv", tmp_path / f"test{seed}.csv"]
+        options = ("--test-share", 0.34, "--seed", seed, "--out-train", parts[0], "--out-test", parts[1])
+        code, _, err = run("split", tmp_path / "table.csv", *options)
+        tested = StimulusTable.read(parts[1]).stimulus_ids.tolist()
+        assert code == 0, err
+        said = "Note: 1 of 1 stimuli of the test part are pictures that are trained on too"
+        assert (said in err) == (tested != ["a"])
 
 
 def test_split_writes_two_tables_that_share_no_identity(run, table, tmp_path):

@@ -132,6 +132,7 @@ def split(
         fernet-neuro stimuli split faces.csv --by session --test-share 0.5 \
             --out-train a.csv --out-test b.csv
     """
+    from fernet_neuro.stimuli.copies import describe_shared
     from fernet_neuro.stimuli.splits import split_table
     from fernet_neuro.stimuli.table import StimulusTable, check_table_suffix
 
@@ -147,6 +148,8 @@ def split(
     for part, path in parts:
         part.write(path)
         typer.echo(f"{path}: {describe_table(part)}.")
+    if said := describe_shared(train, test, "the test part"):
+        typer.echo(f"Note: {said}", err=True)
 
 
 def _describe_values(counts: dict[str, int]) -> str:
