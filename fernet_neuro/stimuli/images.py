@@ -49,6 +49,8 @@ _DECODE_ERRORS = (
 #: Integer greys of more than 8 bits: Pillow's mode, and the file formats in which "I" means 0-65535.
 _WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 _WIDE_FORMATS = ("PNG", "PPM")
+#: First bytes of a PNG file.
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 #: Bytes of a PNG file up to the end of its first chunk, whose last four are a checksum.
 _PNG_HEADER = 33
 #: Number of the EXIF field that says how a picture is turned.
@@ -134,15 +136,19 @@ def glance(path: PathLike, part: int) -> tuple[str, np.ndarray] | None:
 
     `path`: image file. `part`: how much less than all, 2 or more. Returns the kind and an array of uint8;
     None for a file of another format, for PNG files that are interlaced or turned by what is written beside
-    the pixels, and where the part alone cannot be decoded. Raises StimulusError if the file is missing, empty
-    or not a picture.
+    the pixels, and where the part alone cannot be decoded. Raises StimulusError if the file is no picture.
     """
-    with _open(path) as image:
-        try:
-            if image.format == "PNG":
-                rows = _decode_upper_rows(Path(path).read_bytes(), part)
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(len(_PNG_START))
+            if start == _PNG_START:
+                rows = _decode_upper_rows(start + file.read(), part)
                 return None if rows is None else ("rows", rows)
-            less = max(2, part // 2)  # of each side, which JPEG can halve three times
+    except _DECODE_ERRORS:
+        return None
+    with _open(path) as image:
+        less = max(2, part // 2)  # of each side, which JPEG can halve three times
+        try:
             if image.draft("L", (max(1, image.width // less), max(1, image.height // less))) is None:
                 return None
             image.load()
