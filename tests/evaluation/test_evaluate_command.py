@@ -176,8 +176,12 @@ def test_pictures_that_were_trained_on_are_counted_whatever_they_are_called(run,
     with Image.open(copied.loc[2, "path"]) as image:  # the same picture in another file
         image.save(copied.loc[2, "path"], compress_level=1)
     StimulusTable.from_frame(copied).write(tmp_path / "mixed.csv")
-    trained = RunFolder(place / "unvalidated").count_trained(train)
-    assert trained == len(train)
+    folder = RunFolder(place / "unvalidated")
+    assert folder.count_trained(train) == len(train)
+    older = RunFolder(tmp_path / "older")  # knows files alone
+    older.path.mkdir()
+    np.save(older.pictures, np.load(folder.pictures)[:, 0])
+    assert older.count_trained(train) == len(train)
     arguments = ("--out", tmp_path / "out", *FAST)
     code, out, err = run("evaluate", place / "unvalidated", "--stimuli", tmp_path / "mixed.csv", *arguments)
     assert code == 0, err
