@@ -119,8 +119,8 @@ def draw_table(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         else:
             plot_arm_dots(rows, ax, limits=limits)
         label = fill(str(rows["panel_label"].iloc[0]), max(_LETTERS // len(panels), 8))
-        whose = "published" if is_printed else "ours"
-        ax.set_title(f"{letter(rows['panel'].iloc[0], len(panels))}{label}\n{whose}", pad=_TITLE_PAD)
+        whose = "\npublished" if is_printed else ""
+        ax.set_title(f"{letter(rows['panel'].iloc[0], len(panels))}{label}{whose}", pad=_TITLE_PAD)
         ax.set_xlabel("Accuracy (%)" if is_printed else f"{SCORE_NAMES[str(rows['metric'].iloc[0])]} (%)")
     figure.legend(handles=_make_legend(source), loc="outside lower center", ncols=2)
     return figure
@@ -150,7 +150,9 @@ def caption_table(source: pd.DataFrame) -> str:
         else "Dashed: chance, 1 over the number of classes.",
     ]
     if len(printed):
+        panels = ", ".join(f"({panel})" for panel in dict.fromkeys(means["panel"]))
         sentences.append(
+            f"{panels}: our own runs. "
             f"Hollow marks on a shaded ground: accuracies in % printed in {printed['reference'].iloc[0]}, "
             f"published on the paper's data with other networks; their axes are their own, and only the "
             f"order of the arms can be compared with ours."

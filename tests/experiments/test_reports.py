@@ -18,6 +18,7 @@ from fernet_neuro.experiments.reports import save_with_report
 from fernet_neuro.figures.registry import build_all
 from fernet_neuro.probes.evaluate import run_probe
 from fernet_neuro.stimuli.table import StimulusTable
+from tests.experiments.page_widths import find_broad
 
 COMMAND = ["fernet-neuro", "probe", "'my store'"]
 
@@ -93,13 +94,29 @@ def test_results_report_themselves_as_their_commands_do(store, tmp_path):
     assert "# in Python: ProbeReport.report(" in text
     lead = text.split('class="lead">')[1].split("</p>")[0]
     assert lead in (tmp_path / "command" / "index.html").read_text()
-    assert text.count("<table") == text.count('<div class="scroll"><table') > 0, (
-        "a wide table widens the page"
-    )
-    rules = text.split("<style>")[1].split("</style>")[0]
-    assert not re.search(r"(?<!max-)width: *\d+(px|rem|em)", rules), "nothing is wider than 400 pixels"
+    assert find_broad(text) == []
+    assert len(re.findall("<table|<img|<pre", text)) > 3
     with pytest.raises(StoreError, match="is a file; name a folder"):
         report.report(page)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('<div class="scroll"><table', '<div><table', "<table class=''> does not scroll"),
+        ("overflow-x: auto; margin-bottom", "margin-bottom", "<table class=''> does not scroll"),
+        ("overflow-x: auto; font-size", "font-size", "<pre class=''> does not scroll"),
+        ("<main>", '<main style="min-width: 50rem">', "<main class=''> has a width"),
+        ("</main>", '<div style="width:900px"></div></main>', "<div class=''> has a width"),
+        (".soft {", ".soft { width: 620px;", "<p class='soft'> has a width"),
+        ("figure img { display: block; width: 100%;", "figure img {", "<img class=''> does not shrink"),
+    ],
+)  # fmt: skip
+def test_a_page_that_is_broader_than_a_telephone_is_found(store, tmp_path, old, new, found):
+    page = run_probe(store, n_folds=3, n_permutations=9, controls=()).report(tmp_path).read_text()
+    assert find_broad(page) == []
+    assert old in page
+    assert found in find_broad(page.replace(old, new))
 
 
 def test_an_rsa_reports_with_the_rdms_that_it_kept(store, tmp_path):

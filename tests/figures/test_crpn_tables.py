@@ -52,6 +52,9 @@ def test_printed_numbers_have_panels_of_their_own(source, figure):
     # Text, such as a number of parameters, is no accuracy.
     assert set(source.loc[source["kind"] == "printed", "panel_label"]) == {"RAF-DB"}
     ours, theirs = find_marks(figure.axes[0]), find_marks(figure.axes[2])
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert not any("ours" in title for title in titles)
+    assert ["published" in title for title in titles] == [False, False, True]
     assert {name for name in ours if name} == {"arm:alone", "arm:distilled", "arm:concept", "chance"}
     assert {name: mark[0] for name, mark in theirs.items()} == {
         "printed:alone": 86.28,
@@ -80,6 +83,7 @@ def test_the_caption_says_what_is_whose(source):
     assert "mean of 3 training runs and 95 % interval over training seeds" in text
     assert "printed in Somebody (2024), published on the paper's data" in text
     assert "last epoch, fixed beforehand" in text
+    assert "(a), (b): our own runs. Hollow marks" in text
     ours = caption_table(source[source["kind"] != "printed"])
     assert "Hollow" not in ours
 
