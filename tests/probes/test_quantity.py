@@ -259,7 +259,7 @@ def rendered(tmp_path_factory):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ([0.5, 1.0, "n/a", 2.0], "'valence' must hold numbers.*14 of 56 stimuli.*first: 'n/a' of"),
+        ([0.5, 1.0, "high", 2.0], "'valence' must hold numbers.*14 of 56 stimuli.*first: 'high' of"),
         ([1.0, 1.0, 1.0, 1.0], "'valence' is 1 for all 56 stimuli, so there is nothing to read out"),
         ([0.5, 1.0, None, 2.0], "14 of 56 stimuli have no 'valence'"),
         ([0.5, 1.0, "inf", 2.0], "must hold numbers.*'inf'"),
