@@ -156,7 +156,7 @@ def plan_extraction(
     pool: str = "none",
     precision: str = "float32",
 ) -> ExtractionPlan:
-    """Check a request, run one empty image through the network, and return the plan.
+    """Check a request, run one image of noise through the network, and return the plan.
 
     Parameters are those of `extract_activations`.
 
@@ -174,7 +174,9 @@ def plan_extraction(
     place = pick_device(device)
     if precision == "tf32" and place.type != "cuda":
         raise ValueError(f"precision tf32 is of CUDA devices alone; this runs on {place}.")
-    unit_shapes, widest = _trace(model, wanted, pool, place)
+    image = _make_noise(model).to(place)
+    outputs, widest = _trace(model, wanted, pool, image)
+    unit_shapes = {layer: tuple(output.shape[1:]) for layer, output in outputs.items()}
     identity = {
         "format_version": FORMAT_VERSION,
         "weights": model.weight_digest(),
@@ -185,56 +187,57 @@ def plan_extraction(
         "pool": pool,
         "dtype": dtype,
         **({} if precision == PRECISIONS[0] else {"precision": precision}),
-        **({"memory_format": "channels_last"} if _takes_channels_last(model, wanted, place) else {}),
+        **({"memory_format": "channels_last"} if _takes_channels_last(model, pool, image, outputs) else {}),
     }
     return ExtractionPlan(model, table, table.image_digests, unit_shapes, identity, place, batch_size, widest)
 
 
+def _make_noise(model: LayeredModel) -> Tensor:
+    """Return one picture of noise as the network takes it, always the same."""
+    size, noise = model.card.preprocessing.size, torch.Generator().manual_seed(0)
+    picture = torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8, generator=noise)
+    return model.card.preprocessing.normalise(picture)
+
+
 def _trace(
-    model: LayeredModel, layers: tuple[str, ...], pool: str, device: torch.device
-) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Run one black image; return the layers' shapes in the order in which they ran, and the widest."""
+    model: LayeredModel, layers: tuple[str, ...], pool: str, image: Tensor
+) -> tuple[dict[str, Tensor], int]:
+    """Return what layers make of an image, in the order in which they ran, and the widest's units."""
     sizes = [0]
 
     def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor):
             sizes.append(output.numel())
 
-    preprocessing = model.card.preprocessing
-    image = torch.zeros((1, 3, preprocessing.size, preprocessing.size), dtype=torch.uint8, device=device)
     handles = [part.register_forward_hook(note) for part in model.module.modules()]
     try:
         with (
-            evaluating(model.module, device),
+            evaluating(model.module, image.device),
             LayerRecorder(model.module, layers, pool=pool) as recorder,
             explaining(model.card.name, 1),
         ):
-            model.module(preprocessing.normalise(image))
+            model.module(image)
             outputs = recorder.take()
     finally:
         for handle in handles:
             handle.remove()
-    return {layer: tuple(output.shape[1:]) for layer, output in outputs.items()}, max(sizes)
+    return outputs, max(sizes)
 
 
-def _takes_channels_last(model: LayeredModel, layers: tuple[str, ...], device: torch.device) -> bool:
+def _takes_channels_last(model: LayeredModel, pool: str, image: Tensor, plain: dict[str, Tensor]) -> bool:
     """Return whether pictures go through with channels last, at which convolutions are faster on processors.
 
-    Not where a part of the network needs another order (such as ``x.view(len(x), -1)``), which is tried out
-    on one picture of noise.
+    Not where a part of the network needs another order (such as ``x.view(len(x), -1)``), which is tried out:
+    the layers must make of the image what they made of it before (`plain`).
     """
     parts = model.module.modules()
-    if device.type != "cpu" or not any(isinstance(part, nn.Conv2d) for part in parts):
+    if image.device.type != "cpu" or not any(isinstance(part, nn.Conv2d) for part in parts):
         return False
-    size, noise = model.card.preprocessing.size, torch.Generator().manual_seed(0)
-    image = torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8, generator=noise)
-    image = model.card.preprocessing.normalise(image)
-    with evaluating(model.module, device), LayerRecorder(model.module, layers) as recorder:
+    recorder = LayerRecorder(model.module, tuple(plain), pool=pool)
+    with evaluating(model.module, image.device), recorder:
         try:
-            model.module(image)
-            plain = recorder.take()
             model.module(image.contiguous(memory_format=torch.channels_last))
         except Exception:  # whatever a network raises; the pass itself says it
             return False
         found = recorder.take()
-    return all(torch.allclose(found[name], plain[name], rtol=1e-3, atol=1e-4) for name in layers)
+    return all(torch.allclose(found[name], plain[name], rtol=1e-3, atol=1e-4) for name in plain)

@@ -44,7 +44,7 @@ def model():
 
 
 OPTIONS = {"n_folds": 4, "n_permutations": 19, "layers": ["fc"]}
-N_TRACED = 3  # the black image that tells shapes, and noise with its channels first and last
+N_TRACED = 2  # noise with its channels first and last
 N_ALONE = 5  # the first picture alone, again, and beside its negative; the last alone
 
 
