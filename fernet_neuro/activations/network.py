@@ -116,7 +116,7 @@ def say_model(name: str, layer: str) -> str:
     Examples
     --------
     >>> say_model("avgpool", "avgpool"), say_model("twin/layer4", "layer4"), say_model("fc1 | b", "fc1")
-    ('average pool', 'twin, layer 4', 'fc 1 | b')
+    ('average pool', 'twin layer 4', 'fc 1 | b')
     >>> say_model("my_model", "")
     'my_model'
     """
@@ -124,7 +124,7 @@ def say_model(name: str, layer: str) -> str:
     if not layer or not model.endswith(layer):
         return name
     before = model.removesuffix(layer)
-    before = f"{before[:-1]}, " if before.endswith("/") else before
+    before = f"{before[:-1]} " if before.endswith("/") else before
     return f"{before}{say_layer(layer)}{bar}{seed}"
 
 

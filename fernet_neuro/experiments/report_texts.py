@@ -322,11 +322,16 @@ def describe_rsa(result: RSAResult) -> ReportText:
         ),
         "Noise ceilings": result.ceilings,
         "Peaks over layers": result.peaks,
-        "Shares of variance": result.partition.assign(
-            models=[say_models(names, words) for names in result.partition["models"]]
-        ),
+        "Shares of variance": _share_table(result, words),
     }
     return _text("Models and regions", " ".join(sentences).strip(), tables, methods, _RSA, _INFERENCE)
+
+
+def _share_table(result: RSAResult, words: Mapping[str, str]) -> pd.DataFrame:
+    """Return the shares of variance; columns beside those of every partition are read as text."""
+    frame = result.partition
+    numbers = {name: pd.to_numeric(frame[name]) for name in ("uncorrected",) if name in frame}
+    return frame.assign(models=[say_models(names, words) for names in frame["models"]], **numbers)
 
 
 def _warn_of_choice(n_tried: int, what: str) -> str:
