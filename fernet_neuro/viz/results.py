@@ -187,7 +187,7 @@ def plot_rsa(result: RSAResult, ax: Axes | None = None, *, roi: str | None = Non
     frame["row"] = frame["model"].map({name: at for at, name in enumerate(names)})
     with _panel(ax, "one-and-half", 25 + 5 * len(names)) as panel:
         plot_model_dots(frame, panel)
-        panel.set_yticks(range(len(names)), names)
+        panel.set_yticks(range(len(names)), [result.words[name] for name in names])
         panel.set_xlabel(f"{means['comparison'].iloc[0]}, {100 * result.settings['level']:g} % interval")
         panel.set_title(roi)
     return panel
