@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.labels import note_alike, to_label
+from fernet_neuro._utils.labels import GAPS, PERHAPS_GAPS, note_alike, to_label
 from fernet_neuro._utils.tables import unescape_formulas
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import FernetWarning
@@ -31,21 +31,26 @@ _CELLS = r'"(?:[^"]|"")*"|(?<![^{0}\n])NA(?![^{0}\r\n])'
 _GAP = "\x01"
 #: White space between a closing quote and a delimiter.
 _BEHIND_QUOTE = r'(?<!")"[ \u00a0]+(?=[{0}\r\n]|$)'
-_DECIMAL = re.compile(r"-?\d+(,\d+)?")
-_GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+")
+#: What R leaves without quotes where it quotes text: numbers, dates, truth values, missing ones.
+_BARE = re.compile(rf"([+-]?[\d.:/ -]*\d([eE][+-]?\d+)?|NA|NaN|-?Inf|TRUE|FALSE|{_GAP})?", re.ASCII)
+#: Cells that say nothing about whether a column holds numbers.
+_NO_VALUES = frozenset((*GAPS, *PERHAPS_GAPS, _GAP))
+_DECIMAL = re.compile(r"[+-]?\d*,?\d+([eE][+-]?\d+)?", re.ASCII)
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}([,.]\d{3})+", re.ASCII)
 #: What a spreadsheet shows in place of a value: of a formula that failed, or in a column too narrow.
 _FAILED = re.compile(r"#(REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!|CALC!)|#{3,}")
 
 
 class _Row(NamedTuple):
-    """A row of a text table: its cells, the number of its first line, whether that begins with a quote.
+    """A row of a text table: its cells, the number of its first line, whether R may have written it.
 
-    `lines` are its lines where there are several, else empty.
+    That is: its first cell is in quotes, and so is all its text. `lines` are its lines where there are
+    several, else empty.
     """
 
     cells: list[str]
     line: int = 0
-    is_quoted: bool = False
+    is_of_r: bool = False
     lines: tuple[str, ...] = ()
 
 
@@ -78,13 +83,13 @@ def read_foreign(path: PathLike, *, names: list[str] | None = None) -> pd.DataFr
     if names is not None:
         rows = [_Row(names), *rows]
         _check_width(rows)
-    _check_quotes(rows, delimiter)
-    is_r = has_quoted_names and all(row.is_quoted for row in rows)
+    _check_quotes(rows, delimiter, Path(path))
+    is_r = (has_quoted_names and all(row.is_of_r for row in rows)) or _is_numbered(rows, delimiter)
     frame = _fit_heading(rows, delimiter, Path(path), is_r=is_r)
     note_alike(frame.columns, f"the heading of {path}")
     frame = frame.apply(lambda column: column.str.replace(_GAP, "", regex=False).str.strip())
     _check_cells(frame)
-    return (frame if delimiter == "," else frame.apply(_read_decimal_commas)).apply(unescape_formulas)
+    return (frame if delimiter == "," else _read_decimal_commas(frame)).apply(unescape_formulas)
 
 
 def decode_text(content: bytes) -> str:
@@ -209,12 +214,21 @@ def _scan(text: str, delimiter: str) -> Iterator[_Row]:
     try:
         for cells in found:
             if any(line.strip() for line in lines):
-                is_quoted = lines[0].lstrip().startswith('"')
-                yield _Row(cells, first, is_quoted, tuple(lines) if len(lines) > 1 else ())
+                is_of_r = _quotes_text("".join(lines), delimiter)
+                yield _Row(cells, first, is_of_r, tuple(lines) if len(lines) > 1 else ())
             first += len(lines)
             lines.clear()
     except csv.Error as error:
         raise ValueError(_explain(error, first, len(lines))) from None
+
+
+def _quotes_text(row: str, delimiter: str) -> bool:
+    """Return whether a row begins with a quote, and holds nothing without quotes but what R leaves so."""
+    if not row.lstrip().startswith('"'):
+        return False
+    bare = re.sub(r'"(?:[^"]|"")*"', "", row).strip("\r\n")
+    cells = bare.split() if delimiter == _SPACES else bare.split(delimiter)
+    return all(_BARE.fullmatch(cell.strip()) for cell in cells)
 
 
 def _explain(error: csv.Error, line: int, n_lines: int) -> str:
@@ -253,18 +267,36 @@ def _check_width(rows: list[_Row]) -> None:
             )
 
 
-def _check_quotes(rows: list[_Row], delimiter: str) -> None:
-    """Raise where a row runs over lines of which several look like whole rows: a quote is missing."""
+def _is_numbered(rows: list[_Row], delimiter: str) -> bool:
+    """Return whether rows are numbered between tabs, as R does; no text has a tab in it."""
+    return delimiter == "\t" and [row.cells[0] for row in rows[1:]] == [str(n) for n in range(1, len(rows))]
+
+
+def _check_quotes(rows: list[_Row], delimiter: str, path: Path) -> None:
+    """Raise where a row runs over lines of which several look like whole rows, for a quote is missing.
+
+    Where lines look like parts of rows, which a text of several lines may do too, it is said.
+    """
     width = len(rows[0].cells)
-    for row in rows:
-        if width > 1 and row.lines:
-            alike = [line for line in row.lines if width in _count_fields(line, delimiter)]
-            if len(alike) > 1:
-                raise ValueError(
-                    f"a quote makes lines {row.line} to {row.line + len(row.lines) - 1} one row, and they "
-                    f"look like rows of their own: close it in its line, or, where a text has several lines, "
-                    f"take out its line breaks."
-                )
+    doubtful = []
+    for row in rows if width > 1 else ():
+        last = row.line + len(row.lines) - 1
+        alike = [line for line in row.lines if width in _count_fields(line, delimiter)]
+        if len(alike) > 1:
+            raise ValueError(
+                f"a quote makes lines {row.line} to {last} one row, and they look like rows of their own: "
+                f"close it in its line, or, where a text has several lines, take out its line breaks."
+            )
+        if delimiter != _SPACES and any(delimiter in cell.partition("\n")[2] for cell in row.cells):
+            doubtful.append(f"lines {row.line} to {last}")
+    if doubtful:
+        more = f" ({len(doubtful)} such rows)" if len(doubtful) > 1 else ""
+        warnings.warn(
+            f"a quote makes {doubtful[0]} of {path} one row{more}; if they are several, close it in its "
+            f"line.",
+            FernetWarning,
+            stacklevel=3,
+        )
 
 
 def _count_fields(line: str, delimiter: str) -> set[int]:
@@ -277,7 +309,7 @@ def _count_fields(line: str, delimiter: str) -> set[int]:
 def _fit_heading(rows: list[_Row], delimiter: str, path: Path, *, is_r: bool) -> pd.DataFrame:
     """Return the rows below the heading; they may have a field more: a row's name, or an empty end.
 
-    `is_r`: whether the names in the heading and the first cell of each row are in quotes.
+    `is_r`: whether heading and text are in quotes, as R writes them, or rows are numbered between tabs.
     """
     names = [to_label(name) for name in rows[0].cells]
     widths = np.array([len(row.cells) for row in rows[1:]], dtype=int)
@@ -372,9 +404,26 @@ def _check_cells(frame: pd.DataFrame) -> None:
                 )
 
 
-def _read_decimal_commas(column: pd.Series) -> pd.Series:
-    """Return a column of numbers with a comma before their decimals as Python writes them."""
-    filled = [item for item in column if item]
+def _read_decimal_commas(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with points in place of the commas before decimals.
+
+    Raises ValueError where numbers of another column have a point before each three digits: where commas
+    are decimal, points part thousands.
+    """
+    read = frame.apply(_read_decimals)
+    changed = [name for name in frame if not read[name].equals(frame[name])]
+    for name in frame if changed else ():
+        numbers = [item for item in frame[name] if item and item not in _NO_VALUES]
+        if any("." in item for item in numbers) and all(map(_GROUPED.fullmatch, numbers)):
+            raise ValueError(
+                f"{numbers[0]!r} under {name!r} may be {numbers[0].replace('.', '')} or have decimals: "
+                f"{changed[0]!r} has commas before its decimals. Write both columns one way."
+            )
+    return read
+
+
+def _read_decimals(column: pd.Series) -> pd.Series:
+    filled = [item for item in column if item and item not in _NO_VALUES]
     if not any("," in item for item in filled) or not all(map(_DECIMAL.fullmatch, filled)):
         return column
     if all("," not in item or _GROUPED.fullmatch(item) for item in filled):

@@ -6,6 +6,7 @@ What belongs here: text of single labels; tables of them are read in `foreign`.
 import re
 import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 
 from fernet_neuro.exceptions import FernetWarning
@@ -70,6 +71,18 @@ def note_alike(names: Iterable[str], what: str) -> None:
         warnings.warn(
             f"{what}: {examples} differ only in case or white space and count as different{more}; write them "
             f"alike if they are one.",
+            FernetWarning,
+            stacklevel=3,
+        )
+
+
+def note_gaps(names: Iterable[str], what: str) -> None:
+    """Say which names may be missing values, for they count as names; `what` they are names of."""
+    counts = Counter(name for name in names if name in PERHAPS_GAPS)
+    for name, count in counts.items():
+        warnings.warn(
+            f"{count} {what} {name!r}, which is taken for a name; leave those cells empty if it is a missing "
+            f"value.",
             FernetWarning,
             stacklevel=3,
         )

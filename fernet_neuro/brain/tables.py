@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.foreign import has_heading, read_foreign
-from fernet_neuro._utils.labels import GAPS, note_alike, to_label
+from fernet_neuro._utils.labels import GAPS, note_alike, note_gaps, to_label
 from fernet_neuro._utils.validation import format_options, suggest
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.typing import PathLike
@@ -59,6 +59,7 @@ def read_volume_labels(
                 f"every volume needs one: call rest rest, and leave it out by name."
             )
     note_alike(labels["stimulus_id"], f"the stimuli of {path}")
+    note_gaps(labels["stimulus_id"], f"volumes of {path} have the stimulus")
     return labels
 
 
@@ -87,6 +88,7 @@ def read_events(
     events = events.assign(stimulus_id=frame.loc[shown, column].to_numpy(dtype=object)).reset_index(drop=True)
     _check_once(events, path)
     note_alike(events["stimulus_id"], f"the stimuli of {path}")
+    note_gaps(events["stimulus_id"], f"events of {path} have the stimulus")
     return events
 
 

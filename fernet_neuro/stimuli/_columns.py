@@ -4,25 +4,32 @@ What belongs here: turning any column into text, bool, int64 or float64 by one r
 """
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
+
+from fernet_neuro._utils.labels import PERHAPS_GAPS
+
+#: Decimals as spreadsheets and R write them (20.00, .5, 2.000e+01); leading zeros are those of codes.
+_DECIMALS = re.compile(r"[+-]?(0|[1-9]\d*)?\.\d+(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 
 
 def to_canonical(column: pd.Series) -> pd.Series:
     """Return a factor column as bool, int64, float64 or text, whatever file it came from.
 
-    Text turns into numbers only where every value is written just as Python writes that number:
-    "3" and "0.5" are numbers, "003", "1e3" and "nan" stay labels, and so does "NA" but among numbers,
-    where it is R's gap. A gap is NaN among numbers and the empty string elsewhere.
+    Text turns into numbers only where every value is written as programs write numbers, and different texts
+    are different numbers: "3", "0.5" and "20.00" are numbers, "003" and "1e3" stay labels, and so do "1.1"
+    and "1.10" together. "NA" and "nan" are labels too but among numbers, where they are gaps. A gap is NaN
+    among numbers and the empty string elsewhere.
     """
     if pd.api.types.is_bool_dtype(column.dtype) and not column.isna().any():
         return column.astype(bool)
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return _numbers(column)
     text = _plain_text(column)
-    numbers = text.mask(text == "NA", "")
-    if numbers.any() and all(map(_is_number, numbers)):
+    numbers = text.mask(text.isin(PERHAPS_GAPS), "")
+    if numbers.any() and _are_numbers([item for item in numbers if item]):
         text = numbers
     filled = [value for value in text if value]
     if filled and len(filled) == len(text) and set(filled) <= {"True", "False"}:
@@ -31,7 +38,7 @@ def to_canonical(column: pd.Series) -> pd.Series:
         if len(filled) == len(text):
             return text.astype("int64")
         return pd.Series([float(item) if item else math.nan for item in text], index=text.index, dtype=float)
-    if filled and all(map(_is_number, filled)):
+    if filled and _are_numbers(filled):
         return pd.Series([float(item) if item else math.nan for item in text], index=text.index, dtype=float)
     return text
 
@@ -57,8 +64,14 @@ def _numbers(column: pd.Series) -> pd.Series:
     return pd.Series(column.to_numpy(dtype=float, na_value=math.nan), index=column.index, dtype=float)
 
 
-def _is_number(text: str) -> bool:
-    return not text or _is_integer(text) or _is_float(text)
+def _are_numbers(texts: list[str]) -> bool:
+    """Return whether each text is a number as Python writes it, or as others do without two that are one."""
+    if all(_is_integer(text) or _is_float(text) for text in texts):
+        return True
+    different = set(texts)
+    if not all(_is_integer(text) or _is_float(text) or _DECIMALS.fullmatch(text) for text in different):
+        return False
+    return len({float(text) for text in different}) == len(different)
 
 
 def _is_integer(text: str) -> bool:

@@ -7,7 +7,6 @@ import csv
 import os
 import time
 import unicodedata
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +18,12 @@ import pandas as pd
 from fernet_neuro._utils.atomic import atomic_file
 from fernet_neuro._utils.foreign import read_foreign
 from fernet_neuro._utils.hashing import hash_file, hash_json
-from fernet_neuro._utils.labels import GAPS, PERHAPS_GAPS, note_alike, to_key, to_label
+from fernet_neuro._utils.labels import GAPS, note_alike, note_gaps, to_key, to_label
 from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.tables import to_csv, to_text
 from fernet_neuro._utils.validation import format_options, suggest
-from fernet_neuro.exceptions import AlignmentError, FernetWarning, StimulusError
+from fernet_neuro.exceptions import AlignmentError, StimulusError
 from fernet_neuro.stimuli._columns import to_canonical
 from fernet_neuro.stimuli.shipped import find_table
 from fernet_neuro.typing import PathLike
@@ -499,14 +498,7 @@ def _clean_labels(column: pd.Series) -> pd.Series:
 def _note_doubts(frame: pd.DataFrame, source: Path | str) -> None:
     """Say which labels may be missing values, and which may be one label."""
     for column in REQUIRED_COLUMNS[2:]:
-        counts = frame[column][frame[column].isin(PERHAPS_GAPS)].value_counts()
-        for label, count in counts.items():
-            warnings.warn(
-                f"{count} stimuli of {source} have the {column} {label!r}, which is taken for a name; leave "
-                f"those cells empty if it is a missing value.",
-                FernetWarning,
-                stacklevel=3,
-            )
+        note_gaps(frame[column], f"stimuli of {source} have the {column}")
     for name in frame.columns.difference(list(_UNIQUE_COLUMNS)):
         if frame[name].dtype.kind == "O":
             note_alike(frame[name], f"column {name!r} of {source}")

@@ -135,6 +135,40 @@ def test_texts_of_several_lines_are_read(tmp_path):
     assert read.to_dict("list") == {"id": ["1"], "reaction\ntime": ["2"], "note": ["first, of all\nthen"]}
 
 
+def test_a_text_of_several_lines_that_may_be_rows_is_noted(tmp_path):
+    (tmp_path / "t.csv").write_text('id,note,z\na,"one, two,1\nb,two, three",2\nc,x,3\n')
+    with pytest.warns(FernetWarning, match=r"a quote makes lines 2 to 3 of .*t\.csv one row; if they"):
+        assert read_foreign(tmp_path / "t.csv")["id"].tolist() == ["a", "c"]
+    (tmp_path / "t.csv").write_text('id,note,z\na,"one, two,1\nthree",2\nc,"x\ny",3\n')
+    assert read_foreign(tmp_path / "t.csv")["note"].tolist() == ["one, two,1\nthree", "x\ny"]
+
+
+def test_r_leaves_no_text_without_quotes(tmp_path):
+    heading = '"nr","age","person"\n'
+    (tmp_path / "t.csv").write_text(heading + '"1","0",2.5e-01,Smith, Jo\n"2","1",3,Miller, Al\n')
+    with pytest.raises(ValueError, match=r"row 1 has 5 fields|each row has one field more"):
+        read_foreign(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text('"nr","person"\n"0",Smith, Jo\n"1",Miller, Al\n')
+    with pytest.raises(ValueError, match="each row has one field more than the 2 of the heading"):
+        read_foreign(tmp_path / "t.csv")
+    rows = '"1",2.5e-01,TRUE,"Smith, Jo",2026-11-29\n"2",NA,FALSE,NA,2026-11-30\n'
+    (tmp_path / "t.csv").write_text('"age","old","person","day"\n' + rows)
+    read = read_foreign(tmp_path / "t.csv")
+    assert read["person"].tolist() == ["Smith, Jo", ""]
+    assert read["day"].tolist() == ["2026-11-29", "2026-11-30"]
+
+
+def test_rows_that_are_numbered_between_tabs_are_those_of_r(tmp_path):
+    (tmp_path / "t.tsv").write_text("person\tage\n1\tSmith, Jo\t20\n2\tMiller\t30\n")
+    assert read_foreign(tmp_path / "t.tsv").to_dict("list") == {
+        "person": ["Smith, Jo", "Miller"],
+        "age": ["20", "30"],
+    }
+    (tmp_path / "t.tsv").write_text("person\tage\n2\tSmith, Jo\t20\n3\tMiller\t30\n")
+    with pytest.raises(ValueError, match="each row has one field more"):
+        read_foreign(tmp_path / "t.tsv")
+
+
 def test_rows_that_are_short_are_noted(tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n4,5\n")
     with pytest.warns(FernetWarning, match=r"t.csv has 1 rows with fewer fields.*\(first: row 2\)"):
@@ -222,15 +256,28 @@ def test_a_cell_that_spaces_swallowed_is_refused(tmp_path):
 
 def test_decimal_commas_are_numbers_and_thousands_are_not(tmp_path):
     rows = [
-        ["id", "x", "big", "n"],
-        ["0,5", "-1,5", "1,500", "3"],
-        ["b", "", "2,000", "4"],
-        ["c", "2", "3,125", "5"],
+        ["id", "x", "big", "n", "gap", "small"],
+        ["0,5", "-1,5", "1,500", "3", "1,5E+01", "0,500"],
+        ["b", "", "2,000", "4", "NA", "0,250"],
+        ["c", "2", "3,125", "5", "+2,5", ",125"],
     ]
     read = read_foreign(write(tmp_path / "t.csv", rows, ";"))
     assert read["x"].tolist() == ["-1.5", "", "2"]
     assert read["id"].tolist() == ["0,5", "b", "c"]
     assert read["big"].tolist() == ["1,500", "2,000", "3,125"]
+    assert read["gap"].tolist() == ["1.5E+01", "NA", "+2.5"]
+    assert read["small"].tolist() == ["0.500", "0.250", ".125"]
+
+
+def test_points_that_may_part_thousands_are_refused_beside_decimal_commas(tmp_path):
+    (tmp_path / "t.csv").write_text("onset;duration;name\n1.500;0,5;a\n2.500;0,5;b\n")
+    with pytest.raises(
+        ValueError, match=r"'1.500' under 'onset' may be 1500 or have decimals: 'duration' has commas"
+    ):
+        read_foreign(tmp_path / "t.csv")
+    for first in ("0.500", "1.5", "1.500x"):
+        (tmp_path / "t.csv").write_text(f"onset;duration;name\n{first};0,5;a\n2.500;0,5;b\n")
+        assert read_foreign(tmp_path / "t.csv")["onset"].tolist() == [first, "2.500"]
 
 
 def test_tables_without_a_heading_are_known(tmp_path):

@@ -29,8 +29,17 @@ def _write(path, text):
     ],
 )
 def test_labels_of_volumes_are_text_from_any_table(tmp_path, name, text):
-    frame = read_volume_labels(_write(tmp_path / name, text))
+    with pytest.warns(
+        FernetWarning, match=r"1 volumes of .* have the stimulus 'NA', which is taken for a name"
+    ):
+        frame = read_volume_labels(_write(tmp_path / name, text))
     assert frame.to_dict("list") == {"stimulus_id": ["face", "NA"], "run": ["01", "02"]}
+
+
+def test_events_of_a_stimulus_that_may_be_none_are_noted(tmp_path):
+    text = "onset\tduration\ttrial_type\n0\t1\tface\n2\t1\tNA\n4\t1\tn/a\n6\t1\tNA\n"
+    with pytest.warns(FernetWarning, match=r"2 events of .*a\.tsv have the stimulus 'NA'"):
+        assert read_events(_write(tmp_path / "a.tsv", text))["stimulus_id"].tolist() == ["face", "NA", "NA"]
 
 
 def test_columns_can_be_named(tmp_path):
