@@ -15,6 +15,7 @@ from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.experiments.page_tables import format_percent, format_share, format_short, join_words
 from fernet_neuro.figures.results import choose_layer, describe_holdout
+from fernet_neuro.figures.rsa_results import COMPARISON_LABELS
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.rsa.searchlight.folder import name_in_words
@@ -264,18 +265,14 @@ def describe_evaluation(report: EvaluationReport) -> ReportText:
 
 def describe_embedding(result: EmbeddingResult) -> ReportText:
     """Return what a report of maps says."""
-    settings = result.settings
-    judged = result.quality[(result.quality["factor"] != "") & (result.quality["space"] == "features")]
-    best = judged.sort_values("value", ascending=False)
-    answer = f"{len(result.layers)} layers were mapped."
-    if len(best):
-        row = best.iloc[0]
-        answer = (
-            f"Neighbours share {row['factor']} most in {say_layer(row['layer'])}: "
-            f"{format_share(row, 'value', ' %')} of them ({_say(row['measure'])}, {_p(row['p_value_max'])}, "
-            f"corrected over layers); chance is {format_percent(row['chance_level'])} %."
-            f"{_warn_of_choice(len(best), 'share')}"
-        )
+    settings, quality = result.settings, result.quality
+    judged = quality[(quality["measure"] == "neighbour_purity") & (quality["space"] == "features")]
+    sentences = [
+        _say_most_shared(rows.loc[rows["value"].idxmax()]) for _, rows in judged.groupby("factor", sort=False)
+    ]
+    answer = f"{len(result.layers)} layers were mapped. {' '.join(sentences)}"
+    if sentences:
+        answer = f"{' '.join(sentences)}{_warn_of_choice(len(result.layers), 'share')}"
     columns = ["layer", "space", "factor", "measure", "value", "low", "high", "chance_level", "p_value_max"]
     methods = (
         f"{METHOD_NAMES[settings['method']]} maps of the first {settings.get('n_pca', 50)} principal "
@@ -287,6 +284,15 @@ def describe_embedding(result: EmbeddingResult) -> ReportText:
     reference = _UMAP if settings["method"] == "umap" else _TSNE
     return _text(
         "Maps of layers", answer, {"Quality": result.quality[columns]}, methods, reference, _PERMUTATION
+    )
+
+
+def _say_most_shared(row: pd.Series) -> str:
+    """Return how many neighbours share a factor in the layer of this row."""
+    return (
+        f"Neighbours share {row['factor']} most in {say_layer(row['layer'])}: "
+        f"{format_share(row, 'value', ' %')} of them ({_p(row['p_value_max'])}, corrected over layers); "
+        f"chance is {format_percent(row['chance_level'])} %."
     )
 
 
@@ -304,7 +310,8 @@ def describe_rsa(result: RSAResult) -> ReportText:
             )
             sentences.append(
                 f"In {roi or 'the brain'}, {words[row['model']]} fits best of {len(rows)} models: "
-                f"{format_short(row['estimate'])}{ends} ({_p(row['p_max'])}, corrected over models)."
+                f"{_say_comparison(row['comparison'])} {format_short(row['estimate'])}{ends} "
+                f"({_p(row['p_max'])}, corrected over models{_say_ceiling(result.ceilings, roi)})."
             )
     sentences.append(_warn_of_choice(len(result.models), "estimate").strip())
     first = result.estimates.iloc[0]
@@ -325,6 +332,21 @@ def describe_rsa(result: RSAResult) -> ReportText:
         "Shares of variance": _share_table(result, words),
     }
     return _text("Models and regions", " ".join(sentences).strip(), tables, methods, _RSA, _INFERENCE)
+
+
+def _say_comparison(name: str) -> str:
+    """Return what a comparison is called in a sentence."""
+    words = COMPARISON_LABELS[name].replace("$\\tau_a$", "tau-a").replace("$\\rho_a$", "rho-a")
+    return words if words.startswith(("Pearson", "Spearman", "Kendall")) else words[0].lower() + words[1:]
+
+
+def _say_ceiling(ceilings: pd.DataFrame, roi: str) -> str:
+    """Return the noise ceiling of a region, or nothing where none is known."""
+    rows = ceilings[ceilings["roi"] == roi].dropna(subset=["lower", "upper"])
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    return f"; noise ceiling {format_short(row['lower'])} to {format_short(row['upper'])}"
 
 
 def _share_table(result: RSAResult, words: Mapping[str, str]) -> pd.DataFrame:

@@ -86,3 +86,37 @@ def test_an_answer_tells_the_corrected_p(run, commands, tmp_path):
     for answer in (describe_probe(probe), describe_embedding(maps), describe_rsa(rsa)):
         assert "p = .0456, corrected over " in answer.answer
         assert not {".0123", ".0234"} & set(re.findall(r"\.\d{4}", answer.answer))
+
+
+def test_maps_are_told_by_what_neighbours_share_in_the_features(run, commands, tmp_path):
+    assert run(*commands["embed"], "--out", tmp_path / "embed")[0] == 0
+    maps = fn.EmbeddingResult.load(tmp_path / "embed")
+    told = {("expression", "avgpool"): 0.5, ("expression", "layer4"): 0.3, ("identity", "layer4"): 0.42,
+            ("identity", "avgpool"): 0.21}  # fmt: skip
+    quality, values = maps.quality, []
+    for row in quality.itertuples():
+        is_told = (row.space, row.measure) == ("features", "neighbour_purity")
+        values.append(told[row.factor, row.layer] if is_told else 0.9)
+    quality["value"], quality["p_value_max"] = values, 0.01
+    quality["low"], quality["high"] = quality["value"] - 0.1, quality["value"] + 0.1
+    answer = describe_embedding(maps).answer
+    assert answer.startswith(
+        "Neighbours share expression most in average pool: 50.0 % [40.0, 60.0] of them (p = .0100, corrected "
+        "over layers); chance is "
+    )
+    assert "%. Neighbours share identity most in layer 4: 42.0 % [32.0, 52.0] of them" in answer
+    assert "90.0" not in answer
+
+
+def test_an_rsa_names_the_best_model_its_comparison_and_the_ceiling(run, commands, tmp_path):
+    assert run(*commands["rsa"], "--out", tmp_path / "rsa")[0] == 0
+    rsa = fn.RSAResult.load(tmp_path / "rsa")
+    rsa.estimates["estimate"] = [0.1, 0.4, 0.2]
+    rsa.ceilings[["lower", "upper"]] = 0.31, 0.62
+    answer = describe_rsa(rsa).answer
+    best = rsa.words[rsa.estimates["model"].iloc[1]]
+    assert answer.startswith(f"In FFA, {best} fits best of 3 models: ")
+    assert re.search(
+        r"3 models: (rank correlation rho-a|Pearson correlation|whitened correlation) \.40 \[", answer
+    )
+    assert "; noise ceiling .31 to .62)." in answer
