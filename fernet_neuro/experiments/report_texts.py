@@ -5,6 +5,7 @@ What belongs here: sentences computed from results; figures and page are put tog
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.experiments.page_tables import format_percent, format_share, format_short, join_words
 from fernet_neuro.figures.results import choose_layer, describe_holdout
 from fernet_neuro.figures.rsa_results import COMPARISON_LABELS
+from fernet_neuro.models.entry import PUBLISHED
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.rsa.searchlight.folder import name_in_words
@@ -82,16 +84,38 @@ class ReportText:
     versions: str
 
 
-def describe_versions() -> str:
-    """Return the packages that can change a number, with their versions, in one phrase."""
-    return ", ".join(f"{name} {version}" for name, version in describe_surroundings()["versions"].items())
+def describe_versions(settings: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return the packages that can change a number, with their versions, in one phrase.
+
+    Those that an analysis noted in its `settings`; all that are installed where it noted none.
+    """
+    versions = settings.get("versions") or describe_surroundings()["versions"]
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _text(
-    title: str, answer: str, tables: Mapping[str, pd.DataFrame], methods: str, *references: str
+    title: str,
+    answer: str,
+    tables: Mapping[str, pd.DataFrame],
+    methods: str,
+    settings: Mapping[str, Any],
+    *references: str,
 ) -> ReportText:
     shown = {caption: _say_names(frame) for caption, frame in tables.items() if len(frame)}
-    return ReportText(title, answer, shown, methods, references, describe_versions())
+    names = dict.fromkeys(network["name"] for network in settings.get("networks") or [])
+    known = [name for name in names if name in PUBLISHED]
+    origins = " ".join(
+        f"{name} learnt {PUBLISHED[name].learnt} (licence: {PUBLISHED[name].licence})." for name in known
+    )
+    cited = tuple(dict.fromkeys(PUBLISHED[name].citation for name in known))
+    return ReportText(
+        title,
+        answer,
+        shown,
+        f"{methods} {origins}".strip(),
+        (*references, *cited),
+        describe_versions(settings),
+    )
 
 
 def _say_names(frame: pd.DataFrame) -> pd.DataFrame:
@@ -162,7 +186,7 @@ def describe_probe(report: ProbeReport) -> ReportText:
         "Accuracy of each class (%)": _class_table(report),
     }
     return _text(f"{settings['target'].capitalize()} read out of layers", answer, tables, methods,
-                 _PERMUTATION, _MAXIMUM, _TWINS)  # fmt: skip
+                 settings, _PERMUTATION, _MAXIMUM, _TWINS)  # fmt: skip
 
 
 def _say_whether(row: pd.Series, is_quantity: bool, target: str) -> str:
@@ -260,7 +284,7 @@ def describe_evaluation(report: EvaluationReport) -> ReportText:
         "Scores": table,
         "Recall of each class": recalls[["epoch", "class", "value", "low", "high", "n"]],
     }
-    return _text(f"Test of {settings['factor']}", answer, tables, methods, _CALIBRATION)
+    return _text(f"Test of {settings['factor']}", answer, tables, methods, settings, _CALIBRATION)
 
 
 def describe_embedding(result: EmbeddingResult) -> ReportText:
@@ -283,7 +307,13 @@ def describe_embedding(result: EmbeddingResult) -> ReportText:
     )
     reference = _UMAP if settings["method"] == "umap" else _TSNE
     return _text(
-        "Maps of layers", answer, {"Quality": result.quality[columns]}, methods, reference, _PERMUTATION
+        "Maps of layers",
+        answer,
+        {"Quality": result.quality[columns]},
+        methods,
+        settings,
+        reference,
+        _PERMUTATION,
     )
 
 
@@ -331,7 +361,9 @@ def describe_rsa(result: RSAResult) -> ReportText:
         "Peaks over layers": result.peaks,
         "Shares of variance": _share_table(result, words),
     }
-    return _text("Models and regions", " ".join(sentences).strip(), tables, methods, _RSA, _INFERENCE)
+    return _text(
+        "Models and regions", " ".join(sentences).strip(), tables, methods, settings, _RSA, _INFERENCE
+    )
 
 
 def _say_comparison(name: str) -> str:
@@ -384,4 +416,4 @@ def describe_searchlight(report: Mapping[str, Any], peaks: pd.DataFrame | None) 
         f"{report['noise']}), compared with models by {report['comparison']}. Group: "
         f"{group.get('correction', 'none')} over sign flips of subjects."
     )
-    return _text("Searchlight maps", answer, {"Peaks": table}, methods, _SEARCHLIGHT, _MAXIMUM)
+    return _text("Searchlight maps", answer, {"Peaks": table}, methods, report, _SEARCHLIGHT, _MAXIMUM)

@@ -155,6 +155,11 @@ def _find_files(entry: Published, source: Path) -> list[Path]:
     if len(entry.files) == 1 and source.is_file():
         files = [source]
     else:
+        names = {file.name for file in entry.files}
+        if source.is_file() and source.name not in names:
+            raise StoreError(
+                f"{source} is called otherwise than these files, which belong together: {_name(entry)}."
+            )
         folder = source if source.is_dir() else source.parent
         files = [folder / file.name for file in entry.files]
     for path, file in zip(files, entry.files, strict=True):

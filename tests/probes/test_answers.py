@@ -120,3 +120,18 @@ def test_an_rsa_names_the_best_model_its_comparison_and_the_ceiling(run, command
         r"3 models: (rank correlation rho-a|Pearson correlation|whitened correlation) \.40 \[", answer
     )
     assert "; noise ceiling .31 to .62)." in answer
+
+
+def test_a_page_cites_the_network_and_names_the_versions_that_were_noted(run, commands, tmp_path):
+    assert run(*commands["probe"], "--out", tmp_path / "probe")[0] == 0
+    probe = fn.ProbeReport.load(tmp_path / "probe")
+    plain = describe_probe(probe)
+    assert "umap-learn" not in plain.versions
+    probe.settings["versions"] = {"python": "3.99"}
+    probe.settings["networks"] = [{**probe.settings["networks"][0], "name": "face-api-identity"}] * 2
+    cited = describe_probe(probe)
+    assert cited.versions == "python 3.99"
+    assert cited.methods.count("face-api-identity learnt who is shown, on about 3 million photographs") == 1
+    assert "(licence: MIT (face-api))" in cited.methods
+    assert cited.references[: len(plain.references)] == plain.references
+    assert [line[:11] for line in cited.references[len(plain.references) :]] == ["King (2009)"]

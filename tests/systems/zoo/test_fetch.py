@@ -158,6 +158,17 @@ def test_files_that_were_downloaded_before_are_taken_with_what_lies_beside(fetch
     assert resolve_model(NAME).layers[-1] == "fc"
 
 
+def test_a_file_of_another_name_is_not_passed_over_for_those_beside_it(fetch, content, tmp_path):
+    for name, data in content.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "other.bin").write_bytes(b"1")
+    for given, said in (("other.bin", "is called otherwise than these files"), ("no.bin", "does not exist")):
+        code, _, error = fetch(NAME, "--from", tmp_path / given)
+        assert code == 2
+        assert f"{given} {said}" in " ".join(error.split())
+        assert not place_fetched(NAME).exists()
+
+
 def test_packed_weights_of_the_wrong_length_are_refused(content, tmp_path):
     for name, data in content.items():
         (tmp_path / name).write_bytes(data)
