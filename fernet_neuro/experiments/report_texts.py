@@ -292,7 +292,8 @@ def describe_embedding(result: EmbeddingResult) -> ReportText:
     settings, quality = result.settings, result.quality
     judged = quality[(quality["measure"] == "neighbour_purity") & (quality["space"] == "features")]
     sentences = [
-        _say_most_shared(rows.loc[rows["value"].idxmax()]) for _, rows in judged.groupby("factor", sort=False)
+        _say_most_shared(rows.sort_values("value", ascending=False).iloc[0])
+        for _, rows in judged.groupby("factor", sort=False)
     ]
     answer = f"{len(result.layers)} layers were mapped. {' '.join(sentences)}"
     if sentences:
