@@ -53,6 +53,22 @@ def test_faces_that_cannot_be_aligned_say_why(faces, shape, reason):
     assert detector_of(*faces).locate(np.zeros((*shape, 3), np.uint8)).startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("corner", "said"),
+    [((0, -1), "270 degrees clockwise"), ((-1, 0), "90 degrees clockwise"), ((-1, -1), "180 degrees")],
+)
+def test_a_picture_is_turned_in_every_way(corner, said):
+    """A face is found where the bright corner is up on the left."""
+    picture = np.zeros((100, 100, 3), np.uint8)
+    picture[corner] = 255
+
+    def find(turned):
+        if turned[0, 0, 0] == 255:
+            yield DetectedFace(np.array([*FACE.min(axis=0), *np.ptp(FACE, axis=0)]), FACE, 1.0)
+
+    assert f"turned by {said}" in PackageDetector(find).locate(picture)
+
+
 def test_the_largest_of_several_is_taken_if_asked_for():
     found = detector_of(FACE, FACE * 1.2).locate(np.zeros((90, 120, 3), np.uint8), largest=True)
     np.testing.assert_array_equal(found, FACE * 1.2)
