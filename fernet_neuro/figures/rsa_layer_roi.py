@@ -1,9 +1,12 @@
 """Where in a network the geometry of a brain region appears: similarity over layers, one panel per ROI."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
@@ -18,17 +21,26 @@ from fernet_neuro.figures.rsa_results import (
     read_analyses,
     read_estimates,
 )
-from fernet_neuro.viz.rsa_profiles import plot_rsa_profile, rsa_profile_legend, trained_name
+from fernet_neuro.viz.profiles import name_layers
+from fernet_neuro.viz.rsa_profiles import (
+    plot_rsa_profile,
+    rsa_profile_legend,
+    strips_height,
+    trained_name,
+)
 from fernet_neuro.viz.style import figure_size, label_of, letter
 
-#: Panels side by side; page bands in mm: a row of panels, and the legend.
-_N_COLUMNS, _ROW, _LINE = 3, 58.0, 4.4
+#: Panels side by side, and rows above which regions stand side by side too; page bands in mm: a row of panels
+#: without its strips, a strip, names of layers under the last row, and a line of the legend.
+_N_COLUMNS, _MOST_ROWS, _ROW, _STRIP, _NAMES, _LINE = 3, 6, 40.0, 2.2, 22.0, 4.4
+#: Width in mm of a letter of a title, and of what of a panel's width is beside it.
+_LETTER, _BESIDE = 1.45, 10.0
 #: Models without layers that are drawn as lines; more could not be told apart.
 MOST_REFERENCES = 2
 #: Lines of one panel, models without layers among them; more networks get panels of their own.
 _MOST_LINES = 4
 #: Tallest figure, in mm.
-_TALLEST = 235.0
+_TALLEST = 224.0
 #: As many panels as a page holds.
 MOST_PANELS = 9
 _COLUMNS = (
@@ -131,31 +143,50 @@ def draw_layers(source: pd.DataFrame, _results: Path | None = None) -> Figure:
         for panel, rows in panels
         for at, group in enumerate(groups)
     ]
-    n_columns = min(len(cells) if len(groups) == 1 else len(groups), _N_COLUMNS)
+    n_columns = _count_columns(len(panels), len(groups))
     n_rows = -(-len(cells) // n_columns)
     width = {1: "single", 2: "one-and-half"}.get(n_columns, "double")
     per_line = {1: 2, 2: 3}.get(n_columns, 5)
-    n_lines = max(map(len, groups))
+    n_strips = min(_count_peaks(source), max(map(len, groups)))
     legend = _LINE * -(-len(handles) // per_line) + 2
-    height = min(n_rows * (_ROW + 2.2 * n_lines), _TALLEST - legend) + legend
+    height = min(n_rows * (_ROW + _STRIP * n_strips) + _NAMES, _TALLEST - legend) + legend
     figure = Figure(figsize=figure_size(width, height), layout="constrained")
-    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True).ravel()
-    for place, (ax, (mark, rows, group)) in enumerate(zip(axes, cells, strict=False)):
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex="col", sharey=True).ravel()
+    letters = int((25.4 * figure.get_figwidth() / n_columns - _BESIDE) / _LETTER)
+    for ax, (mark, rows, group) in zip(axes, cells, strict=False):
         shown = rows[(rows["kind"] == "reference") | rows["network"].isin(group)]
         plot_rsa_profile(shown, ax, names=networks, strips=group)
-        title = f"{mark}{rows['roi'].iloc[0]}"
+        title = str(rows["roi"].iloc[0])
         if len(groups) > 1:
             title += f", {label_of(trained_name(group[0])).lower()}" + " and others" * (len(group) > 2)
-        ax.set_title(title, pad=6.0 + 5.2 * min(_count_peaks(source), n_lines))
-        if place < len(cells) - n_columns:
-            ax.set_xlabel("")
+        ax.set_title(mark + fill(title, letters), pad=6.0 + strips_height(n_strips))
     for ax in axes[len(cells) :]:
         ax.remove()
-    for row in range(n_rows):
-        comparison = source["comparison"].iloc[0]
-        axes[row * n_columns].set_ylabel(f"{COMPARISON_LABELS.get(comparison, comparison)} (unitless)")
+    _name_columns(list(axes[: len(cells)]), source, n_columns)
+    comparison = source["comparison"].iloc[0]
+    # A single label, as that of a low row would be longer than the row.
+    figure.supylabel(f"{COMPARISON_LABELS.get(comparison, comparison)} (unitless)")
     figure.legend(handles=handles, loc="outside lower center", ncols=per_line)
     return figure
+
+
+def _count_columns(n_panels: int, n_groups: int) -> int:
+    """Return how many panels are side by side: regions, or groups of networks, or two regions with both."""
+    if n_groups == 1:
+        return min(n_panels, _N_COLUMNS)
+    return 4 if n_groups == 2 and n_panels > _MOST_ROWS else min(n_groups, _N_COLUMNS)
+
+
+def _name_columns(axes: Sequence[Axes], source: pd.DataFrame, n_columns: int) -> None:
+    """Name the layers under the last panel of each column, whose panels share them."""
+    layers = source[source["kind"] == "layer"]
+    for place, ax in enumerate(axes):
+        is_last = place >= len(axes) - n_columns
+        if is_last:
+            name_layers(ax, layers, 6)
+        else:
+            ax.set_xlabel("")
+        ax.tick_params(axis="x", labelbottom=is_last)
 
 
 def group_networks(networks: list[str], most: int) -> list[list[str]]:

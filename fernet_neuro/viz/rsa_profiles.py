@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.viz.ceilings import ceiling_legend, draw_ceiling
@@ -18,8 +19,8 @@ from fernet_neuro.viz.style import MARKERS, colour_of, label_of
 _TWIN = "untrained"
 #: Dashes of models without layers, by turns.
 _DASHES = ((0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 1.5)), (0, (6, 1, 1, 1, 1, 1)))
-#: Strips above the panel that hold peaks: height of the first and steps, as shares of the panel's height.
-_FIRST_STRIP, _STRIP = 1.035, 0.042
+#: Strips above the panel that hold peaks: distance of the first and steps, in points.
+_FIRST_STRIP, _STRIP = 4.0, 5.5
 
 
 def plot_rsa_profile(
@@ -85,6 +86,17 @@ def rsa_profile_legend(
     return [*handles, *ceiling_legend(is_drawn=has_ceiling)]
 
 
+def strips_height(n_strips: int) -> float:
+    """Return the height of so many strips of peaks above a panel, in points.
+
+    Examples
+    --------
+    >>> strips_height(0), strips_height(2)
+    (0.0, 12.25)
+    """
+    return _FIRST_STRIP + _STRIP * (n_strips - 0.5) if n_strips else 0.0
+
+
 def _line(network: str) -> dict[str, Any]:
     dashes = (0, (2.5, 1.2)) if network.startswith(_TWIN) else "-"
     marker = MARKERS.get(network, MARKERS.get(trained_name(network), "o"))
@@ -114,13 +126,15 @@ def _draw_network(ax: Axes, rows: pd.DataFrame, colour: str, network: str) -> No
     ax.plot(x, rows["estimate"].to_numpy(float), color=colour, gid=network, zorder=3, **_line(network))
 
 
-def _draw_peak(ax: Axes, row: Any, colour: str, height: float) -> None:
+def _draw_peak(ax: Axes, row: Any, colour: str, distance: float) -> None:
+    """Draw a bar and a mark `distance` points above the panel, so that bars are apart in low panels too."""
     style: dict[str, Any] = {"color": colour, "clip_on": False, "zorder": 4}
-    style["transform"] = ax.get_xaxis_transform()
+    above = ScaledTranslation(0, distance / 72, ax.figure.dpi_scale_trans)
+    style["transform"] = ax.get_xaxis_transform() + above
     line, is_twin = _line(row.network), row.network.startswith(_TWIN)
     if np.isfinite(row.low_position) and np.isfinite(row.high_position):
         # A point's interval of no length still shows as a short bar.
         ends = [row.low_position - 0.12, row.high_position + 0.12]
-        ax.plot(ends, [height, height], lw=1.6, ls=line["ls"], solid_capstyle="butt", **style)
+        ax.plot(ends, [1, 1], lw=1.6, ls=line["ls"], solid_capstyle="butt", **style)
     face = "white" if is_twin else colour
-    ax.plot([row.position], [height], ls="", marker="v", ms=4, mfc=face, gid=f"peak:{row.network}", **style)
+    ax.plot([row.position], [1], ls="", marker="v", ms=4, mfc=face, gid=f"peak:{row.network}", **style)

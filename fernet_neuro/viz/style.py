@@ -106,6 +106,7 @@ _LOOK: ContextVar[Look | None] = ContextVar("look", default=None)
 _RC: dict[Any, Any] = {
     "font.size": 7.0,
     "axes.labelsize": 7.5,
+    "figure.labelsize": 7.5,
     "axes.titlesize": 7.5,
     "axes.titlelocation": "left",
     "axes.titlepad": 6.0,

@@ -381,14 +381,15 @@ def write_rsa(
     n_subjects: int = 9,
     *,
     has_table: bool = True,
+    networks: tuple[str, ...] = ("identity", "untrained"),
 ) -> Path:
-    """Write an RSA of simulated subjects against layers of two made-up networks, factors and pixels.
+    """Write an RSA of simulated subjects against layers of made-up networks, factors and pixels.
 
     Peaks and intervals of shares are over subjects; all else is as the engine has it.
     """
     rng = np.random.default_rng(1971)
     table = make_rsa_table(folder)
-    models = make_rsa_models(table, rng)
+    models = make_rsa_models(table, rng, networks)
     brain = make_rsa_brain(models, rois, n_subjects, rng)
     result = summarise_rsa(models, brain, rois)
     folder.mkdir(parents=True, exist_ok=True)
@@ -414,14 +415,17 @@ def make_rsa_table(folder: Path) -> StimulusTable:
     return StimulusTable.from_frame(frame, root=folder)
 
 
-def make_rsa_models(table: StimulusTable, rng: np.random.Generator) -> RDMSet:
+def make_rsa_models(
+    table: StimulusTable, rng: np.random.Generator, networks: tuple[str, ...] = ("identity", "untrained")
+) -> RDMSet:
     """Layers that go from pixels to identity or nowhere, then both factors and the pixels."""
     pixels = pdist(rng.normal(size=(len(table), 40)))
     factors = {
         name: pdist(pd.get_dummies(table.frame[name]).to_numpy(float)) for name in ("identity", "expression")
     }
     rows = []
-    for network, target in (("identity", factors["identity"]), ("untrained", pixels)):
+    for network in networks:
+        target = factors.get(network, pixels)
         for at, layer in enumerate(("stem", "layer1", "layer2", "avgpool", "fc")):
             noise = pdist(rng.normal(size=(len(table), 30)))
             share = at / 4
@@ -563,3 +567,23 @@ def write_results(folder: Path) -> Path:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete results folder; never write into it."""
     return write_results(tmp_path_factory.mktemp("results"))
+
+
+REGIONS = ("EVC", "OFA", "FFA", "pSTS", "aSTS", "left amygdala", "right amygdala", "IFG", "ATL")
+
+
+@pytest.fixture(scope="session")
+def regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An RSA of six regions, and two networks with a twin each, which have panels of their own."""
+    return write_regions(tmp_path_factory.mktemp("regions"), 6)
+
+
+@pytest.fixture(scope="session")
+def more_regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of nine regions."""
+    return write_regions(tmp_path_factory.mktemp("more"), 9)
+
+
+def write_regions(folder: Path, n_regions: int) -> Path:
+    networks = ("identity", "expression", "untrained identity", "untrained expression")
+    return write_rsa(folder / "rsa", REGIONS[:n_regions], 5, networks=networks).parent
