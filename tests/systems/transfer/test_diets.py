@@ -99,6 +99,11 @@ def test_the_page_gives_the_answer_of_the_tables(finished):
     assert (finished / "figures" / "diets.pdf").is_file()
 
 
+def test_one_training_seed_has_no_columns_of_intervals(finished):
+    names = list(page.tabulate_differences(_settings(), finished).columns)
+    assert names == ["Read-out", "Test", "People", "Diet", "Difference (points)"]
+
+
 def test_a_second_run_changes_nothing(finished):
     before = {path: path.stat().st_mtime_ns for path in (finished / "runs").rglob("*.safetensors")}
     text = (finished / "readouts.csv").read_text()

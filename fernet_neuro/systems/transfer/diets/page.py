@@ -116,10 +116,13 @@ def _tabulate(means: pd.DataFrame) -> pd.DataFrame:
 
 
 def tabulate_differences(settings: DietsSettings, folder: Path) -> pd.DataFrame:
-    """Return how diets differ from the first at the layer of the answer, as text."""
+    """Return how diets differ from the first at the layer of the answer, as text.
+
+    A single training seed has no interval and no p value, and the table no columns for them.
+    """
     frame = read_mixed(folder / DIFFERENCES, _TEXT, None)
     labels = {name: diet.label or name for name, diet in settings.diets.items()}
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {
                 "Read-out": f"{row.target.capitalize()}, {describe_holdout(row.holdout)}",
@@ -133,6 +136,7 @@ def tabulate_differences(settings: DietsSettings, folder: Path) -> pd.DataFrame:
             for row in iterate_rows(frame[frame["layer"] == settings.headline_layer])
         ]
     )
+    return table.loc[:, (table != "–").any()]
 
 
 def _format_ends(row: Any) -> str:
