@@ -160,7 +160,7 @@ def compute_labelled_patterns(
         values, table, detrend=settings.detrend, zscore=settings.zscore, baseline=settings.baseline,
         leave_out=settings.leave_out, average=settings.average, name=name,
     )  # fmt: skip
-    check_runs_differ(values, table["run"], ", ".join(sources))
+    check_runs_differ(values, table["run"], table["stimulus_id"], ", ".join(sources))
     unit = settings.unit or ("z" if settings.zscore else "")
     return _cut(observed, grid, rois, inside, settings, subject=subject, session=session, unit=unit)
 
@@ -188,7 +188,7 @@ def compute_run_patterns(files: Sequence[RunFiles], settings: PatternSettings) -
     seen = Seen()
     for item in files:
         volumes = grid.read(item.bold, inside)
-        check_new(volumes, item.bold, seen)
+        check_new(volumes, item.bold, seen, is_run=True)
         parts.append(_observe_run(item, volumes, noise_points, settings))
     observed = _join(parts, files, noise_points)
     return _cut(

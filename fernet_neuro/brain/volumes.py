@@ -177,7 +177,8 @@ def read_volumes(
             parts.append(_read_patterns(source, leave_out))
         else:
             parts.append(_read_image(source, leave_out, detrend=detrend, zscore=zscore))
-        check_runs_differ(parts[-1].values, parts[-1].runs, source.path, seen)
+        part = parts[-1]
+        check_runs_differ(part.values, part.runs, part.stimulus_ids, source.path, seen)
     return parts[0] if len(parts) == 1 else _join(parts, sources)
 
 

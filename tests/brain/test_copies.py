@@ -20,13 +20,15 @@ RNG = np.random.default_rng(4)
 
 def test_a_run_under_two_numbers_is_refused():
     one, two = RNG.normal(size=(2, 4, 10))
-    check_runs_differ(np.concatenate([one, two]), np.repeat(["1", "2"], 4), "a.nii")
+    check_runs_differ(np.concatenate([one, two]), np.repeat(["1", "2"], 4), [*"abcd"] * 2, "a.nii")
     with pytest.raises(StimulusError, match=r"run 3 of a.nii holds the same values as run 1 of a\.nii"):
-        check_runs_differ(np.concatenate([one, two, one]), np.repeat(["1", "2", "3"], 4), "a.nii")
+        check_runs_differ(
+            np.concatenate([one, two, one]), np.repeat(["1", "2", "3"], 4), [*"abcd"] * 3, "a.nii"
+        )
 
 
 def test_few_numbers_may_be_equal_by_chance():
-    check_runs_differ(np.ones((4, 2)), ["1", "1", "2", "2"], "a.nii")
+    check_runs_differ(np.ones((4, 2)), ["1", "1", "2", "2"], ["a", "b"] * 2, "a.nii")
 
 
 def save(path, data, intent=0):
@@ -96,15 +98,14 @@ def test_runs_of_one_brain_are_told_apart_by_what_varies():
     runs = [anatomy + inside * RNG.normal(size=(8, 1000)) for _ in range(30)]  # noise of a thousandth
     seen = Seen()
     for number, run in enumerate(runs):
-        check_new(run, f"run {number}", seen)
+        check_new(run, f"run {number}", seen, is_run=True)
     means = [run.mean(axis=0) for run in runs]
-    check_new(runs[7] * 0.99, "of another unit", seen)
     for number, mean in enumerate(means):
         check_new(mean, f"mean {number}", seen)
     with pytest.raises(StimulusError, match="a copy holds the same values as run 7"):
-        check_new((runs[7] + 3).astype(np.float32), "a copy", seen)
+        check_new((runs[7] * 2 + 3).astype(np.float32), "a copy", seen, is_run=True)
     with pytest.raises(StimulusError, match="packed holds the same values as run 9"):
-        check_new(np.round(runs[9] * 20).astype(np.int16) / 20, "packed", seen)
+        check_new(np.round(runs[9] * 20).astype(np.int16) / 20, "packed", seen, is_run=True)
 
 
 def test_of_large_arrays_some_values_are_enough():
@@ -114,6 +115,43 @@ def test_of_large_arrays_some_values_are_enough():
     check_new(large[::-1], "other", seen)
     with pytest.raises(StimulusError, match="third holds the same values as one"):
         check_new(large.copy(order="F"), "third", seen)
+
+
+@pytest.mark.parametrize("n_rows", [8, 40])
+def test_a_copy_in_another_order_of_rows_is_refused(n_rows):
+    """With one row of each stimulus and with several, labels moved with the rows or left behind."""
+    names = np.tile(list("abcdefgh"), n_rows // 8)
+    one, two = RNG.normal(size=(2, n_rows, 20))
+    order = RNG.permutation(n_rows)
+    runs = np.repeat(["1", "2", "3"], n_rows)
+    for values, labels in ((one[order], names[order]), (one, names[order]), (5 * one[order], names[order])):
+        stack, stimuli = np.concatenate([one, two, values]), np.concatenate([names, names, labels])
+        with pytest.raises(StimulusError, match=r"run 3 of a\.nii holds the same values as run 1 of"):
+            check_runs_differ(stack, runs, stimuli, "a.nii")
+        patterns = [
+            BrainPatterns(stack[: 2 * n_rows], stimuli[: 2 * n_rows], runs[: 2 * n_rows], "V1", "01"),
+            BrainPatterns(stack[n_rows:], stimuli[n_rows:], runs[n_rows:], "V1", "02"),
+        ]
+        patterns[1] = patterns[1].select(runs=["3"])
+        for use in (compute_brain_rdms, decode_patterns):
+            with pytest.raises(StimulusError, match=r"run 3 of V1 of subject 02 .* run 1 of V1 of"):
+                use(patterns)
+
+
+def test_runs_that_share_voxels_that_never_vary_are_no_copies(tmp_path, volumes):
+    shared = np.tile(RNG.normal(1e5, 100, 50), (8, 1))
+    one, two = (np.hstack([shared, RNG.normal(size=(8, 50))]) for _ in range(2))
+    runs, names = np.repeat(["1", "2"], 8), [*"abcdefgh"] * 2
+    check_runs_differ(np.concatenate([one, two]), runs, names, "a.nii")
+    with pytest.raises(StimulusError, match="run 2 of"):
+        check_runs_differ(np.concatenate([one, one]).astype(np.float32), runs, names, "a.nii")
+    bright = volumes + RNG.normal(size=volumes.shape)
+    for data in (volumes, bright):
+        data[0] = 1e9
+    files = {save(tmp_path / "a.nii", volumes.astype(float)): "a", save(tmp_path / "b.nii", bright): "b"}
+    check_files_differ(files)
+    with pytest.raises(StimulusError, match=r"c.nii of c holds the same values as .*a\.nii"):
+        check_files_differ({**files, save(tmp_path / "c.nii", volumes.astype(float) * 3): "c"})
 
 
 def make_patterns(values, subject="01", session="", roi="V1"):

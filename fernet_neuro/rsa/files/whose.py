@@ -59,15 +59,15 @@ def check_copies(rdms: RDMSet, name: str = "the brain RDMs") -> None:
     found = find_copy(rdms.dissimilarities, owners, regions)
     if found:
         raise ValueError(
-            f"{name}: subjects {found[0]} and {found[1]} have the same RDM; copies are not independent. "
-            f"Leave one of them out."
+            f"{name}: subjects {found[0]} and {found[1]} have the same RDM, but for offset and scale "
+            f"at most; copies are not independent. Leave one of them out."
         )
 
 
 def find_copy(
     dissimilarities: np.ndarray, owners: Iterable[str], groups: Iterable[str]
 ) -> tuple[str, str] | None:
-    """Return the owners of the first two RDMs of one group that are the same, or None.
+    """Return the owners of the first two RDMs of one group that are the same but for scale, or None.
 
     RDMs of few different values, such as those of categories, may be equal by chance and do not count.
     """
