@@ -37,6 +37,8 @@ _BARE = re.compile(rf"([+-]?[\d.:/ -]*\d([eE][+-]?\d+)?|NA|NaN|-?Inf|TRUE|FALSE|
 _NO_VALUES = frozenset((*GAPS, *PERHAPS_GAPS, _GAP))
 _DECIMAL = re.compile(r"[+-]?\d*,?\d+([eE][+-]?\d+)?", re.ASCII)
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}([,.]\d{3})+", re.ASCII)
+#: A line that holds no row, as AFNI and NumPy write them; a name or number may begin with the sign alone.
+_COMMENT = re.compile(r"^[ \t]*#(?=[ \t\r\n]|\Z)([^\r\n]*)", re.MULTILINE)
 #: What a spreadsheet shows in place of a value: of a formula that failed, or in a column too narrow.
 _FAILED = re.compile(r"#(REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!|CALC!)|#{3,}")
 
@@ -54,7 +56,7 @@ class _Row(NamedTuple):
     lines: tuple[str, ...] = ()
 
 
-def read_foreign(path: PathLike, *, names: list[str] | None = None) -> pd.DataFrame:
+def read_foreign(path: PathLike, *, names: list[str] | None = None, comments: bool = False) -> pd.DataFrame:
     """Return a text table; all cells are text without white space at its ends, absent ones are empty.
 
     Read are UTF-8 and UTF-16; commas, tabs, semicolons, ``|`` or (``.txt``, ``.1D``, ``.par``) spaces between
@@ -67,6 +69,8 @@ def read_foreign(path: PathLike, *, names: list[str] | None = None) -> pd.DataFr
     path : path
     names : list of str or None
         The columns of a table without heading.
+    comments : bool, default=False
+        Leave out lines that begin with ``# ``.
 
     Raises
     ------
@@ -76,8 +80,7 @@ def read_foreign(path: PathLike, *, names: list[str] | None = None) -> pd.DataFr
         If it is in another encoding, rows and heading do not go together or do so in two ways, a quote
         swallows rows, two columns have one name, or a cell holds an error of a spreadsheet.
     """
-    text = decode_text(Path(path).read_bytes())
-    text, delimiter = _find_delimiter(text, Path(path).suffix.lower())
+    text, delimiter = _read_text(path, comments=comments)
     has_quoted_names = _is_quoted_heading(text, delimiter)
     rows = list(_scan(_mark_missing(text, delimiter) if has_quoted_names else text, delimiter))
     if names is not None:
@@ -114,23 +117,39 @@ def decode_text(content: bytes) -> str:
         ) from None
 
 
-def read_rows(path: PathLike) -> list[list[str]]:
+def read_rows(path: PathLike, *, comments: bool = False) -> list[list[str]]:
     """Return the rows of a text table, without blank ones, as they are.
+
+    `comments`: leave out lines that begin with ``# ``.
 
     Raises
     ------
     OSError, ValueError
         As `read_foreign`.
     """
-    text, delimiter = _find_delimiter(decode_text(Path(path).read_bytes()), Path(path).suffix.lower())
+    text, delimiter = _read_text(path, comments=comments)
     return [row.cells for row in _scan(text, delimiter)]
 
 
-def has_heading(path: PathLike) -> bool:
-    """Return whether the first row of a table holds anything but numbers, as SPM's and FSL's do not."""
-    text, delimiter = _find_delimiter(decode_text(Path(path).read_bytes()), Path(path).suffix.lower())
+def read_comments(path: PathLike) -> list[str]:
+    """Return the lines of a text that begin with ``# ``, without that sign."""
+    return _COMMENT.findall(decode_text(Path(path).read_bytes()))
+
+
+def has_heading(path: PathLike, *, comments: bool = False) -> bool:
+    """Return whether the first row of a table holds anything but numbers, as SPM's and FSL's do not.
+
+    `comments`: leave out lines that begin with ``# ``.
+    """
+    text, delimiter = _read_text(path, comments=comments)
     first = next((line for line in text.splitlines() if line.strip()), "")
     return not all(map(_is_number, _split(first, delimiter)))
+
+
+def _read_text(path: PathLike, *, comments: bool) -> tuple[str, str]:
+    """Return the text of a table, comments blank so that lines keep their numbers, and its delimiter."""
+    text = decode_text(Path(path).read_bytes())
+    return _find_delimiter(_COMMENT.sub("", text) if comments else text, Path(path).suffix.lower())
 
 
 def _find_delimiter(text: str, suffix: str) -> tuple[str, str]:

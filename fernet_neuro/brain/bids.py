@@ -209,9 +209,21 @@ def _keep(
 
 def _plain(key: str, value: str) -> str:
     """Return a label as others write it too: the number of a run may have zeros in front."""
-    if key in _INDICES and value.isdecimal():
-        return str(int(value))
+    if key in _INDICES:
+        return to_index(value)
     return value or ("none" if key in ("space", "res", "dir") else "")
+
+
+def to_index(label: str) -> str:
+    """Return the number of a run as all write it: others put zeros in front, or a point and zeros behind.
+
+    Examples
+    --------
+    >>> to_index("01"), to_index("1.0"), to_index("1b")
+    ('1', '1', '1b')
+    """
+    found = re.fullmatch(r"(\d+)(\.0*)?", label)
+    return str(int(found[1])) if found else label
 
 
 def _plain_all(entities: dict[str, str]) -> dict[str, str]:

@@ -3,6 +3,8 @@
 What belongs here: reading them as text and numbers; what they are used for is in `glm` and `labelled`.
 """
 
+import re
+import warnings
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.foreign import has_heading, read_foreign
+from fernet_neuro._utils.foreign import has_heading, read_comments, read_foreign, read_rows
 from fernet_neuro._utils.labels import GAPS, note_alike, note_gaps, to_label
 from fernet_neuro._utils.validation import format_options, suggest
-from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.brain.bids import to_index
+from fernet_neuro.exceptions import FernetWarning, StimulusError, StoreError
 from fernet_neuro.typing import PathLike
 
 #: Columns that name the stimulus of a volume or an event, in order of preference.
@@ -28,6 +31,8 @@ _BARE = {
     "*.par": ("rot_x", "rot_y", "rot_z", "trans_x", "trans_y", "trans_z"),
     "*.1D": ("rot_z", "rot_x", "rot_y", "trans_z", "trans_x", "trans_y"),
 }
+#: What AFNI calls them.
+_AFNI = dict(zip(("roll", "pitch", "yaw", "dS", "dL", "dP"), _BARE["*.1D"], strict=True))
 #: How BIDS writes a missing value, and how other tables do; R's NA may be the name of a stimulus.
 _MISSING = frozenset((*GAPS, "", "nan", "NaN"))
 
@@ -39,7 +44,8 @@ def read_volume_labels(
 
     `path`: ``.tsv``, ``.csv``, or ``.txt`` with spaces between columns. A ``.txt`` with two columns and no
     heading holds stimulus and run, as PyMVPA's attribute files do. `stimulus_column`, `run_column`: None
-    takes the first of `STIMULUS_COLUMNS` and `RUN_COLUMNS` that is there. Raises StoreError if the file is
+    takes the first of `STIMULUS_COLUMNS` and `RUN_COLUMNS` that is there. Runs ``1``, ``01`` and ``1.0`` are
+    one, under the name that comes first, which is noted. Raises StoreError if the file is
     missing or no table; StimulusError if a column is missing or a label is empty.
     """
     frame = _read_table(path)
@@ -60,7 +66,23 @@ def read_volume_labels(
             )
     note_alike(labels["stimulus_id"], f"the stimuli of {path}")
     note_gaps(labels["stimulus_id"], f"volumes of {path} have the stimulus")
-    return labels
+    return labels.assign(run=_join_spellings(labels["run"], path))
+
+
+def _join_spellings(runs: pd.Series, path: PathLike) -> pd.Series:
+    """Return runs under the first of the names by which their number is written, and say which are one."""
+    names = runs.drop_duplicates()
+    first = names.groupby(names.map(to_index), sort=False).transform("first")
+    changed = np.flatnonzero(names != first)
+    if len(changed):
+        row = changed[0]
+        warnings.warn(
+            f"{path}: {first.iloc[row]!r} and {names.iloc[row]!r} are taken for one run; if they are two, "
+            f"call them by more than a number.",
+            FernetWarning,
+            stacklevel=3,
+        )
+    return runs.map(dict(zip(names, first, strict=True)))
 
 
 def read_events(
@@ -191,6 +213,9 @@ def read_confounds(path: PathLike, columns: Sequence[str], n_scans: int) -> pd.D
 def read_confounds_table(path: PathLike) -> pd.DataFrame:
     """Return a table of confounds as text; the columns of SPM, FSL and AFNI, which have no heading, by name.
 
+    Lines that begin with ``# ``, such as AFNI's with its command, are comments; where they name the columns
+    of a table without a heading, those names count.
+
     Raises
     ------
     StoreError
@@ -200,18 +225,26 @@ def read_confounds_table(path: PathLike) -> pd.DataFrame:
     if not file.is_file():
         raise StoreError(f"table {file} does not exist.")
     try:
-        bare = not has_heading(file)
+        bare = not has_heading(file, comments=True)
+        names = _find_names(file) if bare else None
     except (ValueError, OSError) as error:
         raise StoreError(f"table {file} cannot be read: {' '.join(str(error).split())}") from error
-    if not bare:
-        return _read_table(file)
-    names = next((names for pattern, names in _BARE.items() if fnmatchcase(file.name, pattern)), None)
-    if names is None:
+    if bare and names is None:
         raise StoreError(
             f"table {file} has no heading; write the columns' names into its first line, or call motion "
             f"parameters as SPM (rp*.txt), FSL (*.par) or AFNI (*.1D) do."
         )
-    return _read_table(file, names=list(names))
+    return _read_table(file, names=names, comments=True)
+
+
+def _find_names(file: Path) -> list[str] | None:
+    """Return what the columns of a table without a heading are called, by its comments or else its name."""
+    n_columns = len(read_rows(file, comments=True)[0])
+    for comment in reversed(read_comments(file)):
+        words = re.split(r"[\s,;|]+", comment.strip())
+        if len(words) == n_columns and all(map(str.isidentifier, words)):
+            return [_AFNI.get(word, word) for word in words]
+    return next((list(names) for pattern, names in _BARE.items() if fnmatchcase(file.name, pattern)), None)
 
 
 def match_columns(pattern: str, frame: pd.DataFrame, path: PathLike) -> list[str]:
@@ -261,12 +294,12 @@ def _as_numbers(frame: pd.DataFrame, name: str, path: PathLike) -> np.ndarray:
     return numbers
 
 
-def _read_table(path: PathLike, names: list[str] | None = None) -> pd.DataFrame:
+def _read_table(path: PathLike, names: list[str] | None = None, *, comments: bool = False) -> pd.DataFrame:
     file = Path(path)
     if not file.is_file():
         raise StoreError(f"table {file} does not exist.")
     try:
-        frame = read_foreign(file, names=names)
+        frame = read_foreign(file, names=names, comments=comments)
     except (ValueError, OSError) as error:
         raise StoreError(f"table {file} cannot be read: {' '.join(str(error).split())}") from error
     if frame.empty:

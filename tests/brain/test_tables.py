@@ -180,6 +180,52 @@ def test_motion_parameters_without_a_heading_have_the_names_of_their_program(tmp
     assert sorted(found) == sorted(MOTION)
 
 
+COMMAND = "# 3dvolreg -base 'epi+orig[0]' -prefix \"a b\" -1Dfile motion.1D it's\n#\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "comment", "columns"),
+    [
+        ("a.1D", COMMAND, ["rot_z", "rot_x", "rot_y", "trans_z", "trans_x", "trans_y"]),
+        ("a.1D", COMMAND + "#  roll pitch yaw dS dL dP\n", ["rot_z", "rot_x", "rot_y", "trans_z"]),
+        ("a.1D", "# rot_x,rot_y,rot_z,trans_x,trans_y,trans_z\n", ["rot_x", "rot_y", "rot_z", "trans_x"]),
+        ("rp_a.txt", '# made by us, on "Monday\n', ["trans_x", "trans_y"]),
+        ("a.tsv", "# rot_x rot_y rot_z trans_x trans_y trans_z\n" + COMMAND, ["rot_x", "rot_y"]),
+        ("a.tsv", COMMAND + "rot_x\trot_y\trot_z\ttrans_x\ttrans_y\ttrans_z\n", ["rot_x", "rot_y"]),
+    ],
+)
+def test_comments_of_confounds_are_no_rows_and_may_name_the_columns(tmp_path, name, comment, columns):
+    values = np.random.default_rng(2).normal(size=(7, 6))
+    between = "\t" if name.endswith("tsv") else "  "
+    lines = [between.join(f"{value:.6f}" for value in row) for row in values]
+    text = comment + "\n".join([*lines[:3], '# "in between', *lines[3:]]) + "\n# the end"
+    found = read_confounds(_write(tmp_path / name, text), MOTION, 7)
+    for place, column in enumerate(columns):
+        np.testing.assert_allclose(found[column], values[:, place], atol=1e-6)
+
+
+def test_a_name_may_begin_with_the_sign_of_comments(tmp_path):
+    path = _write(tmp_path / "a.tsv", "#volume\ttrans_x\n1\t0.5\n2\t0.7\n")
+    assert read_confounds(path, ["#volume", "trans_x"], 2)["#volume"].tolist() == [1, 2]
+    with pytest.raises(StoreError, match="it is empty"):
+        read_confounds(_write(tmp_path / "b.1D", "# 3dvolreg\n#"), MOTION, 2)
+
+
+def test_numbers_of_a_run_that_are_written_in_two_ways_are_one_run(tmp_path):
+    def read(*runs):
+        rows = "".join(f"face\t{run}\n" for run in runs)
+        return read_volume_labels(_write(tmp_path / "a.tsv", f"stimulus_id\trun\n{rows}"))["run"].tolist()
+
+    assert read("01", "02", "10", "01") == ["01", "02", "10", "01"]
+    assert read("1", "1b", "1.5", "01b", "0") == ["1", "1b", "1.5", "01b", "0"]
+    for runs, said, expected in (
+        (["01", "2", "1", "1.0", "2.0"], "'01' and '1' are taken", ["01", "2", "01", "01", "2"]),
+        (["2", "1.0", "01", "002"], r"'1\.0' and '01' are taken", ["2", "1.0", "1.0", "2"]),
+    ):
+        with pytest.warns(FernetWarning, match=said):
+            assert read(*runs) == expected
+
+
 def test_numbers_that_nobody_names_are_refused(tmp_path):
     np.savetxt(tmp_path / "motion.txt", np.ones((3, 6)))
     with pytest.raises(StoreError, match=r"motion.txt has no heading; write .*rp\*.txt"):

@@ -344,7 +344,7 @@ def test_action_units_and_landmarks_are_models(run, noise_table, tmp_path, rng):
     LandmarkTable(noise_table.stimulus_ids, points, pd.DataFrame()).write(tmp_path / "points.csv")
     squares = np.linalg.norm(units[:, None] - units, axis=-1)
     RDMSet.from_squares(
-        np.array([squares, 2 * squares, 3 * squares]),
+        np.array([squares, squares**1.02, squares**0.98]),
         noise_table.stimulus_ids,
         pd.DataFrame({"subject": list("abc")}),
     ).save(tmp_path / "brain.npz")
