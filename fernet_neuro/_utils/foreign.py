@@ -26,6 +26,7 @@ _SPACES = r"\s+"
 _DELIMITERS = {".csv": ",", ".txt": _SPACES, ".1d": _SPACES, ".par": _SPACES}
 _OTHERS = (";", "\t", ",", "|")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 #: A text in quotes, or a cell that is NA without them: R quotes text, and not its missing values.
 _CELLS = r'"(?:[^"]|"")*"|(?<![^{0}\n])NA(?![^{0}\r\n])'
 _GAP = "\x01"
@@ -103,17 +104,21 @@ def decode_text(content: bytes) -> str:
     ValueError
         If it is in another encoding; the message says where, and how to convert it.
     """
-    if content.startswith(_UTF16):
-        return content.decode("utf-16")
-    if 4 * content.count(b"\0") > len(content):
-        raise ValueError("it is UTF-16 without its mark, or no text; save it as UTF-8.")
+    if content.startswith(_UTF32):
+        raise ValueError("it is UTF-32; save it as UTF-8, or convert it: iconv -f UTF-32 -t UTF-8 OLD > NEW")
+    is_utf16 = content.startswith(_UTF16)
+    if not is_utf16 and 4 * content.count(b"\0") > len(content):
+        raise ValueError("it is UTF-16 or UTF-32 without its mark, or no text; save it as UTF-8.")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        if is_utf16:
+            raise ValueError("it is UTF-16 that is damaged or cut short; save it as UTF-8.") from None
+        line = len(re.findall(rb"\r\n?|\n", content[: error.start])) + 1
         raise ValueError(
-            f"line {line} is not UTF-8 (byte 0x{content[error.start]:02x}), but perhaps Windows-1252; save "
-            f"it as 'CSV UTF-8', or convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
+            f"line {line} is not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8 ('CSV UTF-8' in "
+            f"a spreadsheet), or convert it from the encoding that the program wrote: "
+            f"iconv -f ENCODING -t UTF-8 OLD > NEW (iconv -l lists what ENCODING may be)"
         ) from None
 
 
