@@ -16,6 +16,8 @@ _GIVEN = re.compile(
 _NAMED = re.compile(r"""(?<![\w./'"=-])([a-z]+_\w+)(?![\w./'"(=-])""")
 #: An argument that a message begins with.
 _FIRST = re.compile(r"^([a-z]\w*)(?= (?:must|may have) )")
+#: A call in Python, which stays as it is.
+_CALL = re.compile(r"(?<![\w./-])([a-zA-Z_][\w.]*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))")
 #: What says the same twice, since the message had both forms.
 _TWICE = re.compile(r"(--[\w-]+(?: [\w.]+)?)(?: \(\1\)|, \1)")
 
@@ -32,10 +34,17 @@ def say_as_typed(message: str, root: Any, words: Sequence[str]) -> str:
         What was typed after the programme's name; it tells which command was meant.
     """
     known = _list_options(_find_command(root, words))
-    said = _GIVEN.sub(lambda found: _say_given(found, known), message)
-    for pattern in (_NAMED, _FIRST):
+    parts = _CALL.split(message)
+    parts[::2] = [_say_words(part, known, is_first=not place) for place, part in enumerate(parts[::2])]
+    return _TWICE.sub(r"\1", "".join(parts))
+
+
+def _say_words(words: str, known: dict[str, Any], *, is_first: bool) -> str:
+    """Return words between calls in Python with options in place of arguments."""
+    said = _GIVEN.sub(lambda found: _say_given(found, known), words)
+    for pattern in (_NAMED, _FIRST) if is_first else (_NAMED,):
         said = pattern.sub(lambda found: known[found[1]].opts[0] if found[1] in known else found[0], said)
-    return _TWICE.sub(r"\1", said)
+    return said
 
 
 def _find_command(root: Any, words: Sequence[str]) -> Any:

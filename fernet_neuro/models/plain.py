@@ -29,7 +29,6 @@ INPUTS: dict[str, dict[str, Any]] = {
     "bgr-255": {"channels": "bgr", "mean": 0.0, "std": 1.0, "scale": 255.0},
 }
 _N_CHANNELS = {"rgb": 3, "bgr": 3, "grey": 1}
-_EXAMPLE = "load_model(module, size=112, input='imagenet')"
 _FORM = "channels=rgb,mean=0.5,std=0.25,scale=1 (several numbers of mean or std with / between them)"
 
 
@@ -87,11 +86,13 @@ def wrap_module(
         channels, mean, std = parsed["channels"], parsed["mean"], parsed["std"]
         scale = parsed.get("scale", scale)
     declared = {"size": size, "channels": channels, "mean": mean, "std": std}
-    absent = [name for name, value in declared.items() if value is None]
+    absent = [f"{name}=" for name, value in declared.items() if value is None]
+    if absent[-3:] == ["channels=", "mean=", "std="]:
+        absent[-3:] = ["input="]
     if size is None or channels is None or mean is None or std is None:
         raise ValueError(
-            f"a torch.nn.Module does not say what its input must look like; declare it, as in {_EXAMPLE}, or "
-            f"with --input imagenet --size 112 (missing: {', '.join(absent)})."
+            f"a torch.nn.Module does not say what its input must look like; declare it, as by "
+            f"input='imagenet' and size=112 (missing: {', '.join(absent)})."
         )
     check_range("size", check_type("size", size, int), 1)
     n_channels = _N_CHANNELS[check_option("channels", channels, _N_CHANNELS)]

@@ -44,6 +44,8 @@ COMMANDS = dict(list_commands(ROOT))
         ("stimuli align x", "out='faces' is not empty", "--out faces is not empty"),
         ("rdm x", "name one with variable= (--variable)", "name one with --variable"),
         ("stimuli import folder", "neutral=False keeps", "--no-neutral keeps"),
+        ("extract x", "input='0-1' (missing: size=, input=)", "--input 0-1 (missing: --size, --input)"),
+        ("extract x", "size=7 of load(m, size=7), or size=9", "--size 7 of load(m, size=7), or --size 9"),
     ],
 )  # fmt: skip
 def test_arguments_are_said_as_the_options_of_the_command(words, message, said):
@@ -60,6 +62,9 @@ def test_arguments_are_said_as_the_options_of_the_command(words, message, said):
         ("probe x", "--set seed=1"),
         ("probe x", "the column stimulus_id of 'a.csv'"),
         ("", "overwrite=True"),
+        ("extract x", "as in load_model(module, size=112, input='imagenet')"),
+        ("extract x", "torch.save(torch.load(find('a', size=1), size=2)['size'], size=3)"),
+        ("probe x", "run_probe(store, labelled_only=True, n_folds=4, n_permutations)"),
     ],
 )
 def test_what_is_no_argument_of_the_command_stays(words, message):
