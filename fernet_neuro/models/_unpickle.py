@@ -86,8 +86,9 @@ def read_array_pickle(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_array(path: Path, name: object, array: object) -> np.ndarray:
-    if not isinstance(array, np.ndarray | np.generic) or np.asarray(array).dtype.kind not in "fiub":
-        raise StoreError(f"weight file {path}: {name!r} is not a numeric array.")
+    dtype = np.asarray(array).dtype if isinstance(array, np.ndarray | np.generic) else np.dtype(object)
+    if dtype.kind not in "fiub" or dtype.itemsize > 8:  # torch has no longer ones
+        raise StoreError(f"weight file {path}: {name!r} is not a numeric array that torch can hold.")
     # A copy in native byte order and C order that torch may own.
     values = np.asarray(array)
     return np.array(values, dtype=values.dtype.newbyteorder("="), order="C")

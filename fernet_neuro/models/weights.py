@@ -8,7 +8,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "model", "n
 _WRAPPED = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 #: What the averaging of weights counts beside them.
 _COUNTER = "n_averaged"
+#: What batch normalisation counts; networks saved long ago, and averages of weights, lack it.
+_BATCHES = "num_batches_tracked"
+#: How deep other weights of a file are looked for.
+_DEPTH = 4
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -197,7 +201,9 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 def _read_torch(file: Path) -> Any:
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # on kinds of tensors that are refused anyway
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.\w+)", str(error))
         what = f" ({found[1]})" if found else ""
@@ -213,9 +219,10 @@ def _read_torch(file: Path) -> Any:
 
 def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
     """Return the weights inside the dicts and wrappers that trainings keep them in."""
-    while isinstance(content, dict) and (found := [key for key in WRAPPERS if _is_dict(content, key)]):
-        _check_choice(content, found, file)
-        content = content[found[0]]
+    way: tuple[Any, ...] = ()
+    while found := _find_wrapping_keys(content):
+        _check_choice(content, found, way, file)
+        way, content = (*way, found[0]), content[found[0]]
     if not isinstance(content, dict) or not content:
         raise StoreError(f"weight file {file} holds no dict of named weights; got {type(content).__name__}.")
     wrong = [
@@ -225,46 +232,105 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
         raise StoreError(
             f"weight file {file}: {format_options(wrong, 3)} is not a tensor; wanted a state_dict."
         )
+    odd = next((f"{name} {form}" for name, item in content.items() if (form := _find_form(item))), None)
+    if odd:
+        raise StoreError(f"weight file {file}: {odd}.")
     while prefix := _find_wrapper(content):
         content = {name.removeprefix(prefix): item for name, item in content.items() if name != _COUNTER}
     return content
 
 
-def _is_dict(content: dict, key: object) -> bool:
-    return isinstance(content[key], dict) if key in content else False
+def _find_wrapping_keys(content: Any) -> list[str]:
+    return [key for key in WRAPPERS if isinstance(content, dict) and isinstance(content.get(key), dict)]
 
 
-def _check_choice(content: dict, found: list[str], file: Path) -> None:
-    """Refuse a file with several networks, and note one that also holds other values of the same weights."""
-    first = content[found[0]]
-    others = [key for key in found[1:] if not _are_equal(content[key], first)]
-    save = f"torch.save(torch.load('{file.name}', weights_only=True)"
+def _find_form(item: Tensor) -> str:
+    """Return what a tensor is that is no plain array of numbers, with the way out; or an empty text."""
+    if item.is_nested:
+        return "is a nested tensor, several in one; save each by a name of its own"
+    if item.is_meta:
+        return "has no values (it is on the device 'meta'); save the network once its weights are loaded"
+    if item.is_quantized:
+        return f"is quantised ({item.dtype}); save its .dequantize()"
+    if item.layout != torch.strided:
+        return f"is not dense ({item.layout}); save its .to_dense()"
+    return ""
+
+
+def _check_choice(content: dict, found: list[str], way: tuple[Any, ...], file: Path) -> None:
+    """Refuse a file with several networks, and note one that also holds other values of the same weights.
+
+    `content`: what is in the file behind the keys `way`; `found`: its keys that may hold the weights.
+    """
+    first = _to_bare(content[found[0]])
+    others = [key for key in found[1:] if not _are_equal(_to_bare(content[key]), first)]
     if others:
         raise StoreError(
             f"weight file {file} holds weights under {format_options(map(repr, (found[0], *others)))}; save "
-            f"those that you mean alone: {save}[{found[0]!r}], 'weights.pth')."
+            f"those that you mean alone: {_say_how_to_save(file, (*way, found[0]))}."
         )
-    alike = [key for key in content if key not in found and _is_dict(content, key) and first]
-    alike = [key for key in alike if content[key].keys() == first.keys()]
-    if alike and not all(_are_equal(content[key], first) for key in alike):
+    nested = [place for key in content if key not in found for place in _list_named(content[key], (key,))]
+    alike = [place for place, weights in nested if _are_other_values(_to_bare(weights), first)]
+    if alike:
         warnings.warn(
             f"the weights are those under {found[0]!r} of {file}; it holds others under "
-            f"{format_options(map(repr, alike))}, such as running averages: if you mean those, save them "
-            f"alone: {save}[{alike[0]!r}], 'weights.pth').",
+            f"{format_options(repr('.'.join(map(str, place))) for place in alike)}, such as running "
+            f"averages: if you mean those, save them alone: {_say_how_to_save(file, (*way, *alike[0]))}.",
             FernetWarning,
             stacklevel=4,
         )
 
 
+def _say_how_to_save(file: Path, way: tuple[Any, ...]) -> str:
+    keys = "".join(f"[{key!r}]" for key in way)
+    return f"torch.save(torch.load('{file.name}', weights_only=True){keys}, 'weights.pth')"
+
+
+def _to_bare(content: dict) -> dict[str, Any]:
+    """Return weights as a file holds them without all that may be around them and in front of their names."""
+    while keys := _find_wrapping_keys(content):
+        content = content[keys[0]]
+    named = {str(name): item for name, item in content.items() if name != _COUNTER}
+    bare = _without_wrappers(named)
+    if len(bare) < len(named):
+        return named
+    while len({name.partition(".")[0] for name in bare}) == 1 and all("." in name for name in bare):
+        bare = {name.partition(".")[2]: item for name, item in bare.items()}
+    return bare
+
+
+def _list_named(content: Any, way: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], dict]]:
+    """Yield the keys that lead to each dict of tensors in nested ones, and that dict."""
+    if not isinstance(content, dict) or len(way) > _DEPTH:
+        return
+    if any(isinstance(item, Tensor) for item in content.values()):
+        yield way, content
+    for key, item in content.items():
+        yield from _list_named(item, (*way, key))
+
+
+def _are_other_values(weights: dict[str, Any], first: dict[str, Any]) -> bool:
+    """Return whether `weights` are values of the network `first` or of its parameters alone, and others."""
+    named = {name: item for name, item in weights.items() if isinstance(item, Tensor)}
+    if not named.keys() <= first.keys() or 2 * len(named) <= sum(map(_is_learnt, first)):
+        return False
+    return not all(_are_same(item, first[name]) for name, item in named.items() if _is_learnt(name))
+
+
+def _is_learnt(name: str) -> bool:
+    return not name.endswith((_BATCHES, "running_mean", "running_var"))
+
+
 def _are_equal(one: dict, other: dict) -> bool:
-    return one.keys() == other.keys() and all(
-        torch.equal(item, other[name]) if _are_tensors(item, other[name]) else item is other[name]
-        for name, item in one.items()
-    )
+    return one.keys() == other.keys() and all(_are_same(item, other[name]) for name, item in one.items())
 
 
-def _are_tensors(*items: Any) -> bool:
-    return all(isinstance(item, Tensor) for item in items)
+def _are_same(one: Any, other: Any) -> bool:
+    if one is other or not isinstance(one, Tensor) or not isinstance(other, Tensor):
+        return one is other
+    if _find_form(one) or _find_form(other) or (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    return torch.equal(one, other)
 
 
 def _find_wrapper(content: dict[str, Tensor]) -> str:
@@ -353,7 +419,7 @@ def check_state(
     shared = [(name, tensor, own[name]) for name, tensor in state.items() if name in own]
     problems += [problem for item in shared if (problem := _find_odd_numbers(*item))]
     if strict:
-        needed = [name for name in own if name not in left_out and not name.endswith("num_batches_tracked")]
+        needed = [name for name in own if name not in left_out and not name.endswith(_BATCHES)]
         missing = [name for name in needed if name not in state]
         unexpected = [name for name in state if name not in own]
         problems += [f"missing: {format_options(missing, 3)}"] * bool(missing)
@@ -371,20 +437,27 @@ def check_state(
 
 
 def _find_odd_numbers(name: str, tensor: Tensor, own: Tensor) -> str:
-    """Return what is wrong with the values of a weight, or an empty text."""
-    if not own.is_floating_point():
-        return ""
-    if tensor.is_complex():
+    """Return what is wrong with the values of a weight where `own` is to hold them, or an empty text."""
+    if tensor.is_complex() and not own.is_complex():
         return f"{name} holds complex numbers ({tensor.dtype})"
-    if not tensor.is_floating_point():
+    if own.is_floating_point() and not tensor.is_floating_point():
         return f"{name} holds whole numbers ({tensor.dtype}), as quantised weights do"
-    if tensor.dtype not in _FLOATS:
+    if own.is_floating_point() and tensor.dtype not in _FLOATS:
         return f"{name} holds numbers of 8 bits or less ({tensor.dtype}), as quantised weights do"
     if tensor.shape != own.shape:
         return ""
+    held = tensor.to(own.dtype)
+    if not own.is_floating_point():
+        return _count_odd(held.to(tensor.dtype) != tensor, f"{name} are no whole numbers of {own.dtype}")
     # A mask may be infinite in the network itself.
-    n_odd = int((~tensor.isfinite() & own.isfinite().to(tensor.device)).sum())
-    return f"{n_odd} of {tensor.numel()} values of {name} are not finite" if n_odd else ""
+    odd = ~held.isfinite() & own.isfinite().to(tensor.device)
+    what = f"too large for {own.dtype}" if (odd & tensor.isfinite()).any() else "not finite"
+    negative = (held < 0) & name.endswith("running_var")
+    return _count_odd(odd, f"{name} are {what}") or _count_odd(negative, f"{name}, a variance, are negative")
+
+
+def _count_odd(odd: Tensor, what: str) -> str:
+    return f"{int(odd.sum())} of {odd.numel()} values of {what}" if odd.any() else ""
 
 
 def _find_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:

@@ -4,6 +4,8 @@ import codecs
 import json
 import os
 import pickle
+import re
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 
@@ -176,6 +178,104 @@ def test_two_networks_in_a_file_are_refused_and_averages_noted(model: LayeredMod
         assert torch.equal(read_state_dict(path)["fc.weight"], state["fc.weight"])
 
 
+def prefix_names(state: dict, prefix: str = "module.") -> dict:
+    return {prefix + name: item for name, item in state.items()}
+
+
+def without(part: str, state: dict) -> dict:
+    return {name: item for name, item in state.items() if part not in name}
+
+
+@pytest.mark.parametrize(
+    ("build", "way"),
+    [
+        (lambda sd, ema: {"model": sd, "model_ema": prefix_names(ema)}, "['model_ema']"),
+        (lambda sd, ema: {"state_dict": prefix_names(sd), "ema": ema}, "['ema']"),
+        (lambda sd, ema: {"net": sd, "ema_state_dict": {"model": ema}}, "['ema_state_dict']['model']"),
+        (lambda sd, ema: {"model": sd, "averaged": without("num_batches", ema)}, "['averaged']"),
+        (lambda sd, ema: {"model": sd, "ema": {"shadow": ema, "decay": 0.99}}, "['ema']['shadow']"),
+        (lambda sd, ema: {"model": sd, "e": {"n_averaged": torch.tensor(3), **prefix_names(ema)}}, "['e']"),
+        (lambda sd, ema: {"model": prefix_names(sd, "a."), "ema": prefix_names(ema, "m.net.")}, "['ema']"),
+        (lambda sd, ema: {"model": sd, "ema": without("running", without("num_", ema))}, "['ema']"),
+        (lambda sd, ema: {"model": {"net": sd, "ema": ema}, "epoch": 3}, "['model']['ema']"),
+        (lambda sd, ema: {"model": sd, "ema": {k: v.to_sparse() for k, v in ema.items()}}, "['ema']"),
+        (lambda sd, ema: {"model": sd, "ema": {k: v.half() for k, v in ema.items()}}, "['ema']"),
+    ],
+)  # fmt: skip
+def test_averages_are_noted_whatever_is_around_them(model: LayeredModel, tmp_path: Path, build, way) -> None:
+    state, path = model.module.state_dict(), tmp_path / "net.pth"
+    other = {name: item + 1 for name, item in state.items()}
+    torch.save(build(state, other), path)
+    with pytest.warns(FernetWarning, match="such as running averages") as caught:
+        read_state_dict(path)
+    [note] = [str(item.message) for item in caught]
+    assert f"torch.save(torch.load('net.pth', weights_only=True){way}, 'weights.pth')" in note
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda sd: {"model": sd, "ema": prefix_names(sd)},
+        lambda sd: {"model": sd, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}},
+        lambda sd: {"model": sd, "loss": {"weight": torch.ones(9), "bias": torch.ones(9)}},
+        lambda sd: {"model": sd, "ema": {"conv1.weight": torch.ones(2)}},
+        lambda sd: {"model": sd, "net": prefix_names(sd)},
+        lambda sd: {"net": {"state_dict": prefix_names(sd)}, "state_dict": prefix_names(sd, "_orig_mod.")},
+    ],
+)
+def test_one_network_under_several_names_is_taken_without_a_note(
+    model: LayeredModel, tmp_path: Path, build
+) -> None:
+    torch.save(build(model.module.state_dict()), tmp_path / "net.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = load_weights(build_model("resnet10-slim", n_classes=5, seed=9), tmp_path / "net.pth")
+    assert found.weight_digest() == model.weight_digest()
+
+
+def test_two_networks_are_refused_whatever_is_around_them(model: LayeredModel, tmp_path: Path) -> None:
+    state = model.module.state_dict()
+    other = prefix_names({**state, "fc.bias": state["fc.bias"] + 1})
+    for content in ({"model": state, "net": other}, {"model": {"net": state}, "net": {"model": other}}):
+        torch.save(content, tmp_path / "net.pth")
+        with pytest.raises(StoreError, match="holds weights under 'model', 'net'"):
+            read_state_dict(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda item: item.to_sparse(), r"is not dense \(torch.sparse_coo\); save its \.to_dense\(\)"),
+        (lambda item: item.to_sparse_csr(), r"is not dense \(torch.sparse_csr\)"),
+        (lambda item: item.to("meta"), "has no values"),
+        (
+            lambda item: torch.quantize_per_tensor(item, 0.1, 0, torch.qint8),
+            r"is quantised \(torch.qint8\); save its \.dequantize\(\)",
+        ),
+        (lambda item: torch.nested.nested_tensor([item, item[:2]]), "is a nested tensor"),
+        (lambda item: torch.nested.nested_tensor([item], layout=torch.jagged), "is a nested tensor"),
+        (lambda item: [1.0, 2.0], "is not a tensor"),
+        (lambda item: "0.5", "is not a tensor"),
+        (lambda item: 3, "is not a tensor"),
+        (lambda item: None, "is not a tensor"),
+        (lambda item: item[:0], r"has shape \(0, 128\), not \(5, 128\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*(prototype|beta state|deprecated|running averages)")
+def test_tensors_that_hold_no_plain_numbers_are_refused_by_name(
+    model: LayeredModel, tmp_path: Path, change, message
+) -> None:
+    state = model.module.state_dict()
+    spoilt = {**state, "fc.weight": change(state["fc.weight"])}
+    for content in (spoilt, {"model": spoilt, "net": state}, {"model": spoilt, "ema": spoilt}):
+        torch.save(content, tmp_path / "net.pth")
+        with pytest.raises(StoreError, match=r"net\.pth") as caught:
+            load_weights(model, tmp_path / "net.pth", strict=False)
+        assert "\n" not in str(caught.value)
+        if "net" not in content:
+            assert re.search(f"fc.weight {message}", str(caught.value))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -187,6 +287,10 @@ def test_two_networks_in_a_file_are_refused_and_averages_noted(model: LayeredMod
         (lambda item: torch.full_like(item, torch.nan), "640 of 640 values of fc.weight are not finite"),
         (lambda item: item.index_fill(0, torch.tensor([1]), torch.inf), "128 of 640 values of fc.weight are"),
         (lambda item: (item * 1e9).half(), r"\d+ of 640 values of fc.weight are not finite"),
+        (
+            lambda item: torch.full_like(item, 1e300, dtype=torch.float64),
+            "640 of 640 .* too large for .*float32",
+        ),
     ],
 )
 def test_values_that_are_no_numbers_are_refused(model: LayeredModel, tmp_path: Path, spoil, message) -> None:
@@ -195,6 +299,31 @@ def test_values_that_are_no_numbers_are_refused(model: LayeredModel, tmp_path: P
     with pytest.raises(StoreError, match=message):
         load_weights(model, tmp_path / "net.pth", strict=False)
     assert model.weight_digest() == digest
+
+
+def test_variances_below_zero_and_counters_that_count_nothing_are_refused(tmp_path: Path) -> None:
+    module = nn.BatchNorm2d(3)
+    check_state(module, {**module.state_dict(), "running_var": torch.zeros(3)}, "here")
+    for spoilt, message in (
+        (
+            {"running_var": torch.tensor([1.0, -1e-9, 0.0])},
+            "1 of 3 values of running_var, a variance, are neg",
+        ),
+        (
+            {"num_batches_tracked": torch.tensor(torch.nan)},
+            "1 of 1 values of num_batches_tracked are no whole",
+        ),
+        ({"num_batches_tracked": torch.tensor(2 + 1j)}, "num_batches_tracked holds complex"),
+    ):
+        with pytest.raises(StoreError, match=message):
+            check_state(module, {**module.state_dict(), **spoilt}, "here")
+    check_state(module, {**module.state_dict(), "num_batches_tracked": torch.tensor(2.0)}, "here")
+
+
+def test_numbers_longer_than_torch_has_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps({"a": np.ones(2, np.longdouble)}, protocol=2))
+    with pytest.raises(StoreError, match="'a' is not a numeric array that torch can hold"):
+        read_state_dict(tmp_path / "net.pkl")
 
 
 def test_what_is_infinite_in_the_network_itself_may_be_so() -> None:
