@@ -4,6 +4,7 @@ What belongs here: how every table is written and read, and the form of its colu
 business of others. Text stays text, as a class may be called "NA" or "007"; only numbers may be empty.
 """
 
+import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -118,17 +119,56 @@ def read_mixed(path: PathLike, text: Iterable[str] = (), numbers: Iterable[str] 
     empty: Any = [""] if numbers is None else {name: [""] for name in numbers}
     texts = list(text)
     frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=empty)
+    for name in (name for name in numbers or () if name in frame and frame[name].dtype.kind == "O"):
+        try:
+            parse(frame[[name]].fillna("").astype(str), {name: float})
+        except ValueError as error:
+            raise ValueError(f"{Path(path).name}: {error}") from None
     return frame.fillna(dict.fromkeys(texts, "")).apply(unescape_formulas)
 
 
 def parse(frame: pd.DataFrame, kinds: Mapping[str, type]) -> pd.DataFrame:
-    """Turn text into the numbers that Python wrote, to the last bit; an empty float is NaN."""
+    """Turn text into the numbers that Python wrote, to the last bit; an empty float is NaN.
+
+    Raises ValueError if a text is none; the message says the row (the heading is the first) and column.
+    """
     numbers = {
-        name: [kind(text) if text or kind is int else np.nan for text in frame[name]]
+        name: [_parse(text, kind, row, name) for row, text in enumerate(frame[name], 2)]
         for name, kind in kinds.items()
         if kind is not str and name in frame
     }
     return frame.assign(**numbers)
+
+
+def _parse(text: str, kind: type, row: int, column: str) -> float:
+    try:
+        return np.nan if kind is float and not text else kind(text)
+    except ValueError:
+        whole = "whole " if kind is int else ""
+        raise ValueError(f"row {row} has {text!r} under {column!r}, which is no {whole}number") from None
+
+
+def read_whole(path: Path, columns: Mapping[str, type] | None = None) -> pd.DataFrame:
+    """Return a CSV file as text, and as numbers in the `columns` that are; None for text alone.
+
+    Raises ValueError if a number is none, or the file ends within a row; the message begins with its name.
+    """
+    try:
+        _check_end(path)
+        return parse(read_text(path), columns or {})
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+
+
+def _check_end(path: Path) -> None:
+    """Raise ValueError if the last row of a file is cut: it has no end and too few fields."""
+    text = path.read_text(encoding="utf-8")
+    if text and not text.endswith("\n"):
+        rows = list(csv.reader(text.splitlines()))
+        if len(rows[-1]) < len(rows[0]):
+            raise ValueError(
+                f"the file is cut in row {len(rows)}, which has {len(rows[-1])} of {len(rows[0])} fields"
+            )
 
 
 def read_table(path: Path, columns: Mapping[str, type], *, is_filled: bool = True) -> pd.DataFrame:
@@ -137,11 +177,7 @@ def read_table(path: Path, columns: Mapping[str, type], *, is_filled: bool = Tru
     Raises ValueError if it lacks a column or a number, or has no rows where it must; the message begins with
     its name.
     """
-    try:
-        frame = parse(read_text(path), columns)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
-    return as_typed(frame, columns, path.name, is_filled=is_filled)
+    return as_typed(read_whole(path, columns), columns, path.name, is_filled=is_filled)
 
 
 def as_typed(

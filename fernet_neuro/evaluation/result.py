@@ -3,7 +3,7 @@
 What belongs here: scores as labelled tables, reading and writing; nothing is computed but ends of intervals.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 
 from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.shown import Plotted, Reported, name_some
-from fernet_neuro._utils.tables import loading, parse, read_text, save_tables
+from fernet_neuro._utils.tables import loading, read_whole, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.evaluation.intervals import Spread
 from fernet_neuro.typing import PathLike
@@ -245,18 +245,24 @@ class EvaluationReport(Reported):
         return save_tables(out, {f"{name}.csv": getattr(self, name) for name in _FILES}, self.to_dict())
 
     @classmethod
-    def load(cls, out: PathLike) -> "EvaluationReport":
-        """Read a report that `save` wrote.
+    def load(cls, out: PathLike, *, tables: Collection[str] = _FILES) -> "EvaluationReport":
+        """Read a report that `save` wrote, or some of its `tables`; the others have no rows then.
 
         Raises
         ------
         StoreError
             If a file is missing or damaged.
         """
-        files = ("summary.json", *(f"{name}.csv" for name in _FILES))
+        files = ("summary.json", *(f"{name}.csv" for name in tables))
         with loading(out, files, "evaluate RUN --stimuli TABLE") as folder:
             content = read_json(folder / "summary.json")
-            frames = {name: _read_frame(folder / f"{name}.csv") for name in _FILES}
+            frames = {
+                name: _read_frame(folder / f"{name}.csv") if name in tables else pd.DataFrame()
+                for name in _FILES
+            }
+            n_rows, n_known = len(frames["metrics"]), len(content["metrics"])
+            if "metrics" in tables and n_rows != n_known:
+                raise ValueError(f"metrics.csv has {n_rows} rows, and summary.json {n_known}")
             return cls(**frames, settings=content["settings"], notes=content["notes"])
 
 
@@ -271,10 +277,11 @@ def _stack(frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    frame = read_text(path)
+    kinds = {
+        name: int if name in _WHOLE else float for name in map(str, read_whole(path)) if name not in _TEXT
+    }
+    frame = read_whole(path, kinds)
     absent = [name for name in KEY_COLUMNS if name not in frame]
     if absent:
         raise KeyError(f"{path.name} lacks the column {absent[0]!r}")
-    return parse(
-        frame, {name: int if name in _WHOLE else float for name in map(str, frame) if name not in _TEXT}
-    )
+    return frame

@@ -38,7 +38,7 @@ def probe_table(place: Path, names: Sequence[str]) -> pd.DataFrame:
 
 def read_test(folder: Path, name: str, metric: str, epoch: str) -> pd.Series | None:
     """Return a score of a network, over several seeds its mean with the interval over them; None without."""
-    frame = EvaluationReport.load(folder / "evaluation" / name).metrics
+    frame = EvaluationReport.load(folder / "evaluation" / name, tables=("metrics",)).metrics
     rows = frame[(frame["metric"] == metric) & (frame["class"] == "") & (frame["epoch"] == epoch)]
     means = rows[rows["seed"] == "mean"]
     chosen = means if len(means) else rows

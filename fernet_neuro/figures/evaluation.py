@@ -26,7 +26,8 @@ def read_evaluation(results: Path) -> pd.DataFrame:
     Looks for the report in the folder itself, then in its folder ``evaluation``.
     """
     inside = results / "evaluation"
-    report = EvaluationReport.load(inside if (inside / "summary.json").is_file() else results)
+    place = inside if (inside / "summary.json").is_file() else results
+    report = EvaluationReport.load(place, tables=("metrics", "confusion", "calibration"))
     parts = [_read_confusion(report.confusion), _read_bins(report.calibration), _read_scores(report.metrics)]
     return pd.concat(parts, ignore_index=True).reindex(columns=list(_COLUMNS))
 

@@ -47,8 +47,9 @@ def _find_predictions(results: Path) -> Path | None:
     return next((place for place in places if is_probe(place) and (place / _PREDICTIONS).is_file()), None)
 
 
-def _load(results: Path) -> ProbeReport:
-    return ProbeReport.load(_find(results) or results)
+def _load(results: Path, *tables: str) -> ProbeReport:
+    """Return what a figure needs of a report: its summary, and the `tables` that it names."""
+    return ProbeReport.load(_find(results) or results, tables=tables)
 
 
 def read_layers(results: Path) -> pd.DataFrame:
@@ -85,7 +86,7 @@ def caption_layers(source: pd.DataFrame) -> str:
 
 def read_confusion(results: Path) -> pd.DataFrame:
     """Return the source data: the counts at the layer fixed beforehand, in % of the true class."""
-    report = _load(results)
+    report = _load(results, "confusion")
     frame, readout = report.confusion, choose_readout(report.frame)
     rows = report.frame[report.frame["source"] == "network"]
     layer = choose_layer(order_layers(rows))
@@ -137,7 +138,7 @@ def read_predictions(results: Path) -> pd.DataFrame:
             f"{results / _PREDICTIONS} does not exist; make it with: fernet-neuro probe RUN --stimuli TABLE "
             f"--target QUANTITY --out {results}"
         )
-    report = ProbeReport.load(place)
+    report = ProbeReport.load(place, tables=("predictions",))
     settings, readout = report.settings, choose_readout(report.frame)
     own = report.frame[(report.frame["source"] == "network") & (report.frame["readout"] == readout)]
     layer = choose_layer(order_layers(own))

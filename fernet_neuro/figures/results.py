@@ -26,7 +26,7 @@ _SUMMARY_COLUMNS = (
 _FOLD_COLUMNS = ("source", "layer", "layer_index", "readout", "fold", "balanced_accuracy")
 _CONFUSION_COLUMNS = ("source", "layer", "readout", "true", "predicted", "count")
 _TEXT = ("source", "layer", "readout", "holdout", "fold", "true", "predicted")
-_NUMBERS = ("balanced_accuracy", "penalty")
+_NUMBERS = ("balanced_accuracy", "penalty", "count")
 #: Numbers that a probe may leave out (null in JSON), as where no permutation or a single fold was run.
 _MAY_BE_ABSENT = ("p_value", "p_value_max", "balanced_accuracy_low", "balanced_accuracy_high")
 

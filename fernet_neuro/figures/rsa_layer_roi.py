@@ -98,10 +98,10 @@ def _read_analysis(analysis: Analysis) -> pd.DataFrame:
 
 def _read_peaks(analysis: Analysis, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the peaks with the ceilings of their ROIs; a peak of an unnamed network is the only one's."""
-    peaks = name_networks(analysis.result.peaks, analysis)
+    peaks = name_networks(analysis.read("peaks"), analysis)
     networks = list(dict.fromkeys(frame.loc[frame["kind"] == "layer", "network"]))
     peaks["kind"], peaks["seed"] = "peak", ""
-    if analysis.result.settings.get("over_seeds"):
+    if analysis.settings.get("over_seeds"):
         peaks["kind"], peaks["seed"] = "seed peak", peaks["network"]
     if len(networks) == 1:
         peaks["network"] = networks[0]

@@ -76,11 +76,11 @@ def _choose_models(frame: pd.DataFrame) -> pd.DataFrame:
 def _read_roi(analysis: Analysis, roi: str, estimates: pd.DataFrame) -> pd.DataFrame:
     place = {model: at for at, model in enumerate(dict.fromkeys(estimates["model"]))}
     means = estimates.assign(kind="mean", value=estimates["estimate"], significant=estimates["p_max"] < ALPHA)
-    attainable = analysis.result.settings.get("attainable", {})
+    attainable = analysis.settings.get("attainable", {})
     means = means.assign(attainable=[attainable.get(name, np.nan) for name in means["model"]])
-    subjects = analysis.result.subjects
+    subjects = analysis.read("subjects")
     subjects = subjects[(subjects["roi"] == roi) & subjects["model"].isin(place)].assign(kind="subject")
-    pairs = analysis.result.pairwise
+    pairs = analysis.read("pairwise")
     pairs = pairs[(pairs["roi"] == roi) & pairs["model_1"].isin(place) & pairs["model_2"].isin(place)]
     pairs = pairs.assign(
         kind="pair", model=pairs["model_1"], column=pairs["model_2"].map(place),
@@ -95,7 +95,7 @@ def _read_roi(analysis: Analysis, roi: str, estimates: pd.DataFrame) -> pd.DataF
         roi=roi,
         analysis=analysis.name,
         row=frame["model"].map(place),
-        shown=frame["model"].map(analysis.result.words),
+        shown=frame["model"].map(analysis.words),
         interval=analysis.describe_intervals(),
         **known,
     )

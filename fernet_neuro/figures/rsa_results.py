@@ -4,8 +4,9 @@ What belongs here: where the folders lie and how their columns are read. No plot
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from fernet_neuro.activations.network import say_model
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.specs import RSA_FILES
 from fernet_neuro.rsa.rdms import RDMSet
-from fernet_neuro.rsa.result import RSAResult
+from fernet_neuro.rsa.result import read_part, read_settings, say_inference, say_words
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -43,27 +44,58 @@ NAMELESS = "brain"
 class Analysis:
     """One folder of RSA results.
 
-    `name`: the folder's name where there are several, else empty.
+    Each table is read when it is first asked for, so that one that is damaged costs no figure that does not
+    need it. `name`: the folder's name where there are several, else empty.
     """
 
     name: str
     folder: Path
-    result: RSAResult
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What was asked for."""
+        return read_settings(self.folder)
+
+    @cached_property
+    def estimates(self) -> pd.DataFrame:
+        """One row per ROI and model."""
+        return read_part(self.folder, "estimates")
+
+    def read(self, table: str) -> pd.DataFrame:
+        """Return another table of an `RSAResult`, by the attribute's name."""
+        return read_part(self.folder, table)
+
+    def select_roi(self, roi: str) -> pd.DataFrame:
+        """Return the estimates of one ROI.
+
+        Raises StoreError if there are none.
+        """
+        rows = self.estimates[self.estimates["roi"] == roi]
+        if rows.empty:
+            raise StoreError(
+                f"{self.folder / 'results.csv'} has no rows of the region {roi!r}; make it again."
+            )
+        return rows
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The models as a reader is told of them, by their names."""
+        return say_words(self.estimates)
 
     @property
     def level_percent(self) -> float:
         """The level of the intervals in %."""
-        return 100 * float(self.result.settings.get("level", 0.95))
+        return 100 * float(self.settings.get("level", 0.95))
 
     def describe_intervals(self, *, of_shares: bool = False) -> str:
         """Return what the intervals are: level, method and what they generalise to.
 
         `of_shares`: of variance, whose intervals are by the bootstrap whatever those of estimates are by.
         """
-        settings = self.result.settings
+        settings = self.settings
         over = {"both": "subjects and stimuli", "subjects": "subjects", "stimuli": "stimuli"}
         to = over.get(str(settings.get("generalise_to", "both")), str(settings.get("generalise_to")))
-        is_drawn = of_shares or self.result.used_inference == "bootstrap"
+        is_drawn = of_shares or say_inference(self.settings) == "bootstrap"
         by = "a bootstrap" if is_drawn else "variance components"
         text = f"{self.level_percent:g} % intervals from {by} over {to}"
         if is_drawn and settings.get("n_bootstraps"):
@@ -74,7 +106,7 @@ class Analysis:
 
     def _describe_blocks(self, is_drawn: bool) -> str:
         """Return which stimuli vary together; nothing where each varies alone, or none does."""
-        settings = self.result.settings
+        settings = self.settings
         n_blocks, column = settings.get("n_blocks"), settings.get("identity_blocks")
         if not n_blocks or settings.get("generalise_to") == "subjects":
             return ""
@@ -98,32 +130,22 @@ def find_folders(results: Path) -> list[Path]:
 
 
 def read_analyses(results: Path) -> list[Analysis]:
-    """Return the RSA results of a folder; several are named by their folders.
+    """Return the RSA results of a folder, not yet read; several are named by their folders.
 
-    Raises StoreError if there is none, or one is damaged.
+    Raises StoreError if there is none.
     """
     folders = find_folders(results)
-    return [
-        Analysis(folder.name if len(folders) > 1 else "", folder, RSAResult.load(folder))
-        for folder in folders
-    ]
+    return [Analysis(folder.name if len(folders) > 1 else "", folder) for folder in folders]
 
 
 def has_layers(results: Path) -> bool:
     """Return whether a model of one of the RSAs is a layer of a network."""
-    return any((read_estimates(item)["layer"] != "").any() for item in _try_analyses(results))
+    return any((read_estimates(item)["layer"] != "").any() for item in read_analyses(results))
 
 
 def has_partition(results: Path) -> bool:
     """Return whether one of the RSAs has partitioned variance."""
-    return any(len(item.result.partition) for item in _try_analyses(results))
-
-
-def _try_analyses(results: Path) -> list[Analysis]:
-    try:
-        return read_analyses(results)
-    except StoreError:
-        return []
+    return any(len(item.read("partition")) for item in read_analyses(results))
 
 
 def has_rdms(results: Path) -> bool:
@@ -139,7 +161,7 @@ def read_estimates(analysis: Analysis) -> pd.DataFrame:
 
     The network of a layer is a column of the models' table, else the folder's name.
     """
-    return name_networks(analysis.result.estimates, analysis).assign(level_percent=analysis.level_percent)
+    return name_networks(analysis.estimates, analysis).assign(level_percent=analysis.level_percent)
 
 
 def name_networks(frame: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
@@ -154,7 +176,7 @@ def name_networks(frame: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
 
 def _name_source(analysis: Analysis) -> str:
     """Return the name of the one store or file that the models come from."""
-    sources = analysis.result.settings.get("model_sources")
+    sources = analysis.settings.get("model_sources")
     return Path(str(sources[0])).stem if isinstance(sources, list) and len(sources) == 1 else "network"
 
 

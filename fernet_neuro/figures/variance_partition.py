@@ -39,7 +39,7 @@ def read_shares(results: Path) -> pd.DataFrame:
 
     Raises StoreError if no variance was partitioned.
     """
-    analyses = [item for item in read_analyses(results) if len(item.result.partition)]
+    analyses = [item for item in read_analyses(results) if len(item.read("partition"))]
     if not analyses:
         raise StoreError(
             f"the RSA in {results} has partitioned no variance; make it with: fernet-neuro rsa --models FILE "
@@ -48,7 +48,7 @@ def read_shares(results: Path) -> pd.DataFrame:
     found = [
         (analysis, str(roi), rows)
         for analysis in analyses
-        for roi, rows in analysis.result.partition.groupby("roi", sort=False)
+        for roi, rows in analysis.read("partition").groupby("roi", sort=False)
     ]
     parts = [
         _read_roi(*item).assign(panel=letter)
@@ -60,15 +60,15 @@ def read_shares(results: Path) -> pd.DataFrame:
 
 def _read_roi(analysis: Analysis, roi: str, rows: pd.DataFrame) -> pd.DataFrame:
     frame = _order_rows(rows)
-    known = analysis.result.select_roi(roi).iloc[0]
-    comparison = str(analysis.result.settings.get("partition_comparison", "pearson"))
+    known = analysis.select_roi(roi).iloc[0]
+    comparison = str(analysis.settings.get("partition_comparison", "pearson"))
     lower, upper = _find_ceiling(analysis, roi, comparison)
     return frame.assign(
         share_percent=100 * frame["share"],
         low_percent=100 * frame["low"],
         high_percent=100 * frame["high"],
         row=np.arange(len(frame)),
-        shown=[say_models(names, analysis.result.words) for names in frame["models"]],
+        shown=[say_models(names, analysis.words) for names in frame["models"]],
         n_components=len(rows),
         analysis=analysis.name,
         comparison=comparison,

@@ -3,7 +3,7 @@
 What belongs here: scores as labelled tables, p values over layers, reading and writing; no fitting, no plots.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,8 @@ _SEPARATOR = "|"
 _FILES = ("results.csv", "null.npz")
 #: What classes have, and what a quantity has, beside these.
 _CONFUSION, _PREDICTIONS = "confusion.csv", "predictions.csv"
+#: Files of a report beside its summary, without their endings.
+_PARTS = ("results", "confusion", "null", "predictions")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -380,38 +382,47 @@ class ProbeReport(Compared, Reported):
         return folder
 
     @classmethod
-    def load(cls, out: PathLike) -> "ProbeReport":
-        """Read a report that `save` wrote.
+    def load(cls, out: PathLike, *, tables: Collection[str] = _PARTS) -> "ProbeReport":
+        """Read a report that `save` wrote, or some of its `tables`; the others have no rows then.
 
         Raises
         ------
         StoreError
             If a file is missing or damaged.
         """
-        with loading(out, _list_needed(Path(out)), "probe RUN --stimuli TABLE") as folder:
+        with loading(out, _list_needed(Path(out), tables), "probe RUN --stimuli TABLE") as folder:
             content = read_json(folder / "summary.json")
             is_quantity = content["settings"].get("scale") == "numbers"
-            results = read_table(folder / "results.csv", QUANTITY_COLUMNS if is_quantity else RESULT_COLUMNS)
-            confusion = (
-                _stack_counts([]) if is_quantity else read_table(folder / _CONFUSION, CONFUSION_COLUMNS)
-            )
-            with (folder / "null.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-                null_scores = {_split_key(name): arrays[name] for name in arrays.files}
+            columns = QUANTITY_COLUMNS if is_quantity else RESULT_COLUMNS
+            results = _read_part(folder, "results", columns, is_there="results" in tables)
+            has_counts = "confusion" in tables and not is_quantity
+            confusion = _read_part(folder, "confusion", CONFUSION_COLUMNS, is_there=has_counts)
+            null_scores = _read_null(folder) if "null" in tables else {}
             # Folders of earlier versions have none.
-            known = is_quantity and (folder / _PREDICTIONS).is_file()
-            predictions = (
-                read_table(folder / _PREDICTIONS, PREDICTION_COLUMNS) if known else _stack_predictions([])
-            )
+            known = "predictions" in tables and is_quantity and (folder / _PREDICTIONS).is_file()
+            predictions = _read_part(folder, "predictions", PREDICTION_COLUMNS, is_there=known)
             return cls(results, confusion, null_scores, content["layers"], content["settings"], predictions)
 
 
-def _list_needed(folder: Path) -> tuple[str, ...]:
-    """Return the files without which a report cannot be read; counts of classes are not a quantity's."""
+def _read_part(folder: Path, name: str, columns: dict[str, type], *, is_there: bool) -> pd.DataFrame:
+    if is_there:
+        return read_table(folder / f"{name}.csv", columns)
+    return as_typed(pd.DataFrame(columns=list(columns)), columns, is_filled=False)
+
+
+def _read_null(folder: Path) -> dict[TestKey, np.ndarray]:
+    with (folder / "null.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+        return {_split_key(name): arrays[name] for name in arrays.files}
+
+
+def _list_needed(folder: Path, tables: Collection[str]) -> tuple[str, ...]:
+    """Return the files that `tables` of a report are read from; counts of classes are not a quantity's."""
     try:
         is_quantity = read_json(folder / "summary.json")["settings"].get("scale") == "numbers"
     except Exception:  # what is missing or damaged is said by who reads it
         is_quantity = False
-    return ("summary.json", *_FILES, *(() if is_quantity else (_CONFUSION,)))
+    needed = (*_FILES, *(() if is_quantity else (_CONFUSION,)))
+    return ("summary.json", *(name for name in needed if name.partition(".")[0] in tables))
 
 
 def spread_twins(rows: Sequence[Mapping[Any, Any]], measure: str) -> pd.DataFrame:

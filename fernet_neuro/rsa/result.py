@@ -62,7 +62,7 @@ _TABLES: dict[str, tuple[str, dict[str, type], bool]] = {
     "peaks": ("peaks.csv", PEAK_COLUMNS, False),
     "partition": ("partition.csv", PARTITION_COLUMNS, False),
 }
-_SUMMARY = "summary.json"
+_SUMMARY, _COMMAND = "summary.json", "rsa --models FILE --brain FILE"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -148,16 +148,12 @@ class RSAResult(Compared, Reported):
     @property
     def words(self) -> dict[str, str]:
         """The models as a reader is told of them, by their names: layers in words."""
-        frame = self.estimates
-        layers = frame["layer"].astype(str) if "layer" in frame else [""] * len(frame)
-        named = zip(frame["model"], layers, strict=True)
-        return {name: say_model(name, "" if layer in NO_LABEL else layer) for name, layer in named}
+        return say_words(self.estimates)
 
     @property
     def used_inference(self) -> str:
         """How it was found out how results vary: ``variance components`` or ``bootstrap``."""
-        is_closed = self.settings.get("used_inference") == "components"
-        return "variance components" if is_closed else "bootstrap"
+        return say_inference(self.settings)
 
     def select_roi(self, roi: str) -> pd.DataFrame:
         """Return the estimates of one ROI.
@@ -190,16 +186,41 @@ class RSAResult(Compared, Reported):
         StoreError
             If a file is missing or damaged, or the results are of another kind.
         """
-        files = [_SUMMARY, *(file for file, _, _ in _TABLES.values())]
-        with loading(out, files, "rsa --models FILE --brain FILE") as folder:
-            content = read_json(folder / _SUMMARY)
-            if content["kind"] != "rsa":
-                raise ValueError(f"summary.json is of kind {content['kind']!r}, not 'rsa'")
-            tables = {
-                name: read_table(folder / file, columns, is_filled=is_filled)
-                for name, (file, columns, is_filled) in _TABLES.items()
-            }
-            return cls(settings=content["settings"], **tables)
+        return cls(settings=read_settings(out), **{name: read_part(out, name) for name in _TABLES})
+
+
+def say_words(estimates: pd.DataFrame) -> dict[str, str]:
+    """Return the models of estimates as a reader is told of them, by their names: layers in words."""
+    layers = estimates["layer"].astype(str) if "layer" in estimates else [""] * len(estimates)
+    named = zip(estimates["model"], layers, strict=True)
+    return {name: say_model(name, "" if layer in NO_LABEL else layer) for name, layer in named}
+
+
+def say_inference(settings: Mapping[str, Any]) -> str:
+    """Return how it was found out how results vary: ``variance components`` or ``bootstrap``."""
+    return "variance components" if settings.get("used_inference") == "components" else "bootstrap"
+
+
+def read_settings(out: PathLike) -> dict[str, Any]:
+    """Return what was asked for, of results that `RSAResult.save` wrote.
+
+    Raises StoreError if ``summary.json`` is missing, damaged or of results of another kind.
+    """
+    with loading(out, [_SUMMARY], _COMMAND) as folder:
+        content = read_json(folder / _SUMMARY)
+        if content["kind"] != "rsa":
+            raise ValueError(f"summary.json is of kind {content['kind']!r}, not 'rsa'")
+        return dict(content["settings"])
+
+
+def read_part(out: PathLike, name: str) -> pd.DataFrame:
+    """Return one table of an `RSAResult` from its folder, by the attribute's name.
+
+    Raises StoreError if its file is missing or damaged.
+    """
+    file, columns, is_filled = _TABLES[name]
+    with loading(out, [file], _COMMAND) as folder:
+        return read_table(folder / file, columns, is_filled=is_filled)
 
 
 def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -37,8 +37,10 @@ def test_further_columns_are_text_behind_the_model():
     [
         ("name,n\na,1\n", "t.csv has no column score"),
         ("name,score,n\n", "t.csv has no rows"),
-        ("name,score,n\na,much,1\n", "t.csv: could not convert string to float: 'much'"),
-        ("name,score,n\na,1,\n", "t.csv: invalid literal for int"),
+        ("name,score,n\na,much,1\n", "t.csv: row 2 has 'much' under 'score', which is no number"),
+        ("name,score,n\na,1,\n", "t.csv: row 2 has '' under 'n', which is no whole number"),
+        ("name,score,n\na,1,2\nb,2", "t.csv: the file is cut in row 3, which has 2 of 3 fields"),
+        ('name,score,n\na,1,2\n"b,2,2\n', "t.csv: Error tokenizing data"),
     ],
 )
 def test_what_a_table_lacks_is_said(tmp_path, text, message):

@@ -139,7 +139,7 @@ def test_a_result_without_permutations_has_no_p_values(store, tmp_path):
             lambda folder: (folder / "coordinates.csv").write_text(
                 ",".join(COORDINATE_COLUMNS) + "\na,b,tsne,5,here,1\n"
             ),
-            "could not convert string to float",
+            "coordinates.csv: row 2 has 'here' under 'x', which is no number",
         ),
     ],
 )

@@ -54,7 +54,7 @@ def _name_panel(place: Path, results: Path, labels: dict[str, str]) -> str:
 
 
 def _read_report(place: Path) -> pd.DataFrame:
-    frame = EvaluationReport.load(place).confusion
+    frame = EvaluationReport.load(place, tables=("confusion",)).confusion
     epochs = list(frame["epoch"])
     return frame[frame["epoch"] == ("last" if "last" in epochs else epochs[0])]
 
