@@ -221,6 +221,8 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
     """Return the weights inside the dicts and wrappers that trainings keep them in."""
     way: tuple[Any, ...] = ()
     while found := _find_wrapping_keys(content):
+        if len(way) > _DEPTH:
+            raise StoreError(f"weight file {file} keeps dicts in dicts without an end.")
         _check_choice(content, found, way, file)
         way, content = (*way, found[0]), content[found[0]]
     if not isinstance(content, dict) or not content:
@@ -241,7 +243,9 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
 
 
 def _find_wrapping_keys(content: Any) -> list[str]:
-    return [key for key in WRAPPERS if isinstance(content, dict) and isinstance(content.get(key), dict)]
+    """Return the keys under which a dict may keep weights; those with tensors, where any has."""
+    found = [key for key in WRAPPERS if isinstance(content, dict) and isinstance(content.get(key), dict)]
+    return [key for key in found if any(_list_named(content[key], ()))] or found
 
 
 def _find_form(item: Tensor) -> str:
@@ -288,8 +292,9 @@ def _say_how_to_save(file: Path, way: tuple[Any, ...]) -> str:
 
 def _to_bare(content: dict) -> dict[str, Any]:
     """Return weights as a file holds them without all that may be around them and in front of their names."""
-    while keys := _find_wrapping_keys(content):
-        content = content[keys[0]]
+    for _ in range(_DEPTH):
+        keys = _find_wrapping_keys(content)
+        content = content[keys[0]] if keys else content
     named = {str(name): item for name, item in content.items() if name != _COUNTER}
     bare = _without_wrappers(named)
     if len(bare) < len(named):

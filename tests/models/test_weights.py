@@ -178,6 +178,21 @@ def test_two_networks_in_a_file_are_refused_and_averages_noted(model: LayeredMod
         assert torch.equal(read_state_dict(path)["fc.weight"], state["fc.weight"])
 
 
+def test_settings_beside_weights_are_no_second_network(model: LayeredModel, tmp_path: Path) -> None:
+    state = model.module.state_dict()
+    path = tmp_path / "net.pth"
+    torch.save({"model": {"name": "resnet", "options": {"size": 32}}, "state_dict": state}, path)
+    assert torch.equal(read_state_dict(path)["fc.weight"], state["fc.weight"])
+
+
+def test_dicts_without_an_end_are_refused(tmp_path: Path) -> None:
+    endless: dict = {"w": torch.zeros(2)}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "net.pth")
+    with pytest.raises(StoreError, match=r"net.pth keeps dicts in dicts without an end"):
+        read_state_dict(tmp_path / "net.pth")
+
+
 def prefix_names(state: dict, prefix: str = "module.") -> dict:
     return {prefix + name: item for name, item in state.items()}
 
