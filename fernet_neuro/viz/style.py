@@ -3,6 +3,7 @@
 What belongs here: sizes, colours, labels and rcParams; `style` changes nothing outside its block.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -197,10 +198,11 @@ def figure_size(width: str, height_mm: float) -> tuple[float, float]:
     look = _LOOK.get()
     needed = COLUMN_WIDTHS_MM[width]
     wanted = (look and look.width_mm) or needed
-    if wanted < _LEAST_SHARE * needed:
+    least = math.ceil(_LEAST_SHARE * needed)
+    if wanted < least:
         raise ValueError(
-            f"its panels and letters need {needed:g} mm, and {wanted:g} mm were asked for; leave the width "
-            f"out, or give {_LEAST_SHARE * needed:.0f} mm or more"
+            f"its panels and letters need {least:g} mm, and {wanted:g} mm were asked for; leave the width "
+            f"out, or give {least:g} mm or more"
         )
     return wanted / 25.4, height_mm / 25.4
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from fernet_neuro.figures import probe as probe_figures
+from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, Look, figure_size, style
 
 
 def test_width_font_format_and_palette_are_set_in_one_place(run, results, tmp_path):
@@ -19,13 +20,27 @@ def test_width_font_format_and_palette_are_set_in_one_place(run, results, tmp_pa
     assert "#009e73" not in drawn
     for option, value, message in (
         ("--width", "wide", "width must be single"), ("--width", "5", "width must be single"),
-        ("--width", "single", "need 174 mm, and 85 mm were asked for; leave the width out, or give 160 mm"),
+        ("--width", "single", "need 161 mm, and 85 mm were asked for; leave the width out, or give 161"),
         ("--font", "No Such Font", "font 'No Such Font' is not installed"),
         ("--palette", "pink", "palette"), ("--format", "gif", "format"),
     ):  # fmt: skip
         code, _, err = run(*asked, option, value)
         assert (code, err.count("\n")) == (2, 1)
         assert message in err
+
+
+@pytest.mark.parametrize("column", COLUMN_WIDTHS_MM)
+def test_the_width_that_is_named_is_the_least_that_is_accepted(column):
+    with (
+        style(look=Look(40.0)),
+        pytest.raises(ValueError, match=r"need (\d+) mm, .* give \1 mm or more") as found,
+    ):
+        figure_size(column, 60)
+    least = int(str(found.value).split()[-4])
+    with style(look=Look(float(least))):
+        assert figure_size(column, 60)[0] == least / 25.4
+    with style(look=Look(least - 1.0)), pytest.raises(ValueError, match="mm or more"):
+        figure_size(column, 60)
 
 
 def test_a_folder_without_results_and_figures_that_fail_are_told(run, results, tmp_path):
