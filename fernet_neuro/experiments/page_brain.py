@@ -18,6 +18,7 @@ from fernet_neuro.exceptions import StoreError
 from fernet_neuro.experiments.page import Section, list_links, read_pictures, render
 from fernet_neuro.experiments.page_tables import format_short
 from fernet_neuro.figures.results import choose_layer
+from fernet_neuro.figures.rsa_results import say_comparison
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.multiple import adjust_holm
 
@@ -74,6 +75,7 @@ def show_brain(folder: Path) -> Section:
     body = render(
         "brain.html.j2",
         result=result,
+        comparison=say_comparison(result.settings["comparison"]),
         shares=shares,
         outcomes=_group_outcomes(matches),
         n_tests=n_tests,

@@ -16,7 +16,7 @@ from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.experiments.page_tables import format_percent, format_share, format_short, join_words
 from fernet_neuro.figures.results import choose_layer, describe_holdout
-from fernet_neuro.figures.rsa_results import COMPARISON_LABELS
+from fernet_neuro.figures.rsa_results import say_comparison
 from fernet_neuro.models.entry import PUBLISHED
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.rsa.result import RSAResult
@@ -341,7 +341,7 @@ def describe_rsa(result: RSAResult) -> ReportText:
             )
             sentences.append(
                 f"In {roi or 'the brain'}, {words[row['model']]} fits best of {len(rows)} models: "
-                f"{_say_comparison(row['comparison'])} {format_short(row['estimate'])}{ends} "
+                f"{say_comparison(row['comparison'])} {format_short(row['estimate'])}{ends} "
                 f"({_p(row['p_max'])}, corrected over models{_say_ceiling(result.ceilings, roi)})."
             )
     sentences.append(_warn_of_choice(len(result.models), "estimate").strip())
@@ -365,12 +365,6 @@ def describe_rsa(result: RSAResult) -> ReportText:
     return _text(
         "Models and regions", " ".join(sentences).strip(), tables, methods, settings, _RSA, _INFERENCE
     )
-
-
-def _say_comparison(name: str) -> str:
-    """Return what a comparison is called in a sentence."""
-    words = COMPARISON_LABELS[name].replace("$\\tau_a$", "tau-a").replace("$\\rho_a$", "rho-a")
-    return words if words.startswith(("Pearson", "Spearman", "Kendall")) else words[0].lower() + words[1:]
 
 
 def _say_ceiling(ceilings: pd.DataFrame, roi: str) -> str:

@@ -71,7 +71,7 @@ def draw_evaluation(source: pd.DataFrame, _results: Path | None = None) -> Figur
         error = _describe_error(rows[rows["panel"] == "score"])
         left.set_title(f"$\\bf{{{'ac'[row]}}}${head}")
         right.set_title(f"$\\bf{{{'bd'[row]}}}${head}\n{error}")
-        bar = figure.colorbar(left.collections[0], ax=left, shrink=0.8, aspect=25)
+        bar = figure.colorbar(left.collections[0], cax=left.inset_axes((1.05, 0, 0.05, 1)))
         bar.set_label("Share of true label (%)")
         bar.outline.set_linewidth(0.5)
     return figure

@@ -109,7 +109,7 @@ def draw_confusion(source: pd.DataFrame, _results: Path) -> Figure:
     plot_confusion(source, ax)
     target = source["target"].iloc[0]
     ax.set(xlabel=f"Predicted {target}", ylabel=f"True {target}")
-    bar = figure.colorbar(ax.collections[0], ax=ax, shrink=0.8)
+    bar = figure.colorbar(ax.collections[0], cax=ax.inset_axes((1.05, 0, 0.05, 1)))
     bar.set_label("Share of true class (%)")
     bar.outline.set_linewidth(0.5)
     return figure

@@ -20,6 +20,7 @@ from fernet_neuro.figures.rsa_results import (
     name_networks,
     read_analyses,
     read_estimates,
+    say_comparison,
 )
 from fernet_neuro.viz.profiles import name_layers
 from fernet_neuro.viz.rsa_profiles import (
@@ -232,7 +233,7 @@ def caption_layers(source: pd.DataFrame) -> str:
     """Say what is compared, what bands and bars mean, and what the peaks' intervals are."""
     layers = source[source["kind"] == "layer"]
     rois = ", ".join(f"({row.panel}) {row.roi}" for row in iterate_rows(layers.drop_duplicates("panel")))
-    comparison = layers["comparison"].iloc[0].replace("_", " ")
+    comparison = say_comparison(layers["comparison"].iloc[0])
     subjects, stimuli = int(layers["n_subjects"].iloc[0]), int(layers["n_stimuli"].iloc[0])
     text = (
         f"Similarity ({comparison}, unitless) of the representational geometries of layers, in forward "

@@ -40,6 +40,18 @@ _PIXELS = 96
 NAMELESS = "brain"
 
 
+def say_comparison(name: str) -> str:
+    """Return what a comparison is called in a sentence.
+
+    Examples
+    --------
+    >>> say_comparison("whitened_pearson"), say_comparison("rho_a")
+    ('whitened correlation', 'rank correlation rho-a')
+    """
+    words = COMPARISON_LABELS[name].replace("$\\tau_a$", "tau-a").replace("$\\rho_a$", "rho-a")
+    return words if words.startswith(("Pearson", "Spearman", "Kendall")) else words[0].lower() + words[1:]
+
+
 @dataclass(frozen=True, eq=False)
 class Analysis:
     """One folder of RSA results.
