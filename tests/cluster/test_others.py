@@ -153,7 +153,8 @@ def test_an_experiment_is_shared(tmp_path, monkeypatch, submit, carry_out, run, 
     assert carry_out("shared", 1, 2) == 0  # all is done: nothing is trained again
     assert run("merge", "shared")[0] == 0
     assert not Path("shared", CLAIMS).exists()
-    assert run("run", tiny_recipe, "--out", "alone", "--quiet")[0] == 0
+    code, _, error = run("run", tiny_recipe, "--out", "alone", "--quiet")
+    assert code == 0, error
     for table in ("results.csv", "runs.csv"):
         assert Path("shared", table).read_bytes() == Path("alone", table).read_bytes()
     assert Path("shared", STIMULI).is_dir()

@@ -112,6 +112,7 @@ def test_missing_or_damaged_files_are_named(result, tmp_path):
     (tmp_path / "summary.json").write_text('{"kind": "probe"}')
     with pytest.raises(StoreError, match="of kind 'probe'"):
         RSAResult.load(tmp_path)
+    result.save(tmp_path)
     (tmp_path / "subjects.csv").unlink()
     with pytest.raises(StoreError, match=r"subjects\.csv does not exist"):
         RSAResult.load(tmp_path)

@@ -341,7 +341,7 @@ def test_the_command_takes_a_part_of_the_table(tmp_path, run, faces, conceptual_
         (("--select", "session=C"), "leaves none of 36 stimuli"),
         (("--select", "session"), "must have the form key=value"),
         (("--epoch", "best"), "was trained without validation, so no epoch is best"),
-        (("--epoch", "first"), "epoch='first' is not known"),
+        (("--epoch", "first"), "--epoch first is not known"),
         (("--percentile", 100), "percentile must lie between 0 and 100"),
         (("--stimuli", "nowhere.csv"), "nowhere.csv does not exist"),
     ],
