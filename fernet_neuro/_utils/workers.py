@@ -12,13 +12,17 @@ _WAIT = 0.5
 
 
 def in_processes(n_jobs: int, **options: Any) -> Parallel:
-    """Return a `joblib.Parallel` whose worker processes end within a second of this process."""
+    """Return a `joblib.Parallel` whose worker processes end within a second of this process.
+
+    They work in its folder: those that worked in another one, for an earlier call, are replaced.
+    """
     if n_jobs == 1:
         return Parallel(n_jobs=1, **options)
-    return Parallel(n_jobs=n_jobs, initializer=_watch, initargs=(os.getpid(),), **options)
+    return Parallel(n_jobs=n_jobs, initializer=_begin, initargs=(os.getpid(), os.getcwd()), **options)
 
 
-def _watch(parent: int) -> None:
+def _begin(parent: int, folder: str) -> None:
+    os.chdir(folder)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -69,3 +69,11 @@ def test_a_backend_that_the_user_chose_does_the_work():
         assert in_processes(2)(delayed(abs)(number) for number in (-3, 4)) == [3, 4]
     assert _Counting.given > 0
     del BACKENDS["counting"]
+
+
+def test_workers_go_along_to_another_working_folder(tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        found = in_processes(2)(delayed(os.getcwd)() for _ in range(4))
+        assert set(found) == {os.path.realpath(tmp_path / name)}
