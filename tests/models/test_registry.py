@@ -138,7 +138,8 @@ def test_own_function_is_checked(net_file: str) -> None:
 def test_own_function_says_what_its_input_is_or_the_options_do(net_file: str) -> None:
     with pytest.raises(ValueError, match=r"does not say what its input.*\(missing: input=\)"):
         build_model(f"{net_file}:make_bare", size=2)
-    assert build_model(f"{net_file}:make_bare", size=2, input="-1-1").card.preprocessing.mean == (0.5, 0.5, 0.5)
+    centred = build_model(f"{net_file}:make_bare", size=2, input="-1-1")
+    assert centred.card.preprocessing.mean == (0.5, 0.5, 0.5)
     declared = {"size": 2, "channels": "rgb", "mean": 0.5, "std": 0.5}
     assert build_model(f"{net_file}:make_bare", **declared).card.preprocessing.std == (0.5, 0.5, 0.5)
     with pytest.raises(ValueError, match="says itself what its input is and takes no size"):

@@ -266,12 +266,12 @@ UNDECIDED = {"expression/avgpool": 0.32, "identity/avgpool": 0.3}
 
 
 BOTH_MATCHED = (
-    "OFA and pSTS match the expression network (average pool: .50 and .50), which is closer than the identity "
-    "network, its untrained twin and pixels."
+    "OFA and pSTS match the expression network (average pool: .50 and .50), which is closer than the "
+    "identity network, its untrained twin and pixels."
 )
 ONE_MATCHED = (
-    "OFA matches the expression network (average pool: .25), which is closer than the identity network and its "
-    "untrained twin, but not significantly closer than pixels."
+    "OFA matches the expression network (average pool: .25), which is closer than the identity network and "
+    "its untrained twin, but not significantly closer than pixels."
 )
 NEITHER = "In OFA the expression network and the identity network do not differ significantly."
 
