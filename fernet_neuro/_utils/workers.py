@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from joblib import Parallel
@@ -18,10 +19,10 @@ def in_processes(n_jobs: int, **options: Any) -> Parallel:
     """
     if n_jobs == 1:
         return Parallel(n_jobs=1, **options)
-    return Parallel(n_jobs=n_jobs, initializer=_begin, initargs=(os.getpid(), os.getcwd()), **options)
+    return Parallel(n_jobs=n_jobs, initializer=_begin, initargs=(os.getpid(), Path.cwd()), **options)
 
 
-def _begin(parent: int, folder: str) -> None:
+def _begin(parent: int, folder: Path) -> None:
     os.chdir(folder)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

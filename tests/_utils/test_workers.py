@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -75,5 +76,5 @@ def test_workers_go_along_to_another_working_folder(tmp_path, monkeypatch):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        found = in_processes(2)(delayed(os.getcwd)() for _ in range(4))
-        assert set(found) == {os.path.realpath(tmp_path / name)}
+        found = in_processes(2)(delayed(Path.cwd)() for _ in range(4))
+        assert set(found) == {(tmp_path / name).resolve()}
