@@ -162,7 +162,7 @@ def test_the_queue_gets_an_array_that_fits_and_all_shards_are_done(
     script = Path("store.jobs/job.sh").read_text()
     assert "#SBATCH --array=0-1\n" in script
     assert "#SBATCH --partition=gpu\n#SBATCH --time=1:00:00\n" in script
-    assert "5 done" in run("jobs", "store")[1]
+    assert "5 done" in run("jobs", "store")[1], (queue / "output").read_text()
     assert run("merge", "store")[0] == 0
     _assert_same(ActivationStore.open("store"), whole)
 
@@ -175,7 +175,7 @@ def test_a_queue_that_refuses_is_quoted_and_the_plan_is_kept(faces, submit, run,
     assert len(said.splitlines()) == 1
     (queue / "refuses").unlink()
     assert run("jobs", "store", "--retry", "unfinished")[0] == 0
-    assert "2 done" in run("jobs", "store")[1]
+    assert "2 done" in run("jobs", "store")[1], (queue / "output").read_text()
 
 
 def test_a_disk_of_this_machine_alone_is_refused(faces, submit, queue, monkeypatch):
