@@ -211,10 +211,19 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 
 def _read_csv(lines: Iterable[str], delimiter: str, *, strict: bool) -> Any:
-    between = " " if delimiter == _SPACES else delimiter
     if delimiter == _SPACES:  # csv leaves out spaces behind a space, but neither tabs nor the last of a line
         lines = (re.sub(r"[ \t]+", " ", line.strip()) + "\n" for line in lines)
-    return csv.reader(lines, delimiter=between, skipinitialspace=True, strict=strict)
+    return csv.reader(lines, delimiter=_between(delimiter), skipinitialspace=True, strict=strict)
+
+
+def _between(delimiter: str) -> str:
+    """Return the one sign that stands between columns; of white space, a space."""
+    return " " if delimiter == _SPACES else delimiter
+
+
+def _part(line: str, delimiter: str) -> list[str]:
+    """Return the fields of a line without minding quotes."""
+    return line.split() if delimiter == _SPACES else line.strip("\r\n").split(delimiter)
 
 
 def _scan(text: str, delimiter: str) -> Iterator[_Row]:
@@ -250,9 +259,8 @@ def _quotes_text(row: str, delimiter: str) -> bool:
     """Return whether a row begins with a quote, and holds nothing without quotes but what R leaves so."""
     if not row.lstrip().startswith('"'):
         return False
-    bare = re.sub(r'"(?:[^"]|"")*"', "", row).strip("\r\n")
-    cells = bare.split() if delimiter == _SPACES else bare.split(delimiter)
-    return all(_BARE.fullmatch(cell.strip()) for cell in cells)
+    bare = re.sub(r'"(?:[^"]|"")*"', "", row)
+    return all(_BARE.fullmatch(cell.strip()) for cell in _part(bare, delimiter))
 
 
 def _explain(error: csv.Error, line: int, n_lines: int) -> str:
@@ -270,14 +278,14 @@ def _mark_missing(text: str, delimiter: str) -> str:
     """Return the text of R, which quotes its heading and all text, with a mark for its missing values."""
     if _GAP in text:
         return text
-    cells = _CELLS.format(re.escape(" " if delimiter == _SPACES else delimiter))
+    cells = _CELLS.format(re.escape(_between(delimiter)))
     return re.sub(cells, lambda cell: _GAP if cell[0] == "NA" else cell[0], text)
 
 
 def _is_quoted_heading(text: str, delimiter: str) -> bool:
     """Return whether all names in the heading of a text are in quotes, as R writes them."""
     heading = text.lstrip().split("\n", 1)[0].rstrip()
-    separator = re.escape(" " if delimiter == _SPACES else delimiter)
+    separator = re.escape(_between(delimiter))
     return re.fullmatch(rf'"[^"]*"({separator}"[^"]*")*', heading) is not None
 
 
@@ -325,9 +333,7 @@ def _check_quotes(rows: list[_Row], delimiter: str, path: Path) -> None:
 
 def _count_fields(line: str, delimiter: str) -> set[int]:
     """Return how many fields a line has, with and without minding quotes."""
-    bare = line.strip() if delimiter == _SPACES else line.rstrip("\r\n")
-    plain = bare.split() if delimiter == _SPACES else bare.split(delimiter)
-    return {len(plain), len(_split(bare, delimiter))}
+    return {len(_part(line, delimiter)), len(_split(line.strip("\r\n"), delimiter))}
 
 
 def _fit_heading(rows: list[_Row], delimiter: str, path: Path, *, is_r: bool) -> pd.DataFrame:

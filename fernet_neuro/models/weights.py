@@ -292,9 +292,9 @@ def _say_how_to_save(file: Path, way: tuple[Any, ...]) -> str:
 
 def _to_bare(content: dict) -> dict[str, Any]:
     """Return weights as a file holds them without all that may be around them and in front of their names."""
-    for _ in range(_DEPTH):
-        keys = _find_wrapping_keys(content)
-        content = content[keys[0]] if keys else content
+    depth = 0
+    while (keys := _find_wrapping_keys(content)) and depth < _DEPTH:
+        content, depth = content[keys[0]], depth + 1
     named = {str(name): item for name, item in content.items() if name != _COUNTER}
     bare = _without_wrappers(named)
     if len(bare) < len(named):

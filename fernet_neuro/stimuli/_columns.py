@@ -66,12 +66,11 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 def _are_numbers(texts: list[str]) -> bool:
     """Return whether each text is a number as Python writes it, or as others do without two that are one."""
-    if all(_is_integer(text) or _is_float(text) for text in texts):
-        return True
     different = set(texts)
-    if not all(_is_integer(text) or _is_float(text) or _DECIMALS.fullmatch(text) for text in different):
+    others = {text for text in different if not (_is_integer(text) or _is_float(text))}
+    if not all(map(_DECIMALS.fullmatch, others)):
         return False
-    return len({float(text) for text in different}) == len(different)
+    return not others or len(set(map(float, different))) == len(different)
 
 
 def _is_integer(text: str) -> bool:
