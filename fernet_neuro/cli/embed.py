@@ -1,5 +1,6 @@
 """``fernet-neuro embed``: maps of layers in two dimensions, with what their neighbours share."""
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,10 +83,11 @@ def embed(
         n_neighbours=neighbours, n_permutations=permutations, n_pca=pca, seed=seed, keep=out / "store",
         size=size, input=input, verbose=not (quiet or as_json), device=device,
     )  # fmt: skip
-    written = save_result(result, out, lambda: describe_embedding(result), no_report=no_report)
+    tell = cache(lambda: describe_embedding(result))
+    written = save_result(result, out, tell, no_report=no_report)
     trained = describe_trained_people(result.settings["trained_people"])
     networks = list_networks(result.settings["networks"])
-    lines = [describe_embedding(result).answer, "", *_describe(result), *networks, *trained, *written]
+    lines = [tell().answer, "", *_describe(result), *networks, *trained, *written]
     show(
         lines, as_json=as_json, values={"settings": result.settings, "quality": list_records(result.quality)}
     )

@@ -1,5 +1,6 @@
 """``fernet-neuro evaluate``: how well trained runs name the labels of a table, with intervals."""
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,8 +107,9 @@ def evaluate(
         n_jobs=jobs,
         verbose=not (quiet or as_json),
     )
-    written = save_result(report, out, lambda: describe_evaluation(report), no_report=no_report)
-    lines = [describe_evaluation(report).answer, "", *_describe(report), *written]
+    tell = cache(lambda: describe_evaluation(report))
+    written = save_result(report, out, tell, no_report=no_report)
+    lines = [tell().answer, "", *_describe(report), *written]
     show(lines, as_json=as_json, values=report.to_dict())
 
 

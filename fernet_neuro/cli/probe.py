@@ -1,5 +1,6 @@
 """``fernet-neuro probe``: what a linear read-out finds in each layer, with permutation tests and controls."""
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,10 +143,10 @@ def probe(
         keep=out / "stores", size=size, input=input, n_jobs=jobs,
         verbose=not (quiet or as_json), device=device,
     )  # fmt: skip
-    written = save_result(report, out, lambda: describe_probe(report), no_report=no_report)
+    tell = cache(lambda: describe_probe(report))
+    written = save_result(report, out, tell, no_report=no_report)
     trained = describe_trained_people(report.settings["trained_people"])
-    answer = describe_probe(report).answer
-    shown = [answer, *_describe(report), *list_networks(report.settings["networks"]), *trained]
+    shown = [tell().answer, *_describe(report), *list_networks(report.settings["networks"]), *trained]
     lines = [*shown, *written]
     show(lines, as_json=as_json, values={"settings": report.settings, "layers": report.layers})
 

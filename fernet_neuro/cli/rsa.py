@@ -1,6 +1,7 @@
 """``fernet-neuro rsa``: models against brains, with noise ceilings, intervals and tests."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -162,9 +163,9 @@ def rsa(
         known = known.align_to(model_rdms.stimulus_ids)
     folder = RSAFolder(result, model_rdms, brain_rdms, known)
     folder.claim(out)
-    written = save_result(folder, out, lambda: describe_rsa(result), no_report=no_report)
-    answer = describe_rsa(result).answer
-    show([answer, *_describe(result), *written], as_json=as_json, values=_summarise(result, out))
+    tell = cache(lambda: describe_rsa(result))
+    written = save_result(folder, out, tell, no_report=no_report)
+    show([tell().answer, *_describe(result), *written], as_json=as_json, values=_summarise(result, out))
 
 
 def _summarise(result: "RSAResult", out: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fernet_neuro._utils.record import describe_surroundings
+from fernet_neuro._utils.record import list_versions
 from fernet_neuro.activations.network import list_networks, say_layer, say_models
 from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport
@@ -89,7 +89,7 @@ def describe_versions(settings: Mapping[str, Any] = MappingProxyType({})) -> str
 
     Those that an analysis noted in its `settings`; all that are installed where it noted none.
     """
-    versions = settings.get("versions") or describe_surroundings()["versions"]
+    versions = settings.get("versions") or list_versions()
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
