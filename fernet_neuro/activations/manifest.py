@@ -83,6 +83,14 @@ def build_manifest(
     }
 
 
+def hash_request(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what an identity asks for, which is the same on every kind of device.
+
+    How pictures lie in memory belongs to where a network runs, which may not be where that is planned.
+    """
+    return hash_json({name: value for name, value in identity.items() if name != "memory_format"})
+
+
 def format_manifest(manifest: Mapping[str, Any]) -> str:
     """Return a manifest as the text of its file."""
     return json.dumps(manifest, indent=1, ensure_ascii=False)

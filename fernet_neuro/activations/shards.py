@@ -20,6 +20,7 @@ from fernet_neuro.activations.manifest import (
     build_layer_entry,
     build_manifest,
     format_manifest,
+    hash_request,
 )
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.activations.writer import StoreWriter
@@ -56,9 +57,7 @@ def name_shard(number: int) -> str:
     return f"{SHARD_PREFIX}{number:05d}"
 
 
-def join_shards(
-    out: PathLike, keys: Sequence[str], table: StimulusTable, identity: Mapping[str, Any]
-) -> ActivationStore:
+def join_shards(out: PathLike, keys: Sequence[str], table: StimulusTable) -> ActivationStore:
     """Make the shards that lie in the folder `out` one store, without copying a value.
 
     Its key is that of the store that one process makes, and it is read like that one, but for this: a layer
@@ -69,16 +68,15 @@ def join_shards(
     out : path
         Folder with one complete store in each of ``shard-00000``, ``shard-00001``, ...
     keys : sequence of str
-        Their keys, in the order of their rows.
+        What each was asked for (`hash_request`), in the order of their rows.
     table : StimulusTable
         All stimuli, in order.
-    identity : mapping
-        That of the store that one process makes.
 
     Raises
     ------
     StoreError
-        If a shard is missing, damaged, or of another extraction.
+        If a shard is missing, damaged, of another extraction, or made on another kind of device than the
+        first.
     """
     folder = Path(out)
     shards = _open_shards(folder, keys)
@@ -87,6 +85,7 @@ def join_shards(
     if not np.array_equal(ids, table.stimulus_ids):
         raise StoreError(f"the shards in {folder} do not hold the stimuli of the plan, in its order.")
     written = table.write(folder / TABLE_NAME, inside=False)
+    identity = {**first["identity"], "stimuli": table.digest()}
     dtype, shapes = np.dtype(first["dtype"]), shards[0].unit_shapes
     layers = [build_layer_entry(at, layer, shapes[layer], dtype, len(ids)) for at, layer in enumerate(shapes)]
     manifest = build_manifest(identity, first["dtype"], len(ids), written, layers)
@@ -141,13 +140,23 @@ def _open_shards(folder: Path, keys: Sequence[str]) -> list[ActivationStore]:
             f"{len(missing)} of {len(keys)} shards in {folder} are missing: {name_some(missing)}."
         )
     shards = [ActivationStore.open(folder / name) for name in names]
-    others = [shard.path.name for shard, key in zip(shards, keys, strict=True) if shard.key != key]
+    identities = [shard.manifest["identity"] for shard in shards]
+    are_others = [hash_request(own) != key for own, key in zip(identities, keys, strict=True)]
+    _refuse(shards, are_others, "are of another extraction")
+    formats = [own.get("memory_format") for own in identities]
+    _refuse(
+        shards, [own != formats[0] for own in formats], "were made on another kind of device than the first"
+    )
+    return shards
+
+
+def _refuse(shards: Sequence[ActivationStore], are_others: Sequence[bool], what: str) -> None:
+    others = [shard.path.name for shard, is_other in zip(shards, are_others, strict=True) if is_other]
     if others:
         raise StoreError(
-            f"{len(others)} shards of {folder} are of another extraction: {name_some(others)}; remove them, "
-            f"and make them again."
+            f"{len(others)} shards of {shards[0].path.parent} {what}: {name_some(others)}; remove them, and "
+            f"make them again."
         )
-    return shards
 
 
 def _list_chunks(store: ActivationStore, n_done: int) -> Iterator[dict[str, np.ndarray]]:

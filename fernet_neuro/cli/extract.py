@@ -73,6 +73,7 @@ def extract(
         fernet-neuro extract resnet50 --stimuli faces/table.csv --all-layers \
             --pool srp:2048 --dtype float16 --out big --dry-run
     """
+    from fernet_neuro.activations.manifest import hash_request
     from fernet_neuro.activations.writer import check_target
     from fernet_neuro.extraction.extract import (
         N_MEASURED,
@@ -103,9 +104,10 @@ def extract(
         show(describe_needs(needed), as_json=as_json, values=needed)
         return
     plan = plan_extraction(network, table, layer or None, **asked)
-    if expect not in (None, plan.key):
+    asked_for = hash_request(plan.identity)
+    if expect not in (None, plan.key, asked_for):
         raise ValueError(
-            f"this extraction has the key {plan.key[:12]} and not {str(expect)[:12]}: pictures, labels, "
+            f"this extraction has the key {asked_for[:12]} and not {str(expect)[:12]}: pictures, labels, "
             f"weights, network or preprocessing have changed since that was planned."
         )
     is_reused = find_finished(plan, out, overwrite=overwrite) is not None

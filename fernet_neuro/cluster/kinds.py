@@ -17,11 +17,10 @@ import numpy as np
 
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.config import read_overrides
-from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.shown import name_some
 from fernet_neuro._utils.tables import read_table
 from fernet_neuro._utils.validation import check_option
-from fernet_neuro.activations.manifest import MANIFEST_NAME, read_manifest
+from fernet_neuro.activations.manifest import MANIFEST_NAME, hash_request, read_manifest
 from fernet_neuro.activations.shards import copy_shards, join_shards, name_shard, split_rows
 from fernet_neuro.activations.store import ActivationStore, is_store
 from fernet_neuro.cluster.plan import Plan, Shard, name_folder
@@ -180,36 +179,39 @@ def _split_extraction(request: Request) -> Split:
     changes = read_overrides(values["settings"])
     network = resolve_model(values["model"], seed=values["seed"], **{**changes, **given})
     table = StimulusTable.read(values["stimuli"])
-    options = {name: values[name] for name in ("batch_size", "dtype", "pool", "precision")}
-    options["device"] = _find_device(values["device"])
+    options = _find_options(values)
     layers = values["layer"] or None
     needs = estimate_extraction(network, table, layers, n_measured=N_MEASURED, **options)
     n_shards = request.n_shards or max(1, round(needs["seconds"] / _SHARD_SECONDS))
     identity = plan_extraction(network, table, layers, **options).identity
+    if options["precision"] != values["precision"]:
+        identity = {**identity, "precision": values["precision"]}
     shards = []
     for number, (first, end) in enumerate(split_rows(len(table), n_shards, values["batch_size"])):
-        part = {**identity, "stimuli": table[slice(first, end)].digest()}
-        key, rows = hash_json(part), f"{first}:{end}"
+        key = hash_request({**identity, "stimuli": table[slice(first, end)].digest()})
+        rows = f"{first}:{end}"
         result = str(Path(request.out) / name_shard(number))
         arguments = request.change(
             "--rows", rows, "--expect", key, "--out", result, "--quiet",
             without=("--out", "--rows", "--expect"), flags=("--quiet",),
         )  # fmt: skip
         shards.append(Shard(number, f"rows {rows}", ("extract", *arguments), result, key))
-    return Split(tuple(shards), {"identity": identity}, needs)
+    return Split(tuple(shards), {"key": hash_request(identity)}, needs)
 
 
-def _find_device(device: str) -> str:
-    """Return the device to measure on: one that is here, where only the jobs have the one that is named."""
+def _find_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to measure with: as asked, or what is here where only the jobs have the named device."""
     from fernet_neuro.models.devices import pick_device
 
+    options = {name: values[name] for name in ("batch_size", "dtype", "pool", "precision", "device")}
     try:
-        pick_device(device)
+        pick_device(options["device"])
     except ValueError:
-        if device.partition(":")[0] not in _ACCELERATORS:
+        if options["device"].partition(":")[0] not in _ACCELERATORS:
             raise
-        return "auto"
-    return device
+        here = {"tf32": "float32"}.get(options["precision"], options["precision"])
+        return {**options, "device": "auto", "precision": here}
+    return options
 
 
 def _prepare_extraction(request: Request, folder: Path) -> None:
@@ -221,17 +223,17 @@ def _is_extracted(plan: Plan, shard: Shard) -> bool:
     if not (place / MANIFEST_NAME).is_file():
         target = plan.target / MANIFEST_NAME  # shards are gone once they were copied
         return target.is_file() and "shards" not in read_manifest(plan.target)
-    return bool(read_manifest(place)["key"] == shard.key)
+    return hash_request(read_manifest(place)["identity"]) == shard.key
 
 
 def _merge_extraction(plan: Plan, copy: bool) -> Path:
-    identity = plan.facts["identity"]
     target = plan.target
-    if (target / MANIFEST_NAME).is_file() and read_manifest(target)["key"] == hash_json(identity):
+    is_made = (target / MANIFEST_NAME).is_file()
+    if is_made and hash_request(read_manifest(target)["identity"]) == plan.facts["key"]:
         store = ActivationStore.open(target)
     else:
         table = StimulusTable.read(plan.folder / _TABLE, inside=False)
-        store = join_shards(target, [shard.key for shard in plan.shards], table, identity)
+        store = join_shards(target, [shard.key for shard in plan.shards], table)
     return (copy_shards(store) if copy else store).path
 
 

@@ -43,7 +43,7 @@ class Shard:
     result : str
         Where what it makes lies, from the folder in which the plan was made.
     key : str
-        Of a store: the key that it has to have.
+        Of a store: what it has to be asked for (`hash_request`).
     """
 
     number: int

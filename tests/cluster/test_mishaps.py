@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from fernet_neuro._utils.atomic import name_host
 from fernet_neuro._utils.claims import claiming, is_claimed
+from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.cluster.kinds import merge
 from fernet_neuro.cluster.plan import MOST_STOPS, Plan, Shard, fingerprint, list_versions, stamp
 from fernet_neuro.cluster.states import list_states
@@ -127,6 +129,50 @@ def test_a_login_node_needs_no_accelerator(faces, submit):
     assert submit("--script", command=(*EXTRACT, "--device", "cuda"))[0] == 0
     shards = Plan.read("store").shards
     assert all(shard.arguments[shard.arguments.index("--device") + 1] == "cuda" for shard in shards)
+
+
+@pytest.fixture
+def on_an_accelerator(monkeypatch):
+    """Return what holds networks to how they run on accelerators, where pictures keep their order."""
+
+    @contextmanager
+    def hold():
+        with monkeypatch.context() as patch:
+            patch.setattr("fernet_neuro.extraction.plan._takes_channels_last", lambda *_: False)
+            yield
+
+    return hold
+
+
+def test_what_a_machine_without_accelerator_plans_is_made_on_one(
+    faces, submit, carry_out, run, on_an_accelerator
+):
+    submit("--script")
+    with on_an_accelerator():
+        assert carry_out("store") == DONE
+        assert run("merge", "store")[0] == 0
+        assert json.loads(run(*EXTRACT, "--json")[1])["is_reused"]
+    assert run("merge", "store", "--copy")[0] == 0
+    assert "memory_format" not in ActivationStore.open("store").manifest["identity"]
+
+
+def test_shards_of_two_kinds_of_device_are_no_store(faces, submit, carry_out, run, on_an_accelerator):
+    submit("--script")
+    carry_out("store", 0, 2)
+    with on_an_accelerator():
+        carry_out("store", 1, 2)
+    code, _, said = run("merge", "store")
+    assert code == 2
+    assert "1 shards of" in said
+    assert "were made on another kind of device than the first: shard-00001" in said
+
+
+def test_precision_of_accelerators_is_planned_without_one(faces, submit):
+    assert submit("--script", command=(*EXTRACT, "--device", "cuda", "--precision", "tf32"))[0] == 0
+    keys = [shard.key for shard in Plan.read("store").shards]
+    shutil.rmtree("store.jobs")
+    assert submit("--script", command=(*EXTRACT, "--device", "cuda"))[0] == 0
+    assert set(keys).isdisjoint(shard.key for shard in Plan.read("store").shards)
 
 
 def test_what_is_done_is_not_handed_over_again(faces, submit, carry_out, queue):
