@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from joblib import cpu_count
+
 from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.shown import name_some
 from fernet_neuro.cluster.kinds import Request, find_kind, list_missing
@@ -192,7 +194,7 @@ def _share_machine(plan: Plan, n_processes: int) -> list[dict[str, str]]:
 
     Processes see all GPUs where the command names one by its number.
     """
-    threads = max(1, (os.cpu_count() or 1) // n_processes)
+    threads = max(1, cpu_count() // n_processes)
     shared = {"OMP_NUM_THREADS": str(threads), **os.environ}
     gpus = [] if any("cuda:" in argument for argument in plan.arguments) else list_gpus()
     if len(gpus) < 2:

@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from joblib import delayed
 
+from fernet_neuro._utils.memory import find_memory
 from fernet_neuro._utils.progress import make_progress
 from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.experiments.plan import PlannedRun
-from fernet_neuro.training.data import MEMORY_SHARE, ImageSource, machine_memory
+from fernet_neuro.training.data import MEMORY_SHARE, ImageSource
 from fernet_neuro.training.folder import RunFolder
 
 #: Pixels along an edge that pictures are thought to have when memory is shared out, before any is opened.
@@ -28,7 +29,7 @@ _WAIT = 1.0
 
 def count_at_once(n_jobs: int, n_pictures: int) -> int:
     """Return how many of `n_jobs` networks may hold `n_pictures` in memory each, or 1."""
-    most = int(MEMORY_SHARE * machine_memory()) // ImageSource.estimate_memory(max(1, n_pictures), _EDGE)
+    most = int(MEMORY_SHARE * find_memory()) // ImageSource.estimate_memory(max(1, n_pictures), _EDGE)
     return max(1, min(n_jobs, most))
 
 

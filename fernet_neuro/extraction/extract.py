@@ -5,7 +5,6 @@ written by `activations.writer`.
 """
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 import torch
+from joblib import cpu_count
 from torch import Tensor, nn
 
 from fernet_neuro._utils.atomic import scratch_folder
@@ -310,7 +310,7 @@ def _has_spare_cores(device: torch.device) -> bool:
     Where torch's threads fill all cores, a thread beside them delays the others at every barrier: turns
     are then faster (measured on two cores).
     """
-    return device.type != "cpu" or (os.cpu_count() or 1) > torch.get_num_threads()
+    return device.type != "cpu" or cpu_count() > torch.get_num_threads()
 
 
 def _check_shapes(outputs: dict[str, Tensor], plan: ExtractionPlan, n_stimuli: int) -> None:

@@ -3,12 +3,11 @@
 What belongs here: the door from stores and tables to results; labels are in `design`, fits in `readout`.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from joblib import delayed
+from joblib import delayed, effective_n_jobs
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.record import list_versions
@@ -364,7 +363,7 @@ class _Source:
 
 
 def count_jobs(n_jobs: int) -> int:
-    """Return the number of threads: -1 stands for one per core.
+    """Return the number of threads: -1 stands for one per core that this process may use.
 
     Raises
     ------
@@ -372,7 +371,7 @@ def count_jobs(n_jobs: int) -> int:
         If it is neither -1 nor positive.
     """
     if n_jobs == -1:
-        return os.cpu_count() or 1
+        return int(effective_n_jobs(-1))
     return int(check_range("n_jobs", n_jobs, 1))
 
 

@@ -4,7 +4,6 @@ What belongs here: the order of an epoch, its global batches and each process's 
 train and which validate is in `held_out`.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from fernet_neuro._utils.memory import find_memory
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
@@ -21,7 +21,7 @@ from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.task import Items
 
-#: Share of the machine's memory that decoded images may fill before "auto" leaves them on disk.
+#: Share of the memory here that decoded images may fill before "auto" leaves them on disk.
 MEMORY_SHARE = 0.25
 #: Pictures that one worker decodes at a time while the cache fills.
 DECODE_CHUNK = 64
@@ -72,7 +72,7 @@ class ImageSource:
         )
         needed = n_sharing * self.estimate_memory(len(table), preprocessing.size)
         self._cached: Tensor | None = None
-        if cache == "memory" or (cache == "auto" and needed <= MEMORY_SHARE * machine_memory()):
+        if cache == "memory" or (cache == "auto" and needed <= MEMORY_SHARE * find_memory()):
             self._cached = self._decode_all(len(table), preprocessing.size, verbose)
             self._loader = None
 
@@ -200,8 +200,3 @@ def iterate_batches(
     images = source.iterate([rows[part].reshape(-1) for part in local])
     for items, part, pictures in zip(batches, local, images, strict=True):
         yield Batch(items, part, pictures)
-
-
-def machine_memory() -> int:
-    """Return the machine's memory in bytes."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from fernet_neuro._utils.memory import keeping_memory
+from fernet_neuro._utils import memory
+from fernet_neuro._utils.memory import find_memory, keeping_memory
 
 PROGRAM = """
 import resource
@@ -37,6 +38,33 @@ def test_blocks_are_used_again_inside_and_handed_back_afterwards():
     assert inside < 0.1 * n_pages
     assert after > 5 * inside
     assert returned > 30_000_000
+
+
+@pytest.mark.parametrize(
+    ("group", "limits", "expected"),
+    [
+        ("0::/system.slice/job_3/step_0\n", {"system.slice/job_3/memory.max": "3000000"}, 3_000_000),
+        (
+            "9:cpu:/\n4:memory:/slurm/job_3\n",
+            {"memory/slurm/job_3/memory.limit_in_bytes": "2000000"},
+            2_000_000,
+        ),
+        ("0::/free\n", {"free/memory.max": "max"}, None),
+        (None, {}, None),
+    ],
+)
+def test_a_job_has_the_memory_that_it_was_given(tmp_path, monkeypatch, group, limits, expected):
+    monkeypatch.setattr(memory, "_GROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "groups")
+    machine = find_memory()
+    assert machine > 10**8
+    if group is not None:
+        (tmp_path / "cgroup").write_text(group)
+    for name, limit in limits.items():
+        path = tmp_path / "groups" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(limit + "\n")
+    assert find_memory() == (expected or machine)
 
 
 def test_an_error_inside_is_passed_on():

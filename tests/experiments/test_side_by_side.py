@@ -55,7 +55,7 @@ def test_an_error_in_a_process_is_that_of_the_command(runs):
 
 
 def test_no_more_are_trained_at_once_than_memory_holds_the_pictures_of(monkeypatch):
-    monkeypatch.setattr(side_by_side, "machine_memory", lambda: 8 * 2**30)
+    monkeypatch.setattr(side_by_side, "find_memory", lambda: 8 * 2**30)
     picture = 3 * 224 * 224
     assert count_at_once(4, 100) == 4
     assert count_at_once(4, 2 * 2**30 // picture // 3) == 3
