@@ -19,10 +19,11 @@ def in_processes(n_jobs: int, **options: Any) -> Parallel:
     """
     if n_jobs == 1:
         return Parallel(n_jobs=1, **options)
-    return Parallel(n_jobs=n_jobs, initializer=_begin, initargs=(os.getpid(), Path.cwd()), **options)
+    return Parallel(n_jobs=n_jobs, initializer=begin_worker, initargs=(os.getpid(), Path.cwd()), **options)
 
 
-def _begin(parent: int, folder: Path) -> None:
+def begin_worker(parent: int, folder: Path) -> None:
+    """Make a new process one that works in `folder` and ends with the process `parent`."""
     os.chdir(folder)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -88,13 +88,13 @@ def show_texts(texts: _TableArgument, as_json: opt.Json = False) -> None:
         fernet-neuro text show builtin
         fernet-neuro text show texts.npz --json
     """
-    import numpy as np
     import pandas as pd
 
+    from fernet_neuro._utils.rows import scale_rows
     from fernet_neuro.stimuli.text_table import read_text_table
 
     table = read_text_table(texts)
-    unit = table.vectors / np.linalg.norm(table.vectors, axis=1, keepdims=True)
+    unit = scale_rows(table.vectors)
     cosines = pd.DataFrame((unit @ unit.T).round(2), columns=list(table.classes))
     cosines.insert(0, "cosine", table.classes)
     columns = {"cosine": "{cosine}", **{name: f"{{{name}:.2f}}" for name in table.classes}}

@@ -78,7 +78,20 @@ def check_brain(settings: BrainSettings, probe: StimulusTable) -> None:
     build_volume(settings.simulation)
 
 
-def run_brain(
+def prepare_brain(settings: BrainSettings, work: Work, probe: StimulusTable) -> None:
+    """Simulate the group that looks at probe stimuli, and estimate its patterns; no network is needed.
+
+    `work`: results folder, where ``brain/`` (``stimuli.csv``, ``bids``, ``patterns``) is written.
+    """
+    place = work.folder / BRAIN
+    shown = _keep_stimuli(probe, settings, place / "stimuli.csv")
+    logger.info("    simulated group: %d people", settings.simulation.subjects)
+    _simulate(settings, work, shown, place / "bids")
+    logger.info("    patterns of %d regions", len(settings.simulation.regions))
+    _estimate_patterns(place / "bids", place / "patterns")
+
+
+def compare_brain(
     settings: BrainSettings,
     work: Work,
     probe: StimulusTable,
@@ -87,22 +100,17 @@ def run_brain(
     named: Names | None = None,
     seed: int = 0,
 ) -> None:
-    """Simulate the group, estimate its patterns and their shares, and compare regions with networks.
+    """Estimate what the patterns of a prepared group hold, and compare its regions with networks.
 
-    `work`: results folder, where ``brain/`` (``stimuli.csv``, ``bids``, ``patterns``, ``shares.csv``) and
-    ``rsa/`` are written; stores of the networks are there. `networks`: those whose layers are compared,
-    unless the settings name some. `named`: models of further networks: what they are called by network and
-    layer. `seed`: training seed of the networks.
+    `work`: results folder, where ``brain/shares.csv`` and ``rsa/`` are written; stores of the networks are
+    there. `networks`: those whose layers are compared, unless the settings name some. `named`: models of
+    further networks: what they are called by network and layer. `seed`: training seed of the networks.
     """
     place = work.folder / BRAIN
-    shown = _keep_stimuli(probe, settings, place / "stimuli.csv")
-    logger.info("    simulated group: %d people", settings.simulation.subjects)
-    _simulate(settings, work, shown, place / "bids")
-    logger.info("    patterns of %d regions", len(settings.simulation.regions))
-    _estimate_patterns(place / "bids", place / "patterns")
     if (place / SHARES).is_file() and (work.folder / RSA / "summary.json").is_file():
         return
     logger.info("    comparison with networks")
+    shown = _keep_stimuli(probe, settings, place / "stimuli.csv")
     brain = read_brain(place / "patterns", stimulus_ids=shown.stimulus_ids)
     brain = _order_regions(brain, list(settings.simulation.regions))
     _write_shares(brain, shown, place)
@@ -121,7 +129,7 @@ def build_models(
 ) -> RDMSet:
     """Return the RDMs of pixels, of layers that have names, and of networks' layers, each with its twin.
 
-    Parameters are those of `run_brain`.
+    Parameters are those of `compare_brain`.
 
     Returns an RDMSet: its table has ``model``, and for layers ``network`` and ``layer``; empty for others.
     """

@@ -1,23 +1,27 @@
-"""Networks that are trained side by side on one machine, each by a process with its part of the threads.
+"""Parts of an experiment side by side on one machine, each in a process with its share of the threads.
 
-What belongs here: how many at once and in which order, how far they are, and what their processes say.
+What belongs here: which part begins when, how many at once, how far they are, and what their processes say.
 """
 
 import csv
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from joblib import delayed
+from joblib.externals.loky import ProcessPoolExecutor
+from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.memory import find_memory
 from fernet_neuro._utils.progress import make_progress
-from fernet_neuro._utils.workers import in_processes
-from fernet_neuro.experiments.plan import PlannedRun
+from fernet_neuro._utils.workers import begin_worker
 from fernet_neuro.training.data import MEMORY_SHARE, ImageSource
 from fernet_neuro.training.folder import RunFolder
 
@@ -27,59 +31,86 @@ _EDGE = 224
 _WAIT = 1.0
 
 
+@dataclass(frozen=True)
+class Part:
+    """One part of an experiment that a process of its own can do.
+
+    Parameters
+    ----------
+    do : callable
+        Called with the `Work` to do it with: the experiment's, or that of the process.
+    needs : frozenset of str
+        Names of parts that must be done before; those that are not among the parts to do count as done.
+    """
+
+    do: Callable[[Any], None]
+    needs: frozenset[str] = field(default_factory=frozenset)
+
+
 def count_at_once(n_jobs: int, n_pictures: int) -> int:
     """Return how many of `n_jobs` networks may hold `n_pictures` in memory each, or 1."""
     most = int(MEMORY_SHARE * find_memory()) // ImageSource.estimate_memory(max(1, n_pictures), _EDGE)
     return max(1, min(n_jobs, most))
 
 
-def list_waves(runs: Mapping[Path, PlannedRun], store: Path) -> Iterator[dict[Path, PlannedRun]]:
-    """Yield runs, by place below `store`, that can be trained at once: none of them starts from another."""
-    left = dict(runs)
-    while left:
-        wave = {place: run for place, run in left.items() if not _find_needed(run, store) & left.keys()}
-        yield wave
-        left = {place: run for place, run in left.items() if place not in wave}
+def count_widest(parts: Mapping[str, Part]) -> int:
+    """Return how many parts can be under way at once, if each takes as long as any other.
+
+    Examples
+    --------
+    >>> a, b = Part(print), Part(print)
+    >>> count_widest({"a": a, "b": b, "c": Part(print, frozenset("ab"))})
+    2
+    """
+    rounds: dict[str, int] = {}
+    for name, part in parts.items():
+        rounds[name] = max((rounds[need] + 1 for need in part.needs & rounds.keys()), default=0)
+    return max((list(rounds.values()).count(number) for number in rounds.values()), default=0)
 
 
-def _find_needed(run: PlannedRun, store: Path) -> set[Path]:
-    return {needed.find_place(store) for needed in run.list_all() if needed is not run}
+def do_side_by_side(parts: Mapping[str, Part], work: Any, n_at_once: int) -> Iterator[str]:
+    """Do parts, each as soon as those that it needs are done, and yield their names as they are done.
 
+    A process has its share of the threads, so the last digits of weights depend on how many there are, as
+    they do on the number of cores. What a process says is told when its part is done.
 
-def train_side_by_side(
-    runs: Mapping[Path, PlannedRun],
-    train: Callable[[Path, PlannedRun], None],
-    n_at_once: int,
-    *,
-    verbose: bool = False,
-) -> None:
-    """Train runs that do not start from each other, `n_at_once` at a time; `train` trains one.
-
-    A process has its part of torch's threads, so the last digits of weights depend on how many there are, as
-    they do on the number of cores. What the processes say is told when all have ended.
+    Parameters
+    ----------
+    parts : dict of str to Part
+        By name, those that others need first; of those that can begin, the first begins.
+    work : Work
+        What the parts are done with in their processes.
+    n_at_once : int
+        Processes.
     """
     n_threads = max(1, torch.get_num_threads() // n_at_once)
-    with _showing_epochs(runs, n_at_once, verbose):
-        said = in_processes(n_at_once)(
-            delayed(_train_apart)(train, *item, n_threads) for item in runs.items()
-        )
-    for name, level, text in (line for lines in said for line in lines):
-        logging.getLogger(name).log(level, "%s", text)
+    left, running = dict(parts), dict[Future[list[tuple[str, int, str]]], str]()
+    pool = ProcessPoolExecutor(n_at_once, initializer=begin_worker, initargs=(os.getpid(), Path.cwd()))
+    try:
+        while left or running:
+            undone = left.keys() | set(running.values())
+            ready = [name for name, part in left.items() if not part.needs & undone]
+            for name in ready[: n_at_once - len(running)]:
+                running[pool.submit(_do_apart, left.pop(name).do, work, n_threads)] = name
+            for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                for logger, level, text in ended.result():
+                    logging.getLogger(logger).log(level, "%s", text)
+                yield running.pop(ended)
+    finally:
+        pool.shutdown(kill_workers=True)
 
 
-def _train_apart(
-    train: Callable[[Path, PlannedRun], None], place: Path, run: PlannedRun, n_threads: int
-) -> list[tuple[str, int, str]]:
-    """Train one run in this process and return what was said: logger, level and text."""
+def _do_apart(do: Callable[[Any], None], work: Any, n_threads: int) -> list[tuple[str, int, str]]:
+    """Do one part in this process and return what was said: logger, level and text."""
     torch.set_num_threads(n_threads)
     heard = _Ear()
     logger = logging.getLogger("fernet_neuro")
     logger.setLevel(logging.INFO)
     logger.addHandler(heard)
     try:
-        with warnings.catch_warnings(record=True) as warned:
+        with warnings.catch_warnings(record=True) as warned, threadpool_limits(n_threads):
             warnings.simplefilter("default")
-            train(place, run)
+            do(work)
     finally:
         logger.removeHandler(heard)
     return heard.lines + [(__name__, logging.WARNING, str(item.message)) for item in warned]
@@ -97,29 +128,36 @@ class _Ear(logging.Handler):
 
 
 @contextmanager
-def _showing_epochs(runs: Mapping[Path, PlannedRun], n_now: int, verbose: bool) -> Iterator[None]:
-    """Show a bar of the epochs of all runs while they are trained."""
-    total = sum(run.settings.epochs for run in runs.values())
+def showing_progress(
+    epochs: Mapping[Path, int], n_parts: int, n_at_once: int, *, verbose: bool
+) -> Iterator[Callable[[], None]]:
+    """Show how far all are while parts are done, and give what is to be called when one is.
+
+    `epochs`: those that a run is trained for, by its place. `n_parts`: all parts, training among them.
+    """
     ended = threading.Event()
-
-    def count() -> int:
-        return sum(min(_count_epochs(place), run.settings.epochs) for place, run in runs.items())
-
     with make_progress(disable=not verbose) as progress:
-        bar = progress.add_task(f"Epochs of {len(runs)} networks, {n_now} at once", total=total)
+        more = n_parts > len(epochs)
+        parts = progress.add_task(f"Parts, {n_at_once} at once", total=n_parts, visible=more)
+        text = f"Epochs of {len(epochs)} networks, {n_at_once} at once"
+        training = progress.add_task(text, total=sum(epochs.values()), visible=bool(epochs))
 
         def look() -> None:
-            while not ended.wait(_WAIT):
-                progress.update(bar, completed=count())
+            done = sum(min(_count_epochs(place), total) for place, total in epochs.items())
+            progress.update(training, completed=done)
 
-        watcher = threading.Thread(target=look, daemon=True)
+        def watch() -> None:
+            while not ended.wait(_WAIT):
+                look()
+
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
-            yield
+            yield lambda: progress.advance(parts)
         finally:
             ended.set()
             watcher.join()
-            progress.update(bar, completed=count())
+            look()
 
 
 def _count_epochs(place: Path) -> int:

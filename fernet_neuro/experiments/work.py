@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from fernet_neuro.activations.store import ActivationStore
@@ -17,7 +16,13 @@ from fernet_neuro.experiments.graph import STIMULI, GraphSettings, Networks
 from fernet_neuro.experiments.plan import PlannedRun, list_runs, plan_network
 from fernet_neuro.experiments.results_folder import open_stimuli
 from fernet_neuro.experiments.sharing import Sharing, is_complete
-from fernet_neuro.experiments.side_by_side import count_at_once, list_waves, train_side_by_side
+from fernet_neuro.experiments.side_by_side import (
+    Part,
+    count_at_once,
+    count_widest,
+    do_side_by_side,
+    showing_progress,
+)
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.devices import pick_device
 from fernet_neuro.stimuli.rendering.design import RenderSettings
@@ -68,50 +73,60 @@ class Work:
         """Return the table at a path, or the faces described, rendered into ``stimuli/<name>`` once."""
         return open_stimuli(source, self.folder / STIMULI / name, self.n_jobs, self.verbose)
 
-    def train(self, planned: Iterable[PlannedRun], tables: Mapping[str, StimulusTable]) -> None:
+    def train(
+        self,
+        planned: Iterable[PlannedRun],
+        tables: Mapping[str, StimulusTable],
+        then: Mapping[str, Part] | None = None,
+    ) -> None:
         """Train runs, and what they need, to the end; those that are complete are left as they are.
 
-        `tables`: the sets that they learn from.
+        `tables`: the sets that they learn from. `then`: parts that are done beside, when what each needs
+        is there; by name, those that others need first. A run is needed by its place, as text.
         """
         runs = list_runs(planned, self.store)
-        waves = [runs] if self.n_jobs == 1 or self.sharing else list(list_waves(runs, self.store))
-        numbers = {place: number for number, place in enumerate(chain.from_iterable(waves), start=1)}
-
-        def train_one(place: Path, run: PlannedRun, work: Work = self) -> None:
-            name, seed = place.parent.name, run.settings.seed
-            logger.info("    %d of %d: %s, seed %d", numbers[place], len(runs), name, seed)
-            work._train_one(place, run, tables[run.learns_from])
-
+        training = {
+            place: self._plan_part(place, run, tables, f"{number} of {len(runs)}")
+            for number, (place, run) in enumerate(runs.items(), start=1)
+        }
         if self.sharing is not None:
-            self.sharing.train_all(runs, self.store, train_one)
+            self.sharing.train_all(runs, self.store, lambda place, _: training[place].do(self))
+            runs = {}
+        new = {place: run for place, run in runs.items() if not is_complete(place)}
+        for place in [place for place in runs if place not in new]:
+            training[place].do(self)  # of a complete one it checks that it is the run that is meant
+        parts = {str(place): training[place] for place in new} | dict(then or {})
+        self._do(parts, new, self._count_at_once(new, tables))
+
+    def _plan_part(
+        self, place: Path, run: PlannedRun, tables: Mapping[str, StimulusTable], number: str
+    ) -> Part:
+        needs = (needed.find_place(self.store) for needed in run.list_all() if needed is not run)
+        train = partial(_train_one, place=place, run=run, table=tables[run.learns_from], number=number)
+        return Part(train, frozenset(map(str, needs)))
+
+    def _do(self, parts: Mapping[str, Part], runs: Mapping[Path, PlannedRun], most: int) -> None:
+        """Do parts, at most so many at once; `runs`: those that are trained among them."""
+        n_at_once = min(most, count_widest(parts))
+        if n_at_once <= 1:
+            for part in parts.values():
+                part.do(self)
             return
-        sharing = Sharing(self.folder)
-        one_of_many = partial(train_one, work=replace(self, sharing=sharing, verbose=False))
-        for wave in waves:
-            new = {place: run for place, run in wave.items() if not is_complete(place)}
-            n_at_once = self._count_at_once(new, tables)
-            if n_at_once > 1:
-                train_side_by_side(new, one_of_many, n_at_once, verbose=self.verbose)
-            for place, run in wave.items():
-                if n_at_once == 1 or place not in new:
-                    train_one(place, run)  # of a complete one it checks that it is the run that is meant
-        sharing.tidy()
+        apart = replace(
+            self, n_jobs=max(1, self.n_jobs // n_at_once), verbose=False, sharing=Sharing(self.folder)
+        )
+        epochs = {place: run.settings.epochs for place, run in runs.items()}
+        with showing_progress(epochs, len(parts), n_at_once, verbose=self.verbose) as advance:
+            for _ in do_side_by_side(parts, apart, n_at_once):
+                advance()
+        Sharing(self.folder).tidy()
 
     def _count_at_once(self, runs: Mapping[Path, PlannedRun], tables: Mapping[str, StimulusTable]) -> int:
-        """Return how many of `runs` are trained at once: one on an accelerator, which has no more to give."""
-        if not runs or pick_device(self.device).type != "cpu":
+        """Return how many parts are done at once: one on an accelerator, which has no more to give."""
+        if self.sharing is not None or pick_device(self.device).type != "cpu":
             return 1
-        n_pictures = max(len(tables[run.learns_from]) for run in runs.values())
-        return min(count_at_once(self.n_jobs, n_pictures), len(runs))
-
-    def _train_one(self, place: Path, run: PlannedRun, table: StimulusTable) -> None:
-        settings = run.fill_places(self.store)
-        share = TASKS[settings.task].share
-        if share:
-            alone = nullcontext() if self.sharing is None else self.sharing.waiting_for("banks")
-            with alone:
-                settings = load(share)(settings, table, self.store, verbose=self.verbose, device=self.device)
-        fit(settings, place, table=table, resume=True, verbose=self.verbose, device=self.device)
+        n_pictures = max((len(tables[run.learns_from]) for run in runs.values()), default=0)
+        return count_at_once(self.n_jobs, n_pictures)
 
     def extract(
         self, run: Path, table: StimulusTable, layers: Sequence[str], out: PathLike
@@ -121,6 +136,18 @@ class Work:
             load_run(run), table, layers, out, source=name_run(run), overwrite=True, verbose=self.verbose,
             device=self.device,
         )  # fmt: skip
+
+
+def _train_one(work: Work, place: Path, run: PlannedRun, table: StimulusTable, number: str) -> None:
+    """Train one run, with what it shares with others such as a concept bank, or go on with it."""
+    logger.info("    %s: %s, seed %d", number, place.parent.name, run.settings.seed)
+    settings = run.fill_places(work.store)
+    share = TASKS[settings.task].share
+    if share:
+        alone = nullcontext() if work.sharing is None else work.sharing.waiting_for("banks")
+        with alone:
+            settings = load(share)(settings, table, work.store, verbose=work.verbose, device=work.device)
+    fit(settings, place, table=table, resume=True, verbose=work.verbose, device=work.device)
 
 
 def plan_named(

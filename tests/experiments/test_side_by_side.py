@@ -1,6 +1,9 @@
-"""How many networks are trained at once, and what happens where one of them fails."""
+"""Which parts of an experiment are done at once, in which order, and what happens where one of them fails."""
 
+import os
+import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,49 +12,74 @@ import torch
 from fernet_neuro.exceptions import FernetWarning, StoreError
 from fernet_neuro.experiments import side_by_side
 from fernet_neuro.experiments.graph import STIMULI
-from fernet_neuro.experiments.plan import PlannedRun, list_runs
-from fernet_neuro.experiments.side_by_side import count_at_once, list_waves, train_side_by_side
+from fernet_neuro.experiments.plan import PlannedRun
+from fernet_neuro.experiments.side_by_side import Part, count_at_once, count_widest, do_side_by_side
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.training.config import TrainSettings
 
 
-@pytest.fixture
-def runs(tmp_path) -> dict[Path, PlannedRun]:
-    first = [PlannedRun(name, TrainSettings(epochs=1), STIMULI, "") for name in ("a", "b", "c")]
-    last = PlannedRun("last", TrainSettings(epochs=1), STIMULI, "", {"weights": first[0]})
-    return list_runs([last, *first], tmp_path)
+def note(work: Path, name: str, seconds: float = 0.0) -> None:
+    """Write who did a part, with how many threads, and how many parts had ended before it began."""
+    ended = len(list(work.glob("*.ended")))
+    time.sleep(seconds)
+    (work / f"{name}.ended").write_text(f"{os.getpid()} {torch.get_num_threads()} {ended}")
+    warnings.warn(f"{name} is odd.", FernetWarning, stacklevel=1)
 
 
-def write_threads(place: Path, run: PlannedRun) -> None:
-    place.mkdir(parents=True)
-    (place / "threads").write_text(str(torch.get_num_threads()))
-    warnings.warn(f"{run.network} is odd.", FernetWarning, stacklevel=1)
+def make_parts(**needs: str) -> dict[str, Part]:
+    return {name: Part(partial(note, name=name), frozenset(others)) for name, others in needs.items()}
 
 
-def test_those_that_others_start_from_come_first(tmp_path, runs):
-    waves = [[run.network for run in wave.values()] for wave in list_waves(runs, tmp_path)]
-    assert waves == [["a", "b", "c"], ["last"]]
+def read_note(folder: Path, name: str) -> list[int]:
+    return [int(word) for word in (folder / f"{name}.ended").read_text().split()]
 
 
-def test_threads_are_shared_out_and_what_is_said_is_heard(tmp_path, runs, caplog):
-    first = next(list_waves(runs, tmp_path))
+def test_a_part_begins_when_all_that_it_needs_are_done(tmp_path):
+    parts = make_parts(a="", b="", c="ab", d="c") | {"e": Part(partial(note, name="e"), frozenset(["gone"]))}
+    done = list(do_side_by_side(parts, tmp_path, 2))
+    assert sorted(done) == list("abcde")
+    assert read_note(tmp_path, "c")[2] >= 2
+    assert read_note(tmp_path, "d")[2] >= 3
+    assert done.index("d") > done.index("c") > max(done.index("a"), done.index("b"))
+
+
+def test_those_listed_first_begin_first(tmp_path):
+    # When "a" is done, "b" could begin and so could "z", which waits from the start: "b" is listed first.
+    slow = Part(partial(note, name="slow", seconds=2.0))
+    parts = {"slow": slow, **make_parts(a="", b="a", z="")}
+    assert list(do_side_by_side(parts, tmp_path, 2)) == ["a", "b", "z", "slow"]
+
+
+def test_threads_are_shared_out_and_what_is_said_is_heard(tmp_path, caplog):
     before = torch.get_num_threads()
     torch.set_num_threads(7)
     try:
-        train_side_by_side(first, write_threads, 2)
+        list(do_side_by_side(make_parts(a="", b="", c=""), tmp_path, 2))
     finally:
         torch.set_num_threads(before)
-    assert [(place / "threads").read_text() for place in first] == ["3", "3", "3"]
-    assert caplog.messages == ["a is odd.", "b is odd.", "c is odd."]
+    notes = [read_note(tmp_path, name) for name in "abc"]
+    assert [threads for _, threads, _ in notes] == [3, 3, 3]
+    assert os.getpid() not in {process for process, _, _ in notes}
+    assert sorted(caplog.messages) == ["a is odd.", "b is odd.", "c is odd."]
 
 
-def fail(place: Path, run: PlannedRun) -> None:
-    raise StoreError(f"{run.network} finds no room.")
+def fail(work: Path) -> None:
+    raise StoreError("There is no room.")
 
 
-def test_an_error_in_a_process_is_that_of_the_command(runs):
-    with pytest.raises(StoreError, match="finds no room"):
-        train_side_by_side(runs, fail, 2)
+def test_an_error_in_a_process_is_that_of_the_command_and_ends_the_others(tmp_path):
+    parts = {"long": Part(partial(note, name="long", seconds=60.0)), "short": Part(fail)}
+    begun = time.monotonic()
+    with pytest.raises(StoreError, match="There is no room"):
+        list(do_side_by_side(parts, tmp_path, 2))
+    assert time.monotonic() - begun < 40
+    assert not (tmp_path / "long.ended").exists()
+
+
+def test_as_many_as_can_be_under_way_at_once_are_counted():
+    assert count_widest(make_parts(a="", b="", c="", d="ab", e="d")) == 3
+    assert count_widest(make_parts(a="", b="a", c="b")) == 1
+    assert count_widest({}) == 0
 
 
 def test_no_more_are_trained_at_once_than_memory_holds_the_pictures_of(monkeypatch):
@@ -63,11 +91,16 @@ def test_no_more_are_trained_at_once_than_memory_holds_the_pictures_of(monkeypat
     assert count_at_once(4, 0) == 4
 
 
-@pytest.mark.parametrize(
-    ("device", "n_jobs", "wanted"), [("cpu", 3, 3), ("cpu", 9, 4), ("cpu", 1, 1), ("mps", 3, 1)]
-)
-def test_an_accelerator_trains_one_at_a_time(tmp_path, runs, monkeypatch, device, n_jobs, wanted):
+@pytest.mark.parametrize(("device", "n_jobs", "wanted"), [("cpu", 3, 3), ("cpu", 1, 1), ("mps", 3, 1)])
+def test_an_accelerator_does_one_part_at_a_time(tmp_path, monkeypatch, device, n_jobs, wanted):
     monkeypatch.setattr("fernet_neuro.experiments.work.pick_device", torch.device)
     work = Work(tmp_path, n_jobs=n_jobs, device=device)
+    runs = {tmp_path: PlannedRun("a", TrainSettings(epochs=1), STIMULI, "")}
     assert work._count_at_once(runs, {STIMULI: range(10)}) == wanted
-    assert work._count_at_once({}, {}) == 1
+
+
+def test_what_follows_training_is_done_in_order_by_one_process_where_one_is_asked_for(tmp_path):
+    order = []
+    parts = {name: Part(lambda work, name=name: order.append((name, work.n_jobs))) for name in "ab"}
+    Work(tmp_path).train([], {}, then=parts)
+    assert order == [("a", 1), ("b", 1)]

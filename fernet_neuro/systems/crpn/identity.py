@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fernet_neuro._utils.rows import scale_rows
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationResult
@@ -165,9 +166,8 @@ def compare_with_means(
     `similarities` (n_test, n_classes): -1 to 1; 0 for a row or mean of length 0.
     """
     classes, codes = np.unique(labels.astype(str), return_inverse=True)
-    means = np.stack([train[codes == code].mean(axis=0) for code in range(len(classes))])
-    rows = [part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (test, means)]
-    return tuple(str(name) for name in classes), rows[0] @ rows[1].T
+    means = np.stack([train[codes == code].mean(axis=0, dtype=float) for code in range(len(classes))])
+    return tuple(str(name) for name in classes), scale_rows(test) @ scale_rows(means).T
 
 
 EXPERIMENT = Experiment(IdentitySettings, run_identity)

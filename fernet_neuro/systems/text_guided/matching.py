@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.rows import scale_rows
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.shown import Shown
 from fernet_neuro._utils.tables import write_csv
@@ -78,8 +79,8 @@ class _Task:
         """
         n = len(self.people)
         sums = np.zeros((n, gallery.shape[1]))
-        np.add.at(sums, self.gallery_of, _scale(gallery[self.gallery]))
-        found = (_scale(faces[self.shown]) @ _scale(sums).T).argmax(axis=1)
+        np.add.at(sums, self.gallery_of, scale_rows(gallery[self.gallery]))
+        found = (scale_rows(faces[self.shown]) @ scale_rows(sums).T).argmax(axis=1)
         counts = np.bincount(self.shown_of * n + found, minlength=n * n).reshape(n, n)
         return counts / counts.sum(axis=1, keepdims=True)
 
@@ -190,10 +191,6 @@ def _plan(table: StimulusTable, neutral: str) -> _Task:
     return _Task(
         people, gallery, np.searchsorted(people, whose[gallery]), shown, np.searchsorted(people, whose[shown])
     )
-
-
-def _scale(values: np.ndarray) -> np.ndarray:
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
 def _find_all(task: _Task, layers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,11 +1,12 @@
-"""The transfer experiment, stage by stage: faces, networks, activations, read-outs, figures, page.
+"""The transfer experiment: faces, networks, activations, read-outs, brains, figures, page.
 
-What belongs here: the order of the stages and where each leaves its files. Every stage is a call into its
-package, and each goes on where it was interrupted.
+What belongs here: what each part needs of others, and where it leaves its files. Every part is a call into
+its package, and each goes on where it was interrupted.
 """
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.catalogue import load
 from fernet_neuro.evaluation.labels import match_labels
 from fernet_neuro.exceptions import FernetError, StimulusError
-from fernet_neuro.experiments.brain import check_brain, run_brain
+from fernet_neuro.experiments.brain import check_brain, compare_brain, prepare_brain
 from fernet_neuro.experiments.cost import build_network
 from fernet_neuro.experiments.evaluation import evaluate_runs
 from fernet_neuro.experiments.graph import STIMULI
@@ -31,6 +32,7 @@ from fernet_neuro.experiments.probes import (
     probe_network,
 )
 from fernet_neuro.experiments.recipes import Experiment
+from fernet_neuro.experiments.side_by_side import Part
 from fernet_neuro.experiments.work import Work, plan_named
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint, split_table
@@ -42,6 +44,8 @@ from fernet_neuro.training.config import TASKS
 #: What the results of this experiment can show, and what those of brains can.
 _FIGURES = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
 _BRAIN_FIGURES = ("rsa-layer-roi",)
+#: What is done with brains: simulated and scanned, then compared.
+_GROUP, _COMPARISON = "simulated group", "comparison with brains"
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
     be built, or the group not be simulated.
     """
     folder = work.folder
-    logger.info("1/7 stimuli")
+    logger.info("1/3 stimuli")
     train, probe = _prepare_stimuli(settings, work)
     tables = {STIMULI: train, **work.open_sets(settings)}
     check_people(tables.values(), [probe], settings.networks.values())
@@ -68,29 +72,43 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
     if settings.layers is not None:
         check_layers({name: settings.networks[name] for name in compared}, settings.layers, in_all=False)
     trained = (*compared, *settings.beside)
-    logger.info("2/7 training: %s", ", ".join(trained))
+    logger.info(
+        "2/3 networks, read-outs%s, figures: %s", ", brains" if settings.brain else "", ", ".join(trained)
+    )
     planned = [
         plan_named(settings.networks, name, seed, tables) for name in trained for seed in settings.seeds
     ]
-    work.train(planned, tables)
-    logger.info("3/7 activations and read-outs")
-    for name in trained:
-        _read_out(settings, work, name, probe)
-    logger.info("4/7 further networks" if settings.beside else "4/7 further networks: not asked for")
-    for name, beside in settings.beside.items():
-        _test(settings, work, name, beside, probe)
-        if beside.maps is not None:
-            runs = {seed: find_run(folder, name, seed) for seed in settings.seeds}
-            map_seeds(work, runs, probe, list(beside.layers), beside.maps)
-    logger.info("5/7 brains" if settings.brain else "5/7 brains: not asked for")
+    work.train(planned, tables, then=_list_parts(settings, folder, probe))
+    logger.info("3/3 page")
+    return write_report(folder)
+
+
+def _list_parts(settings: TransferSettings, folder: Path, probe: StimulusTable) -> dict[str, Part]:
+    """Return what is done with trained networks, part by part: reading out, brains, figures."""
+    networks = {f"read-out of {name}": name for name in (*settings.list_compared(), *settings.beside)}
+    parts = {
+        part: Part(
+            partial(_read_out, settings, name=name, probe=probe),
+            frozenset(str(find_run(folder, name, seed)) for seed in settings.seeds),
+        )
+        for part, name in networks.items()
+    }
+    if settings.brain is not None:
+        parts[_GROUP] = Part(partial(prepare_brain, settings.brain, probe=probe))
+        parts[_COMPARISON] = Part(partial(_compare_brain, settings, probe=probe), frozenset(parts))
+    done = frozenset(parts)
+    return parts | {f"figure {name}": Part(partial(_draw, name), done) for name in _list_figures(settings)}
+
+
+def _draw(name: str, work: Work) -> None:
+    build_figure(name, work.folder, work.folder / "figures")
+
+
+def _compare_brain(settings: TransferSettings, work: Work, probe: StimulusTable) -> None:
     if settings.brain is not None:
         named = {name: beside.layers for name, beside in settings.beside.items()}
-        run_brain(settings.brain, work, probe, compared, named=named, seed=settings.seeds[0])
-    logger.info("6/7 figures")
-    for name in _list_figures(settings):
-        build_figure(name, folder, folder / "figures")
-    logger.info("7/7 page")
-    return write_report(folder)
+        seed = settings.seeds[0]
+        compare_brain(settings.brain, work, probe, settings.list_compared(), named=named, seed=seed)
 
 
 def check_beside(settings: TransferSettings, train: StimulusTable, probe: StimulusTable) -> None:
@@ -116,7 +134,7 @@ def check_beside(settings: TransferSettings, train: StimulusTable, probe: Stimul
 
 
 def _read_out(settings: TransferSettings, work: Work, name: str, probe: StimulusTable) -> None:
-    """Read a network out, beside untrained ones whose answers are kept only as long as that takes."""
+    """Read a network out, beside untrained ones whose answers are dropped when that is done; test it."""
     beside = settings.beside.get(name)
     place = work.folder / (f"{BESIDE}/probes" if beside else "probes")
     asked = [place / name / item.target / "summary.json" for item in settings.probes]
@@ -130,6 +148,11 @@ def _read_out(settings: TransferSettings, work: Work, name: str, probe: Stimulus
         probe_network(work, name, place, settings.probes, seeds=settings.seeds, split_seed=split_seed)
         _examine(settings, work, name, twins)
     drop_twins(work.folder, name, settings.seeds)
+    if beside is not None:
+        _test(settings, work, name, beside, probe)
+        if beside.maps is not None:
+            runs = {seed: find_run(work.folder, name, seed) for seed in settings.seeds}
+            map_seeds(work, runs, probe, list(beside.layers), beside.maps)
 
 
 def _list_examined(settings: TransferSettings, work: Work, name: str) -> list[Path]:

@@ -296,6 +296,8 @@ def test_means_name_what_they_are_means_of_and_nothing_else(rng):
     assert classes == ("a", "b", "c")
     assert np.array(classes)[similarities.argmax(axis=1)].tolist() == ["c", "a", "b"]
     np.testing.assert_allclose(similarities.max(axis=1), 1, atol=1e-3)
+    half = (20000 * train).astype(np.float16)
+    np.testing.assert_allclose(compare_with_means(half, labels, half)[1].max(axis=1), 1, atol=1e-3)
     zero = compare_with_means(train, labels, np.zeros((2, 7)))[1]
     np.testing.assert_array_equal(zero, np.zeros((2, 3)))
     shuffled = compare_with_means(

@@ -50,6 +50,15 @@ def judge(table, layers, twins=(), n_permutations=99, seed=0):
     return pd.DataFrame(_judge(found, others, found["visual"], n_permutations, seed))
 
 
+def test_numbers_are_those_of_full_precision_where_the_layer_is_stored_in_half(table):
+    # A row's squares, 23 times 10^6, pass the largest number of half precision.
+    layers = {
+        name: (1000 * values).astype(np.float16) for name, values in make_layers(table, 3, leak=0.5).items()
+    }
+    exact = {name: values.astype(float) for name, values in layers.items()}
+    pd.testing.assert_frame_equal(judge(table, layers), judge(table, exact))
+
+
 def test_a_transformation_that_takes_the_expression_away_finds_the_person(table, tmp_path):
     store = keep(table, tmp_path / "store", make_layers(table, 0, leak=0.0))
     rng = np.random.default_rng(1)

@@ -16,7 +16,13 @@ from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore, write_store
 from fernet_neuro.exceptions import StimulusError
-from fernet_neuro.experiments.brain import build_models, check_brain, choose_stimuli, run_brain
+from fernet_neuro.experiments.brain import (
+    build_models,
+    check_brain,
+    choose_stimuli,
+    compare_brain,
+    prepare_brain,
+)
 from fernet_neuro.experiments.page_brain import match_regions, region_table, share_table, show_brain
 from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.experiments.settings import BrainSettings
@@ -191,7 +197,8 @@ def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(fini
     values = [path.read_bytes() for path in patterns]
     shutil.rmtree(copy / "brain" / "patterns" / "sub-02")
     (copy / "rsa" / "summary.json").unlink()
-    run_brain(make_settings().brain, Work(copy), probe, ("identity", "expression"))
+    prepare_brain(make_settings().brain, Work(copy), probe)
+    compare_brain(make_settings().brain, Work(copy), probe, ("identity", "expression"))
     assert {name: (copy / name).read_bytes() for name in kept} == before
     assert [path.read_bytes() for path in patterns] == values
     assert bold.stat().st_mtime_ns == stamp
