@@ -18,9 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $(STAMP)
 
-demo: $(STAMP)  ## the main job: render, train, extract, probe, figures, demo/index.html; then demo/diets/index.html
+demo: $(STAMP)  ## the main job: render, train, extract, probe, figures, demo/index.html
 	$(BIN)/fernet-neuro run demo --out demo --resume
-	$(BIN)/fernet-neuro run transfer/diets_small --out demo/diets --resume
 
 test: $(STAMP)  ## all tests that take less than twenty seconds each, in two processes of one thread, and the notebooks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile

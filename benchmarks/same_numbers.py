@@ -36,6 +36,8 @@ RECIPES = (
     "fernet_neuro/recipes/{case}.yaml",
     "configs/{case}.yaml",
 )
+#: What recipes are called today, by the name of their case.
+RENAMED = {"demo": "transfer/rendered"}
 #: Differences that are meant: (file, column) as patterns, and the words of CHANGELOG.md that explain them.
 EXPLAINED: dict[tuple[str, str], str] = {
     ("crpn/table1/table.*", "(text)"): 'the note below costs says "without what training alone needs"',
@@ -133,9 +135,12 @@ CASES = {
 
 
 def find_recipe(checkout: Path, case: str) -> Path:
-    """Return the path of a recipe in a checkout of any shape."""
-    system, _, name = case.rpartition("/")
-    places = [checkout / form.format(case=case, system=system or "transfer", name=name) for form in RECIPES]
+    """Return the path of a recipe in a checkout of any shape, under today's name or an earlier one."""
+    places = []
+    for known in dict.fromkeys((RENAMED.get(case, case), case)):
+        system, _, name = known.rpartition("/")
+        parts = {"case": known, "system": system or "transfer", "name": name}
+        places += [checkout / form.format(**parts) for form in RECIPES]
     found = [place for place in places if place.is_file()]
     if not found:
         sys.exit(f"{checkout} has no recipe {case}")

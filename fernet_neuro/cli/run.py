@@ -33,8 +33,8 @@ def run(
     r"""Run a whole experiment: stimuli, training, tests, tables, figures and a page that shows them.
 
     The recipe says in its key `experiment` which one, and `--list` shows the recipes that are built in.
-    Without an accelerator, `--jobs` networks that do not start from each other are trained side by side, each
-    with its part of the threads; how many these are changes the last digits of weights.
+    Without an accelerator, `--jobs` parts of it (trainings, read-outs, figures) are done side by side, each
+    with its share of the threads; how many these are changes the last digits of weights.
 
     Examples
     --------
@@ -43,8 +43,9 @@ def run(
         fernet-neuro run demo --out demo
         # goes on after an interruption
         fernet-neuro run demo --out demo --resume
-        fernet-neuro run demo --out mine --set stimuli=faces.csv \
-            --set "seeds=[0,1,2,3,4]"
+        # the demo in full size, on your own faces
+        fernet-neuro run transfer/rendered --out mine \
+            --set stimuli=faces.csv --set "seeds=[0,1,2,3,4]"
         # in two terminals, or two jobs of a cluster
         fernet-neuro run transfer/diets --out diets --share
         # shares faces and runs with other tables

@@ -96,8 +96,8 @@ def run_experiment(
     resume : bool
         Go on in a folder that the same recipe began; finished stages are not run again.
     n_jobs : int
-        Processes that render faces, train networks (without an accelerator; those that do not start from each
-        other, side by side) and run probes.
+        Processes that render faces, run probes and, without an accelerator, do parts of the experiment
+        (trainings, read-outs, figures) side by side.
     verbose : bool
         Show progress bars.
     device : str
