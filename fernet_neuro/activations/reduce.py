@@ -3,24 +3,18 @@
 What belongs here: reductions of one layer; whatever is learned is learned from the training rows only.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.base import TransformerMixin
-from sklearn.decomposition import PCA
-from sklearn.random_projection import SparseRandomProjection
 
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.array import Activations
 
-#: Reducers by name; each is made from a number of components and a seed.
-REDUCERS: dict[str, Callable[[int, int], Any]] = {
-    "pca": lambda n_components, seed: PCA(n_components, random_state=seed),
-    "srp": lambda n_components, seed: SparseRandomProjection(
-        n_components, dense_output=True, random_state=seed
-    ),
-}
+if TYPE_CHECKING:  # scikit-learn takes long to load
+    from sklearn.base import TransformerMixin
+
+#: Principal components, and a sparse random projection.
+REDUCERS = ("pca", "srp")
 
 
 def pool_maps(activations: Activations) -> Activations:
@@ -37,7 +31,7 @@ def pool_maps(activations: Activations) -> Activations:
     return Activations(means, activations.stimulus_ids, activations.layer)
 
 
-def build_reducer(kind: str, n_components: int, seed: int = 0) -> TransformerMixin:
+def build_reducer(kind: str, n_components: int, seed: int = 0) -> "TransformerMixin":
     """Return an unfitted scikit-learn transformer from (n_stimuli, n_units) to (n_stimuli, n_components).
 
     `kind`: one of "pca", "srp"; principal components, or a sparse random projection (which learns nothing
@@ -46,7 +40,13 @@ def build_reducer(kind: str, n_components: int, seed: int = 0) -> TransformerMix
     """
     check_option("kind", kind, REDUCERS)
     check_range("n_components", n_components, minimum=1)
-    return REDUCERS[kind](n_components, seed)
+    if kind == "pca":
+        from sklearn.decomposition import PCA
+
+        return PCA(n_components, random_state=seed)
+    from sklearn.random_projection import SparseRandomProjection
+
+    return SparseRandomProjection(n_components, dense_output=True, random_state=seed)
 
 
 def reduce_activations(
