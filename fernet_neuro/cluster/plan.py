@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.atomic import clear_leftovers, write_text
 from fernet_neuro._utils.hashing import hash_file, hash_json
 from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.record import list_versions as list_packages
@@ -153,6 +153,7 @@ class Plan:
                 f"{file.parent} was {plan.folder} when the plan was made, and its paths start there; move it "
                 f"back, or submit again."
             )
+        clear_leftovers(plan.target.parent)  # a merge that was killed may have moved all shards away
         return plan
 
     def check(self, *, accept_version: bool = False) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
+from fernet_neuro._utils.atomic import _clear, name_host
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.cluster.plan import Plan
@@ -84,6 +86,20 @@ def test_a_changed_or_missing_shard_of_a_merged_store_is_found(whole, submit, ca
     assert run("merge", "store", "--copy")[0] == 2  # a copy would hide it
     shutil.rmtree("store/shard-00002")
     assert "shard-00002 is missing" in run("store", "show", "store")[2]
+
+
+def test_a_merge_that_is_killed_between_two_names_loses_no_shard(whole, submit, carry_out, run):
+    submit("--shards", "2", "--script")
+    carry_out("store")
+    _clear.cache_clear()  # as in a new process
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    hidden = Path(f".store.{name_host()}-{killed.pid}-abc.old")
+    hidden.mkdir()
+    Path("store").rename(hidden / "old")
+    assert "2 done" in run("jobs", "store")[1]
+    assert run("merge", "store")[0] == 0
+    _assert_same(ActivationStore.open("store"), whole)
 
 
 def test_what_is_missing_at_merge_is_listed(faces, submit, carry_out, run):
