@@ -151,7 +151,7 @@ class Plan:
         if not (plan.folder.is_dir() and plan.folder.samefile(file.parent)):
             raise StoreError(
                 f"{file.parent} was {plan.folder} when the plan was made, and its paths start there; move it "
-                f"back, or submit again."
+                f"back, or submit again to another --out."
             )
         clear_leftovers(plan.target.parent)  # a merge that was killed may have moved all shards away
         return plan

@@ -53,8 +53,15 @@ def test_read_outs_are_invariant_to_rotation(faces, rng, probe):
     np.testing.assert_allclose(after, before, atol=1e-4 * np.abs(before).max())
 
 
+@pytest.mark.parametrize(
+    ("kind", "oracle"),
+    [
+        (RidgeProbe, lambda penalty: RidgeClassifier(alpha=penalty)),
+        (LogisticProbe, lambda penalty: LogisticRegression(C=1 / penalty, tol=1e-6, max_iter=10000)),
+    ],
+)
 @pytest.mark.parametrize("grouped", [True, False])
-def test_penalty_is_the_best_of_a_plain_inner_cross_validation(rng, grouped):
+def test_penalty_is_the_best_of_a_plain_inner_cross_validation(rng, grouped, kind, oracle):
     groups = np.repeat(np.arange(13), 5)
     smiles = groups // 4 % 2
     y = np.array(["neutral", "smile"])[smiles]
@@ -66,7 +73,7 @@ def test_penalty_is_the_best_of_a_plain_inner_cross_validation(rng, grouped):
         [
             balanced_accuracy_score(
                 y[test],
-                RidgeClassifier(alpha=_absolute(r, X[train])).fit(X[train], y[train]).predict(X[test]),
+                oracle(_absolute(r, X[train])).fit(X[train], y[train]).predict(X[test]),
             )
             for r in grid
         ]
@@ -74,7 +81,7 @@ def test_penalty_is_the_best_of_a_plain_inner_cross_validation(rng, grouped):
     ]
     means = np.mean(scores, axis=0)
     best = max(r for r, mean in zip(grid, means, strict=True) if mean > means.max() - 1e-9)
-    probe = RidgeProbe(penalties=grid, n_inner_folds=4).fit(X, y, groups=groups if grouped else None)
+    probe = kind(penalties=grid, n_inner_folds=4).fit(X, y, groups=groups if grouped else None)
     assert probe.penalty_ == pytest.approx(best * X.var(axis=0).sum())
     assert len(set(np.round(means, 9))) > 1
 
