@@ -592,6 +592,7 @@ def join_layers(reports: Sequence[ProbeReport]) -> ProbeReport:
         {key: null_scores[key] for key in ordered if key in null_scores},
         correct_over_layers([rows[key] for key in ordered], null_scores),
         {**first.settings, "layers": list(dict.fromkeys(layers))},
+        _join([report.predictions for report in reports], places),
     )
 
 

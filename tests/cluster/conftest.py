@@ -79,6 +79,7 @@ def faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Genera
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
         row = {"stimulus_id": path.stem, "path": f"faces/{path.name}", "identity": f"i{number % 5}"}
+        row |= {"valence": round(float(rng.normal()), 3)}
         rows.append({**row, "expression": f"e{number // 5 % 5}", "session": str(number // 25)})
     table = StimulusTable.from_frame(pd.DataFrame(rows), root=tmp_path)
     return table.write(tmp_path / "faces.csv")

@@ -23,7 +23,7 @@ from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.folder import RunFolder
 
 PROBE = (
-    "probe", "whole", "--all-layers", "--target", "expression", "--folds", "5", "--permutations", "19",
+    "probe", "whole", "--all-layers", "--folds", "5", "--permutations", "19",
     "--untrained", "twin", "--no-report",
 )  # fmt: skip
 
@@ -36,10 +36,13 @@ def stores(faces, tmp_path):
         extract_activations(network, faces, ["layer1", "layer3", "layer4"], tmp_path / name)
 
 
-@pytest.mark.parametrize("n_shards", [2, 3])
-def test_p_values_of_a_probe_do_not_depend_on_the_number_of_shards(stores, submit, carry_out, run, n_shards):
-    assert run(*PROBE, "--out", "at_once")[0] == 0
-    command = (*PROBE, "--out", "parts")
+@pytest.mark.parametrize(("n_shards", "target"), [(2, "expression"), (3, "expression"), (2, "valence")])
+def test_p_values_of_a_probe_do_not_depend_on_the_number_of_shards(
+    stores, submit, carry_out, run, n_shards, target
+):
+    probe = (*PROBE, "--target", target)
+    assert run(*probe, "--out", "at_once")[0] == 0
+    command = (*probe, "--out", "parts")
     assert submit("--shards", n_shards, "--script", command=command)[0] == 0
     assert len(Plan.read("parts").shards) == n_shards
     assert carry_out("parts") == 0
@@ -47,6 +50,8 @@ def test_p_values_of_a_probe_do_not_depend_on_the_number_of_shards(stores, submi
     joint, whole = ProbeReport.load("parts"), ProbeReport.load("at_once")
     assert joint == whole
     assert joint.frame["p_value_max"].notna().any()
+    assert len(joint.predictions) == len(whole.predictions)
+    assert (len(joint.predictions) > 0) == (target == "valence")
     assert Path("parts/index.html").is_file()
 
 

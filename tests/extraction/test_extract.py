@@ -14,6 +14,7 @@ from torch import nn
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import LayerNotFoundError, StimulusError, StoreError
 from fernet_neuro.extraction.extract import estimate_extraction, extract_activations
+from fernet_neuro.extraction.hooks import _draw_projection
 from fernet_neuro.extraction.plan import plan_extraction
 from fernet_neuro.models.card import UNTRAINED_TWIN, ModelCard
 from fernet_neuro.models.layers import LayeredModel
@@ -334,6 +335,7 @@ def test_a_random_projection_keeps_distances_and_is_the_same_in_any_batches(tiny
     reduced = extract_activations(tiny, noise_table, ["conv", "fc"], store_path.with_name("r"), **options)
     assert reduced.unit_shapes == {"conv": (64,), "fc": (11,)}
     np.testing.assert_allclose(reduced["fc"].values, whole["fc"].values, atol=1e-6)  # narrower than 64
+    _draw_projection.cache_clear()  # as in another process
     alone = extract_activations(tiny, noise_table[3:4], ["conv"], store_path.with_name("a"), pool="srp:64")[
         "conv"
     ].values
