@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.markers import MarkerStyle
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.viz.style import colour_of, label_of
@@ -15,6 +14,8 @@ _BAR_WIDTH = 0.66
 #: Dots stand left of the interval and published values right of it, so that none hides another.
 _DOTS_AT, _PUBLISHED_AT = -0.19, 0.2
 _HATCHES = {"pixels": "////"}
+#: Stands over a bar that lies below its untrained twins.
+_BELOW = "\N{WHITE DOWN-POINTING SMALL TRIANGLE}"
 
 
 def plot_transfer_bars(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -25,8 +26,8 @@ def plot_transfer_bars(frame: pd.DataFrame, ax: Axes) -> Axes:
     frame : DataFrame
         Rows of one target with the columns ``network``, ``kind`` (``mean``: the bar; ``fold`` or
         ``seed``: a dot; ``published``: a hollow diamond), ``accuracy_percent``, and for the bars
-        ``low_percent``, ``high_percent``, ``chance_percent`` and ``difference_untrained_p``, by which bars
-        are marked. Accuracies in %.
+        ``low_percent``, ``high_percent``, ``chance_percent``, and ``difference_untrained`` and its
+        ``difference_untrained_p``, by which bars are marked. Accuracies in %.
     ax : Axes
         Where to draw. Bars are labelled ``bar:<network>`` (``get_gid``).
 
@@ -50,13 +51,15 @@ def plot_transfer_bars(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def transfer_legend(point_label: str, published_label: str) -> list[Line2D]:
-    """Return the legend's handles: interval, dots, published value; lines are labelled in the panel."""
+    """Return the legend's handles: interval, dots, marks, published value; lines have labels of their own."""
     interval = Line2D([], [], color="#111111", marker="|", markersize=6, lw=1.0, label="95 % interval")
     dots = Line2D([], [], ls="", marker="o", ms=2.2, mfc="white", mec="#333333", mew=0.5, label=point_label)
     diamond = Line2D([], [], label=published_label, **_DIAMOND)
-    star = MarkerStyle((5, 2))
-    stars = Line2D([], [], ls="", marker=star, ms=4, color="#111111", label="p < .05 against untrained twins")
-    return [interval, dots, stars, diamond]
+    above, below = (
+        Line2D([], [], ls="", marker=marker, ms=4, mfc="none", mec="#111111", mew=0.9, label=label)
+        for marker, label in (((5, 2), "above untrained twins, p < .05"), ("v", "below them, p < .05"))
+    )
+    return [interval, dots, above, below, diamond]
 
 
 _DIAMOND: dict[str, Any] = {"ls": "", "marker": "D", "ms": 4.5, "mfc": "none", "mec": "#111111", "mew": 0.9}
@@ -76,7 +79,8 @@ def _draw_bar(ax: Axes, row: Any, at: int) -> None:
     ax.vlines(at, row.low_percent, row.high_percent, color="#111111", lw=1.0, zorder=5)
     if row.difference_untrained_p < 0.05:
         top = row.accuracy_percent if np.isnan(row.high_percent) else row.high_percent
-        ax.annotate("*", (at, top), (0, -1.5), textcoords="offset points", ha="center", fontsize=8)
+        mark, rise = ("*", -1.5) if row.difference_untrained > 0 else (_BELOW, 1)
+        ax.annotate(mark, (at, top), (0, rise), textcoords="offset points", ha="center", fontsize=8)
 
 
 def _draw_dots(ax: Axes, values: np.ndarray, at: int) -> None:

@@ -31,7 +31,8 @@ def transfer_frame() -> pd.DataFrame:
         "chance_percent",
         "difference_untrained_p",
     ]
-    return pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(difference_untrained=np.where(frame["difference_untrained_p"].notna(), 0.2, np.nan))
 
 
 def profile_frame() -> pd.DataFrame:
@@ -77,6 +78,12 @@ def test_only_significant_bars_get_an_asterisk(ax):
     viz.plot_transfer_bars(transfer_frame(), ax)
     stars = [text for text in ax.texts if text.get_text() == "*"]
     assert [star.xy for star in stars] == [(0, 64.0)]
+
+
+def test_a_bar_below_its_twins_is_told_from_one_above(ax):
+    viz.plot_transfer_bars(transfer_frame().assign(difference_untrained=-0.1), ax)
+    marks = [text.get_text() for text in ax.texts if text.xy == (0, 64.0)]
+    assert marks == ["\N{WHITE DOWN-POINTING SMALL TRIANGLE}"]
 
 
 def test_published_values_are_hollow_and_beside_the_interval(ax):

@@ -110,12 +110,16 @@ def _published(target: str, networks: list[str]) -> pd.DataFrame:
 def draw_transfer(source: pd.DataFrame, _results: Path | None = None) -> Figure:
     """Draw both panels: expression read-out and identity read-out."""
     figure = draw_readouts(source, 78, plot_transfer_bars, with_classes=True)
-    *handles, stars, diamond = transfer_legend(_describe_dots(source), f"published ({REFERENCE})")
-    if source["difference_untrained_p"].notna().any():
-        handles.append(stars)
+    *handles, above, below, diamond = transfer_legend(_describe_dots(source), f"published ({REFERENCE})")
+    found = source[source["difference_untrained_p"] < 0.05]
+    if (found["difference_untrained"] > 0).any():
+        handles.append(above)
+    if (found["difference_untrained"] <= 0).any():
+        handles.append(below)
     if (source["kind"] == "published").any():
         handles.append(diamond)
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    ncols = len(handles) if len(handles) < 5 else 3
+    figure.legend(handles=handles, loc="outside lower center", ncols=ncols)
     return figure
 
 
@@ -141,7 +145,9 @@ def caption_transfer(source: pd.DataFrame) -> str:
     return " ".join(filter(None, sentences))
 
 
-_MARKS = "Asterisks: p < .05, the trained network against its untrained twins."
+_MARKS = (
+    "Asterisks and hollow triangles: the trained network lies above or below its untrained twins, p < .05."
+)
 _PUBLISHED_NOTE = (
     f"Hollow diamonds: accuracies in % published for other networks and photographs ({REFERENCE}): "
     "expression from a face verification network (15) and from a ResNet-50 trained on identity (62.6), "
