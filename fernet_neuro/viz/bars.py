@@ -57,7 +57,7 @@ def transfer_legend(point_label: str, published_label: str) -> list[Line2D]:
     diamond = Line2D([], [], label=published_label, **_DIAMOND)
     above, below = (
         Line2D([], [], ls="", marker=marker, ms=4, mfc="none", mec="#111111", mew=0.9, label=label)
-        for marker, label in (((5, 2), "above untrained twins, p < .05"), ("v", "below them, p < .05"))
+        for marker, label in (("$*$", "above untrained twins, p < .05"), ("v", "below them, p < .05"))
     )
     return [interval, dots, above, below, diamond]
 
