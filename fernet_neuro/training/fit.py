@@ -42,6 +42,7 @@ from fernet_neuro.training.state import (
     Checkpoint,
     Progress,
     find_checkpoints,
+    keep_newest,
     read_best,
     read_checkpoint,
     remove_leftovers,
@@ -397,7 +398,7 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
 def _finish(
     settings: TrainSettings, inputs: _Inputs, folder: RunFolder, progress: Progress, accelerator: Accelerator
 ) -> None:
-    """Write the network, then the record that calls the run complete."""
+    """Write the network, then the record that calls the run complete; of the checkpoints the newest stays."""
     keeps_best = settings.keep == "best" and progress.best is not None
     if keeps_best:
         inputs.model.module.load_state_dict(read_best(folder.checkpoints))
@@ -421,6 +422,7 @@ def _finish(
     }
     record["digests"] = {**inputs.digests, "weights": model.weight_digest()}
     folder.write_record(settings, record)
+    keep_newest(folder.checkpoints)
 
 
 def _describe(settings: TrainSettings, inputs: _Inputs, accelerator: Accelerator) -> dict[str, Any]:

@@ -103,9 +103,14 @@ def write_checkpoint(folder: Path, module: nn.Module, progress: Progress, state:
     torch.save(state, buffer)
     files = {"state.pt": buffer.getvalue(), "progress.json": json.dumps(asdict(progress), indent=1).encode()}
     target = _write_folder(folder / f"step-{progress.step:08d}", module, files)
-    for old in find_checkpoints(folder)[:-N_KEPT]:
-        shutil.rmtree(old)
+    keep_newest(folder, N_KEPT)
     return target
+
+
+def keep_newest(folder: Path, n_kept: int = 1) -> None:
+    """Remove the checkpoints in `folder` but for the newest `n_kept`."""
+    for old in find_checkpoints(folder)[:-n_kept]:
+        shutil.rmtree(old)
 
 
 def write_best(folder: Path, module: nn.Module) -> None:

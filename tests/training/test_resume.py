@@ -92,6 +92,7 @@ def test_a_run_with_everything_on_resumes_to_the_same_bits(tmp_path, everything,
     assert [path.name for path in find_checkpoints(out / "checkpoints")] == ["step-00000003", "step-00000004"]
     assert _run_to_end(settings, out, faces, _start_with_centres) == 0
     _check_same(settings, out, expected)
+    assert [path.name for path in find_checkpoints(out / "checkpoints")] == ["step-00000009"]
     centres = [read_checkpoint(folder / "checkpoints" / "step-00000009").loss for folder in (out, expected)]
     assert torch.equal(centres[0]["centres"], centres[1]["centres"])
 
