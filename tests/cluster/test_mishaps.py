@@ -21,9 +21,24 @@ from fernet_neuro._utils.atomic import name_host
 from fernet_neuro._utils.claims import claiming, is_claimed
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.cluster.kinds import merge
-from fernet_neuro.cluster.plan import MOST_STOPS, Plan, Shard, fingerprint, list_versions, stamp
+from fernet_neuro.cluster.plan import (
+    MOST_FAILURES,
+    MOST_STOPS,
+    Plan,
+    Shard,
+    fingerprint,
+    list_versions,
+    stamp,
+)
 from fernet_neuro.cluster.states import list_states
-from fernet_neuro.cluster.submit import format_script, read_options, retry, run_locally
+from fernet_neuro.cluster.submit import (
+    SCRIPT_NAME,
+    format_script,
+    read_options,
+    retry,
+    run_locally,
+    submit_to_slurm,
+)
 from fernet_neuro.cluster.work import AGAIN, DONE, FAILED, work
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.rsa.analysis.calibration import P_VALUE_COLUMNS
@@ -300,6 +315,21 @@ def test_a_shard_that_was_stopped_too_often_is_given_up_and_says_so(two_shards):
     retry(two_shards, [0])
     assert work(two_shards, 0, 2, lambda _arguments: DONE) == DONE
     assert list_states(two_shards)["message"][0] == ""
+
+
+def test_a_shard_whose_process_was_killed_too_often_is_given_up(two_shards):
+    notes = two_shards.folder / "attempts" / "00000.jsonl"
+    notes.parent.mkdir()
+    notes.write_text('{"event": "start"}\n' * MOST_FAILURES)
+    assert work(two_shards, 0, 2, lambda _arguments: DONE) == FAILED
+    assert list_states(two_shards)["attempts"].tolist() == [MOST_FAILURES, 0]
+
+
+def test_only_what_is_not_done_is_handed_over(two_shards, queue):
+    assert work(two_shards, 0, 2, lambda _arguments: DONE) == DONE
+    (two_shards.folder / SCRIPT_NAME).write_text("")
+    submit_to_slurm(two_shards)
+    assert (queue / "arrays").read_text() == "1\n"
 
 
 @pytest.mark.parametrize(
