@@ -227,11 +227,14 @@ def _trace(
 def _takes_channels_last(model: LayeredModel, pool: str, image: Tensor, plain: dict[str, Tensor]) -> bool:
     """Return whether pictures go through with channels last, at which convolutions are faster on processors.
 
-    Not where a part of the network needs another order (such as ``x.view(len(x), -1)``), which is tried out:
-    the layers must make of the image what they made of it before (`plain`).
+    Not where most of the work is not theirs, as in transformers, which become slower. Nor where a part of the
+    network needs another order (such as ``x.view(len(x), -1)``), which is tried out: the layers must make of
+    the image what they made of it before (`plain`).
     """
-    parts = model.module.modules()
-    if image.device.type != "cpu" or not any(isinstance(part, nn.Conv2d) for part in parts):
+    parts = list(model.module.modules())
+    n_convolutions = sum(isinstance(part, nn.Conv2d) for part in parts)
+    n_full = sum(isinstance(part, nn.Linear) for part in parts)
+    if image.device.type != "cpu" or not n_convolutions or n_convolutions < n_full:
         return False
     recorder = LayerRecorder(model.module, tuple(plain), pool=pool)
     with evaluating(model.module, image.device), recorder:

@@ -11,6 +11,7 @@ from PIL import Image
 from scipy.spatial.distance import pdist
 from torch import nn
 
+import fernet_neuro as fn
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import LayerNotFoundError, StimulusError, StoreError
 from fernet_neuro.extraction.extract import estimate_extraction, extract_activations
@@ -371,6 +372,14 @@ class Viewed(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.fc(getattr(self.conv(images), self.how)(len(images), -1))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_last"), [("resnet18", True), ("mobilenet_v2", True), ("vit_b_32", False), ("swin_t", False)]
+)
+def test_channels_are_last_where_convolutions_do_the_work(noise_table, name, is_last):
+    plan = plan_extraction(fn.load_model(name, size=64), noise_table, device="cpu")
+    assert (plan.memory_format == torch.channels_last) is is_last
 
 
 @pytest.mark.parametrize(("how", "is_last"), [("reshape", True), ("view", False)])
