@@ -94,6 +94,13 @@ def _count_jobs(jobs: int) -> int:
     return int(effective_n_jobs(jobs))
 
 
+def _use_backend(context: typer.Context, backend: str | None) -> None:
+    from fernet_neuro._utils.workers import using_backend
+
+    if backend is not None and not context.resilient_parsing:
+        context.with_resource(using_backend(backend))
+
+
 def _list_recipes(context: typer.Context, asked: bool) -> None:
     """Print the built-in recipes of the command, a line each, and leave."""
     from fernet_neuro._utils.shipped import TRAININGS, describe_recipe, list_recipes
@@ -217,6 +224,14 @@ Jobs = Annotated[
     int,
     number("How many run at once; -1 for one per core. Results stay the same.", OUTPUT, callback=_count_jobs),
 ]
+Backend = Annotated[
+    str | None,
+    # Before --jobs, which counts the workers that there are.
+    text(
+        "Who does them: loky (processes), threading, dask, or dask=ADDRESS of a scheduler.", OUTPUT,
+        "--backend", callback=_use_backend, is_eager=True,
+    ),
+]  # fmt: skip
 Overwrite = Annotated[bool, flag("--overwrite", "Replace what is already there.", OUTPUT)]
 Json = Annotated[bool, flag("--json", "Print JSON.", OUTPUT)]
 NoReport = Annotated[bool, flag("--no-report", "Leave out the figures and the page index.html.", OUTPUT)]

@@ -41,6 +41,7 @@ def calibrate(
         Path | None, opt.file("File for every p value of every data set (.csv).", opt.OUTPUT)
     ] = None,
     jobs: opt.Jobs = 1,
+    _backend: opt.Backend = None,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,

@@ -93,6 +93,7 @@ def probe(
     input: opt.Input = None,
     device: opt.Device = "auto",
     jobs: opt.Jobs = 1,
+    _backend: opt.Backend = None,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
     no_report: opt.NoReport = False,

@@ -10,9 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 from joblib import delayed, parallel_config, register_parallel_backend
-from joblib.parallel import BACKENDS, ThreadingBackend
+from joblib.parallel import BACKENDS, ThreadingBackend, get_active_backend
 
-from fernet_neuro._utils.workers import in_processes
+from fernet_neuro._utils.workers import in_processes, using_backend
+from fernet_neuro.exceptions import FernetError
 
 _SLEEPERS = """
 import sys, time
@@ -78,3 +79,32 @@ def test_workers_go_along_to_another_working_folder(tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path / name)
         found = in_processes(2)(delayed(Path.cwd)() for _ in range(4))
         assert set(found) == {(tmp_path / name).resolve()}
+
+
+def find_process(_: int) -> int:
+    time.sleep(0.2)
+    return os.getpid()
+
+
+@pytest.mark.parametrize(("backend", "is_here"), [("threading", True), ("loky", False), ("dask", False)])
+def test_loops_are_done_by_the_backend_that_is_asked_for(backend, is_here):
+    with using_backend(backend):
+        active = get_active_backend()[0]
+        found = in_processes(2)(delayed(find_process)(number) for number in range(4))
+    assert backend in type(active).__name__.lower()
+    assert (set(found) == {os.getpid()}) is is_here
+    assert get_active_backend()[0] is not active
+
+
+@pytest.mark.parametrize(
+    ("backend", "error", "message"),
+    [
+        ("dsk", ValueError, "Did you mean 'dask'"),
+        ("loky=tcp://there:1", ValueError, "only dask has an address; give backend='loky'"),
+        ("dask=tcp://127.0.0.1:1", FernetError, "no scheduler answers at tcp://127.0.0.1:1"),
+    ],
+)
+def test_a_backend_that_is_not_there(backend, error, message, monkeypatch):
+    monkeypatch.setattr("fernet_neuro._utils.workers._PATIENCE", "1s")
+    with pytest.raises(error, match=message), using_backend(backend):
+        pass

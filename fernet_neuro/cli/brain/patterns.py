@@ -154,6 +154,7 @@ def patterns(
         bool, opt.flag("--no-images", "Write no image of the patterns.", opt.OUTPUT)
     ] = False,
     jobs: opt.Jobs = 1,
+    _backend: opt.Backend = None,
     overwrite: opt.Overwrite = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
