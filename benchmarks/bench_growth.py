@@ -21,7 +21,9 @@ import pandas as pd
 from PIL import Image
 
 from fernet_neuro.activations.array import Activations
+from fernet_neuro.embedding.comparison import plan_comparison
 from fernet_neuro.embedding.maps import compute_map
+from fernet_neuro.embedding.quality import compute_quality
 from fernet_neuro.extraction.extract import estimate_extraction, extract_activations
 from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.probes.evaluate import evaluate_probe
@@ -99,6 +101,15 @@ def list_work(folder: Path) -> Iterator[tuple[str, str, int, Work]]:
         yield "rsa, 20 subjects, 10 models, rho_a", "stimuli", n, plan_rsa(20, n, 10)
     for n in (5, 10, 20):
         yield "rsa, 20 subjects, 60 stimuli, rho_a", "models", n, plan_rsa(20, 60, n)
+    for n in (1001, 2002, 4004):
+        table, layer = make_table(n), make_layer(n, 2)
+        plan = plan_comparison(table, "expression")
+        yield (
+            "quality of a map, 1,000 permutations",
+            "stimuli",
+            n,
+            lambda layer=layer, plan=plan: compute_quality(layer.values, plan),
+        )
     for n in (500, 1000, 2000):
         layer = make_layer(n, 50)
         yield (
