@@ -4,6 +4,7 @@ What belongs here: the one place that knows how an argument in Python is called 
 arguments as Python has them; whoever gave a command reads its options.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,33 @@ _FIRST = re.compile(r"^([a-z]\w*)(?= (?:must|may have) )")
 _CALL = re.compile(r"(?<![\w./-])([a-zA-Z_][\w.]*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))")
 #: What says the same twice, since the message had both forms.
 _TWICE = re.compile(r"(--[\w-]+(?: [\w.]+)?)(?: \(\1\)|, \1)")
+
+
+#: What the system refuses, and what helps.
+_REFUSALS: dict[type[OSError], str] = {
+    FileExistsError: "is there, and is no folder; name another place",
+    NotADirectoryError: "would lie in a file, where a folder is needed; name another place",
+    IsADirectoryError: "is a folder, where a file is needed; name a file",
+    FileNotFoundError: "does not exist",
+    PermissionError: "may not be read or written by you; name another place, or change its rights",
+}
+
+
+def say_plainly(error: Exception) -> str:
+    """Return what went wrong; what only the system named, as a sentence about the file.
+
+    Examples
+    --------
+    >>> say_plainly(NotADirectoryError(20, "Not a directory", "notes.txt/out"))
+    'notes.txt/out would lie in a file, where a folder is needed; name another place.'
+    """
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    refusal = next((text for kind, text in _REFUSALS.items() if isinstance(error, kind)), None)
+    if refusal is None or error.filename is None:
+        place = "" if error.filename is None else f"{error.filename}: "
+        return f"{place}{os.strerror(error.errno)}."
+    return f"{error.filename} {refusal}."
 
 
 def say_as_typed(message: str, root: Any, words: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from fernet_neuro import __version__
-from fernet_neuro.cli._wording import say_as_typed
+from fernet_neuro.cli._wording import say_as_typed, say_plainly
 from fernet_neuro.cli.audit import audit_accuracy
 from fernet_neuro.cli.brain.decode import decode
 from fernet_neuro.cli.brain.fetch import fetch
@@ -203,7 +203,7 @@ def main() -> None:
     except (FernetError, ValueError, OSError) as error:
         if os.environ.get("FERNET_NEURO_TRACEBACK"):
             raise
-        _fail(_say(error))
+        _fail(_say(say_plainly(error)))
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 import fernet_neuro
-from fernet_neuro.cli._wording import _list_options, say_as_typed
+from fernet_neuro.cli._wording import _list_options, say_as_typed, say_plainly
 from fernet_neuro.cli.app import _note, app
 from fernet_neuro.exceptions import FernetWarning
 
@@ -111,3 +111,32 @@ def test_no_message_names_an_argument_in_brackets_alone():
     assert not found, "say name=VALUE, which the command line says as its option"
     assert "scale" in options
     assert len(list(list_messages())) > 500
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["stimuli", "render", "--identities", "1", "--out"],
+        ["train", "expression", "--stimuli", "builtin", "--out"],
+        ["run", "demo", "--out"],
+    ],
+)
+def test_a_file_in_the_way_is_told_in_words(run, tmp_path, command):
+    (tmp_path / "notes.txt").touch()
+    code, _, error = run(*command, tmp_path / "notes.txt" / "out")
+    assert code == 2
+    assert re.search(
+        r"^Error: \S*notes\.txt\S* (is there, and is no folder|would lie in a file)", error.splitlines()[-1]
+    )
+    assert "Errno" not in error
+
+
+def test_what_the_system_refuses_otherwise_is_told_with_the_file():
+    assert (
+        say_plainly(OSError(28, "No space left on device", "store.npy"))
+        == "store.npy: No space left on device."
+    )
+    assert say_plainly(PermissionError(13, "Permission denied", "a.csv")).startswith(
+        "a.csv may not be read or"
+    )
+    assert say_plainly(OSError("only words")) == "only words"
