@@ -2,16 +2,19 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.subset import Options
 from PIL import Image
 
 from fernet_neuro.cli.app import main
 from fernet_neuro.stimuli.table import StimulusTable
+from fernet_neuro.viz.style import _RC
 
 
 @pytest.fixture
@@ -19,10 +22,26 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20200501)
 
 
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Give each test an empty cache, so that no store of another test is found."""
-    monkeypatch.setenv("FERNET_NEURO_CACHE", str(tmp_path / ".cache"))
+def _own_cache(monkeypatch: pytest.MonkeyPatch, _caches: Iterator[Path]) -> None:
+    """Give each test an empty cache, so that no store of another test is found; made by who writes to it."""
+    monkeypatch.setenv("FERNET_NEURO_CACHE", str(next(_caches)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_pictures() -> Iterator[None]:
+    """Write figures in few pixels, and fonts without what no PDF reads; tests of figures have them whole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_RC, "savefig.dpi", 100)
+        kept_out = [*Options._drop_tables_default, "GDEF", "GPOS", "GSUB", "MATH"]
+        patch.setattr(Options, "_drop_tables_default", kept_out)
+        yield
 
 
 @pytest.fixture

@@ -183,9 +183,7 @@ def _write(
         ".pdf": lambda path: figure.savefig(
             path, metadata={"Title": spec.title, "Creator": _SOFTWARE, "Producer": None, "CreationDate": None}
         ),
-        ".png": lambda path: figure.savefig(
-            path, dpi=300, metadata={"Title": spec.title, "Software": _SOFTWARE}
-        ),
+        ".png": lambda path: figure.savefig(path, metadata={"Title": spec.title, "Software": _SOFTWARE}),
         ".svg": lambda path: figure.savefig(
             path, metadata={"Title": spec.title, "Creator": _SOFTWARE, "Date": None}
         ),

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import fernet_neuro as fn
+from fernet_neuro._utils.cache import cache_folder
 from fernet_neuro.activations.known import find_store
 from fernet_neuro.activations.store import write_store
 from fernet_neuro.exceptions import LayerNotFoundError
@@ -92,13 +93,13 @@ def test_entries_that_no_longer_hold_are_ignored(model, noise_table, tmp_path, c
             store.path, noise_table, [fn.Activations(values, noise_table.stimulus_ids, "fc")], overwrite=True
         )
     else:
-        for entry in (tmp_path / ".cache").rglob("*.json"):
+        for entry in cache_folder().rglob("*.json"):
             if entry.name != "manifest.json":
                 entry.write_text("{")
     assert find_store(identity, noise_table) is None
     kept, n_seen = counted(lambda: fn.extract(model, noise_table, ["fc"]))
     assert n_seen == len(noise_table) + N_TRACED + N_ALONE
-    assert kept.path.is_relative_to(tmp_path / ".cache")
+    assert kept.path.is_relative_to(cache_folder())
 
 
 def test_changed_pictures_or_weights_are_not_served_from_what_is_there(model, noise_table):

@@ -563,6 +563,11 @@ def write_results(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_pictures() -> None:
+    """Figures are written as users get them."""
+
+
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete results folder; never write into it."""
