@@ -136,6 +136,19 @@ def format_short(value: float) -> str:
     return "0" if float(text) == 0 else text.replace("0.", ".", 1)
 
 
+def format_p(value: float) -> str:
+    """Return a p value with three decimals and no zero before the point.
+
+    Examples
+    --------
+    >>> format_p(0.0004), format_p(0.043), format_p(float("nan"))
+    ('< .001', '.043', '–')
+    """
+    if pd.isna(value):
+        return "–"
+    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
 def join_words(words: Sequence[str]) -> str:
     """Return words as a sentence lists them.
 
@@ -184,6 +197,7 @@ def _align_columns(frame: pd.DataFrame) -> list[str]:
 
 #: What templates may do with values.
 FILTERS = {
+    "p": format_p,
     "percent": format_percent,
     "share": format_share,
     "short": format_short,

@@ -14,7 +14,13 @@ from fernet_neuro._utils.record import list_versions
 from fernet_neuro.activations.network import list_networks, say_layer, say_models
 from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport
-from fernet_neuro.experiments.page_tables import format_percent, format_share, format_short, join_words
+from fernet_neuro.experiments.page_tables import (
+    format_p,
+    format_percent,
+    format_share,
+    format_short,
+    join_words,
+)
 from fernet_neuro.figures.results import choose_layer, describe_holdout
 from fernet_neuro.figures.rsa_results import say_comparison
 from fernet_neuro.models.entry import PUBLISHED
@@ -127,6 +133,8 @@ def _say_names(frame: pd.DataFrame) -> pd.DataFrame:
             shown[name] = shown[name].map({True: "yes", False: "no"})
         elif name in ("metric", "measure"):
             shown[name] = shown[name].map(_say)
+        elif name == "p" or str(name).startswith("p ("):
+            shown[name] = pd.to_numeric(shown[name]).map(format_p)
     return shown
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.exceptions import StoreError
+from fernet_neuro.experiments.page_tables import format_p
 from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.experiments.results import compare_folds, compare_paired
 from fernet_neuro.typing import PathLike
@@ -164,7 +165,7 @@ def build_drop_cells(settings: GridSettings, files: ResultFiles, epoch: str) -> 
             ),
             "there (%)": _format_interval(row.away, row.away_low, row.away_high),
             "drop (percentage points)": _format_interval(row.drop, row.drop_low, row.drop_high, "+"),
-            "p": _format_p(row.p_value),
+            "p": format_p(row.p_value),
         }
         for row in iterate_rows(files.drops[files.drops["epoch"] == epoch])
     ]
@@ -207,8 +208,8 @@ def _describe_difference(settings: GridSettings, row: Any, heading: str) -> dict
     return {
         "Test": settings.shown_tests[row.test].label or row.test,
         heading: _format_interval(row.difference, row.low, row.high, "+"),
-        "p": _format_p(row.p_value),
-        "p, corrected": _format_p(row.p_bonferroni),
+        "p": format_p(row.p_value),
+        "p, corrected": format_p(row.p_bonferroni),
     }
 
 
@@ -278,9 +279,3 @@ def _format_interval(value: float, low: float, high: float, sign: str = "") -> s
     text = form.format(100 * value)
     ends = "" if pd.isna(low) else f" [{form.format(100 * low)}, {form.format(100 * high)}]"
     return (text + ends).replace("-", "−")
-
-
-def _format_p(value: float) -> str:
-    if pd.isna(value):
-        return _NOTHING
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")

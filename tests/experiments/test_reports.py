@@ -50,6 +50,16 @@ class Watched:
         return self.result.save(out)
 
 
+def test_p_values_in_tables_have_three_decimals(store):
+    report = run_probe(store, target="expression", n_folds=3, n_permutations=19, controls=("untrained",),
+                       untrained_stores=[store])  # fmt: skip
+    text = describe_probe(report)
+    table = next(frame for frame in text.tables.values() if "p (max)" in frame)
+    told = pd.concat([table[name] for name in table if str(name).startswith("p")])
+    assert told.str.fullmatch(r"< \.001|\.\d{3}|1\.000|–").all()
+    assert set(table["p"][:3]) == {f"{value:.3f}".lstrip("0") for value in report.frame["p_value"][:3]}
+
+
 @pytest.mark.parametrize("target", ["expression", "valence"])
 def test_a_probe_says_its_answer_and_its_marker_is_written_last(store, tmp_path, target):
     report = run_probe(store, target=target, n_folds=3, n_permutations=19, controls=())

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.experiments.page import Section, render
 from fernet_neuro.experiments.page_beside import BESIDE, list_files, named_table, probe_table, read_test
-from fernet_neuro.experiments.page_tables import format_share
+from fernet_neuro.experiments.page_tables import format_p, format_share
 from fernet_neuro.figures.results import find_targets, read_chosen
 
 _WORDS = {"network": "trained", "untrained": "untrained twins", "pixels": "pixels"}
@@ -89,7 +89,7 @@ def _match_table(places: list[Path]) -> pd.DataFrame:
                     "Source": _WORDS[row.source],
                     "Finds its person": format_share(score, "value", " %"),
                     "People found": f"{row.n_found:.3g} of {row.n_people}",
-                    "p (people shuffled)": "–" if pd.isna(row.p_value) else f"{row.p_value:.3g}",
+                    "p (people shuffled)": format_p(row.p_value),
                 }
             )
     return pd.DataFrame(rows)
