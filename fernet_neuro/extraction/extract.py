@@ -289,7 +289,7 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
     ):
         n_ahead = N_AHEAD + n_threads - 1 if overlaps else 0
         for number, images in enumerate(map_ahead(decode, starts, n_threads=n_threads, n_ahead=n_ahead)):
-            batch = images.to(plan.device)
+            batch = images.to(plan.device, non_blocking=plan.device.type == "cuda")
             if number == 0:
                 exact = check_alone(plan, recorder, batch)
                 outputs, errors = measure_precision(plan, recorder, batch, exact)
@@ -332,12 +332,15 @@ class _Decoder:
         self._digests = plan.image_digests
         self._preprocessing = plan.model.card.preprocessing
         self._batch_size = plan.batch_size
+        self._is_cuda = plan.device.type == "cuda"
 
     def __call__(self, start: int) -> Tensor:
         """Return the batch, uint8 of shape (n, 3, size, size)."""
         rows = range(start, min(start + self._batch_size, len(self._ids)))
         with ThreadPoolExecutor(self._n_threads, thread_name_prefix="image") as pool:
-            return torch.stack(list(pool.map(self._decode, rows)))
+            images = torch.stack(list(pool.map(self._decode, rows)))
+        # From pinned memory CUDA copies while the pass before goes on.
+        return images.pin_memory() if self._is_cuda else images
 
     def _decode(self, row: int) -> Tensor:
         path, stimulus_id = self._paths[row], str(self._ids[row])
