@@ -16,7 +16,7 @@ from fernet_neuro.cluster.plan import Plan
 from fernet_neuro.cluster.work import work
 from fernet_neuro.stimuli.table import StimulusTable
 
-#: Runs each task of the array one after the other, and again as long as it is queued anew.
+#: Runs the tasks one after the other, each again as long as it is queued anew; none where a file `waits` is.
 _SBATCH = """#!/bin/bash
 for argument in "$@"; do
   case "$argument" in
@@ -27,6 +27,7 @@ for argument in "$@"; do
 done
 if [ -f "$QUEUE/refuses" ]; then cat "$QUEUE/refuses" >&2; exit 1; fi
 echo "$array" >> "$QUEUE/arrays"
+if [ -f "$QUEUE/waits" ]; then echo "77;cluster"; exit 0; fi
 export SLURM_ARRAY_JOB_ID=77
 tasks="${array%%%*}" # without the limit of tasks at once
 for range in ${tasks//,/ }; do

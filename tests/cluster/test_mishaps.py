@@ -298,6 +298,7 @@ def test_options_of_the_queue_may_have_commas():
 
 
 def test_tasks_at_once_are_limited_by_the_queue_too(faces, submit, queue):
+    (queue / "waits").touch()
     assert submit("--shards", "2", "--at-once", "1")[0] == 0
     assert (queue / "arrays").read_text() == "0,1%1\n"
     assert "--array=0-1%1" in Path("store.jobs/job.sh").read_text()
