@@ -30,6 +30,8 @@ _EDGE = 224
 #: Seconds between two looks at how far all are.
 _WAIT = 1.0
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -93,9 +95,12 @@ def do_side_by_side(parts: Mapping[str, Part], work: Any, n_at_once: int) -> Ite
             for name in ready[: n_at_once - len(running)]:
                 running[pool.submit(_do_apart, left.pop(name).do, work, n_threads)] = name
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
-                for logger, level, text in ended.result():
-                    logging.getLogger(logger).log(level, "%s", text)
-                yield running.pop(ended)
+                name = running.pop(ended)
+                if ended.exception() is not None:
+                    logger.error("    %s ended with an error; what else was under way is stopped", name)
+                for source, level, text in ended.result():
+                    logging.getLogger(source).log(level, "%s", text)
+                yield name
     finally:
         pool.shutdown(kill_workers=True)
 
@@ -104,15 +109,15 @@ def _do_apart(do: Callable[[Any], None], work: Any, n_threads: int) -> list[tupl
     """Do one part in this process and return what was said: logger, level and text."""
     torch.set_num_threads(n_threads)
     heard = _Ear()
-    logger = logging.getLogger("fernet_neuro")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(heard)
+    package = logging.getLogger("fernet_neuro")
+    package.setLevel(logging.INFO)
+    package.addHandler(heard)
     try:
         with warnings.catch_warnings(record=True) as warned, threadpool_limits(n_threads):
             warnings.simplefilter("default")
             do(work)
     finally:
-        logger.removeHandler(heard)
+        package.removeHandler(heard)
     return heard.lines + [(__name__, logging.WARNING, str(item.message)) for item in warned]
 
 

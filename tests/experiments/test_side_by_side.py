@@ -67,13 +67,14 @@ def fail(work: Path) -> None:
     raise StoreError("There is no room.")
 
 
-def test_an_error_in_a_process_is_that_of_the_command_and_ends_the_others(tmp_path):
+def test_an_error_in_a_process_is_that_of_the_command_and_ends_the_others(tmp_path, caplog):
     parts = {"long": Part(partial(note, name="long", seconds=60.0)), "short": Part(fail)}
     begun = time.monotonic()
     with pytest.raises(StoreError, match="There is no room"):
         list(do_side_by_side(parts, tmp_path, 2))
     assert time.monotonic() - begun < 40
     assert not (tmp_path / "long.ended").exists()
+    assert caplog.messages == ["    short ended with an error; what else was under way is stopped"]
 
 
 def test_as_many_as_can_be_under_way_at_once_are_counted():
