@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.reduce import build_reducer
 
@@ -104,7 +104,7 @@ def compute_map(
     check_range("n_pca", n_pca, minimum=2)
     X, ids = _check_features(X, stimulus_ids)
     check_perplexities([perplexity], len(X), method)
-    with threadpool_limits(limits=1):
+    with limit_threads(1):
         components, explained = _reduce(X, n_pca, seed)
         coordinates, details = METHODS[method](components, float(perplexity), seed)
     settings = {

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.likeness import Seen
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.tables import save_tables
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.brain.copies import check_patterns_differ
 from fernet_neuro.brain.patterns import BrainPatterns
@@ -114,7 +114,7 @@ def decode_patterns(
     for item in patterns:
         check_patterns_differ(item, seen)
     # One thread: the products are small, and threads beside other programs wait for each other.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with limit_threads(1, "blas"):
         parts = [
             _decode(item, readout, average=average, centre=centre, n_permutations=n_permutations, seed=seed)
             for item in patterns

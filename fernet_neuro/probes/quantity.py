@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.probes._dual import FoldKernel, Gram, inner_folds, pick_penalty
@@ -120,7 +120,7 @@ def score_quantity(
     """
     shown = np.vstack([values[labels.codes], values[labels.draws[:, labels.unit_of]]])
     scores = []
-    with threadpool_limits(limits=1, user_api="blas"):
+    with limit_threads(1, "blas"):
         for number, fold in enumerate(folds):
             inner = inner_groups(folds, number, strata, settings.n_inner_folds)
             scores.append(_score_fold(features, shown.T, fold, inner, settings))

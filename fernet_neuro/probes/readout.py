@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.probes._dual import Gram, inner_folds, pick_penalty
 from fernet_neuro.probes._means import score_means
@@ -166,7 +166,7 @@ def score_folds(
     groups = [inner_groups(folds, k, strata, settings.n_inner_folds) for k in range(len(folds))]
     pairs = list(zip(folds, groups, strict=True))
     # Hundreds of small products: BLAS threads cost more than they bring, and change the last bits.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with limit_threads(1, "blas"):
         if settings.name == "ridge":
             return [_score_ridge(features, labels, fold, inner, settings, n_jobs) for fold, inner in pairs]
         if settings.name not in ITERATIVE:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.atomic import atomic_folder, check_empty
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.shown import Shown, name_some
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import check_range
 from fernet_neuro.brain.images import write_image
 from fernet_neuro.brain.simulation import sidecars
@@ -150,7 +150,7 @@ def _in_order(group: _Group, n_jobs: int, verbose: bool) -> Iterator[int]:
     """Scan all people and yield how many volumes a run has."""
     numbers = range(1, group.settings.subjects + 1)
     # One thread per product, so that sums do not depend on how many people are scanned at once.
-    with threadpool_limits(1), ThreadPoolExecutor(n_jobs) as pool:
+    with limit_threads(1), ThreadPoolExecutor(n_jobs) as pool:
         scanned = pool.map(lambda number: _scan_subject(group, number), numbers)
         yield from track(scanned, "people", total=len(numbers), verbose=verbose)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro.rsa.inference.contrasts import Estimates
 from fernet_neuro.rsa.inference.folds import (
     SHARE_DRAWN,
@@ -137,7 +137,7 @@ def infer_flexible(
     folds = [_plan_folds(region, codes, chosen) for region in regions]  # refuses before anything is computed
     weights: dict[str, dict[str, dict[str, float]]] = {}
     tables = []
-    with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
+    with limit_threads(1, "blas"):  # many small products: threads only wait
         for region, cut in zip(regions, folds, strict=True):
             tables.append(_infer_region(models, region, cut, chosen))
             weights[region.roi] = {

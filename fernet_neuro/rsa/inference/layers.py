@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.seeding import make_rng
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.rsa.inference.bootstrap import compare_samples
 from fernet_neuro.rsa.inference.fitted import score_once
@@ -94,7 +94,7 @@ def choose_layers(
     codes = code_blocks(chosen.blocks, brain.n_stimuli)
     networks = _split_networks(layers)
     peaks, shares = [], []
-    with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
+    with limit_threads(1, "blas"):  # many small products: threads only wait
         for region in split_regions(brain):
             drawn = region.resample(chosen)
             for network, rdms in networks.items():

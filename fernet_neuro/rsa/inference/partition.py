@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.rsa.compare import INNER_PRODUCTS
 from fernet_neuro.rsa.inference.random_effects import (
@@ -87,7 +87,7 @@ def infer_partition(
     regions, _ = open_regions(models, brain, chosen)
     for region in regions:
         partition_variance(region.rdms, models, chosen.comparison)  # refuses models that are too much alike
-    with threadpool_limits(limits=1, user_api="blas"):  # many small systems: threads only wait
+    with limit_threads(1, "blas"):  # many small systems: threads only wait
         tables = [_infer_region(models, region, chosen) for region in regions]
     return pd.concat(tables, ignore_index=True)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.rsa.inference.bootstrap import SampleValues
 from fernet_neuro.rsa.inference.components import Components
@@ -116,7 +116,7 @@ def infer_seeds(
     check_same_stimuli(models, brain, ("the models", "the brain RDMs"))
     groups = group_seeds(models, by)
     infer_region = partial(_infer_region, groups, models, chosen)
-    with threadpool_limits(limits=1, user_api="blas"):  # many small products: threads only wait
+    with limit_threads(1, "blas"):  # many small products: threads only wait
         return infer_by_region(models, brain, chosen, infer_region, why, n_seeds=groups.n_seeds)
 
 

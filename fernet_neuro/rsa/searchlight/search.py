@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
-from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.progress import track
 from fernet_neuro._utils.shown import Plotted, name_some
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.validation import check_jobs, check_option, format_options, suggest
 from fernet_neuro.brain.noise import COVARIANCES
 from fernet_neuro.brain.spheres import Neighbourhoods
@@ -174,7 +174,7 @@ def search_patterns(
     compare = _make_comparison(models, comparison)
     values = np.empty((models.n_rdms, neighbourhoods.n_centres))
     # Threads of BLAS beside those of the blocks would wait for each other.
-    with threadpool_limits(1):
+    with limit_threads(1):
         work = _search(engine, neighbourhoods, compare, models.n_pairs, effective_n_jobs(n_jobs))
         steps = len(_plan_blocks(0, neighbourhoods.n_centres, models.n_pairs))
         for block, found in track(work, description, total=steps, verbose=verbose):

@@ -1,0 +1,27 @@
+"""How many threads the libraries for linear algebra use."""
+
+import sys
+from functools import lru_cache
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+def limit_threads(limit: int, user_api: str | None = None) -> Any:
+    """Return what holds thread pools to `limit` threads inside a ``with`` block: of "blas", or None for all.
+
+    As `threadpoolctl.threadpool_limits`, which looks for the libraries at every call: as long as the fit of a
+    small read-out.
+
+    Examples
+    --------
+    >>> with limit_threads(1, "blas"):
+    ...     pass
+    """
+    return _find_pools(len(sys.modules)).limit(limits=limit, user_api=user_api)
+
+
+@lru_cache(maxsize=1)
+def _find_pools(_n_modules: int) -> ThreadpoolController:
+    """Return the pools of what is loaded; modules that were imported since may have brought others."""
+    return ThreadpoolController()
