@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 from joblib.externals.loky import ProcessPoolExecutor
-from threadpoolctl import threadpool_limits
 
 from fernet_neuro._utils.memory import find_memory
 from fernet_neuro._utils.progress import make_progress
+from fernet_neuro._utils.threads import limit_threads
 from fernet_neuro._utils.workers import begin_worker
 from fernet_neuro.training.data import MEMORY_SHARE, ImageSource
 from fernet_neuro.training.folder import RunFolder
@@ -113,7 +113,7 @@ def _do_apart(do: Callable[[Any], None], work: Any, n_threads: int) -> list[tupl
     package.setLevel(logging.INFO)
     package.addHandler(heard)
     try:
-        with warnings.catch_warnings(record=True) as warned, threadpool_limits(n_threads):
+        with warnings.catch_warnings(record=True) as warned, limit_threads(n_threads):
             warnings.simplefilter("default")
             do(work)
     finally:
