@@ -9,6 +9,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -121,7 +122,8 @@ class StimulusTable(Shown):
         try:
             frame = read(source)
             if not inside and "path" in frame:
-                frame["path"] = [_follow_up(source.parent, str(item)) for item in frame["path"]]
+                folder = str(source.parent.resolve())
+                frame["path"] = [_follow_up(folder, str(item)) for item in frame["path"]]
             table = cls.from_frame(frame, root=source.parent)
         except StimulusError as error:
             raise StimulusError(f"stimulus table {source}: {error}") from error
@@ -142,9 +144,11 @@ class StimulusTable(Shown):
         folder = str(target.parent.resolve())
         frame = self.frame.copy()
         frame.attrs.clear()
-        places = [_relative_to(item, folder) for item in self.paths()]
+        # Pictures share few folders, each of which is looked up once.
+        resolve, lead = cache(os.path.realpath), cache(partial(lead_to, folder=folder))
+        places = [_relative_to(item, folder, resolve) for item in self.paths()]
         if not inside:
-            places = [lead_to(item, folder) for item in places]
+            places = [_lead_to(item, lead) for item in places]
         frame["path"] = pd.Series(places, dtype=object)
         with atomic_file(target) as temporary:
             _WRITERS[kind](frame, temporary)
@@ -525,19 +529,29 @@ def _check_paths(frame: pd.DataFrame) -> None:
             )
 
 
-def _relative_to(path: Path, folder: str) -> str:
-    """Return `path` from `folder` if it lies inside (links to pictures are not followed), else absolute."""
+def _relative_to(path: Path, folder: str, resolve: Callable[[str], str]) -> str:
+    """Return `path` from `folder` if it lies inside (links to pictures are not followed), else absolute.
+
+    `resolve`: gives the true place of a folder.
+    """
     # Text throughout: Path objects take minutes for the millions of photographs of the largest sets.
     inside = folder.rstrip(os.sep) + os.sep
     plain = os.path.normpath(path)
     if not plain.startswith(inside):
-        plain = os.path.join(os.path.realpath(os.path.dirname(plain)), os.path.basename(plain))  # noqa: PTH118, PTH119, PTH120
+        head, name = os.path.split(plain)
+        plain = os.path.join(resolve(head), name)  # noqa: PTH118
     return plain.removeprefix(inside).replace(os.sep, "/") if plain.startswith(inside) else plain
 
 
-def _follow_up(folder: Path, path: str) -> str:
+def _lead_to(path: str, lead: Callable[[str], str]) -> str:
+    """Return the way to a path, with `lead` for its folder; one inside the table's folder stays as it is."""
+    head, name = os.path.split(path)
+    return f"{lead(head)}/{name}" if os.path.isabs(head) else path  # noqa: PTH117
+
+
+def _follow_up(folder: str, path: str) -> str:
     """Return where a path that `lead_to` made leads to, as an absolute path if it leaves `folder`."""
-    return os.path.normpath(folder.resolve() / path) if path.startswith("../") else path
+    return os.path.normpath(os.path.join(folder, path)) if path.startswith("../") else path  # noqa: PTH118
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
