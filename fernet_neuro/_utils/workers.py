@@ -52,11 +52,11 @@ def using_backend(backend: str) -> Iterator[None]:
 
 
 def _begin_dask(address: str) -> Any:
-    distributed = import_optional("distributed", "--backend dask", "distributed")
+    distributed = import_optional("distributed", "backend='dask'", "distributed")
     try:
         return distributed.Client(address or None, timeout=_PATIENCE, **({} if address else _LOCAL))
     except (OSError, ValueError) as error:
-        raise FernetError(f"--backend dask: no scheduler answers at {address}: {error}") from error
+        raise FernetError(f"backend='dask': no scheduler answers at {address}: {error}") from error
 
 
 def begin_worker(parent: int, folder: Path) -> None:

@@ -95,20 +95,17 @@ def _list_parts(settings: TransferSettings, folder: Path, probe: StimulusTable) 
     }
     if settings.brain is not None:
         parts[_GROUP] = Part(partial(prepare_brain, settings.brain, probe=probe))
-        parts[_COMPARISON] = Part(partial(_compare_brain, settings, probe=probe), frozenset(parts))
+        compare = partial(
+            compare_brain, settings.brain, probe=probe, networks=settings.list_compared(),
+            named={name: beside.layers for name, beside in settings.beside.items()}, seed=settings.seeds[0],
+        )  # fmt: skip
+        parts[_COMPARISON] = Part(compare, frozenset(parts))
     done = frozenset(parts)
     return parts | {f"figure {name}": Part(partial(_draw, name), done) for name in _list_figures(settings)}
 
 
 def _draw(name: str, work: Work) -> None:
     build_figure(name, work.folder, work.folder / "figures")
-
-
-def _compare_brain(settings: TransferSettings, work: Work, probe: StimulusTable) -> None:
-    if settings.brain is not None:
-        named = {name: beside.layers for name, beside in settings.beside.items()}
-        seed = settings.seeds[0]
-        compare_brain(settings.brain, work, probe, settings.list_compared(), named=named, seed=seed)
 
 
 def check_beside(settings: TransferSettings, train: StimulusTable, probe: StimulusTable) -> None:
