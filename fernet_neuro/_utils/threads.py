@@ -1,10 +1,14 @@
 """How many threads the libraries for linear algebra use."""
 
 import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
+
+T = TypeVar("T")
 
 
 def limit_threads(limit: int, user_api: str | None = None) -> Any:
@@ -19,6 +23,24 @@ def limit_threads(limit: int, user_api: str | None = None) -> Any:
     ...     pass
     """
     return _find_pools(len(sys.modules)).limit(limits=limit, user_api=user_api)
+
+
+def do_in_threads(do: Callable[[T], None], items: Iterable[T], n_threads: int) -> None:
+    """Do something with each item, in this thread where one is asked for: starting another takes time.
+
+    Examples
+    --------
+    >>> found = []
+    >>> do_in_threads(found.append, "ab", 1)
+    >>> found
+    ['a', 'b']
+    """
+    if n_threads <= 1:
+        for item in items:
+            do(item)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(do, items))
 
 
 @lru_cache(maxsize=1)

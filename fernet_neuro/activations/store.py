@@ -172,19 +172,32 @@ class ActivationStore(Shown):
             If the store does not have the layer; the message lists those it has.
         """
         entry = self._entry(layer)
-        if self._shards:
-            values = np.concatenate([shard.map_values(layer) for shard in self.shards])
-        else:
-            values = self.map_values(layer)
+        values = self._read_shards(layer) if self._shards else self.map_values(layer)
         return Activations(values, self.stimuli.stimulus_ids, layer, tuple(entry["unit_shape"]))
 
     def map_values(self, layer: str) -> np.ndarray:
         """Return the file of one layer as a memory map of shape (n_stimuli, n_units)."""
+        path, dtype, shape, offset = self._find_values(layer)
+        return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
+
+    def _find_values(self, layer: str) -> tuple[Path, np.dtype, tuple[int, int], int]:
+        """Return the file of one layer, the type and shape of its values, and the byte where they begin."""
         entry = self._entry(layer)
         shape = (self.manifest["n_stimuli"], math.prod(entry["unit_shape"]))
         dtype = np.dtype(self.manifest["dtype"])
-        offset = len(npy_header(dtype, shape))
-        return np.memmap(self.path / entry["file"], dtype=dtype, mode="r", offset=offset, shape=shape)
+        return self.path / entry["file"], dtype, shape, len(npy_header(dtype, shape))
+
+    def _read_shards(self, layer: str) -> np.ndarray:
+        """Return one layer of all shards, read to where it stays: maps would be gone through once more."""
+        _, dtype, shape, _ = self._find_values(layer)
+        values, first = np.empty(shape, dtype), 0
+        for shard in self.shards:
+            path, _, (n_rows, _), offset = shard._find_values(layer)
+            with path.open("rb") as file:
+                file.seek(offset)
+                file.readinto(values[first : first + n_rows].view(np.uint8))
+            first += n_rows
+        return values
 
     def verify(self) -> None:
         """Read every value and compare it with the checksum taken when it was written.

@@ -31,7 +31,6 @@ from fernet_neuro.experiments.work import Work
 from fernet_neuro.rsa.analysis.run import RSAFolder, RSASettings, run_rsa
 from fernet_neuro.rsa.brain_rdms import read_brain
 from fernet_neuro.rsa.distances import compute_rdms
-from fernet_neuro.rsa.inference.layers import choose_layers
 from fernet_neuro.rsa.models.factors import build_model_rdms
 from fernet_neuro.rsa.models.shares import estimate_shares
 from fernet_neuro.rsa.rdms import RDMSet, concat_rdms
@@ -134,22 +133,23 @@ def build_models(
     Returns an RDMSet: its table has ``model``, and for layers ``network`` and ``layer``; empty for others.
     """
 
-    def compute(network: str, kind: str, layer: str) -> RDMSet:
-        activations = ActivationStore.open(find_store(folder, network, seed, kind)).load(layer)
-        return compute_rdms(activations.align_to(shown.stimulus_ids), distance=settings.distance)
+    def compute(store: ActivationStore, layer: str) -> RDMSet:
+        return compute_rdms(store.load(layer).align_to(shown.stimulus_ids), distance=settings.distance)
 
     sets = [build_model_rdms(shown, pixels=True, distance=settings.distance)]
     labels = [("pixels", "", "")]
     kinds = {"trained": "{}", "untrained": TWIN}
     for kind, name in kinds.items():
         for network, models in (named or {}).items():
+            store = ActivationStore.open(find_store(folder, network, seed, kind))
             for layer, model in models.items():
-                sets.append(compute(network, kind, layer))
+                sets.append(compute(store, layer))
                 labels.append((name.format(model), "", ""))
     for network in settings.networks or networks:
         for kind, name in kinds.items():
-            for layer in ActivationStore.open(find_store(folder, network, seed, kind)).layers:
-                sets.append(compute(network, kind, layer))
+            store = ActivationStore.open(find_store(folder, network, seed, kind))
+            for layer in store:
+                sets.append(compute(store, layer))
                 labels.append((f"{name.format(network)}/{layer}", name.format(network), layer))
     table = pd.DataFrame(labels, columns=["model", "network", "layer"])
     return replace(concat_rdms(sets), table=table)
@@ -225,7 +225,4 @@ def _compare(
         settings.comparison, n_bootstraps=settings.bootstraps, n_permutations=settings.permutations,
         blocks=blocks, n_jobs=work.n_jobs, verbose=work.verbose,
     )  # fmt: skip
-    result = run_rsa(models, brain, options)
-    layers = models.take(np.flatnonzero((models.table["layer"] != "").to_numpy()))
-    peaks = choose_layers(layers, brain, options).peaks
-    RSAFolder(replace(result, peaks=peaks), models, brain, shown).save(work.folder / RSA)
+    RSAFolder(run_rsa(models, brain, options), models, brain, shown).save(work.folder / RSA)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
 
 from fernet_neuro._utils.memory import find_memory
 from fernet_neuro._utils.progress import make_progress
@@ -70,28 +70,40 @@ def count_widest(parts: Mapping[str, Part]) -> int:
     return max((list(rounds.values()).count(number) for number in rounds.values()), default=0)
 
 
+def _measure_chains(parts: Mapping[str, Part]) -> dict[str, int]:
+    """Return how many parts the longest chain has that begins with each and goes on with what needs it."""
+    chains = dict.fromkeys(parts, 1)
+    for name in reversed(parts):
+        for need in parts[name].needs & chains.keys():
+            chains[need] = max(chains[need], chains[name] + 1)
+    return chains
+
+
 def do_side_by_side(parts: Mapping[str, Part], work: Any, n_at_once: int) -> Iterator[str]:
     """Do parts, each as soon as those that it needs are done, and yield their names as they are done.
 
+    Of those that can begin, the one begins that the longest chain of others waits for; of equals, the first.
     A process has its share of the threads, so the last digits of weights depend on how many there are, as
     they do on the number of cores. What a process says is told when its part is done.
 
     Parameters
     ----------
     parts : dict of str to Part
-        By name, those that others need first; of those that can begin, the first begins.
+        By name, those that others need first.
     work : Work
         What the parts are done with in their processes.
     n_at_once : int
         Processes.
     """
     n_threads = max(1, torch.get_num_threads() // n_at_once)
+    chains = _measure_chains(parts)
+    begun_first = sorted(parts, key=lambda name: -chains[name])
     left, running = dict(parts), dict[Future[list[tuple[str, int, str]]], str]()
-    pool = ProcessPoolExecutor(n_at_once, initializer=begin_worker, initargs=(os.getpid(), Path.cwd()))
+    pool = ProcessPoolExecutor(n_at_once, initializer=_begin, initargs=(os.getpid(), Path.cwd()))
     try:
         while left or running:
             undone = left.keys() | set(running.values())
-            ready = [name for name, part in left.items() if not part.needs & undone]
+            ready = [name for name in begun_first if name in left and not left[name].needs & undone]
             for name in ready[: n_at_once - len(running)]:
                 running[pool.submit(_do_apart, left.pop(name).do, work, n_threads)] = name
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
@@ -103,6 +115,13 @@ def do_side_by_side(parts: Mapping[str, Part], work: Any, n_at_once: int) -> Ite
                 yield name
     finally:
         pool.shutdown(kill_workers=True)
+
+
+def _begin(parent: int, folder: Path) -> None:
+    """Make a new process one that does parts, and is not replaced because it has grown in one of them."""
+    begin_worker(parent, folder)
+    # What a part leaves is what the next needs too: libraries, compiled code. A new process loads it again.
+    process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")
 
 
 def _do_apart(do: Callable[[Any], None], work: Any, n_threads: int) -> list[tuple[str, int, str]]:

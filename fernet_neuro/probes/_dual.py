@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
+from scipy.linalg import lapack
 
 from fernet_neuro.probes._null import Labellings, score_labellings
 from fernet_neuro.probes._primal import RANK_TOLERANCE, Rows
@@ -128,17 +129,16 @@ class FoldKernel:
         """
         penalised = self.train.copy()
         penalised.flat[:: len(penalised) + 1] += penalty
-        try:
-            factor = linalg.cho_factor(penalised, lower=True, overwrite_a=True, check_finite=False)
-        except linalg.LinAlgError:
+        is_narrow = columns.shape[1] < len(self.test)
+        right = columns if is_narrow else self.test.T
+        # One call of LAPACK: on small folds the checks of `scipy.linalg.cho_factor` take as long as the work.
+        _, solved, failed = lapack.dposv(penalised, right, lower=1, overwrite_a=1)
+        if failed:
             raise ValueError(
                 f"penalty {penalty:g} is too small for features of mean squared length {self.scale:g}; "
                 f"use a larger one or a relative grid."
-            ) from None
-        if columns.shape[1] < len(self.test):
-            sums = (self.test @ linalg.cho_solve(factor, columns, check_finite=False)).T
-        else:
-            sums = columns.T @ linalg.cho_solve(factor, self.test.T, check_finite=False)
+            )
+        sums = (self.test @ solved).T if is_narrow else columns.T @ solved
         # Rows of `test` are orthogonal to the constant vector, so Y need not be centred: its mean is added.
         return sums + columns.mean(axis=0)[:, None]
 

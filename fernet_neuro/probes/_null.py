@@ -3,13 +3,13 @@
 What belongs here: balanced accuracy of labellings from a hat matrix, and nothing that knows stimuli.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from fernet_neuro._utils.compiling import njit
+from fernet_neuro._utils.threads import do_in_threads
 
 # Test stimuli per block: decisions of 100 classes x 128 stimuli fit the first-level cache.
 _BLOCK = 128
@@ -93,9 +93,7 @@ def score_labellings(weights: np.ndarray, labellings: Labellings, *, n_jobs: int
     def run(piece: slice) -> None:
         _score(weights, train_labels[piece], test_labels[piece], n_classes, block, out[piece])
 
-    with ThreadPoolExecutor(max(1, len(pieces))) as pool:
-        for done in [pool.submit(run, piece) for piece in pieces]:
-            done.result()
+    do_in_threads(run, pieces, n_jobs)
     return out
 
 

@@ -4,13 +4,13 @@ What belongs here: ridge regression on rows, with one eigendecomposition per fol
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import linalg, sparse
 
+from fernet_neuro._utils.threads import do_in_threads
 from fernet_neuro.probes._null import Labellings, score_guesses
 
 #: Eigenvalues below this share of the largest are rounding noise of inner products (float64, n <= 1e5).
@@ -118,6 +118,5 @@ def _score_blocks(
                 decisions.argmax(axis=1), labellings.test[block], labellings.n_classes
             )
 
-    with ThreadPoolExecutor(max(1, n_jobs)) as pool:
-        list(pool.map(run, blocks))
+    do_in_threads(run, blocks, n_jobs)
     return out

@@ -6,6 +6,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,9 @@ from fernet_neuro.experiments.plan import PlannedRun
 from fernet_neuro.experiments.side_by_side import Part, count_at_once, count_widest, do_side_by_side
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.training.config import TrainSettings
+
+#: What stays in a process.
+HELD: list[np.ndarray] = []
 
 
 def note(work: Path, name: str, seconds: float = 0.0) -> None:
@@ -50,6 +54,11 @@ def test_those_listed_first_begin_first(tmp_path):
     assert list(do_side_by_side(parts, tmp_path, 2)) == ["a", "b", "z", "slow"]
 
 
+def test_those_that_the_longest_chain_waits_for_begin_first(tmp_path):
+    parts = make_parts(alone="", a="", b="a", c="b")
+    assert list(do_side_by_side(parts, tmp_path, 1)) == ["a", "b", "alone", "c"]
+
+
 def test_threads_are_shared_out_and_what_is_said_is_heard(tmp_path, caplog):
     before = torch.get_num_threads()
     torch.set_num_threads(7)
@@ -61,6 +70,18 @@ def test_threads_are_shared_out_and_what_is_said_is_heard(tmp_path, caplog):
     assert [threads for _, threads, _ in notes] == [3, 3, 3]
     assert os.getpid() not in {process for process, _, _ in notes}
     assert sorted(caplog.messages) == ["a is odd.", "b is odd.", "c is odd."]
+
+
+def grow(work: Path) -> None:
+    note(work, "grown", seconds=1.2)  # more than the second between two looks at the memory
+    HELD.append(np.ones(2**26))
+
+
+def test_a_process_that_has_grown_goes_on(tmp_path):
+    parts = {**make_parts(a=""), "grown": Part(grow, frozenset("a")), **make_parts(b="")}
+    parts["b"] = Part(parts["b"].do, frozenset(["grown"]))
+    list(do_side_by_side(parts, tmp_path, 1))
+    assert len({read_note(tmp_path, name)[0] for name in ("a", "grown", "b")}) == 1
 
 
 def fail(work: Path) -> None:

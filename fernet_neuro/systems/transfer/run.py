@@ -41,8 +41,9 @@ from fernet_neuro.systems.transfer.page import write_report
 from fernet_neuro.systems.transfer.recipe import BesideSettings, TransferSettings
 from fernet_neuro.training.config import TASKS
 
-#: What the results of this experiment can show, and what those of brains can.
-_FIGURES = ("transfer-bars", "layer-profile", "confusion", "stimulus-sheet", "architecture")
+#: Figures of networks that are compared, of stimuli and networks as they are, and of brains.
+_READ_OUT_FIGURES = ("transfer-bars", "layer-profile", "confusion")
+_PLAIN_FIGURES = ("stimulus-sheet", "architecture")
 _BRAIN_FIGURES = ("rsa-layer-roi",)
 #: What is done with brains: simulated and scanned, then compared.
 _GROUP, _COMPARISON = "simulated group", "comparison with brains"
@@ -84,24 +85,27 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
 
 
 def _list_parts(settings: TransferSettings, folder: Path, probe: StimulusTable) -> dict[str, Part]:
-    """Return what is done with trained networks, part by part: reading out, brains, figures."""
-    networks = {f"read-out of {name}": name for name in (*settings.list_compared(), *settings.beside)}
-    parts = {
-        part: Part(
-            partial(_read_out, settings, name=name, probe=probe),
-            frozenset(str(find_run(folder, name, seed)) for seed in settings.seeds),
-        )
-        for part, name in networks.items()
-    }
+    """Return what is done beside and after training, part by part: scanning, reading out, figures."""
+    read_outs = {name: f"read-out of {name}" for name in (*settings.list_compared(), *settings.beside)}
+    parts: dict[str, Part] = {}
     if settings.brain is not None:
         parts[_GROUP] = Part(partial(prepare_brain, settings.brain, probe=probe))
+    for name, part in read_outs.items():
+        runs = frozenset(str(find_run(folder, name, seed)) for seed in settings.seeds)
+        parts[part] = Part(partial(_read_out, settings, name=name, probe=probe), runs)
+    if settings.brain is not None:
         compare = partial(
             compare_brain, settings.brain, probe=probe, networks=settings.list_compared(),
             named={name: beside.layers for name, beside in settings.beside.items()}, seed=settings.seeds[0],
         )  # fmt: skip
         parts[_COMPARISON] = Part(compare, frozenset(parts))
-    done = frozenset(parts)
-    return parts | {f"figure {name}": Part(partial(_draw, name), done) for name in _list_figures(settings)}
+    compared = frozenset(read_outs[name] for name in settings.list_compared())
+    needs = dict.fromkeys(_PLAIN_FIGURES, frozenset[str]()) | dict.fromkeys(_READ_OUT_FIGURES, compared)
+    for name, beside in settings.beside.items():
+        needs |= dict.fromkeys(beside.figures, frozenset([read_outs[name]]))
+    if settings.brain is not None:
+        needs |= dict.fromkeys(_BRAIN_FIGURES, frozenset([_COMPARISON]))
+    return parts | {f"figure {name}": Part(partial(_draw, name), needed) for name, needed in needs.items()}
 
 
 def _draw(name: str, work: Work) -> None:
@@ -183,14 +187,6 @@ def _examine(settings: TransferSettings, work: Work, name: str, twins: Sequence[
                 [ActivationStore.open(store) for store in untrained],
                 new,
             )
-
-
-def _list_figures(settings: TransferSettings) -> list[str]:
-    return [
-        *_FIGURES,
-        *(name for beside in settings.beside.values() for name in beside.figures),
-        *(_BRAIN_FIGURES if settings.brain else ()),
-    ]
 
 
 def _prepare_stimuli(settings: TransferSettings, work: Work) -> tuple[StimulusTable, StimulusTable]:
