@@ -195,7 +195,7 @@ class ActivationStore(Shown):
             path, _, (n_rows, _), offset = shard._find_values(layer)
             with path.open("rb") as file:
                 file.seek(offset)
-                file.readinto(values[first : first + n_rows].view(np.uint8))
+                file.readinto(values[first : first + n_rows].view(np.uint8).data)
             first += n_rows
         return values
 

@@ -73,7 +73,7 @@ def count_widest(parts: Mapping[str, Part]) -> int:
 def _measure_chains(parts: Mapping[str, Part]) -> dict[str, int]:
     """Return how many parts the longest chain has that begins with each and goes on with what needs it."""
     chains = dict.fromkeys(parts, 1)
-    for name in reversed(parts):
+    for name in reversed(list(parts)):
         for need in parts[name].needs & chains.keys():
             chains[need] = max(chains[need], chains[name] + 1)
     return chains
