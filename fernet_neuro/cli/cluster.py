@@ -164,22 +164,29 @@ def jobs(
 
 def merge(
     folder: Plans,
-    copy: Annotated[
-        bool, opt.flag("--copy", "Of a store: one file a layer, which can be read in parts, not shards.")
+    keep_shards: Annotated[
+        bool,
+        opt.flag(
+            "--keep-shards",
+            "Of a store: copy nothing. The shards stay as they are, and a layer is read as a whole.",
+        ),
     ] = False,
 ) -> None:
     """Put the shards of what was submitted together: one store, one report.
 
+    A store becomes the one that a single process makes, to the last bit. While it is put together, the disk
+    holds it twice; with --keep-shards once.
+
     Examples
     --------
         fernet-neuro merge stores/big
-        fernet-neuro merge stores/big --copy
+        fernet-neuro merge stores/big --keep-shards
     """
     from fernet_neuro.cluster.kinds import merge as put_together
     from fernet_neuro.cluster.plan import Plan
 
     plan = Plan.read(folder)
-    put_together(plan, copy=copy)
+    put_together(plan, keep_shards=keep_shards)
     typer.echo(f"{plan.out}: {len(plan.shards)} shards are one.")
 
 

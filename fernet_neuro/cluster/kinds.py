@@ -105,7 +105,7 @@ class Kind:
     prepare : callable
         Writes what shards or the merge need beside the plan.
     merge : callable
-        Puts the shards of a plan together, given whether to copy; returns where the result lies.
+        Puts the shards of a plan together, given whether to leave them where they are; returns where the result lies.
     finish : callable
         What is left to do where a shard's command line ended well.
     """
@@ -144,15 +144,15 @@ def list_missing(plan: Plan) -> list[Shard]:
     return [shard for shard in plan.shards if not kind.is_done(plan, shard)]
 
 
-def merge(plan: Plan, *, copy: bool = False) -> Path:
+def merge(plan: Plan, *, keep_shards: bool = False) -> Path:
     """Put the shards of a plan together; return where the result lies.
 
-    `copy`: of stores, one file a layer in place of the shards.
+    `keep_shards`: of a store, copy nothing; else it has one file a layer in place of the shards.
 
     Raises
     ------
     StoreError
-        If shards are missing; the message lists them.
+        If shards are missing, which the message lists, or the disk has no room for a copy.
     """
     missing = list_missing(plan)
     if missing:
@@ -161,7 +161,7 @@ def merge(plan: Plan, *, copy: bool = False) -> Path:
             f"{len(missing)} of {len(plan.shards)} shards of {plan.out} are not done: {name_some(names)}; "
             f"see fernet-neuro jobs {plan.out}, which also tells how to run them again."
         )
-    return KINDS[plan.command].merge(plan, copy)
+    return KINDS[plan.command].merge(plan, keep_shards)
 
 
 # Extraction: rows of the table.
@@ -226,7 +226,7 @@ def _is_extracted(plan: Plan, shard: Shard) -> bool:
     return hash_request(read_manifest(place)["identity"]) == shard.key
 
 
-def _merge_extraction(plan: Plan, copy: bool) -> Path:
+def _merge_extraction(plan: Plan, keep_shards: bool) -> Path:
     target = plan.target
     is_made = (target / MANIFEST_NAME).is_file()
     if is_made and hash_request(read_manifest(target)["identity"]) == plan.facts["key"]:
@@ -234,7 +234,7 @@ def _merge_extraction(plan: Plan, copy: bool) -> Path:
     else:
         table = StimulusTable.read(plan.folder / _TABLE, inside=False)
         store = join_shards(target, [shard.key for shard in plan.shards], table)
-    return (copy_shards(store) if copy else store).path
+    return (store if keep_shards else copy_shards(store)).path
 
 
 # Probes: layers of a store.
@@ -293,7 +293,7 @@ def _has_summary(plan: Plan, shard: Shard) -> bool:
     return (plan.place_of(shard.result) / "summary.json").is_file()
 
 
-def _merge_probe(plan: Plan, _copy: bool) -> Path:
+def _merge_probe(plan: Plan, _keep: bool) -> Path:
     from fernet_neuro.experiments.report_texts import describe_probe
     from fernet_neuro.experiments.reports import save_with_report
     from fernet_neuro.probes.result import ProbeReport, join_layers
@@ -331,7 +331,7 @@ def _is_written(plan: Plan, shard: Shard) -> bool:
     return plan.place_of(shard.result).is_file()
 
 
-def _merge_calibration(plan: Plan, _copy: bool) -> Path:
+def _merge_calibration(plan: Plan, _keep: bool) -> Path:
     from fernet_neuro.door.calibrate import calibrate
     from fernet_neuro.rsa.analysis.calibration import P_VALUE_COLUMNS, stack_p_values
 
@@ -358,7 +358,7 @@ def _split_rsa(request: Request) -> Split:
     return Split(shards, {}, {"n_regions": len(regions)})
 
 
-def _merge_rsa(plan: Plan, _copy: bool) -> Path:
+def _merge_rsa(plan: Plan, _keep: bool) -> Path:
     from fernet_neuro.experiments.report_texts import describe_rsa
     from fernet_neuro.experiments.reports import save_with_report
     from fernet_neuro.rsa.analysis.join import join_regions
@@ -386,7 +386,7 @@ def _mark(plan: Plan, shard: Shard) -> None:
     plan.place_of(shard.result).touch()
 
 
-def _find_page(plan: Plan, _copy: bool) -> Path:
+def _find_page(plan: Plan, _keep: bool) -> Path:
     page = plan.target / "index.html"
     if not page.is_file():
         raise StoreError(

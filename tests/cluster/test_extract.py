@@ -56,13 +56,13 @@ def _assert_same(store, whole):
 def test_shards_are_one_store_bit_for_bit_and_copied_too(whole, submit, carry_out, run):
     assert submit("--shards", "3", "--script")[0] == 0
     assert carry_out("store") == 0
-    assert run("merge", "store")[:2] == (0, "store: 3 shards are one.\n")
+    assert run("merge", "store", "--keep-shards")[:2] == (0, "store: 3 shards are one.\n")
     store = ActivationStore.open("store")
     assert [shard.manifest["n_stimuli"] for shard in store.shards] == [24, 16, 10]
     _assert_same(store, whole)
     store.verify()
     _assert_same(store.take(["layer4"]), whole.take(["layer4"]))
-    assert run("merge", "store", "--copy")[0] == 0
+    assert run("merge", "store")[0] == 0
     copied = ActivationStore.open("store")
     assert copied.shards == ()
     _assert_same(copied, whole)
@@ -75,7 +75,7 @@ def test_shards_are_one_store_bit_for_bit_and_copied_too(whole, submit, carry_ou
 def test_a_changed_or_missing_shard_of_a_merged_store_is_found(whole, submit, carry_out, run):
     submit("--shards", "3", "--script")
     carry_out("store")
-    run("merge", "store")
+    run("merge", "store", "--keep-shards")
     values = Path("store/shard-00001/00_layer1.npy")
     content = bytearray(values.read_bytes())
     content[-3] ^= 1
@@ -83,9 +83,24 @@ def test_a_changed_or_missing_shard_of_a_merged_store_is_found(whole, submit, ca
     code, _, said = run("store", "show", "store", "--verify")
     assert code == 2
     assert "shard-00001: values in 00_layer1.npy (layer 'layer1') changed" in said
-    assert run("merge", "store", "--copy")[0] == 2  # a copy would hide it
+    assert run("merge", "store")[0] == 2  # a copy would hide it
     shutil.rmtree("store/shard-00002")
     assert "shard-00002 is missing" in run("store", "show", "store")[2]
+
+
+def test_a_copy_that_the_disk_has_no_room_for_leaves_the_shards_as_one(
+    whole, submit, carry_out, run, monkeypatch
+):
+    submit("--shards", "3", "--script")
+    carry_out("store")
+    full = shutil._ntuple_diskusage(10**9, 10**9, 100)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: full)
+    code, _, said = run("merge", "store")
+    assert code == 2
+    assert "the disk has 0.00 GB free; they can be read as one store where they are" in said
+    assert "--keep-shards" in said
+    _assert_same(ActivationStore.open("store"), whole)
+    monkeypatch.undo()
 
 
 def test_a_merge_that_is_killed_between_two_names_loses_no_shard(whole, submit, carry_out, run):
