@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 export FERNET_NEURO_DATA ?= $(wildcard ../shared/data)
+# Some images of machines forbid Python to keep what it compiled; hundreds of processes would compile it all again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow lint types notebooks figures bench fuzz kill docs environment install clean
 
@@ -22,7 +24,7 @@ demo: $(STAMP)  ## the main job: render, train, extract, probe, figures, demo/in
 	$(BIN)/fernet-neuro run demo --out demo --resume
 
 test: $(STAMP)  ## all tests that take less than twenty seconds each, in two processes of one thread, and the notebooks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:nbmake
 	$(MAKE) --no-print-directory notebooks
 
 test-slow: $(STAMP)  ## the long ones: more calibration, real torchrun

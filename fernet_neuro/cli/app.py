@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
+from functools import cache
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -180,6 +181,12 @@ def _root(
     """Hold the options that stand before any verb."""
 
 
+@cache
+def _find_command(root: typer.Typer) -> Any:
+    """Return all commands with their options, which take a while to be read from the signatures."""
+    return typer.main.get_command(root)
+
+
 def main() -> None:
     """Run the command line; set ``FERNET_NEURO_TRACEBACK=1`` to see where an error came from.
 
@@ -189,7 +196,7 @@ def main() -> None:
     """
     warnings.showwarning = _note
     try:
-        code = app(prog_name="fernet-neuro", standalone_mode=False)
+        code = _find_command(app)(prog_name="fernet-neuro", standalone_mode=False)
     except _USAGE_ERROR as error:
         _fail(_explain_usage(error))
     except BrokenPipeError:
@@ -217,7 +224,7 @@ def _note(message: Warning | str, category: type[Warning], *place: Any, **option
 
 def _say(message: object) -> str:
     """Return a message of the package with the options of the command that was given."""
-    return say_as_typed(str(message), typer.main.get_command(app), sys.argv[1:])
+    return say_as_typed(str(message), _find_command(app), sys.argv[1:])
 
 
 def _explain_usage(error: Any) -> str:

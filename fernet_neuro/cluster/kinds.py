@@ -105,7 +105,7 @@ class Kind:
     prepare : callable
         Writes what shards or the merge need beside the plan.
     merge : callable
-        Puts the shards of a plan together, given whether to leave them where they are; returns where the result lies.
+        Puts the shards of a plan together, or leaves them where they are where told to; returns the place.
     finish : callable
         What is left to do where a shard's command line ended well.
     """

@@ -234,7 +234,7 @@ class StimulusTable(Shown):
                 f"{suggest(name, self.frame.columns)}"
             )
         values = self.frame[name]
-        empty = values.isna() | (values.astype(str) == "")
+        empty = values.isna().to_numpy() | (values == "").to_numpy()
         if complete and empty.any():
             first = self.frame["stimulus_id"][empty].iloc[0]
             raise StimulusError(

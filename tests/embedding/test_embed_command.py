@@ -23,7 +23,8 @@ OPTIONS = ("--layer", "emotion", "--permutations", 19)
 
 @pytest.fixture
 def run(run):
-    return partial(run, "embed")
+    """The command without its page; ``run.func`` takes any."""
+    return partial(run, "embed", "--no-report")
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +35,14 @@ def store(emotion_layers, tmp_path_factory):
 
 def test_a_store_becomes_maps_a_table_and_a_figure(run, store, tmp_path):
     out = tmp_path / "maps"
-    code, text, err = run(store.path, *OPTIONS, "--layer", "non_emotion", "--perplexity", 7, "--out", out)
+    words = (*OPTIONS, "--layer", "non_emotion", "--perplexity", 7, "--out", out)
+    code, text, err = run.func("embed", store.path, *words)
     assert code == 0, err
     assert sorted(path.name for path in out.iterdir()) == [
         "coordinates.csv", "figures", "index.html", "quality.csv", "settings.json",
     ]  # fmt: skip
     assert (out / "figures" / "embedding-maps.png").is_file()
-    code, _, err = run(store.path, *OPTIONS, "--no-report", "--overwrite", "--out", tmp_path / "bare")
+    code, _, err = run(store.path, *OPTIONS, "--overwrite", "--out", tmp_path / "bare")
     assert code == 0, err
     assert not (tmp_path / "bare" / "index.html").exists()
     rows = [line.split() for line in text.splitlines() if line.startswith(("emotion", "non_emotion"))]

@@ -26,7 +26,7 @@ SETTINGS = TrainSettings(
     schedule="constant",
     val_share=0.34,
 )
-FAST = ("--bootstrap", 200)
+FAST = ("--bootstrap", 200, "--no-report")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ def build(size):
 
 @pytest.fixture
 def run(run):
-    return partial(run, "probe")
+    """The command without its page; ``run.func`` takes any."""
+    return partial(run, "probe", "--no-report")
 
 
 @pytest.fixture
@@ -340,7 +341,7 @@ def test_a_quantity_is_printed_as_one(run, noise_table, store, tmp_path):
 def test_a_network_without_trained_weights_is_called_so_in_table_page_and_figure(run, noise_table, tmp_path):
     fn.extract(fn.load_model("resnet10-slim", size=32), noise_table, ["fc"], out=tmp_path / "store")
     words = (tmp_path / "store", "--layer", "fc", "--folds", 4, "--permutations", 9, "--no-controls")
-    code, text, err = run(*words, "--out", tmp_path / "o")
+    code, text, err = run.func("probe", *words, "--out", tmp_path / "o")
     assert code == 0, err
     assert "network (random weights)  fc" in text
     assert "resnet10-slim@WEIGHTS" in text
