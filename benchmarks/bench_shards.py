@@ -2,8 +2,9 @@
 
 Run ``python benchmarks/bench_shards.py``: 100,000 noise images of 16 px through a small network, in 16
 shards; 20 tasks are killed at random moments and given again. Then one layer is read from the store of one
-process, from the shards (``merge --keep-shards``), and from the store that ``merge`` makes, in turns. Targets:
-equal files; the merged store is read within 5 % of the single store; less than 3 s to start a shard. Prints one JSON object.
+process, from the shards (``merge --keep-shards``), and from the store that ``merge`` makes, in turns.
+Targets: equal files; the merged store is read within 5 % of the single store; less than 3 s to start a shard.
+Prints one JSON object.
 """
 
 import argparse
