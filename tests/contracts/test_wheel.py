@@ -33,7 +33,7 @@ for line in sys.stdin:
 SMALLER = {
     "--identities 20 --expressions all --views 3 --sessions 2 --size 64":
         "--identities 10 --expressions anger,fear --views 2 --sessions 1 --size 32",
-    "fernet-neuro probe": "fernet-neuro probe --permutations 9",
+    "fernet-neuro probe": "fernet-neuro probe --permutations 9 --no-report",
 }  # fmt: skip
 DEMO = (
     "stimuli.identities=8", "stimuli.expressions=[anger,fear]", "stimuli.views=2", "stimuli.sessions=1",
@@ -103,7 +103,9 @@ def test_the_wheel_is_used_as_the_guide_says_in_its_first_ten_minutes(programs, 
     lines = re.findall(r"^fernet-neuro .*", section, re.MULTILINE)
     for old, new in SMALLER.items():
         lines = [re.sub(r" +", " ", line).replace(old, new) for line in lines]
-    demo = " ".join(["fernet-neuro run demo --out demo --quiet", *(f"--set '{change}'" for change in DEMO)])
+    demo = " ".join(
+        ["fernet-neuro run demo --out demo --quiet --jobs 1", *(f"--set '{change}'" for change in DEMO)]
+    )
     printed = call(programs / "python", "-c", SHELL, folder=tmp_path, text="\n".join([demo, *lines]))
     assert "crpn/table3" in printed
     assert "builtin: 252 stimuli" in printed
