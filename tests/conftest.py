@@ -34,13 +34,20 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, _caches: Iterator[Path]) -> None
     monkeypatch.setenv("FERNET_NEURO_CACHE", str(next(_caches)))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cheap_pictures() -> Iterator[None]:
-    """Write figures in few pixels, and fonts without what no PDF reads; tests of figures have them whole."""
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_fonts() -> Iterator[None]:
+    """Write fonts without what no PDF reads."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_RC, "savefig.dpi", 100)
         kept_out = [*Options._drop_tables_default, "GDEF", "GPOS", "GSUB", "MATH"]
         patch.setattr(Options, "_drop_tables_default", kept_out)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_pictures() -> Iterator[None]:
+    """Write figures in few pixels; tests of figures have them whole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_RC, "savefig.dpi", 100)
         yield
 
 

@@ -6,21 +6,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.text import Text
-from PIL import Image
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures import confusion, layer_profile, stimulus_sheet
 from fernet_neuro.figures.registry import FIGURES, build_figure, find_buildable
 from fernet_neuro.systems.transfer.figures import bars as transfer_bars
 from fernet_neuro.viz import style
-from fernet_neuro.viz.style import COLUMN_WIDTHS_MM
-
-
-@pytest.fixture(scope="module")
-def built(results, tmp_path_factory):
-    out = tmp_path_factory.mktemp("built")
-    return {name: build_figure(name, results, out) for name in FIGURES}
 
 
 @pytest.fixture
@@ -33,38 +24,9 @@ def read_layers(folder, network, target):
     return pd.DataFrame(json.loads(path.read_text())["layers"])
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_pdf_png_csv_and_caption(built, name):
-    assert [path.name for path in built[name]] == [f"{name}{end}" for end in (".pdf", ".png", ".csv", ".txt")]
-    pdf, png, csv, caption = built[name]
-    assert pdf.read_bytes().startswith(b"%PDF")
-    assert len(pd.read_csv(csv)) > 0
-    assert caption.read_text().strip().endswith(".")
-    with Image.open(png) as image:
-        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
-        widths = [round(width / 25.4 * 300) for width in COLUMN_WIDTHS_MM.values()]
-        assert min(abs(image.width - width) for width in widths) <= 1
-        assert image.height / 300 * 25.4 < 225, "taller than a page"
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_pdf_text_stays_text(built, name):
-    content = built[name][0].read_bytes()
-    assert b"/Type3" not in content
-    assert b"/CIDFontType2" in content or b"/TrueType" in content
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_same_results_give_the_same_bytes(built, results, tmp_path, name):
-    for first, second in zip(built[name], build_figure(name, results, tmp_path), strict=True):
-        assert first.read_bytes() == second.read_bytes(), first.name
-
-
-def test_bars_in_the_axes_are_the_source_data(results, built):
-    csv = pd.read_csv(built["transfer-bars"][2])
-    with style():
-        figure = transfer_bars.draw_transfer(transfer_bars.read_transfer(results), results)
-    for ax, target in zip(figure.axes, ("expression", "identity"), strict=True):
+def test_bars_in_the_axes_are_the_source_data(drawn, built):
+    csv = pd.read_csv(built("transfer-bars")[2])
+    for ax, target in zip(drawn("transfer-bars")[1].axes, ("expression", "identity"), strict=True):
         means = csv[(csv["target"] == target) & (csv["kind"] == "mean")]
         drawn = {patch.get_gid().removeprefix("bar:"): patch.get_height() for patch in ax.patches}
         assert list(drawn) == ["identity", "verification", "expression", "untrained", "pixels"]
@@ -72,7 +34,7 @@ def test_bars_in_the_axes_are_the_source_data(results, built):
 
 
 def test_bars_report_the_layer_fixed_beforehand_and_not_the_best(results, built):
-    csv = pd.read_csv(built["transfer-bars"][2])
+    csv = pd.read_csv(built("transfer-bars")[2])
     row = csv.query("target == 'expression' and kind == 'mean' and network == 'identity'").iloc[0]
     layers = read_layers(results, "identity", "expression").query("source == 'network'").set_index("layer")
     assert row["layer"] == "avgpool"
@@ -82,7 +44,7 @@ def test_bars_report_the_layer_fixed_beforehand_and_not_the_best(results, built)
 
 
 def test_published_values_stand_with_their_network(built):
-    csv = pd.read_csv(built["transfer-bars"][2])
+    csv = pd.read_csv(built("transfer-bars")[2])
     published = csv[csv["kind"] == "published"]
     found = {(row.target, row.network): row.accuracy_percent for row in published.itertuples()}
     assert found == {
@@ -94,7 +56,7 @@ def test_published_values_stand_with_their_network(built):
 
 
 def test_dots_average_to_their_bar(built):
-    csv = pd.read_csv(built["transfer-bars"][2])
+    csv = pd.read_csv(built("transfer-bars")[2])
     folds = csv[csv["kind"] == "fold"].groupby(["target", "network"])["accuracy_percent"].mean()
     means = csv[csv["kind"] == "mean"].set_index(["target", "network"])["accuracy_percent"]
     pd.testing.assert_series_equal(folds.sort_index(), means.sort_index())
@@ -168,21 +130,19 @@ def test_one_readout_gives_one_panel(copy, tmp_path):
         assert set(csv["panel"]) == {"a"}
 
 
-def test_profile_lines_are_the_source_data_in_forward_order(results, built):
-    csv = pd.read_csv(built["layer-profile"][2])
+def test_profile_lines_are_the_source_data_in_forward_order(results, drawn, built):
+    csv = pd.read_csv(built("layer-profile")[2])
     rows = csv[(csv["target"] == "identity") & (csv["network"] == "verification")]
     layers = read_layers(results, "verification", "identity").query("source == 'network'")
     assert list(rows["layer"]) == list(layers.sort_values("layer_index")["layer"])
     assert rows["position"].is_monotonic_increasing
-    with style():
-        figure = layer_profile.draw_profile(layer_profile.read_profile(results), results)
-    (line,) = [line for line in figure.axes[1].lines if line.get_gid() == "verification"]
+    (line,) = [line for line in drawn("layer-profile")[1].axes[1].lines if line.get_gid() == "verification"]
     np.testing.assert_allclose(line.get_ydata(), rows["accuracy_percent"])
     np.testing.assert_allclose(line.get_ydata(), 100 * layers["balanced_accuracy"])
 
 
 def test_profile_marks_follow_the_corrected_p_value(results, built):
-    csv = pd.read_csv(built["layer-profile"][2])
+    csv = pd.read_csv(built("layer-profile")[2])
     assert csv["significant"].equals(csv["p_value_max"] < 0.05)
     assert csv["significant"].any()
     assert not csv["significant"].all()
@@ -204,7 +164,7 @@ def test_layer_orders_are_merged_and_contradictions_refused():
 
 
 def test_confusion_rows_add_up_and_match_the_counts(results, built):
-    csv = pd.read_csv(built["confusion"][2])
+    csv = pd.read_csv(built("confusion")[2])
     sums = csv.groupby(["network", "true"])["percent"].sum()
     np.testing.assert_allclose(sums, 100)
     counts = pd.read_csv(results / "probes" / "identity" / "expression" / "confusion.csv")
@@ -252,7 +212,7 @@ def test_an_unknown_figure_is_suggested(results, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name, spec in FIGURES.items() if spec.needs])
-def test_missing_results_leave_what_was_there(built, tmp_path, name):
+def test_missing_results_leave_what_was_there(tmp_path, name):
     old = tmp_path / "out" / f"{name}.pdf"
     old.parent.mkdir()
     old.write_bytes(b"old")
@@ -296,12 +256,3 @@ def test_a_missing_results_folder_names_what_makes_this_figures_results(tmp_path
 def test_figures_import_without_torch():
     code = "import sys, fernet_neuro.figures.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_all_text_has_seven_points(results, name):
-    spec = FIGURES[name]
-    with style():
-        figure = spec.draw(spec.read(results), results)
-    small = {text.get_text(): text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()}
-    assert {words: size for words, size in small.items() if size < 7} == {}

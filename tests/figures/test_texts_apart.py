@@ -1,93 +1,46 @@
-"""What is written in a figure is on the page, and not over the texts of another panel."""
+"""What is written in figures of many regions is on the page, and not over the texts of another panel."""
 
-import itertools
+from functools import cache
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.path import Path as Outline
-from matplotlib.text import Text
 
 from fernet_neuro.figures.registry import FIGURES
 from fernet_neuro.figures.specs import RSA_FILES
 from fernet_neuro.viz import style
+from tests.figures.outlines import find_faults, outline, outline_texts
 
-#: Pixels of empty margin that each text may lose on every side.
-_MARGIN = 1.5
 RSA = [name for name, spec in FIGURES.items() if spec.needs == RSA_FILES]
 
 
-def draw(name, folder, monkeypatch):
-    """Return the figure and the outlines of the texts that were drawn, with their texts and axes."""
-    drawn: dict[int, Text] = {}
-    write = Text.draw
-
-    def note(self, renderer, *args, **kwargs):
-        if self.get_visible() and self.get_text().strip():
-            drawn[id(self)] = self
-        write(self, renderer, *args, **kwargs)
-
+def draw(name, folder):
     with style():
         figure = FIGURES[name].draw(FIGURES[name].read(folder), folder)
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        figure.draw(renderer)  # the layout settles
-        with monkeypatch.context() as patch:
-            patch.setattr(Text, "draw", note)
-            figure.draw(renderer)
-        return figure, [(text, outline(text, renderer)) for text in drawn.values()]
+        return figure, outline_texts(figure)
 
 
-def outline(text, renderer):
-    """Return the corners of a text, turned as it is, without its margins."""
-    middle, turn = np.mean(text.get_window_extent(renderer).get_points(), axis=0), text.get_rotation()
-    text.set_rotation(0)
-    box = text.get_window_extent(renderer)
-    text.set_rotation(turn)
-    across, up = max(box.width / 2 - _MARGIN, 0.5), max(box.height / 2 - _MARGIN, 0.5)
-    corners = np.array([(-across, -up), (across, -up), (across, up), (-across, up)])
-    cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-    return middle + corners @ np.array([(cos, sin), (-sin, cos)])
-
-
-def find_faults(figure, texts):
-    """Return texts off the page, and pairs of texts of different axes that lie over each other."""
-    ends = figure.bbox.get_points()
-    faults = [
-        f"{text.get_text()!r} is off the page"
-        for text, corners in texts
-        if (corners < ends[0] - 1).any() or (corners > ends[1] + 1).any()
-    ]
-    for (one, first), (other, second) in itertools.combinations(texts, 2):
-        if one.axes is other.axes and one.axes is not None:
-            continue
-        if (first.max(axis=0) < second.min(axis=0)).any() or (second.max(axis=0) < first.min(axis=0)).any():
-            continue
-        shapes = (Outline([*corners, corners[0]], closed=True) for corners in (first, second))
-        if next(shapes).intersects_path(next(shapes), filled=True):
-            faults.append(f"{one.get_text()!r} is over {other.get_text()!r}")
-    return faults
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_texts_are_on_the_page_and_apart(results, name, monkeypatch):
-    assert find_faults(*draw(name, results, monkeypatch)) == []
+@pytest.fixture(scope="module")
+def of_six(regions):
+    """A figure of six regions by name, and its texts, drawn once."""
+    return cache(lambda name: draw(name, regions))
 
 
 @pytest.mark.parametrize("name", RSA)
-def test_texts_of_six_regions_are_on_the_page_and_apart(regions, name, monkeypatch):
-    assert find_faults(*draw(name, regions, monkeypatch)) == []
+def test_texts_of_six_regions_are_on_the_page_and_apart(of_six, name):
+    assert find_faults(*of_six(name)) == []
 
 
-def test_texts_of_nine_regions_are_on_the_page_and_apart(more_regions, monkeypatch):
-    figure, texts = draw("rsa-layer-roi", more_regions, monkeypatch)
+def test_texts_of_nine_regions_are_on_the_page_and_apart(more_regions):
+    figure, texts = draw("rsa-layer-roi", more_regions)
     assert find_faults(figure, texts) == []
     assert len(figure.axes) == 18
     assert figure.get_figheight() * 25.4 < 225, "taller than a page"
 
 
-def test_layers_are_named_once_in_a_column_and_the_scale_once_in_a_figure(regions, monkeypatch):
-    figure, texts = draw("rsa-layer-roi", regions, monkeypatch)
+def test_layers_are_named_once_in_a_column_and_the_scale_once_in_a_figure(of_six):
+    figure, texts = of_six("rsa-layer-roi")
     said = [text.get_text() for text, _ in texts]
     assert len(figure.axes) == 12
     assert said.count("layer 1") == said.count("Layer (input to output)") == 2
@@ -96,8 +49,8 @@ def test_layers_are_named_once_in_a_column_and_the_scale_once_in_a_figure(region
     assert min(heights) > 18, "mm of data in a row"
 
 
-def test_bars_of_peaks_do_not_touch(regions, monkeypatch):
-    figure, _ = draw("rsa-layer-roi", regions, monkeypatch)
+def test_bars_of_peaks_do_not_touch(of_six):
+    figure, _ = of_six("rsa-layer-roi")
     for ax in figure.axes:
         peaks = [line for line in ax.lines if str(line.get_gid()).startswith("peak:")]
         heights = [line.get_transform().transform((0, 1))[1] / figure.dpi * 72 for line in peaks]
