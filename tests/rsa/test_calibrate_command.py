@@ -145,13 +145,13 @@ def test_cosines_of_positive_distances_are_found_out(run, brain, models, tmp_pat
         folder = analyse(models, positive, comparison=comparison, generalise_to="subjects").save(
             tmp_path / comparison
         )
-        found, text, err = run("--like", folder, "--datasets", 20)
+        found, text, err = run("--like", folder, "--datasets", 12)
         assert found == code, err
         line = next(line for line in text.splitlines() if "estimates p_value" in line and " all " in line)
         assert line.endswith("above the nominal rate") == bool(code)
         assert ("NOT CALIBRATED" in text) == bool(code)
         assert ("above zero without any effect" in text) == bool(code)
-    assert "No rate is shown to be above the nominal one; with 20 data sets rates up to" in text
+    assert "No rate is shown to be above the nominal one; with 12 data sets rates up to" in text
 
 
 @pytest.mark.parametrize("comparison", ["pearson", "cosine"])
@@ -260,12 +260,12 @@ def test_either_inference_of_an_analysis_is_calibrated(run, models, brain, tmp_p
     folder = analyse(models, brain).save(tmp_path / "rsa")
     rates = {}
     for inference in ("bootstrap", "components"):
-        code, text, err = run("--like", folder, "--datasets", 30, "--inference", inference)
+        code, text, err = run("--like", folder, "--datasets", 12, "--inference", inference)
         assert code == 0, err
         rates[inference] = text
     assert "(rho_a, variance components)" in rates["components"]
     assert "(rho_a, 60 bootstrap samples)" in rates["bootstrap"]
-    alone = calibrate_rsa(RSAFolder.load(folder), 30, inference="components")
+    alone = calibrate_rsa(RSAFolder.load(folder), 12, inference="components")
     assert alone.settings["inference"] == "components"
     assert alone.is_calibrated
 

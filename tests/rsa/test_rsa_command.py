@@ -28,7 +28,8 @@ FAST = ("--bootstrap", 50, "--permutations", 19)
 
 @pytest.fixture
 def run(run):
-    return partial(run, "rsa")
+    """The command without its page; ``run.func`` takes any."""
+    return partial(run, "rsa", "--no-report")
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_layers_of_a_network_without_trained_weights_are_called_so(run, noise_ta
     values = rng.uniform(size=(3, 24 * 23 // 2))
     RDMSet(values, noise_table.stimulus_ids, pd.DataFrame({"subject": list("abc")})).save(tmp_path / "b.npz")
     words = ("--models", tmp_path / "store", "--all-layers", "--pixels", "--brain", tmp_path / "b.npz")
-    code, text, err = run(*words, *FAST, "--out", tmp_path / "o")
+    code, text, err = run.func("rsa", *words, *FAST, "--out", tmp_path / "o")
     assert code == 0, err
     rows = {
         line.split()[0]: line for line in text.splitlines() if line.startswith(("layer1 ", "fc ", "pixels "))
@@ -385,7 +386,9 @@ def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tm
     scans.save(tmp_path / "brain.npz")
     sources = [word for seed in range(3) for word in ("--models", tmp_path / f"seed{seed}")]
     arguments = (*sources, "--layer", "fc", "--pixels", "--brain", tmp_path / "brain.npz", *FAST, "--out")
-    code, _, err = run(*arguments, tmp_path / "out", "--over-seeds", "--generalise-to", "subjects")
+    code, _, err = run.func(
+        "rsa", *arguments, tmp_path / "out", "--over-seeds", "--generalise-to", "subjects"
+    )
     assert code == 0, err
     kept = RSAFolder.load(tmp_path / "out")
     frame = kept.result.estimates
@@ -416,8 +419,8 @@ def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tm
 
 def test_a_fitted_model_stands_beside_its_parts(run, group):
     folder, _, _ = group
-    code, text, err = run(
-        "--models", folder / "models.npz", "--brain", folder / "brain.npz", "--roi", "FFA",
+    code, text, err = run.func(
+        "rsa", "--models", folder / "models.npz", "--brain", folder / "brain.npz", "--roi", "FFA",
         "--fit", "weighted", "--comparison", "pearson", "--generalise-to", "subjects", *FAST,
         "--out", folder / "out",
     )  # fmt: skip
@@ -451,7 +454,7 @@ def test_one_subject_leaves_inference_over_stimuli(run, group):
     folder, _, brain = group
     brain.select(roi="FFA").take([0]).save(folder / "one.npz")
     arguments = ("--models", folder / "models.npz", "--brain", folder / "one.npz", *FAST, "--out")
-    code, _, err = run(*arguments, folder / "out")
+    code, _, err = run.func("rsa", *arguments, folder / "out")
     assert (code, err.count("\n")) == (2, 1)
     assert "region 'FFA' has one subject only ('p0')" in err
     assert "--generalise-to stimuli: intervals and tests over stimuli" in err
@@ -568,7 +571,7 @@ def test_three_blocks_say_what_remains(run, noise_table, tmp_path, rng):
         "--brain", tmp_path / "group.npz", "--subject-column", "index", "--stimuli", tmp_path / "table.csv",
         "--identity-blocks", "expression", *FAST, "--out", tmp_path / "out",
     )  # fmt: skip
-    code, _, err = run(*arguments)
+    code, _, err = run.func("rsa", *arguments)
     assert code == 2
     assert "24 stimuli in 3 blocks are too few" in err
     assert "What remains is --generalise-to subjects" in err
