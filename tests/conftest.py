@@ -1,5 +1,6 @@
 """Fixtures that every test may use; shapes never repeat a number, so that a swapped axis fails."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,13 @@ from fernet_neuro.viz.style import _RC
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20200501)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collection() -> None:
+    """Leave what lives as long as the process out of garbage collection, which each training asks for."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

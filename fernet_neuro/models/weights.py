@@ -454,11 +454,14 @@ def _find_odd_numbers(name: str, tensor: Tensor, own: Tensor) -> str:
     held = tensor.to(own.dtype)
     if not own.is_floating_point():
         return _count_odd(held.to(tensor.dtype) != tensor, f"{name} are no whole numbers of {own.dtype}")
-    # A mask may be infinite in the network itself.
-    odd = ~held.isfinite() & own.isfinite().to(tensor.device)
-    what = f"too large for {own.dtype}" if (odd & tensor.isfinite()).any() else "not finite"
-    negative = (held < 0) & name.endswith("running_var")
-    return _count_odd(odd, f"{name} are {what}") or _count_odd(negative, f"{name}, a variance, are negative")
+    if not held.isfinite().all():
+        # A mask may be infinite in the network itself.
+        odd = ~held.isfinite() & own.isfinite().to(tensor.device)
+        what = f"too large for {own.dtype}" if (odd & tensor.isfinite()).any() else "not finite"
+        said = _count_odd(odd, f"{name} are {what}")
+        if said:
+            return said
+    return _count_odd(held < 0, f"{name}, a variance, are negative") if name.endswith("running_var") else ""
 
 
 def _count_odd(odd: Tensor, what: str) -> str:

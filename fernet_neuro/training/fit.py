@@ -275,7 +275,8 @@ def _start_accelerator(settings: TrainSettings, device: str) -> Iterator[Acceler
             yield accelerator
     finally:
         accelerator.end_training()
-        accelerator.free_memory()
+        if place.type != "cpu":  # the search for garbage takes as long as many a small training
+            accelerator.free_memory()
         AcceleratorState._reset_state(reset_partial_state=True)
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from fernet_neuro._utils.config import read_settings
+from fernet_neuro.experiments.cost import write_costs
 from fernet_neuro.experiments.recipe import GridSettings
 
 FACES = "{identities: 4, expressions: [anger, fear], views: 1, sessions: 2, size: 32%s}"
@@ -15,6 +16,12 @@ SETS = [
     f"sets.plain_faces={FACES % ', first_identity: 90'}",
 ]
 NETWORKS = ("lfn_start", "lfnsb_start", "lfn", "lfnsb")
+
+
+@pytest.fixture(autouse=True)
+def _few_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure times twice: no test here reads them."""
+    monkeypatch.setitem(write_costs.__kwdefaults__, "n_repeats", 2)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +44,8 @@ def make_table(run, number: int, shared: Path, *more: str) -> pd.DataFrame:
         "--out",
         out,
         "--quiet",
+        "--jobs",
+        1,
         "--set",
         f"shared={shared}",
         *override(),
@@ -81,10 +90,10 @@ def test_three_networks_at_equal_training_stand_in_one_table(run, tmp_path):
     own = ["identities=2", "size=32"]
     sets = [f"{place}.{change}" for place in ("stimuli", "tests.people.stimuli") for change in own]
     changed = [f"networks.{name}.{change}" for name in arms for change in small] + sets
-    changed += [f"tests.hard.stimuli.{change}" for change in (*own, "sessions=1")]
+    changed += [f"tests.hard.stimuli.{change}" for change in (*own, "sessions=1", "intensity=[0.8]")]
     changed += ["seeds=[0]", "costed={}", "columns=[accuracy, params, macs]"]
     words = [word for text in changed for word in ("--set", text)]
-    code, _, err = run("run", "lfnsb/against", "--out", tmp_path / "t", "--quiet", *words)
+    code, _, err = run("run", "lfnsb/against", "--out", tmp_path / "t", "--quiet", "--jobs", 1, *words)
     assert code == 0, err
     rows = pd.read_csv(tmp_path / "t" / "table.csv").set_index("arm")
     assert rows["ours_params"].tolist() == [2_676_161, 11_407_431, 11_180_103]
