@@ -19,7 +19,7 @@ TINY = [
     f"stimuli={FACES % (6, 0)}", f"tests={{people: {{stimuli: {FACES % (5, 100)}}}}}", "seeds=[0,1]",
     f"sets.identity_stimuli={FACES % (4, 200)}",
     *(f"networks.{name}.{key}" for name in ("identity", "guided")
-      for key in ("epochs=1", "batch_size=6", "warmup_epochs=0", "model_options={size: 24}")),
+      for key in ("epochs=1", "batch_size=18", "warmup_epochs=0", "model_options={size: 24}")),
 ]  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def make(run: Callable[..., tuple[int, str, str]], shared: Path, tmp_path: Path)
     def call(recipe: str, *changes: str) -> Path:
         out = tmp_path / recipe
         sets = [text for change in (*TINY, f"shared={shared}", *changes) for text in ("--set", change)]
-        code, _, err = run("run", f"text_guided/{recipe}", "--out", out, "--quiet", *sets)
+        code, _, err = run("run", f"text_guided/{recipe}", "--out", out, "--quiet", "--jobs", 1, *sets)
         assert code == 0, err
         return out
 
@@ -86,10 +86,16 @@ def _average_recalls(out: Path, test: str, arm: str) -> np.ndarray:
     return right.groupby(level=0).mean().to_numpy()
 
 
+#: A tiny network of the recipe of an expression that training never shows.
+UNSEEN = [
+    change.replace("networks.guided.", "networks.unseen.")
+    for change in TINY
+    if change.startswith("networks.guided.")
+]
+
+
 def test_an_expression_never_shown_is_named_and_drawn(make):
-    out = make("zero_shot", *(f"networks.unseen.{change.removeprefix('networks.guided.')}" for change in TINY
-                              if change.startswith("networks.guided.")),
-               "networks.unseen.text.left_out=[fear]")  # fmt: skip
+    out = make("zero_shot", *UNSEEN, "networks.unseen.text.left_out=[fear]")
     drawn = pd.read_csv(out / "figures" / "text-guided-zero-shot.csv")
     recalls = drawn.query("metric == 'recall' and seed not in ('mean',)")
     assert set(recalls["class"]) == {"fear"}
@@ -104,23 +110,10 @@ def test_an_expression_never_shown_is_named_and_drawn(make):
     assert found == pytest.approx(100 * (fear["predicted"] == "fear").mean())
 
 
-def test_an_expression_that_no_test_shows_is_told_in_one_line(run, shared, tmp_path):
-    changes = (*TINY, f"shared={shared}", "networks.unseen.text.left_out=[contempt]", "figures=[]")
-    changes += tuple(
-        c.replace("networks.guided.", "networks.unseen.") for c in TINY if "networks.guided." in c
-    )
-    sets = [text for change in changes for text in ("--set", change)]
-    code, _, err = run("run", "text_guided/zero_shot", "--out", tmp_path / "out", "--quiet", *sets)
-    assert code == 0, err
-    code, _, err = run(
-        "figures",
-        "build",
-        "text-guided-zero-shot",
-        "--results",
-        tmp_path / "out",
-        "--out",
-        tmp_path / "figures",
-    )
+def test_an_expression_that_no_test_shows_is_told_in_one_line(run, make, tmp_path):
+    out = make("zero_shot", *UNSEEN, "networks.unseen.text.left_out=[contempt]", "figures=[]", "seeds=[0]")
+    places = ("--results", out, "--out", tmp_path / "figures")
+    code, _, err = run("figures", "build", "text-guided-zero-shot", *places)
     assert code == 2
     assert "shows contempt" in err
     assert "left_out=[NAME]" in err
