@@ -151,14 +151,14 @@ def tiny_recipe(tmp_path):
 
 def test_an_experiment_is_shared(tmp_path, monkeypatch, submit, carry_out, run, tiny_recipe):
     monkeypatch.chdir(tmp_path)
-    command = ("run", str(tiny_recipe), "--out", "shared")
+    command = ("run", str(tiny_recipe), "--jobs", "1", "--out", "shared")
     assert submit("--shards", "2", "--script", command=command)[0] == 0
     assert carry_out("shared", 0, 2) == 0
     assert Path("shared/index.html").is_file()
     assert carry_out("shared", 1, 2) == 0  # all is done: nothing is trained again
     assert run("merge", "shared")[0] == 0
     assert not Path("shared", CLAIMS).exists()
-    code, _, error = run("run", tiny_recipe, "--out", "alone", "--quiet")
+    code, _, error = run("run", tiny_recipe, "--jobs", 1, "--out", "alone", "--quiet")
     assert code == 0, error
     for table in ("results.csv", "runs.csv"):
         assert Path("shared", table).read_bytes() == Path("alone", table).read_bytes()

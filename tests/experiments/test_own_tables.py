@@ -52,7 +52,7 @@ def tables(tmp_path_factory) -> Path:
 
 def invoke(recipe: str, out: Path, *changes: str, resume: bool = False):
     sets = [part for change in changes for part in ("--set", change)]
-    options = ["--quiet", "--device", "cpu", *(["--resume"] if resume else [])]
+    options = ["--quiet", "--device", "cpu", "--jobs", "1", *(["--resume"] if resume else [])]
     command = ["run", f"crpn/{recipe}", "--out", str(out), *sets, *options]
     return CliRunner().invoke(app, command, catch_exceptions=False)
 
