@@ -2,16 +2,13 @@
 
 import itertools
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from matplotlib.figure import Figure
 from PIL import Image
 from scipy.spatial.distance import pdist
 
@@ -24,7 +21,6 @@ from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import SEEDS, summarise_runs
-from fernet_neuro.figures.registry import FIGURES, _write
 from fernet_neuro.probes.evaluate import run_probe
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.models.partition import partition_variance
@@ -33,7 +29,6 @@ from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.rsa.searchlight.folder import label_models, write_group_maps
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.diets.settings import DietsSettings
-from fernet_neuro.viz.style import Look, style
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 VIEWS = ("full_left", "half_left", "straight", "half_right", "full_right")
@@ -577,34 +572,6 @@ def _cheap_pictures() -> None:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete results folder; never write into it."""
     return write_results(tmp_path_factory.mktemp("results"))
-
-
-@pytest.fixture(scope="session")
-def drawn(results: Path) -> Callable[..., tuple[pd.DataFrame, Figure]]:
-    """Return a function that draws a figure in a palette, once, from results that are read once."""
-    read = cache(lambda name: FIGURES[name].read(results))
-
-    @cache
-    def draw(name: str, palette: str) -> tuple[pd.DataFrame, Figure]:
-        with style(look=Look(palette=palette)):
-            return read(name), FIGURES[name].draw(read(name), results)
-
-    return lambda name, palette="okabe-ito": draw(name, palette)
-
-
-@pytest.fixture(scope="session")
-def built(
-    drawn: Callable[..., tuple[pd.DataFrame, Figure]], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], list[Path]]:
-    """Return a function that writes a figure, once, and gives its files."""
-    out = tmp_path_factory.mktemp("built")
-
-    @cache
-    def build(name: str) -> list[Path]:
-        with style():
-            return _write(FIGURES[name], *drawn(name), out, ("pdf", "png"))
-
-    return build
 
 
 REGIONS = ("EVC", "OFA", "FFA", "pSTS", "aSTS", "left amygdala", "right amygdala", "IFG", "ATL")

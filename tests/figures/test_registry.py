@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,13 @@ from fernet_neuro.systems.transfer.figures import bars as transfer_bars
 from fernet_neuro.viz import style
 
 
+@pytest.fixture(scope="module")
+def table(results, tmp_path_factory):
+    """The source data of a figure by name, as they are written."""
+    out = tmp_path_factory.mktemp("tables")
+    return cache(lambda name: pd.read_csv(build_figure(name, results, out, formats=())[0]))
+
+
 @pytest.fixture
 def copy(results, tmp_path):
     return shutil.copytree(results / "probes", tmp_path / "res" / "probes").parent
@@ -24,17 +32,19 @@ def read_layers(folder, network, target):
     return pd.DataFrame(json.loads(path.read_text())["layers"])
 
 
-def test_bars_in_the_axes_are_the_source_data(drawn, built):
-    csv = pd.read_csv(built("transfer-bars")[2])
-    for ax, target in zip(drawn("transfer-bars")[1].axes, ("expression", "identity"), strict=True):
+def test_bars_in_the_axes_are_the_source_data(results, table):
+    csv = table("transfer-bars")
+    with style():
+        figure = transfer_bars.draw_transfer(transfer_bars.read_transfer(results), results)
+    for ax, target in zip(figure.axes, ("expression", "identity"), strict=True):
         means = csv[(csv["target"] == target) & (csv["kind"] == "mean")]
         drawn = {patch.get_gid().removeprefix("bar:"): patch.get_height() for patch in ax.patches}
         assert list(drawn) == ["identity", "verification", "expression", "untrained", "pixels"]
         assert drawn == pytest.approx(dict(zip(means["network"], means["accuracy_percent"], strict=True)))
 
 
-def test_bars_report_the_layer_fixed_beforehand_and_not_the_best(results, built):
-    csv = pd.read_csv(built("transfer-bars")[2])
+def test_bars_report_the_layer_fixed_beforehand_and_not_the_best(results, table):
+    csv = table("transfer-bars")
     row = csv.query("target == 'expression' and kind == 'mean' and network == 'identity'").iloc[0]
     layers = read_layers(results, "identity", "expression").query("source == 'network'").set_index("layer")
     assert row["layer"] == "avgpool"
@@ -43,8 +53,8 @@ def test_bars_report_the_layer_fixed_beforehand_and_not_the_best(results, built)
     assert row["low_percent"] == pytest.approx(100 * layers.loc["avgpool", "balanced_accuracy_low"])
 
 
-def test_published_values_stand_with_their_network(built):
-    csv = pd.read_csv(built("transfer-bars")[2])
+def test_published_values_stand_with_their_network(table):
+    csv = table("transfer-bars")
     published = csv[csv["kind"] == "published"]
     found = {(row.target, row.network): row.accuracy_percent for row in published.itertuples()}
     assert found == {
@@ -55,8 +65,8 @@ def test_published_values_stand_with_their_network(built):
     assert (published["reference"] == "Schwartz et al. 2020; KDEF").all()
 
 
-def test_dots_average_to_their_bar(built):
-    csv = pd.read_csv(built("transfer-bars")[2])
+def test_dots_average_to_their_bar(table):
+    csv = table("transfer-bars")
     folds = csv[csv["kind"] == "fold"].groupby(["target", "network"])["accuracy_percent"].mean()
     means = csv[csv["kind"] == "mean"].set_index(["target", "network"])["accuracy_percent"]
     pd.testing.assert_series_equal(folds.sort_index(), means.sort_index())
@@ -126,23 +136,25 @@ def test_one_readout_gives_one_panel(copy, tmp_path):
     for network in ("identity", "verification", "expression"):
         shutil.rmtree(copy / "probes" / network / "identity")
     for name in ("transfer-bars", "layer-profile"):
-        csv = pd.read_csv(build_figure(name, copy, tmp_path / "out")[2])
+        csv = pd.read_csv(build_figure(name, copy, tmp_path / "out", formats=())[0])
         assert set(csv["panel"]) == {"a"}
 
 
-def test_profile_lines_are_the_source_data_in_forward_order(results, drawn, built):
-    csv = pd.read_csv(built("layer-profile")[2])
+def test_profile_lines_are_the_source_data_in_forward_order(results, table):
+    csv = table("layer-profile")
     rows = csv[(csv["target"] == "identity") & (csv["network"] == "verification")]
     layers = read_layers(results, "verification", "identity").query("source == 'network'")
     assert list(rows["layer"]) == list(layers.sort_values("layer_index")["layer"])
     assert rows["position"].is_monotonic_increasing
-    (line,) = [line for line in drawn("layer-profile")[1].axes[1].lines if line.get_gid() == "verification"]
+    with style():
+        figure = layer_profile.draw_profile(layer_profile.read_profile(results), results)
+    (line,) = [line for line in figure.axes[1].lines if line.get_gid() == "verification"]
     np.testing.assert_allclose(line.get_ydata(), rows["accuracy_percent"])
     np.testing.assert_allclose(line.get_ydata(), 100 * layers["balanced_accuracy"])
 
 
-def test_profile_marks_follow_the_corrected_p_value(results, built):
-    csv = pd.read_csv(built("layer-profile")[2])
+def test_profile_marks_follow_the_corrected_p_value(results, table):
+    csv = table("layer-profile")
     assert csv["significant"].equals(csv["p_value_max"] < 0.05)
     assert csv["significant"].any()
     assert not csv["significant"].all()
@@ -163,8 +175,8 @@ def test_layer_orders_are_merged_and_contradictions_refused():
         layer_profile.merge_orders([["a", "b"], ["b", "a"]])
 
 
-def test_confusion_rows_add_up_and_match_the_counts(results, built):
-    csv = pd.read_csv(built("confusion")[2])
+def test_confusion_rows_add_up_and_match_the_counts(results, table):
+    csv = table("confusion")
     sums = csv.groupby(["network", "true"])["percent"].sum()
     np.testing.assert_allclose(sums, 100)
     counts = pd.read_csv(results / "probes" / "identity" / "expression" / "confusion.csv")
