@@ -178,6 +178,7 @@ def _applies(spec: FigureSpec, folder: Path) -> bool:
 def _write(
     spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path, formats: Sequence[str]
 ) -> list[Path]:
+    _lay_out(figure)
     writers: dict[str, Callable[[Path], object]] = {
         # Dates in the files would make two builds of the same results differ.
         ".pdf": lambda path: figure.savefig(
@@ -196,6 +197,18 @@ def _write(
             write(temporary)
     write_text(written[-1], spec.caption(source) + "\n")
     return written
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place all panels for good, so that all kinds of pictures show the same.
+
+    Panels of a fixed shape are in their place at the second time only: labels around them may leave the page
+    before.
+    """
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 _SOFTWARE = f"fernet-neuro {__version__}"

@@ -13,7 +13,7 @@ _MARGIN = 1.5
 
 
 def outline_texts(figure):
-    """Return the texts that are drawn, with their outlines."""
+    """Return the texts that are drawn, with their outlines; the figure is laid out."""
     drawn: dict[int, Text] = {}
     write = Text.draw
 
@@ -23,8 +23,7 @@ def outline_texts(figure):
         write(self, renderer, *args, **kwargs)
 
     renderer = FigureCanvasAgg(figure).get_renderer()
-    with pytest.MonkeyPatch.context() as patch, renderer._draw_disabled():  # laid out, but not painted
-        figure.draw(renderer)  # the layout settles
+    with pytest.MonkeyPatch.context() as patch, renderer._draw_disabled():  # nothing is painted
         patch.setattr(Text, "draw", note)
         figure.draw(renderer)
     return [(text, outline(text, renderer)) for text in drawn.values()]

@@ -79,7 +79,8 @@ def test_hues_are_few_and_stay_apart_for_colour_blind_readers(drawn, palette):
     assert find_near(hues) == []
 
 
+@pytest.mark.usefixtures("built")
 def test_texts_are_on_the_page_and_apart(drawn):
-    figure = drawn["tol"]  # not the one that is written: to write a figure lays it out again
+    figure = drawn["okabe-ito"]  # laid out as it was written
     with style():
         assert find_faults(figure, outline_texts(figure)) == []
