@@ -97,13 +97,13 @@ def do_side_by_side(parts: Mapping[str, Part], work: Any, n_at_once: int) -> Ite
     """
     n_threads = max(1, torch.get_num_threads() // n_at_once)
     chains = _measure_chains(parts)
-    begun_first = sorted(parts, key=lambda name: -chains[name])
-    left, running = dict(parts), dict[Future[list[tuple[str, int, str]]], str]()
+    left = dict(sorted(parts.items(), key=lambda item: -chains[item[0]]))
+    running = dict[Future[list[tuple[str, int, str]]], str]()
     pool = ProcessPoolExecutor(n_at_once, initializer=_begin, initargs=(os.getpid(), Path.cwd()))
     try:
         while left or running:
             undone = left.keys() | set(running.values())
-            ready = [name for name in begun_first if name in left and not left[name].needs & undone]
+            ready = [name for name, part in left.items() if not part.needs & undone]
             for name in ready[: n_at_once - len(running)]:
                 running[pool.submit(_do_apart, left.pop(name).do, work, n_threads)] = name
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
