@@ -205,9 +205,10 @@ def _lay_out(figure: Figure) -> None:
     Panels of a fixed shape are in their place at the second time only: labels around them may leave the page
     before.
     """
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
-        figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        engine.execute(figure)
         figure.set_layout_engine("none")
 
 

@@ -25,24 +25,28 @@ def cut_row(path):
     cut(path, path.read_text().rstrip("\n").rindex(","))
 
 
+def damage_two(folder):
+    put(folder / "pairwise.csv", 2, "low", "?")
+    cut_row(folder / "peaks.csv")
+
+
 CASES = [
     ("probe", lambda folder: cut_row(folder / "confusion.csv"),
-     {"probe-confusion"}, {"probe-layers"}, "confusion.csv: the file is cut in row "),
+     {"probe-confusion"}, {"probe-layers"}, ["confusion.csv: the file is cut in row "]),
     ("probe", lambda folder: put(folder / "results.csv", 4, "seed", "abc"), set(),
-     {"probe-layers", "probe-confusion"}, ""),
+     {"probe-layers", "probe-confusion"}, []),
     ("probe", lambda folder: put(folder / "confusion.csv", 5, "count", "1.5"), {"probe-confusion"},
-     {"probe-layers"}, "confusion.csv: row 5 has '1.5' under 'count', which is no whole number"),
+     {"probe-layers"}, ["confusion.csv: row 5 has '1.5' under 'count', which is no whole number"]),
     ("rsa", lambda folder: put(folder / "results.csv", 3, "estimate", "abc"),
      RSA - {"rdm-gallery", "mds"}, {"rdm-gallery", "mds"},
-     "results.csv: row 3 has 'abc' under 'estimate', which is no number"),
-    ("rsa", lambda folder: put(folder / "pairwise.csv", 2, "low", "?"), {"rsa-models"},
-     RSA - {"rsa-models"}, "pairwise.csv: row 2 has '?' under 'low', which is no number"),
-    ("rsa", lambda folder: cut_row(folder / "peaks.csv"), {"rsa-layer-roi"}, RSA - {"rsa-layer-roi"},
-     "peaks.csv: the file is cut in row "),
-    ("evaluation", lambda folder: cut(folder / "metrics.csv", 300), {"evaluation"}, set(), "metrics.csv"),
+     ["results.csv: row 3 has 'abc' under 'estimate', which is no number"]),
+    ("rsa", damage_two, {"rsa-models", "rsa-layer-roi"}, RSA - {"rsa-models", "rsa-layer-roi"},
+     ["pairwise.csv: row 2 has '?' under 'low', which is no number",
+      "peaks.csv: the file is cut in row "]),
+    ("evaluation", lambda folder: cut(folder / "metrics.csv", 300), {"evaluation"}, set(), ["metrics.csv"]),
     ("evaluation", lambda folder: put(folder / "metrics.csv", 2, "n", "identity"), {"evaluation"}, set(),
-     "metrics.csv: row 2 has 'identity' under 'n', which is no whole number"),
-    ("evaluation", lambda folder: cut(folder / "predictions.csv", 300), set(), {"evaluation"}, ""),
+     ["metrics.csv: row 2 has 'identity' under 'n', which is no whole number"]),
+    ("evaluation", lambda folder: cut(folder / "predictions.csv", 300), set(), {"evaluation"}, []),
 ]  # fmt: skip
 
 
@@ -57,7 +61,8 @@ def test_a_damaged_table_costs_only_the_figures_that_need_it(
     assert code == (1 if lost else 0), err
     lines = [line for line in err.splitlines() if line.startswith("Left out: ")]
     assert {line.split()[2] for line in lines} == lost
-    assert all(said in line for line in lines), err
+    assert all(any(words in line for line in lines) for words in said), err
+    assert all(any(words in line for words in said) for line in lines), err
     assert {path.stem for path in out.glob("*.png")} >= kept
 
 
@@ -73,7 +78,9 @@ def test_lost_rows_of_metrics_are_seen_where_the_file_ends_well(run, results, tm
 def test_a_word_in_place_of_a_number_of_a_probe_of_a_recipe_is_told(run, results, tmp_path):
     shutil.copytree(results / "probes", tmp_path / "probes")
     put(tmp_path / "probes/identity/expression/confusion.csv", 7, "count", "many")
-    code, _, err = run("figures", "build", "all", "--results", tmp_path, "--out", tmp_path / "out")
+    code, _, err = run(
+        "figures", "build", "all", "--results", tmp_path, "--out", tmp_path / "out", "--format", "png"
+    )
     assert code == 1
     assert "Left out: confusion (" in err
     assert "row 7 has 'many' under 'count', which is no number" in err

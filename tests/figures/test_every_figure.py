@@ -50,6 +50,7 @@ def test_a_figure_is_pdf_png_csv_and_caption(built, name):
     assert caption.read_text().strip().endswith(".")
     with Image.open(png) as image:
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        assert set(image.info) == {"Title", "Software", "dpi"}, "a date would differ the next time"
         widths = [round(width / 25.4 * 300) for width in COLUMN_WIDTHS_MM.values()]
         assert min(abs(image.width - width) for width in widths) <= 1
         assert image.height / 300 * 25.4 < 225, "taller than a page"
@@ -62,8 +63,12 @@ def test_pdf_text_stays_text(built):
 
 
 def test_the_same_results_give_the_same_bytes(built, results, tmp_path, name):
-    for first, second in zip(built, build_figure(name, results, tmp_path), strict=True):
-        assert first.read_bytes() == second.read_bytes(), first.name
+    """PNGs show what PDFs do, and take as long as the rest; one of them stands for all."""
+    formats = ("pdf", "png") if name == "confusion" else ("pdf",)
+    again = build_figure(name, results, tmp_path, formats=formats)
+    assert len(again) == len(formats) + 2
+    for second in again:
+        assert second.read_bytes() == built[0].with_name(second.name).read_bytes(), second.name
 
 
 def test_all_text_has_seven_points(drawn):
