@@ -38,50 +38,49 @@ def read_note(folder: Path, name: str) -> list[int]:
     return [int(word) for word in (folder / f"{name}.ended").read_text().split()]
 
 
-def test_a_part_begins_when_all_that_it_needs_are_done(tmp_path):
-    parts = make_parts(a="", b="", c="ab", d="c") | {"e": Part(partial(note, name="e"), frozenset(["gone"]))}
-    done = list(do_side_by_side(parts, tmp_path, 2))
-    assert sorted(done) == list("abcde")
-    assert read_note(tmp_path, "c")[2] >= 2
-    assert read_note(tmp_path, "d")[2] >= 3
-    assert done.index("d") > done.index("c") > max(done.index("a"), done.index("b"))
-
-
-def test_those_listed_first_begin_first(tmp_path):
-    # When "a" is done, "b" could begin and so could "z", which waits from the start: "b" is listed first.
-    slow = Part(partial(note, name="slow", seconds=2.0))
-    parts = {"slow": slow, **make_parts(a="", b="a", z="")}
-    assert list(do_side_by_side(parts, tmp_path, 2)) == ["a", "b", "z", "slow"]
-
-
-def test_those_that_the_longest_chain_waits_for_begin_first(tmp_path):
-    parts = make_parts(alone="", a="", b="a", c="b")
-    assert list(do_side_by_side(parts, tmp_path, 1)) == ["a", "b", "alone", "c"]
-
-
-def test_threads_are_shared_out_and_what_is_said_is_heard(tmp_path, caplog):
-    before = torch.get_num_threads()
-    torch.set_num_threads(7)
-    try:
-        list(do_side_by_side(make_parts(a="", b="", c=""), tmp_path, 2))
-    finally:
-        torch.set_num_threads(before)
-    notes = [read_note(tmp_path, name) for name in "abc"]
-    assert [threads for _, threads, _ in notes] == [3, 3, 3]
-    assert os.getpid() not in {process for process, _, _ in notes}
-    assert sorted(caplog.messages) == ["a is odd.", "b is odd.", "c is odd."]
-
-
 def grow(work: Path) -> None:
     note(work, "grown", seconds=1.2)  # more than the second between two looks at the memory
     HELD.append(np.ones(2**26))
 
 
-def test_a_process_that_has_grown_goes_on(tmp_path):
-    parts = {**make_parts(a=""), "grown": Part(grow, frozenset("a")), **make_parts(b="")}
-    parts["b"] = Part(parts["b"].do, frozenset(["grown"]))
-    list(do_side_by_side(parts, tmp_path, 1))
-    assert len({read_note(tmp_path, name)[0] for name in ("a", "grown", "b")}) == 1
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory):
+    """The order in which one process did parts, of which one grows, and where it wrote."""
+    folder = tmp_path_factory.mktemp("one")
+    parts = {**make_parts(a="", b="a"), "grown": Part(grow, frozenset("b"))}
+    parts["last"] = Part(partial(note, name="last"), frozenset(["grown"]))
+    return list(do_side_by_side(parts | make_parts(alone=""), folder, 1)), folder
+
+
+def test_those_that_the_longest_chain_waits_for_begin_first_and_of_equals_the_first(one_by_one):
+    # When "grown" is done, "last" could begin and so could "alone", which waits from the start.
+    assert one_by_one[0] == ["a", "b", "grown", "last", "alone"]
+
+
+def test_a_process_that_has_grown_goes_on(one_by_one):
+    order, folder = one_by_one
+    assert len({read_note(folder, name)[0] for name in order}) == 1
+
+
+def test_parts_begin_when_all_that_they_need_are_done_with_their_share_of_threads(tmp_path, caplog):
+    slow = Part(partial(note, name="slow", seconds=2.0))
+    parts = {"a": make_parts(a="")["a"], "slow": slow, **make_parts(b="a", c="", d="")}
+    parts["c"] = Part(parts["c"].do, frozenset(["slow", "b", "gone"]))
+    parts["d"] = Part(parts["d"].do, frozenset("c"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(7)
+    try:
+        done = list(do_side_by_side(parts, tmp_path, 2))
+    finally:
+        torch.set_num_threads(before)
+    assert done == ["a", "b", "slow", "c", "d"]
+    notes = {name: read_note(tmp_path, name) for name in done}
+    assert notes["c"][2] == 3
+    assert notes["d"][2] == 4
+    assert {threads for _, threads, _ in notes.values()} == {3}
+    assert os.getpid() not in {process for process, _, _ in notes.values()}
+    assert notes["slow"][0] != notes["b"][0]
+    assert sorted(caplog.messages) == [f"{name} is odd." for name in sorted(done)]
 
 
 def fail(work: Path) -> None:
