@@ -4,6 +4,8 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from itertools import count
 from pathlib import Path
 
@@ -59,21 +61,21 @@ def _cheap_pictures() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+@pytest.fixture(scope="session")
+def run() -> Callable[..., tuple[int, str, str]]:
     """Return a function that calls ``fernet-neuro`` and gives exit code, output and errors.
 
     Tests of one command override it with ``partial(run, "rsa")``.
     """
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fernet-neuro", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
+        out, err = (TextIOWrapper(BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["fernet-neuro", *map(str, arguments)])
+            with pytest.raises(SystemExit) as left:
+                main()
+        said = [stream.buffer.getvalue().decode("utf-8") for stream in (out, err)]
+        return int(left.value.code or 0), *said
 
     return call
 
@@ -87,16 +89,26 @@ def data_root() -> Path:
     return Path(root).resolve()
 
 
+@pytest.fixture(scope="session")
+def make_noise_table() -> Callable[[Path, np.random.Generator], StimulusTable]:
+    """Return a function that writes `noise_table` into a folder."""
+    return _write_noise_table
+
+
 @pytest.fixture
 def noise_table(tmp_path: Path, rng: np.random.Generator) -> StimulusTable:
     """24 noise images (20 x 18 px) of 4 identities x 3 expressions x 2 sessions, one view."""
+    return _write_noise_table(tmp_path, rng)
+
+
+def _write_noise_table(folder: Path, rng: np.random.Generator) -> StimulusTable:
     rows = []
     for identity in range(4):
         for expression in ("anger", "happiness", "neutral"):
             for session in "AB":
                 name = f"id{identity}_{expression}_{session}"
                 pixels = rng.integers(0, 256, (20, 18, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+                Image.fromarray(pixels).save(folder / f"{name}.png")
                 rows.append(
                     {
                         "stimulus_id": name,
@@ -107,6 +119,6 @@ def noise_table(tmp_path: Path, rng: np.random.Generator) -> StimulusTable:
                         "session": session,
                     }
                 )
-    table = StimulusTable.from_frame(pd.DataFrame(rows), root=tmp_path)
-    table.write(tmp_path / "table.csv")
+    table = StimulusTable.from_frame(pd.DataFrame(rows), root=folder)
+    table.write(folder / "table.csv")
     return table

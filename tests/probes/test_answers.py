@@ -20,50 +20,62 @@ def read_lead(folder):
     return html.unescape(re.sub(r"<[^>]+>", "", lead)).strip()
 
 
-@pytest.fixture
-def store(noise_table, simulated, rng, tmp_path):
+@pytest.fixture(scope="module")
+def table(make_noise_table, tmp_path_factory):
+    return make_noise_table(tmp_path_factory.mktemp("pictures"), np.random.default_rng(1))
+
+
+@pytest.fixture(scope="module")
+def store(table, simulated, tmp_path_factory):
     """Three layers, of which the one before the last tells expressions worst."""
+    rng = np.random.default_rng(20200501)
     strengths = {"layer4": 3.0, "avgpool": 0.4, "fc": 0.6}
     layers = [
-        replace(simulated(noise_table, rng, expression=value), layer=name)
-        for name, value in strengths.items()
+        replace(simulated(table, rng, expression=value), layer=name) for name, value in strengths.items()
     ]
-    return write_store(tmp_path / "store", noise_table, layers).path
+    return write_store(tmp_path_factory.mktemp("stores") / "store", table, layers).path
 
 
-@pytest.fixture
-def commands(store, noise_table, tmp_path):
-    """Each command that reports, but for its folder."""
+@pytest.fixture(scope="module")
+def brain(table, tmp_path_factory):
     rng = np.random.default_rng(0)
-    models = fn.compute_rdms(noise_table, factors=["identity", "expression"])
+    models = fn.compute_rdms(table, factors=["identity", "expression"])
     people = pd.DataFrame({"subject": list("abcde"), "roi": "FFA"})
     noise = rng.normal(size=(5, models.dissimilarities.shape[1]))
-    brain = fn.RDMSet(models.dissimilarities[:1] + noise, noise_table.stimulus_ids, people)
-    brain.save(tmp_path / "brain.npz")
-    few = ("--permutations", 19, "--quiet")
-    return {
-        "probe": ("probe", store, "--all-layers", "--folds", 4, "--no-controls", *few),
-        "embed": ("embed", store, "--layer", "layer4", "--layer", "avgpool", "--perplexity", 4, *few),
-        "rsa": ("rsa", "--models", store, "--all-layers", "--brain", tmp_path / "brain.npz", *few),
+    path = tmp_path_factory.mktemp("brain") / "brain.npz"
+    fn.RDMSet(models.dissimilarities[:1] + noise, table.stimulus_ids, people).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(run, store, brain, tmp_path_factory):
+    """Where each command that reports left its results, and what it printed."""
+    out, few = tmp_path_factory.mktemp("out"), ("--permutations", 19, "--quiet")
+    commands = {
+        "probe": (store, "--all-layers", "--folds", 4, "--no-controls"),
+        "embed": (store, "--layer", "layer4", "--layer", "avgpool", "--perplexity", 4),
+        "rsa": ("--models", store, "--all-layers", "--brain", brain),
     }
+    found = {}
+    for name, words in commands.items():
+        code, printed, err = run(name, *words, *few, "--out", out / name)
+        assert code == 0, err
+        found[name] = (out / name, printed.splitlines())
+    return found
 
 
 @pytest.mark.parametrize("name", ["probe", "embed", "rsa"])
-def test_the_first_line_of_a_command_is_the_lead_of_its_page(run, commands, tmp_path, name):
-    code, out, err = run(*commands[name], "--out", tmp_path / "out")
-    assert code == 0, err
-    first = out.splitlines()[0]
-    assert first == read_lead(tmp_path / "out")
-    assert "avgpool" not in first
-    is_chosen = "chosen by its" in first
+def test_the_first_line_of_a_command_is_the_lead_of_its_page(done, name):
+    folder, lines = done[name]
+    assert lines[0] == read_lead(folder)
+    assert "avgpool" not in lines[0]
+    is_chosen = "chosen by its" in lines[0]
     assert is_chosen == (name != "probe"), "the layer of a probe was fixed beforehand"
 
 
-def test_the_layer_of_a_probe_is_fixed_and_the_highest_is_called_chosen(run, commands, tmp_path):
-    code, out, err = run(*commands["probe"], "--out", tmp_path / "out")
-    assert code == 0, err
-    first, second = out.splitlines()[:2]
-    frame = ProbeReport.load(tmp_path / "out").frame.set_index("layer")["balanced_accuracy"]
+def test_the_layer_of_a_probe_is_fixed_and_the_highest_is_called_chosen(done):
+    folder, (first, second, *_) = done["probe"]
+    frame = ProbeReport.load(folder).frame.set_index("layer")["balanced_accuracy"]
     assert frame.idxmax() == "layer4"
     assert first.startswith("From average pool, ")
     assert f"{100 * frame['avgpool']:.1f} %" in first
@@ -73,24 +85,21 @@ def test_the_layer_of_a_probe_is_fixed_and_the_highest_is_called_chosen(run, com
     )
 
 
-def test_an_answer_tells_the_corrected_p(run, commands, tmp_path):
-    for name, command in commands.items():
-        assert run(*command, "--out", tmp_path / name)[0] == 0
-    probe = fn.ProbeReport.load(tmp_path / "probe")
+def test_an_answer_tells_the_corrected_p(done):
+    probe = fn.ProbeReport.load(done["probe"][0])
     for row in probe.layers:
         row.update(p_value=0.0123, p_value_max=0.0456)
-    maps = fn.EmbeddingResult.load(tmp_path / "embed")
+    maps = fn.EmbeddingResult.load(done["embed"][0])
     maps.quality[["p_value", "p_value_max"]] = 0.0123, 0.0456
-    rsa = fn.RSAResult.load(tmp_path / "rsa")
+    rsa = fn.RSAResult.load(done["rsa"][0])
     rsa.estimates[["p_value", "p_fdr", "p_max"]] = 0.0123, 0.0234, 0.0456
     for answer in (describe_probe(probe), describe_embedding(maps), describe_rsa(rsa)):
         assert "p = .0456, corrected over " in answer.answer
         assert not {".0123", ".0234"} & set(re.findall(r"\.\d{4}", answer.answer))
 
 
-def test_maps_are_told_by_what_neighbours_share_in_the_features(run, commands, tmp_path):
-    assert run(*commands["embed"], "--out", tmp_path / "embed")[0] == 0
-    maps = fn.EmbeddingResult.load(tmp_path / "embed")
+def test_maps_are_told_by_what_neighbours_share_in_the_features(done):
+    maps = fn.EmbeddingResult.load(done["embed"][0])
     told = {("expression", "avgpool"): 0.5, ("expression", "layer4"): 0.3, ("identity", "layer4"): 0.42,
             ("identity", "avgpool"): 0.21}  # fmt: skip
     quality, values = maps.quality, []
@@ -108,9 +117,8 @@ def test_maps_are_told_by_what_neighbours_share_in_the_features(run, commands, t
     assert "90.0" not in answer
 
 
-def test_an_rsa_names_the_best_model_its_comparison_and_the_ceiling(run, commands, tmp_path):
-    assert run(*commands["rsa"], "--out", tmp_path / "rsa")[0] == 0
-    rsa = fn.RSAResult.load(tmp_path / "rsa")
+def test_an_rsa_names_the_best_model_its_comparison_and_the_ceiling(done):
+    rsa = fn.RSAResult.load(done["rsa"][0])
     rsa.estimates["estimate"] = [0.1, 0.4, 0.2]
     rsa.ceilings[["lower", "upper"]] = 0.31, 0.62
     answer = describe_rsa(rsa).answer
@@ -122,9 +130,8 @@ def test_an_rsa_names_the_best_model_its_comparison_and_the_ceiling(run, command
     assert "; noise ceiling .31 to .62)." in answer
 
 
-def test_a_page_cites_the_network_and_names_the_versions_that_were_noted(run, commands, tmp_path):
-    assert run(*commands["probe"], "--out", tmp_path / "probe")[0] == 0
-    probe = fn.ProbeReport.load(tmp_path / "probe")
+def test_a_page_cites_the_network_and_names_the_versions_that_were_noted(done):
+    probe = fn.ProbeReport.load(done["probe"][0])
     plain = describe_probe(probe)
     assert "umap-learn" not in plain.versions
     probe.settings["versions"] = {"python": "3.99"}
