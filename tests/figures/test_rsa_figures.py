@@ -1,6 +1,7 @@
 import re
 import shutil
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,12 @@ NAMES = ("rsa-layer-roi", "rsa-models", "rdm-gallery", "variance-partition", "md
 @pytest.fixture(scope="module")
 def result(results):
     return RSAResult.load(results / "rsa")
+
+
+@pytest.fixture(scope="module")
+def drawn_once(results):
+    """Source, figure and renderer of a figure of the results, drawn once; to be looked at only."""
+    return cache(lambda module: draw(module, results))
 
 
 @pytest.fixture
@@ -60,10 +67,10 @@ def test_results_are_found_by_themselves_and_in_folders(results, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_drawn_off_the_page(results, name):
+def test_nothing_is_drawn_off_the_page(drawn_once, name):
     modules = (rsa_layer_roi, rsa_models, rdm_gallery, variance_partition, mds)
     module = next(module for module in modules if spec_of(module).name == name)
-    _, figure, renderer = draw(module, results)
+    _, figure, renderer = drawn_once(module)
     boxes = [ax.get_tightbbox(renderer) for ax in figure.axes]
     boxes += [legend.get_window_extent(renderer) for legend in figure.legends]
     for box in boxes:
@@ -73,8 +80,8 @@ def test_nothing_is_drawn_off_the_page(results, name):
         assert box.y1 <= figure.bbox.y1 + 1
 
 
-def test_lines_of_layers_are_the_estimates(results, result):
-    source, figure, _ = draw(rsa_layer_roi, results)
+def test_lines_of_layers_are_the_estimates(drawn_once, result):
+    source, figure, _ = drawn_once(rsa_layer_roi)
     assert len(figure.axes) == len(result.rois) == 3
     for ax, roi in zip(figure.axes, result.rois, strict=True):
         wanted = result.select_roi(roi)
@@ -91,8 +98,8 @@ def test_lines_of_layers_are_the_estimates(results, result):
     assert set(source["kind"]) == {"layer", "reference", "peak"}
 
 
-def test_ceilings_and_peaks_are_where_the_result_says(results, result):
-    _, figure, _ = draw(rsa_layer_roi, results)
+def test_ceilings_and_peaks_are_where_the_result_says(drawn_once, result):
+    _, figure, _ = drawn_once(rsa_layer_roi)
     for ax, roi in zip(figure.axes, result.rois, strict=True):
         (band,) = [item for item in ax.patches if item.get_gid() == "ceiling"]
         ceiling = result.ceilings.set_index("roi").loc[roi]
@@ -135,8 +142,8 @@ def test_of_many_models_without_layers_twins_are_left_out_first(copy):
     assert "(identity, expression; 4 others are not drawn)" in rsa_layer_roi.caption_layers(source)
 
 
-def test_dots_of_models_are_estimates_and_subjects(results, result):
-    source, figure, _ = draw(rsa_models, results)
+def test_dots_of_models_are_estimates_and_subjects(drawn_once, result):
+    source, figure, _ = drawn_once(rsa_models)
     means = source[source["kind"] == "mean"]
     assert set(means["model"]) == {"identity", "expression", "pixels"}, "layers have a figure of their own"
     panels = [ax for ax in figure.axes if find_artists(ax, "model:")]
@@ -227,8 +234,8 @@ def test_a_single_subject_has_no_ceiling_and_still_a_figure(copy):
         variance_partition.read_shares(copy)
 
 
-def test_images_of_rdms_are_percentiles_in_the_order_of_labels(results):
-    source, figure, _ = draw(rdm_gallery, results)
+def test_images_of_rdms_are_percentiles_in_the_order_of_labels(drawn_once, results):
+    source, figure, _ = drawn_once(rdm_gallery)
     (analysis,) = read_analyses(results)
     brain, models = read_rdms(analysis)
     order = [
@@ -249,8 +256,8 @@ def test_images_of_rdms_are_percentiles_in_the_order_of_labels(results):
     ]
 
 
-def test_thumbnails_stand_beside_the_first_column_and_below_the_last_row(results):
-    _, figure, _ = draw(rdm_gallery, results)
+def test_thumbnails_stand_beside_the_first_column_and_below_the_last_row(drawn_once):
+    _, figure, _ = drawn_once(rdm_gallery)
     panels = [ax for ax in figure.axes if ax.images]
     for at, ax in enumerate(panels):
         boxes = [str(item.get_gid()) for item in ax.findobj(AnnotationBbox)]
@@ -283,8 +290,8 @@ def test_missing_pairs_are_white(copy):
     assert np.ma.getmaskarray(np.ma.masked_invalid(image)).sum() == 21 + 2
 
 
-def test_shares_are_of_the_result_and_ceilings_of_their_space(results, result):
-    source, figure, _ = draw(variance_partition, results)
+def test_shares_are_of_the_result_and_ceilings_of_their_space(drawn_once, results, result):
+    source, figure, _ = drawn_once(variance_partition)
     brain = read_rdms(read_analyses(results)[0])[0]
     for ax, roi in zip(figure.axes, result.rois, strict=True):
         wanted = result.partition[result.partition["roi"] == roi].set_index("models")
@@ -352,8 +359,8 @@ def test_layers_are_drawn_and_told_in_words_and_kept_by_name(copy, module):
     assert source.astype(str).apply(lambda column: column.str.contains("layer1|avgpool")).any(axis=None)
 
 
-def test_points_on_the_plane_are_those_of_the_arrangement(results):
-    source, figure, _ = draw(mds, results)
+def test_points_on_the_plane_are_those_of_the_arrangement(drawn_once, results):
+    source, figure, _ = drawn_once(mds)
     (analysis,) = read_analyses(results)
     means = average_rois(read_rdms(analysis)[0])
     assert source["rdm"].drop_duplicates().tolist() == ["OFA", "FFA", "pSTS", "pixels", "identity/stem",
