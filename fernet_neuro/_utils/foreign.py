@@ -8,7 +8,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.labels import GAPS, PERHAPS_GAPS, note_alike, to_label
-from fernet_neuro._utils.tables import unescape_formulas
+from fernet_neuro._utils.tables import unescape_formula
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.exceptions import FernetWarning
 from fernet_neuro.typing import PathLike
@@ -91,9 +91,12 @@ def read_foreign(path: PathLike, *, names: list[str] | None = None, comments: bo
     is_r = (has_quoted_names and all(row.is_of_r for row in rows)) or _is_numbered(rows, delimiter)
     frame = _fit_heading(rows, delimiter, Path(path), is_r=is_r)
     note_alike(frame.columns, f"the heading of {path}")
-    frame = frame.apply(lambda column: column.str.replace(_GAP, "", regex=False).str.strip())
-    _check_cells(frame)
-    return (frame if delimiter == "," else _read_decimal_commas(frame)).apply(unescape_formulas)
+    columns = {str(name): [cell.replace(_GAP, "").strip() for cell in frame[name]] for name in frame}
+    _check_cells(columns)
+    if delimiter != ",":
+        columns = _read_decimal_commas(columns)
+    plain = {name: list(map(unescape_formula, cells)) for name, cells in columns.items()}
+    return pd.DataFrame(plain, index=frame.index, dtype="str")
 
 
 def decode_text(content: bytes) -> str:
@@ -422,28 +425,27 @@ def _name_columns(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return rows.set_axis(kept, axis=1)
 
 
-def _check_cells(frame: pd.DataFrame) -> None:
+def _check_cells(columns: Mapping[str, list[str]]) -> None:
     """Raise where a cell holds what a spreadsheet shows in place of a value."""
-    for name in frame:
-        for row in np.flatnonzero(frame[name].str.startswith("#")):
-            cell = frame[name].iloc[row]
-            if _FAILED.fullmatch(cell):
+    for name, cells in columns.items():
+        for row, cell in enumerate(cells, start=1):
+            if cell.startswith("#") and _FAILED.fullmatch(cell):
                 raise ValueError(
-                    f"row {row + 1} has {cell!r} under {name!r}, which a spreadsheet shows in place of a "
+                    f"row {row} has {cell!r} under {name!r}, which a spreadsheet shows in place of a "
                     f"value; mend it there, or empty the cell."
                 )
 
 
-def _read_decimal_commas(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with points in place of the commas before decimals.
+def _read_decimal_commas(columns: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the cells of a table with points in place of the commas before decimals.
 
     Raises ValueError where numbers of another column have a point before each three digits: where commas
     are decimal, points part thousands.
     """
-    read = frame.apply(_read_decimals)
-    changed = [name for name in frame if not read[name].equals(frame[name])]
-    for name in frame if changed else ():
-        numbers = [item for item in frame[name] if item and item not in _NO_VALUES]
+    read = {name: _read_decimals(cells) for name, cells in columns.items()}
+    changed = [name for name, cells in columns.items() if read[name] != cells]
+    for name in columns if changed else ():
+        numbers = [item for item in columns[name] if item and item not in _NO_VALUES]
         if any("." in item for item in numbers) and all(map(_GROUPED.fullmatch, numbers)):
             raise ValueError(
                 f"{numbers[0]!r} under {name!r} may be {numbers[0].replace('.', '')} or have decimals: "
@@ -452,13 +454,13 @@ def _read_decimal_commas(frame: pd.DataFrame) -> pd.DataFrame:
     return read
 
 
-def _read_decimals(column: pd.Series) -> pd.Series:
-    filled = [item for item in column if item and item not in _NO_VALUES]
+def _read_decimals(cells: list[str]) -> list[str]:
+    filled = [item for item in cells if item and item not in _NO_VALUES]
     if not any("," in item for item in filled) or not all(map(_DECIMAL.fullmatch, filled)):
-        return column
+        return cells
     if all("," not in item or _GROUPED.fullmatch(item) for item in filled):
-        return column  # may be thousands
-    return column.str.replace(",", ".", regex=False)
+        return cells  # may be thousands
+    return [item.replace(",", ".") for item in cells]
 
 
 def _is_number(text: str) -> bool:

@@ -59,9 +59,12 @@ def unescape_formulas(column: pd.Series) -> pd.Series:
     """Return what `escape_formulas` was given."""
     if column.dtype.kind != "O":
         return column
-    return column.map(
-        lambda item: item[1:] if isinstance(item, str) and item[:1] == "'" and _is_formula(item[1:]) else item
-    )
+    return column.map(lambda item: unescape_formula(item) if isinstance(item, str) else item)
+
+
+def unescape_formula(cell: str) -> str:
+    """Return one cell that `escape_formulas` was given."""
+    return cell[1:] if cell[:1] == "'" and _is_formula(cell[1:]) else cell
 
 
 def _is_formula(text: str) -> bool:
@@ -194,11 +197,13 @@ def as_typed(
     place = order.index("model") + 1 if "model" in order else len(order)
     order[place:place] = [str(column) for column in frame if column not in columns]
     # Text stays Python strings: the file cannot tell other kinds of text apart.
-    typed = {
-        column: to_text(frame[column]) if kind is str else frame[column].astype(kind)
-        for column, kind in ((column, columns.get(column, str)) for column in order)
-    }
-    return pd.DataFrame(typed).reset_index(drop=True)
+    frame = frame.reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            column: to_text(frame[column]) if kind is str else frame[column].astype(kind)
+            for column, kind in ((column, columns.get(column, str)) for column in order)
+        }
+    )
 
 
 def to_text(column: pd.Series) -> pd.Series:
@@ -206,13 +211,15 @@ def to_text(column: pd.Series) -> pd.Series:
 
     Whole floats lose their ``.0``: pandas turns integers with a gap into floats, and identity 3 is not "3.0".
     """
-    values = column.astype(object)
-    missing = column.isna().to_numpy()
-    text = ["" if gap else _label(value) for value, gap in zip(values, missing, strict=True)]
-    return pd.Series(text, index=column.index, name=column.name, dtype=object)
+    values = column.to_numpy(dtype=object)
+    text = np.empty(len(values), dtype=object)
+    text[:] = ["" if gap else _label(value) for value, gap in zip(values, pd.isna(values), strict=True)]
+    return pd.Series(text, index=column.index, name=column.name, dtype=object, copy=False)
 
 
 def _label(value: object) -> str:
+    if type(value) is str:
+        return value
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

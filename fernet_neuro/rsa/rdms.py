@@ -184,9 +184,10 @@ class RDMSet(Compared, Plotted):
         parts = [column for column in _NAME_PARTS if column in self.table]
         choices = [[column] for column in _NAME_COLUMNS if column in self.table]
         seeds = [[*columns, "seed"] for columns in choices if "seed" in self.table]
-        for columns in [*choices, *seeds, parts, list(self.table)]:
-            rows = self.table[columns].itertuples(index=False)
-            joined = [" | ".join(text for text in map(str, row) if text) for row in rows]
+        ways: list[list[str]] = [*choices, *seeds, parts, list(map(str, self.table))]
+        for columns in ways:
+            labels = [self.table[column].tolist() for column in columns]
+            joined = [" | ".join(text for text in map(str, row) if text) for row in zip(*labels, strict=True)]
             if columns and len(set(joined)) == len(joined):
                 return joined
         return [f"RDM {row}" for row in range(self.n_rdms)]
@@ -417,4 +418,4 @@ def mean_of(vectors: np.ndarray) -> np.ndarray:
 
 
 def _is_constant(column: pd.Series, groups: Iterable[list[int]]) -> bool:
-    return all(len(column.iloc[rows].drop_duplicates()) == 1 for rows in groups)
+    return all(len(rows) == 1 or len(column.iloc[rows].drop_duplicates()) == 1 for rows in groups)

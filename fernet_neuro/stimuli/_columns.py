@@ -27,29 +27,29 @@ def to_canonical(column: pd.Series) -> pd.Series:
         return column.astype(bool)
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return _numbers(column)
-    text = _plain_text(column)
-    numbers = text.mask(text.isin(PERHAPS_GAPS), "")
-    if numbers.any() and _are_numbers([item for item in numbers if item]):
+    text = _list_texts(column)
+    numbers = ["" if item in PERHAPS_GAPS else item for item in text]
+    if any(numbers) and _are_numbers([item for item in numbers if item]):
         text = numbers
-    filled = [value for value in text if value]
-    if filled and len(filled) == len(text) and set(filled) <= {"True", "False"}:
-        return text.map({"True": True, "False": False}).astype(bool)
-    if filled and all(map(_is_integer, filled)):
-        if len(filled) == len(text):
-            return text.astype("int64")
-        return pd.Series([float(item) if item else math.nan for item in text], index=text.index, dtype=float)
-    if filled and _are_numbers(filled):
-        return pd.Series([float(item) if item else math.nan for item in text], index=text.index, dtype=float)
-    return text
+    filled = [item for item in text if item]
+    is_full = len(filled) == len(text)
+    if filled and is_full and set(filled) <= {"True", "False"}:
+        return pd.Series([item == "True" for item in text], index=column.index, dtype=bool)
+    if filled and is_full and all(map(_is_integer, filled)):
+        return pd.Series(list(map(int, text)), index=column.index, dtype="int64")
+    if filled and (all(map(_is_integer, filled)) or _are_numbers(filled)):
+        return pd.Series(
+            [float(item) if item else math.nan for item in text], index=column.index, dtype=float
+        )
+    return pd.Series(text, index=column.index, dtype=object)
 
 
-def _plain_text(column: pd.Series) -> pd.Series:
-    missing = column.isna().to_numpy()
-    text = [
+def _list_texts(column: pd.Series) -> list[str]:
+    values = column.to_numpy(dtype=object)
+    return [
         "" if gap else str(value.item() if isinstance(value, np.generic) else value)
-        for value, gap in zip(column.astype(object), missing, strict=True)
+        for value, gap in zip(values, pd.isna(values), strict=True)
     ]
-    return pd.Series(text, index=column.index, name=column.name, dtype=object)
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -57,10 +57,10 @@ def _numbers(column: pd.Series) -> pd.Series:
         return pd.Series([""] * len(column), index=column.index, dtype=object)  # a CSV could not tell
     if pd.api.types.is_integer_dtype(column.dtype) and not column.isna().any():
         if column.dtype.kind == "u" and len(column) and int(column.max()) >= 2**63:
-            return _plain_text(column)
+            return pd.Series(_list_texts(column), index=column.index, dtype=object)
         return column.astype("int64")
     if pd.api.types.is_complex_dtype(column.dtype):
-        return _plain_text(column)
+        return pd.Series(_list_texts(column), index=column.index, dtype=object)
     return pd.Series(column.to_numpy(dtype=float, na_value=math.nan), index=column.index, dtype=float)
 
 
