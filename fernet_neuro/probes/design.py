@@ -80,10 +80,10 @@ def plan_design(
     if not folds:
         raise ValueError("folds must hold at least one fold; make them with make_folds.")
     factor = _FACTOR_OF.get(holdout, holdout)
+    groups = None if factor is None else table.factor(factor).astype(str)
     for fold in folds:
         _check_fold(fold, table, classes, codes, target)
-        if factor is not None:
-            groups = table.factor(factor).astype(str)
+        if groups is not None:
             check_disjoint(groups[fold.train], groups[fold.test], f"{factor} (fold {fold.name})")
     check_copies_apart(table, folds)
     check_permute_within(table, permute_within)

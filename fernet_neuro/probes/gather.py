@@ -28,21 +28,7 @@ def gather_result(
     """Return fold scores as a labelled result."""
     true = np.concatenate([design.codes[fold.test] for fold in design.folds])
     frame = _fold_frame(design.folds, design.codes, scores, [score.balanced_accuracy for score in scores])
-    right = np.concatenate([score.predicted for score in scores]) == true
-    predictions = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "stimulus_id": design.table.stimulus_ids[fold.test],
-                    "fold": fold.name,
-                    "true": design.classes[design.codes[fold.test]],
-                    "predicted": design.classes[score.predicted],
-                }
-            )
-            for fold, score in zip(design.folds, scores, strict=True)
-        ],
-        ignore_index=True,
-    )
+    predicted = np.concatenate([score.predicted for score in scores])
     return ProbeResult(
         source,
         layer,
@@ -52,9 +38,9 @@ def gather_result(
         design.holdout,
         tuple(str(name) for name in design.classes),
         frame,
-        predictions,
+        _list_predictions(design, predicted=design.classes[predicted]),
         np.mean([score.null_scores for score in scores], axis=0),
-        interval_of(design, right.astype(float), float(frame["balanced_accuracy"].mean())),
+        interval_of(design, (predicted == true).astype(float), float(frame["balanced_accuracy"].mean())),
         fit.describe(),
     )
 
@@ -68,20 +54,10 @@ def gather_quantity(
     layer_index: int,
 ) -> ProbeResult:
     """Return the scores of a quantity as a labelled result."""
-    predictions = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "stimulus_id": design.table.stimulus_ids[fold.test],
-                    "fold": fold.name,
-                    "true": design.classes[design.codes[fold.test]],
-                    "predicted": score.predicted,
-                    "expected": score.expected,
-                }
-            )
-            for fold, score in zip(design.folds, scores, strict=True)
-        ],
-        ignore_index=True,
+    predictions = _list_predictions(
+        design,
+        predicted=np.concatenate([score.predicted for score in scores]),
+        expected=np.concatenate([np.broadcast_to(score.expected, len(score.predicted)) for score in scores]),
     )
     errors, spreads = (np.sum([getattr(score, name) for score in scores], axis=0)
                        for name in ("null_errors", "null_spreads"))  # fmt: skip
@@ -105,6 +81,14 @@ def gather_quantity(
         source, layer, layer_index, fit.name, design.target, design.holdout, (), frame, predictions,
         null_scores, interval_of_quantity(design, predictions), fit.describe(), control,
     )  # fmt: skip
+
+
+def _list_predictions(design: ProbeDesign, **columns: np.ndarray) -> pd.DataFrame:
+    """Return a row for each stimulus of each test fold, with `columns` of their values in that order."""
+    rows = np.concatenate([fold.test for fold in design.folds])
+    folds = np.repeat([fold.name for fold in design.folds], [len(fold.test) for fold in design.folds])
+    known = {"stimulus_id": design.table.stimulus_ids[rows], "fold": folds}
+    return pd.DataFrame({**known, "true": design.classes[design.codes[rows]], **columns})
 
 
 def _r2(rows: pd.DataFrame) -> float:

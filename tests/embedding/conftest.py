@@ -39,8 +39,7 @@ def draw_features(
     """Sum one random pattern per value of each factor (``identity_expression=1``: per pair) and noise."""
     values = noise * rng.standard_normal((len(table), N_UNITS)) + 3
     for name, size in sizes.items():
-        keys = table.frame[name.split("_")].agg("|".join, axis=1)
-        codes = np.unique(keys, return_inverse=True)[1]
+        codes = np.unique(table.combine(*name.split("_")), return_inverse=True)[1]
         values += size * rng.standard_normal((codes.max() + 1, N_UNITS))[codes]
     return values
 
