@@ -33,13 +33,13 @@ for line in sys.stdin:
 SMALLER = {
     "--identities 20 --expressions all --views 3 --sessions 2 --size 64":
         "--identities 10 --expressions anger,fear --views 2 --sessions 1 --size 32",
-    "fernet-neuro probe": "fernet-neuro probe --permutations 9 --no-report",
+    "fernet-neuro probe": "fernet-neuro probe --permutations 9 --twins 2 --no-report",
 }  # fmt: skip
 DEMO = (
     "stimuli.identities=8", "stimuli.expressions=[anger,fear]", "stimuli.views=2", "stimuli.sessions=1",
     "stimuli.size=32", "probe_share=0.5", "beside=null", "brain=null", "compared=null",
     "networks={identity: {task: identification, model: resnet10-slim, model_options: {size: 32}, epochs: 1}}",
-    "probes=[{target: expression, holdout: identity, permutations: 9, n_folds: 2}]",
+    "probes=[{target: expression, holdout: identity, permutations: 9, n_folds: 2, twins: 2}]",
 )  # fmt: skip
 
 
