@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,12 @@ def describe_surroundings() -> dict[str, Any]:
     }
 
 
+@cache
 def find_commit() -> str | None:
-    """Return the commit of the checkout that this package runs from, with ``+changes`` where files differ."""
+    """Return the commit of the checkout that this package runs from, with ``+changes`` where files differ.
+
+    It is asked for once a process, which keeps the code that it has loaded.
+    """
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
@@ -55,10 +60,13 @@ def _ask_git(folder: Path, *arguments: str) -> str | None:
 
 def list_versions(packages: Sequence[str] = RECORDED_PACKAGES) -> dict[str, str]:
     """Return the versions of Python and of those `packages` that are installed."""
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    found = {package: _find_version(package) for package in packages}
+    return {"python": platform.python_version(), **{name: item for name, item in found.items() if item}}
+
+
+@cache
+def _find_version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fernet_neuro._utils.atomic import atomic_files, write_text
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.optional import import_optional
-from fernet_neuro._utils.record import describe_surroundings
+from fernet_neuro._utils.record import list_versions
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.fuse import fuse as fuse_batchnorm
@@ -268,7 +268,7 @@ def _describe(model: LayeredModel, classes: Sequence[str]) -> dict[str, Any]:
         },
         "card": model.card.to_dict(),
         "weight_digest": model.weight_digest(),
-        "versions": describe_surroundings()["versions"],
+        "versions": list_versions(),
     }
 
 

@@ -221,9 +221,9 @@ def _draw_maxima(loadings: np.ndarray, dof: float, rng: np.random.Generator, two
     step = max(1, _AT_ONCE // len(loadings))
     for start in range(0, _N_MAXIMA, step):
         size = min(step, _N_MAXIMA - start)
-        normal = rng.standard_normal((size, loadings.shape[1])) @ loadings.T
-        tops = normal.max(axis=1)
+        normal = loadings @ rng.standard_normal((size, loadings.shape[1])).T
+        tops = normal.max(axis=0)
         if two_sided:
-            tops = np.maximum(tops, -normal.min(axis=1))
+            tops = np.maximum(tops, -normal.min(axis=0))
         largest[start : start + size] = tops / np.sqrt(rng.chisquare(dof, size) / dof)
     return np.sort(largest)
