@@ -165,9 +165,9 @@ def sized(size=9):
 @pytest.mark.parametrize(
     ("command", "more"),
     [
-        ("extract", ("--layer", "0", "--out", "store")),
-        ("probe", ("--layer", "0", "--folds", 4, "--permutations", 9, "--no-controls", "--out", "probed")),
-        ("embed", ("--layer", "0", "--permutations", 9, "--perplexity", 4, "--out", "maps")),
+        ("extract", ("--out", "store")),
+        ("probe", ("--folds", 4, "--permutations", 1, "--no-controls", "--no-report", "--out", "probed")),
+        ("embed", ("--permutations", 1, "--perplexity", 4, "--no-report", "--out", "maps")),
     ],
 )
 def test_commands_show_a_network_of_ones_own_what_is_declared(
@@ -175,7 +175,7 @@ def test_commands_show_a_network_of_ones_own_what_is_declared(
 ):
     (tmp_path / "own.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
-    words = (f"own.py:{name}", "--stimuli", "table.csv", *more)
+    words = (f"own.py:{name}", "--stimuli", "table.csv", "--layer", "0", *more)
     code, _, err = run(command, *words, "--quiet", "--size", 12)
     assert code == 2
     assert "--input imagenet and --size 112" in err

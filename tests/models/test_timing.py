@@ -33,7 +33,7 @@ def test_nothing_to_measure_is_refused():
 
 def test_latency_has_a_row_per_network_form_and_batch():
     models = {
-        "large": build_model("resnet18", size=112, n_classes=5),
+        "large": build_model("resnet10-slim", size=224, n_classes=9),
         "small": build_model("resnet10-slim", size=24, n_classes=5),
     }
     threads = torch.get_num_threads()
@@ -45,7 +45,7 @@ def test_latency_has_a_row_per_network_form_and_batch():
     assert (table["low"] <= table["milliseconds"]).all()
     assert (table["milliseconds"] <= table["high"]).all()
     sizes = table.groupby("network")[["size", "params", "macs"]].first()
-    assert sizes.loc["large", "size"] == 112
+    assert sizes.loc["large", "size"] == 224
     assert sizes.loc["small", "params"] == sum(item.numel() for item in models["small"].module.parameters())
     medians = table.pivot_table(index=["form", "batch_size"], columns="network", values="milliseconds")
     assert (medians["large"] > medians["small"]).all()
