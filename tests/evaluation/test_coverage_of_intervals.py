@@ -6,6 +6,7 @@ import pytest
 from fernet_neuro.evaluation.calibration import compute_certainty
 from fernet_neuro.evaluation.intervals import Folded
 from fernet_neuro.evaluation.metrics import evaluate_predictions
+from fernet_neuro.evaluation.result import build_rows
 from tests.evaluation.conftest import CLASSES, draw_answers
 
 N_SETS = 200
@@ -13,7 +14,10 @@ OVERALL = ("accuracy", "mean_class_accuracy", "macro_f1", "nll", "brier")
 
 
 def measure_truth(**options):
-    """Return the scores of a very large data set, and its confidences and what was right."""
+    """Return the scores of a very large data set, its confidences in order, and sums of what was right.
+
+    The sums are of right answers less confidence, over all images up to each.
+    """
     logits, targets, _ = draw_answers(np.random.default_rng(99), 50_000, 2, **options)
     certain = compute_certainty(logits, targets)
     right = certain.predicted == targets
@@ -27,26 +31,31 @@ def measure_truth(**options):
         "brier": certain.brier.mean(),
         "recall": (hits / counts[0])[0],
     }
-    return scores, certain.confidence, right
+    order = np.argsort(certain.confidence)
+    sums = np.cumsum((right - certain.confidence)[order])
+    return scores, certain.confidence[order], np.concatenate([[0], sums])
 
 
 def measure_coverage(n_people, n_each, *, grouped, n_sets=N_SETS, **options):
     """Return the share of data sets whose interval holds the truth, by metric."""
-    truth, confidence, right = measure_truth(**options)
-    held: dict[str, list[bool]] = {}
+    truth, confidence, sums = measure_truth(**options)
+    scores, truths = [], []
     for number in range(n_sets):
         logits, targets, people = draw_answers(np.random.default_rng(number), n_people, n_each, **options)
         groups = people.astype(str) if grouped else None
         result = evaluate_predictions(
             logits, np.array(CLASSES)[targets], CLASSES, groups=groups, n_boot=200, seed=number
         )
-        bins = np.searchsorted(result.calibration["confidence_high"].to_numpy()[:-1], confidence)
-        truth["ece"] = np.abs(np.bincount(bins, right - confidence)).sum() / len(right)
-        frame = result.frame
-        for row in frame[frame["class"].isin(["", "anger"])].itertuples():
-            if row.metric in truth:
-                held.setdefault(row.metric, []).append(row.low <= truth[row.metric] <= row.high)
-    return {metric: float(np.mean(values)) for metric, values in held.items()}
+        # What the network is off by in each bin, up to its highest confidence and in the last without end.
+        ends = np.searchsorted(confidence, result.calibration["confidence_high"][:-1], side="right")
+        truth["ece"] = np.abs(np.diff(sums[[0, *ends, -1]])).sum() / len(confidence)
+        wanted = [s for s in result.scores if s.metric in truth and s.label in ("", "anger")]
+        scores += wanted
+        truths += [truth[score.metric] for score in wanted]
+    rows = build_rows(scores, result.settings)
+    return (
+        rows.assign(held=(rows["low"] <= truths) & (truths <= rows["high"])).groupby("metric")["held"].mean()
+    )
 
 
 @pytest.fixture(scope="module")
