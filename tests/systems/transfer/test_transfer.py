@@ -1,43 +1,13 @@
 """The whole experiment, small: every stage leaves its files, and a second run adds nothing."""
 
-import shutil
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
-from fernet_neuro._utils.config import read_settings
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.transfer.recipe import TransferSettings
-
-ROOT = Path(__file__).resolve().parents[3]
-SMALL = (
-    "stimuli.identities=10",
-    "stimuli.expressions=[anger,happiness,neutral]",
-    "stimuli.views=1",
-    "stimuli.size=32",
-    "probe_share=0.4",
-    *(f"networks.{name}.epochs=2" for name in ("identity", "verification", "expression")),
-    *(f"networks.{name}.model_options.size=32" for name in ("identity", "verification", "expression")),
-    "probes=[{target: expression, holdout: identity, permutations: 19, twins: 2, n_folds: 2},"
-    " {target: identity, holdout: expression, permutations: 19, twins: 2}]",
-    "beside=null",
-    "brain=null",
-)
-
-
-def _settings(*more: str) -> TransferSettings:
-    return read_settings(TransferSettings, "demo", [*SMALL, *more])
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("transfer") / "results"
-    run_experiment(_settings(), folder)
-    return folder
+from tests.systems.transfer.conftest import make_settings
 
 
 def test_every_stage_leaves_its_files(finished):
@@ -56,16 +26,17 @@ def test_answers_of_further_untrained_networks_are_not_kept(finished):
     assert {row["n_twins"] for row in summary.layers if row["source"] == "untrained"} == {2}
 
 
-def test_a_layer_that_no_network_has_is_named_before_training(tmp_path):
+def test_a_layer_that_no_network_has_is_named_before_training(finished, tmp_path):
+    faces = finished / "stimuli" / "faces" / "table.csv"
     with pytest.raises(ValueError, match="layer9"):
-        run_experiment(_settings("layers=[layer4,layer9]"), tmp_path / "out")
+        run_experiment(make_settings(stimuli=str(faces), layers=["layer4", "layer9"]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_no_identity_is_both_trained_and_probed(finished):
     train = StimulusTable.read(finished / "stimuli" / "train.csv")
     probe = StimulusTable.read(finished / "stimuli" / "probe.csv")
-    assert len(set(probe.factor("identity"))) == 4
+    assert len(set(probe.factor("identity"))) == 5
     assert not set(train.factor("identity")) & set(probe.factor("identity"))
 
 
@@ -75,32 +46,30 @@ def test_the_results_speak_of_the_network_and_its_controls(finished):
     assert set(results.loc[results["source"] == "network", "layer"]) >= {"layer1", "layer4", "avgpool"}
 
 
-def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(finished, tmp_path):
-    copy = shutil.copytree(finished, tmp_path / "copy")
-    summary = copy / "probes" / "expression" / "identity" / "summary.json"
-    before = summary.read_text()
-    weights = copy / "runs" / "identity" / "seed0" / "model" / "model.safetensors"
-    stamp = weights.stat().st_mtime_ns
-    summary.unlink()
-    run_experiment(_settings(), copy, resume=True)
-    assert summary.read_text() == before
-    assert weights.stat().st_mtime_ns == stamp
+def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(finished, resumed):
+    summary, weights = (
+        "probes/expression/identity/summary.json",
+        "runs/identity/seed0/model/model.safetensors",
+    )
+    assert (resumed / summary).read_text() == (finished / summary).read_text()
+    assert (resumed / weights).stat().st_mtime_ns == (finished / weights).stat().st_mtime_ns
 
 
 def test_a_folder_in_use_is_refused(finished, tmp_path):
     with pytest.raises(StoreError, match="--resume"):
-        run_experiment(_settings(), finished)
+        run_experiment(make_settings(), finished)
     with pytest.raises(StoreError, match=r"another recipe \(different: probe_share\)"):
-        run_experiment(_settings("probe_share=0.5"), finished, resume=True)
+        run_experiment(make_settings(probe_share=0.5), finished, resume=True)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(StoreError, match="not made by an experiment"):
-        run_experiment(_settings(), tmp_path, resume=True)
+        run_experiment(make_settings(), tmp_path, resume=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_an_identity_on_both_sides_is_refused(finished, tmp_path):
     table = finished / "stimuli" / "probe.csv"
-    settings = _settings(f"probe_stimuli={finished / 'stimuli' / 'faces' / 'table.csv'}", f"stimuli={table}")
+    everybody = finished / "stimuli" / "faces" / "table.csv"
+    settings = make_settings(probe_stimuli=str(everybody), stimuli=str(table))
     with pytest.raises(StimulusError, match="identity"):
         run_experiment(settings, tmp_path / "both")
     assert not (tmp_path / "both").exists()  # free for the mended recipe

@@ -20,63 +20,28 @@ from fernet_neuro.experiments.brain import (
     build_models,
     check_brain,
     choose_stimuli,
-    compare_brain,
-    prepare_brain,
 )
 from fernet_neuro.experiments.page_brain import match_regions, region_table, share_table, show_brain
-from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.experiments.settings import BrainSettings
-from fernet_neuro.experiments.work import Work
 from fernet_neuro.rsa.analysis.run import RSAFolder
 from fernet_neuro.rsa.distances import compute_rdms
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.recipe import TransferSettings
+from tests.systems.transfer.conftest import LAYERS, REGIONS, make_settings
 
-ROOT = Path(__file__).resolve().parents[3]
 DEMO = "demo"
-SMALL = {"model_options": {"size": 32}, "epochs": 1, "batch_size": 9, "val_share": 0.0}
-REGIONS = {
-    "OFA": {"centre": [40, -78, -10], "radius": 9, "shares": {"pixels": 0.4, "identity": 0.6}},
-    "pSTS": {"centre": [52, -46, 8], "radius": 9, "shares": {"expression": 0.9, "view": 0.1}},
-}
-RECIPE = {
-    "stimuli": {
-        "identities": 12, "expressions": ["anger", "happiness", "neutral"], "views": 3, "sessions": 1,
-        "size": 32, "seed": 5,
-    },
-    "probe_share": 0.4,
-    "networks": {
-        "identity": {"task": "identification", **SMALL},
-        "expression": {"task": "expression", **SMALL},
-    },
-    "layers": ["stem", "avgpool"],
-    "probes": [{"target": "expression", "holdout": "identity", "permutations": 19, "twins": 2, "n_folds": 2}],
-    "brain": {
-        "identities": 5, "bootstraps": 99, "permutations": 49,
-        "simulation": {
-            "subjects": 4, "runs": 2, "snr": 1.5, "gap": [1.0, 3.0], "voxel_size": 6, "regions": REGIONS,
-        },
-    },
-}  # fmt: skip
 
 
-def make_settings(**changes) -> TransferSettings:
-    """Return the small recipe with changes to its section."""
-    return TransferSettings.model_validate({**RECIPE, "brain": {**RECIPE["brain"], **changes}})
+def with_group(**changes) -> TransferSettings:
+    """Return the small recipe with changes to its group."""
+    return make_settings(brain=changes)
 
 
 def read_section(folder: Path) -> str:
     """Return the page's section on the simulated group."""
     text = (folder / "index.html").read_text()
     return text[text.index('<section id="brain">') :].split("</section>")[0]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("brain") / "results"
-    run_experiment(make_settings(), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +63,14 @@ def test_every_person_is_shown_with_every_expression_once_and_views_are_balanced
 
 def test_stimuli_that_are_not_there_are_refused_before_training(probe):
     with pytest.raises(StimulusError, match=r"brain.identities=6 people are to be shown; .* have 5"):
-        check_brain(make_settings(identities=6).brain, probe)
+        check_brain(with_group(identities=6).brain, probe)
     with pytest.raises(StimulusError, match=r"no picture of identity .* with expression 'fear'"):
-        check_brain(make_settings(expressions=["fear"]).brain, probe)
+        check_brain(with_group(expressions=["fear"]).brain, probe)
     lacking = probe.select(probe.factor("view") == "straight")
-    assert set(choose_stimuli(lacking, make_settings().brain).factor("view")) == {"straight"}
+    assert set(choose_stimuli(lacking, with_group().brain).factor("view")) == {"straight"}
     with pytest.raises(ValueError, match="regions OFA and pSTS overlap"):
         near = {**REGIONS, "pSTS": {**REGIONS["pSTS"], "centre": [40, -76, -10]}}
-        check_brain(make_settings(simulation={"regions": near, "voxel_size": 6}).brain, probe)
+        check_brain(with_group(simulation={"regions": near, "voxel_size": 6}).brain, probe)
 
 
 # The stage
@@ -125,9 +90,11 @@ def test_models_are_the_layers_their_twins_and_pixels(finished):
         f"{kind}{network}/{layer}"
         for network in ("identity", "expression")
         for kind in ("", "untrained ")
-        for layer in ("stem", "avgpool")
+        for layer in LAYERS
     ]
-    assert folder.models.names == ["pixels", *names]
+    features = [name for beside in make_settings().beside.values() for name in beside.layers.values()]
+    named = [*features, *(f"untrained {name}" for name in features)]
+    assert folder.models.names == ["pixels", *named, *names]
     shown = folder.stimuli
     store = ActivationStore.open(finished / "stores" / "expression" / "seed0-untrained")
     layer = store.load("avgpool").align_to(shown.stimulus_ids)
@@ -175,7 +142,7 @@ def test_named_layers_of_further_networks_are_models_of_their_own(finished, tmp_
             made = [Activations(rng.normal(size=(15, 7)), shown.stimulus_ids, layer) for layer in layers]
             write_store(tmp_path / "stores" / network / f"seed3-{kind}", shown, made)
     compared = ("identity", "expression")
-    models = build_models(make_settings().brain, tmp_path, shown, compared, named=named, seed=3)
+    models = build_models(with_group(networks=None).brain, tmp_path, shown, compared, named=named, seed=3)
     assert models.names[:7] == [
         "pixels", "emotion features", "non-emotion features", "perceptual pathway",
         "untrained emotion features", "untrained non-emotion features", "untrained perceptual pathway",
@@ -187,26 +154,19 @@ def test_named_layers_of_further_networks_are_models_of_their_own(finished, tmp_
     np.testing.assert_allclose(models.dissimilarities[6], wanted)
 
 
-def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(finished, probe, tmp_path):
-    copy = shutil.copytree(finished, tmp_path / "copy")
-    kept = ["rsa/results.csv", "rsa/peaks.csv", "brain/shares.csv"]
-    before = {name: (copy / name).read_bytes() for name in kept}
-    bold = copy / "brain" / "bids" / "sub-01" / "func" / "sub-01_task-faces_run-01_bold.nii.gz"
-    stamp = bold.stat().st_mtime_ns
-    patterns = sorted((copy / "brain" / "patterns").rglob("sub-02*_patterns.npz"))
-    values = [path.read_bytes() for path in patterns]
-    shutil.rmtree(copy / "brain" / "patterns" / "sub-02")
-    (copy / "rsa" / "summary.json").unlink()
-    prepare_brain(make_settings().brain, Work(copy), probe)
-    compare_brain(make_settings().brain, Work(copy), probe, ("identity", "expression"))
-    assert {name: (copy / name).read_bytes() for name in kept} == before
-    assert [path.read_bytes() for path in patterns] == values
-    assert bold.stat().st_mtime_ns == stamp
+def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(finished, resumed):
+    patterns = sorted((finished / "brain" / "patterns").rglob("sub-02*_patterns.npz"))
+    assert patterns
+    again = ["rsa/results.csv", "rsa/peaks.csv", "brain/shares.csv"]
+    for name in (*again, *(path.relative_to(finished) for path in patterns)):
+        assert (resumed / name).read_bytes() == (finished / name).read_bytes()
+    bold = "brain/bids/sub-01/func/sub-01_task-faces_run-01_bold.nii.gz"
+    assert (resumed / bold).stat().st_mtime_ns == (finished / bold).stat().st_mtime_ns
 
 
 def test_the_recipe_names_only_networks_that_it_has():
     with pytest.raises(ValueError, match=r"'expresion' is not known.*Did you mean 'expression'"):
-        make_settings(networks=["expresion"])
+        with_group(networks=["expresion"])
     with pytest.raises(ValueError, match="identities"):
         BrainSettings(identities=3)
 
@@ -240,7 +200,7 @@ def test_tables_hold_the_numbers_of_the_files(finished):
     row = result.select_roi("pSTS").set_index("model").loc["expression/avgpool"]
     number = f"{row['estimate']:.2f}".replace("0.", ".", 1)
     assert table.loc["expression/avgpool", "pSTS"].startswith(number)
-    assert "identity/stem" not in table.index
+    assert "identity/layer1" not in table.index
     assert "untrained identity/avgpool" in table.index
     shares = pd.read_csv(finished / "brain" / "shares.csv")
     cell = share_table(shares).set_index("Region").loc["pSTS", "Expression"]
@@ -331,7 +291,7 @@ def test_the_recovery_sentence_counts_what_was_not_planted(finished, tmp_path):
 def test_a_page_without_a_group_has_no_section(finished, tmp_path):
     from fernet_neuro.systems.transfer.page import write_report
 
-    copy = shutil.copytree(finished, tmp_path / "copy")
-    shutil.rmtree(copy / "rsa")
-    assert 'id="brain"' not in write_report(copy).read_text()
+    for name in ("probes", "brain"):
+        shutil.copytree(finished / name, tmp_path / name)
+    assert 'id="brain"' not in write_report(tmp_path).read_text()
     assert json.loads((finished / "rsa" / "summary.json").read_text())["kind"] == "rsa"
