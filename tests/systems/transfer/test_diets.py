@@ -29,8 +29,10 @@ SMALL = (
     "networks.verification={task: verification, model: siamese, epochs: 1, val_share: 0.0, batch_size: 8,"
     " model_options: {trunk: resnet10-slim, size: 32}}",
     "layers=[layer4,avgpool]",
-    "probes=[{target: expression, holdout: identity, permutations: 0, n_folds: 2, twins: 3}]",
+    "probes=[{target: expression, holdout: identity, permutations: 0, n_folds: 2, twins: 2}]",
 )
+#: Fewer pictures, for what is refused when all are drawn and before any is learnt.
+FEW = ("sizes=[2]", "stimuli.identities=2", "diets.neutral.change.sessions=2", "diets.one.change.sessions=2")
 
 
 def _settings(*more: str) -> DietsSettings:
@@ -68,7 +70,7 @@ def test_read_outs_are_those_of_run_probe_beside_the_same_untrained_networks(fin
         holdout="identity",
         n_permutations=0,
         n_folds=2,
-        untrained_stores=[ActivationStore.open(stores / "identity-untrained" / f"seed{k}") for k in range(3)],
+        untrained_stores=[ActivationStore.open(stores / "identity-untrained" / f"seed{k}") for k in range(2)],
     )
     found = pd.read_csv(finished / "readouts.csv", dtype={"seed": str})
     for layer in ("layer4", "avgpool"):
@@ -184,11 +186,11 @@ def test_a_recipe_that_cannot_be_run_is_refused_in_one_line(override, message):
 
 def test_people_of_a_test_who_were_learned_are_refused_before_training(tmp_path):
     with pytest.raises(StimulusError, match="id00"):
-        run_experiment(_settings("tests.views.stimuli.first_identity=0"), tmp_path / "out")
+        run_experiment(_settings(*FEW, "tests.views.stimuli.first_identity=0"), tmp_path / "out")
     assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_a_layer_that_a_network_lacks_is_named_before_training(tmp_path):
     with pytest.raises(ValueError, match="layer9"):
-        run_experiment(_settings("layers=[layer9]"), tmp_path / "out")
+        run_experiment(_settings(*FEW, "layers=[layer9]"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
