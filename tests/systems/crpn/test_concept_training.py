@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,8 @@ from fernet_neuro.training.fit import fit
 
 OPTIONS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 16}
 OPTIONS |= {"n_features": 11, "dropout": 0.0}
-LONG = {"epochs": 15, "schedule": "constant"}
+LONG = {"epochs": 10, "schedule": "constant"}
+STILL = {"lr": 1e-12, "weight_decay": 0.0, "epochs": 1, "batch_size": 36, "freeze_batchnorm": True}
 NO_TERMS = {"orthogonality_weight": 0.0, "contrastive_weight": 0.0, "confidence_weight": 0.0}
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -108,7 +110,7 @@ def identity_run(tmp_path_factory, faces):
     return out
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recipe(identity_run):
     """Settings with changes to either level."""
 
@@ -124,20 +126,31 @@ def recipe(identity_run):
     return make
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory, faces, recipe):
+    """Return what gives a variant's network that hardly moved, and its run; never change the files."""
+
+    @cache
+    def train(variant):
+        out = tmp_path_factory.mktemp(variant) / "run"
+        return fit(recipe(STILL | {"variant": variant}), out, table=faces, device="cpu"), out
+
+    return train
+
+
 def _read_record(out):
     return json.loads((out / "record.json").read_text())
 
 
 @pytest.mark.parametrize("variant", ["recommended", "paper", "released"])
-def test_the_logged_terms_are_those_computed_by_hand(tmp_path, faces, recipe, variant):
-    still = {"lr": 1e-12, "weight_decay": 0.0, "epochs": 1, "batch_size": 36, "freeze_batchnorm": True}
-    model = fit(recipe(still | {"variant": variant}), tmp_path / "run", table=faces, device="cpu")
+def test_the_logged_terms_are_those_computed_by_hand(faces, still, variant):
+    model, out = still(variant)
     expected = _expected(_observe(model, faces), _targets(faces), variant)
-    row = pd.read_csv(tmp_path / "run" / "log.csv").query("split == 'train'").iloc[0]
+    row = pd.read_csv(out / "log.csv").query("split == 'train'").iloc[0]
     assert {name: row[name] for name in expected} == pytest.approx(expected, rel=2e-4)
     weights = {"orthogonality": 0.1, "classification": 1.0, "ranking": 1.0, "contrast": 0.01}
     assert row["loss"] == pytest.approx(sum(weights[name] * expected[name] for name in weights), rel=2e-4)
-    described = _read_record(tmp_path / "run")["task"]
+    described = _read_record(out)["task"]
     assert described["variant"] == variant
     assert {name: term["weight"] for name, term in described["loss_terms"].items()} == weights
 
@@ -155,7 +168,7 @@ def test_without_confidence_the_loss_is_plain_cross_entropy_of_the_scores(faces)
 
 
 def test_it_learns_what_is_there_and_the_record_says_how(tmp_path, faces, recipe):
-    settings = recipe(LONG | {"val_stimuli": str(faces.root / "table.csv"), "val_by": "random"})
+    settings = recipe(LONG | {"epochs": 15, "val_stimuli": str(faces.root / "table.csv"), "val_by": "random"})
     out = tmp_path / "run"
     model = fit(settings, out, table=faces.select(identity=["p0", "p1", "p2", "p5"]), device="cpu")
     record = _read_record(out)
@@ -170,14 +183,15 @@ def test_it_learns_what_is_there_and_the_record_says_how(tmp_path, faces, recipe
     assert torch.allclose(outputs.logits, outputs.confidence[:, None] * outputs.scores)
 
 
-def test_the_non_emotion_trunk_stays_to_the_bit_and_the_rest_learns(tmp_path, faces, recipe, identity_run):
+def test_the_non_emotion_trunk_stays_to_the_bit_and_the_rest_learns(
+    tmp_path, faces, recipe, identity_run, still
+):
     model = fit(recipe({"epochs": 2}), tmp_path / "run", table=faces, device="cpu")
     source = load_model(identity_run).module.state_dict()
     trunk = model.module.non_emotion.trunk.state_dict()
     assert set(trunk) == {name for name in source if not name.startswith("fc.")}
     assert all(torch.equal(value, source[name]) for name, value in trunk.items())
-    still = recipe({"epochs": 1, "lr": 1e-12, "weight_decay": 0.0, "freeze_batchnorm": True})
-    start = fit(still, tmp_path / "start", table=faces, device="cpu").module.state_dict()
+    start = still("recommended")[0].module.state_dict()
     learnt = {name.split(".")[0] for name, value in start.items()
               if not torch.allclose(value, model.module.state_dict()[name], atol=1e-6)}  # fmt: skip
     assert learnt == {"emotion", "non_emotion", "confidence", "scores"}
@@ -226,7 +240,7 @@ def test_terms_of_weight_zero_are_not_computed_and_what_they_alone_reach_stays(t
 
 
 def test_without_confidence_every_image_is_trusted_in_full(tmp_path, faces, recipe):
-    model = fit(recipe({"epochs": 2}, confidence=False), tmp_path / "run", table=faces, device="cpu")
+    model = fit(recipe({"epochs": 1}, confidence=False), tmp_path / "run", table=faces, device="cpu")
     outputs = _observe(model, faces)
     assert torch.equal(outputs.confidence, torch.ones(36))
     assert torch.equal(outputs.logits, outputs.scores)
@@ -253,18 +267,17 @@ def test_a_table_that_names_nobody_trains(tmp_path, faces, recipe):
     assert "stimuli without identities" in model.card.training_data
 
 
-def test_a_frozen_trunk_with_random_weights_is_said(tmp_path, faces, recipe, caplog):
-    fit(recipe({"epochs": 1}, non_emotion_weights=None), tmp_path / "run", table=faces, device="cpu")
-    assert "the frozen non-emotion trunk has random weights" in caplog.text
-
-
-def test_held_out_people_whom_a_trunk_knows_are_said(tmp_path, faces, recipe, caplog):
+def test_held_out_people_whom_a_trunk_knows_are_said_and_trunks_that_know_nobody(
+    tmp_path, faces, recipe, caplog
+):
     one = recipe({"epochs": 1, "val_share": 0.17})
     fit(one, tmp_path / "run", table=faces.select(identity=["p0", "p1", "p2"]), device="cpu")
     assert "1 of the 1 people who validate were trained on in runs that weights come from" in caplog.text
+    assert "random weights" not in caplog.text
     caplog.clear()
     alone = recipe({"epochs": 1, "val_share": 0.17}, non_emotion_weights=None)
     fit(alone, tmp_path / "alone", table=faces, device="cpu")
+    assert "the frozen non-emotion trunk has random weights" in caplog.text
     assert "people who validate" not in caplog.text
 
 
@@ -331,7 +344,7 @@ def _has_come_to(out, step):
 
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path, faces, recipe):
-    changes = {"epochs": 8, "checkpoint_every": 1, "augment": ("hflip", "crop"), "val_share": 0.17}
+    changes = {"epochs": 6, "checkpoint_every": 1, "augment": ("hflip", "crop"), "val_share": 0.17}
     settings = recipe(changes | {"model_options": OPTIONS | {"dropout": 0.4}})
     whole, out = tmp_path / "whole", tmp_path / "run"
     expected = fit(settings, whole, table=faces, device="cpu")
@@ -379,9 +392,7 @@ def test_two_processes_train_it_together(tmp_path, faces, recipe, concepts):
     assert pd.read_csv(tmp_path / "run" / "log.csv")["loss"].notna().all()
 
 
-def test_a_run_whose_trunk_changed_is_not_gone_on_with(tmp_path, faces, recipe):
-    settings = recipe({"epochs": 1})
-    fit(settings, tmp_path / "run", table=faces, device="cpu")
-    other = recipe({"epochs": 1}, non_emotion_weights=None)
+def test_a_run_whose_trunk_changed_is_not_gone_on_with(faces, recipe, still):
+    other = recipe(STILL | {"variant": "recommended"}, non_emotion_weights=None)
     with pytest.raises(ValueError, match="changed: the content of initial weights"):
-        fit(other, tmp_path / "run", table=faces, resume=True, device="cpu")
+        fit(other, still("recommended")[1], table=faces, resume=True, device="cpu")
