@@ -353,7 +353,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, faces, recipe):
     for step in (1, 4, 7):
         process = _start(settings, out, faces)
         while process.is_alive() and not _has_come_to(out, step):
-            time.sleep(0.002)
+            time.sleep(0.01)
         if process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
         process.join()

@@ -27,6 +27,7 @@ from fernet_neuro.training.folder import RunFolder
 OPTIONS = {"trunk": "resnet10-slim", "size": 16, "n_features": 11}
 LIVE = {"teacher": "live"}
 IMAGES = {"concept_source": "images"}
+CRPN = {"regime": "crpn"}
 
 
 # --- runs -------------------------------------------------------------------------------------------------
@@ -88,9 +89,8 @@ def test_a_run_learns_and_its_record_tells_how(tmp_path, faces, recipe):
     assert set(task["loss_terms"]) == {"cross_entropy", "similarity", "distillation"}
 
 
-def test_the_record_names_the_people_that_the_teacher_was_trained_on(tmp_path, faces, recipe):
-    fit(recipe(epochs=1), tmp_path / "run", table=faces, device="cpu")
-    record = json.loads((tmp_path / "run" / "record.json").read_text())
+def test_the_record_names_the_people_that_the_teacher_was_trained_on(train_once):
+    record = json.loads((train_once(CRPN) / "record.json").read_text())
     assert record["task"]["n_train"] == 30
     assert record["train_identities"] == [f"p{person}" for person in range(6)]
 
@@ -108,11 +108,9 @@ def test_a_live_teacher_of_all_images_needs_no_bank(tmp_path, faces, recipe):
     assert not (tmp_path / "run" / "bank").exists()
 
 
-def test_the_runs_own_bank_is_of_its_training_images(tmp_path, faces, recipe):
-    settings = recipe(epochs=1)
-    fit(settings, tmp_path / "run", table=faces, device="cpu")
-    train = make_perception(settings, faces).train_table
-    bank = ConceptBank.load(tmp_path / "run" / "bank", stimuli_digests=[train.digest()])
+def test_the_runs_own_bank_is_of_its_training_images(faces, recipe, train_once):
+    train = make_perception(recipe(CRPN), faces).train_table
+    bank = ConceptBank.load(train_once(CRPN) / "bank", stimuli_digests=[train.digest()])
     assert (bank.stimulus_ids == train.stimulus_ids).all()
     assert bank.percentile == 40
 
@@ -238,7 +236,7 @@ def test_a_run_killed_anywhere_resumes_to_the_same_bits(
 
 
 def test_a_resumed_run_uses_the_bank_that_is_there(tmp_path, faces, recipe):
-    out, settings = tmp_path / "run", recipe()
+    out, settings = tmp_path / "run", recipe(epochs=1)
     assert _fit_killed(settings, out, faces, "step", 1) == -signal.SIGKILL
     written = (out / "bank" / "emotion.npy").stat().st_mtime_ns
     fit(settings, out, table=faces, resume=True, device="cpu")
@@ -253,10 +251,10 @@ def test_a_resumed_run_uses_the_bank_that_is_there(tmp_path, faces, recipe):
 def test_a_mistake_does_not_block_the_folder_and_its_bank_serves_the_next_run(tmp_path, faces, recipe):
     out = tmp_path / "run"
     with pytest.raises(ValueError, match="confident"):
-        fit(recipe({"n_concepts": 500}), out, table=faces, device="cpu")
+        fit(recipe({"n_concepts": 500}, epochs=1), out, table=faces, device="cpu")
     assert {path.name for path in out.iterdir()} == {"recipe.yaml", "bank"}
     written = (out / "bank" / "emotion.npy").stat().st_mtime_ns
-    fit(recipe(), out, table=faces, device="cpu")
+    fit(recipe(epochs=1), out, table=faces, device="cpu")
     assert (out / "bank" / "emotion.npy").stat().st_mtime_ns == written
     assert RunFolder(out).find_state() == "complete"
 
@@ -264,8 +262,8 @@ def test_a_mistake_does_not_block_the_folder_and_its_bank_serves_the_next_run(tm
 def test_a_bank_that_a_mistake_left_is_made_anew_for_other_stimuli(tmp_path, faces, recipe):
     out = tmp_path / "run"
     with pytest.raises(ValueError, match="confident"):
-        fit(recipe({"n_concepts": 500}), out, table=faces.select(session="A"), device="cpu")
-    fit(recipe(), out, table=faces, device="cpu")
+        fit(recipe({"n_concepts": 500}, epochs=1), out, table=faces.select(session="A"), device="cpu")
+    fit(recipe(epochs=1), out, table=faces, device="cpu")
     assert len(ConceptBank.load(out / "bank")) == 30
 
 
