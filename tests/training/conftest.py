@@ -103,17 +103,15 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> StimulusTable:
     return make_faces(tmp_path_factory.mktemp("faces"))
 
 
-@pytest.fixture
-def network(tmp_path: Path) -> Path:
-    """File of a network that can be told to kill its process."""
-    path = tmp_path / "net.py"
+def write_network(folder: Path) -> Path:
+    """Return the file of a network that can be told to kill its process."""
+    path = folder / "net.py"
     path.write_text(NETWORK)
     return path
 
 
-@pytest.fixture
-def settings(network: Path) -> TrainSettings:
-    """Nine steps in three epochs, with everything on that holds a random state."""
+def make_settings(network: Path) -> TrainSettings:
+    """Return nine steps in three epochs, with everything on that holds a random state."""
     return TrainSettings(
         task="expression",
         model=f"{network}:make",
@@ -125,6 +123,18 @@ def settings(network: Path) -> TrainSettings:
         val_share=0.17,
         checkpoint_every=2,
     )
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """File of a network of the test's own."""
+    return write_network(tmp_path)
+
+
+@pytest.fixture
+def settings(network: Path) -> TrainSettings:
+    """Settings of a training of the test's own."""
+    return make_settings(network)
 
 
 #: Changes of a recipe that switch on what `centres` and the rest of the loop have to offer.

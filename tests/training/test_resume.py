@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 import torch
 
 from fernet_neuro.models.weights import load_model
+from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
 from fernet_neuro.training.state import find_checkpoints, read_checkpoint
+from tests.training.conftest import make_settings, write_network
 
 CENTRES = Path(__file__).with_name("centres.py")
 
@@ -54,11 +57,13 @@ def _check_same(settings, out, expected):
     assert not [path for path in (out / "checkpoints").iterdir() if path.name.startswith(".")]
 
 
-@pytest.fixture
-def uninterrupted(tmp_path, settings, faces) -> Path:
-    out = tmp_path / "uninterrupted"
-    assert _run_to_end(settings, out, faces) == 0
-    return out
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, faces) -> tuple[TrainSettings, Path]:
+    """Settings of a run that nothing interrupts, and the run; never change the files."""
+    place = tmp_path_factory.mktemp("uninterrupted")
+    settings = make_settings(write_network(place))
+    assert _run_to_end(settings, place / "run", faces) == 0
+    return settings, place / "run"
 
 
 # Nine steps, checkpoints after 2, 3, 4, 6, 8 and 9: a kill in an epoch's first, middle and last step,
@@ -67,8 +72,9 @@ def uninterrupted(tmp_path, settings, faces) -> Path:
     "plan", ["step 1", "step 3", "step 4", "step 6", "step 9", "write 1", "write 2", "write 4"]
 )
 def test_a_run_killed_at_any_step_or_write_resumes_to_the_same_bits(
-    tmp_path, settings, faces, network, uninterrupted, plan
+    tmp_path, settings, faces, network, whole, plan
 ):
+    _, uninterrupted = whole
     settings = settings.model_copy(update={"cache": "none"} if plan == "step 4" else {})
     if plan == "step 4":
         uninterrupted = tmp_path / "uncached"
@@ -97,8 +103,10 @@ def test_a_run_with_everything_on_resumes_to_the_same_bits(tmp_path, everything,
     assert torch.equal(centres[0]["centres"], centres[1]["centres"])
 
 
+# After `whole`, whose process waited for the server to begin: moments are shares of how long a run takes.
+@pytest.mark.usefixtures("whole")
 def test_a_run_killed_again_and_again_at_random_resumes_to_the_same_bits(tmp_path, settings, faces, rng):
-    settings = settings.model_copy(update={"epochs": 20, "checkpoint_every": 1})
+    settings = settings.model_copy(update={"epochs": 10, "checkpoint_every": 1})
     expected, out = tmp_path / "uninterrupted", tmp_path / "run"
     started = time.monotonic()
     assert _run_to_end(settings, expected, faces) == 0
@@ -117,9 +125,9 @@ def test_a_run_killed_again_and_again_at_random_resumes_to_the_same_bits(tmp_pat
     _check_same(settings, out, expected)
 
 
-def test_a_run_killed_after_its_last_checkpoint_still_finishes(tmp_path, settings, faces, uninterrupted):
-    out = tmp_path / "run"
-    assert _run_to_end(settings, out, faces) == 0
+def test_a_run_killed_after_its_last_checkpoint_still_finishes(tmp_path, faces, whole):
+    settings, uninterrupted = whole
+    out = shutil.copytree(uninterrupted, tmp_path / "run")
     record = out / "record.json"
     record.write_text(record.read_text().replace('"complete"', '"running"'))
     assert find_checkpoints(out / "checkpoints")
