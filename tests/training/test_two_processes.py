@@ -1,6 +1,8 @@
 """Two processes that share each batch give the losses of one."""
 
+import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,17 +16,19 @@ from fernet_neuro.models.weights import load_model
 
 CENTRES = Path(__file__).with_name("centres.py")
 
-# Accelerate's launcher for tests forks, so that one start-up serves all three processes.
+# One server imports torch, and accelerate's launcher for tests forks: one start-up serves all processes.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["fernet_neuro.training.fit"])
 SCRIPT = """
+import os
 import runpy
-import sys
+os.environ |= {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
 from accelerate import debug_launcher
 from fernet_neuro._utils.config import read_settings
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training import expression
 from fernet_neuro.training.fit import fit
 
-folder, task = sys.argv[1:]
 expression.make_expression = runpy.run_path(task)["make_centres"]
 settings = read_settings(TrainSettings, folder + "/recipe.yaml")
 debug_launcher(fit, (settings, folder + "/two"), num_processes=2)
@@ -63,7 +67,13 @@ def _check_same(folder, code):
 def test_two_processes_give_the_losses_of_one_with_everything_on(tmp_path, plain, everything):
     changes = {key: getattr(plain, key) for key in ("model", "log_every", "stimuli")}
     write_settings(everything.model_copy(update=changes), tmp_path / "recipe.yaml")
-    _run([sys.executable, "-c", SCRIPT, str(tmp_path), str(CENTRES)], tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    names = {"folder": str(tmp_path), "task": str(CENTRES)}
+    process = _CONTEXT.Process(target=runpy.run_path, args=(str(script), names))
+    process.start()
+    process.join(300)
+    assert process.exitcode == 0
     assert '"n_processes": 2' in (tmp_path / "two" / "record.json").read_text()
     _check_same(tmp_path, plain.model)
 
