@@ -11,6 +11,7 @@ from fernet_neuro._utils.config import read_settings
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.experiments.graph import STIMULI
 from fernet_neuro.experiments.maps import describe_faces, map_features
 from fernet_neuro.experiments.recipes import EXPERIMENTS, run_experiment
 from fernet_neuro.experiments.settings import MapSettings
@@ -21,7 +22,7 @@ from fernet_neuro.systems.crpn.identity import (
     split_people,
 )
 from fernet_neuro.systems.crpn.recipes import FeatureMapsSettings, IdentitySettings, StylesSettings
-from fernet_neuro.systems.crpn.styles import join_styles
+from fernet_neuro.systems.crpn.styles import join_styles, plan_style
 from fernet_neuro.training.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,8 +42,10 @@ NETWORKS = {
     },
 }  # fmt: skip
 PATHWAY = {"networks": NETWORKS, "maps": {"permutations": 19, "perplexity": 3.0}}
+#: A pathway whose frozen trunk is random: two trainings for each of two seeds.
 STYLES = {
     **PATHWAY,
+    "networks": {"concepts": {**NETWORKS["concepts"], "from": {}}},
     "train": {**FACES, "identities": 5},
     "test": {**FACES, "identities": 4, "first_identity": 50},
     "domains": {"shaded": {"change": {"style": "shaded"}}, "drawn": {"change": {"style": "drawn"}}},
@@ -123,6 +126,17 @@ def test_both_styles_show_the_same_people_and_others_than_training(styles):
         pd.testing.assert_frame_equal(one[same], other[same])
     people = [set(tables["shaded", part].factor("identity")) for part in ("train", "test")]
     assert not people[0] & people[1]
+
+
+@pytest.mark.parametrize(("learns", "folder"), [({}, "drawn-identity"), ({"stimuli": "people"}, "identity")])
+def test_a_style_has_networks_of_its_own_where_they_learn_from_it(styles, learns, folder):
+    sets = {"people": {**FACES, "identities": 5, "first_identity": 90}}
+    networks = {**NETWORKS, "identity": {**NETWORKS["identity"], **learns}}
+    settings = StylesSettings.model_validate({**STYLES, "networks": networks, "sets": sets})
+    table = StimulusTable.read(styles / "stimuli" / "drawn-train")
+    planned = plan_style(settings, "drawn", 1, {STIMULI: table, "people": table})
+    places = [run.find_place(styles).relative_to(styles / "runs").as_posix() for run in planned.list_all()]
+    assert places == [f"{folder}/seed1", "drawn-concepts/seed1"]
 
 
 def test_accuracies_of_networks_on_styles_are_those_of_their_predictions(styles):
