@@ -1,6 +1,7 @@
 """A queue that runs its tasks as processes, and a small store, table and plan."""
 
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable
@@ -70,20 +71,27 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return notes
 
 
-@pytest.fixture
-def faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> Path:
-    """Return a table of 50 noise images (32 px) of 5 identities x 5 expressions, in the working folder."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="session")
+def drawn_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a table of 50 noise images (32 px) of 5 identities x 5 expressions, which nobody changes."""
+    folder, rng = tmp_path_factory.mktemp("drawn"), np.random.default_rng(20200501)
+    (folder / "faces").mkdir()
     rows = []
     for number in range(50):
-        path = tmp_path / "faces" / f"face{number:02d}.png"
-        path.parent.mkdir(exist_ok=True)
+        path = folder / "faces" / f"face{number:02d}.png"
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
         row = {"stimulus_id": path.stem, "path": f"faces/{path.name}", "identity": f"i{number % 5}"}
         row |= {"valence": round(float(rng.normal()), 3)}
         rows.append({**row, "expression": f"e{number // 5 % 5}", "session": str(number // 25)})
-    table = StimulusTable.from_frame(pd.DataFrame(rows), root=tmp_path)
-    return table.write(tmp_path / "faces.csv")
+    return StimulusTable.from_frame(pd.DataFrame(rows), root=folder).write(folder / "faces.csv")
+
+
+@pytest.fixture
+def faces(drawn_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the faces in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(drawn_faces.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / drawn_faces.name
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fernet_neuro._utils.tables import read_table
+from fernet_neuro.cli.app import app
 from fernet_neuro.cluster.plan import Plan
 from fernet_neuro.experiments.graph import STIMULI
 from fernet_neuro.experiments.plan import PlannedRun, list_runs
@@ -17,6 +19,8 @@ from fernet_neuro.experiments.sharing import GoesOnElsewhereError, Sharing
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.resolve import resolve_model
 from fernet_neuro.probes.result import ProbeReport, join_layers
+from fernet_neuro.rsa.analysis.calibration import P_VALUE_COLUMNS
+from fernet_neuro.rsa.analysis.join import join_regions
 from fernet_neuro.rsa.analysis.run import RSAFolder
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.training.config import TrainSettings
@@ -28,36 +32,51 @@ PROBE = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def stores(faces, tmp_path):
-    """Write the stores ``whole`` and ``twin`` of three layers."""
+def _call(*arguments):
+    """Carry out a command in this process, for what several tests look at."""
+    assert not app(args=[*map(str, arguments)], prog_name="fernet-neuro", standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def probed(drawn_faces, tmp_path_factory):
+    """A folder with the stores ``whole`` and ``twin`` of three layers, and the probe ``expression``."""
+    folder = tmp_path_factory.mktemp("probes")
     for name, seed in (("whole", 0), ("twin", 5)):
         network = resolve_model("resnet10-slim", size=32, seed=seed)
-        extract_activations(network, faces, ["layer1", "layer3", "layer4"], tmp_path / name)
+        extract_activations(network, drawn_faces, ["layer1", "layer3", "layer4"], folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        _call(*PROBE, "--target", "expression", "--out", "expression")
+    return folder
 
 
 @pytest.mark.parametrize(("n_shards", "target"), [(2, "expression"), (3, "expression"), (2, "valence")])
 def test_p_values_of_a_probe_do_not_depend_on_the_number_of_shards(
-    stores, submit, carry_out, run, n_shards, target
+    probed, submit, carry_out, run, monkeypatch, n_shards, target
 ):
-    probe = (*PROBE, "--target", target)
-    assert run(*probe, "--out", "at_once")[0] == 0
-    command = (*probe, "--out", "parts")
-    assert submit("--shards", n_shards, "--script", command=command)[0] == 0
-    assert len(Plan.read("parts").shards) == n_shards
-    assert carry_out("parts") == 0
-    assert run("merge", "parts")[0] == 0
-    joint, whole = ProbeReport.load("parts"), ProbeReport.load("at_once")
+    monkeypatch.chdir(probed)
+    probe, out = (*PROBE, "--target", target), f"{target}-{n_shards}"
+    if target == "valence":
+        assert run(*probe, "--out", target)[0] == 0
+    assert submit("--shards", n_shards, "--script", command=(*probe, "--out", out))[0] == 0
+    shards = Plan.read(out).shards
+    assert len(shards) == n_shards
+    assert carry_out(out) == 0
+    joint, whole = join_layers([ProbeReport.load(shard.result) for shard in shards]), ProbeReport.load(target)
     assert joint == whole
     assert joint.frame["p_value_max"].notna().any()
     assert len(joint.predictions) == len(whole.predictions)
     assert (len(joint.predictions) > 0) == (target == "valence")
-    assert Path("parts/index.html").is_file()
+    if (n_shards, target) == (2, "expression"):
+        assert run("merge", out)[0] == 0
+        assert ProbeReport.load(out) == whole
+        assert Path(out, "index.html").is_file()
 
 
-def test_parts_of_other_probes_are_not_joined(stores, run):
+def test_parts_of_other_probes_are_not_joined(probed, run, monkeypatch):
     from fernet_neuro.exceptions import AlignmentError
 
+    monkeypatch.chdir(probed)
     for name, seed in (("one", 0), ("two", 1)):
         run(*PROBE[:2], "--layer", "layer1", "--folds", "5", "--seed", seed, "--no-controls",
             "--permutations", "9", "--no-report", "--out", name)  # fmt: skip
@@ -72,65 +91,83 @@ def test_networks_are_extracted_first(faces, submit):
     assert "extract it first" in said
 
 
-@pytest.fixture
-def rdms(tmp_path, monkeypatch, rng):
-    """Write ``models.npz`` (2 models) and ``brain.npz`` (3 regions x 5 subjects) of 8 stimuli."""
-    monkeypatch.chdir(tmp_path)
-    ids = np.array(list("abcdefgh"))
-    models = rng.random((2, 28))
-    RDMSet(models, ids, pd.DataFrame({"name": ["near", "far"]})).save(tmp_path / "models.npz")
-    rows = [(roi, subject) for roi in ("STS", "FFA", "OFA") for subject in "vwxyz"]
-    brain = models[rng.integers(2, size=len(rows))] + rng.random((len(rows), 28))
-    RDMSet(brain, ids, pd.DataFrame(rows, columns=["roi", "subject"])).save(tmp_path / "brain.npz")
-
-
 RSA = (
     "rsa", "--models", "models.npz", "--brain", "brain.npz", "--bootstrap", "50", "--permutations", "49",
     "--no-report",
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory):
+    """A folder with RDMs of 8 stimuli, 2 models and 3 regions x 5 subjects, and the analysis ``at_once``."""
+    folder, rng = tmp_path_factory.mktemp("analyses"), np.random.default_rng(20200501)
+    ids = np.array(list("abcdefgh"))
+    models = rng.random((2, 28))
+    RDMSet(models, ids, pd.DataFrame({"name": ["near", "far"]})).save(folder / "models.npz")
+    rows = [(roi, subject) for roi in ("STS", "FFA", "OFA") for subject in "vwxyz"]
+    brain = models[rng.integers(2, size=len(rows))] + rng.random((len(rows), 28))
+    RDMSet(brain, ids, pd.DataFrame(rows, columns=["roi", "subject"])).save(folder / "brain.npz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        _call(*RSA, "--out", "at_once")
+    return folder
+
+
+@pytest.fixture
+def rdms(analysed, monkeypatch):
+    """Work where the analysis is."""
+    monkeypatch.chdir(analysed)
+
+
 @pytest.mark.parametrize("n_shards", [2, 3])
 def test_an_rsa_does_not_depend_on_the_number_of_shards(rdms, submit, carry_out, run, n_shards):
-    assert run(*RSA, "--out", "at_once")[0] == 0
-    assert submit("--shards", n_shards, "--script", command=(*RSA, "--out", "parts"))[0] == 0
-    assert carry_out("parts") == 0
-    assert run("merge", "parts")[0] == 0
-    joint, whole = RSAFolder.load("parts"), RSAFolder.load("at_once")
+    out = f"parts-{n_shards}"
+    assert submit("--shards", n_shards, "--script", command=(*RSA, "--out", out))[0] == 0
+    assert carry_out(out) == 0
+    shards = Plan.read(out).shards
+    assert len(shards) == n_shards
+    joint, whole = join_regions([RSAFolder.load(shard.result) for shard in shards]), RSAFolder.load("at_once")
+    if n_shards == 2:
+        assert run("merge", out)[0] == 0
+        joint = RSAFolder.load(out)
     assert joint.result == whole.result
     assert joint.result.rois == ["STS", "FFA", "OFA"]
     assert (joint.models, joint.brain) == (whole.models, whole.brain)
 
 
-@pytest.mark.parametrize("n_shards", [1, 2])
-def test_rates_do_not_depend_on_the_number_of_shards(rdms, submit, carry_out, run, n_shards):
-    run(*RSA, "--roi", "FFA", "--out", "analysis")
-    command = ("calibrate", "--like", "analysis", "--datasets", "20", "--seed", "3")
-    run(*command, "--out", "whole.json")
-    assert submit("--shards", n_shards, "--script", command=(*command, "--out", "parts.json"))[0] == 0
-    assert len(Plan.read("parts.json").shards) == n_shards
-    assert carry_out("parts.json") == 0
-    assert run("merge", "parts.json")[0] == 0
-    assert Path("parts.json").read_text() == Path("whole.json").read_text()
-
-
-def test_data_sets_that_are_missing_are_not_overlooked(rdms, run):
+def test_rates_do_not_depend_on_the_number_of_shards_and_no_data_set_is_overlooked(
+    rdms, submit, carry_out, run
+):
     from fernet_neuro.door.calibrate import calibrate
 
     run(*RSA, "--roi", "FFA", "--out", "analysis")
-    part = calibrate("analysis", 10, first=10)
-    assert set(part.p_values["dataset"]) == set(range(10, 20))
+    command = ("calibrate", "--like", "analysis", "--datasets", "20", "--seed", "3")
+    run(*command, "--out", "whole.json")
+    assert submit("--shards", 2, "--script", command=(*command, "--out", "parts.json"))[0] == 0
+    shards = Plan.read("parts.json").shards
+    assert len(shards) == 2
+    assert carry_out("parts.json") == 0
+    assert run("merge", "parts.json")[0] == 0
+    assert Path("parts.json").read_text() == Path("whole.json").read_text()
+    part = read_table(Path(shards[1].result), P_VALUE_COLUMNS)
+    assert set(part["dataset"]) == set(range(10, 20))
     with pytest.raises(ValueError, match="of 10 data sets, not of all 20"):
-        calibrate("analysis", 20, p_values=part.p_values)
+        calibrate("analysis", 20, p_values=part)
+
+
+def test_data_sets_too_few_for_two_shards_are_one(rdms, submit, carry_out, run):
+    command = ("calibrate", "--like", "at_once", "--datasets", "19", "--out", "few.json")
+    assert submit("--shards", 2, "--script", command=command)[0] == 0
+    assert [shard.about for shard in Plan.read("few.json").shards] == ["data sets 0:19"]
 
 
 EXPERIMENT = """
 experiment: grid
 title: A small grid
 stimuli:
-  {identities: 6, expressions: [anger, happiness, neutral], views: 1, sessions: 2, size: 24, seed: 3}
+  {identities: 4, expressions: [anger, happiness, neutral], views: 1, sessions: 2, size: 24, seed: 3}
 tests:
-  people: {of: stimuli, label: new people, change: {identities: 5, first_identity: 100}}
+  people: {of: stimuli, label: new people, change: {identities: 3, first_identity: 100}}
 networks:
   identity: {task: identification, epochs: 1, batch_size: 12, model_options: {size: 24}, seed: 4}
   expression:
