@@ -182,10 +182,11 @@ def test_a_full_disk_fails_its_shard_and_is_tried_again(faces, submit, carry_out
     assert states["attempts"].tolist() == [3, 3]
 
 
-def test_the_queue_gets_an_array_that_fits_and_all_shards_are_done(
-    faces, whole, submit, run, queue, monkeypatch
+def test_the_queue_gets_an_array_that_fits_and_then_only_what_is_not_done(
+    faces, whole, submit, carry_out, run, queue, monkeypatch
 ):
     monkeypatch.setenv("MAX_ARRAY_SIZE", "2")
+    (queue / "waits").touch()
     code, out, said = submit("--shards", "5", "--slurm", "partition=gpu,time=1:00:00")
     assert (code, said) == (0, "")
     assert "Submitted as job 77" in out
@@ -193,20 +194,28 @@ def test_the_queue_gets_an_array_that_fits_and_all_shards_are_done(
     script = Path("store.jobs/job.sh").read_text()
     assert "#SBATCH --array=0-1\n" in script
     assert "#SBATCH --partition=gpu\n#SBATCH --time=1:00:00\n" in script
+    assert carry_out("store", 0, 2) == 0
+    assert "3 done" in run("jobs", "store")[1]
+    (queue / "waits").unlink()
+    assert run("jobs", "store", "--retry", "unfinished")[0] == 0
+    assert (queue / "arrays").read_text() == "0,1\n1\n"
     assert "5 done" in run("jobs", "store")[1], (queue / "output").read_text()
     assert run("merge", "store")[0] == 0
     _assert_same(ActivationStore.open("store"), whole)
 
 
-def test_a_queue_that_refuses_is_quoted_and_the_plan_is_kept(faces, submit, run, queue):
+def test_a_queue_that_refuses_is_quoted_and_the_plan_is_kept(faces, submit, carry_out, run, queue):
     (queue / "refuses").write_text("sbatch: error: invalid partition specified: gpuu\n")
     code, _, said = submit("--shards", "2", "--slurm", "partition=gpuu")
     assert code == 2
     assert "invalid partition specified: gpuu" in said
     assert len(said.splitlines()) == 1
     (queue / "refuses").unlink()
+    (queue / "waits").touch()
     assert run("jobs", "store", "--retry", "unfinished")[0] == 0
-    assert "2 done" in run("jobs", "store")[1], (queue / "output").read_text()
+    assert (queue / "arrays").read_text() == "0,1\n"
+    assert carry_out("store") == 0
+    assert "2 done" in run("jobs", "store")[1]
 
 
 def test_a_disk_of_this_machine_alone_is_refused(faces, submit, queue, monkeypatch):
