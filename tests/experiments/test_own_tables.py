@@ -101,27 +101,34 @@ def test_tests_of_a_recipe_may_stay_beside_a_users_own(tmp_path):
     assert drawn == people.model_copy(update={"style": "drawn"})
 
 
-def test_going_on_serves_what_is_there_of_the_same_weights_and_stimuli(table2):
-    before = list_times(table2, "evaluation/*/*/*.csv")
+def move_test(folder: Path, table: StimulusTable, place: Path) -> GridSettings:
+    """Let a folder's recipe test on another file, and return its settings."""
+    settings = read_recipe(folder, tests={"mine": {"stimuli": str(table.write(place))}})
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    return settings
+
+
+def test_going_on_serves_what_is_there_of_the_same_weights_and_stimuli(table2, tables, tmp_path):
+    """The same rows lie in another file, and an earlier release began the folder."""
+    copy = shutil.copytree(table2, tmp_path / "copy")
+    frame = StimulusTable.read(tables / "test.csv").frame
+    settings = move_test(copy, StimulusTable.from_frame(frame, root=tables), tmp_path / "test.csv")
+    values = yaml.safe_load((copy / "recipe.yaml").read_text())
+    assert values.pop("published_chance") == {}
+    (copy / "recipe.yaml").write_text(yaml.safe_dump(values))
+    before = list_times(copy, "evaluation/*/*/*.csv")
     assert len(before) == 2 * 4
-    run_experiment(read_recipe(table2), table2, resume=True, device="cpu")
-    assert list_times(table2, "evaluation/*/*/*.csv") == before
+    run_experiment(settings, copy, resume=True, device="cpu")
+    assert list_times(copy, "evaluation/*/*/*.csv") == before
 
 
 def test_a_changed_test_table_is_evaluated_anew(table2, tables, tmp_path):
     """Labels move one on; every prediction stays and is judged by its new label."""
     copy = shutil.copytree(table2, tmp_path / "copy")
-    moved = tmp_path / "test.csv"
     frame = StimulusTable.read(tables / "test.csv").frame
-    StimulusTable.from_frame(frame, root=tables).write(moved)
-    settings = read_recipe(copy, tests={"mine": {"stimuli": str(moved)}})
-    (copy / "recipe.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
-    before = list_times(copy, "evaluation/*/*/*.csv")
-    run_experiment(settings, copy, resume=True, device="cpu")
-    assert list_times(copy, "evaluation/*/*/*.csv") == before  # the same rows in another file
     new = dict(zip(LABELS, [*LABELS[1:], LABELS[0]], strict=True))
-    StimulusTable.from_frame(frame.assign(expression=frame["expression"].map(new)), root=tables).write(moved)
-    run_experiment(settings, copy, resume=True, device="cpu")
+    moved = StimulusTable.from_frame(frame.assign(expression=frame["expression"].map(new)), root=tables)
+    run_experiment(move_test(copy, moved, tmp_path / "test.csv"), copy, resume=True, device="cpu")
     for arm in ("none", "all"):
         old, now = (
             pd.read_csv(place / "evaluation" / "mine" / arm / "predictions.csv") for place in (table2, copy)
@@ -243,21 +250,16 @@ def test_nothing_but_a_further_test_may_differ(table2, changes, message):
     assert (table2 / "recipe.yaml").read_bytes() == before
 
 
-def test_a_folder_that_an_earlier_release_began_is_taken(table2, tmp_path):
-    copy = shutil.copytree(table2, tmp_path / "copy")
-    values = yaml.safe_load((copy / "recipe.yaml").read_text())
-    assert values.pop("published_chance") == {}
-    (copy / "recipe.yaml").write_text(yaml.safe_dump(values))
-    run_experiment(read_recipe(copy), copy, resume=True, device="cpu")
-
-
 @pytest.mark.realdata
 def test_photographs_of_smiles_and_other_rendered_faces_test_trained_arms(table2, data_root, tmp_path):
     copy = shutil.copytree(table2, table2.with_name("copy"))  # the recipe's ways lead on from there
     before = list_times(copy, "runs/*/*/model/*")
     london, ict = data_root / "london_faces", data_root / "ict_faces" / "factorial_12x7"
-    read_folder(london / "images_256", csv=london / "london_faces.csv").table.write(tmp_path / "london.csv")
-    read_folder(ict, pattern="{identity}_{expression}").table.write(tmp_path / "ict.csv")
+    people = read_folder(london / "images_256", csv=london / "london_faces.csv").table
+    people = people.select(identity=sorted(set(people.factor("identity")))[:9])
+    people.write(tmp_path / "london.csv")
+    rendered = read_folder(ict, pattern="{identity}_{expression}").table
+    rendered.select(identity=sorted(set(rendered.factor("identity")))[:4]).write(tmp_path / "ict.csv")
     added = {
         "london": {"stimuli": str(tmp_path / "london.csv"), "map": {"smiling": "happiness"}},
         "ict": {
@@ -270,9 +272,9 @@ def test_photographs_of_smiles_and_other_rendered_faces_test_trained_arms(table2
     run_experiment(read_recipe(copy, tests=tests), copy, resume=True, device="cpu")
     assert list_times(copy, "runs/*/*/model/*") == before
     text = (copy / "table.md").read_text()
-    assert "london: 140 images show 2 of 3 classes; means over classes are over these" in text
+    assert f"london: {len(people)} images show 2 of 3 classes; means over classes are over these" in text
     summary = pd.read_csv(copy / "summary.csv").drop_duplicates("test").set_index("test")
-    assert summary.loc["ict", ["n", "n_classes_shown"]].tolist() == [12 * 3, 3]
+    assert summary.loc["ict", ["n", "n_classes_shown"]].tolist() == [4 * 3, 3]
     assert "ict: left out, as no class is called so: " in text
 
 
@@ -337,6 +339,7 @@ def test_a_table_of_the_grid_takes_stimuli_that_name_nobody(tables, tmp_path):
         f"tests={{mine: {tmp_path / 'test.csv'}}}",
         *SMALL,
         "seeds=[0]",
+        "arms={none: {tested: concepts}}",
     ]
     assert invoke("table2", tmp_path / "t2", *asked).exit_code == 0
     summary = pd.read_csv(tmp_path / "t2" / "summary.csv")
