@@ -50,6 +50,33 @@ class Watched:
         return self.result.save(out)
 
 
+@pytest.fixture(scope="module")
+def probe(store):
+    """A probe of expressions."""
+    return run_probe(store, n_folds=3, n_permutations=19, controls=())
+
+
+@pytest.fixture(scope="module")
+def reported(probe, tmp_path_factory):
+    """The folder and the page that the probe writes by itself."""
+    out = tmp_path_factory.mktemp("reported") / "python"
+    return out, probe.report(out)
+
+
+def save_watched(report, folder):
+    """Write a probe as commands do; return what was seen in the folder."""
+    watched = Watched(report)
+    assert save_with_report(watched, folder, describe_probe(report), COMMAND) == []
+    return watched.seen
+
+
+@pytest.fixture(scope="module")
+def saved(probe, tmp_path_factory):
+    """The folder of the probe as commands write it, and what was seen there."""
+    folder = tmp_path_factory.mktemp("saved")
+    return folder, save_watched(probe, folder)
+
+
 def test_p_values_in_tables_have_three_decimals(store):
     report = run_probe(store, target="expression", n_folds=3, n_permutations=19, controls=("untrained",),
                        untrained_stores=[store])  # fmt: skip
@@ -61,12 +88,13 @@ def test_p_values_in_tables_have_three_decimals(store):
 
 
 @pytest.mark.parametrize("target", ["expression", "valence"])
-def test_a_probe_says_its_answer_and_its_marker_is_written_last(store, tmp_path, target):
-    report = run_probe(store, target=target, n_folds=3, n_permutations=19, controls=())
-    watched = Watched(report)
-    assert save_with_report(watched, tmp_path, describe_probe(report), COMMAND) == []
-    assert watched.seen[-1] == {"index.html", "figures"}
-    page = (tmp_path / "index.html").read_text()
+def test_a_probe_says_its_answer_and_its_marker_is_written_last(store, probe, saved, tmp_path, target):
+    report, (folder, seen) = probe, saved
+    if target == "valence":
+        report = run_probe(store, target=target, n_folds=3, n_permutations=19, controls=())
+        folder, seen = tmp_path, save_watched(report, tmp_path)
+    assert seen[-1] == {"index.html", "figures"}
+    page = (folder / "index.html").read_text()
     row = report.frame.set_index("layer").loc["avgpool"]
     score = f"{row['r2']:.2f}" if target == "valence" else f"{100 * row['balanced_accuracy']:.1f} %"
     assert "From average pool, a linear read-out (ridge)" in page
@@ -76,10 +104,10 @@ def test_a_probe_says_its_answer_and_its_marker_is_written_last(store, tmp_path,
     assert "fernet-neuro probe &#39;my store&#39;" in page
     assert "Phipson" in page
     assert "numpy" in page
-    shown = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    shown = {path.stem for path in (folder / "figures").glob("*.png")}
     assert shown == {"probe-layers", "probe-confusion" if target == "expression" else "probe-predictions"}
-    before = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
-    built, left_out = build_all(tmp_path, tmp_path / "again")
+    before = {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
+    built, left_out = build_all(folder, tmp_path / "again")
     assert (set(built), left_out) == (shown, {})
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == before
 
@@ -93,21 +121,19 @@ def test_maps_are_drawn_and_judged(store, tmp_path):
     assert lead.startswith("Neighbours share expression most in average pool: ")
 
 
-def test_results_report_themselves_as_their_commands_do(store, tmp_path):
-    report = run_probe(store, n_folds=3, n_permutations=19, controls=())
-    page = report.report(tmp_path / "python")
-    save_with_report(report, tmp_path / "command", describe_probe(report), COMMAND)
-    assert page == tmp_path / "python" / "index.html"
+def test_results_report_themselves_as_their_commands_do(probe, reported, saved):
+    (out, page), folder = reported, saved[0]
+    assert page == out / "index.html"
     names = {path.relative_to(page.parent) for path in page.parent.rglob("*")}
-    assert names == {path.relative_to(tmp_path / "command") for path in (tmp_path / "command").rglob("*")}
+    assert names == {path.relative_to(folder) for path in folder.rglob("*")}
     text = page.read_text()
     assert "# in Python: ProbeReport.report(" in text
     lead = text.split('class="lead">')[1].split("</p>")[0]
-    assert lead in (tmp_path / "command" / "index.html").read_text()
+    assert lead in (folder / "index.html").read_text()
     assert find_broad(text) == []
     assert len(re.findall("<table|<img|<pre", text)) > 3
     with pytest.raises(StoreError, match="is a file; name a folder"):
-        report.report(page)
+        probe.report(page)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +148,8 @@ def test_results_report_themselves_as_their_commands_do(store, tmp_path):
         ("figure img { display: block; width: 100%;", "figure img {", "<img class=''> does not shrink"),
     ],
 )  # fmt: skip
-def test_a_page_that_is_broader_than_a_telephone_is_found(store, tmp_path, old, new, found):
-    page = run_probe(store, n_folds=3, n_permutations=9, controls=()).report(tmp_path).read_text()
+def test_a_page_that_is_broader_than_a_telephone_is_found(reported, old, new, found):
+    page = reported[1].read_text()
     assert find_broad(page) == []
     assert old in page
     assert found in find_broad(page.replace(old, new))
@@ -147,19 +173,18 @@ def test_an_rsa_reports_with_the_rdms_that_it_kept(store, tmp_path):
     assert fn.RSAResult.load(tmp_path / "alone") == found
 
 
-def test_a_figure_that_fails_is_named_and_the_results_are_kept(store, tmp_path, monkeypatch):
-    report = run_probe(store, n_folds=3, n_permutations=19, controls=())
-    confusion = report.confusion.assign(layer="elsewhere")
-    lame = type(report)(report.results, confusion, report.null_scores, report.layers, report.settings)
-    left_out = save_with_report(lame, tmp_path, describe_probe(report), COMMAND)
+def test_a_figure_that_fails_is_named_and_the_results_are_kept(probe, tmp_path):
+    confusion = probe.confusion.assign(layer="elsewhere")
+    lame = type(probe)(probe.results, confusion, probe.null_scores, probe.layers, probe.settings)
+    left_out = save_with_report(lame, tmp_path, describe_probe(probe), COMMAND)
     assert [item.split(" (")[0] for item in left_out] == ["probe-confusion"]
     assert "Left out: probe-confusion" in (tmp_path / "index.html").read_text()
     assert (tmp_path / "summary.json").is_file()
     shutil.rmtree(tmp_path / "figures")
     (tmp_path / "figures").touch()  # no folder can be made here
     with pytest.raises(OSError, match="figures"):
-        save_with_report(report, tmp_path, describe_probe(report), COMMAND)
-    assert type(report).load(tmp_path) == report
+        save_with_report(probe, tmp_path, describe_probe(probe), COMMAND)
+    assert type(probe).load(tmp_path) == probe
 
 
 def test_searchlights_say_where_or_why_not():
