@@ -157,9 +157,11 @@ def test_mistakes_are_found_in_the_recipe(changes, message):
         ),
     ],
 )
-def test_folds_that_cannot_be_are_refused_before_training(changes, message, tmp_path):
+def test_folds_that_cannot_be_are_refused_before_training(finished, changes, message, tmp_path):
+    shared, before = finished, list_runs(finished)  # faces that were rendered there
     with pytest.raises(StimulusError, match=message):
-        run_experiment(settings(**changes), tmp_path / "out")
+        run_experiment(settings(**changes, shared=str(shared)), tmp_path / "out")
+    assert list_runs(shared) == before
     assert not (tmp_path / "out" / "runs").exists()
 
 
