@@ -82,6 +82,7 @@ def test_the_command_reads_the_files_and_agrees_with_rsatoolbox_on_the_same_samp
     arguments = [
         "--models", folder / "92_modelRDMs.mat", "--brain", folder / "92_brainRDMs.mat",
         "--comparison", "spearman", "--inference", "bootstrap", "--bootstrap", 10, "--permutations", 99,
+        "--no-report",
     ]  # fmt: skip
     found = {}
     for engine in ("own", "rsatoolbox"):
