@@ -386,9 +386,7 @@ def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tm
     scans.save(tmp_path / "brain.npz")
     sources = [word for seed in range(3) for word in ("--models", tmp_path / f"seed{seed}")]
     arguments = (*sources, "--layer", "fc", "--pixels", "--brain", tmp_path / "brain.npz", *FAST, "--out")
-    code, _, err = run.func(
-        "rsa", *arguments, tmp_path / "out", "--over-seeds", "--generalise-to", "subjects"
-    )
+    code, _, err = run(*arguments, tmp_path / "out", "--over-seeds", "--generalise-to", "subjects")
     assert code == 0, err
     kept = RSAFolder.load(tmp_path / "out")
     frame = kept.result.estimates
@@ -419,8 +417,8 @@ def test_stores_are_training_seeds_of_one_network_when_told(run, noise_table, tm
 
 def test_a_fitted_model_stands_beside_its_parts(run, group):
     folder, _, _ = group
-    code, text, err = run.func(
-        "rsa", "--models", folder / "models.npz", "--brain", folder / "brain.npz", "--roi", "FFA",
+    code, text, err = run(
+        "--models", folder / "models.npz", "--brain", folder / "brain.npz", "--roi", "FFA",
         "--fit", "weighted", "--comparison", "pearson", "--generalise-to", "subjects", *FAST,
         "--out", folder / "out",
     )  # fmt: skip
