@@ -331,7 +331,9 @@ def test_a_network_that_cannot_be_built_is_refused_before_training(tmp_path):
 def test_a_mistake_does_not_block_the_folder(finished, tmp_path):
     trained, out = finished / "stimuli" / "train.csv", tmp_path / "out"
     arms = {"alone": RECIPE["arms"]["alone"]}
+    validated = {**RECIPE["networks"]["perception"], "val_share": 0.34}
     one = {"arms": arms, "published": {}, "columns": ["accuracy"], "seeds": [0]}
+    one["networks"] = {**RECIPE["networks"], "perception": validated}
     with pytest.raises(StimulusError, match=r"tests\.mine: 4 values of identity are in both"):
         run_experiment(settings(**one, tests={"mine": {"stimuli": str(trained)}}), out)
     assert {path.name for path in out.iterdir()} == {"rendered"}
@@ -340,6 +342,8 @@ def test_a_mistake_does_not_block_the_folder(finished, tmp_path):
     people = finished / "stimuli" / "people.csv"
     run_experiment(settings(**one, tests={"mine": {"stimuli": str(people)}}), out)
     assert {path: path.stat().st_mtime_ns for path in rendered} == rendered
+    scores = pd.read_csv(out / "results.csv").query("metric == 'nll'").groupby("epoch")["value"].unique()
+    assert scores["best"].tolist() == scores["last"].tolist()  # of one epoch
     with pytest.raises(StoreError, match="was not made by an experiment"):
         shutil.copytree(out / "stimuli", tmp_path / "mine" / "stimuli")
         run_experiment(settings(**one), tmp_path / "mine")

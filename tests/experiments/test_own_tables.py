@@ -28,7 +28,7 @@ LABELS = ["anger", "happiness", "neutral"]
 SMALL = [
     *(f"networks.{stage}.{key}" for stage in ("identity", "expression", "concepts")
       for key in ("epochs=1", "warmup_epochs=0", "batch_size=12", "model_options.size=24")),
-    "networks.expression.val_share=0.3", "networks.concepts.val_share=0.3",
+    "networks.expression.val_share=0", "networks.concepts.val_share=0",
     "networks.concepts.model_options.n_features=20",
     "sets.identity_stimuli.identities=4", "sets.identity_stimuli.sessions=2", "sets.identity_stimuli.size=24",
     "sets.identity_stimuli.intensity=1.0", "seeds=[0, 1]", "published={}",
