@@ -99,11 +99,13 @@ RSA = (
 
 @pytest.fixture(scope="module")
 def analysed(tmp_path_factory):
-    """A folder with RDMs of 8 stimuli, 2 models and 3 regions x 5 subjects, and the analysis ``at_once``."""
+    """A folder with RDMs of 8 stimuli, two models or one and 3 regions x 5 subjects; and what they give."""
     folder, rng = tmp_path_factory.mktemp("analyses"), np.random.default_rng(20200501)
     ids = np.array(list("abcdefgh"))
     models = rng.random((2, 28))
-    RDMSet(models, ids, pd.DataFrame({"name": ["near", "far"]})).save(folder / "models.npz")
+    both = RDMSet(models, ids, pd.DataFrame({"name": ["near", "far"]}))
+    both.save(folder / "models.npz")
+    both.take([0]).save(folder / "near.npz")
     rows = [(roi, subject) for roi in ("STS", "FFA", "OFA") for subject in "vwxyz"]
     brain = models[rng.integers(2, size=len(rows))] + rng.random((len(rows), 28))
     RDMSet(brain, ids, pd.DataFrame(rows, columns=["roi", "subject"])).save(folder / "brain.npz")
@@ -140,7 +142,8 @@ def test_rates_do_not_depend_on_the_number_of_shards_and_no_data_set_is_overlook
 ):
     from fernet_neuro.door.calibrate import calibrate
 
-    run(*RSA, "--roi", "FFA", "--out", "analysis")
+    near = [word.replace("models.npz", "near.npz") for word in RSA]
+    assert run(*near, "--roi", "FFA", "--out", "analysis")[0] == 0
     command = ("calibrate", "--like", "analysis", "--datasets", "20", "--seed", "3")
     run(*command, "--out", "whole.json")
     assert submit("--shards", 2, "--script", command=(*command, "--out", "parts.json"))[0] == 0
