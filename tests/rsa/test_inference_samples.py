@@ -107,7 +107,7 @@ def _pool_slowly(vectors, counts, copies, comparison):
 @pytest.mark.parametrize("gaps", [[], [3, 17, 18]])
 def test_all_samples_at_once_are_those_of_rsatoolbox_one_after_the_other(subjects, guesses, comparison, gaps):
     subjects[:, gaps], guesses[:, gaps] = np.nan, np.nan
-    samples = draw_resamples(12, 4, 9, seed=1)
+    samples = draw_resamples(4, 4, 9, seed=1)
     found = evaluate_samples(subjects, guesses, samples, comparison, WANTED)
     expected = evaluate_with_rsatoolbox(_rdms(subjects), _rdms(guesses), samples, comparison, WANTED)
     assert list(found) == list(expected) == WANTED
@@ -168,11 +168,11 @@ def _compare_blocks_slowly(first, second, counts, comparison):
 @pytest.mark.parametrize("way", ["fast", "with gaps"])
 @pytest.mark.parametrize("comparison", COMPARISONS)
 def test_pairs_inside_a_block_count_once_for_each_time_that_it_is_drawn(subjects, guesses, comparison, way):
-    samples = draw_resamples(8, 4, 9, blocks=BLOCKS, seed=3)
+    samples = draw_resamples(4, 4, 9, blocks=BLOCKS, seed=1)
     assert (samples.stimuli.sum(axis=1) != 9).any()
     assert samples.stimuli.max() > 2
     models = guesses if way == "fast" else np.vstack([guesses, _hide(guesses[:1], [(0, 7)])])
-    others = np.array([[0, 1, 1, 0]] * 8)[:, None]
+    others = np.array([[0, 1, 1, 0]] * 4)[:, None]
     scores, lower, upper = compare_samples(
         Compared(subjects, models, samples.stimuli, others, comparison, samples.blocks)
     )
