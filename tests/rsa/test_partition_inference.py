@@ -14,7 +14,7 @@ from fernet_neuro.stats.calibration import false_positive_rate
 AXES = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 40)))[0]
 
 
-def _simulate(seed, n_stimuli=28, n_subjects=9, effect=0.0):
+def _simulate(seed, n_stimuli=28, n_subjects=5, effect=0.0):
     """Three features, of which the first is planted in the patterns of all subjects."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(3, n_stimuli, 8))
@@ -82,7 +82,10 @@ def test_intervals_cover_what_many_stimuli_show():
     models, brain = _simulate(9999, n_stimuli=300, n_subjects=4, effect=1.8)
     truth = infer_partition(models, brain, n_bootstraps=10, generalise_to="subjects").set_index("models")
     assert truth.loc["identity", "uncorrected"] > 0.1
-    found = [infer_partition(*_simulate(seed, effect=1.8), n_bootstraps=100, seed=seed) for seed in range(40)]
+    found = [
+        infer_partition(*_simulate(seed, n_subjects=7, effect=1.8), n_bootstraps=100, seed=seed)
+        for seed in range(40)
+    ]
     frame = pd.concat(found).set_index("models").loc["identity"]
     misses = (frame["low"] > truth.loc["identity", "uncorrected"]) | (
         frame["high"] < truth.loc["identity", "uncorrected"]
@@ -112,12 +115,12 @@ def test_shares_of_a_model_of_the_blocks_are_covered_where_blocks_are_drawn(comp
     identity, pose = ((labels[left] != labels[right]).astype(float) for labels in (people, poses))
     ids = np.array([f"photo{row:02d}" for row in range(28)])
     models = RDMSet(np.stack([identity, pose]), ids, pd.DataFrame({"model": ["identity", "pose"]}))
-    table = pd.DataFrame({"subject": [str(row) for row in range(10)]})
+    table = pd.DataFrame({"subject": [str(row) for row in range(5)]})
     found = []
     for seed in range(25):
-        noise = 0.4 * np.random.default_rng(seed).normal(size=(10, len(left)))
+        noise = 0.4 * np.random.default_rng(seed).normal(size=(5, len(left)))
         brain = RDMSet(identity + noise, ids, table)
-        options = {"comparison": comparison, "n_bootstraps": 150, "seed": seed}
+        options = {"comparison": comparison, "n_bootstraps": 80, "seed": seed}
         found.append(infer_partition(models, brain, blocks=people, **options).iloc[0])
     frame = pd.DataFrame(found)
     assert set(frame["models"]) == {"identity"}
@@ -141,7 +144,7 @@ def test_regions_are_split_one_by_one_and_go_into_a_result(tmp_path):
     models, brain = _simulate(4, n_stimuli=12, n_subjects=4, effect=1.0)
     table = pd.DataFrame({"subject": [*brain.table["subject"]] * 2, "roi": np.repeat(["FFA", "EVC"], 4)})
     both = RDMSet(np.vstack([brain.dissimilarities, brain.dissimilarities]), brain.stimulus_ids, table)
-    found = infer_partition(models, both, n_bootstraps=30)
+    found = infer_partition(models, both, n_bootstraps=20)
     assert list(found)[:6] == list(PARTITION_COLUMNS)
     halves = [found[found["roi"] == roi].drop(columns="roi").reset_index(drop=True) for roi in ("FFA", "EVC")]
     pd.testing.assert_frame_equal(*halves)
