@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fernet_neuro.rsa.inference import random_effects
 from fernet_neuro.rsa.rdms import RDMSet
+
+
+@pytest.fixture(scope="module")
+def few_maxima():
+    """Draw 2000 maxima for p values of many tests, which else are most of the time of a small data set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(random_effects, "_N_MAXIMA", 2000)
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Variance components in closed form against loops over subjects, stimuli and pairs, and against spread."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,8 @@ from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.inference.seeds import infer_seeds
 from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.stats.calibration import false_positive_rate
+
+pytestmark = pytest.mark.usefixtures("few_maxima")
 
 CLOSED = ["pearson", "cosine", "spearman", "rho_a", "whitened_pearson", "whitened_cosine"]
 SUBJECTS, STIMULI = frozenset(["subjects"]), frozenset(["stimuli"])
@@ -164,7 +168,7 @@ def test_degrees_of_freedom_are_satterthwaites_less_those_that_kurtosis_takes(si
 def test_no_interval_is_without_an_end(rng):
     ids = [f"s{number}" for number in range(5)]
     found = []
-    for _ in range(60):
+    for _ in range(20):
         models = RDMSet(rng.random((2, 10)), ids, pd.DataFrame({"model": ["a", "b"]}))
         brain = RDMSet(rng.random((10, 10)), ids, pd.DataFrame({"subject": [f"{n:02d}" for n in range(10)]}))
         found.append(infer_rsa(models, brain, comparison="pearson", **CLOSED_FORM))
@@ -308,6 +312,7 @@ def _multiply(x, y, weights, comparison):
     return x @ np.linalg.solve(np.diag(2 / weights) + design @ design.T, y)
 
 
+@cache
 def _draw(seed, kind, n_subjects=8, n_stimuli=22, dims=12):
     """Models and brains of a group: unrelated, or each model as far from what people share."""
     rng = np.random.default_rng([seed, 4])
@@ -342,7 +347,7 @@ def test_tests_have_the_nominal_rate_and_more_power_than_the_bootstrap():
     assert rates["estimates"] > 0.01  # the bootstrap finds none
     power = {}
     for name in ("components", "bootstrap"):
-        options = {"inference": name, "n_bootstraps": 200}
+        options = {"inference": name, "n_bootstraps": 100}
         found = [_infer(seed, "related", dims=40, **options).estimates for seed in range(30)]
         power[name] = (pd.concat(found)["p_value"] <= 0.05).mean()
     assert power["components"] > 1.15 * power["bootstrap"] > 0, power
@@ -454,7 +459,7 @@ def test_a_note_says_why_the_bootstrap_was_taken(rng, changes, why):
     brain = RDMSet(
         models.dissimilarities[0] + rng.normal(size=(6, 66)), ids, pd.DataFrame({"subject": [*"abcdef"]})
     )
-    options = {"comparison": "pearson", "n_bootstraps": 20, "n_permutations": 0} | changes
+    options = {"comparison": "pearson", "n_bootstraps": 10, "n_permutations": 0} | changes
     notes = infer_rsa(models, brain, **options).settings["notes"]
     assert [note for note in notes if "by the bootstrap" in note] == notes[: bool(why)]
     assert "".join(notes[:1]).startswith(why)
@@ -487,9 +492,9 @@ def test_too_few_units_are_refused_with_what_remains():
 
 
 def test_auto_is_the_closed_form_where_there_is_one_and_else_the_bootstrap():
-    models, brain = _draw(1, "related")
-    chosen = {"n_permutations": 0, "n_bootstraps": 20, "inference": "auto"}
-    blocks = np.minimum(np.arange(22) // 4, 3)
+    models, brain = _draw(1, "related", n_subjects=4, n_stimuli=12)
+    chosen = {"n_permutations": 0, "n_bootstraps": 10, "inference": "auto"}
+    blocks = np.arange(12) // 3
     used = {
         "plain": infer_rsa(models, brain, **chosen),
         "tau": infer_rsa(models, brain, comparison="kendall_tau_a", **chosen),
