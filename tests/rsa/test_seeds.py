@@ -15,6 +15,8 @@ from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.calibration import false_positive_rate
 
+pytestmark = pytest.mark.usefixtures("few_maxima")
+
 BY_BOOTSTRAP = {"inference": "bootstrap"}
 N_SEEDS = 5
 
