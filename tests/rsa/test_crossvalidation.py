@@ -35,7 +35,11 @@ from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.rsa.result import RSAResult
 from fernet_neuro.stats.calibration import false_positive_rate
 
+pytestmark = pytest.mark.usefixtures("few_maxima")
+
 N_STIMULI, N_SUBJECTS = 13, 5
+#: As many that each fit has half of them.
+HALVED = {"n_stimuli": 18, "n_subjects": 8}
 
 
 @pytest.fixture
@@ -198,15 +202,15 @@ def test_a_model_of_the_blocks_scores_in_folds_what_it_scores_in_all_the_data(co
     identity = (people[left] != people[right]).astype(float)
     ids = np.array([f"photo{row:02d}" for row in range(28)])
     model = FlexibleModel(RDMSet(identity[None], ids))
-    plain, nested = [], []
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        settings = InferenceSettings(comparison, n_assignments=10)
-        table = pd.DataFrame({"subject": list("abcdef")})
-        brain = RDMSet(identity + 0.8 * rng.normal(size=(6, len(left))), ids, table)
-        found = infer_rsa(model.rdms, brain, comparison=comparison, n_bootstraps=10, n_permutations=0)
-        scores = score_once([model], split_regions(brain)[0], people, settings, rng)
-        plain.append([found.estimates["estimate"][0], found.ceilings["upper"][0]])
+    settings = InferenceSettings(comparison, n_assignments=10)
+    noise = np.stack([np.random.default_rng(seed).normal(size=(6, len(left))) for seed in range(20)])
+    table = pd.DataFrame({"subject": [*"abcdef"] * 20, "roi": np.repeat(np.arange(20), 6)})
+    brains = RDMSet(identity + 0.8 * noise.reshape(120, -1), ids, table)  # each a region of its own
+    found = infer_rsa(model.rdms, brains, comparison=comparison, n_bootstraps=10, n_permutations=0)
+    plain = np.transpose([found.estimates["estimate"], found.ceilings["upper"]])
+    nested = []
+    for seed, region in enumerate(split_regions(brains)):
+        scores = score_once([model], region, people, settings, np.random.default_rng(seed))
         nested.append([scores.values.mean(), scores.upper.mean()])
     difference = np.mean(nested, axis=0) - np.mean(plain, axis=0)
     assert np.abs(difference).max() < 0.02, (np.mean(plain, axis=0), np.mean(nested, axis=0))
@@ -353,19 +357,19 @@ def test_variances_keep_within_their_limits():
     assert np.isnan(compute_t(np.array([1.0]), np.array([0.0]))[0])
 
 
-def _infer(seed, effect, **options):
-    parts, brain = _simulate(seed, effect)
+def _infer(seed, effect, sizes=None, **options):
+    parts, brain = _simulate(seed, effect, **(sizes or {}))
     models = {
         "fixed": FlexibleModel(parts.take([0])),
         "selected": FlexibleModel(parts, "selected"),
         "weighted": FlexibleModel(parts, "weighted"),
     }
-    chosen = {"comparison": "pearson", "n_bootstraps": 60, "n_permutations": 0, "n_assignments": 8, **options}
+    chosen = {"comparison": "pearson", "n_bootstraps": 40, "n_permutations": 0, "n_assignments": 8, **options}
     return infer_flexible(models, brain, seed=seed, **chosen)
 
 
 def test_tests_of_unrelated_models_are_calibrated_and_related_ones_are_found():
-    null = [_infer(seed, 0.0) for seed in range(40)]
+    null = [_infer(seed, 0.0, HALVED) for seed in range(40)]
     rates = pd.concat([result.estimates for result in null]).groupby("model")
     for _, rows in rates:
         assert false_positive_rate(rows["p_value"].to_numpy()).is_calibrated
@@ -389,7 +393,7 @@ def test_reweighting_is_found_better_than_a_part_where_the_brain_mixes_parts():
 
 
 def test_standard_errors_are_those_of_new_data_and_lack_the_variance_of_folds():
-    results = [_infer(seed, 0.6, n_bootstraps=60).estimates for seed in range(100, 125)]
+    results = [_infer(seed, 0.6, HALVED).estimates for seed in range(100, 125)]
     frame = pd.concat(results).groupby("model")
     spread = frame["estimate"].std()
     errors = frame["standard_error"].agg(lambda values: np.sqrt((values**2).mean()))
@@ -452,7 +456,8 @@ def test_labels_are_exchanged_with_their_blocks():
 
 
 def test_permuted_labels_are_no_better_than_chance_without_an_effect():
-    found = [_infer(seed, 0.0, n_bootstraps=10, n_permutations=19).estimates for seed in range(300, 325)]
+    options = {"generalise_to": "subjects", "n_bootstraps": 10, "n_permutations": 19, "n_assignments": 2}
+    found = [_infer(seed, 0.0, HALVED, **options).estimates for seed in range(300, 325)]
     frame = pd.concat(found)
     for _, rows in frame.groupby("model"):
         assert false_positive_rate(rows["p_permutation"].to_numpy()).is_calibrated
