@@ -22,6 +22,23 @@ def table(results, tmp_path_factory):
     return cache(lambda name: pd.read_csv(build_figure(name, results, out, formats=())[0]))
 
 
+@pytest.fixture(scope="module")
+def transfer(results):
+    """The source of the bars, read once."""
+    return transfer_bars.read_transfer(results)
+
+
+@pytest.fixture(scope="module")
+def two_seeds(results, tmp_path_factory):
+    """The source of the bars where one network has two training seeds."""
+    folder = tmp_path_factory.mktemp("seeds")
+    shutil.copytree(results / "probes", folder / "probes")
+    path = folder / "probes" / "identity" / "expression" / "results.csv"
+    frame = pd.read_csv(path)
+    pd.concat([frame, frame.assign(seed=1)]).to_csv(path, index=False)
+    return transfer_bars.read_transfer(folder)
+
+
 @pytest.fixture
 def copy(results, tmp_path):
     return shutil.copytree(results / "probes", tmp_path / "res" / "probes").parent
@@ -32,10 +49,10 @@ def read_layers(folder, network, target):
     return pd.DataFrame(json.loads(path.read_text())["layers"])
 
 
-def test_bars_in_the_axes_are_the_source_data(results, table):
+def test_bars_in_the_axes_are_the_source_data(results, table, transfer):
     csv = table("transfer-bars")
     with style():
-        figure = transfer_bars.draw_transfer(transfer_bars.read_transfer(results), results)
+        figure = transfer_bars.draw_transfer(transfer, results)
     for ax, target in zip(figure.axes, ("expression", "identity"), strict=True):
         means = csv[(csv["target"] == target) & (csv["kind"] == "mean")]
         drawn = {patch.get_gid().removeprefix("bar:"): patch.get_height() for patch in ax.patches}
@@ -72,26 +89,19 @@ def test_dots_average_to_their_bar(table):
     pd.testing.assert_series_equal(folds.sort_index(), means.sort_index())
 
 
-def test_several_training_seeds_become_the_dots(copy):
-    path = copy / "probes" / "identity" / "expression" / "results.csv"
-    frame = pd.read_csv(path)
-    pd.concat([frame, frame.assign(seed=1)]).to_csv(path, index=False)
-    source = transfer_bars.read_transfer(copy)
-    rows = source.query("target == 'expression' and network == 'identity' and kind != 'published'")
+def test_several_training_seeds_become_the_dots(two_seeds):
+    rows = two_seeds.query("target == 'expression' and network == 'identity' and kind != 'published'")
     assert list(rows["kind"]) == ["mean", "seed", "seed"]
-    assert "training seeds" in transfer_bars.caption_transfer(source)
+    assert "training seeds" in transfer_bars.caption_transfer(two_seeds)
 
 
-def test_pixels_get_no_dots_where_dots_are_training_seeds(copy):
-    path = copy / "probes" / "identity" / "expression" / "results.csv"
-    frame = pd.read_csv(path)
-    pd.concat([frame, frame.assign(seed=1)]).to_csv(path, index=False)
-    source = transfer_bars.read_transfer(copy).query("target == 'expression' and network == 'pixels'")
+def test_pixels_get_no_dots_where_dots_are_training_seeds(two_seeds):
+    source = two_seeds.query("target == 'expression' and network == 'pixels'")
     assert list(source["kind"]) == ["mean"]
 
 
-def test_caption_names_the_exception_among_intervals(results):
-    source = transfer_bars.read_transfer(results)
+def test_caption_names_the_exception_among_intervals(transfer):
+    source = transfer.copy()
     means = source["kind"] == "mean"
     source.loc[means, "interval"] = "training seeds"
     source.loc[means & (source["network"] == "pixels"), "interval"] = "identities"
@@ -99,8 +109,8 @@ def test_caption_names_the_exception_among_intervals(results):
     assert "95 % interval over training seeds (pixels: identities);" in caption
 
 
-def test_caption_says_layer_interval_and_what_is_not_there(copy):
-    full = transfer_bars.caption_transfer(transfer_bars.read_transfer(copy))
+def test_caption_says_layer_interval_and_what_is_not_there(copy, transfer):
+    full = transfer_bars.caption_transfer(transfer)
     assert "average pool" in full
     assert "5 test folds (a), 7 test folds (b)" in full
     assert "Not in these results" not in full
@@ -211,11 +221,11 @@ def test_sheet_of_one_view_has_one_panel(results, tmp_path):
     table[table["view"] == "straight"].assign(view="").to_csv(folder / "probe" / "table.csv", index=False)
     source = stimulus_sheet.read_sheet(tmp_path)
     assert set(source["panel"]) == {"a"}
-    build_figure("stimulus-sheet", tmp_path, tmp_path / "out")
+    build_figure("stimulus-sheet", tmp_path, tmp_path / "out", formats=())
 
 
 def test_architecture_needs_no_results(tmp_path):
-    assert build_figure("architecture", tmp_path, tmp_path / "out")[0].is_file()
+    assert build_figure("architecture", tmp_path, tmp_path / "out", formats=("png",))[0].is_file()
 
 
 def test_an_unknown_figure_is_suggested(results, tmp_path):
