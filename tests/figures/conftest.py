@@ -22,6 +22,7 @@ from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.evaluation.seeds import SEEDS, summarise_runs
 from fernet_neuro.probes.evaluate import run_probe
+from fernet_neuro.rsa.inference import random_effects
 from fernet_neuro.rsa.inference.fixed import infer_rsa
 from fernet_neuro.rsa.models.partition import partition_variance
 from fernet_neuro.rsa.rdms import RDMSet
@@ -459,7 +460,9 @@ def make_rsa_brain(
 
 
 def summarise_rsa(models: RDMSet, brain: RDMSet, rois: tuple[str, ...]) -> RSAResult:
-    result = infer_rsa(models, brain, n_bootstraps=60, n_permutations=20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(random_effects, "_N_MAXIMA", 1000)  # of hundreds of pairs of models in each region
+        result = infer_rsa(models, brain, n_bootstraps=60, n_permutations=20)
     chosen = models.select(model=["identity", "expression", "pixels"])
     shares = pd.concat([partition_variance(brain.select(roi=roi), chosen, "spearman").shares for roi in rois])
     shares = shares.groupby(["roi", "models", "component"], sort=False)["share"].agg(["mean", "sem"])
