@@ -46,7 +46,7 @@ def test_figures_read_and_draw_a_real_probe(probed, tmp_path):
         assert counts["true"].tolist() == report.confusion["true"].tolist()
         assert counts["count"].tolist() == report.confusion["count"].tolist()
     for name in ("transfer-bars", "layer-profile", "confusion"):
-        source = pd.read_csv(build_figure(name, probed, tmp_path / "out")[2])
+        source = pd.read_csv(build_figure(name, probed, tmp_path / "out", formats=())[0])
         assert "avgpool" in set(source["layer"])
 
 
@@ -69,9 +69,9 @@ def test_few_twins_are_dots_and_no_band(noise_table, rng, tmp_path, n_twins, dra
         ]
         return write_store(tmp_path / name, noise_table, layers)
 
-    twins = [make(f"twin{number}", 10 * number + 10) for number in range(n_twins)]
+    own, twins = make("own", 0), [make(f"twin{number}", 10 * number + 10) for number in range(n_twins)]
     options = {"n_folds": 4, "n_permutations": 9, "controls": ("untrained",)}
-    report = run_probe(make("own", 0), untrained_stores=twins, **options)
+    report = run_probe(own, untrained_stores=twins, **options)
     report.save(tmp_path / "probe")
     spec = FIGURES["probe-layers"]
     source = spec.read(tmp_path / "probe")
@@ -80,12 +80,9 @@ def test_few_twins_are_dots_and_no_band(noise_table, rng, tmp_path, n_twins, dra
     dots = {line.get_gid(): line.get_ydata() for line in ax.lines if str(line.get_gid()).startswith("twin_")}
     has_band = any(isinstance(item, PolyCollection) and len(item.get_paths()) for item in ax.collections)
     assert (bool(dots), has_band) == (drawn == "dots", drawn == "a band")
-    alone = [
-        run_probe(make(f"{twin.path.name}-own", 0), untrained_stores=[twin], **options).frame
-        for twin in twins
-    ]
-    for number, values in enumerate(dots.values()):
-        wanted = alone[number].query("source == 'untrained'")["balanced_accuracy"]
+    for twin, values in zip(twins if dots else (), dots.values(), strict=True):
+        alone = run_probe(own, untrained_stores=[twin], **options).frame
+        wanted = alone.query("source == 'untrained'")["balanced_accuracy"]
         np.testing.assert_allclose(values, 100 * wanted)
     assert legend in [text.get_text() for text in ax.get_legend().get_texts()]
     assert said in spec.caption(source)
