@@ -133,6 +133,6 @@ def test_models_that_are_layers_are_told_in_words(copy):
     source = read_map(copy)
     assert source["model"].iloc[-1] == "twin/layer1.2"
     with style():
-        figure = draw_map(source, copy)
-    assert figure.texts[1].get_text() == "$\\bf{b}$  twin layer 1.2: no voxel significant, 9 subjects"
+        figure = draw_map(source[source["model"] == "twin/layer1.2"], copy)
+    assert figure.texts[0].get_text() == "$\\bf{a}$  twin layer 1.2: no voxel significant, 9 subjects"
     assert "No voxel is significant for twin layer 1.2;" in caption_map(source)
