@@ -19,15 +19,15 @@ def test_list_names_every_figure(run):
     assert "probes/*/expression/summary.json" in output
 
 
-def test_build_writes_and_prints_the_caption(run, results, tmp_path):
-    done = run("build", "architecture", "--results", results, "--out", tmp_path / "figs")
+def test_build_writes_and_prints_the_caption(run, tmp_path):
+    done = run("build", "architecture", "--results", tmp_path, "--out", tmp_path / "figs")
     assert done.exit_code == 0
     assert sorted(path.suffix for path in (tmp_path / "figs").iterdir()) == [".csv", ".pdf", ".png", ".txt"]
     assert "Schwartz" in done.output
 
 
-def test_build_checks_every_name_before_it_writes(run, results, tmp_path):
-    done = run("build", "architecture", "confuson", "--results", results, "--out", tmp_path / "figs")
+def test_build_checks_every_name_before_it_writes(run, tmp_path):
+    done = run("build", "architecture", "confuson", "--results", tmp_path, "--out", tmp_path / "figs")
     assert isinstance(done.exception, ValueError)
     assert "Did you mean 'confusion'" in str(done.exception)
     assert not (tmp_path / "figs").exists()
