@@ -1,6 +1,7 @@
 """Figures of text-guided networks: what is drawn is what results say, and every text can be read."""
 
 import shutil
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -15,6 +16,12 @@ from fernet_neuro.viz.style import style
 
 NAMES = [name for name in FIGURES if name.startswith("text-guided-fig")] + ["text-guided-zero-shot"]
 DRAWN = [name for name in NAMES if name != "text-guided-fig2"]
+
+
+@pytest.fixture(scope="module")
+def read(results):
+    """The source of a figure by name, read once."""
+    return cache(lambda name: FIGURES[name].read(results))
 
 
 @pytest.fixture
@@ -33,10 +40,10 @@ def change_recipe(folder, **keys):
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_every_text_is_large_enough_and_inside_the_page(results, name):
+def test_every_text_is_large_enough_and_inside_the_page(results, read, name):
     spec = FIGURES[name]
     with style():
-        figure = spec.draw(spec.read(results), results)
+        figure = spec.draw(read(name), results)
         figure.draw_without_rendering()
         width, height = figure.canvas.get_width_height()
         for text in figure.findobj(Text):
@@ -49,8 +56,8 @@ def test_every_text_is_large_enough_and_inside_the_page(results, name):
             assert -1 <= box.y0 <= box.y1 <= height + 1, text
 
 
-def test_contrasts_are_told_by_backbone_and_loss(results):
-    source = FIGURES["text-guided-fig4"].read(results)
+def test_contrasts_are_told_by_backbone_and_loss(results, read):
+    source = read("text-guided-fig4")
     series = source.drop_duplicates("arm").set_index("arm")["series"].to_dict()
     assert series == {"alone": "self", "distilled": "prompt", "concept": "self"}
     assert set(source["group"]) == {"resnet18"}
@@ -80,8 +87,8 @@ def test_ratios_stand_in_order_and_the_default_is_marked(results, copy):
     assert set(source.loc[source["series"] == "default", "group"]) == {"1 : 1"}
 
 
-def test_recall_of_what_was_left_out_is_held_against_guessing(results):
-    source = FIGURES["text-guided-zero-shot"].read(results)
+def test_recall_of_what_was_left_out_is_held_against_guessing(read):
+    source = read("text-guided-zero-shot")
     assert source.query("metric == 'recall'")["chance_percent"].unique() == pytest.approx([100 / 7])
     assert source.drop_duplicates("arm").set_index("arm")["series"].to_dict() == {
         "alone": "shown", "distilled": "shown", "concept": "left out",
@@ -92,8 +99,8 @@ def test_recall_of_what_was_left_out_is_held_against_guessing(results):
     ]  # fmt: skip
 
 
-def test_maps_bear_the_labels_of_their_arms(results):
-    source = FIGURES["text-guided-fig1"].read(results)
+def test_maps_bear_the_labels_of_their_arms(read):
+    source = read("text-guided-fig1")
     points = source.query("kind == 'point'").drop_duplicates("layer")
     assert dict(zip(points["layer"], points["arm_label"], strict=True)) == {
         "alone": "Alone",
