@@ -1,6 +1,6 @@
 """Variance components in closed form against loops over subjects, stimuli and pairs, and against spread."""
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -312,7 +312,7 @@ def _multiply(x, y, weights, comparison):
     return x @ np.linalg.solve(np.diag(2 / weights) + design @ design.T, y)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _draw(seed, kind, n_subjects=8, n_stimuli=22, dims=12):
     """Models and brains of a group: unrelated, or each model as far from what people share."""
     rng = np.random.default_rng([seed, 4])
