@@ -136,17 +136,17 @@ def partition_variance(data: RDMSet, models: RDMSet, comparison: str = "pearson"
     check_same_stimuli(data, models, ("the data", "the models"))
     if not 2 <= models.n_rdms <= MOST_MODELS:
         raise ValueError(f"partition_variance takes 2 to {MOST_MODELS} models; got {models.n_rdms}.")
-    frames = []
-    for row in range(data.n_rdms):
+    names, subsets, mixing = models.names, list_subsets(models.n_rdms), mix_subsets(models.n_rdms)
+    components, frames = label_components(names), []
+    for row, name in enumerate(data.names):
         stack = np.vstack([models.dissimilarities, data.dissimilarities[row]])
-        gram, n_pairs = _correlate(stack, [*models.names, data.names[row]], product)
-        _check_independent(gram[:-1, :-1], models.names)
-        explained = [_compute_r_squared(gram, chosen) for chosen in list_subsets(models.n_rdms)]
-        shares = mix_subsets(models.n_rdms) @ np.array(explained)
-        frame = label_components(models.names).assign(share=shares, n_pairs=n_pairs)
+        gram, n_pairs = _correlate(stack, [*names, name], product)
+        _check_independent(gram[:-1, :-1], names)
+        shares = mixing @ np.array([_compute_r_squared(gram, chosen) for chosen in subsets])
+        frame = components.assign(share=shares, n_pairs=n_pairs)
         labels = data.table.iloc[[row] * len(frame)].reset_index(drop=True)
         frames.append(pd.concat([labels, frame], axis=1))
-    return PartitionResult(pd.concat(frames, ignore_index=True), models.names, comparison)
+    return PartitionResult(pd.concat(frames, ignore_index=True), names, comparison)
 
 
 def _correlate(vectors: np.ndarray, names: Sequence[str], product: InnerProduct) -> tuple[np.ndarray, int]:
