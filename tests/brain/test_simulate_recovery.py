@@ -23,7 +23,8 @@ PLANTED = {
     "FFA": {"identity": 0.8, "pixels": 0.2},
     "pSTS": {"expression": 0.7, "view": 0.3},
 }
-SUBJECTS, RUNS, INDIVIDUAL = 7, 4, 0.1
+# Strong responses, so that two runs of a few people will do.
+SUBJECTS, RUNS, SNR, INDIVIDUAL = 7, 2, 1.0, 0.1
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def found(table, tmp_path_factory) -> pd.DataFrame:
         if name in PLANTED
     }
     settings = SimulationSettings(
-        subjects=SUBJECTS, runs=RUNS, regions=regions, individual=INDIVIDUAL, gap=(1.0, 3.0), seed=11
+        subjects=SUBJECTS, runs=RUNS, regions=regions, snr=SNR, individual=INDIVIDUAL, gap=(1.0, 3.0), seed=11
     )
     folder = tmp_path_factory.mktemp("recovery") / "bids"
     simulate_group(table, settings, folder, features={"pixels": pixels})
