@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from functools import partial
 
 import nibabel
@@ -18,7 +19,7 @@ T_R, N_SCANS = 2.0, 50
 STIMULI = ["face2", "car", "face10"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(run):
     return partial(run, "brain")
 
@@ -33,22 +34,26 @@ def _save(values, path, affine=AFFINE, t_r=None):
     return path
 
 
-@pytest.fixture
-def masks(tmp_path, rng):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A data set and two regions, for all to copy, and what was drawn: patterns, and masks by region."""
+    folder, rng = tmp_path_factory.mktemp("drawn"), np.random.default_rng(20200501)
+    return folder, _write_bids(folder / "bids", rng), _write_masks(folder / "rois", rng)
+
+
+def _write_masks(folder, rng):
     """Two regions that overlap, in a folder of their own."""
     found = {}
     for name, share in (("FFA", 0.2), ("OFA", 0.15)):
         found[name] = rng.random(SHAPE) < share
-        _save(found[name], tmp_path / "rois" / f"label-{name}_mask.nii.gz")
-    return tmp_path / "rois", found
+        _save(found[name], folder / f"label-{name}_mask.nii.gz")
+    return found
 
 
-@pytest.fixture
-def bids(tmp_path, rng):
+def _write_bids(root, rng):
     """Two participants with three runs of raw BOLD, each stimulus twice in a run."""
     from nilearn.glm.first_level import make_first_level_design_matrix
 
-    root = tmp_path / "bids"
     true = rng.normal(size=(3, *SHAPE)) * 20
     for who in ("01", "02"):
         for number in (1, 2, 3):
@@ -65,7 +70,30 @@ def bids(tmp_path, rng):
                 t_r=T_R,
             )
             events.to_csv(stem.with_name(f"{stem.name}_events.tsv"), sep="\t", index=False)
-    return root, true
+    return true
+
+
+@pytest.fixture
+def masks(drawn, tmp_path):
+    """Their folder, and by region the voxels inside."""
+    return shutil.copytree(drawn[0] / "rois", tmp_path / "rois"), drawn[2]
+
+
+@pytest.fixture
+def bids(drawn, tmp_path):
+    """The data set, and its patterns."""
+    return shutil.copytree(drawn[0] / "bids", tmp_path / "bids"), drawn[1]
+
+
+@pytest.fixture(scope="module")
+def made(run, drawn, tmp_path_factory):
+    """Patterns of the whole data set, and what was said."""
+    out = tmp_path_factory.mktemp("made") / "patterns"
+    code, text, err = run(
+        "patterns", drawn[0] / "bids", "--raw", "--roi", drawn[0] / "rois", "--out", out, "--json"
+    )
+    assert code == 0, err
+    return out, json.loads(text)
 
 
 def _read(out, roi="FFA", subject="01"):
@@ -73,21 +101,18 @@ def _read(out, roi="FFA", subject="01"):
     return found
 
 
-def test_a_bids_data_set_becomes_patterns_with_what_was_planted(run, bids, masks, tmp_path):
-    out = tmp_path / "patterns"
-    code, text, err = run("patterns", bids[0], "--raw", "--roi", masks[0], "--out", out, "--json")
-    assert code == 0, err
-    report = json.loads(text)
+def test_a_bids_data_set_becomes_patterns_with_what_was_planted(made, drawn):
+    (out, report), (_, true, masks) = made, drawn
     assert (report["written"], report["already_there"]) == (["01", "02"], [])
     assert [item["roi"] for item in report["patterns"]] == ["FFA", "OFA"] * 2
     found = _read(out)
     assert (found.subject, found.roi, found.unit, found.session) == ("01", "FFA", "beta", "")
     assert found.run_names == ["1", "2", "3"]
-    wanted = bids[1].reshape(3, -1)[:, masks[1]["FFA"].ravel()]
+    wanted = true.reshape(3, -1)[:, masks["FFA"].ravel()]
     for name, pattern in zip(STIMULI, wanted, strict=True):
         mean = found.values[found.stimulus_ids == name].mean(axis=0)
         assert np.corrcoef(mean, pattern)[0, 1] > 0.98
-    n_voxels = masks[1]["FFA"].sum()
+    n_voxels = masks["FFA"].sum()
     assert found.noise_covariance.shape == (n_voxels, n_voxels)
     rdm = compute_rdms(
         found.values, distance="crossnobis", stimulus_ids=found.stimulus_ids, runs=found.runs,
@@ -141,25 +166,24 @@ def test_written_images_are_patterns_again(run, bids, masks, tmp_path):
     assert one.runs.tolist() == other.runs.tolist()
 
 
-def test_named_runs_give_what_the_data_set_gives(run, bids, masks, tmp_path):
-    func = bids[0] / "sub-02" / "func"
+def test_named_runs_give_what_the_data_set_gives(run, drawn, made, tmp_path):
+    rois, func = drawn[0] / "rois", drawn[0] / "bids" / "sub-02" / "func"
     stems = [func / f"sub-02_task-faces_run-{number}" for number in (1, 2, 3)]
     images = [f"{stem}_bold.nii.gz" for stem in stems]
     events = [option for stem in stems for option in ("--events", f"{stem}_events.tsv")]
     code, _, err = run(
-        "patterns", *images, *events, "--roi", masks[0], "--subject", "02", "--run", "1", "--run", "2",
-        "--run", "3", "--task", "faces", "--out", tmp_path / "named",
+        "patterns", *images, *events, "--roi", rois, "--subject", "02", "--run", "1", "--run", "2",
+        "--run", "3", "--task", "faces", "--no-images", "--out", tmp_path / "named",
     )  # fmt: skip
     assert code == 0, err
-    assert run("patterns", bids[0], "--raw", "--roi", masks[0], "--out", tmp_path / "bids2")[0] == 0
-    assert _read(tmp_path / "named", subject="02") == _read(tmp_path / "bids2", subject="02")
+    assert _read(tmp_path / "named", subject="02") == _read(made[0], subject="02")
 
 
 def test_derivatives_bring_confounds_and_regions_their_place(run, bids, masks, tmp_path, rng):
     root, prep = bids[0], bids[0] / "derivatives" / "fmriprep"
     (root / "derivatives").mkdir()
     masks[0].rename(root / "derivatives" / "rois")
-    for path in sorted(root.glob("sub-*/func/*_bold.nii.gz")):
+    for path in sorted(root.glob("sub-01/func/*_bold.nii.gz")):
         target = prep / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         stem = target.name.removesuffix("_bold.nii.gz")
@@ -171,11 +195,9 @@ def test_derivatives_bring_confounds_and_regions_their_place(run, bids, masks, t
         _save(np.ones(SHAPE), target.with_name(f"{stem}_space-MNI_desc-brain_mask.nii.gz"))
     code, _, err = run("patterns", root, "--mask", "brain", "--out", tmp_path / "motion")
     assert code == 0, err
-    assert run("patterns", root, "--no-confounds", "--out", tmp_path / "none")[0] == 0
-    assert (
-        run("patterns", root, "--confound", "trans_*", "--confound", "rot_?", "--out", tmp_path / "named")[0]
-        == 0
-    )
+    assert run("patterns", root, "--no-confounds", "--no-images", "--out", tmp_path / "none")[0] == 0
+    some = ("--confound", "trans_*", "--confound", "rot_?", "--no-images")
+    assert run("patterns", root, *some, "--out", tmp_path / "named")[0] == 0
     motion, named, none = (_read(tmp_path / name) for name in ("motion", "named", "none"))
     assert np.allclose(motion.values, named.values, rtol=1e-9)
     assert not np.allclose(motion.values, none.values, rtol=1e-3)
@@ -187,24 +209,25 @@ def test_derivatives_bring_confounds_and_regions_their_place(run, bids, masks, t
     assert not list((tmp_path / "csf").glob("sub-*"))
 
 
-def test_finished_participants_are_not_computed_again(run, bids, masks, tmp_path):
-    out, options = tmp_path / "out", ("--raw", "--roi", masks[0])
-    assert run("patterns", bids[0], *options, "--subject", "01", "--out", out)[0] == 0
+def test_finished_participants_are_not_computed_again(run, drawn, made, tmp_path):
+    bids, options = drawn[0] / "bids", ("--raw", "--roi", drawn[0] / "rois", "--no-images")
+    out = shutil.copytree(made[0], tmp_path / "out")
+    shutil.rmtree(out / "sub-02")
     file = list_patterns(out)[0]
     before = file.stat().st_mtime_ns
-    code, text, err = run("patterns", bids[0], *options, "--out", out)
+    code, text, err = run("patterns", bids, *options, "--out", out)
     assert code == 0, err
     assert "There already, not computed again: 01" in text
     assert file.stat().st_mtime_ns == before
     assert len(list_patterns(out)) == 4
-    code, _, err = run("patterns", bids[0], *options, "--hrf", "glover", "--out", out)
+    code, _, err = run("patterns", bids, *options, "--hrf", "glover", "--out", out)
     assert code == 2
     assert "holds patterns of subject 01 that were made with other settings (first: glm)" in err
     code, _, err = run(
-        "patterns", bids[0], *options, "--hrf", "glover", "--subject", "01", "--overwrite", "--out", out
+        "patterns", bids, *options, "--hrf", "glover", "--subject", "01", "--overwrite", "--out", out
     )
     assert "holds patterns of subject 02" in err
-    assert run("patterns", bids[0], *options, "--hrf", "glover", "--overwrite", "--out", out)[0] == 0
+    assert run("patterns", bids, *options, "--hrf", "glover", "--overwrite", "--out", out)[0] == 0
     assert file.stat().st_mtime_ns != before
 
 
@@ -236,10 +259,10 @@ def test_stimuli_without_patterns_are_left_out(run, bids, masks, tmp_path):
     assert not list((tmp_path / "out").rglob("*_patterns.nii.gz"))
 
 
-def test_patterns_are_decoded(run, bids, masks, tmp_path):
-    assert run("patterns", bids[0], "--raw", "--roi", masks[0], "--out", tmp_path / "out")[0] == 0
+def test_patterns_are_decoded(run, made, tmp_path):
+    patterns = made[0]
     options = ("--permutations", "50", "--out", tmp_path / "decoded")
-    code, text, err = run("decode", tmp_path / "out", *options)
+    code, text, err = run("decode", patterns, *options)
     assert (code, err) == (0, "")
     assert "100.0      33.3" in text
     table = text.split("with others:")[1].splitlines()
@@ -249,9 +272,9 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
     same = first.loc[first["odd"] == first["even"], "correlation"]
     assert table[2].split()[:5] == ["01", "FFA", f"{same.mean():.2f}", f"{same.min():.2f}", "to"]
     assert all("face2" not in line for line in table)
-    code, _, err = run("decode", tmp_path / "out", *options)
+    code, _, err = run("decode", patterns, *options)
     assert "already holds summary.json; add --overwrite" in err
-    code, text, _ = run("decode", tmp_path / "out", *options, "--overwrite", "--roi", "OFA", "--json")
+    code, text, _ = run("decode", patterns, *options, "--overwrite", "--roi", "OFA", "--json")
     report = json.loads(text)
     assert [row["roi"] for row in report["regions"]] == ["OFA", "OFA"]
     same = [row["correlation"] for row in report["split_half"] if row["odd"] == row["even"]]
@@ -259,10 +282,10 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
     assert len(pd.read_csv(tmp_path / "decoded" / "split_half.csv")) == 2 * 9
     # Of two centred stimuli one is the other's opposite: they resemble themselves equally.
     pair = ("--stimulus", "car", "--stimulus", "face2", "--roi", "FFA")
-    code, text, _ = run("decode", tmp_path / "out", *pair, "--out", tmp_path / "one")
+    code, text, _ = run("decode", patterns, *pair, "--out", tmp_path / "one")
     subject, roi, itself, span, others = text.split("with others:")[1].splitlines()[2].split()
     assert (subject, roi, span, float(others)) == ("01", "FFA", itself, -float(itself))
-    code, text, _ = run("decode", tmp_path / "out", *pair, "--out", tmp_path / "two", "--json")
+    code, text, _ = run("decode", patterns, *pair, "--out", tmp_path / "two", "--json")
     assert json.loads(text)["regions"][0]["chance_level"] == 0.5
 
 
@@ -306,11 +329,12 @@ def test_patterns_are_decoded(run, bids, masks, tmp_path):
     ],
 )
 def test_what_makes_no_patterns_is_one_line_and_exit_code_two(
-    run, bids, masks, tmp_path, monkeypatch, options, message
+    run, drawn, tmp_path, monkeypatch, options, message
 ):
     monkeypatch.delenv("FERNET_NEURO_TRACEBACK", raising=False)
-    stem = bids[0] / "sub-01" / "func" / "sub-01_task-faces_run-1"
-    names = {"BIDS": bids[0], "ROIS": masks[0], "BOLD": f"{stem}_bold.nii.gz", "EVENTS": f"{stem}_events.tsv"}
+    bids, rois = (drawn[0] / name for name in ("bids", "rois"))
+    stem = bids / "sub-01" / "func" / "sub-01_task-faces_run-1"
+    names = {"BIDS": bids, "ROIS": rois, "BOLD": f"{stem}_bold.nii.gz", "EVENTS": f"{stem}_events.tsv"}
     code, text, err = run("patterns", *[names.get(item, item) for item in options], "--out", tmp_path / "out")
     lines = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert (code, text, len(lines)) == (2, "", 1)
@@ -403,11 +427,10 @@ def test_patterns_that_are_not_there_are_named(tmp_path):
         list_patterns(tmp_path)
 
 
-def test_participants_side_by_side_give_the_same_files(run, bids, masks, tmp_path):
-    options = ("patterns", bids[0], "--raw", "--roi", masks[0], "--no-images")
-    assert run(*options, "--out", tmp_path / "one")[0] == 0
-    assert run(*options, "--jobs", "2", "--out", tmp_path / "two")[0] == 0
-    assert read_patterns(tmp_path / "one") == read_patterns(tmp_path / "two")
+def test_participants_side_by_side_give_the_same_files(run, drawn, made, tmp_path):
+    options = ("--raw", "--roi", drawn[0] / "rois", "--no-images", "--jobs", "2")
+    assert run("patterns", drawn[0] / "bids", *options, "--out", tmp_path / "two")[0] == 0
+    assert read_patterns(made[0]) == read_patterns(tmp_path / "two")
 
 
 def test_sessions_have_patterns_of_their_own(run, bids, masks, tmp_path):
