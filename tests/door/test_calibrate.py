@@ -34,8 +34,8 @@ def store(noise_table, rng, tmp_path) -> ActivationStore:
 
 
 def test_a_probe_that_finds_an_effect_finds_none_in_exchanged_labels(store, run, tmp_path):
-    report = run_probe(store, n_folds=4, n_permutations=39, controls=())
-    assert max(row["p_value"] for row in report.layers) == 1 / 40  # the planted effect
+    report = run_probe(store, n_folds=2, n_permutations=19, controls=())
+    assert max(row["p_value"] for row in report.layers) == 1 / 20  # the planted effect
     report.save(tmp_path / "results")
     code, _, error = run("calibrate", "--like", tmp_path / "results")
     assert (code, "name it (--source STORE)" in error) == (2, True)
@@ -71,7 +71,7 @@ def test_quantities_are_exchanged_as_numbers_of_each_person_and_calibrated(store
     valence = store["one"].values[:, 0].astype(float) + np.tile([0.0, 0.1], 12)
     table = StimulusTable.from_frame(noise_table.frame.assign(valence=valence), root=tmp_path)
     report = run_probe(
-        store, table=table, target="valence", n_folds=4, n_permutations=19, controls=(), layers=["one"]
+        store, table=table, target="valence", n_folds=2, n_permutations=19, controls=(), layers=["one"]
     )
     assert report.settings["scale"] == "numbers"
     exchange = _plan_exchange(table, report.settings, report.settings["permute_within"])
@@ -89,7 +89,7 @@ def test_quantities_are_exchanged_as_numbers_of_each_person_and_calibrated(store
 
 
 def test_labels_that_were_exchanged_freely_stay_so(store, tmp_path, monkeypatch):
-    report = run_probe(store, n_folds=4, n_permutations=9, controls=(), permute_within=None, layers=["one"])
+    report = run_probe(store, n_folds=2, n_permutations=9, controls=(), permute_within=None, layers=["one"])
     report.save(tmp_path / "results")
     asked = []
     monkeypatch.setattr(
