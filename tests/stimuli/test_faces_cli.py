@@ -18,7 +18,7 @@ cv2 = pytest.importorskip("cv2")
 EXPRESSIONS = ["anger", "happiness", "neutral"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(run):
     return partial(run, "stimuli")
 
@@ -50,23 +50,38 @@ def expression_run(tmp_path_factory):
     """Run of a small network that learnt three expressions from other people."""
     folder = tmp_path_factory.mktemp("trained")
     settings = RenderSettings(
-        identities=14, first_identity=50, expressions=EXPRESSIONS, views=1, sessions=2, size=32,
+        identities=8, first_identity=50, expressions=EXPRESSIONS, views=1, sessions=1, size=32,
         intensity=[0.5, 1.0],
     )  # fmt: skip
     table = render_faces(settings, folder / "faces")
     recipe = TrainSettings(
-        task="expression", model="resnet10-slim", model_options={"size": 32}, epochs=8, batch_size=16,
+        task="expression", model="resnet10-slim", model_options={"size": 32}, epochs=10, batch_size=8,
         optimiser="adamw", lr=3e-3, val_share=0,
     )  # fmt: skip
     fit(recipe, folder / "run", table=table)
     return folder / "run"
 
 
-@pytest.fixture
-def frames(run, videos, tmp_path):
-    code, _, _ = run("frames", videos, "--out", tmp_path / "frames", "--quiet")
+@pytest.fixture(scope="module")
+def taken(run, videos, tmp_path_factory):
+    """Table of all frames of the videos, and what was said while they were taken."""
+    out = tmp_path_factory.mktemp("taken") / "frames"
+    code, _, error = run("frames", videos, "--out", out)
     assert code == 0
-    return tmp_path / "frames" / "table.csv"
+    return out / "table.csv", error
+
+
+@pytest.fixture
+def frames(taken):
+    return taken[0]
+
+
+@pytest.fixture
+def few(frames, tmp_path):
+    """The first frame of every clip."""
+    table = StimulusTable.read(frames)
+    table.select(np.flatnonzero(table.factor("frame") == 0)).write(tmp_path / "few.csv")
+    return tmp_path / "few.csv"
 
 
 def test_frames_says_what_was_taken_and_what_was_not(run, videos, tmp_path):
@@ -91,8 +106,8 @@ def test_frames_takes_labels_from_a_csv(run, videos, tmp_path):
     assert table.factor("identity").tolist() == ["ann"] * 5
 
 
-def test_frames_shows_a_bar_unless_quiet(run, videos, tmp_path):
-    assert "clips" in run("frames", videos, "--out", tmp_path / "frames")[2]
+def test_frames_shows_a_bar_unless_quiet(taken):
+    assert "clips" in taken[1]
 
 
 def test_a_trained_network_chooses_the_frames_near_the_apex(run, frames, expression_run, tmp_path):
@@ -140,9 +155,9 @@ def test_short_and_tied_clips_are_reported(run, frames, expression_run, tmp_path
     assert top.select(expression="anger").factor("frame").tolist() == [0, 1, 2, 3, 4]
 
 
-def test_no_table_of_the_rest_is_written_where_nothing_is_left(run, frames, expression_run, tmp_path):
+def test_no_table_of_the_rest_is_written_where_nothing_is_left(run, few, expression_run, tmp_path):
     options = ("--model", expression_run, "--top", 99, "--out", tmp_path / "top.csv", "--quiet")
-    code, said, _ = run("select-frames", frames, *options, "--rest", tmp_path / "rest.csv")
+    code, said, _ = run("select-frames", few, *options, "--rest", tmp_path / "rest.csv")
     assert (code, "no frame is left, so not written" in said) == (0, True)
     assert not (tmp_path / "rest.csv").exists()
 
@@ -181,9 +196,9 @@ def test_expressions_spelt_otherwise_are_named_before_anything_is_written(
 ):
     table = StimulusTable.read(frames)
     frame = table.frame.replace({"expression": {"happiness": "happy"}})
-    StimulusTable.from_frame(frame, root=table.root).write(tmp_path / "frames" / "happy.csv")
+    StimulusTable.from_frame(frame, root=table.root).write(tmp_path / "happy.csv")
     options = ("--model", expression_run, "--out", tmp_path / "top.csv", "--quiet")
-    code, _, error = run("select-frames", tmp_path / "frames" / "happy.csv", *options)
+    code, _, error = run("select-frames", tmp_path / "happy.csv", *options)
     assert code == 2
     assert "(first: 'happy'); it knows: anger, happiness, neutral" in error
     assert not (tmp_path / "top.csv").exists()
@@ -197,7 +212,7 @@ def test_rendered_faces_are_aligned_by_their_true_landmarks(run, drawn, tmp_path
     broken = lines[5].replace(lines[5].split(",")[3], "?")
     stray = "nobody" + lines[4][lines[4].index(",") :]
     points.write_text("\n".join([*lines[:5], broken, *lines[6:], stray, "only,two"]))
-    options = ("--landmarks", points, "--out", tmp_path / "aligned", "--size", 224, "--quiet")
+    options = ("--landmarks", points, "--out", tmp_path / "aligned", "--size", 112, "--quiet")
     code, said, _ = run("align", drawn.root / "table.csv", *options)
     assert code == 0
     assert "unreadable landmarks: row 6: no number: right_eye_x is '?'" in said
@@ -205,8 +220,8 @@ def test_rendered_faces_are_aligned_by_their_true_landmarks(run, drawn, tmp_path
     assert f"{points}: 1 rows belong to no stimulus of the table." in said
     table = StimulusTable.read(tmp_path / "aligned")
     assert len(table) == 83
-    assert load_image(table.paths()[0]).shape == (224, 224, 3)
-    assert "table.csv: 83 stimuli, 2 identities, 3 expressions, 1 view, 1 session at 224 pixels." in said
+    assert load_image(table.paths()[0]).shape == (112, 112, 3)
+    assert "table.csv: 83 stimuli, 2 identities, 3 expressions, 1 view, 1 session at 112 pixels." in said
 
 
 @pytest.mark.parametrize(
@@ -273,15 +288,15 @@ def test_a_folder_without_a_table_is_refused_where_a_table_is_wanted(run, tmp_pa
     )
 
 
-def test_people_that_the_network_was_trained_on_are_pointed_out(run, frames, expression_run, tmp_path):
-    table = StimulusTable.read(frames)
+def test_people_that_the_network_was_trained_on_are_pointed_out(run, few, expression_run, tmp_path):
+    table = StimulusTable.read(few)
     frame = table.frame.replace({"identity": {"id000": "id050"}})
-    StimulusTable.from_frame(frame, root=table.root).write(tmp_path / "frames" / "known.csv")
+    StimulusTable.from_frame(frame, root=table.root).write(tmp_path / "known.csv")
     options = ("--model", expression_run, "--quiet", "--out")
-    _, _, error = run("select-frames", tmp_path / "frames" / "known.csv", *options, tmp_path / "a.csv")
+    _, _, error = run("select-frames", tmp_path / "known.csv", *options, tmp_path / "a.csv")
     assert "1 of 2 people were trained on in" in error
     assert "(first: 'id050'); if they are the same people, choose another network." in error
-    assert run("select-frames", frames, *options, tmp_path / "b.csv")[2] == ""
+    assert run("select-frames", few, *options, tmp_path / "b.csv")[2] == ""
 
 
 def test_help_says_on_what_the_network_must_be_trained(run):
