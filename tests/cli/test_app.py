@@ -10,16 +10,14 @@ from concurrent.futures import BrokenExecutor
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from fernet_neuro.cli import app as module
 from fernet_neuro.cli.app import app, main
 from fernet_neuro.exceptions import FernetWarning, StoreError
 
 
-def list_commands(command=None, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+def list_commands(command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     """Yield (words, command) of each command that does something."""
-    command = command or typer.main.get_command(app)
     if not hasattr(command, "commands"):
         yield words, command
         return
@@ -27,7 +25,7 @@ def list_commands(command=None, words: tuple[str, ...] = ()) -> Iterator[tuple[t
         yield from list_commands(inner, (*words, name))
 
 
-COMMANDS = dict(list_commands())
+COMMANDS = dict(list_commands(typer.main.get_command(app)))
 
 
 @pytest.fixture
@@ -57,10 +55,10 @@ def verb(monkeypatch):
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_has_help_and_leaves_with_0(words):
-    done = CliRunner().invoke(app, [*words, "--help"])
-    assert done.exit_code == 0
-    assert f"fernet-neuro {' '.join(words)}" in done.output.replace("root", "fernet-neuro")
+def test_every_command_has_help_and_leaves_with_0(call, words):
+    code, said, _ = call(*words, "--help")
+    assert code == 0
+    assert f"fernet-neuro {' '.join(words)}" in said
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -155,7 +153,7 @@ def test_a_doubt_is_one_line_and_the_command_goes_on(call, verb):
 
 
 def test_a_reader_of_our_output_that_goes_is_not_told_so():
-    command = f"'{sys.executable}' -m fernet_neuro info | true; echo ${{PIPESTATUS[0]}}"
+    command = f"'{sys.executable}' -m fernet_neuro models list | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
 
