@@ -28,7 +28,7 @@ def build(size):
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(run):
     """The command without its page; ``run.func`` takes any."""
     return partial(run, "probe", "--no-report")
@@ -40,12 +40,22 @@ def store(noise_table, simulated, rng, tmp_path):
     return write_store(tmp_path / "store", noise_table, [activations])
 
 
-OPTIONS = ("--layer", "layer4", "--folds", 4, "--permutations", 39)
+OPTIONS = ("--layer", "layer4", "--folds", 2, "--permutations", 19)
 
 
-def test_store_is_probed_with_a_table_of_the_layers(run, store, tmp_path):
-    code, out, err = run(store.path, *OPTIONS, "--out", tmp_path / "out")
+@pytest.fixture(scope="module")
+def probed(run, make_noise_table, simulated, tmp_path_factory):
+    """Folder with a table of pictures, its ``store`` and the report ``out`` of a probe; what was said."""
+    folder, rng = tmp_path_factory.mktemp("probed"), np.random.default_rng(20200501)
+    table = make_noise_table(folder, rng)
+    store = write_store(folder / "store", table, [simulated(table, rng, expression=1.5, identity=1.0)])
+    code, said, err = run(store.path, *OPTIONS, "--out", folder / "out")
     assert code == 0, err
+    return folder, said
+
+
+def test_store_is_probed_with_a_table_of_the_layers(probed):
+    folder, out = probed
     lines = [line.split() for line in out.splitlines()]
     assert [line[:3] for line in lines if "ridge" in line[2:]] == [
         ["network", "layer4", "ridge"],
@@ -54,8 +64,8 @@ def test_store_is_probed_with_a_table_of_the_layers(run, store, tmp_path):
     ]
     assert "within identity" in out
     assert "untrained twin were given; give one with --untrained STORE" in out
-    report = ProbeReport.load(tmp_path / "out")
-    assert report.layers[0]["p_value"] == pytest.approx(1 / 40)
+    report = ProbeReport.load(folder / "out")
+    assert report.layers[0]["p_value"] == pytest.approx(1 / 20)
 
 
 def test_json_is_the_summary_and_nothing_else(run, store, tmp_path):
@@ -95,7 +105,7 @@ def test_network_is_extracted_with_its_untrained_twin_and_only_once(run, noise_t
 
 def test_a_network_that_was_extracted_does_not_run_again(run, trained, noise_table, tmp_path, monkeypatch):
     extract_activations(trained, noise_table, None, tmp_path / "elsewhere")
-    options = ("--layer", "fc", "--folds", 4, "--permutations", 9, "--no-controls")
+    options = ("--layer", "fc", "--folds", 2, "--permutations", 9, "--no-controls")
     stimuli = ("--stimuli", tmp_path / "table.csv")
     monkeypatch.setattr("fernet_neuro.extraction.extract._fill", None)  # nothing is left to run a network
     code, _, err = run(trained, *stimuli, *options, "--out", tmp_path / "out")
@@ -114,9 +124,9 @@ def test_several_sources_are_training_seeds(run, noise_table, simulated, tmp_pat
     assert ProbeReport.load(tmp_path / "out").layers[0]["n_training_seeds"] == 3
 
 
-def test_a_finished_report_is_not_overwritten_unasked(run, store, tmp_path):
-    arguments = (store.path, *OPTIONS, "--out", tmp_path / "out", "--no-controls")
-    assert run(*arguments)[0] == 0
+def test_a_finished_report_is_not_overwritten_unasked(run, probed, tmp_path):
+    arguments = (probed[0] / "store", *OPTIONS, "--out", tmp_path / "out", "--no-controls")
+    shutil.copytree(probed[0] / "out", tmp_path / "out")
     before = (tmp_path / "out" / "summary.json").read_bytes()
     code, _, err = run(*arguments, "--seed", 3)
     assert code == 2
@@ -248,7 +258,7 @@ def test_the_mean_on_exchanged_labels_stands_beside_p_and_can_lie_below_chance(
         (tmp_path / name).write_text(name)
     table = StimulusTable.from_frame(frame, root=tmp_path)
     store = write_store(tmp_path / "people", table, [simulated(table, rng, identity=3.0, noise=0.1)])
-    options = ("--layer", "layer4", "--holdout", "random", "--permutations", 99, "--no-controls")
+    options = ("--layer", "layer4", "--holdout", "random", "--permutations", 39, "--no-controls")
     code, out, err = run(store.path, *options, "--relative-penalty", 0.01, "--out", tmp_path / "out")
     assert code == 0, err
     report = ProbeReport.load(tmp_path / "out")
@@ -264,16 +274,17 @@ def test_the_mean_on_exchanged_labels_stands_beside_p_and_can_lie_below_chance(
 
 
 def test_without_exchanges_there_is_no_mean_over_them(run, store, tmp_path):
-    options = ("--layer", "layer4", "--folds", 4, "--permutations", 0, "--no-controls")
+    options = ("--layer", "layer4", "--folds", 2, "--permutations", 0, "--no-controls")
     code, out, err = run(store.path, *options, "--out", tmp_path / "out")
     assert code == 0, err
     assert "above exchanged labels" not in out
     assert ProbeReport.load(tmp_path / "out").layers[0]["null_mean"] is None
 
 
-@pytest.fixture
-def trained(noise_table, tmp_path):
+@pytest.fixture(scope="module")
+def run_folder(make_noise_table, tmp_path_factory):
     """Run folder of a network that learnt to name three of the four people."""
+    folder = tmp_path_factory.mktemp("trained")
     settings = TrainSettings(
         task="identification",
         model="resnet10-slim",
@@ -282,13 +293,18 @@ def trained(noise_table, tmp_path):
         batch_size=18,
         val_share=0,
     )
-    known = noise_table.select(identity=["id0", "id1", "id2"])
-    fit(settings, tmp_path / "trained", table=known, device="cpu")
-    return tmp_path / "trained"
+    table = make_noise_table(folder, np.random.default_rng(20200501))
+    fit(settings, folder / "run", table=table.select(identity=["id0", "id1", "id2"]), device="cpu")
+    return folder / "run"
+
+
+@pytest.fixture
+def trained(run_folder, tmp_path):
+    return shutil.copytree(run_folder, tmp_path / "trained")
 
 
 def test_people_whom_the_network_was_trained_on_are_counted(run, trained, noise_table, tmp_path):
-    options = ("--layer", "fc", "--folds", 4, "--permutations", 0, "--no-controls")
+    options = ("--layer", "fc", "--folds", 2, "--permutations", 0, "--no-controls")
     stimuli = ("--stimuli", tmp_path / "table.csv")
     code, out, err = run(trained, *stimuli, *options, "--out", tmp_path / "out")
     assert code == 0, err
@@ -309,11 +325,11 @@ def test_people_whom_the_network_was_trained_on_are_counted(run, trained, noise_
     assert ProbeReport.load(tmp_path / "new").settings["trained_people"][str(trained)]["n_trained"] == 0
 
 
-def test_a_run_that_does_not_say_whom_it_learnt_is_named(run, trained, tmp_path):
+def test_a_run_that_does_not_say_whom_it_learnt_is_named(run, trained, noise_table, tmp_path):
     record = json.loads((trained / "record.json").read_text())
     del record["train_identities"]
     (trained / "record.json").write_text(json.dumps(record))
-    options = ("--layer", "fc", "--folds", 4, "--permutations", 0, "--no-controls")
+    options = ("--layer", "fc", "--folds", 2, "--permutations", 0, "--no-controls")
     code, out, err = run(trained, "--stimuli", tmp_path / "table.csv", *options, "--out", tmp_path / "out")
     assert code == 0, err
     assert f"{trained} does not record whom it was trained on" in out
@@ -339,8 +355,8 @@ def test_a_quantity_is_printed_as_one(run, noise_table, store, tmp_path):
 
 
 def test_a_network_without_trained_weights_is_called_so_in_table_page_and_figure(run, noise_table, tmp_path):
-    fn.extract(fn.load_model("resnet10-slim", size=32), noise_table, ["fc"], out=tmp_path / "store")
-    words = (tmp_path / "store", "--layer", "fc", "--folds", 4, "--permutations", 9, "--no-controls")
+    fn.extract(fn.load_model("resnet10-slim", size=16), noise_table, ["fc"], out=tmp_path / "store")
+    words = (tmp_path / "store", "--layer", "fc", "--folds", 2, "--permutations", 9, "--no-controls")
     code, text, err = run.func("probe", *words, "--out", tmp_path / "o")
     assert code == 0, err
     assert "network (random weights)  fc" in text
@@ -354,22 +370,20 @@ def test_a_network_without_trained_weights_is_called_so_in_table_page_and_figure
 
 
 def test_seeds_of_networks_with_random_weights_are_called_so(noise_table):
-    networks = [fn.load_model("resnet10-slim", size=32, seed=seed) for seed in (0, 1)]
-    options = {"layers": ["fc"], "n_folds": 4, "n_permutations": 9, "controls": ()}
+    networks = [fn.load_model("resnet10-slim", size=16, seed=seed) for seed in (0, 1)]
+    options = {"layers": ["fc"], "n_folds": 2, "n_permutations": 9, "controls": ()}
     report = fn.probe(networks, noise_table, **options)
     assert report.weights == "random weights"
     assert len(report.settings["networks"]) == 2
 
 
-def test_a_store_that_was_moved_alone_serves_for_all_but_pictures(run, store, noise_table, tmp_path):
+def test_a_store_that_was_moved_alone_serves_for_all_but_pictures(run, probed, tmp_path):
     elsewhere = tmp_path / "other" / "place" / "store"
-    shutil.copytree(store.path, elsewhere)
+    shutil.copytree(probed[0] / "store", elsewhere)
     code, text, err = run(elsewhere, *OPTIONS, "--out", tmp_path / "o")
     assert code == 0, err
     assert "Left out: pixels (none of the pictures is where the table says" in text
-    code, text, err = run(store.path, *OPTIONS, "--out", tmp_path / "stayed")
-    assert code == 0, err
-    stayed, moved = (ProbeReport.load(tmp_path / name).frame for name in ("stayed", "o"))
+    stayed, moved = (ProbeReport.load(place).frame for place in (probed[0] / "out", tmp_path / "o"))
     assert set(stayed["source"]) - set(moved["source"]) == {"pixels"}
     both = [frame[frame["source"] == "network"]["balanced_accuracy"].item() for frame in (stayed, moved)]
     assert both[0] == both[1]
