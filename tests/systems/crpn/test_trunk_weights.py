@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -25,13 +26,19 @@ def build_perceptual(**options: object) -> LayeredModel:
     return build_model("crpn-perceptual", **{"trunk": SLIM, "size": 48, "n_features": 20, **options})
 
 
-def check_loaded(model: LayeredModel, part: str, expected: nn.Module) -> None:
+def check_loaded(model: LayeredModel, part: str, expected: nn.Module | dict[str, torch.Tensor]) -> None:
     """The trunk has the weights of `expected` wherever it has such a name, all of its own included."""
     trunk = model.module.get_submodule(f"{part}.trunk")
-    state = expected.state_dict()
+    state = expected.state_dict() if isinstance(expected, nn.Module) else expected
     assert trunk.state_dict()
     for name, item in trunk.state_dict().items():
         assert torch.equal(item, state[name]), name
+
+
+def change_weights(trunk: nn.Module) -> dict[str, torch.Tensor]:
+    """Return weights of a network like a trunk; none is that of the trunk itself."""
+    state = trunk.state_dict()
+    return {name: item + 1 if item.is_floating_point() else item for name, item in state.items()}
 
 
 def test_trunk_takes_the_weights_of_a_run_and_nothing_else_changes(tmp_path: Path) -> None:
@@ -78,30 +85,30 @@ def test_trunk_of_another_pathway_is_that_of_the_same_part(tmp_path: Path, part:
 
 
 def test_trunk_takes_pickled_arrays_as_vggface2_has_them(tmp_path: Path) -> None:
-    source = build_model("resnet50-vggface2", n_classes=13, size=64, seed=8)
-    state = source.module.state_dict()
-    arrays = {name: item.numpy() for name, item in state.items() if not name.endswith("num_batches_tracked")}
-    assert "fc.weight" in arrays
-    (tmp_path / "resnet50_ft_weight.pkl").write_bytes(pickle.dumps(arrays, protocol=2))
     model = build_model("crpn-conceptual", size=64, non_emotion_trunk="none")
+    state = change_weights(model.module.emotion.trunk)
+    arrays = {name: item.numpy() for name, item in state.items() if not name.endswith("num_batches_tracked")}
+    arrays |= {"fc.weight": np.zeros((13, 2048), np.float32), "fc.bias": np.zeros(13, np.float32)}
+    (tmp_path / "resnet50_ft_weight.pkl").write_bytes(pickle.dumps(arrays, protocol=2))
     loaded = load_trunk(model, "emotion", str(tmp_path / "resnet50_ft_weight.pkl"))
-    check_loaded(loaded, "emotion", source.module)
+    check_loaded(loaded, "emotion", state)
     assert loaded.card.source.endswith("emotion trunk: resnet50_ft_weight.pkl")
 
 
 @pytest.mark.parametrize("with_classifier", [True, False])
 def test_trunk_takes_a_state_dict_with_or_without_a_classifier(tmp_path: Path, with_classifier: bool) -> None:
-    source = build_model("resnet18", n_classes=11, seed=9)
-    state = source.module.state_dict()
-    if not with_classifier:
-        state = {name: item for name, item in state.items() if not name.startswith("fc.")}
-    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "resnet18_msceleb.pth")
     model = build_model("crpn-perceptual")
+    state = change_weights(model.module.perceptual.trunk)
+    head = {"fc.weight": torch.zeros(11, 512), "fc.bias": torch.zeros(11)} if with_classifier else {}
+    torch.save({"state_dict": {**state, **head}, "epoch": 3}, tmp_path / "resnet18_msceleb.pth")
     loaded = load_trunk(model, "perceptual", str(tmp_path / "resnet18_msceleb.pth"))
-    check_loaded(loaded, "perceptual", source.module)
+    check_loaded(loaded, "perceptual", state)
 
 
-def write_sources(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of weights that do not fit."""
+    folder = tmp_path_factory.mktemp("sources")
     save_model(build_model("resnet18", n_classes=3, size=48), folder / "other")
     save_model(build_model(SLIM, n_classes=3, channels="grey", size=48), folder / "grey")
     slim = build_model(SLIM, n_classes=3).module.state_dict()
@@ -111,6 +118,7 @@ def write_sources(folder: Path) -> None:
     torch.save({"fc.weight": slim["fc.weight"]}, folder / "head.pth")
     (folder / "broken.pkl").write_bytes(b"no pickle")
     (folder / "empty").mkdir()
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -128,13 +136,12 @@ def write_sources(folder: Path) -> None:
     ],
 )
 def test_weights_that_do_not_fit_change_nothing(
-    tmp_path: Path, source: str, error: type[Exception], message: str
+    sources: Path, source: str, error: type[Exception], message: str
 ) -> None:
-    write_sources(tmp_path)
     model = build_conceptual()
     before = model.weight_digest()
     with pytest.raises(error, match=message) as caught:
-        load_trunk(model, "emotion", str(tmp_path / source))
+        load_trunk(model, "emotion", str(sources / source))
     assert "\n" not in str(caught.value)
     assert model.weight_digest() == before
 
