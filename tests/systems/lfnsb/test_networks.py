@@ -1,5 +1,6 @@
 """The lightweight networks against published counts, at every size, and in training with a single image."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.models.cost import compute_cost
+from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model, compute_layer_shapes
 from fernet_neuro.models.weights import load_weights
 from fernet_neuro.systems.lfnsb.modules import Bottleneck
@@ -33,6 +35,12 @@ STAGES = {
 MFN_HIDDEN = [0, 0, 128, 9 * 128, 256, 16 * 256, 1024, 6 * 512, 0, 0, 0, 0, 0]
 
 
+@cache
+def get_model(name: str) -> LayeredModel:
+    """Return a network at its defaults, for all that only look at it."""
+    return build_model(name)
+
+
 def count(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
 
@@ -50,13 +58,12 @@ def count(module: nn.Module) -> int:
     ],
 )
 def test_cost_is_that_of_the_papers_and_releases(name: str, options: dict, golden: tuple) -> None:
-    cost = compute_cost(build_model(name, **options))
+    cost = compute_cost(build_model(name, **options) if options else get_model(name))
     found = [cost[key] for key in ("params", "params_used", "macs", "flops_torchstat")]
     assert [value for value, wanted in zip(found, golden, strict=True) if wanted] == [v for v in golden if v]
 
 
-@pytest.mark.parametrize("channels", ["rgb", "grey"])
-@pytest.mark.parametrize("size", [32, 50])
+@pytest.mark.parametrize(("size", "channels"), [(32, "rgb"), (50, "grey")])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_image_of_any_size_trains(name: str, size: int, channels: str) -> None:
     module = build_model(name, size=size, channels=channels, n_classes=8).module
@@ -73,7 +80,7 @@ def test_one_image_of_any_size_trains(name: str, size: int, channels: str) -> No
 
 @pytest.mark.parametrize("name", STAGES)
 def test_each_part_has_the_published_number_of_weights(name: str) -> None:
-    module = build_model(name).module
+    module = get_model(name).module
     found = [count(part) for part_name, part in module.named_children() if part_name != "unused"]
     hidden = MFN_HIDDEN if name == "mfn" else [0] * len(found)
     assert [n + 3 * n_hidden for n, n_hidden in zip(found, hidden, strict=True)] == STAGES[name]
@@ -103,7 +110,7 @@ def test_every_stage_of_lfn_takes_the_published_operations() -> None:
 
 
 def test_layers_are_the_stages_and_both_sides_of_the_spatial_bias() -> None:
-    model = build_model("lfnsb")
+    model = get_model("lfnsb")
     shapes = {layer: shape for layer, (shape, _) in compute_layer_shapes(model).items()}
     assert shapes == {
         "conv1": (64, 56, 56), "conv2_dw": (64, 56, 56), "conv_23": (64, 28, 28), "conv_3": (64, 28, 28),
@@ -115,7 +122,7 @@ def test_layers_are_the_stages_and_both_sides_of_the_spatial_bias() -> None:
 
 @pytest.mark.parametrize("name", ["mobilefacenet", "mfn", "lfnsb"])
 def test_repeated_blocks_alone_have_a_shortcut(name: str) -> None:
-    module = build_model(name).module
+    module = get_model(name).module
     found = {
         part: {block.residual for block in stage}
         for part, stage in module.named_children()
