@@ -1,6 +1,7 @@
 """Probabilities of a trained classifier: the right numbers under the right names."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
 
 
-@pytest.fixture
-def run(noise_table, tmp_path):
+@pytest.fixture(scope="module")
+def trained(make_noise_table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
     settings = TrainSettings(
         task="expression",
         model="resnet10-slim",
@@ -25,8 +27,13 @@ def run(noise_table, tmp_path):
         batch_size=7,
         val_share=0,
     )
-    fit(settings, tmp_path / "run", table=noise_table)
-    return str(tmp_path / "run")
+    fit(settings, folder / "run", table=make_noise_table(folder, np.random.default_rng(20200501)))
+    return folder / "run"
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return str(shutil.copytree(trained, tmp_path / "run"))
 
 
 def test_equals_a_forward_pass_by_hand(run, noise_table):
