@@ -11,7 +11,7 @@ import fernet_neuro as fn
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.predictions import compute_class_probabilities
 
-RECIPE = {"task": "expression", "model": "resnet10-slim", "model_options": {"size": 32}, "val_share": 0}
+RECIPE = {"task": "expression", "model": "resnet10-slim", "model_options": {"size": 16}, "val_share": 0}
 CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 
 
