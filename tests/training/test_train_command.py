@@ -1,33 +1,53 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from fernet_neuro._utils.config import write_settings
+from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.pairs import make_pairs, write_pairs
 
 
-@pytest.fixture
-def twin_recipe(tmp_path, settings):
-    twin = {"task": "verification", "model": "siamese", "model_options": {"size": 16}, "val_share": 0.4}
-    write_settings(settings.model_copy(update=twin), tmp_path / "twin.yaml")
-    return tmp_path / "twin.yaml"
+@pytest.fixture(scope="module")
+def twin_recipe(tmp_path_factory):
+    settings = TrainSettings(
+        task="verification",
+        model="siamese",
+        model_options={"size": 16},
+        epochs=3,
+        batch_size=10,
+        lr=0.05,
+        augment=("hflip", "crop", "colour", "erase"),
+        val_share=0.4,
+        checkpoint_every=2,
+    )
+    path = tmp_path_factory.mktemp("recipe") / "twin.yaml"
+    write_settings(settings, path)
+    return path
 
 
-def test_train_then_verify(tmp_path, run, faces, twin_recipe):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, run, faces, twin_recipe):
+    """Run folder of one epoch, and the errors and bars that were shown."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    table = faces.root / "table.csv"
+    code, _, shown = run("train", twin_recipe, "--stimuli", table, "--out", out, "--set", "epochs=1")
+    assert code == 0, shown
+    return out, shown
+
+
+def test_train_then_verify(tmp_path, run, faces, twin_recipe, trained):
     table, out, pairs = faces.root / "table.csv", tmp_path / "run", tmp_path / "pairs.csv"
+    shutil.copytree(trained[0], out)
     train = ("train", twin_recipe, "--stimuli", table, "--out", out, "--set", "epochs=1")
-    code, said, _ = run(*train, "--quiet")
-    assert code == 0
-    assert "run is complete." in said
-    assert "last epoch 1: train loss" in said
     code, said, _ = run(*train, "--resume")
     assert (code, "was complete already; nothing was trained" in said) == (0, True)
     verify = ("verify", out, "--stimuli", table, "--pairs", pairs, "--json")
     code, _, error = run(*verify, "--make", "--folds", 3, "--per-fold", 10)
-    trained = json.loads((out / "record.json").read_text())["train_identities"]
-    assert (code, error.count("\n"), len(trained)) == (2, 1, 4)
-    assert f"4 of 6 people were trained on in {out} (first: {trained[0]!r})" in error
+    known = json.loads((out / "record.json").read_text())["train_identities"]
+    assert (code, error.count("\n"), len(known)) == (2, 1, 4)
+    assert f"4 of 6 people were trained on in {out} (first: {known[0]!r})" in error
     assert "4 of 6 people" in run("verify", out / "model", *verify[2:])[2]
     verify += ("--allow-trained",)
     code, said, _ = run(*verify)
@@ -45,34 +65,26 @@ def test_train_then_verify(tmp_path, run, faces, twin_recipe):
 def test_a_run_names_no_folder_of_the_owners_machine(tmp_path, run, faces, twin_recipe):
     table, out = faces.root / "table.csv", tmp_path / "ann" / "run"
     train = ("train", twin_recipe, "--stimuli", table, "--out", out, "--set", "epochs=1", "--quiet")
-    assert run(*train)[0] == 0
+    code, said, shown = run(*train)
+    assert (code, shown) == (0, "")
+    assert "run is complete." in said
+    assert "last epoch 1: train loss" in said
     for path in out.rglob("*.*"):
         assert str(tmp_path).encode() not in path.read_bytes(), path
     assert run(*train, "--resume")[0] == 0
     assert run("train", out / "recipe.yaml", "--out", tmp_path / "again", "--quiet")[0] == 0
 
 
-def test_the_progress_bar_names_loss_rate_and_validation(tmp_path, run, faces, twin_recipe):
-    code, _, said = run(
-        "train",
-        twin_recipe,
-        "--stimuli",
-        faces.root / "table.csv",
-        "--out",
-        tmp_path / "run",
-        "--set",
-        "epochs=1",
-    )
-    assert code == 0
-    assert "Training" in said
-    assert "loss" in said
+def test_the_progress_bar_names_loss_rate_and_validation(trained):
+    shown = trained[1]
+    assert "Training" in shown
+    assert "loss" in shown
 
 
-def test_verify_takes_people_that_were_not_trained_on(tmp_path, run, faces, twin_recipe):
-    table, out = faces.root / "table.csv", tmp_path / "run"
-    run("train", twin_recipe, "--stimuli", table, "--out", out, "--set", "epochs=1", "--quiet")
-    trained = json.loads((out / "record.json").read_text())["train_identities"]
-    others = faces.select(~np.isin(faces.factor("identity"), trained))
+def test_verify_takes_people_that_were_not_trained_on(tmp_path, run, faces, trained):
+    table, out = faces.root / "table.csv", trained[0]
+    known = json.loads((out / "record.json").read_text())["train_identities"]
+    others = faces.select(~np.isin(faces.factor("identity"), known))
     write_pairs(make_pairs(others, n_folds=1, n_per_fold=8), tmp_path / "pairs.csv")
     code, said, _ = run("verify", out, "--stimuli", table, "--pairs", tmp_path / "pairs.csv", "--json")
     assert (code, json.loads(said)["n_pairs"]) == (0, 8)
