@@ -76,19 +76,10 @@ def test_json_is_the_summary_and_nothing_else(run, store, tmp_path):
 
 def test_network_is_extracted_with_its_untrained_twin_and_only_once(run, noise_table, tmp_path):
     (tmp_path / "net.py").write_text(NETWORK)
-    arguments = [f"{tmp_path / 'net.py'}:build", "--stimuli", tmp_path / "table.csv", "--layer", "0"]
-    arguments += [
-        "--layer",
-        "4",
-        "--size",
-        16,
-        "--folds",
-        2,
-        "--permutations",
-        9,
-        "--out",
-        tmp_path / "out",
-    ]
+    arguments = [
+        f"{tmp_path / 'net.py'}:build", "--stimuli", tmp_path / "table.csv", "--layer", 0, "--layer", 4,
+        "--size", 16, "--folds", 2, "--permutations", 9, "--twins", 2, "--out", tmp_path / "out",
+    ]  # fmt: skip
     code, _, err = run(*arguments)
     assert code == 0, err
     report = ProbeReport.load(tmp_path / "out")
