@@ -72,12 +72,22 @@ def run() -> Callable[..., tuple[int, str, str]]:
         out, err = (TextIOWrapper(BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2))
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "argv", ["fernet-neuro", *map(str, arguments)])
-            with pytest.raises(SystemExit) as left:
-                main()
-        said = [stream.buffer.getvalue().decode("utf-8") for stream in (out, err)]
-        return int(left.value.code or 0), *said
+            code = _run_main(err)
+        return code, *(stream.buffer.getvalue().decode("utf-8") for stream in (out, err))
 
     return call
+
+
+def _run_main(err: TextIOWrapper) -> int:
+    """Return the exit code; another exception tells what was said until then."""
+    try:
+        main()
+    except SystemExit as left:
+        return int(left.code or 0)
+    except BaseException as error:
+        error.add_note(err.buffer.getvalue().decode("utf-8"))
+        raise
+    raise AssertionError("the command did not exit")
 
 
 @pytest.fixture(scope="session")

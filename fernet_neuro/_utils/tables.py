@@ -188,8 +188,11 @@ def as_typed(
 ) -> pd.DataFrame:
     """Return `frame` with `columns` first and of their types; others are text, behind any ``model``.
 
-    Raises ValueError if a column is missing, or there are no rows where there must be.
+    Raises ValueError if a column is missing or there twice, or there are no rows where there must be.
     """
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"{name} has two columns {str(twice[0])!r}")
     absent = [column for column in columns if column not in frame]
     if absent or (is_filled and frame.empty):
         raise ValueError(f"{name} has no {f'column {format_options(absent)}' if absent else 'rows'}")

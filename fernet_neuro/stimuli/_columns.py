@@ -34,14 +34,17 @@ def to_canonical(column: pd.Series) -> pd.Series:
     filled = [item for item in text if item]
     is_full = len(filled) == len(text)
     if filled and is_full and set(filled) <= {"True", "False"}:
-        return pd.Series([item == "True" for item in text], index=column.index, dtype=bool)
+        return pd.Series([item == "True" for item in text], index=column.index, name=column.name, dtype=bool)
     if filled and is_full and all(map(_is_integer, filled)):
-        return pd.Series(list(map(int, text)), index=column.index, dtype="int64")
+        return pd.Series(list(map(int, text)), index=column.index, name=column.name, dtype="int64")
     if filled and (all(map(_is_integer, filled)) or _are_numbers(filled)):
         return pd.Series(
-            [float(item) if item else math.nan for item in text], index=column.index, dtype=float
+            [float(item) if item else math.nan for item in text],
+            index=column.index,
+            name=column.name,
+            dtype=float,
         )
-    return pd.Series(text, index=column.index, dtype=object)
+    return pd.Series(text, index=column.index, name=column.name, dtype=object)
 
 
 def _list_texts(column: pd.Series) -> list[str]:

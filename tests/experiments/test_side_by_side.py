@@ -47,14 +47,14 @@ def grow(work: Path) -> None:
 def one_by_one(tmp_path_factory):
     """The order in which one process did parts, of which one grows, and where it wrote."""
     folder = tmp_path_factory.mktemp("one")
-    parts = {**make_parts(a="", b="a"), "grown": Part(grow, frozenset("b"))}
+    parts = {**make_parts(early="", a="", b="a"), "grown": Part(grow, frozenset("b"))}
     parts["last"] = Part(partial(note, name="last"), frozenset(["grown"]))
-    return list(do_side_by_side(parts | make_parts(alone=""), folder, 1)), folder
+    return list(do_side_by_side(parts | make_parts(late=""), folder, 1)), folder
 
 
 def test_those_that_the_longest_chain_waits_for_begin_first_and_of_equals_the_first(one_by_one):
-    # When "grown" is done, "last" could begin and so could "alone", which waits from the start.
-    assert one_by_one[0] == ["a", "b", "grown", "last", "alone"]
+    # When "grown" is done, "last" could begin and so could "early" and "late", which wait from the start.
+    assert one_by_one[0] == ["a", "b", "grown", "early", "last", "late"]
 
 
 def test_a_process_that_has_grown_goes_on(one_by_one):
