@@ -112,8 +112,11 @@ def build_all(
     """
     for one in formats:
         check_option("format", one, FORMATS)
+    names = find_buildable(results)
+    if names:
+        Path(out).mkdir(parents=True, exist_ok=True)  # refused by the system once, not once a figure
     built, left_out = [], {}
-    for name in find_buildable(results):
+    for name in names:
         try:
             build_figure(name, results, out, look=look, formats=formats)
         except Exception as error:

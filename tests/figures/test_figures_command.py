@@ -38,6 +38,13 @@ def test_build_writes_into_the_results_by_default(run, tmp_path):
     assert (tmp_path / "figures" / "architecture.png").is_file()
 
 
+def test_a_file_where_a_folder_is_needed_is_told_once_and_not_for_each_figure(run, results, tmp_path):
+    (tmp_path / "file").touch()
+    done = run("build", "all", "--results", results / "probe", "--out", tmp_path / "file" / "figs")
+    assert isinstance(done.exception, NotADirectoryError)
+    assert "Left out" not in done.output
+
+
 def test_the_command_file_loads_no_plotting_library():
     heavy = "{'matplotlib', 'pandas'}.intersection(sys.modules)"
     code = f"import sys, fernet_neuro.cli.figures; sys.exit(bool({heavy}))"
