@@ -215,9 +215,8 @@ def to_text(column: pd.Series) -> pd.Series:
     Whole floats lose their ``.0``: pandas turns integers with a gap into floats, and identity 3 is not "3.0".
     """
     values = column.to_numpy(dtype=object)
-    text = np.empty(len(values), dtype=object)
-    text[:] = ["" if gap else _label(value) for value, gap in zip(values, pd.isna(values), strict=True)]
-    return pd.Series(text, index=column.index, name=column.name, dtype=object, copy=False)
+    text = ["" if gap else _label(value) for value, gap in zip(values, pd.isna(values), strict=True)]
+    return pd.Series(text, index=column.index, name=column.name, dtype=object)
 
 
 def _label(value: object) -> str:

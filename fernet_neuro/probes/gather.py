@@ -57,7 +57,7 @@ def gather_quantity(
     predictions = _list_predictions(
         design,
         predicted=np.concatenate([score.predicted for score in scores]),
-        expected=np.concatenate([np.broadcast_to(score.expected, len(score.predicted)) for score in scores]),
+        expected=np.repeat([score.expected for score in scores], [len(score.predicted) for score in scores]),
     )
     errors, spreads = (np.sum([getattr(score, name) for score in scores], axis=0)
                        for name in ("null_errors", "null_spreads"))  # fmt: skip

@@ -5,6 +5,8 @@ What belongs here: turning any column into text, bool, int64 or float64 by one r
 
 import math
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,17 +36,17 @@ def to_canonical(column: pd.Series) -> pd.Series:
     filled = [item for item in text if item]
     is_full = len(filled) == len(text)
     if filled and is_full and set(filled) <= {"True", "False"}:
-        return pd.Series([item == "True" for item in text], index=column.index, name=column.name, dtype=bool)
+        return _replace([item == "True" for item in text], column, bool)
     if filled and is_full and all(map(_is_integer, filled)):
-        return pd.Series(list(map(int, text)), index=column.index, name=column.name, dtype="int64")
-    if filled and (all(map(_is_integer, filled)) or _are_numbers(filled)):
-        return pd.Series(
-            [float(item) if item else math.nan for item in text],
-            index=column.index,
-            name=column.name,
-            dtype=float,
-        )
-    return pd.Series(text, index=column.index, name=column.name, dtype=object)
+        return _replace(list(map(int, text)), column, "int64")
+    if filled and _are_numbers(filled):
+        return _replace([float(item) if item else math.nan for item in text], column, float)
+    return _replace(text, column, object)
+
+
+def _replace(values: Sequence[Any] | np.ndarray, column: pd.Series, dtype: type | str) -> pd.Series:
+    """Return `values` in the place of those of a column."""
+    return pd.Series(values, index=column.index, name=column.name, dtype=dtype)
 
 
 def _list_texts(column: pd.Series) -> list[str]:
@@ -57,14 +59,14 @@ def _list_texts(column: pd.Series) -> list[str]:
 
 def _numbers(column: pd.Series) -> pd.Series:
     if column.isna().all() and len(column):
-        return pd.Series([""] * len(column), index=column.index, dtype=object)  # a CSV could not tell
+        return _replace([""] * len(column), column, object)  # a CSV could not tell
     if pd.api.types.is_integer_dtype(column.dtype) and not column.isna().any():
         if column.dtype.kind == "u" and len(column) and int(column.max()) >= 2**63:
-            return pd.Series(_list_texts(column), index=column.index, dtype=object)
+            return _replace(_list_texts(column), column, object)
         return column.astype("int64")
     if pd.api.types.is_complex_dtype(column.dtype):
-        return pd.Series(_list_texts(column), index=column.index, dtype=object)
-    return pd.Series(column.to_numpy(dtype=float, na_value=math.nan), index=column.index, dtype=float)
+        return _replace(_list_texts(column), column, object)
+    return _replace(column.to_numpy(dtype=float, na_value=math.nan), column, float)
 
 
 def _are_numbers(texts: list[str]) -> bool:

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from fernet_neuro._utils.tables import read_table
-from fernet_neuro.cli.app import app
 from fernet_neuro.cluster.plan import Plan
 from fernet_neuro.experiments.graph import STIMULI
 from fernet_neuro.experiments.plan import PlannedRun, list_runs
@@ -32,13 +31,8 @@ PROBE = (
 )  # fmt: skip
 
 
-def _call(*arguments):
-    """Carry out a command in this process, for what several tests look at."""
-    assert not app(args=[*map(str, arguments)], prog_name="fernet-neuro", standalone_mode=False)
-
-
 @pytest.fixture(scope="module")
-def probed(drawn_faces, tmp_path_factory):
+def probed(run, drawn_faces, tmp_path_factory):
     """A folder with the stores ``whole`` and ``twin`` of three layers, and the probe ``expression``."""
     folder = tmp_path_factory.mktemp("probes")
     for name, seed in (("whole", 0), ("twin", 5)):
@@ -46,7 +40,7 @@ def probed(drawn_faces, tmp_path_factory):
         extract_activations(network, drawn_faces, ["layer1", "layer3", "layer4"], folder / name)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        _call(*PROBE, "--target", "expression", "--out", "expression")
+        assert run(*PROBE, "--target", "expression", "--out", "expression")[0] == 0
     return folder
 
 
@@ -98,7 +92,7 @@ RSA = (
 
 
 @pytest.fixture(scope="module")
-def analysed(tmp_path_factory):
+def analysed(run, tmp_path_factory):
     """A folder with RDMs of 8 stimuli, two models and 3 regions x 5 subjects; and what they give."""
     folder, rng = tmp_path_factory.mktemp("analyses"), np.random.default_rng(20200501)
     ids = np.array(list("abcdefgh"))
@@ -109,7 +103,7 @@ def analysed(tmp_path_factory):
     RDMSet(brain, ids, pd.DataFrame(rows, columns=["roi", "subject"])).save(folder / "brain.npz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        _call(*RSA, "--out", "at_once")
+        assert run(*RSA, "--out", "at_once")[0] == 0
     return folder
 
 

@@ -1,6 +1,5 @@
 """A killed run goes on to the very same bits: killed in a step, in a write, and at random moments."""
 
-import multiprocessing
 import os
 import runpy
 import shutil
@@ -16,17 +15,14 @@ from fernet_neuro.models.weights import load_model
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
 from fernet_neuro.training.state import find_checkpoints, read_checkpoint
+from tests.server import CONTEXT
 from tests.training.conftest import make_settings, write_network
 
 CENTRES = Path(__file__).with_name("centres.py")
 
-# One server imports torch; each run is a fresh process forked from it, which is quick and can be killed.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["fernet_neuro.training.fit"])
-
 
 def _start(settings, out, table):
-    process = _CONTEXT.Process(
+    process = CONTEXT.Process(
         target=fit, args=(settings, out), kwargs={"table": table, "resume": True, "device": "cpu"}
     )
     process.start()
@@ -36,7 +32,7 @@ def _start(settings, out, table):
 def _start_with_centres(settings, out, table):
     """As `_start`, with a loss that learns."""
     names = {"settings": settings, "out": out, "table": table}
-    process = _CONTEXT.Process(target=runpy.run_path, args=(str(CENTRES), names, "__main__"))
+    process = CONTEXT.Process(target=runpy.run_path, args=(str(CENTRES), names, "__main__"))
     process.start()
     return process
 

@@ -5,25 +5,15 @@ import numpy as np
 import pytest
 
 from fernet_neuro._utils.config import write_settings
-from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.pairs import make_pairs, write_pairs
+from tests.training.conftest import make_settings
 
 
 @pytest.fixture(scope="module")
 def twin_recipe(tmp_path_factory):
-    settings = TrainSettings(
-        task="verification",
-        model="siamese",
-        model_options={"size": 16},
-        epochs=3,
-        batch_size=10,
-        lr=0.05,
-        augment=("hflip", "crop", "colour", "erase"),
-        val_share=0.4,
-        checkpoint_every=2,
-    )
+    twin = {"task": "verification", "model": "siamese", "model_options": {"size": 16}, "val_share": 0.4}
     path = tmp_path_factory.mktemp("recipe") / "twin.yaml"
-    write_settings(settings, path)
+    write_settings(make_settings(path).model_copy(update=twin), path)
     return path
 
 

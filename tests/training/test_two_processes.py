@@ -1,6 +1,5 @@
 """Two processes that share each batch give the losses of one."""
 
-import multiprocessing
 import os
 import runpy
 import subprocess
@@ -13,12 +12,11 @@ import pytest
 
 from fernet_neuro._utils.config import write_settings
 from fernet_neuro.models.weights import load_model
+from tests.server import CONTEXT
 
 CENTRES = Path(__file__).with_name("centres.py")
 
-# One server imports torch, and accelerate's launcher for tests forks: one start-up serves all processes.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["fernet_neuro.training.fit"])
+# Accelerate's launcher for tests forks: one start-up serves all processes.
 SCRIPT = """
 import os
 import runpy
@@ -70,7 +68,7 @@ def test_two_processes_give_the_losses_of_one_with_everything_on(tmp_path, plain
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     names = {"folder": str(tmp_path), "task": str(CENTRES)}
-    process = _CONTEXT.Process(target=runpy.run_path, args=(str(script), names))
+    process = CONTEXT.Process(target=runpy.run_path, args=(str(script), names))
     process.start()
     process.join(300)
     assert process.exitcode == 0

@@ -1,7 +1,6 @@
 """Stage 1: what each term computes and does, what stays frozen, and what is refused."""
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -24,15 +23,13 @@ from fernet_neuro.systems.crpn.networks import ConceptFeatures
 from fernet_neuro.systems.crpn.settings import ConceptSettings
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
+from tests.server import CONTEXT
 
 OPTIONS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 16}
 OPTIONS |= {"n_features": 11, "dropout": 0.0}
 LONG = {"epochs": 10, "schedule": "constant"}
 STILL = {"lr": 1e-12, "weight_decay": 0.0, "epochs": 1, "batch_size": 36, "freeze_batchnorm": True}
 NO_TERMS = {"orthogonality_weight": 0.0, "contrastive_weight": 0.0, "confidence_weight": 0.0}
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["fernet_neuro.training.fit"])
 
 
 def _softmax_loss(logits, targets):
@@ -332,7 +329,7 @@ def test_people_trained_on_cannot_validate(faces, recipe):
 
 
 def _start(settings, out, table):
-    process = _CONTEXT.Process(
+    process = CONTEXT.Process(
         target=fit, args=(settings, out), kwargs={"table": table, "resume": True, "device": "cpu"}
     )
     process.start()

@@ -1,7 +1,6 @@
 """Stage 2 in runs: cached against live teachers, what lies in the folder, and resuming after kill -9."""
 
 import json
-import multiprocessing
 import os
 import runpy
 import signal
@@ -23,6 +22,7 @@ from fernet_neuro.systems.crpn.perception import make_perception
 from fernet_neuro.systems.crpn.teacher import Teacher
 from fernet_neuro.training.fit import fit
 from fernet_neuro.training.folder import RunFolder
+from tests.server import CONTEXT
 
 OPTIONS = {"trunk": "resnet10-slim", "size": 16, "n_features": 11}
 LIVE = {"teacher": "live"}
@@ -145,8 +145,6 @@ def test_a_student_can_be_given_the_crop_of_its_teacher(faces, recipe):
 
 # --- kill -9 ----------------------------------------------------------------------------------------------
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["fernet_neuro.training.fit"])
 #: Trains, and kills its own process just before the n-th call of what stands at the place.
 KILLER = """
 import os
@@ -188,7 +186,7 @@ KILLS = [
 
 
 def _run(target, *arguments, **options):
-    process = _CONTEXT.Process(target=target, args=arguments, kwargs=options)
+    process = CONTEXT.Process(target=target, args=arguments, kwargs=options)
     process.start()
     process.join(60)
     return process.exitcode
