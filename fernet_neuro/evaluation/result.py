@@ -17,6 +17,7 @@ from fernet_neuro._utils.shown import Plotted, Reported, name_some
 from fernet_neuro._utils.tables import loading, read_whole, save_tables
 from fernet_neuro._utils.validation import format_options
 from fernet_neuro.evaluation.intervals import Spread
+from fernet_neuro.stats.confusion import count_confusions, list_confusions
 from fernet_neuro.typing import PathLike
 
 #: Columns of ``metrics.csv`` behind ``epoch`` and ``seed``, and their types; shares are from 0 to 1.
@@ -101,12 +102,7 @@ class EvaluationResult(Plotted):
     @cached_property
     def confusion(self) -> np.ndarray:
         """Counts of images by true (rows) and predicted class, shape (n_classes, n_classes)."""
-        codes = [
-            pd.Categorical(self.predictions[column], self.classes).codes for column in ("true", "predicted")
-        ]
-        counts = np.zeros((len(self.classes),) * 2, dtype=int)
-        np.add.at(counts, tuple(codes), 1)
-        return counts
+        return count_confusions(self.predictions["true"], self.predictions["predicted"], self.classes)
 
     def __getitem__(self, metric: str) -> float:
         """Return the value of an overall metric, such as ``result["accuracy"]``."""
@@ -127,14 +123,7 @@ class EvaluationResult(Plotted):
 
     def count_confusions(self) -> pd.DataFrame:
         """Return counts of all pairs of true and predicted class in long form."""
-        n_classes = len(self.classes)
-        return pd.DataFrame(
-            {
-                "true": np.repeat(self.classes, n_classes),
-                "predicted": np.tile(self.classes, n_classes),
-                "count": self.confusion.ravel(),
-            }
-        )
+        return list_confusions(self.confusion, self.classes)
 
     def save(self, out: PathLike) -> Path:
         """Write the files of an `EvaluationReport` of only this network."""

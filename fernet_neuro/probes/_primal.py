@@ -89,7 +89,8 @@ class FoldRows:
         members = sparse.csr_array((np.ones(len(rows)), (labellings.unit_of, rows)))
         units = ((members @ self.train) @ vectors).astype(np.float32)
         tests = [part.astype(np.float32) for part in shrunk]
-        return predicted, _score_blocks(units, members.sum(axis=1) / len(rows), tests, labellings, n_jobs)
+        shares = np.bincount(labellings.unit_of) / len(rows)
+        return predicted, _score_blocks(units, shares, tests, labellings, n_jobs)
 
 
 def _score_blocks(

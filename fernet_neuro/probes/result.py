@@ -5,6 +5,7 @@ What belongs here: scores as labelled tables, p values over layers, reading and 
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.shown import Compared, Plotted, Reported, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_table, save_tables
 from fernet_neuro.exceptions import AlignmentError
+from fernet_neuro.stats.confusion import count_confusions, list_confusions
 from fernet_neuro.stats.multiple import compute_p_values
 from fernet_neuro.stats.resampling import bootstrap_mean_interval, one_sample_p_value, t_test
 from fernet_neuro.typing import PathLike
@@ -227,24 +229,16 @@ class ProbeResult(Plotted):
     @property
     def per_class_accuracy(self) -> dict[str, float]:
         """Share of each class's test stimuli that were told rightly, pooled over folds."""
-        right = self.predictions["true"] == self.predictions["predicted"]
-        shares = right.groupby(self.predictions["true"]).mean()
-        return {name: float(shares[name]) for name in self.classes if name in shares}
+        rows = zip(self.classes, self._confusion.diagonal(), self._confusion.sum(axis=1), strict=True)
+        return {name: float(right / n) for name, right, n in rows if n}
+
+    @cached_property
+    def _confusion(self) -> np.ndarray:
+        return count_confusions(self.predictions["true"], self.predictions["predicted"], self.classes)
 
     def count_confusions(self) -> pd.DataFrame:
         """Return counts of all pairs of true and predicted class, pooled over folds, in long form."""
-        true, guess = (
-            pd.Categorical(self.predictions[column], self.classes) for column in ("true", "predicted")
-        )
-        counts = pd.crosstab(true, guess, dropna=False).to_numpy()
-        n_classes = len(self.classes)
-        return pd.DataFrame(
-            {
-                "true": np.repeat(self.classes, n_classes),
-                "predicted": np.tile(self.classes, n_classes),
-                "count": counts.ravel(),
-            }
-        )
+        return list_confusions(self._confusion, self.classes)
 
     def summarise(self) -> dict[str, Any]:
         """Return the object of ``summary.json``, without the correction over layers."""
@@ -345,13 +339,8 @@ class ProbeReport(Compared, Reported):
     def from_results(cls, results: Sequence[ProbeResult], settings: dict[str, Any]) -> "ProbeReport":
         """Gather the results of one network and correct p values over the layers of each source."""
         keys = [(item.source, item.layer, item.readout) for item in results]
-        rows = [_describe_folds(item) for item in results]
         columns = QUANTITY_COLUMNS if results[0].is_quantity else RESULT_COLUMNS
-        counts = [
-            item.count_confusions().assign(source=item.source, layer=item.layer, readout=item.readout, seed=0)
-            for item in results
-            if len(item.predictions) and not item.is_quantity
-        ]
+        counted = [item for item in results if len(item.predictions) and not item.is_quantity]
         null_scores = {
             key: item.null_scores
             for key, item in zip(keys, results, strict=True)
@@ -359,8 +348,8 @@ class ProbeReport(Compared, Reported):
         }
         layers = [item.summarise() for item in results]
         return cls(
-            as_typed(pd.concat(rows)[list(columns)], columns),
-            _stack_counts(counts),
+            _stack_items(results, [item.folds for item in results], columns),
+            _stack_items(counted, [item.count_confusions() for item in counted], CONFUSION_COLUMNS),
             null_scores,
             correct_over_layers(layers, null_scores),
             settings,
@@ -457,21 +446,22 @@ def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(plain)
 
 
-def _stack_counts(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return all counts; a quantity has none."""
-    frame = pd.concat(counts) if counts else pd.DataFrame(columns=list(CONFUSION_COLUMNS))
-    return as_typed(frame, CONFUSION_COLUMNS, is_filled=bool(counts))
+def _stack_items(
+    items: Sequence[ProbeResult], frames: Sequence[pd.DataFrame], columns: Mapping[str, type]
+) -> pd.DataFrame:
+    """Return one table of all items in `columns`; those that theirs lack are what an item says of itself."""
+    if not items:
+        return as_typed(pd.DataFrame(columns=list(columns)), columns, is_filled=False)
+    lengths = [len(frame) for frame in frames]
+    said = [name for name in columns if name not in frames[0] and name != "seed"]
+    labels = {name: np.repeat([getattr(item, name) for item in items], lengths) for name in said}
+    return as_typed(pd.concat(frames).assign(**labels, seed=0)[list(columns)], columns)
 
 
 def _stack_predictions(results: Sequence[ProbeResult]) -> pd.DataFrame:
     """Return what was predicted for each test stimulus, from the network and the pixels."""
-    frames = [
-        item.predictions.assign(source=item.source, layer=item.layer, readout=item.readout, seed=0)
-        for item in results
-        if item.source in ("network", "pixels")
-    ]
-    frame = pd.concat(frames) if frames else pd.DataFrame(columns=list(PREDICTION_COLUMNS))
-    return as_typed(frame[list(PREDICTION_COLUMNS)], PREDICTION_COLUMNS, is_filled=bool(frames))
+    items = [item for item in results if item.source in ("network", "pixels")]
+    return _stack_items(items, [item.predictions for item in items], PREDICTION_COLUMNS)
 
 
 def measure_of(row: Mapping[str, Any]) -> str:
@@ -699,18 +689,6 @@ def _compare_seeds_with_twins(merged: dict[str, Any], scores: np.ndarray, most: 
     ends = {"low": max(low, -most), "high": min(high, most), "p": p_value}
     interval = {"difference_untrained_interval": "training seeds and untrained networks"}
     return {**{f"difference_untrained_{name}": value for name, value in ends.items()}, **interval}
-
-
-def _describe_folds(item: ProbeResult) -> pd.DataFrame:
-    return item.folds.assign(
-        source=item.source,
-        layer=item.layer,
-        layer_index=item.layer_index,
-        readout=item.readout,
-        target=item.target,
-        holdout=item.holdout,
-        seed=0,
-    )
 
 
 def _split_key(name: str) -> TestKey:

@@ -92,6 +92,13 @@ class _File:
             return ""
         return self.table.recall_digest(self.path, "pixels", _hash_picture)
 
+    def say_size(self) -> str:
+        """Return the longer and the shorter side of the picture in pixels, as text.
+
+        Raises StimulusError if there is no picture.
+        """
+        return self.table.recall_digest(self.path, "size", _say_size)
+
     def hash_glance(self, part: int) -> str:
         """Return what kind of part of the picture can be seen quickly, and its digest; empty if none can."""
         return self.table.recall_digest(self.path, f"part {part}", partial(_hash_glance, part=part))
@@ -103,10 +110,10 @@ def _hash_pixels(files: dict[str, _File]) -> dict[str, str]:
     To decode all pictures would take most of the time of a short analysis, so that pictures of one size
     whose parts differ are told apart by those.
     """
-    alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    alike: dict[str, list[str]] = defaultdict(list)
     for content, file in files.items():
         try:
-            alike[tuple(sorted(read_image_size(file.path)))].append(content)
+            alike[file.say_size()].append(content)
         except StimulusError:
             continue  # who decodes it says so
     groups = [names for names in alike.values() if len(names) > 1]
@@ -134,6 +141,10 @@ def _split(glances: dict[str, str]) -> list[list[str]]:
     for name, seen in glances.items():
         groups[seen].append(name)
     return [names for names in groups.values() if len(names) > 1]
+
+
+def _say_size(path: Path) -> str:
+    return " ".join(map(str, sorted(read_image_size(path), reverse=True)))
 
 
 def _hash_glance(path: Path, part: int) -> str:

@@ -234,14 +234,18 @@ class StimulusTable(Shown):
                 f"{suggest(name, self.frame.columns)}"
             )
         values = self.frame[name]
+        if complete:
+            self._check_complete(name, values)
+        return values.to_numpy(dtype=str) if values.dtype == object else values.to_numpy()
+
+    def _check_complete(self, name: str, values: pd.Series) -> None:
         empty = values.isna().to_numpy() | (values == "").to_numpy()
-        if complete and empty.any():
+        if empty.any():
             first = self.frame["stimulus_id"][empty].iloc[0]
             raise StimulusError(
                 f"{int(empty.sum())} of {len(self)} stimuli have no {name!r} (first: {first!r}); "
                 f"fill the column or leave those rows out."
             )
-        return values.to_numpy(dtype=str) if values.dtype == object else values.to_numpy()
 
     def combine(self, *names: str) -> np.ndarray:
         r"""Return a text per row, shape (n_stimuli,), equal where all these columns are; empty values count.
