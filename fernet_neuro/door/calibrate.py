@@ -24,7 +24,7 @@ from fernet_neuro.activations.store import ActivationStore, is_store
 from fernet_neuro.brain.derivatives import read_patterns
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.embedding.comparison import plan_comparison
-from fernet_neuro.embedding.pipeline import compute_embedding
+from fernet_neuro.embedding.pipeline import Judge, check_embedding, map_layers
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.probes.decoding import decode_patterns
@@ -41,7 +41,7 @@ from fernet_neuro.rsa.analysis.calibration import (
 )
 from fernet_neuro.rsa.analysis.run import RSAFolder
 from fernet_neuro.stats.resampling import permute_within
-from fernet_neuro.stimuli.table import StimulusTable, read_stimuli
+from fernet_neuro.stimuli.table import StimulusTable, check_same_stimuli, read_stimuli
 from fernet_neuro.typing import PathLike
 
 #: Labellings that are drawn, at most, until folds show all classes.
@@ -210,25 +210,46 @@ def _plan_embedding(folder: Path, source: Any, stimuli: Any) -> tuple[_Dataset, 
     settings = EmbeddingResult.load(folder).settings
     store = _open_store(folder, source, settings["store_key"])
     table = store.stimuli if stimuli is None else read_stimuli(stimuli)
+    check_same_stimuli(table.stimulus_ids, store.stimuli.stimulus_ids, ("the table", "the store"))
     return partial(_embed_nothing, store, table, settings), {**settings, "analysis": "embed"}
 
 
 def _embed_nothing(
     store: ActivationStore, table: StimulusTable, settings: dict[str, Any], rng: np.random.Generator
 ) -> pd.DataFrame:
-    seed, found = int(rng.integers(2**31)), []
-    for factor, how in settings["factors"].items():  # each alone: the others stay what they are
-        comparison = plan_comparison(table, factor)
-        labels = np.array(comparison.classes)[comparison.draw(1, seed + 1)[0]]
-        quality = compute_embedding(
-            store, settings["layers"], table=_with_labels(table, factor, labels), factors=[factor],
-            method=settings["method"], perplexities=settings["perplexities"],
-            n_neighbours=how["n_neighbours"], n_permutations=settings["n_permutations"], seed=seed,
-        ).quality  # fmt: skip
-        quality = quality[quality["factor"] == factor]
-        names = quality["factor"] + " " + quality["layer"] + " " + quality["space"] + " " + quality["measure"]
-        found.append(_list_p_values(quality.assign(model=names), "quality", ["factor", "space", "measure"]))
+    seed = int(rng.integers(2**31))
+    judges = {
+        factor: _judge_nothing(table, factor, how["n_neighbours"], settings, seed)
+        for factor, how in settings["factors"].items()
+    }
+    made = map_layers(  # a map never sees labels, and serves every factor
+        store, settings["layers"], table, method=settings["method"], perplexities=settings["perplexities"],
+        seed=seed,
+    )  # fmt: skip
+    for layer in made:
+        for judge in judges.values():
+            judge.add(*layer)
+    found = [_list_quality(judge.to_frame(), factor) for factor, judge in judges.items()]
     return pd.concat(found, ignore_index=True)
+
+
+def _judge_nothing(
+    table: StimulusTable, factor: str, n_neighbours: int, settings: dict[str, Any], seed: int
+) -> Judge:
+    """Return what judges maps by exchanged labels of a factor; the other factors stay what they are."""
+    comparison = plan_comparison(table, factor)
+    labels = np.array(comparison.classes)[comparison.draw(1, seed + 1)[0]]
+    comparisons = check_embedding(
+        _with_labels(table, factor, labels), settings["layers"], settings["method"],
+        settings["perplexities"], [factor], n_neighbours=n_neighbours,
+    )  # fmt: skip
+    return Judge(comparisons, n_neighbours, settings["n_permutations"], seed)
+
+
+def _list_quality(quality: pd.DataFrame, factor: str) -> pd.DataFrame:
+    quality = quality[quality["factor"] == factor]
+    names = quality["factor"] + " " + quality["layer"] + " " + quality["space"] + " " + quality["measure"]
+    return _list_p_values(quality.assign(model=names), "quality", ["factor", "space", "measure"])
 
 
 def _plan_decoding(folder: Path, source: Any, _stimuli: Any) -> tuple[_Dataset, dict[str, Any]]:

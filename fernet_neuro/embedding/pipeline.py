@@ -99,20 +99,13 @@ def compute_embedding(
     comparisons = check_embedding(
         labels, layers, method, values, factors, n_pca=n_pca, n_neighbours=n_neighbours
     )
-    warn_of_equal_answers(store, labels)
-    for layer in layers:
-        store.load(layer)  # a missing layer is told before the first map is made
-    judge = _Judge(comparisons, n_neighbours, n_permutations, seed)
+    judge = Judge(comparisons, n_neighbours, n_permutations, seed)
     maps: list[tuple[str, MapResult]] = []
-    for layer in track(layers, "embed", total=len(layers), verbose=verbose):
-        X = store.load(layer).values
-        judge.add(X, layer)
-        for perplexity in values:
-            one = compute_map(
-                X, labels.stimulus_ids, method=method, perplexity=perplexity, n_pca=n_pca, seed=seed
-            )
-            maps.append((layer, one))
-            judge.add(one.coordinates, layer, one, X)
+    for layer, X, found in map_layers(
+        store, layers, labels, method=method, perplexities=values, n_pca=n_pca, seed=seed, verbose=verbose
+    ):
+        judge.add(layer, X, found)
+        maps += [(layer, one) for one in found]
     settings = {
         "source": str(store.manifest.get("source", "")),
         "networks": [store.network],
@@ -128,6 +121,36 @@ def compute_embedding(
         "versions": list_versions(_VERSIONED),
     }
     return EmbeddingResult(_gather(maps, labels, comparisons), judge.to_frame(), settings)
+
+
+def map_layers(
+    store: ActivationStore,
+    layers: Sequence[str],
+    table: StimulusTable,
+    *,
+    method: str,
+    perplexities: Sequence[float],
+    n_pca: int = 50,
+    seed: int = 0,
+    verbose: bool = False,
+) -> Iterator[tuple[str, np.ndarray, list[MapResult]]]:
+    """Yield each layer with its features and its map at each perplexity; arguments as `compute_embedding`.
+
+    Raises
+    ------
+    LayerNotFoundError
+        If the store has no such layer.
+    """
+    warn_of_equal_answers(store, table)
+    for layer in layers:
+        store.load(layer)  # a missing layer is told before the first map is made
+    for layer in track(layers, "embed", total=len(layers), verbose=verbose):
+        X = store.load(layer).values
+        maps = [
+            compute_map(X, table.stimulus_ids, method=method, perplexity=value, n_pca=n_pca, seed=seed)
+            for value in perplexities
+        ]
+        yield layer, X, maps
 
 
 def check_embedding(
@@ -174,7 +197,7 @@ def _plan_defaults(table: StimulusTable) -> list[Comparison]:
     return [plan_comparison(table, name) for name in varied]
 
 
-class _Judge:
+class Judge:
     """Collect the scores of every space; p values over layers need all of them."""
 
     def __init__(
@@ -187,8 +210,14 @@ class _Judge:
         self._rows: list[dict[str, Any]] = []
         self._null: list[np.ndarray] = []
 
-    def add(
-        self, positions: np.ndarray, layer: str, one: MapResult | None = None, X: np.ndarray | None = None
+    def add(self, layer: str, X: np.ndarray, maps: Sequence[MapResult]) -> None:
+        """Judge all factors in the features of a layer and in their maps."""
+        self._add_space(layer, X)
+        for one in maps:
+            self._add_space(layer, one.coordinates, one, X)
+
+    def _add_space(
+        self, layer: str, positions: np.ndarray, one: MapResult | None = None, X: np.ndarray | None = None
     ) -> None:
         """Judge all factors in one space: the features, or the map `one` of the features `X`."""
         place = {

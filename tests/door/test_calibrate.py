@@ -9,6 +9,8 @@ from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.store import ActivationStore, write_store
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.door.calibrate import _exchange_labels, _plan_exchange, _shuffle_blocks, calibrate
+from fernet_neuro.embedding import pipeline
+from fernet_neuro.embedding.maps import compute_map
 from fernet_neuro.embedding.pipeline import compute_embedding
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.probes.decoding import decode_patterns
@@ -121,6 +123,21 @@ def test_embeddings_are_calibrated(store, tmp_path):
     report = calibrate(tmp_path / "maps", 10, source=store.path)
     assert report.is_calibrated
     assert set(report.rates["p"]) == {"p_value", "p_value_max"}
+
+
+def test_one_map_of_a_layer_serves_all_factors_of_a_data_set(store, tmp_path, monkeypatch):
+    options = {"factors": ["expression", "identity"], "perplexities": [3.0], "n_permutations": 9}
+    compute_embedding(store, ["one", "two"], **options).save(tmp_path / "maps")
+    seeds = []
+
+    def count(*args, seed, **settings):
+        seeds.append(seed)
+        return compute_map(*args, seed=seed, **settings)
+
+    monkeypatch.setattr(pipeline, "compute_map", count)
+    found = calibrate(tmp_path / "maps", 10, source=store.path).p_values
+    assert (len(seeds), len(set(seeds))) == (2 * 10, 10)
+    assert {name.split()[0] for name in found["model"]} == {"expression", "identity"}
 
 
 def test_decodings_are_calibrated_and_blocks_stay_whole(rng, tmp_path):
