@@ -199,14 +199,15 @@ def as_typed(
     order = list(columns)
     place = order.index("model") + 1 if "model" in order else len(order)
     order[place:place] = [str(column) for column in frame if column not in columns]
-    # Text stays Python strings: the file cannot tell other kinds of text apart.
     frame = frame.reset_index(drop=True)
-    return pd.DataFrame(
-        {
-            column: to_text(frame[column]) if kind is str else frame[column].astype(kind)
-            for column, kind in ((column, columns.get(column, str)) for column in order)
-        }
-    )
+    typed = {column: _as_kind(frame[column], columns.get(column, str)) for column in order}
+    return pd.DataFrame(typed, index=frame.index)
+
+
+def _as_kind(column: pd.Series, kind: type) -> pd.Series:
+    if kind is str:  # Python strings: the file cannot tell other kinds of text apart
+        return to_text(column)
+    return column if column.dtype == kind else column.astype(kind)
 
 
 def to_text(column: pd.Series) -> pd.Series:

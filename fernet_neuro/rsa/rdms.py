@@ -279,6 +279,8 @@ class RDMSet(Compared, Plotted):
         groups: dict[tuple, list[int]] = {}
         for row, key in enumerate(keys):
             groups.setdefault(key, []).append(row)
+        if len(groups) == self.n_rdms:
+            return self  # each is its own mean
         vectors = np.stack([mean_of(self.dissimilarities[rows]) for rows in groups.values()])
         kept = [name for name in self.table if _is_constant(self.table[name], groups.values())]
         first = [rows[0] for rows in groups.values()]

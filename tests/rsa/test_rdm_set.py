@@ -81,6 +81,7 @@ def test_means_are_of_groups_in_their_order_and_skip_missing_pairs(brain):
     assert mean.dissimilarities[0, 4] == vectors[1, 4]
     assert np.isnan(mean.dissimilarities[1, 6])
     assert np.allclose(mean.dissimilarities[0, 5:], vectors[:2, 5:].mean(axis=0))
+    assert gappy.mean(by=list(brain.table)) == gappy, "each is its own mean"
     overall = brain.mean()
     assert np.allclose(overall.dissimilarities, brain.dissimilarities.mean(axis=0))
     assert overall.table.to_dict("list") == {"roi": ["FFA"]}

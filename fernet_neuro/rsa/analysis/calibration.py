@@ -225,14 +225,14 @@ def _read_p_values(
     frame = getattr(result, table)
     if true_model is not None:
         frame = frame[frame["model"] == true_model]
-    frame = frame.assign(test=_name_tests(frame)).dropna(subset=[column])
-    for roi, rows in frame.groupby("roi", sort=False):
-        shared = {"table": table, "p": column, "roi": roi}
-        if is_family:
-            yield {**shared, "model": "any", "p_value": float(rows[column].min())}
-        else:
-            for test, p_value in zip(rows["test"], rows[column], strict=True):
-                yield {**shared, "model": test, "p_value": float(p_value)}
+    frame = frame[frame[column].notna()]
+    shared: dict[str, Any] = {"table": table, "p": column}
+    if is_family:
+        for roi, least in frame.groupby("roi", sort=False)[column].min().items():
+            yield {**shared, "roi": roi, "model": "any", "p_value": float(least)}
+    else:
+        for roi, test, p_value in zip(frame["roi"], _name_tests(frame), frame[column], strict=True):
+            yield {**shared, "roi": roi, "model": test, "p_value": float(p_value)}
 
 
 def _name_tests(frame: pd.DataFrame) -> pd.Series:

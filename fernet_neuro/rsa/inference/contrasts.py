@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from fernet_neuro.rsa.inference.random_effects import (
@@ -43,40 +42,40 @@ class Estimates:
         """
         axes = np.eye(self.n_models + 2)
         contrasts = axes[: self.n_models]
-        found, errors, dof = self._measure(contrasts)
+        measured = found, errors, dof = self._measure(contrasts)
         low, high = compute_interval(found, errors, dof, self.level)
         gaps = axes[-2] - contrasts
-        below = self._p_values(gaps, rng.spawn(1)[0], two_sided=False)
+        below = self._p_values(gaps, self._measure(gaps), rng.spawn(1)[0], two_sided=False)
         return {
             "estimate": found,
             "standard_error": errors,
             "low": low,
             "high": high,
-            **self._p_values(contrasts, rng, two_sided=False),
+            **self._p_values(contrasts, measured, rng, two_sided=False),
             **{f"p_ceiling{name.removeprefix('p').removesuffix('_value')}": p for name, p in below.items()},
             "noise_ceiling_lower": float(self.values[-2]),
             "noise_ceiling_upper": float(self.values[-1]),
             "dof": dof,
         }
 
-    def describe_pairs(self, names: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
-        """Return one row per pair of models: the first less the second, tested on two sides."""
+    def describe_pairs(
+        self, names: Sequence[str], rng: np.random.Generator
+    ) -> dict[str, np.ndarray | list[str]]:
+        """Return the columns of pairs of models: the first less the second, tested on two sides."""
         pairs = list(combinations(range(self.n_models), 2))
         axes = np.eye(self.n_models + 2)
         contrasts = np.array([axes[one] - axes[other] for one, other in pairs]).reshape(-1, len(axes))
-        found, errors, dof = self._measure(contrasts)
+        measured = found, errors, dof = self._measure(contrasts)
         low, high = compute_interval(found, errors, dof, self.level)
-        return pd.DataFrame(
-            {
-                "model_1": [names[one] for one, _ in pairs],
-                "model_2": [names[other] for _, other in pairs],
-                "difference": found,
-                "standard_error": errors,
-                "low": low,
-                "high": high,
-                **self._p_values(contrasts, rng, two_sided=True),
-            }
-        )
+        return {
+            "model_1": [names[one] for one, _ in pairs],
+            "model_2": [names[other] for _, other in pairs],
+            "difference": found,
+            "standard_error": errors,
+            "low": low,
+            "high": high,
+            **self._p_values(contrasts, measured, rng, two_sided=True),
+        }
 
     def describe_ceilings(self) -> dict[str, float]:
         """Return the lower ceiling with its interval and test against 0, and the upper one."""
@@ -97,8 +96,14 @@ class Estimates:
         return values, self.variation.compute_errors(contrasts), self.variation.compute_dof(contrasts)
 
     def _p_values(
-        self, contrasts: np.ndarray, rng: np.random.Generator, *, two_sided: bool
+        self,
+        contrasts: np.ndarray,
+        measured: tuple[np.ndarray, np.ndarray, np.ndarray],
+        rng: np.random.Generator,
+        *,
+        two_sided: bool,
     ) -> dict[str, np.ndarray]:
-        values, errors, dof = self._measure(contrasts)
+        """Return the p values of contrasts, of what `_measure` says of them."""
+        values, errors, dof = measured
         loadings = load_contrasts(self.variation.joint, contrasts)
         return compute_p_values(compute_t(values, errors), loadings, dof, rng, two_sided=two_sided)

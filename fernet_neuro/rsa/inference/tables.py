@@ -44,11 +44,18 @@ def fill_tables(
     (n_models,), `values` (n_models, n_subjects).
     """
     rng = make_rng(settings.seed, "maxima", region.roi)
-    labels = labels.assign(
-        comparison=settings.comparison, p_permutation=p_permutation, n_stimuli=region.rdms.n_stimuli
-    )
     names = labels["model"].tolist()
-    estimates = labels.assign(roi=region.roi, **tests.describe_models(rng), n_subjects=region.n_subjects)
+    estimates = pd.DataFrame(
+        {
+            **labels,
+            "comparison": settings.comparison,
+            "p_permutation": p_permutation,
+            "n_stimuli": region.rdms.n_stimuli,
+            "roi": region.roi,
+            **tests.describe_models(rng),
+            "n_subjects": region.n_subjects,
+        }
+    )
     ceilings = pd.DataFrame([{"roi": region.roi, **tests.describe_ceilings()}])
     if not has_ceiling_test(region, settings):
         estimates[[name for name in estimates.columns.tolist() if name.startswith("p_ceiling")]] = np.nan
@@ -63,7 +70,7 @@ def fill_tables(
     )
     return {
         "estimates": estimates,
-        "pairwise": tests.describe_pairs(names, rng).assign(roi=region.roi),
+        "pairwise": pd.DataFrame({"roi": region.roi, **tests.describe_pairs(names, rng)}),
         "subjects": subjects,
         "ceilings": ceilings,
     }
