@@ -38,7 +38,14 @@ def probe_table(place: Path, names: Sequence[str]) -> pd.DataFrame:
 
 def read_test(folder: Path, name: str, metric: str, epoch: str) -> pd.Series | None:
     """Return a score of a network, over several seeds its mean with the interval over them; None without."""
-    frame = EvaluationReport.load(folder / "evaluation" / name, tables=("metrics",)).metrics
+    return _choose_score(_read_metrics(folder, name), metric, epoch)
+
+
+def _read_metrics(folder: Path, name: str) -> pd.DataFrame:
+    return EvaluationReport.load(folder / "evaluation" / name, tables=("metrics",)).metrics
+
+
+def _choose_score(frame: pd.DataFrame, metric: str, epoch: str) -> pd.Series | None:
     rows = frame[(frame["metric"] == metric) & (frame["class"] == "") & (frame["epoch"] == epoch)]
     means = rows[rows["seed"] == "mean"]
     chosen = means if len(means) else rows
@@ -48,10 +55,11 @@ def read_test(folder: Path, name: str, metric: str, epoch: str) -> pd.Series | N
 
 def named_table(folder: Path, names: Sequence[str], heading: str = "Network") -> pd.DataFrame:
     """Return how often networks name the expression themselves, as text; `heading`: what they are called."""
+    tables = {name: _read_metrics(folder, name) for name in names}
     rows: list[dict[str, Any]] = []
     for (epoch, label), name in product(_EPOCHS.items(), names):
-        score = read_test(folder, name, "accuracy", epoch)
-        mean = read_test(folder, name, "mean_class_accuracy", epoch)
+        score = _choose_score(tables[name], "accuracy", epoch)
+        mean = _choose_score(tables[name], "mean_class_accuracy", epoch)
         if score is None or mean is None:
             continue
         rows.append(

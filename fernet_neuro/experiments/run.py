@@ -256,7 +256,7 @@ def _digest_inputs(asked: HeldOutSet, table: StimulusTable, weights: list[dict[s
 def _is_evaluated(place: Path, digest: str) -> bool:
     if not (place / "summary.json").is_file():
         return False
-    return EvaluationReport.load(place).settings.get("inputs_digest") == digest
+    return EvaluationReport.load(place, tables=()).settings.get("inputs_digest") == digest
 
 
 def _evaluate(
