@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from fernet_neuro.experiments.maps import check_maps, map_networks
-from fernet_neuro.experiments.recipe import ArmMaps, GridSettings
+from fernet_neuro.experiments.recipe import ARM_MAPS, ArmMaps, GridSettings
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.stimuli.table import StimulusTable
 
 logger = logging.getLogger(__name__)
-
-#: Below the results folder, with one folder ``seed<k>`` for each seed.
-ARM_MAPS = "arm_maps"
 
 
 def check_arm_maps(settings: GridSettings, tests: Mapping[str, StimulusTable]) -> None:

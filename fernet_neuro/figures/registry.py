@@ -212,7 +212,8 @@ def _lay_out(figure: Figure) -> None:
     if engine is not None:
         engine.execute(figure)
         engine.execute(figure)
-        figure.set_layout_engine("none")
+        # With an engine, even one that does nothing more, each picture would be drawn twice.
+        figure.set_layout_engine(None)
 
 
 _SOFTWARE = f"fernet-neuro {__version__}"

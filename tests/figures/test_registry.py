@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures import confusion, layer_profile, stimulus_sheet
@@ -275,6 +276,23 @@ def test_a_missing_results_folder_names_what_makes_this_figures_results(tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_figures_import_without_torch():
-    code = "import sys, fernet_neuro.figures.registry; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_what_is_laid_out_is_drawn_once_for_each_picture(results, tmp_path, monkeypatch):
+    drawn, draw = [], Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: (drawn.append(self), draw(self, renderer)))
+    build_figure("confusion", results, tmp_path)
+    assert len(drawn) == 2, "a PDF and a PNG"
+
+
+def test_figures_of_results_are_read_without_torch(results):
+    code = """
+import sys
+from pathlib import Path
+from fernet_neuro.figures.registry import FIGURES
+for spec in FIGURES.values():
+    if spec.needs:
+        spec.read(Path(sys.argv[1]))
+        if "torch" in sys.modules:
+            sys.exit(spec.name)
+"""
+    done = subprocess.run([sys.executable, "-c", code, results], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -5,7 +5,6 @@ What belongs here: from stores to `ProbeReport`s; untrained networks and pixels 
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from joblib import delayed
 
@@ -22,14 +21,9 @@ from fernet_neuro.probes.result import ProbeReport, ProbeResult, summarise_seeds
 from fernet_neuro.probes.uncertainty import compare_sources, pool_twins
 from fernet_neuro.stimuli.splits import make_folds
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.systems.transfer.diets.settings import Arm, DietsSettings
+from fernet_neuro.systems.transfer.diets.settings import Arm, DietsSettings, place_of
 
 logger = logging.getLogger(__name__)
-
-
-def place_of(folder: Path, test: str, arm: str, probe: ProbeSettings) -> Path:
-    """Return the folder of one read-out."""
-    return folder / "probes" / test / arm / f"{probe.target}-across-{probe.holdout}"
 
 
 def read_out(

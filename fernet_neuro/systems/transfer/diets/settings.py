@@ -4,6 +4,7 @@ What belongs here: keys and every check that needs no picture; how it is run is 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -159,3 +160,8 @@ class DietsSettings(GraphSettings):
     def headline_layer(self) -> str:
         """The layer of the answer."""
         return self.headline or self.layers[-1]
+
+
+def place_of(folder: Path, test: str, arm: str, probe: ProbeSettings) -> Path:
+    """Return the folder of one read-out."""
+    return folder / "probes" / test / arm / f"{probe.target}-across-{probe.holdout}"

@@ -15,8 +15,7 @@ from fernet_neuro.experiments.results import compare_paired
 from fernet_neuro.experiments.settings import ProbeSettings
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.stats.multiple import adjust_holm
-from fernet_neuro.systems.transfer.diets.readouts import place_of
-from fernet_neuro.systems.transfer.diets.settings import Arm, DietsSettings
+from fernet_neuro.systems.transfer.diets.settings import Arm, DietsSettings, place_of
 from fernet_neuro.viz.style import label_of
 
 READOUTS, DIFFERENCES = "readouts.csv", "differences.csv"
