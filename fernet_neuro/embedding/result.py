@@ -52,6 +52,7 @@ QUALITY_COLUMNS: dict[str, type] = {
     "n_permutations": int,
     "seed": int,
 }
+_COMMAND = "embed STORE --layer LAYER"
 _FILES = ("coordinates.csv", "quality.csv", "settings.json")
 
 
@@ -147,7 +148,16 @@ class EmbeddingResult(Compared, Reported):
         StoreError
             If a file is missing or damaged.
         """
-        with loading(out, reversed(_FILES), "embed STORE --layer LAYER") as folder:
+        with loading(out, reversed(_FILES), _COMMAND) as folder:
             coordinates = read_table(folder / "coordinates.csv", COORDINATE_COLUMNS)
             quality = read_table(folder / "quality.csv", QUALITY_COLUMNS)
             return cls(coordinates, quality, read_json(folder / "settings.json"))
+
+
+def read_settings(out: PathLike) -> dict[str, Any]:
+    """Return what was asked for, of results that `EmbeddingResult.save` wrote.
+
+    Raises StoreError if ``settings.json`` is missing or damaged.
+    """
+    with loading(out, ["settings.json"], _COMMAND) as folder:
+        return dict(read_json(folder / "settings.json"))

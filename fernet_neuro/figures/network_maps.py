@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from fernet_neuro.embedding.result import EmbeddingResult
+from fernet_neuro.embedding.result import read_settings
 from fernet_neuro.exceptions import StoreError
 from fernet_neuro.figures.embedding_caption import caption_maps
 from fernet_neuro.figures.embedding_maps import read_maps
@@ -40,7 +40,7 @@ def missing(path: Path, command: str) -> StoreError:
 
 def read_networks(place: Path) -> tuple[dict[str, dict[str, Any]], str]:
     """Return what the maps in `place` say of each layer's network, and of the faces; else empty."""
-    settings = EmbeddingResult.load(place).settings
+    settings = read_settings(place)
     networks = settings.get("networks", {})  # of a command of its own: a list, and not by layer
     return networks if isinstance(networks, dict) else {}, str(settings.get("faces", "stimuli"))
 

@@ -109,13 +109,14 @@ def plot_map(
     labels = frame[color_by].astype(str).to_numpy()
     looks = choose_looks(labels) if looks is None else looks
     area = float(np.clip(8000 / len(frame), 4.0, 18.0)) if size is None else size
-    hidden = frame[~np.isin(labels, list(looks))]
+    points = frame[["x", "y"]].to_numpy(dtype=float)
+    hidden = points[~np.isin(labels, list(looks))]
     _scatter(ax, hidden, OTHERS, _OTHERS_SIZE * area, "others", zorder=2)
     # A share of each label at a time, or the last label would cover all others where they meet.
     turns = np.random.default_rng(0).permutation(len(frame)) % _N_TURNS
     for turn in range(_N_TURNS):
         for name, look in looks.items():
-            part = frame[(labels == name) & (turns == turn)]
+            part = points[(labels == name) & (turns == turn)]
             _scatter(ax, part, look, area, f"label:{name}", zorder=3)
     ax.set(xticks=[], yticks=[])
     ax.set_aspect("equal", adjustable="datalim")
@@ -214,12 +215,11 @@ def quality_legend(n_neighbours: str, *, with_sweep: bool) -> list[Line2D | Patc
 _NULL_COLOUR = "#C9C9C9"
 
 
-def _scatter(ax: Axes, frame: pd.DataFrame, look: Look, area: float, gid: str, zorder: float) -> None:
-    if frame.empty:
+def _scatter(ax: Axes, points: np.ndarray, look: Look, area: float, gid: str, zorder: float) -> None:
+    if len(points) == 0:
         return
     ax.scatter(
-        frame["x"],
-        frame["y"],
+        *points.T,
         s=area * _RELATIVE_SIZE.get(look.marker, 1.0),
         marker=look.marker,
         facecolor=look.colour,
@@ -227,7 +227,7 @@ def _scatter(ax: Axes, frame: pd.DataFrame, look: Look, area: float, gid: str, z
         linewidth=0.2 if area > 8 else 0.05,
         zorder=zorder,
         gid=gid,
-        rasterized=len(frame) * _N_TURNS > _MOST_VECTOR,
+        rasterized=len(points) * _N_TURNS > _MOST_VECTOR,
     )
 
 
