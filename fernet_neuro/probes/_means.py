@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg
 
 from fernet_neuro.probes._null import Labellings, balanced_accuracy, score_guesses
 
@@ -75,11 +75,10 @@ def _guess(
     """Yield rows of the labellings and the classes guessed under them, (n_rows, n_test)."""
     n, rank = scatter.train.shape
     step = max(1, _BLOCK // (labellings.n_classes * max(n, len(scatter.test), rank)))
-    members = sparse.csr_array((np.ones(n), (labellings.unit_of, np.arange(n)))) if len(labellings) else None
     for start in range(0, len(labellings), step):
         rows = slice(start, start + step)
         marks = labellings.train[rows, None, :] == np.arange(labellings.n_classes)[:, None]
-        marks = (marks.reshape(-1, marks.shape[2]).astype(float) @ members).reshape(
+        marks = (marks.reshape(-1, marks.shape[2]).astype(float) @ labellings.members).reshape(
             len(marks), labellings.n_classes, n
         )
         sizes = marks.sum(axis=2)

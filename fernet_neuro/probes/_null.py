@@ -4,9 +4,11 @@ What belongs here: balanced accuracy of labellings from a hat matrix, and nothin
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
 
 from fernet_neuro._utils.compiling import njit
 from fernet_neuro._utils.threads import do_in_threads
@@ -31,6 +33,12 @@ class Labellings:
 
     def __len__(self) -> int:
         return len(self.train)
+
+    @cached_property
+    def members(self) -> sparse.csc_array:
+        """Which training stimuli each unit has: ones in a matrix (n_units, n_train)."""
+        n = len(self.unit_of)
+        return sparse.csc_array((np.ones(n), self.unit_of, np.arange(n + 1)))
 
 
 @njit(nogil=True, cache=True)

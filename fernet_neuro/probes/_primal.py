@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg
 
 from fernet_neuro._utils.threads import do_in_threads
 from fernet_neuro.probes._null import Labellings, score_guesses
@@ -85,11 +85,9 @@ class FoldRows:
         predicted = np.array([part.argmax(axis=0) for part in decisions])
         if not labellings:
             return predicted, np.empty((len(penalties), 0))
-        rows = np.arange(len(self.train))
-        members = sparse.csr_array((np.ones(len(rows)), (labellings.unit_of, rows)))
-        units = ((members @ self.train) @ vectors).astype(np.float32)
+        units = ((labellings.members @ self.train) @ vectors).astype(np.float32)
         tests = [part.astype(np.float32) for part in shrunk]
-        shares = np.bincount(labellings.unit_of) / len(rows)
+        shares = np.bincount(labellings.unit_of) / len(self.train)
         return predicted, _score_blocks(units, shares, tests, labellings, n_jobs)
 
 
