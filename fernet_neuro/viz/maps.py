@@ -219,7 +219,8 @@ def _scatter(ax: Axes, points: np.ndarray, look: Look, area: float, gid: str, zo
     if len(points) == 0:
         return
     ax.scatter(
-        *points.T,
+        points[:, 0],
+        points[:, 1],
         s=area * _RELATIVE_SIZE.get(look.marker, 1.0),
         marker=look.marker,
         facecolor=look.colour,
