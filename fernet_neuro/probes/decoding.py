@@ -21,7 +21,6 @@ from fernet_neuro.brain.copies import check_patterns_differ
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.probes._dual import Gram, compute_gram
-from fernet_neuro.stats.confusion import count_confusions, list_confusions
 from fernet_neuro.stats.multiple import adjust_fdr
 from fernet_neuro.stats.resampling import permute_within
 from fernet_neuro.typing import PathLike
@@ -275,12 +274,16 @@ def _score(guess: np.ndarray, labels: np.ndarray, data: _Blocks, run: int) -> np
 
 
 def _confuse(guesses: list[np.ndarray], data: _Blocks, where: dict[str, str]) -> pd.DataFrame:
-    names = np.array(data.names)
-    true = np.concatenate([data.classes[data.run_of == run] for run in range(len(guesses))])
-    found = np.concatenate([guess[0] for guess in guesses])
-    counts = count_confusions(names[true], names[found], data.names)
-    table = list_confusions(counts, data.names).rename(columns={"predicted": "guess"})
-    return pd.DataFrame({**where, **table})
+    counts = np.zeros((len(data.names), len(data.names)), dtype=int)
+    for run, guess in enumerate(guesses):
+        np.add.at(counts, (data.classes[data.run_of == run], guess[0]), 1)
+    return pd.DataFrame(
+        [
+            {**where, "true": true, "guess": guess, "count": int(counts[row, column])}
+            for row, true in enumerate(data.names)
+            for column, guess in enumerate(data.names)
+        ]
+    )
 
 
 #: Read-outs by name: the classes of the test rows of one run under many labellings of the blocks.
