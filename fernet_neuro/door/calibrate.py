@@ -229,7 +229,7 @@ def _embed_nothing(
     for layer in made:
         for judge in judges.values():
             judge.add(*layer)
-    found = [_list_quality(judge.to_frame(), factor) for factor, judge in judges.items()]
+    found = [_list_quality(judge.to_frame()) for judge in judges.values()]
     return pd.concat(found, ignore_index=True)
 
 
@@ -243,11 +243,10 @@ def _judge_nothing(
         _with_labels(table, factor, labels), settings["layers"], settings["method"],
         settings["perplexities"], [factor], n_neighbours=n_neighbours,
     )  # fmt: skip
-    return Judge(comparisons, n_neighbours, settings["n_permutations"], seed)
+    return Judge(comparisons, n_neighbours, settings["n_permutations"], seed, with_trust=False)
 
 
-def _list_quality(quality: pd.DataFrame, factor: str) -> pd.DataFrame:
-    quality = quality[quality["factor"] == factor]
+def _list_quality(quality: pd.DataFrame) -> pd.DataFrame:
     names = quality["factor"] + " " + quality["layer"] + " " + quality["space"] + " " + quality["measure"]
     return _list_p_values(quality.assign(model=names), "quality", ["factor", "space", "measure"])
 

@@ -198,15 +198,25 @@ def _plan_defaults(table: StimulusTable) -> list[Comparison]:
 
 
 class Judge:
-    """Collect the scores of every space; p values over layers need all of them."""
+    """Collect the scores of every space; p values over layers need all of them.
+
+    `with_trust`: whether maps are judged by their trustworthiness too, which no label changes.
+    """
 
     def __init__(
-        self, comparisons: Sequence[Comparison], n_neighbours: int | None, n_permutations: int, seed: int
+        self,
+        comparisons: Sequence[Comparison],
+        n_neighbours: int | None,
+        n_permutations: int,
+        seed: int,
+        *,
+        with_trust: bool = True,
     ) -> None:
         self._comparisons = comparisons
         self._n_neighbours = n_neighbours
         self._n_permutations = n_permutations
         self._seed = seed
+        self._with_trust = with_trust
         self._rows: list[dict[str, Any]] = []
         self._null: list[np.ndarray] = []
 
@@ -214,12 +224,12 @@ class Judge:
         """Judge all factors in the features of a layer and in their maps."""
         self._add_space(layer, X)
         for one in maps:
-            self._add_space(layer, one.coordinates, one, X)
+            self._add_space(layer, one.coordinates, one, X if self._with_trust else None)
 
     def _add_space(
         self, layer: str, positions: np.ndarray, one: MapResult | None = None, X: np.ndarray | None = None
     ) -> None:
-        """Judge all factors in one space: the features, or the map `one` of the features `X`."""
+        """Judge all factors in one space: the features, or the map `one`, and how far that keeps `X`."""
         place = {
             "layer": layer,
             "space": "features" if one is None else "map",
