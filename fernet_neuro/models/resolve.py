@@ -16,6 +16,7 @@ from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.libraries import is_library_name
 from fernet_neuro.models.plain import wrap_module
 from fernet_neuro.models.registry import build_model
+from fernet_neuro.models.undrawn import build_undrawn
 from fernet_neuro.models.weights import load_model, load_weights
 from fernet_neuro.typing import PathLike
 
@@ -75,7 +76,7 @@ def resolve_model(
             return load_model(place, code=name)
         if not Path(place).exists() and is_library_name(source):
             raise ValueError(f"{source} is not here yet; get it with: fernet-neuro models fetch {source}")
-        return load_weights(build_model(name, seed=seed, **options), place)
+        return load_weights(build_undrawn(name, seed=seed, **options), place)
     saved = fetched or Path(source)
     if not saved.is_dir() or source in MODELS:
         return build_model(source, seed=seed, **options)

@@ -26,9 +26,9 @@ from fernet_neuro.models._unpickle import read_array_pickle
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.fuse import Folded
 from fernet_neuro.models.layers import LayeredModel
-from fernet_neuro.models.registry import build_model
 from fernet_neuro.models.sources import TIMM_PREFIX
 from fernet_neuro.models.trace import find_head
+from fernet_neuro.models.undrawn import build_undrawn
 from fernet_neuro.typing import PathLike
 
 FORMAT = 1
@@ -103,7 +103,7 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
     record = _read_record(place / "model.json")
     card = _name_code(_read_card(record, place), code, folder)
     try:
-        model = build_model(card.name, variant=card.variant, **card.options)
+        model = build_undrawn(card.name, variant=card.variant, **card.options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{place / 'model.json'}: {error}") from error
     state = read_state_dict(place / "model.safetensors")
