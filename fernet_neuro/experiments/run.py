@@ -34,7 +34,7 @@ from fernet_neuro.experiments.work import Work
 from fernet_neuro.figures.registry import build_figure
 from fernet_neuro.stimuli.splits import check_disjoint, partition_table
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.training.folder import RunFolder, load_run
+from fernet_neuro.training.folder import RunFolder, digest_run
 
 logger = logging.getLogger(__name__)
 Grid = dict[tuple[str, int], PlannedRun]
@@ -244,7 +244,7 @@ def _evaluate_all(job: _Job) -> dict[tuple[str, str], EvaluationReport]:
 def _digest_weights(run: str) -> dict[str, str]:
     """Return the digest of a run's weights by epoch."""
     record = RunFolder(Path(run)).read_record()
-    return {epoch: load_run(run, epoch).weight_digest() for epoch in ("last", "best") if record.get(epoch)}
+    return {epoch: digest_run(run, epoch) for epoch in ("last", "best") if record.get(epoch)}
 
 
 def _digest_inputs(asked: HeldOutSet, table: StimulusTable, weights: list[dict[str, str]]) -> str:

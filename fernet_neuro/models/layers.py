@@ -1,11 +1,12 @@
 """A network with named layers in forward order: the `LayeredModel` noun."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from fernet_neuro._utils.shown import Shown, name_some
 from fernet_neuro._utils.validation import format_options, suggest
@@ -47,12 +48,7 @@ class LayeredModel(Shown):
 
     def weight_digest(self) -> str:
         """Return the SHA-256 of all parameters and buffers: names, dtypes, shapes and values."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict().items()):
-            array = np.ascontiguousarray(tensor.detach().cpu().numpy())
-            digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        return digest_weights(self.module.state_dict())
 
     def check_layers(self, layers: tuple[str, ...] | list[str]) -> tuple[str, ...]:
         """Return `layers` if the module has each, as a listed layer or any other named module.
@@ -75,3 +71,13 @@ class LayeredModel(Shown):
     def with_card(self, **changes: Any) -> "LayeredModel":
         """Return the same network with some fields of its card replaced."""
         return replace(self, card=replace(self.card, **changes))
+
+
+def digest_weights(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of weights by name: names, dtypes, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        array = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

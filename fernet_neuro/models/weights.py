@@ -25,7 +25,7 @@ from fernet_neuro.exceptions import FernetWarning, StoreError
 from fernet_neuro.models._unpickle import read_array_pickle
 from fernet_neuro.models.card import ModelCard
 from fernet_neuro.models.fuse import Folded
-from fernet_neuro.models.layers import LayeredModel
+from fernet_neuro.models.layers import LayeredModel, digest_weights
 from fernet_neuro.models.sources import TIMM_PREFIX
 from fernet_neuro.models.trace import find_head
 from fernet_neuro.models.undrawn import build_undrawn
@@ -115,6 +115,18 @@ def load_model(folder: PathLike, *, code: str | None = None) -> LayeredModel:
             f"{place}: the weights are not those that were saved (digest differs); save them again."
         )
     return loaded
+
+
+def read_weight_digest(folder: PathLike) -> str:
+    """Return ``load_model(folder).weight_digest()``, as a rule without building the network.
+
+    It is that of the weights as they lie there, whatever ``model.json`` says. Raises as `load_model`.
+    """
+    place = _find_saved(Path(folder))
+    found = digest_weights(read_state_dict(place / "model.safetensors"))
+    if found == _read_record(place / "model.json")["weight_digest"]:
+        return found
+    return load_model(place).weight_digest()  # 16-bit weights, digested as 32-bit ones; or it raises
 
 
 def _read_card(record: dict[str, Any], place: Path) -> ModelCard:

@@ -28,6 +28,8 @@ from fernet_neuro.training.config import TrainSettings, explain_changes, leave_o
 from fernet_neuro.typing import PathLike
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from fernet_neuro.models.layers import LayeredModel
 
 FORMAT = 1
@@ -267,25 +269,49 @@ def load_run(path: PathLike, epoch: str = "kept", *, code: str | None = None) ->
     so that no epoch was best.
     """
     from fernet_neuro.models.weights import load_model
-    from fernet_neuro.training.state import find_checkpoints, read_best, read_weights
 
+    folder = _open_complete(path, epoch)
+    model = load_model(folder.path, code=code)
+    weights = _read_unkept(folder, epoch)
+    if weights is None:
+        return model
+    model.module.load_state_dict(weights)
+    n_epoch = folder.read_record()[epoch]["epoch"]
+    return model.with_card(training_data=f"{model.card.training_data} (here the {epoch} epoch, {n_epoch})")
+
+
+def digest_run(path: PathLike, epoch: str = "kept") -> str:
+    """Return the digest of the weights that `load_run` loads, mostly without the network; raises as that."""
+    from fernet_neuro.models.layers import digest_weights
+    from fernet_neuro.models.weights import read_weight_digest
+
+    folder = _open_complete(path, epoch)
+    weights = _read_unkept(folder, epoch)
+    return read_weight_digest(folder.path) if weights is None else digest_weights(weights)
+
+
+def _open_complete(path: PathLike, epoch: str) -> RunFolder:
     check_option("epoch", epoch, ("kept", "last", "best"))
     folder = RunFolder(Path(path))
     if folder.find_state() != "complete":
         raise StoreError(f"{folder.path} is not a complete training run; finish it with --resume.")
-    model, record = load_model(folder.path, code=code), folder.read_record()
+    return folder
+
+
+def _read_unkept(folder: RunFolder, epoch: str) -> "dict[str, Tensor] | None":
+    """Return the weights of an epoch that lie beside the network of a run, or None if it is the network's."""
+    from fernet_neuro.training.state import find_checkpoints, read_best, read_weights
+
+    record = folder.read_record()
     if epoch == "best" and record["best"] is None:
         raise ValueError(
             f"{folder.path} was trained without validation, so no epoch is best; use epoch='last'."
         )
     if epoch in ("kept", record["kept"]):
-        return model
+        return None
     checkpoints = find_checkpoints(folder.checkpoints)
     if epoch == "last" and not checkpoints:
         raise StoreError(
             f"{folder.checkpoints} holds no checkpoint of the last epoch; only {record['kept']!r} is left."
         )
-    weights = read_best(folder.checkpoints) if epoch == "best" else read_weights(checkpoints[-1])
-    model.module.load_state_dict(weights)
-    n_epoch = record[epoch]["epoch"]
-    return model.with_card(training_data=f"{model.card.training_data} (here the {epoch} epoch, {n_epoch})")
+    return read_best(folder.checkpoints) if epoch == "best" else read_weights(checkpoints[-1])

@@ -19,7 +19,7 @@ from fernet_neuro._utils.shipped import find_trained, list_trained
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.predictions import read_classes
 from fernet_neuro.models.registry import build_model, make_example
-from fernet_neuro.models.weights import load_model, save_model
+from fernet_neuro.models.weights import load_model, read_weight_digest, save_model
 from fernet_neuro.training.folder import RunFolder, find_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -206,7 +206,7 @@ def test_half_precision_stores_the_network_that_is_left_in_memory(tmp_path: Path
     exact = model.module(torch.ones_like(make_example(model.card.preprocessing))).numpy()
     save_model(model, tmp_path / "half", half=True)
     found = load_model(tmp_path / "half")
-    assert found.weight_digest() == model.weight_digest()
+    assert found.weight_digest() == model.weight_digest() == read_weight_digest(tmp_path / "half")
     rounded = found.module(torch.ones_like(make_example(model.card.preprocessing))).numpy()
     np.testing.assert_allclose(rounded, exact, atol=5e-3)
     assert not np.array_equal(rounded, exact)

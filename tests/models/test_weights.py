@@ -18,7 +18,14 @@ from torch import nn
 from fernet_neuro.exceptions import FernetWarning, StoreError
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
-from fernet_neuro.models.weights import check_state, load_model, load_weights, read_state_dict, save_model
+from fernet_neuro.models.weights import (
+    check_state,
+    load_model,
+    load_weights,
+    read_state_dict,
+    read_weight_digest,
+    save_model,
+)
 
 
 @pytest.fixture
@@ -458,8 +465,9 @@ def test_load_model_checks_what_it_finds(model: LayeredModel, tmp_path: Path) ->
     with pytest.raises(StoreError, match="damaged or cut short"):
         load_model(tmp_path / "net")
     weights.write_bytes(good_weights[:-1] + bytes([good_weights[-1] ^ 1]))
-    with pytest.raises(StoreError, match="digest differs"):
-        load_model(tmp_path / "net")
+    for read in (load_model, read_weight_digest):
+        with pytest.raises(StoreError, match="digest differs"):
+            read(tmp_path / "net")
     save_file(build_model("resnet10-slim", n_classes=4).module.state_dict(), weights)
     with pytest.raises(StoreError, match="do not fit the network: fc"):
         load_model(tmp_path / "net")

@@ -20,7 +20,7 @@ from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.training.classification import ClassificationTask
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
-from fernet_neuro.training.folder import RunFolder, load_run
+from fernet_neuro.training.folder import RunFolder, digest_run, load_run
 from fernet_neuro.training.pairs import find_pair_rows, make_pairs, write_pairs
 from fernet_neuro.training.state import NonFiniteLossError
 from fernet_neuro.training.verification import evaluate_verification, make_verification
@@ -145,11 +145,12 @@ def test_both_epochs_can_be_loaded_whichever_was_kept(tmp_path, faces, settings)
     fit(settings.model_copy(update={"keep": "best"}), tmp_path / "best", table=faces)
     record = json.loads((tmp_path / "last" / "record.json").read_text())
     assert record["best"]["epoch"] < record["last"]["epoch"]  # else the two epochs are one
+    asked = [(kept, epoch) for kept in ("last", "best") for epoch in ("kept", "last", "best")]
     digests = {
         (kept, epoch): load_run(tmp_path / kept, epoch, code=settings.model).weight_digest()
-        for kept in ("last", "best")
-        for epoch in ("kept", "last", "best")
+        for kept, epoch in asked
     }
+    assert {(kept, epoch): digest_run(tmp_path / kept, epoch) for kept, epoch in asked} == digests
     assert digests["last", "kept"] == digests["last", "last"] == digests["best", "last"]
     assert digests["best", "kept"] == digests["best", "best"] == digests["last", "best"]
     assert digests["last", "last"] != digests["last", "best"]
@@ -159,8 +160,11 @@ def test_an_epoch_that_is_not_there_is_refused(tmp_path, faces, settings):
     fit(settings.model_copy(update={"val_share": 0.0}), tmp_path / "run", table=faces)
     with pytest.raises(ValueError, match=r"trained without validation, so no epoch is best"):
         load_run(tmp_path / "run", "best", code=settings.model)
-    with pytest.raises(StoreError, match=r"is not a complete training run"):
-        load_run(tmp_path / "nothing", "last")
+    with pytest.raises(ValueError, match=r"trained without validation, so no epoch is best"):
+        digest_run(tmp_path / "run", "best")
+    for read in (load_run, digest_run):
+        with pytest.raises(StoreError, match=r"is not a complete training run"):
+            read(tmp_path / "nothing", "last")
 
 
 def test_a_folder_with_anything_in_it_is_left_alone(tmp_path, faces, settings):
