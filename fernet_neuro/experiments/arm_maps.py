@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fernet_neuro.experiments.maps import check_maps, map_networks
-from fernet_neuro.experiments.recipe import ARM_MAPS, ArmMaps, GridSettings
+from fernet_neuro.experiments.recipe import ArmMaps, GridSettings
+from fernet_neuro.experiments.results_folder import ARM_MAPS
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.stimuli.table import StimulusTable
 

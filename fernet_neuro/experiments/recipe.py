@@ -29,8 +29,6 @@ Column = Literal[
 HELD_OUT = "held_out"
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
 COSTS = ("params", "macs", "time")
-#: Folder of maps below the results folder, with one folder ``seed<k>`` for each seed.
-ARM_MAPS = "arm_maps"
 
 
 class HeldOutSet(StimulusSet):

@@ -26,6 +26,8 @@ RENDERED = "rendered"
 CLAIMS = ".claims"
 #: Tables of stimuli, and faces that only this recipe uses.
 STIMULI = "stimuli"
+#: Maps of the networks of arms, with one folder ``seed<k>`` for each seed.
+ARM_MAPS = "arm_maps"
 
 
 def start_results_folder(

@@ -138,6 +138,14 @@ def test_everything_after_the_activations_imports_without_torch():
     assert "torch" not in _loaded_packages(statement)
 
 
+def test_figures_of_every_system_are_read_and_drawn_without_torch():
+    package = ROOT / "fernet_neuro"
+    files = [*package.glob("figures/*.py"), *package.glob("systems/*/figures/*.py")]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
+    loaded = _loaded_packages("\n".join(f"import {name}" for name in modules))
+    assert loaded & HEAVY == {"matplotlib", "numpy", "pandas", "scipy", "numba"}
+
+
 def test_help_is_printed_in_a_few_times_of_what_typer_takes():
     """On a quiet machine that is under half a second; on a busy one both take longer."""
     command = [str(Path(sys.executable).with_name("fernet-neuro")), "--help"]

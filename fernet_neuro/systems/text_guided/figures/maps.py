@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.embedding.result import METHOD_NAMES
-from fernet_neuro.experiments.recipe import ARM_MAPS
+from fernet_neuro.experiments.results_folder import ARM_MAPS
 from fernet_neuro.figures.embedding_caption import name_k
 from fernet_neuro.figures.network_maps import (
     find_seed_maps,
