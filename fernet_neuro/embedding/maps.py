@@ -207,15 +207,25 @@ def _run_tsne(components: np.ndarray, perplexity: float, seed: int) -> tuple[np.
             perplexity=perplexity,
             initialization=_start(components, seed),
             learning_rate="auto",
-            # Approximate neighbours differ between builds; exact ones are quick enough up to here.
-            neighbors="exact" if len(components) <= 10_000 else "auto",
             n_jobs=1,
             random_state=seed,
         )
-        fitted = estimator.fit(components)
+        # Approximate neighbours differ between builds; exact ones are quick enough up to here.
+        is_small = len(components) <= 10_000
+        known = {"affinities": _weigh_exact(components, perplexity)} if is_small else {"X": components}
+        fitted = estimator.fit(**known)
     # The fitted object is an array that its own first `transform` shifts in place: take a copy.
     coordinates = np.array(fitted, dtype=float, copy=True)
     return coordinates, {"learning_rate": "n / exaggeration", "versions": {"openTSNE": version("openTSNE")}}
+
+
+def _weigh_exact(components: np.ndarray, perplexity: float) -> Any:
+    """Return how t-SNE weighs exact neighbours; asked for by name, pynndescent would be loaded in vain."""
+    from openTSNE.affinity import MultiscaleMixture
+    from openTSNE.nearest_neighbors import Sklearn
+
+    index = Sklearn(components, k=int(3 * perplexity), metric="euclidean", n_jobs=1)
+    return MultiscaleMixture(knn_index=index, perplexities=perplexity, n_jobs=1)
 
 
 def _run_umap(components: np.ndarray, perplexity: float, seed: int) -> tuple[np.ndarray, dict[str, Any]]:

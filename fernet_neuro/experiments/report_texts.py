@@ -26,7 +26,6 @@ from fernet_neuro.figures.rsa_results import say_comparison
 from fernet_neuro.models.entry import PUBLISHED
 from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.rsa.result import RSAResult
-from fernet_neuro.rsa.searchlight.folder import name_in_words
 from fernet_neuro.rsa.store_rdms import WEIGHTS
 
 #: Names in files that are more than words with lines between, as a page says them.
@@ -398,6 +397,8 @@ def _warn_of_choice(n_tried: int, what: str) -> str:
 
 def describe_searchlight(report: Mapping[str, Any], peaks: pd.DataFrame | None) -> ReportText:
     """Return what a report of searchlights says; `report`: the content of ``settings.json``."""
+    from fernet_neuro.rsa.searchlight.folder import name_in_words  # loads joblib
+
     group = report["group"]
     if peaks is not None:
         peaks = peaks.assign(model=peaks["model"].map(name_in_words(report)))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from fernet_neuro._utils.validation import check_option
 from fernet_neuro.rsa.pairs import add_to_pairs, count_stimuli, sum_by_stimulus, vectors_to_squares
@@ -308,6 +307,8 @@ def _compare_tau_a(first: np.ndarray, second: np.ndarray, _present: np.ndarray) 
 
 
 def _tau_b(first: np.ndarray, second: np.ndarray) -> float:
+    from scipy import stats  # loads slowly
+
     if (first == first[0]).all() or (second == second[0]).all():
         return 0.0
     return float(stats.kendalltau(first, second, method="asymptotic").statistic)

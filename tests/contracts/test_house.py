@@ -39,6 +39,7 @@ HEAVY = {
     "scipy",
     "umap",
     "openTSNE",
+    "pynndescent",
     "rsatoolbox",
     "jinja2",
     "ipywidgets",
