@@ -145,6 +145,8 @@ def fit(
     if state == "complete":
         _logger.info("%s is complete; its network is returned as it is.", folder.path)
         return load_model(folder.model, code=settings.model)
+    _warn_of_known_people(settings, inputs.task)
+    _warn_of_known_pictures(inputs.task)
     with _start_accelerator(settings, device) as accelerator, folder.hold(accelerator.is_main_process, state):
         with _removing_on_failure(folder, accelerator):
             if accelerator.is_main_process and state == "absent":
@@ -173,8 +175,6 @@ def _gather_inputs(settings: TrainSettings, table: StimulusTable | None) -> _Inp
     task: TrainingTask = load(TASKS[settings.task].make)(settings, table, val_table)
     model = _build_model(settings, task)
     _check_asked(settings, task, model)
-    _warn_of_known_people(settings, task)
-    _warn_of_known_pictures(task)
     digests = {
         "stimuli": table.digest(),
         "val_stimuli": val_table.digest() if val_table is not None else None,

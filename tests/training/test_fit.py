@@ -388,8 +388,12 @@ def test_people_in_both_tables_are_refused_unless_meant(tmp_path, faces, setting
     changed = settings.model_copy(update={"val_stimuli": str(faces.root / "table.csv")})
     with pytest.raises(StimulusError, match="6 identities are in both training and validation"):
         fit(changed, tmp_path / "run", table=faces)
-    fit(changed.model_copy(update={"val_by": "random"}), tmp_path / "run", table=faces)
+    meant = changed.model_copy(update={"val_by": "random"})
+    fit(meant, tmp_path / "run", table=faces)
     assert "36 of 36 stimuli of validation are pictures that are trained on too" in caplog.text
+    caplog.clear()
+    fit(meant, tmp_path / "run", table=faces, resume=True)
+    assert "trained on too" not in caplog.text  # a complete run does not look at pictures again
 
 
 def test_unknown_labels_in_validation_are_named(tmp_path, faces, settings):
