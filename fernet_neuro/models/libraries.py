@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torchvision
 from torch import Tensor
 
 from fernet_neuro._utils.cache import cache_folder
@@ -52,7 +51,7 @@ def fetch_from_library(source: str, file: PathLike | None = None) -> tuple[Layer
     if name.startswith(TIMM_PREFIX):
         state, files = _get_timm(name, file)
     else:
-        state, files = _get_torchvision(torchvision.models.get_model_weights(name)[tag], file)
+        state, files = _get_torchvision(_list_weights(name)[tag], file)
     check_state(model.module, state, model.card.source)
     model.module.load_state_dict(state, strict=False)
     return model, {**known, "files": files}
@@ -75,7 +74,7 @@ def prepare_library_model(source: str) -> tuple[LayeredModel, dict[str, Any]]:
 
 
 def _prepare_torchvision(name: str, tag: str) -> tuple[LayeredModel, dict[str, Any]]:
-    known = torchvision.models.get_model_weights(name)
+    known = _list_weights(name)
     if tag not in known.__members__:
         raise ValueError(
             f"torchvision's {name} has no weights {tag!r}; it has: {format_options(known.__members__)}."
@@ -94,6 +93,13 @@ def _prepare_torchvision(name: str, tag: str) -> tuple[LayeredModel, dict[str, A
     citation = f"torchvision maintainers (2016), TorchVision; {weights.meta.get('recipe', weights.url)}"
     model = model.with_card(seed=None, preprocessing=preprocessing, training_data=learnt, **card)
     return model, {"licence": card["licence"], "citation": citation, "learnt": learnt}
+
+
+def _list_weights(name: str) -> Any:
+    """Return the weights that torchvision has for a network, an enumeration by name."""
+    import torchvision  # loads slowly
+
+    return torchvision.models.get_model_weights(name)
 
 
 def _get_torchvision(weights: Any, file: PathLike | None) -> tuple[dict[str, Tensor], dict[str, str]]:

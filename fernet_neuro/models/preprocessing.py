@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from fernet_neuro._utils.validation import format_options
 
@@ -43,6 +42,10 @@ class Preprocessing:
         """Return a uint8 tensor of shape (3, size, size) from uint8 RGB of shape (height, width, 3)."""
         tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
         side = self.resize or self.size
+        if tensor.shape[1:] == (side, side) == (self.size, self.size):
+            return tensor
+        from torchvision.transforms import v2  # loads slowly
+
         if min(tensor.shape[1:]) != side:
             tensor = v2.functional.resize(tensor, [side], antialias=True)
         return v2.functional.center_crop(tensor, [self.size, self.size])
@@ -51,6 +54,8 @@ class Preprocessing:
         """Return float32 of shape (n, n_channels, size, size) from uint8 RGB of shape (n, 3, size, size)."""
         values = images.to(torch.float32).mul_(self.scale / 255.0)
         if self.channels == "grey":
+            from torchvision.transforms import v2  # loads slowly
+
             values = v2.functional.rgb_to_grayscale(values)
         elif self.channels == "bgr":
             values = values.flip(1)

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torchvision
 from torch import nn
 
 from fernet_neuro._utils.optional import import_optional
@@ -36,6 +35,8 @@ _TORCHVISION_SIZES = {"inception_v3": 299}
 
 def list_torchvision() -> list[str]:
     """Return the names of torchvision's classification networks."""
+    import torchvision  # loads slowly
+
     return torchvision.models.list_models(module=torchvision.models)
 
 
@@ -43,6 +44,8 @@ def build_torchvision(
     name: str, *, n_classes: int = 1000, size: int | None = None, channels: str = "rgb"
 ) -> Blueprint:
     """Return torchvision's network `name` with random weights; `size` in pixels defaults to its own."""
+    import torchvision  # loads slowly
+
     size = _TORCHVISION_SIZES.get(name, 224) if size is None else size
     n_channels = check_common_options(n_classes, size, channels)
     options: dict[str, Any] = dict(_TORCHVISION_OPTIONS.get(name, {}))

@@ -139,6 +139,14 @@ def test_everything_after_the_activations_imports_without_torch():
     assert "torch" not in _loaded_packages(statement)
 
 
+def test_torchvision_is_loaded_where_it_is_used():
+    """It loads torch's compiler, which takes as long as torch itself."""
+    modules = ("experiments.run", "extraction.extract", "models.resolve", "training.fit")
+    loaded = _loaded_packages("import " + ", ".join(f"fernet_neuro.{name}" for name in modules))
+    assert "torch" in loaded
+    assert "torchvision" not in loaded
+
+
 def test_figures_of_every_system_are_read_and_drawn_without_torch():
     package = ROOT / "fernet_neuro"
     files = [*package.glob("figures/*.py"), *package.glob("systems/*/figures/*.py")]
