@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.experiments.cost import build_network
-from fernet_neuro.experiments.settings import ProbeSettings
+from fernet_neuro.experiments.settings import ProbeSettings, list_twins
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.extraction.sources import TWIN_SEED
@@ -34,17 +34,6 @@ def find_run(folder: Path, name: str, seed: int) -> Path:
 def find_store(folder: Path, name: str, seed: int, kind: str) -> Path:
     """Return the store of a network, ``"trained"`` or ``"untrained"``."""
     return folder / "stores" / name / f"seed{seed}-{kind}"
-
-
-def list_twins(seeds: Sequence[int], n_twins: int) -> list[int]:
-    """Return the numbers of `n_twins` untrained networks, those of the training seeds among them.
-
-    Examples
-    --------
-    >>> list_twins([3], 3), list_twins([0, 1], 1)
-    ([3, 0, 1], [0])
-    """
-    return [*dict.fromkeys([*seeds, *range(n_twins)])][:n_twins]
 
 
 def find_layers(model: LayeredModel, layers: Sequence[str]) -> dict[str, str]:

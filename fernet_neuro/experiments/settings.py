@@ -3,6 +3,7 @@
 What belongs here: keys, meaning and limits.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -40,6 +41,17 @@ class ProbeSettings(Settings):
     permutations: int = Field(1000, ge=0)
     n_folds: int = Field(10, ge=2)
     twins: int = Field(10, ge=1)
+
+
+def list_twins(seeds: Sequence[int], n_twins: int) -> list[int]:
+    """Return the numbers of `n_twins` untrained networks, those of the training seeds among them.
+
+    Examples
+    --------
+    >>> list_twins([3], 3), list_twins([0, 1], 1)
+    ([3, 0, 1], [0])
+    """
+    return [*dict.fromkeys([*seeds, *range(n_twins)])][:n_twins]
 
 
 class MapSettings(Settings):

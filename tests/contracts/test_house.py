@@ -134,7 +134,7 @@ def test_loaded_packages_sees_a_heavy_import():
 
 def test_everything_after_the_activations_imports_without_torch():
     modules = ("stimuli.table", "stimuli.splits", "activations.store", "probes.evaluate", "stats.multiple",
-               "figures.registry")  # fmt: skip
+               "figures.registry", "systems.transfer.diets.readouts")  # fmt: skip
     statement = "import " + ", ".join(f"fernet_neuro.{name}" for name in modules)
     assert "torch" not in _loaded_packages(statement)
 

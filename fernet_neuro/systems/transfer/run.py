@@ -28,10 +28,10 @@ from fernet_neuro.experiments.probes import (
     extract_stores,
     find_run,
     find_store,
-    list_twins,
     probe_network,
 )
 from fernet_neuro.experiments.recipes import Experiment
+from fernet_neuro.experiments.settings import list_twins
 from fernet_neuro.experiments.side_by_side import Part
 from fernet_neuro.experiments.work import Work, plan_named
 from fernet_neuro.figures.registry import build_figure

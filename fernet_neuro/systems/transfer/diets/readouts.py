@@ -5,6 +5,8 @@ What belongs here: from stores to `ProbeReport`s; untrained networks and pixels 
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from joblib import delayed
 
@@ -12,9 +14,7 @@ from fernet_neuro._utils.workers import in_processes
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
-from fernet_neuro.experiments.probes import list_twins
-from fernet_neuro.experiments.settings import ProbeSettings
-from fernet_neuro.experiments.work import Work
+from fernet_neuro.experiments.settings import ProbeSettings, list_twins
 from fernet_neuro.probes.design import digest_labels, plan_design
 from fernet_neuro.probes.evaluate import evaluate_probe
 from fernet_neuro.probes.result import ProbeReport, ProbeResult, summarise_seeds
@@ -23,11 +23,14 @@ from fernet_neuro.stimuli.splits import make_folds
 from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.diets.settings import Arm, DietsSettings, place_of
 
+if TYPE_CHECKING:  # the processes that read out need no torch
+    from fernet_neuro.experiments.work import Work
+
 logger = logging.getLogger(__name__)
 
 
 def read_out(
-    settings: DietsSettings, work: Work, arms: Sequence[Arm], test: str, probe: ProbeSettings
+    settings: DietsSettings, work: "Work", arms: Sequence[Arm], test: str, probe: ProbeSettings
 ) -> None:
     """Read one target out of all networks on a test; finished read-outs are left."""
     missing = [
@@ -36,7 +39,7 @@ def read_out(
     if not missing:
         return
     logger.info("    %s, %s held out, %s: %d networks", probe.target, probe.holdout, test, len(missing))
-    job = _Job(settings, work, test, probe)
+    job = _Job(settings, work.folder, work.n_jobs, test, probe)
     pixels = job.evaluate([("pixels", None)])
     for network in dict.fromkeys(arm.network for arm in missing):
         twins = job.evaluate([("untrained", store) for store in job.open(f"{network}-untrained", job.twins)])
@@ -48,10 +51,12 @@ def read_out(
 class _Job:
     """One target, one hold-out, one test: what all networks have in common."""
 
-    def __init__(self, settings: DietsSettings, work: Work, test: str, probe: ProbeSettings) -> None:
-        self.settings, self.work, self.test, self.probe = settings, work, test, probe
+    def __init__(
+        self, settings: DietsSettings, folder: Path, n_jobs: int, test: str, probe: ProbeSettings
+    ) -> None:
+        self.settings, self.folder, self.n_jobs, self.test, self.probe = settings, folder, n_jobs, test, probe
         self.twins = list_twins(settings.seeds, probe.twins)
-        self.table = StimulusTable.read(work.folder / "stimuli" / f"{test}.csv")
+        self.table = StimulusTable.read(folder / "stimuli" / f"{test}.csv")
         self.folds = make_folds(
             self.table, probe.holdout, target=probe.target, n_folds=probe.n_folds, seed=settings.split_seed
         )
@@ -67,7 +72,7 @@ class _Job:
 
     def open(self, name: str, numbers: Sequence[int]) -> list[ActivationStore]:
         """Return the stores of one network, or of its untrained ones."""
-        place = self.work.folder / "stores" / self.test / name
+        place = self.folder / "stores" / self.test / name
         return [ActivationStore.open(place / f"seed{number}") for number in numbers]
 
     def evaluate(self, sources: Sequence[tuple[str, ActivationStore | None]]) -> list[ProbeResult]:
@@ -77,7 +82,7 @@ class _Job:
             for source, store in sources
             for index, layer in enumerate(store.layers if store else ("pixels",))
         ]
-        work = in_processes(min(self.work.n_jobs, len(tasks)))
+        work = in_processes(min(self.n_jobs, len(tasks)))
         return list(work(delayed(self.evaluate_one)(*task) for task in tasks))
 
     def evaluate_one(self, source: str, store: ActivationStore | None, index: int, layer: str) -> ProbeResult:

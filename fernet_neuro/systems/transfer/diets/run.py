@@ -12,8 +12,9 @@ from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.maps import check_people
 from fernet_neuro.experiments.plan import PlannedRun, plan_network
-from fernet_neuro.experiments.probes import check_layers, find_layers, list_twins
+from fernet_neuro.experiments.probes import check_layers, find_layers
 from fernet_neuro.experiments.recipes import Experiment
+from fernet_neuro.experiments.settings import list_twins
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.extraction.sources import TWIN_SEED
