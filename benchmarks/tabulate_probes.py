@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fernet_neuro._utils.p_values import format_p
 from fernet_neuro.stats.multiple import adjust_holm
 
 
@@ -38,11 +39,6 @@ def format_cells(layers: dict[str, dict]) -> dict[str, str]:
             f"{format_p(line['difference_untrained_p'])} ({format_p(p_holm)})"
         )
     return cells
-
-
-def format_p(p: float) -> str:
-    """Return a p value as the pages print it."""
-    return f"{p:.3f}".lstrip("0") if p >= 0.001 else "< .001"
 
 
 def main() -> None:

@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fernet_neuro._utils.p_values import format_p, say_p
+
 if TYPE_CHECKING:
     import pandas as pd
 
 #: A cell in which a value is missing.
 MISSING = "-"
+_P_VALUES = {"p": format_p, "p=": say_p}
 Row = Mapping[str, Any]
 
 
 class _Cells(string.Formatter):
-    """Python's format specifications, ``pct`` (``.1pct`` of 0.1234 is 12.3) and ``p`` (a p value)."""
+    """Python's format specifications, ``pct`` (``.1pct`` of 0.1234 is 12.3), ``p`` and ``p=`` (p values)."""
 
     def format_field(self, value: Any, spec: str) -> str:
         if spec.endswith("pct"):
             return format(100 * value, f"{spec[:-3]}f")
-        if spec == "p":
-            return "<0.0001" if value < 1e-4 else f"{value:.4f}"
+        if spec in _P_VALUES:
+            return _P_VALUES[spec](value)
         return str(format(value, spec))
 
 
@@ -48,9 +51,9 @@ def format_table(rows: "pd.DataFrame | Iterable[Row]", columns: Mapping[str, Any
     --------
     >>> rows = [{"roi": "FFA", "r": 0.5, "p": 0.00001}, {"roi": "aSTS", "r": -0.125, "p": None}]
     >>> print("\n".join(format_table(rows, {"region": "{roi}", "r": "{r:.2f}", "p": "{p:p}"})))
-    region      r        p
-    FFA      0.50  <0.0001
-    aSTS    -0.12        -
+    region      r       p
+    FFA      0.50  < .001
+    aSTS    -0.12       -
     """
     records = list_records(rows)
     cells = {head: [format_cell(form, row) for row in records] for head, form in columns.items()}

@@ -270,7 +270,7 @@ def _describe_ceiling(result: "RSAResult", roi: str) -> str:
     if row["lower"] is None:
         return "no noise ceiling: one subject"
     interval = "{lower:.3f} [{lower_low:.3f}, {lower_high:.3f}] to {upper:.3f}"
-    return format_cell(f"noise ceiling: {interval}; lower against 0: p {{p_value:p}}", row)
+    return format_cell(f"noise ceiling: {interval}; lower against 0: {{p_value:p=}}", row)
 
 
 def _describe_pairs(result: "RSAResult", roi: str) -> list[str]:

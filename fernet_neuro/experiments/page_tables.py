@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.p_values import format_p, say_p
 from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.activations.network import say_layer
 from fernet_neuro.exceptions import StimulusError
@@ -136,19 +137,6 @@ def format_short(value: float) -> str:
     return "0" if float(text) == 0 else text.replace("0.", ".", 1)
 
 
-def format_p(value: float) -> str:
-    """Return a p value with three decimals and no zero before the point.
-
-    Examples
-    --------
-    >>> format_p(0.0004), format_p(0.043), format_p(float("nan"))
-    ('< .001', '.043', '–')
-    """
-    if pd.isna(value):
-        return "–"
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
-
-
 def join_words(words: Sequence[str]) -> str:
     """Return words as a sentence lists them.
 
@@ -198,6 +186,7 @@ def _align_columns(frame: pd.DataFrame) -> list[str]:
 #: What templates may do with values.
 FILTERS = {
     "p": format_p,
+    "say_p": say_p,
     "percent": format_percent,
     "share": format_share,
     "short": format_short,

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.p_values import format_p, say_p
 from fernet_neuro._utils.record import list_versions
 from fernet_neuro.activations.network import list_networks, say_layer, say_models
 from fernet_neuro.embedding.result import METHOD_NAMES, EmbeddingResult
 from fernet_neuro.evaluation.result import EvaluationReport
 from fernet_neuro.experiments.page_tables import (
-    format_p,
     format_percent,
     format_share,
     format_short,
@@ -145,12 +145,6 @@ def _list_networks(settings: Mapping[str, Any]) -> str:
     return " ".join(list_networks(settings.get("networks", [])))
 
 
-def _p(value: float | None) -> str:
-    if value is None or pd.isna(value):
-        return "no p-value"
-    return "p < .0001" if value < 1e-4 else f"p = {value:.4f}".replace("0.", ".", 1)
-
-
 def describe_probe(report: ProbeReport) -> ReportText:
     """Return what a report of probes says."""
     settings, frame = report.settings, report.frame
@@ -167,7 +161,7 @@ def describe_probe(report: ProbeReport) -> ReportText:
     answer = (
         f"From {say_layer(layer)}, a linear read-out ({readout}) "
         f"{_say_whether(row, is_quantity, settings['target'])} in "
-        f"{describe_holdout(settings['holdout'])}, with {name} {score} ({_p(row.get('p_value_max'))}, "
+        f"{describe_holdout(settings['holdout'])}, with {name} {score} ({say_p(row.get('p_value_max'))}, "
         f"corrected over layers){chance}.{beaten}"
     )
     within = settings["permute_within"]
@@ -220,7 +214,7 @@ def _compare(frame: pd.DataFrame, row: pd.Series, measure: str) -> str:
         difference = row.get(f"difference_{source}")
         if len(rows) and difference is not None and not pd.isna(difference):
             other = _show_score(rows.iloc[0], measure)
-            parts.append(f"{name} reach {other} (difference: {_p(row.get(f'difference_{source}_p'))})")
+            parts.append(f"{name} reach {other} (difference: {say_p(row.get(f'difference_{source}_p'))})")
     return (
         f" {join_words([part[0].upper() + part[1:] if not at else part for at, part in enumerate(parts)])}."
         if parts
@@ -329,7 +323,7 @@ def _say_most_shared(row: pd.Series) -> str:
     """Return how many neighbours share a factor in the layer of this row."""
     return (
         f"Neighbours share {row['factor']} most in {say_layer(row['layer'])}: "
-        f"{format_share(row, 'value', ' %')} of them ({_p(row['p_value_max'])}, corrected over layers); "
+        f"{format_share(row, 'value', ' %')} of them ({say_p(row['p_value_max'])}, corrected over layers); "
         f"chance is {format_percent(row['chance_level'])} %."
     )
 
@@ -349,7 +343,7 @@ def describe_rsa(result: RSAResult) -> ReportText:
             sentences.append(
                 f"In {roi or 'the brain'}, {words[row['model']]} fits best of {len(rows)} models: "
                 f"{say_comparison(row['comparison'])} {format_short(row['estimate'])}{ends} "
-                f"({_p(row['p_max'])}, corrected over models{_say_ceiling(result.ceilings, roi)})."
+                f"({say_p(row['p_max'])}, corrected over models{_say_ceiling(result.ceilings, roi)})."
             )
     sentences.append(_warn_of_choice(len(result.models), "estimate").strip())
     first = result.estimates.iloc[0]
@@ -413,7 +407,7 @@ def describe_searchlight(report: Mapping[str, Any], peaks: pd.DataFrame | None) 
             f"{len(found)} peaks of {found['model'].nunique()} models pass the corrected threshold; the "
             f"highest is of {row['model']} at ({row['x_mm']:.0f}, {row['y_mm']:.0f}, {row['z_mm']:.0f}) "
             "mm, t = "
-            f"{row['t']:.2f}, {_p(row['p_value'])}."
+            f"{row['t']:.2f}, {say_p(row['p_value'])}."
         )
     methods = (
         f"Searchlights in {len(report['subjects'])} subjects: {report['distance']} distances (noise: "

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.p_values import format_p
 from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.exceptions import StoreError
-from fernet_neuro.experiments.page_tables import format_p
 from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.experiments.results import compare_folds, compare_paired
 from fernet_neuro.typing import PathLike

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.json_files import read_json
+from fernet_neuro._utils.p_values import say_p
 from fernet_neuro._utils.seeding import make_rng
 from fernet_neuro._utils.shown import Compared, Plotted, Reported, name_some
 from fernet_neuro._utils.tables import as_typed, loading, read_table, save_tables
@@ -161,7 +162,7 @@ class ProbeResult(Plotted):
 
     def describe(self) -> str:
         """Return what was read out of what, and how well."""
-        p = "" if self.p_value is None else f", p {self.p_value:.4f}"
+        p = "" if self.p_value is None else f", {say_p(self.p_value)}"
         if self.is_quantity:
             found = f"R2 {self.score:.3f}"
         else:

@@ -23,9 +23,9 @@ def test_a_table_without_rows_is_its_header():
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(0.00009, "<0.0001"), (0.0001, "0.0001"), (0.04567, "0.0457"), (None, "-")]
+    ("p", "text"), [(0.0009, "< .001"), (0.001, ".001"), (0.04567, ".046"), (1.0, "1.000"), (None, "-")]
 )
-def test_p_values_have_four_decimals(p, text):
+def test_p_values_are_those_of_pages(p, text):
     assert format_cell("{p:p}", {"p": p}) == text
 
 

@@ -200,7 +200,7 @@ def test_searchlights_say_where_or_why_not():
     report["group"] = {"correction": "max_t"}
     report["models"] = [{"name": "avgpool", "label": "avgpool", "layer": "avgpool"}]
     assert (
-        "of average pool at (42, -54, -18) mm, t = 7.25, p = .0040"
+        "of average pool at (42, -54, -18) mm, t = 7.25, p = .004"
         in describe_searchlight(report, peaks).answer
     )
     dull = peaks.assign(is_significant=False)

@@ -94,8 +94,8 @@ def test_an_answer_tells_the_corrected_p(done):
     rsa = fn.RSAResult.load(done["rsa"][0])
     rsa.estimates[["p_value", "p_fdr", "p_max"]] = 0.0123, 0.0234, 0.0456
     for answer in (describe_probe(probe), describe_embedding(maps), describe_rsa(rsa)):
-        assert "p = .0456, corrected over " in answer.answer
-        assert not {".0123", ".0234"} & set(re.findall(r"\.\d{4}", answer.answer))
+        assert "p = .046, corrected over " in answer.answer
+        assert not {".012", ".023"} & set(re.findall(r"p = (\.\d+)", answer.answer))
 
 
 def test_maps_are_told_by_what_neighbours_share_in_the_features(done):
@@ -110,7 +110,7 @@ def test_maps_are_told_by_what_neighbours_share_in_the_features(done):
     quality["low"], quality["high"] = quality["value"] - 0.1, quality["value"] + 0.1
     answer = describe_embedding(maps).answer
     assert answer.startswith(
-        "Neighbours share expression most in average pool: 50.0 % [40.0, 60.0] of them (p = .0100, corrected "
+        "Neighbours share expression most in average pool: 50.0 % [40.0, 60.0] of them (p = .010, corrected "
         "over layers); chance is "
     )
     assert "%. Neighbours share identity most in layer 4: 42.0 % [32.0, 52.0] of them" in answer

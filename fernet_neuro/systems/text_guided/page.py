@@ -11,10 +11,11 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from fernet_neuro._utils.p_values import format_p
 from fernet_neuro._utils.tables import iterate_rows
 from fernet_neuro.experiments.page import Section, render
 from fernet_neuro.experiments.page_beside import BESIDE, list_files, named_table, probe_table, read_test
-from fernet_neuro.experiments.page_tables import format_p, format_share
+from fernet_neuro.experiments.page_tables import format_share
 from fernet_neuro.figures.results import find_targets, read_chosen
 
 _WORDS = {"network": "trained", "untrained": "untrained twins", "pixels": "pixels"}

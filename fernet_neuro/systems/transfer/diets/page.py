@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fernet_neuro._utils.p_values import format_p
 from fernet_neuro._utils.tables import iterate_rows, read_mixed
 from fernet_neuro.experiments.page import (
     Section,
@@ -131,7 +132,7 @@ def tabulate_differences(settings: DietsSettings, folder: Path) -> pd.DataFrame:
                 "Diet": f"{labels[row.diet]} – {labels[row.reference]}",
                 "Difference (points)": f"{row.difference_percent:+.1f}",
                 "95 % interval": _format_ends(row),
-                "p (Holm)": f"{row.p_holm:.3f}" if row.p_holm == row.p_holm else "–",
+                "p (Holm)": format_p(row.p_holm),
             }
             for row in iterate_rows(frame[frame["layer"] == settings.headline_layer])
         ]
