@@ -21,6 +21,7 @@ from fernet_neuro.brain.simulation.design import HRF_MODEL, compute_responses, d
 from fernet_neuro.brain.simulation.geometry import draw_patterns, plant_geometry
 from fernet_neuro.brain.simulation.scanner import build_volume, draw_noise, scan_run
 from fernet_neuro.brain.simulation.settings import SimulationSettings
+from fernet_neuro.brain.simulation.sidecars import PLANTED
 from fernet_neuro.cli.app import main
 from fernet_neuro.door.simulate import simulate_brain
 from fernet_neuro.exceptions import AlignmentError, StimulusError, StoreError
@@ -222,12 +223,13 @@ def test_regions_lie_where_they_should_and_apart():
 
 def test_the_data_set_passes_the_bids_validator(written, tmp_path):
     assert find_errors(written) == []
-    for name in ("rois", "simulation"):
-        assert find_errors(written / "derivatives" / name) == []
+    assert find_errors(written / "derivatives" / "rois") == []
 
 
 def test_the_validator_finds_what_is_wrong(written, tmp_path):
     copy = shutil.copytree(written, tmp_path / "bids")
+    (copy / "derivatives" / "rois" / "settings.yaml").write_text("seed: 1\n")
+    assert find_errors(copy) == ["NOT_INCLUDED /settings.yaml"]
     (copy / "task-faces_bold.json").unlink()
     events = copy / "sub-01" / "func" / "sub-01_task-faces_run-01_events.tsv"
     events.rename(events.with_name("sub-1_task-faces_events.tsv"))
@@ -237,13 +239,15 @@ def test_the_validator_finds_what_is_wrong(written, tmp_path):
 def find_errors(folder: Path) -> list[str]:
     """Return what the validator of the Brain Imaging Data Structure calls errors."""
     done = subprocess.run(
-        [str(BINARIES / "bids-validator-deno"), "--format", "json", str(folder)],
+        [str(BINARIES / "bids-validator-deno"), "--recursive", "--format", "json", str(folder)],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    issues = json.loads(done.stdout)["issues"]["issues"]
+    found = json.loads(done.stdout)
+    parts = [found, *found.get("derivativesSummary", {}).values()]
+    issues = [issue for part in parts for issue in part["issues"]["issues"]]
     return [f"{item['code']} {item.get('location')}" for item in issues if item["severity"] == "error"]
 
 
@@ -268,7 +272,7 @@ def test_images_events_and_masks_belong_together(written, faces):
     for run in runs:
         np.testing.assert_array_equal(nibabel.load(run.mask).get_fdata() > 0, inside)
         np.testing.assert_array_equal(nibabel.load(run.bold).get_fdata().any(axis=-1), inside)
-    planted = json.loads((written / "derivatives" / "simulation" / "planted.json").read_text())
+    planted = json.loads((written / PLANTED).read_text())
     assert planted["shares"]["OFA"] == {"pixels": 0.5, "identity": 0.5}
 
 

@@ -102,7 +102,7 @@ def simulate_group(
     Every region's patterns have a known geometry (`geometry.plant_geometry`), which each person's voxels show
     in their own way, mixed with a geometry of the person's own. Volumes already lie in MNI space: no anatomy
     and no head motion is simulated. ``derivatives/rois`` holds the masks of the regions and of the brain,
-    ``derivatives/simulation`` the settings and the shares as planted. The same settings give the same files.
+    ``code`` the settings and the shares as planted. The same settings give the same files.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def simulate_group(
         _write_masks(group)
         counts = list(_in_order(group, n_jobs, verbose))
         sidecars.write_texts(folder, settings, geometry, len(table), sidecars.find_labels(table))
-        write_settings(settings, folder / "derivatives" / "simulation" / "settings.yaml")
+        write_settings(settings, folder / sidecars.SETTINGS)
     n_voxels = {name: int(inside.sum()) for name, inside in volume.regions.items()}
     return SimulatedGroup(Path(out), geometry.shares, geometry.notices, n_voxels, counts[0])
 

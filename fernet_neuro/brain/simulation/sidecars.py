@@ -17,6 +17,8 @@ from fernet_neuro.brain.simulation.settings import SimulationSettings
 from fernet_neuro.stimuli.table import StimulusTable
 
 BIDS_VERSION = "1.10.0"
+#: Where a data set says how it was made and what was planted; BIDS leaves the content of `code` open.
+SETTINGS, PLANTED = Path("code", "settings.yaml"), Path("code", "planted.json")
 #: Columns that events take from a stimulus table where it has them, and what they hold.
 LABELS = {
     "identity": "Who is shown.",
@@ -82,15 +84,11 @@ def write_texts(
     _write_json(folder / "participants.json", {"participant_id": label})
     _write_json(folder / f"task-{settings.task}_bold.json", _describe_scans(settings))
     _write_json(folder / f"task-{settings.task}_events.json", _describe_events(labels))
-    for name, title in (
-        ("rois", "Regions and brains of the simulated participants"),
-        ("simulation", "What was planted"),
-    ):
-        _write_json(
-            folder / "derivatives" / name / "dataset_description.json", _describe(title, "derivative")
-        )
+    rois = folder / "derivatives" / "rois"
+    title = "Regions and brains of the simulated participants"
+    _write_json(rois / "dataset_description.json", _describe(title, "derivative"))
     _write_json(
-        folder / "derivatives" / "rois" / f"task-{settings.task}_desc-brain_mask.json",
+        rois / f"task-{settings.task}_desc-brain_mask.json",
         {"Type": "Brain", "Description": "All voxels that hold signal, in the space of the raw images."},
     )
     planted = {
@@ -98,10 +96,7 @@ def write_texts(
         "notices": list(geometry.notices),
         "individual": settings.individual,
     }
-    _write_json(folder / "derivatives" / "simulation" / "planted.json", planted)
-    ignored = {"rois": "label-*_mask.nii.gz\n", "simulation": "planted.json\nsettings.yaml\n"}
-    for name, text in ignored.items():
-        write_text(folder / "derivatives" / name / ".bidsignore", text)
+    _write_json(folder / PLANTED, planted)
 
 
 def _describe(name: str, kind: str) -> dict[str, Any]:
@@ -159,8 +154,8 @@ def _write_readme(settings: SimulationSettings, geometry: PlantedGeometry, n_sti
     lines += [
         "",
         f"A share of {settings.individual:.2f} of the variance is each person's own on top of these. "
-        "derivatives/rois holds the masks of the regions and of the brain; derivatives/simulation holds all "
-        "settings and what was planted.",
+        "derivatives/rois holds the masks of the regions and of the brain; code holds all settings and what "
+        "was planted.",
         "",
     ]
     return "\n".join(lines)

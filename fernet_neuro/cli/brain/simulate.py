@@ -35,7 +35,7 @@ def simulate(
     Six regions (EVC, OFA, FFA, pSTS, aSTS, amygdala) tell the stimuli apart by known shares of their pixels,
     view, identity and expression, so that an analysis can be judged by what it recovers. The volumes already
     lie in MNI space. The masks of the regions and of the brain are in derivatives/rois, and what was planted
-    is in derivatives/simulation.
+    is in code/planted.json.
 
     Examples
     --------
