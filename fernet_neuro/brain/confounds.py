@@ -54,15 +54,15 @@ def read_run_confounds(
     return read_confounds(item.confounds, wanted, n_scans)
 
 
-def check_patterns(files: Iterable[RunFiles], columns: Sequence[str]) -> None:
-    """Raise if a pattern of columns means none in all of the runs: it is misspelt.
+def check_patterns(paths: Iterable[str], columns: Sequence[str]) -> None:
+    """Raise if a pattern of columns means none in the tables of all runs: it is misspelt.
 
     Raises
     ------
     ValueError
         Naming the pattern.
     """
-    tables = {item.confounds: read_confounds_table(item.confounds) for item in files if item.confounds}
+    tables = {path: read_confounds_table(path) for path in paths}
     for pattern in columns:
         if tables and not any(match_columns(pattern, frame, path) for path, frame in tables.items()):
             raise ValueError(f"no run has a confound column {pattern!r}; see the heading of {min(tables)}.")

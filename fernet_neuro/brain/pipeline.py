@@ -29,7 +29,13 @@ from fernet_neuro.brain.observations import (
 from fernet_neuro.brain.patterns import BrainPatterns
 from fernet_neuro.brain.rois import RoiSpec, build_rois, parse_roi
 from fernet_neuro.brain.surfaces import SurfaceGrid, is_surface
-from fernet_neuro.brain.tables import check_events, read_events, read_unlabelled_events, read_volume_labels
+from fernet_neuro.brain.tables import (
+    check_events,
+    describe_realignment,
+    read_events,
+    read_unlabelled_events,
+    read_volume_labels,
+)
 from fernet_neuro.brain.times import find_t_r, first_of_each, list_doubts, read_times
 from fernet_neuro.exceptions import FernetError, FernetWarning, StimulusError
 from fernet_neuro.typing import PathLike
@@ -238,7 +244,8 @@ def check_runs(files: Sequence[RunFiles], settings: PatternSettings) -> None:
         As `copies.check_files_differ`, `confounds.check_patterns` and `times.find_t_r`.
     """
     check_files_differ({path: _describe_run(item) for item in files for path in item.bold.split(",")})
-    check_patterns(files, settings.confounds or ())
+    tables = [item.confounds for item in files if item.confounds and settings.confounds != ()]
+    check_patterns(tables, settings.confounds or ())
     for item in files:
         if item.times.t_r is not None:  # here, and not after the work of all participants before
             find_t_r(item.bold, item.times.t_r, settings.t_r)
@@ -247,6 +254,8 @@ def check_runs(files: Sequence[RunFiles], settings: PatternSettings) -> None:
         for item in files
         for text in list_doubts(item.bold, item.times, settings.start_time)
     ]
+    if settings.strategy in ("", "motion"):
+        doubts += [(table, text) for table in tables if (text := describe_realignment(table))]
     for text in first_of_each(doubts):
         warnings.warn(text, FernetWarning, stacklevel=2)
 

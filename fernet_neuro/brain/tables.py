@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,14 +26,24 @@ STIMULUS_COLUMNS = ("stimulus_id", "trial_type", "labels")
 RUN_COLUMNS = ("run", "chunks")
 #: The six parameters of head motion, as fMRIPrep names them.
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
-#: Motion parameters in files without a heading: of SPM, FSL and AFNI.
-_BARE = {
-    "rp*.txt": MOTION,
-    "*.par": ("rot_x", "rot_y", "rot_z", "trans_x", "trans_y", "trans_z"),
-    "*.1D": ("rot_z", "rot_x", "rot_y", "trans_z", "trans_x", "trans_y"),
-}
+
+
+class _Realignment(NamedTuple):
+    """Motion parameters of a program in files without a heading; translations are in mm."""
+
+    program: str
+    pattern: str
+    columns: tuple[str, ...]
+    angle: str
+
+
+_REALIGNMENTS = (
+    _Realignment("SPM", "rp*.txt", MOTION, "rad"),
+    _Realignment("FSL", "*.par", (*MOTION[3:], *MOTION[:3]), "rad"),
+    _Realignment("AFNI", "*.1D", ("rot_z", "rot_x", "rot_y", "trans_z", "trans_x", "trans_y"), "degrees"),
+)
 #: What AFNI calls them.
-_AFNI = dict(zip(("roll", "pitch", "yaw", "dS", "dL", "dP"), _BARE["*.1D"], strict=True))
+_AFNI = dict(zip(("roll", "pitch", "yaw", "dS", "dL", "dP"), _REALIGNMENTS[-1].columns, strict=True))
 #: How BIDS writes a missing value, and how other tables do; R's NA may be the name of a stimulus.
 _MISSING = frozenset((*GAPS, "", "nan", "NaN"))
 
@@ -219,7 +230,8 @@ def read_confounds_table(path: PathLike) -> pd.DataFrame:
     Raises
     ------
     StoreError
-        If the file is missing, no table, or has columns that nobody names.
+        If the file is missing, no table, or has columns that nobody names, or more or fewer than the
+        program has after whose motion parameters the file is called.
     """
     file = Path(path)
     if not file.is_file():
@@ -240,11 +252,50 @@ def read_confounds_table(path: PathLike) -> pd.DataFrame:
 def _find_names(file: Path) -> list[str] | None:
     """Return what the columns of a table without a heading are called, by its comments or else its name."""
     n_columns = len(read_rows(file, comments=True)[0])
-    for comment in reversed(read_comments(file)):
-        words = re.split(r"[\s,;|]+", comment.strip())
-        if len(words) == n_columns and all(map(str.isidentifier, words)):
-            return [_AFNI.get(word, word) for word in words]
-    return next((list(names) for pattern, names in _BARE.items() if fnmatchcase(file.name, pattern)), None)
+    said = _read_names(file, n_columns)
+    if said:
+        return [_AFNI.get(word, word) for word in said]
+    known = _find_realignment(file)
+    if known is None:
+        return None
+    if n_columns != len(known.columns):
+        raise ValueError(
+            f"files called {known.pattern} hold the {len(known.columns)} motion parameters of "
+            f"{known.program}, and this one has {n_columns} columns; write their names into its first line."
+        )
+    return list(known.columns)
+
+
+def _read_names(file: Path, n_columns: int) -> list[str]:
+    """Return the last comment that names all columns of a table, word by word; empty where there is none."""
+    comments = (re.split(r"[\s,;|]+", comment.strip()) for comment in reversed(read_comments(file)))
+    naming = (words for words in comments if len(words) == n_columns and all(map(str.isidentifier, words)))
+    return next(naming, [])
+
+
+def _find_realignment(file: Path) -> _Realignment | None:
+    return next((known for known in _REALIGNMENTS if fnmatchcase(file.name, known.pattern)), None)
+
+
+def describe_realignment(path: PathLike) -> str:
+    """Return as what a table of confounds is read by its name alone; "" where it names its columns itself.
+
+    Raises
+    ------
+    StoreError
+        As `read_confounds_table`.
+    """
+    file = Path(path)
+    known = _find_realignment(file)
+    if known is None:
+        return ""
+    n_columns = read_confounds_table(file).shape[1]
+    if has_heading(file, comments=True) or _read_names(file, n_columns):
+        return ""
+    return (
+        f"{path} has no heading; by its name it is read as the motion parameters of {known.program}: "
+        f"{', '.join(known.columns)}; translations in mm, rotations in {known.angle}."
+    )
 
 
 def match_columns(pattern: str, frame: pd.DataFrame, path: PathLike) -> list[str]:

@@ -209,6 +209,27 @@ def test_derivatives_bring_confounds_and_regions_their_place(run, bids, masks, t
     assert not list((tmp_path / "csf").glob("sub-*"))
 
 
+@pytest.mark.filterwarnings("always:.*has no heading")
+def test_motion_that_is_known_by_its_name_alone_is_told_once(run, drawn, tmp_path, rng):
+    options = ["--roi", drawn[0] / "rois", "--no-images", "--quiet"]
+    for number in (1, 2):
+        stem = drawn[0] / "bids" / "sub-01" / "func" / f"sub-01_task-faces_run-{number}"
+        np.savetxt(tmp_path / f"rp_{number}.txt", rng.normal(size=(N_SCANS, 6)))
+        options += [f"{stem}_bold.nii.gz", "--events", f"{stem}_events.tsv"]
+        options += ["--confounds-file", tmp_path / f"rp_{number}.txt"]
+    code, _, err = run("patterns", *options, "--out", tmp_path / "spm")
+    assert code == 0, err
+    assert re.findall(r"Note: \S*(rp_\d.txt) has no heading; .* of SPM.*rad\. \((.*)\)", err) == [
+        ("rp_1.txt", "And so for 1 more.")
+    ]
+    assert run("patterns", *options, "--no-confounds", "--out", tmp_path / "none")[::2] == (0, "")
+    np.savetxt(tmp_path / "rp_2.txt", np.ones((N_SCANS, 7)))
+    code, _, err = run("patterns", *options, "--out", tmp_path / "wide")
+    assert code == 2
+    assert "rp_2.txt cannot be read: files called rp*.txt hold the 6 motion parameters of SPM" in err
+    assert not (tmp_path / "wide").exists()
+
+
 def test_finished_participants_are_not_computed_again(run, drawn, made, tmp_path):
     bids, options = drawn[0] / "bids", ("--raw", "--roi", drawn[0] / "rois", "--no-images")
     out = shutil.copytree(made[0], tmp_path / "out")

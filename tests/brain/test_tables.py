@@ -1,11 +1,13 @@
+import re
+
 import numpy as np
 import pytest
 
-from fernet_neuro.brain.bids import RunFiles
 from fernet_neuro.brain.confounds import check_patterns
 from fernet_neuro.brain.tables import (
     MOTION,
     check_events,
+    describe_realignment,
     read_confounds,
     read_events,
     read_unlabelled_events,
@@ -180,6 +182,24 @@ def test_motion_parameters_without_a_heading_have_the_names_of_their_program(tmp
     assert sorted(found) == sorted(MOTION)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("rp_a.txt", "SPM: trans_x, .* rot_z; translations in mm, rotations in rad"),
+     ("a.par", "FSL: rot_x, .* rotations in rad"), ("a.1D", "AFNI: rot_z, .* rotations in degrees")],
+)  # fmt: skip
+def test_a_table_that_is_known_by_its_name_alone_is_told_and_has_six_columns(tmp_path, name, said):
+    path = tmp_path / name
+    np.savetxt(path, np.random.default_rng(1).normal(size=(8, 6)))
+    assert re.search(f"{name} has no heading; .* the motion parameters of {said}", describe_realignment(path))
+    for heading in ("# a b c d e f\n", "a b c d e f\n"):
+        named = _write(tmp_path / f"rp_{name}", heading + path.read_text())
+        assert describe_realignment(named) == ""
+    for n_columns in (5, 7):
+        np.savetxt(path, np.ones((8, n_columns)))
+        with pytest.raises(StoreError, match=f"{name} cannot be read: .* and this one has {n_columns} col"):
+            describe_realignment(path)
+
+
 COMMAND = "# 3dvolreg -base 'epi+orig[0]' -prefix \"a b\" -1Dfile motion.1D it's\n#\n"
 
 
@@ -236,7 +256,6 @@ def test_a_pattern_may_mean_no_column_and_a_name_may_not(tmp_path):
     path = _write(tmp_path / "c.tsv", "trans_x\tcsf\n1\tNA\n2\t1\n4\t3\n")
     assert list(read_confounds(path, ["trans_x", "motion_outlier*"], 3)) == ["trans_x"]
     assert read_confounds(path, ["csf"], 3)["csf"].tolist() == [2, 1, 3]
-    files = [RunFiles("01", "", "t", "1", "b.nii", "e.tsv", str(path))]
-    check_patterns(files, ["trans_*"])
+    check_patterns([str(path)], ["trans_*"])
     with pytest.raises(ValueError, match=r"no run has a confound column 'motion_outlier\*'"):
-        check_patterns(files, ["trans_*", "motion_outlier*"])
+        check_patterns([str(path)], ["trans_*", "motion_outlier*"])
