@@ -17,7 +17,7 @@ from PIL import Image
 
 from fernet_neuro.cli.app import main
 from fernet_neuro.stimuli.table import StimulusTable
-from fernet_neuro.viz.style import _RC
+from fernet_neuro.viz.style import RC_PARAMS
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def _cheap_fonts() -> Iterator[None]:
 def _cheap_pictures() -> Iterator[None]:
     """Write figures in few pixels; tests of figures have them whole."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_RC, "savefig.dpi", 100)
+        patch.setitem(RC_PARAMS, "savefig.dpi", 100)
         yield
 
 

@@ -3,7 +3,6 @@
 What belongs here: which rows a shard has, and how finished shards become one store.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.disk import check_free
 from fernet_neuro._utils.hashing import hash_file
 from fernet_neuro._utils.shown import name_some
 from fernet_neuro.activations.manifest import (
@@ -121,22 +121,15 @@ def copy_shards(store: ActivationStore) -> ActivationStore:
         store.path, store.stimuli, store.unit_shapes, manifest["identity"], dtype=manifest["dtype"],
         info=_take_origin(manifest),
     ) as writer:  # fmt: skip
-        _check_room(store, 1 - writer.n_done / manifest["n_stimuli"])
+        n_left = (1 - writer.n_done / manifest["n_stimuli"]) * store.n_bytes
+        check_free(
+            store.path, n_left, "a copy of its shards",
+            "they can be read as one store where they are (fernet-neuro merge --keep-shards)",
+        )  # fmt: skip
         for rows in _list_chunks(store, writer.n_done):
             writer.write(rows)
         writer.finish()
     return ActivationStore.open(store.path)
-
-
-def _check_room(store: ActivationStore, share: float) -> None:
-    """Raise if the disk has no room for a share of a store."""
-    needed, free = share * store.n_bytes, shutil.disk_usage(store.path).free
-    if needed > free:
-        raise StoreError(
-            f"a copy of the shards of {store.path} needs {needed / 1e9:.2f} GB more and the disk has "
-            f"{free / 1e9:.2f} GB free; they can be read as one store where they are (fernet-neuro merge "
-            f"--keep-shards)."
-        )
 
 
 def _take_origin(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def _fit(volumes: np.ndarray, design: Design, settings: GlmSettings) -> tuple[np
     """Return nilearn's models, and which of them is each voxel's."""
     from nilearn.glm.first_level import run_glm
 
-    _check_room(design)
+    _check_dof(design)
     return run_glm(volumes, design.matrix, noise_model=settings.noise_model, bins=_BINS)
 
 
@@ -252,7 +252,7 @@ def _fit_each(volumes: np.ndarray, events: np.ndarray, nuisance: np.ndarray) -> 
     return unique.T @ volumes / (unique**2).sum(axis=0)[:, None]
 
 
-def _check_room(design: Design) -> None:
+def _check_dof(design: Design) -> None:
     n_scans, n_regressors = design.matrix.shape
     if n_regressors >= n_scans:
         raise StimulusError(

@@ -4,7 +4,6 @@ What belongs here: checks of the request, its content key, and the estimate; doi
 """
 
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fernet_neuro._utils.disk import check_free
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.validation import check_option, check_range
 from fernet_neuro.activations.manifest import FORMAT_VERSION, build_layer_entry, partial_folders
-from fernet_neuro.exceptions import StimulusError, StoreError
+from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.extraction.hooks import (
     PRECISIONS,
     LayerRecorder,
@@ -137,12 +137,8 @@ class ExtractionPlan:
         reserved = sum(
             file.stat().st_size for partial in partial_folders(target) for file in partial.glob("*.npy")
         )
-        needed, free = self.estimate()["disk_bytes"], shutil.disk_usage(folder).free + reserved
-        if needed > free:
-            raise StoreError(
-                f"store {out} needs {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB free; "
-                f"free space, or take fewer layers, --pool mean, --pool srp:2048 or --dtype float16."
-            )
+        advice = "free space, or take fewer layers, --pool mean, --pool srp:2048 or --dtype float16"
+        check_free(folder, self.estimate()["disk_bytes"], f"store {out}", advice, n_kept=reserved)
 
 
 def plan_extraction(

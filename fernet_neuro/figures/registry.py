@@ -181,7 +181,7 @@ def _applies(spec: FigureSpec, folder: Path) -> bool:
 def _write(
     spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path, formats: Sequence[str]
 ) -> list[Path]:
-    _lay_out(figure)
+    lay_out(figure)
     writers: dict[str, Callable[[Path], object]] = {
         # Dates in the files would make two builds of the same results differ.
         ".pdf": lambda path: figure.savefig(
@@ -202,7 +202,7 @@ def _write(
     return written
 
 
-def _lay_out(figure: Figure) -> None:
+def lay_out(figure: Figure) -> None:
     """Place all panels for good, so that all kinds of pictures show the same.
 
     Panels of a fixed shape are in their place at the second time only: labels around them may leave the page

@@ -104,7 +104,8 @@ class Look:
 
 _LOOK: ContextVar[Look | None] = ContextVar("look", default=None)
 
-_RC: dict[Any, Any] = {
+#: rcParams of all figures.
+RC_PARAMS: dict[Any, Any] = {
     "font.size": 7.0,
     "axes.labelsize": 7.5,
     "figure.labelsize": 7.5,
@@ -169,7 +170,7 @@ def style(font: str = "DejaVu Sans", look: Look | None = None) -> Iterator[None]
     token = _LOOK.set(look)
     family = [font if look is None else look.font, "DejaVu Sans"]
     try:
-        with mpl.rc_context({**defaults, **_RC, "font.family": family}):
+        with mpl.rc_context({**defaults, **RC_PARAMS, "font.family": family}):
             yield
     finally:
         _LOOK.reset(token)

@@ -97,7 +97,8 @@ def test_a_copy_that_the_disk_has_no_room_for_leaves_the_shards_as_one(
     monkeypatch.setattr("shutil.disk_usage", lambda _: full)
     code, _, said = run("merge", "store")
     assert code == 2
-    assert "the disk has 0.00 GB free; they can be read as one store where they are" in said
+    assert "a copy of its shards needs 0.00 GB and " in said
+    assert "store has 0.00 GB free; they can be read as one store where they are" in said
     assert "--keep-shards" in said
     _assert_same(ActivationStore.open("store"), whole)
     monkeypatch.undo()

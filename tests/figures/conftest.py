@@ -461,7 +461,7 @@ def make_rsa_brain(
 
 def summarise_rsa(models: RDMSet, brain: RDMSet, rois: tuple[str, ...]) -> RSAResult:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(random_effects, "_N_MAXIMA", 1000)  # of hundreds of pairs of models in each region
+        patch.setattr(random_effects, "N_MAXIMA", 1000)  # of hundreds of pairs of models in each region
         result = infer_rsa(models, brain, n_bootstraps=60, n_permutations=20)
     chosen = models.select(model=["identity", "expression", "pixels"])
     shares = pd.concat([partition_variance(brain.select(roi=roi), chosen, "spearman").shares for roi in rois])

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fernet_neuro.figures.registry import FIGURES, _lay_out
+from fernet_neuro.figures.registry import FIGURES, lay_out
 from fernet_neuro.figures.specs import RSA_FILES
 from fernet_neuro.viz import style
 from tests.figures.outlines import find_faults, outline, outline_texts
@@ -18,7 +18,7 @@ RSA = [name for name, spec in FIGURES.items() if spec.needs == RSA_FILES]
 def draw(name, folder):
     with style():
         figure = FIGURES[name].draw(FIGURES[name].read(folder), folder)
-        _lay_out(figure)
+        lay_out(figure)
         return figure, outline_texts(figure)
 
 

@@ -12,7 +12,7 @@ from fernet_neuro.rsa.rdms import RDMSet
 def few_maxima():
     """Draw 2000 maxima for p values of many tests, which else are most of the time of a small data set."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(random_effects, "_N_MAXIMA", 2000)
+        patch.setattr(random_effects, "N_MAXIMA", 2000)
         yield
 
 

@@ -16,7 +16,7 @@ from fernet_neuro.stats.multiple import adjust_bonferroni, adjust_fdr
 #: Effects that a bootstrap resamples together.
 Effects = frozenset[str]
 #: Draws of the maximum statistic; p_max is known to 1 / 20000.
-_N_MAXIMA = 20_000
+N_MAXIMA = 20_000
 #: Numbers that one step holds in memory.
 _AT_ONCE = 2**22
 #: What round-off leaves of a variance that is 0, as a share of the squared value.
@@ -183,9 +183,9 @@ def compute_p_values(
     bonferroni = adjust_bonferroni(p)
     largest = _draw_maxima(loadings[known], most, rng, two_sided)
     as_rare = np.where(dof[known] == most, t, stats.t.isf(above, most))
-    reached = _N_MAXIMA - np.searchsorted(largest, as_rare - 1e-12, side="left")
+    reached = N_MAXIMA - np.searchsorted(largest, as_rare - 1e-12, side="left")
     # So many draws do not tell smaller values apart; but none can be larger than Bonferroni's.
-    p_max = np.clip((1 + reached) / (1 + _N_MAXIMA), p, bonferroni)
+    p_max = np.clip((1 + reached) / (1 + N_MAXIMA), p, bonferroni)
     for name, values in zip(found, (p, adjust_fdr(p), bonferroni, p_max), strict=True):
         found[name][known] = values
     return found
@@ -217,10 +217,10 @@ def _product(values: Iterable[float]) -> float:
 
 def _draw_maxima(loadings: np.ndarray, dof: float, rng: np.random.Generator, two_sided: bool) -> np.ndarray:
     """Return the sorted maxima of correlated t values."""
-    largest = np.empty(_N_MAXIMA)
+    largest = np.empty(N_MAXIMA)
     step = max(1, _AT_ONCE // len(loadings))
-    for start in range(0, _N_MAXIMA, step):
-        size = min(step, _N_MAXIMA - start)
+    for start in range(0, N_MAXIMA, step):
+        size = min(step, N_MAXIMA - start)
         normal = loadings @ rng.standard_normal((size, loadings.shape[1])).T
         tops = normal.max(axis=0)
         if two_sided:
