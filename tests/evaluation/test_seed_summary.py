@@ -35,6 +35,17 @@ def test_mean_and_t_interval_over_runs(runs, metric):
     assert (row["low"], row["high"]) == (pytest.approx(max(low, 0)), pytest.approx(high))
 
 
+@pytest.mark.parametrize(("metric", "most"), [("accuracy", 1), ("mean_class_accuracy", 1), ("nll", np.inf)])
+def test_intervals_over_seeds_end_where_scores_do(runs, answers, metric, most):
+    logits, labels, people = answers
+    two = [runs[0], evaluate_predictions(-logits, labels, CLASSES, groups=people, n_boot=300)]
+    row = pick(summarise_runs(two), metric, SEEDS)
+    values = np.array([run[metric] for run in two])
+    low, high = stats.t.interval(0.95, 1, values.mean(), stats.sem(values))
+    assert high > 1
+    assert (row["low"], row["high"]) == pytest.approx((max(low, 0), min(high, most)))
+
+
 def test_images_and_seeds_are_kept_apart(runs):
     frame = summarise_runs(runs)
     for metric in ("accuracy", "ece", "nll"):

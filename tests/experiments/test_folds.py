@@ -12,6 +12,7 @@ from scipy import stats
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.experiments.recipes import run_experiment
+from fernet_neuro.experiments.results import build_summary
 from fernet_neuro.stimuli.table import StimulusTable
 
 SMALL = {"epochs": 1, "batch_size": 12, "model": "resnet10-slim", "model_options": {"size": 16}}
@@ -109,6 +110,22 @@ def test_means_and_differences_are_over_folds(finished):
     assert row["high"] - row["difference"] == pytest.approx(
         stats.t.ppf(0.975, 2) * apart.std(ddof=1) * factor
     )
+
+
+@pytest.mark.parametrize(("metric", "limits"), [("accuracy", (0, 1)), ("nll", (-np.inf, np.inf))])
+@pytest.mark.parametrize("values", [(0.5, 0.52, 0.51), (0.5, 1.0, 0.9)])
+def test_intervals_over_folds_end_where_scores_do(metric, limits, values):
+    rows = [
+        {"arm": "faces", "network": "", "variant": "", "test": "held_out", "epoch": "last", "metric": metric,
+         "class": "", "seed": "0", "fold": fold, "value": value, "n": 8, "n_classes_shown": 2, "n_classes": 2,
+         "chance_level": 0.5}
+        for fold, value in enumerate(values, 1)
+    ]  # fmt: skip
+    row = build_summary(settings(seeds=[0]), pd.DataFrame(rows)).iloc[0]
+    reach = stats.t.ppf(0.975, 2) * np.std(values, ddof=1) * np.sqrt(1 / 3 + 1 / 2)
+    ends = np.array([np.mean(values) - reach, np.mean(values) + reach])
+    assert ((ends < 0) | (ends > 1)).all() == (max(values) == 1)
+    assert [row["low"], row["high"]] == pytest.approx(np.clip(ends, *limits))
 
 
 def test_tables_say_what_the_intervals_are_over(finished):

@@ -22,6 +22,7 @@ from fernet_neuro.experiments.markup import list_notes
 from fernet_neuro.experiments.page_tables import escape_latex
 from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.experiments.recipes import run_experiment
+from fernet_neuro.experiments.results import build_drops
 from fernet_neuro.experiments.results_folder import CLAIMS
 from fernet_neuro.experiments.tables import ResultFiles
 from fernet_neuro.stimuli.table import StimulusTable
@@ -194,6 +195,25 @@ def test_differences_are_paired_by_seed(finished):
         assert row["p_bonferroni"] == pytest.approx(min(1, n_compared * test.pvalue))
         interval = test.confidence_interval(0.95)
         assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+
+
+def test_intervals_of_drops_end_where_scores_and_their_differences_do():
+    recalls = {"people": {0: (1.0, 0.9), 1: (0.8, 0.7)}, "drawn": {0: (0.0, 0.1), 1: (0.3, 0.4)}}
+    rows = [
+        {"epoch": "last", "arm": "crpn", "test": test, "metric": "recall", "seed": str(seed), "class": name,
+         "value": value}
+        for test, seeds in recalls.items()
+        for seed, values in seeds.items()
+        for name, value in zip(("anger", "fear"), values, strict=True)
+    ]  # fmt: skip
+    row = build_drops(settings(drop_from="people"), pd.DataFrame(rows)).iloc[0]
+    expected = {"home": ((0.95, 0.75), 0), "away": ((0.05, 0.35), 0), "drop": ((0.9, 0.4), -1)}
+    for name, (means, least) in expected.items():
+        low, high = stats.t.interval(0.95, 1, np.mean(means), stats.sem(means))
+        assert low < least
+        assert high > 1
+        assert row[name] == pytest.approx(np.mean(means))
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == (least, 1)
 
 
 def test_the_tables_show_the_reference_first_and_then_the_other_pairs(finished):

@@ -382,6 +382,27 @@ def test_channels_are_last_where_convolutions_do_the_work(noise_table, name, is_
     assert (plan.memory_format == torch.channels_last) is is_last
 
 
+class Ordered(nn.Module):
+    """A network whose second layer is larger by a share where channels are last."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.more, self.share = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3), share
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        is_last = images.is_contiguous(memory_format=torch.channels_last)
+        self.more.bias.data.fill_(100 * (1 + self.share * is_last))  # so that the share counts, not the gap
+        return self.more(self.conv(images))
+
+
+@pytest.mark.parametrize(("share", "is_last"), [(0.0, True), (5e-4, True), (4e-3, False)])
+def test_channels_are_last_where_all_layers_give_the_same_but_for_rounding(noise_table, share, is_last):
+    model = LayeredModel(Ordered(share), ("conv", "more"), ModelCard("ordered", Preprocessing(16)))
+    plan = plan_extraction(model, noise_table, device="cpu")
+    assert (plan.memory_format == torch.channels_last) is is_last
+
+
 @pytest.mark.parametrize(("how", "is_last"), [("reshape", True), ("view", False)])
 def test_channels_are_last_where_the_network_allows_it(noise_table, tmp_path, how, is_last):
     card = ModelCard("viewed", Preprocessing(16))
