@@ -44,12 +44,16 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, _caches: Iterator[Path]) -> None
     monkeypatch.setenv("FERNET_NEURO_CACHE", str(next(_caches)))
 
 
+def cheapen_fonts(patch: pytest.MonkeyPatch) -> None:
+    """Write fonts without what no PDF reads."""
+    kept_out = [*Options._drop_tables_default, "GDEF", "GPOS", "GSUB", "MATH"]
+    patch.setattr(Options, "_drop_tables_default", kept_out)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_fonts() -> Iterator[None]:
-    """Write fonts without what no PDF reads."""
     with pytest.MonkeyPatch.context() as patch:
-        kept_out = [*Options._drop_tables_default, "GDEF", "GPOS", "GSUB", "MATH"]
-        patch.setattr(Options, "_drop_tables_default", kept_out)
+        cheapen_fonts(patch)
         yield
 
 
