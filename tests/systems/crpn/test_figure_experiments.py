@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fernet_neuro._utils.config import read_settings
+from fernet_neuro._utils.config import read_recipe, read_settings
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.exceptions import StimulusError, StoreError
@@ -42,10 +42,11 @@ NETWORKS = {
     },
 }  # fmt: skip
 PATHWAY = {"networks": NETWORKS, "maps": {"permutations": 19, "perplexity": 3.0}}
-#: A pathway whose frozen trunk is random: two trainings for each of two seeds.
+#: Two trainings for each of two seeds, whose frozen trunk is one network of other people.
 STYLES = {
     **PATHWAY,
-    "networks": {"concepts": {**NETWORKS["concepts"], "from": {}}},
+    "networks": {**NETWORKS, "identity": {**NETWORKS["identity"], "stimuli": "others", "seed": 4}},
+    "sets": {"others": {**FACES, "identities": 3, "first_identity": 90}},
     "train": {**FACES, "identities": 5},
     "test": {**FACES, "identities": 4, "first_identity": 50},
     "domains": {"shaded": {"change": {"style": "shaded"}}, "drawn": {"change": {"style": "drawn"}}},
@@ -137,6 +138,17 @@ def test_a_style_has_networks_of_its_own_where_they_learn_from_it(styles, learns
     planned = plan_style(settings, "drawn", 1, {STIMULI: table, "people": table})
     places = [run.find_place(styles).relative_to(styles / "runs").as_posix() for run in planned.list_all()]
     assert places == [f"{folder}/seed1", "drawn-concepts/seed1"]
+
+
+def test_styles_share_a_network_that_learns_from_none_of_them(styles):
+    runs = sorted(path.parts[-3] for path in styles.glob("runs/*/*/record.json"))
+    assert runs == ["drawn-concepts"] * 2 + ["identity"] + ["shaded-concepts"] * 2
+    shared = RunFolder(styles / "runs" / "identity" / "seed4")
+    assert set(shared.read_record()["train_identities"]) == {"id090", "id091", "id092"}
+    for style in ("shaded", "drawn"):
+        for seed in (0, 1):
+            recipe = read_recipe(styles / "runs" / f"{style}-concepts" / f"seed{seed}" / "recipe.yaml")
+            assert Path(recipe["concepts"]["non_emotion_weights"]) == shared.path.resolve()
 
 
 def test_accuracies_of_networks_on_styles_are_those_of_their_predictions(styles):
