@@ -38,7 +38,8 @@ def describe_surroundings() -> dict[str, Any]:
 def find_commit() -> str | None:
     """Return the commit of the checkout that this package runs from, with ``+changes`` where files differ.
 
-    It is asked for once a process, which keeps the code that it has loaded.
+    It is asked for once a process, which goes on with the code that it has loaded: a commit made meanwhile,
+    as beside an open notebook, is not what runs. Restart the notebook to run and record it.
     """
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
