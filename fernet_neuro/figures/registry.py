@@ -72,7 +72,7 @@ def build_figure(
         _check_folder(folder)
     source = spec.read(folder)  # says which recipe or command makes what is missing
     with style(look=look):
-        return _write(spec, source, spec.draw(source, folder), Path(out), formats)
+        return write_figure(spec, source, spec.draw(source, folder), Path(out), formats)
 
 
 def find_buildable(results: PathLike) -> list[str]:
@@ -178,9 +178,10 @@ def _applies(spec: FigureSpec, folder: Path) -> bool:
         return True
 
 
-def _write(
+def write_figure(
     spec: FigureSpec, source: pd.DataFrame, figure: Figure, out: Path, formats: Sequence[str]
 ) -> list[Path]:
+    """Write a drawn figure, its numbers (.csv) and its caption (.txt), and return their paths."""
     lay_out(figure)
     writers: dict[str, Callable[[Path], object]] = {
         # Dates in the files would make two builds of the same results differ.

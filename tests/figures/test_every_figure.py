@@ -10,7 +10,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from fernet_neuro.figures.registry import FIGURES, _write, build_figure
+from fernet_neuro.figures.registry import FIGURES, build_figure, write_figure
 from fernet_neuro.viz.style import COLUMN_WIDTHS_MM, PALETTES, Look, style
 from tests.figures.again import MORE
 from tests.figures.hues import find_near, list_hues
@@ -44,7 +44,7 @@ def drawn(name, source, results):
 @pytest.fixture(scope="module")
 def built(name, source, drawn, tmp_path_factory):
     with style():
-        return _write(
+        return write_figure(
             FIGURES[name], source, drawn["okabe-ito"], tmp_path_factory.mktemp("built"), ("pdf", "png")
         )
 
