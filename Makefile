@@ -23,12 +23,15 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## the main job: render, train, extract, probe, figures, demo/index.html
 	$(BIN)/fernet-neuro run demo --out demo --resume
 
-test: $(STAMP)  ## all tests that take less than twenty seconds each, in two processes of one thread, and the notebooks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:nbmake
+# Two processes of one thread each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+test: $(STAMP)  ## the tests for while you work, and the notebooks
+	$(PYTEST) --dist loadfile -p no:nbmake
 	$(MAKE) --no-print-directory notebooks
 
-test-slow: $(STAMP)  ## the long ones: more calibration, real torchrun
-	$(BIN)/python -m pytest -q -m slow
+test-slow: $(STAMP)  ## the others: whole experiments, kills, calibrations, the wheel; continuous integration runs both
+	$(PYTEST) --dist loadfile -p no:nbmake -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -40,7 +43,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 notebooks: $(STAMP)  ## execute every notebook, two side by side in one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --nbmake --nbmake-timeout=600 -p no:cacheprovider -m "" notebooks
+	$(PYTEST) --nbmake --nbmake-timeout=600 -p no:cacheprovider -m "" notebooks
 
 figures: $(STAMP)  ## rebuild the figures of the last demo
 	$(BIN)/fernet-neuro figures build all --results demo --out demo/figures

@@ -36,6 +36,7 @@ def _wait_for(what, seconds=90):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is not of this system")
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     script = tmp_path / "sleepers.py"
@@ -86,6 +87,7 @@ def find_process(_: int) -> int:
     return os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "is_here"), [("threading", True), ("loky", False), ("dask", False)])
 def test_loops_are_done_by_the_backend_that_is_asked_for(backend, is_here):
     with using_backend(backend):

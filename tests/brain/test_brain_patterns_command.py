@@ -448,6 +448,7 @@ def test_patterns_that_are_not_there_are_named(tmp_path):
         list_patterns(tmp_path)
 
 
+@pytest.mark.slow
 def test_participants_side_by_side_give_the_same_files(run, drawn, made, tmp_path):
     options = ("--raw", "--roi", drawn[0] / "rois", "--no-images", "--jobs", "2")
     assert run("patterns", drawn[0] / "bids", *options, "--out", tmp_path / "two")[0] == 0

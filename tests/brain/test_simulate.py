@@ -221,6 +221,7 @@ def test_regions_lie_where_they_should_and_apart():
 # The data set
 
 
+@pytest.mark.slow
 def test_the_data_set_passes_the_bids_validator(written, tmp_path):
     assert find_errors(written) == []
     assert find_errors(written / "derivatives" / "rois") == []

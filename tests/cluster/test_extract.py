@@ -26,6 +26,8 @@ from fernet_neuro.cluster.work import AGAIN, FAILED
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.resolve import resolve_model
 
+pytestmark = pytest.mark.slow
+
 EXTRACT = (
     "extract", "resnet10-slim", "--size", "32", "--stimuli", "faces.csv", "--layer", "layer1", "--layer",
     "layer4", "--batch-size", "8", "--out", "store",
@@ -333,7 +335,6 @@ def test_a_signal_stops_a_shard_which_goes_on_at_its_row(slow, carry_out):
     assert ActivationStore.open("store/shard-00000").manifest["n_stimuli"] == 50
 
 
-@pytest.mark.slow
 def test_a_task_that_is_killed_or_out_of_time_is_queued_again_and_goes_on(slow, queue):
     task = _start_task()
     _wait_for_batches(3)

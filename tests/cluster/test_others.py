@@ -25,6 +25,8 @@ from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 PROBE = (
     "probe", "whole", "--all-layers", "--folds", "5", "--permutations", "19",
     "--untrained", "twin", "--no-report",

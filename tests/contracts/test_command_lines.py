@@ -40,6 +40,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_damaged_command_lines_end_in_one_line(folder, monkeypatch):
     monkeypatch.setattr(fuzz_commands, "list_lines", lambda: QUICK)
     assert set(fuzz_commands.fuzz_commands(3 * len(QUICK), 5, folder)) == {""}

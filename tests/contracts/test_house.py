@@ -114,6 +114,7 @@ def store(tmp_path_factory):
     return folder / "store"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ALLOWED)
 def test_a_command_loads_no_package_that_it_does_not_use(command, store, tmp_path):
     """One process runs the command without its page, and then with it."""

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ _SPEC.loader.exec_module(kill)
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_killed_command_can_be_given_again_and_comes_to_the_same_numbers(tmp_path, monkeypatch):
+    # What the tool changes is put back at the end.
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.gettempdir())
     for name in ("FERNET_NEURO_CACHE", "TMPDIR"):
-        monkeypatch.setenv(name, str(tmp_path))  # put back at the end
+        monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setattr(kill, "_INPUTS", kill._INPUTS[:1])
     monkeypatch.setattr(kill, "_IMPORTED", ("fernet_neuro.cli.app", "fernet_neuro.rsa.analysis.models"))
     monkeypatch.setitem(kill.COMMANDS, "rdm", "rdm faces/table.csv --factor identity --out out.npz")

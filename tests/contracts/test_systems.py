@@ -77,6 +77,7 @@ def test_a_system_says_where_it_comes_from(system: System) -> None:
     assert system.paper or system.name == "general"
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_its_networks_answer_under_their_names(system: System) -> None:
     for name in system.networks:
@@ -150,6 +151,7 @@ def test_saying_what_a_system_brings_imports_nothing_else(name: str) -> None:
     assert done.stdout.strip() == str([*known, f"fernet_neuro.systems.{name}.system"])
 
 
+@pytest.mark.slow
 def test_a_labs_table_and_figure_are_one_command_each(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from fernet_neuro import __version__
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Reads command lines and runs each as the console script does, in one process: torch is imported once.
 SHELL = """

@@ -10,6 +10,8 @@ from fernet_neuro.stats.calibration import false_positive_rate
 from fernet_neuro.stats.multiple import compute_p_values
 from fernet_neuro.stats.resampling import permute_within
 
+pytestmark = pytest.mark.slow
+
 N_DATA_SETS, N_PERMUTATIONS = 200, 19
 
 
@@ -56,7 +58,6 @@ def test_a_planted_effect_is_found(faces_of, features_of, factor):
     assert (found <= 0.05).mean(axis=0).min() > 0.8
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("factor", ["expression", "identity"])
 def test_false_positives_over_200_maps_by_tsne_and_an_effect_in_them(faces_of, features_of, factor):
     table = faces_of(n_people=6)

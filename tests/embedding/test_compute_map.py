@@ -26,7 +26,7 @@ def share_of_clusters(coordinates):
     return (distances.argmin(axis=1) // (N // 3) == np.arange(N) // (N // 3)).mean()
 
 
-@pytest.mark.parametrize("method", ["tsne", "umap"])
+@pytest.mark.parametrize("method", ["tsne", pytest.param("umap", marks=pytest.mark.slow)])
 def test_a_map_keeps_clusters_their_order_and_its_numbers(clusters, method):
     first = compute_map(clusters, IDS, method=method, perplexity=9, n_pca=11, seed=3)
     again = compute_map(clusters, IDS, method=method, perplexity=9, n_pca=11, seed=3)

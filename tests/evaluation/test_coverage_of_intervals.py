@@ -9,6 +9,8 @@ from fernet_neuro.evaluation.metrics import evaluate_predictions
 from fernet_neuro.evaluation.result import build_rows
 from tests.evaluation.conftest import CLASSES, draw_answers
 
+pytestmark = pytest.mark.slow
+
 N_SETS = 200
 OVERALL = ("accuracy", "mean_class_accuracy", "macro_f1", "nll", "brier")
 

@@ -12,6 +12,8 @@ from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
 from fernet_neuro.stimuli.table import StimulusTable
 
+pytestmark = pytest.mark.slow
+
 RECIPE = {
     "task": "expression",
     "model_options": {"size": 16},

@@ -15,6 +15,8 @@ from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.experiments.results import build_summary
 from fernet_neuro.stimuli.table import StimulusTable
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"epochs": 1, "batch_size": 12, "model": "resnet10-slim", "model_options": {"size": 16}}
 FACES = {"identities": 6, "expressions": ["anger", "happiness"], "views": 1, "sessions": 2, "size": 16}
 OTHERS = {**FACES, "first_identity": 100}

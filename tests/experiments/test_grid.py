@@ -27,6 +27,8 @@ from fernet_neuro.experiments.results_folder import CLAIMS
 from fernet_neuro.experiments.tables import ResultFiles
 from fernet_neuro.stimuli.table import StimulusTable
 
+pytestmark = pytest.mark.slow
+
 STAGE = {"epochs": 1, "val_share": 0, "batch_size": 12, "optimiser": "adam", "lr": 1e-3}
 TRUNKS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim"}
 RECIPE = {
@@ -386,7 +388,6 @@ def test_a_folder_of_another_recipe_is_refused(finished):
         run_experiment(settings(seeds=[0]), finished, resume=True)
 
 
-@pytest.mark.slow
 def test_a_kill_in_stage_two_changes_nothing(finished, tmp_path):
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
     recipe.write_text(yaml.safe_dump({"experiment": "grid", **RECIPE}, sort_keys=False))

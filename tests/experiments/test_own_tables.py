@@ -21,6 +21,8 @@ from fernet_neuro.stimuli.rendering.design import RenderSettings
 from fernet_neuro.stimuli.rendering.factorial import render_faces
 from fernet_neuro.stimuli.table import StimulusTable
 
+pytestmark = pytest.mark.slow
+
 read_folder = DATASETS["folder"].read
 
 LABELS = ["anger", "happiness", "neutral"]
@@ -290,16 +292,11 @@ SMALL_FIGURE = [
     ("figure", "sets"),
     [
         ("fig2", ["stimuli={train}", "test={test}"]),
-        pytest.param(
+        (
             "fig3",
             ["domains={{photo: {{train: {train}, test: {test}}}, anime: {{train: {train}, test: {test}}}}}"],
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
-            "fig4",
-            ["stimuli={test}", "people={train}", "networks.readout.epochs=1", "modes=[non_emotion]"],
-            marks=pytest.mark.slow,
-        ),
+        ("fig4", ["stimuli={test}", "people={train}", "networks.readout.epochs=1", "modes=[non_emotion]"]),
     ],
 )
 def test_recipes_of_the_figures_take_any_stimulus_tables(figure, sets, tables, tmp_path):

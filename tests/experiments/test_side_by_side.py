@@ -18,6 +18,8 @@ from fernet_neuro.experiments.side_by_side import Part, count_at_once, count_wid
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.training.config import TrainSettings
 
+pytestmark = pytest.mark.slow
+
 #: What stays in a process.
 HELD: list[np.ndarray] = []
 

@@ -133,6 +133,7 @@ def _wait_for_batches(folder, process, n_batches):
     raise AssertionError("the extraction did not start")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_run_goes_on_to_the_same_numbers(run, arguments, tmp_path, caplog):
     arguments = [*map(str, arguments), "--batch-size", "2", "--seed", "4"]

@@ -46,6 +46,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "damage", "lost", "kept", "said"), CASES)
 def test_a_damaged_table_costs_only_the_figures_that_need_it(
     run, results, tmp_path, kind, damage, lost, kept, said

@@ -79,6 +79,7 @@ def again(results, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(built, again, results, tmp_path, name):
     ends = {".csv", ".txt", ".pdf", *(f".{end}" for end in MORE.get(name, ()))}
     assert {path.suffix for path in again.glob(f"{name}.*")} == ends

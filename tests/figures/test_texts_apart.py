@@ -28,6 +28,7 @@ def of_six(regions):
     return cache(lambda name: draw(name, regions))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RSA)
 def test_texts_of_six_regions_are_on_the_page_and_apart(of_six, name):
     assert find_faults(*of_six(name)) == []

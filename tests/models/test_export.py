@@ -48,6 +48,7 @@ def check_onnx(path, model):
     return written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "fused"),
     [

@@ -70,6 +70,7 @@ def count(kind: type[nn.Module], model: LayeredModel) -> int:
     return sum(isinstance(part, kind) for part in model.module.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDED)
 def test_every_network_answers_as_before(name: str) -> None:
     model = build(name)

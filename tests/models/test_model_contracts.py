@@ -111,6 +111,7 @@ def test_check_layers_suggests_the_nearest_name(model: LayeredModel) -> None:
         model.check_layers([typo])
 
 
+@pytest.mark.slow
 def test_weights_depend_on_the_seed_alone(model: LayeredModel, twin: LayeredModel) -> None:
     torch.manual_seed(1234)
     before = torch.random.get_rng_state()
@@ -120,6 +121,7 @@ def test_weights_depend_on_the_seed_alone(model: LayeredModel, twin: LayeredMode
     assert not are_equal(again, twin)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_saving_and_loading_keeps_everything(twin: LayeredModel, tmp_path: Path) -> None:
     save_model(twin, tmp_path / "net")

@@ -167,7 +167,11 @@ def sized(size=9):
     [
         ("extract", ("--out", "store")),
         ("probe", ("--folds", 4, "--permutations", 1, "--no-controls", "--no-report", "--out", "probed")),
-        ("embed", ("--permutations", 1, "--perplexity", 4, "--no-report", "--out", "maps")),
+        pytest.param(
+            "embed",
+            ("--permutations", 1, "--perplexity", 4, "--no-report", "--out", "maps"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_commands_show_a_network_of_ones_own_what_is_declared(

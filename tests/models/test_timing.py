@@ -31,6 +31,7 @@ def test_nothing_to_measure_is_refused():
         measure_run_times(model, n_passes=0)
 
 
+@pytest.mark.slow
 def test_latency_has_a_row_per_network_form_and_batch():
     models = {
         "large": build_model("resnet10-slim", size=224, n_classes=9),

@@ -64,6 +64,7 @@ def done(run, store, brain, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["probe", "embed", "rsa"])
 def test_the_first_line_of_a_command_is_the_lead_of_its_page(done, name):
     folder, lines = done[name]

@@ -10,6 +10,8 @@ from fernet_neuro.stats.resampling import permute_within
 from fernet_neuro.stimuli.splits import make_folds
 from fernet_neuro.stimuli.table import StimulusTable
 
+pytestmark = pytest.mark.slow
+
 N_PERMUTATIONS = 19
 PENALTIES = (0.01, 1.0)
 

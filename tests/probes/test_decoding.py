@@ -89,6 +89,7 @@ def test_a_planted_difference_is_found(rng, readout):
     assert row["null_mean"] == pytest.approx(0.25, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readout", ["correlation", "ridge"])
 def test_false_positives_over_200_null_data_sets(readout):
     p_values = [

@@ -106,6 +106,7 @@ def test_each_null_score_repeats_the_choice_of_the_penalty(table_of, simulated):
     assert null == pytest.approx(shown, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["of each picture", "of each person"])
 def test_quantities_are_read_out_with_nominal_rate_and_power(table_of, simulated, kind):
     table = table_of(n_people=9, n_expressions=3, n_sessions=1)

@@ -21,6 +21,8 @@ from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference.regions import average_sessions
 from fernet_neuro.rsa.rdms import RDMSet
 
+pytestmark = pytest.mark.slow
+
 N_STIMULI, N_PAIRS, N_SUBJECTS = 13, 78, 5
 BLOCKS = np.array([*"aaabbbcccdddz"])
 

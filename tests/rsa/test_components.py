@@ -334,6 +334,7 @@ def _infer(number, kind, dims=12, **options):
     return infer_rsa(*_draw(number, kind, dims=dims), **chosen)
 
 
+@pytest.mark.slow
 def test_tests_have_the_nominal_rate_and_more_power_than_the_bootstrap():
     null = [_infer(seed, "unrelated") for seed in range(120)]
     rates = {}

@@ -16,7 +16,7 @@ from fernet_neuro.rsa.rdms import RDMSet
 from fernet_neuro.stats.calibration import false_positive_rate
 from fernet_neuro.stats.resampling import clopper_pearson
 
-pytestmark = pytest.mark.usefixtures("few_maxima")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_maxima")]
 
 N_SUBJECTS, N_STIMULI, N_UNITS = 10, 28, 6
 LEFT, RIGHT = np.triu_indices(N_STIMULI, 1)
@@ -186,7 +186,6 @@ def test_intervals_of_noise_ceilings_cover_what_ceilings_are_on_average(at_ceili
     assert covered < len(limits) or np.mean([row["lower_high"] - row["lower_low"] for row in limits]) < 0.4
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("comparison", ["spearman", "rho_a", "kendall_tau_a", "whitened_pearson"])
 def test_every_comparison_is_calibrated(comparison):
     results = _infer("unrelated", 200, n_permutations=99, comparison=comparison)
@@ -203,7 +202,6 @@ def test_every_comparison_is_calibrated(comparison):
     assert np.mean([(result.estimates["p_value"] < 0.05).all() for result in planted]) > 0.9
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("comparison", ["cosine", "whitened_cosine"])
 def test_cosines_of_distances_with_a_true_zero_are_calibrated(comparison):
     p_values, p_ceilings = [], []
@@ -218,7 +216,6 @@ def test_cosines_of_distances_with_a_true_zero_are_calibrated(comparison):
     assert false_positive_rate(p_ceilings).is_calibrated
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("target", ["subjects", "stimuli"])
 def test_one_factor_bootstraps_are_calibrated_for_what_they_generalise_to(target):
     # Nothing is shared, so the truth is 0 for these stimuli and for these subjects alike.
@@ -227,7 +224,6 @@ def test_one_factor_bootstraps_are_calibrated_for_what_they_generalise_to(target
         _check_rates(results, table, column)
 
 
-@pytest.mark.slow
 def test_blocks_make_tests_of_clustered_stimuli_calibrated():
     """Photographs of one identity are alike; drawn one by one, they count too much."""
     labels = np.repeat(np.arange(7), 4)
@@ -252,7 +248,6 @@ def test_blocks_make_tests_of_clustered_stimuli_calibrated():
     assert not rates[False].is_calibrated, rates
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("comparison", ["pearson", "rho_a"])
 def test_intervals_with_blocks_cover_where_pairs_of_one_block_are_compared_as_well(comparison):
     """Models know who is who and something else, so what they are true of are new people."""

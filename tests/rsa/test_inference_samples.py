@@ -103,6 +103,7 @@ def _pool_slowly(vectors, counts, copies, comparison):
     return pooled.round(12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("gaps", [[], [3, 17, 18]])
 def test_all_samples_at_once_are_those_of_rsatoolbox_one_after_the_other(subjects, guesses, comparison, gaps):

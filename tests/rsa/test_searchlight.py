@@ -63,6 +63,7 @@ def _search(patterns, models, near, labels, **options):
     return search_patterns(patterns, models, near, stimulus_ids=names, runs=runs, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["correlation", "cosine", "squared_euclidean", "crossnobis"])
 @pytest.mark.parametrize("comparison", COMPARISONS)
 def test_maps_are_those_of_one_rdm_at_a_time(patterns, models, near, labels, distance, comparison):

@@ -18,6 +18,8 @@ from fernet_neuro.training.state import find_checkpoints, read_checkpoint
 from tests.server import CONTEXT
 from tests.training.conftest import make_settings, write_network
 
+pytestmark = pytest.mark.slow
+
 CENTRES = Path(__file__).with_name("centres.py")
 
 

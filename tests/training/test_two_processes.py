@@ -14,6 +14,8 @@ from fernet_neuro._utils.config import write_settings
 from fernet_neuro.models.weights import load_model
 from tests.server import CONTEXT
 
+pytestmark = pytest.mark.slow
+
 CENTRES = Path(__file__).with_name("centres.py")
 
 # Accelerate's launcher for tests forks: one start-up serves all processes.
@@ -76,7 +78,6 @@ def test_two_processes_give_the_losses_of_one_with_everything_on(tmp_path, plain
     _check_same(tmp_path, plain.model)
 
 
-@pytest.mark.slow
 def test_torchrun_gives_the_losses_of_one_process(tmp_path, plain):
     command = ["-m", "fernet_neuro", "train", "recipe.yaml", "--quiet", "--out"]
     _run([sys.executable, "-W", "error", *command, "one"], tmp_path)

@@ -25,6 +25,8 @@ from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
 from tests.server import CONTEXT
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 16}
 OPTIONS |= {"n_features": 11, "dropout": 0.0}
 LONG = {"epochs": 10, "schedule": "constant"}
@@ -376,7 +378,6 @@ debug_launcher(fit, (read_settings(TrainSettings, sys.argv[1]), sys.argv[2]), nu
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("concepts", [{}, {"orthogonality_weight": 0, "confidence": False}])
 def test_two_processes_train_it_together(tmp_path, faces, recipe, concepts):
     settings = recipe({"stimuli": str(faces.root / "table.csv"), "epochs": 2}, **concepts)

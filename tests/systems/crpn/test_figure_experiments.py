@@ -25,6 +25,8 @@ from fernet_neuro.systems.crpn.recipes import FeatureMapsSettings, IdentitySetti
 from fernet_neuro.systems.crpn.styles import join_styles, plan_style
 from fernet_neuro.training.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 FACES = {"expressions": ["anger", "happiness", "neutral"], "views": 1, "sessions": 1, "size": 16}
 NETWORKS = {

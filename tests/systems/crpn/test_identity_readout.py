@@ -101,6 +101,7 @@ def test_everything_learns_with_a_new_emotion_read_out(faces, conceptual, of_all
     assert torch.equal(outputs.logits, outputs.scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["non_emotion", "all"])
 def test_it_names_the_people_that_were_there(tmp_path, faces, conceptual, mode):
     settings = _settings(

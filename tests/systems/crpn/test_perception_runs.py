@@ -24,6 +24,8 @@ from fernet_neuro.training.fit import fit
 from fernet_neuro.training.folder import RunFolder
 from tests.server import CONTEXT
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"trunk": "resnet10-slim", "size": 16, "n_features": 11}
 LIVE = {"teacher": "live"}
 IMAGES = {"concept_source": "images"}
@@ -287,7 +289,6 @@ fit(settings, folder + "/one", device="cpu")
 """
 
 
-@pytest.mark.slow
 def test_two_processes_draw_what_one_draws(tmp_path, faces, recipe):
     # The distillation is a mean over the confident images of each process's share, so it is left out.
     section = {"distillation_weight": 0.0, **LIVE}

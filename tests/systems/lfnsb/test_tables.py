@@ -12,6 +12,8 @@ from fernet_neuro.experiments.recipe import GridSettings
 from fernet_neuro.models.timing import measure_run_times
 from fernet_neuro.training.config import TrainSettings
 
+pytestmark = pytest.mark.slow
+
 FACES = "{identities: 4, expressions: [anger, fear], views: 1, sessions: 2, size: 32%s}"
 SETS = [
     f"stimuli={FACES % ''}",

@@ -11,6 +11,8 @@ from fernet_neuro.embedding.result import EmbeddingResult
 from fernet_neuro.stimuli.rendering.factorial import render_faces
 from fernet_neuro.stimuli.table import StimulusTable
 
+pytestmark = pytest.mark.slow
+
 FACES = (
     "{identities: %d, first_identity: %d, views: 1, sessions: 2, size: 24,"
     " expressions: [anger, fear, neutral]}"

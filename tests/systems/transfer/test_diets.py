@@ -16,6 +16,8 @@ from fernet_neuro.systems.transfer.diets.run import even_out
 from fernet_neuro.systems.transfer.diets.settings import DietsSettings
 from tests.figures.conftest import make_diets
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "sizes=[4,6]",
     "stimuli={identities: 6, size: 32, views: 1, sessions: 2, expressions: [anger, happiness, neutral]}",

@@ -24,6 +24,8 @@ from fernet_neuro.systems.transfer.run import check_beside
 from fernet_neuro.training.folder import load_run
 from tests.systems.transfer.conftest import make_settings
 
+pytestmark = pytest.mark.slow
+
 DEMO = "demo"
 
 

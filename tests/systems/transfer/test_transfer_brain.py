@@ -30,6 +30,8 @@ from fernet_neuro.stimuli.table import StimulusTable
 from fernet_neuro.systems.transfer.recipe import TransferSettings
 from tests.systems.transfer.conftest import LAYERS, REGIONS, make_settings
 
+pytestmark = pytest.mark.slow
+
 DEMO = "demo"
 
 

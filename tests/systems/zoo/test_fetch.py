@@ -186,6 +186,7 @@ def test_a_damaged_cache_says_what_to_delete(content):
         fetch_network(NAME)
 
 
+@pytest.mark.slow
 def test_weights_without_an_address_are_given_by_file(fetch, run, tmp_path):
     code, _, error = fetch("vggface2-resnet50")
     assert code == 2

@@ -97,6 +97,7 @@ def test_the_identity_network_agrees_with_dlib(fetched, london):
         assert ours @ other / np.linalg.norm(ours) / np.linalg.norm(other) > 0.9995
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_who_is_told_without_error_and_most_smiles_are_named(fetched, london, tmp_path):
     pytest.importorskip("dlib")
