@@ -68,7 +68,7 @@ def submit(
     options = read_slurm(slurm)
     name, request = _read_command(context, command, shards)
     plan = replace(make_plan(name, request), cluster=cluster, at_once=at_once)
-    for line in _describe(plan):
+    for line in _describe(plan, shards):
         typer.echo(line)
     if dry_run:
         return
@@ -187,7 +187,7 @@ def merge(
 
     plan = Plan.read(folder)
     put_together(plan, keep_shards=keep_shards)
-    typer.echo(f"{plan.out}: {len(plan.shards)} shards are one.")
+    typer.echo(f"{plan.out}: {_count_shards(plan)} {'are one' if len(plan.shards) > 1 else 'put in place'}.")
 
 
 def _root(context: typer.Context) -> Any:
@@ -212,13 +212,28 @@ def _read_command(context: typer.Context, command: list[str], shards: int | None
     return name, Request((*kept, "--out", out), values, out, start, shards)
 
 
-def _describe(plan: "Plan") -> list[str]:
+#: The least that a shard of each command holds.
+_LEAST = {
+    "extract": "a batch of pictures (--batch-size), for the numbers of one process",
+    "probe": "a layer",
+    "rsa": "a region",
+    "calibrate": "ten data sets",
+}
+
+
+def _describe(plan: "Plan", n_asked: int | None) -> list[str]:
     from fernet_neuro.cli.extract import describe_needs
 
     lines = describe_needs(plan.needs) if plan.command == "extract" else []
     first, last = plan.shards[0], plan.shards[-1]
     span = first.about if last is first else f"{first.about} to {last.about}"
-    return [*lines, f"{len(plan.shards)} shard{'s' * (last is not first)}: {span}"]
+    if len(plan.shards) < (n_asked or 0):
+        span += f", not {n_asked}: none holds less than {_LEAST[plan.command]}"
+    return [*lines, f"{_count_shards(plan)}: {span}"]
+
+
+def _count_shards(plan: "Plan") -> str:
+    return f"{len(plan.shards)} shard{'s' * (len(plan.shards) > 1)}"
 
 
 def _show_states(plan: "Plan", *, as_json: bool) -> None:

@@ -290,6 +290,15 @@ def test_words_are_not_taken_for_folders_of_that_name(faces, submit):
     assert set(Plan.read("store").inputs) == {"faces.csv"}
 
 
+def test_fewer_shards_than_asked_for_are_told_with_the_reason(faces, submit):
+    _, said, _ = submit("--shards", "90", "--dry-run", command=EXTRACT)
+    n_rows, n_batch = 50, int(EXTRACT[EXTRACT.index("--batch-size") + 1])
+    n_shards = -(-n_rows // n_batch)
+    assert f"{n_shards} shards: rows 0:{n_batch} to " in said
+    assert ", not 90: none holds less than a batch of pictures (--batch-size)" in said
+    assert "not 2" not in submit("--shards", "2", "--dry-run", command=EXTRACT)[1]
+
+
 def test_options_of_the_queue_may_have_commas():
     given = "partition=gpu,exclude=node[1,3-5], gres=gpu:1,export=ALL,TMP=/scratch"
     assert read_options(given) == {
