@@ -26,8 +26,6 @@ from fernet_neuro.cluster.work import AGAIN, FAILED
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.resolve import resolve_model
 
-pytestmark = pytest.mark.slow
-
 EXTRACT = (
     "extract", "resnet10-slim", "--size", "32", "--stimuli", "faces.csv", "--layer", "layer1", "--layer",
     "layer4", "--batch-size", "8", "--out", "store",
@@ -106,6 +104,7 @@ def test_a_copy_that_the_disk_has_no_room_for_leaves_the_shards_as_one(
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_a_merge_that_is_killed_between_two_names_loses_no_shard(whole, submit, carry_out, run):
     submit("--shards", "2", "--script")
     carry_out("store")
@@ -185,6 +184,7 @@ def test_a_full_disk_fails_its_shard_and_is_tried_again(faces, submit, carry_out
     assert states["attempts"].tolist() == [3, 3]
 
 
+@pytest.mark.slow
 def test_the_queue_gets_an_array_that_fits_and_then_only_what_is_not_done(
     faces, whole, submit, carry_out, run, queue, monkeypatch
 ):
@@ -316,6 +316,7 @@ def slow(faces, submit, tmp_path):
     assert submit("--shards", "1", "--script", command=command)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_signal_stops_a_shard_which_goes_on_at_its_row(slow, carry_out):
     def stop() -> None:
         _wait_for_batches(4)
@@ -335,6 +336,7 @@ def test_a_signal_stops_a_shard_which_goes_on_at_its_row(slow, carry_out):
     assert ActivationStore.open("store/shard-00000").manifest["n_stimuli"] == 50
 
 
+@pytest.mark.slow
 def test_a_task_that_is_killed_or_out_of_time_is_queued_again_and_goes_on(slow, queue):
     task = _start_task()
     _wait_for_batches(3)

@@ -15,8 +15,6 @@ from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.experiments.results import build_summary
 from fernet_neuro.stimuli.table import StimulusTable
 
-pytestmark = pytest.mark.slow
-
 SMALL = {"epochs": 1, "batch_size": 12, "model": "resnet10-slim", "model_options": {"size": 16}}
 FACES = {"identities": 6, "expressions": ["anger", "happiness"], "views": 1, "sessions": 2, "size": 16}
 OTHERS = {**FACES, "first_identity": 100}
@@ -61,6 +59,7 @@ def list_runs(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/*/record.json")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", RECIPE["arms"])
 def test_every_stimulus_is_tested_once_by_each_seed(finished, arm):
     ids = StimulusTable.read(finished / "stimuli" / "train.csv").stimulus_ids
@@ -71,6 +70,7 @@ def test_every_stimulus_is_tested_once_by_each_seed(finished, arm):
     assert sorted(folds["stimulus_id"]) == sorted(ids)
 
 
+@pytest.mark.slow
 def test_no_network_of_a_fold_was_trained_on_people_of_it(finished):
     runs = pd.read_csv(finished / "runs.csv")
     tested = read_predictions(finished, "faces").groupby("fold")["identity"].unique()
@@ -86,6 +86,7 @@ def test_no_network_of_a_fold_was_trained_on_people_of_it(finished):
     assert names.value_counts().to_dict() == {"naming": 12, "identity": 3, "elsewhere": 1}
 
 
+@pytest.mark.slow
 def test_means_and_differences_are_over_folds(finished):
     scores = {}
     for arm in RECIPE["arms"]:
@@ -130,6 +131,7 @@ def test_intervals_over_folds_end_where_scores_do(metric, limits, values):
     assert [row["low"], row["high"]] == pytest.approx(np.clip(ends, *limits))
 
 
+@pytest.mark.slow
 def test_tables_say_what_the_intervals_are_over(finished):
     text = (finished / "table.md").read_text()
     assert "held-out fold, accuracy (%)" in text
@@ -139,6 +141,7 @@ def test_tables_say_what_the_intervals_are_over(finished):
     assert "mean of 6 training runs" in (finished / "figures" / "grid.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_gone_is_the_only_one_trained_again(finished, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "copy")
     runs = pd.read_csv(copy / "runs.csv")
@@ -165,6 +168,7 @@ def test_mistakes_are_found_in_the_recipe(changes, message):
         settings(**changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -184,6 +188,7 @@ def test_folds_that_cannot_be_are_refused_before_training(finished, changes, mes
     assert not (tmp_path / "out" / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_best_epoch_may_not_be_chosen_on_the_folds(finished, tmp_path):
     frame = StimulusTable.read(finished / "stimuli" / "train.csv").frame.assign(identity="")
     nameless = StimulusTable.from_frame(frame, root=finished / "stimuli").write(tmp_path / "nameless.csv")
@@ -193,6 +198,7 @@ def test_the_best_epoch_may_not_be_chosen_on_the_folds(finished, tmp_path):
     assert {item.name for item in (tmp_path / "out").iterdir()} == {"rendered"}
 
 
+@pytest.mark.slow
 def test_a_start_that_has_seen_people_of_a_fold_is_refused_before_training(finished, tmp_path):
     seen = next(finished.glob("runs/identity-*/seed4"))
     naming = {**RECIPE["networks"]["naming"], "from": {}, "weights": str(seen)}

@@ -27,8 +27,6 @@ from fernet_neuro.experiments.results_folder import CLAIMS
 from fernet_neuro.experiments.tables import ResultFiles
 from fernet_neuro.stimuli.table import StimulusTable
 
-pytestmark = pytest.mark.slow
-
 STAGE = {"epochs": 1, "val_share": 0, "batch_size": 12, "optimiser": "adam", "lr": 1e-3}
 TRUNKS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim"}
 RECIPE = {
@@ -85,6 +83,7 @@ def list_weights(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in files}
 
 
+@pytest.mark.slow
 def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(
     finished, tmp_path, caplog, capfd
 ):
@@ -102,6 +101,7 @@ def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(
     assert not (tmp_path / CLAIMS).exists()
 
 
+@pytest.mark.slow
 def test_every_stage_leaves_its_files(finished):
     for name in ("runs", "results", "summary", "differences", "published", "cost", "table", "training"):
         assert len(pd.read_csv(finished / f"{name}.csv")) > 0, name
@@ -113,6 +113,7 @@ def test_every_stage_leaves_its_files(finished):
     assert "Concept &amp; co" in page
 
 
+@pytest.mark.slow
 def test_arms_with_equal_stage_one_share_its_runs_and_bank(finished):
     runs = pd.read_csv(finished / "runs.csv")
     teachers = runs[(runs["arm"] == "crpn") & (runs["network"] == "concepts")].set_index("seed")["run"]
@@ -125,6 +126,7 @@ def test_arms_with_equal_stage_one_share_its_runs_and_bank(finished):
     assert len(list((finished / "banks").glob("*/*/manifest.json"))) == 2
 
 
+@pytest.mark.slow
 def test_trunks_start_from_the_identity_network_and_pupils_from_their_own_seeds_teacher(finished):
     runs = pd.read_csv(finished / "runs.csv")
     crpn = runs[(runs["arm"] == "crpn") & (runs["seed"] == 1)].set_index("network")["run"]
@@ -139,6 +141,7 @@ def test_trunks_start_from_the_identity_network_and_pupils_from_their_own_seeds_
     assert teacher["concepts"]["emotion_weights"] is None
 
 
+@pytest.mark.slow
 def test_labels_are_wrong_in_training_alone(finished):
     share = {}
     for name in ("train", "people", "drawn"):
@@ -148,6 +151,7 @@ def test_labels_are_wrong_in_training_alone(finished):
     assert share["people"] == share["drawn"] == 0
 
 
+@pytest.mark.slow
 def test_the_summary_is_the_mean_over_runs_with_students_t(finished):
     summary = pd.read_csv(finished / "summary.csv").set_index(["arm", "test", "epoch", "metric"])
     for arm in RECIPE["arms"]:
@@ -164,6 +168,7 @@ def test_the_summary_is_the_mean_over_runs_with_students_t(finished):
         assert (row["low"], row["high"]) == pytest.approx((max(low, 0), high))
 
 
+@pytest.mark.slow
 def test_the_training_loss_is_that_of_the_last_row_of_each_log(finished):
     runs = pd.read_csv(finished / "runs.csv")
     table = pd.read_csv(finished / "table.csv").query("epoch == 'last'").set_index("arm")
@@ -180,6 +185,7 @@ def test_the_training_loss_is_that_of_the_last_row_of_each_log(finished):
     )
 
 
+@pytest.mark.slow
 def test_differences_are_paired_by_seed(finished):
     results = pd.read_csv(finished / "results.csv", keep_default_na=False)
     differences = pd.read_csv(finished / "differences.csv")
@@ -218,6 +224,7 @@ def test_intervals_of_drops_end_where_scores_and_their_differences_do():
         assert (row[f"{name}_low"], row[f"{name}_high"]) == (least, 1)
 
 
+@pytest.mark.slow
 def test_the_tables_show_the_reference_first_and_then_the_other_pairs(finished):
     text = (finished / "table.md").read_text()
     first = text.index("| Network | Test | minus alone (percentage points) | p | p, corrected |")
@@ -233,12 +240,14 @@ def unpin(seed: int | None) -> dict:
     return {**RECIPE["networks"], "identity": {**RECIPE["networks"]["identity"], "seed": seed}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"networks": unpin(None)}, {"seeds": [0]}])
 def test_an_identity_network_per_seed_or_a_single_seed_needs_no_note(finished, changes):
     notes = list_notes(settings(**changes), ResultFiles.read(finished))
     assert not any("One identity network" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_printed_numbers_are_never_in_our_columns(finished):
     table = pd.read_csv(finished / "table.csv")
     ours = [name for name in table if name.startswith("ours_")]
@@ -261,6 +270,7 @@ def test_printed_numbers_are_never_in_our_columns(finished):
     assert not {"87.03"} & set(cells["SCN"][: column - 1])
 
 
+@pytest.mark.slow
 def test_the_latex_table_has_as_many_columns_in_every_row(finished):
     text = (finished / "table.tex").read_text()
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
@@ -275,6 +285,7 @@ def test_latex_takes_every_special_letter():
     )
 
 
+@pytest.mark.slow
 def test_cost_is_of_the_network_in_use_and_shared_by_arms_of_one_network(finished):
     cost = pd.read_csv(finished / "cost.csv").set_index("name")
     assert cost.loc["alone", "params"] == cost.loc["crpn", "params"]
@@ -284,6 +295,7 @@ def test_cost_is_of_the_network_in_use_and_shared_by_arms_of_one_network(finishe
     assert (cost["time_ratio_low"] <= cost["time_ratio_high"]).all()
 
 
+@pytest.mark.slow
 def test_going_on_after_an_interruption_gives_the_same_results(finished, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "copy")
     shutil.rmtree(copy / "evaluation" / "drawn" / "crpn")
@@ -304,6 +316,7 @@ def renamed(finished, tmp_path):
     return StimulusTable.from_frame(table, root=finished / "stimuli").write(tmp_path / "theirs.csv")
 
 
+@pytest.mark.slow
 def test_experiments_that_share_a_folder_train_nothing_twice_and_labels_are_mapped_by_name(
     finished, renamed, tmp_path
 ):
@@ -324,11 +337,13 @@ def test_experiments_that_share_a_folder_train_nothing_twice_and_labels_are_mapp
     assert ours[ours["test"] == "theirs"]["value"].tolist() == pytest.approx(same["value"].tolist())
 
 
+@pytest.mark.slow
 def test_labels_of_a_users_table_that_are_no_class_are_refused(renamed, tmp_path):
     with pytest.raises(StimulusError, match=r"tests\.theirs: .*--set tests\.theirs\.map\.angry=anger"):
         run_experiment(settings(tests={"theirs": str(renamed)}), tmp_path / "refused")
 
 
+@pytest.mark.slow
 def test_people_of_training_are_refused_before_anything_is_trained(tmp_path):
     tests = {"same": {"of": "stimuli", "change": {"label_noise": 0.0}}}
     with pytest.raises(StimulusError, match=r"tests\.same: 4 values of identity are in both"):
@@ -336,6 +351,7 @@ def test_people_of_training_are_refused_before_anything_is_trained(tmp_path):
     assert not (tmp_path / "out" / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_table_that_is_not_there_is_told_before_anything_is_rendered(tmp_path):
     tests = {**RECIPE["tests"], "mine": {"stimuli": str(tmp_path / "photographs.csv")}}
     with pytest.raises(StimulusError, match=r"photographs\.csv"):
@@ -343,6 +359,7 @@ def test_a_table_that_is_not_there_is_told_before_anything_is_rendered(tmp_path)
     assert not (tmp_path / "out" / "rendered").exists()
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_built_is_refused_before_training(tmp_path):
     arms = {"odd": {"tested": "concepts", "set": {"concepts.model_options.emotion_trunk": "resnet10-slimm"}}}
     with pytest.raises(ValueError, match=r"arm 'odd' \(concepts\): .*resnet10-slim"):
@@ -350,6 +367,7 @@ def test_a_network_that_cannot_be_built_is_refused_before_training(tmp_path):
     assert not (tmp_path / "out" / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_mistake_does_not_block_the_folder(finished, tmp_path):
     trained, out = finished / "stimuli" / "train.csv", tmp_path / "out"
     arms = {"alone": RECIPE["arms"]["alone"]}
@@ -371,6 +389,7 @@ def test_a_mistake_does_not_block_the_folder(finished, tmp_path):
         run_experiment(settings(**one), tmp_path / "mine")
 
 
+@pytest.mark.slow
 def test_a_mistaken_test_leaves_a_folder_that_was_begun_as_it_was(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "copy")
     before = (folder / "recipe.yaml").read_bytes()
@@ -381,6 +400,7 @@ def test_a_mistaken_test_leaves_a_folder_that_was_begun_as_it_was(finished, tmp_
     assert (folder / "results.csv").is_file()
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_recipe_is_refused(finished):
     with pytest.raises(StoreError, match="--resume"):
         run_experiment(settings(), finished)
@@ -388,6 +408,7 @@ def test_a_folder_of_another_recipe_is_refused(finished):
         run_experiment(settings(seeds=[0]), finished, resume=True)
 
 
+@pytest.mark.slow
 def test_a_kill_in_stage_two_changes_nothing(finished, tmp_path):
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
     recipe.write_text(yaml.safe_dump({"experiment": "grid", **RECIPE}, sort_keys=False))

@@ -18,8 +18,6 @@ from fernet_neuro.experiments.side_by_side import Part, count_at_once, count_wid
 from fernet_neuro.experiments.work import Work
 from fernet_neuro.training.config import TrainSettings
 
-pytestmark = pytest.mark.slow
-
 #: What stays in a process.
 HELD: list[np.ndarray] = []
 
@@ -54,16 +52,19 @@ def one_by_one(tmp_path_factory):
     return list(do_side_by_side(parts | make_parts(late=""), folder, 1)), folder
 
 
+@pytest.mark.slow
 def test_those_that_the_longest_chain_waits_for_begin_first_and_of_equals_the_first(one_by_one):
     # When "grown" is done, "last" could begin and so could "early" and "late", which wait from the start.
     assert one_by_one[0] == ["a", "b", "grown", "early", "last", "late"]
 
 
+@pytest.mark.slow
 def test_a_process_that_has_grown_goes_on(one_by_one):
     order, folder = one_by_one
     assert len({read_note(folder, name)[0] for name in order}) == 1
 
 
+@pytest.mark.slow
 def test_parts_begin_when_all_that_they_need_are_done_with_their_share_of_threads(tmp_path, caplog):
     slow = Part(partial(note, name="slow", seconds=2.0))
     parts = {"a": make_parts(a="")["a"], "slow": slow, **make_parts(b="a", c="", d="")}
@@ -89,6 +90,7 @@ def fail(work: Path) -> None:
     raise StoreError("There is no room.")
 
 
+@pytest.mark.slow
 def test_an_error_in_a_process_is_that_of_the_command_and_ends_the_others(tmp_path, caplog):
     parts = {"long": Part(partial(note, name="long", seconds=60.0)), "short": Part(fail)}
     begun = time.monotonic()
@@ -122,6 +124,7 @@ def test_an_accelerator_does_one_part_at_a_time(tmp_path, monkeypatch, device, n
     assert work._count_at_once(runs, {STIMULI: range(10)}) == wanted
 
 
+@pytest.mark.slow
 def test_what_follows_training_is_done_in_order_by_one_process_where_one_is_asked_for(tmp_path):
     order = []
     parts = {name: Part(lambda work, name=name: order.append((name, work.n_jobs))) for name in "ab"}

@@ -21,8 +21,6 @@ from fernet_neuro.rsa.compare import compare_rdms
 from fernet_neuro.rsa.inference.regions import average_sessions
 from fernet_neuro.rsa.rdms import RDMSet
 
-pytestmark = pytest.mark.slow
-
 N_STIMULI, N_PAIRS, N_SUBJECTS = 13, 78, 5
 BLOCKS = np.array([*"aaabbbcccdddz"])
 
@@ -59,6 +57,7 @@ def run(run):
     return partial(run, "calibrate")
 
 
+@pytest.mark.slow
 def test_new_subjects_have_the_mean_and_the_spread_of_those_measured(brain):
     measured = average_sessions(brain)
     drawn = np.stack(
@@ -72,6 +71,7 @@ def test_new_subjects_have_the_mean_and_the_spread_of_those_measured(brain):
     assert len(np.unique(np.abs(drawn[0] - drawn[0, 0]).sum(axis=1) < 1e-9)) == 2  # nobody twice
 
 
+@pytest.mark.slow
 def test_a_subject_is_drawn_once_for_all_regions_and_one_alone_stays(brain):
     one = average_sessions(brain)
     twins = RDMSet(
@@ -147,6 +147,7 @@ def test_cosines_get_distances_with_a_true_zero(brain, models, rng):
     )
 
 
+@pytest.mark.slow
 def test_cosines_of_positive_distances_are_found_out(run, few, tmp_path):
     positive = replace(few[1], distance="correlation")
     for comparison, code in (("whitened_cosine", 1), ("whitened_pearson", 0)):
@@ -181,6 +182,7 @@ def test_a_claim_about_these_stimuli_gets_labels_by_subject(brain, models):
     assert make_null_brain(analysis, "true model", 4, np.random.default_rng(1))[1] == "pixels"
 
 
+@pytest.mark.slow
 def test_the_report_has_every_p_value_and_exact_intervals(run, brain, models, tmp_path):
     analyse(models, brain, comparison="pearson", generalise_to="subjects").save(tmp_path / "rsa")
     code, text, err = run("--like", tmp_path / "rsa", "--datasets", 15, "--out", tmp_path / "c.json")
@@ -203,6 +205,7 @@ def test_the_report_has_every_p_value_and_exact_intervals(run, brain, models, tm
     assert "--jobs must be 1 or more" in run("--like", tmp_path / "rsa", "--jobs", 0)[2]
 
 
+@pytest.mark.slow
 def test_a_dishonest_test_is_found_and_exits_with_one(run, few, tmp_path, monkeypatch):
     honest = calibration.infer_models
 
@@ -220,6 +223,7 @@ def test_a_dishonest_test_is_found_and_exits_with_one(run, few, tmp_path, monkey
     assert "pairwise p_value" in text
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report_on_any_number_of_jobs(run, few, tmp_path):
     analysis = analyse(*few, comparison="pearson")
     folder, place = analysis.save(tmp_path / "rsa"), tmp_path / "c.json"
@@ -263,6 +267,7 @@ def test_fitted_models_are_not_held_against_the_ceiling_and_one_subject_has_none
     assert calibration._choose_nulls(blocked) == ["relabelled", "no shared geometry"]
 
 
+@pytest.mark.slow
 def test_either_inference_of_an_analysis_is_calibrated(run, models, brain, tmp_path):
     analysis, place = analyse(models.take([0, 1]), brain.select(roi="FFA")), tmp_path / "c.json"
     folder, rates = analysis.save(tmp_path / "rsa"), {}
@@ -278,6 +283,7 @@ def test_either_inference_of_an_analysis_is_calibrated(run, models, brain, tmp_p
     assert report["is_calibrated"]
 
 
+@pytest.mark.slow
 def test_the_report_names_the_inference_that_was_used_not_the_one_that_was_asked_for(run, few, tmp_path):
     options = {"comparison": "kendall_tau_a", "inference": "components"}
     folder = analyse(*few, **options).save(tmp_path / "rsa")

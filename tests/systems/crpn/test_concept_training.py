@@ -25,8 +25,6 @@ from fernet_neuro.training.config import TrainSettings
 from fernet_neuro.training.fit import fit
 from tests.server import CONTEXT
 
-pytestmark = pytest.mark.slow
-
 OPTIONS = {"emotion_trunk": "resnet10-slim", "non_emotion_trunk": "resnet10-slim", "size": 16}
 OPTIONS |= {"n_features": 11, "dropout": 0.0}
 LONG = {"epochs": 10, "schedule": "constant"}
@@ -166,6 +164,7 @@ def test_without_confidence_the_loss_is_plain_cross_entropy_of_the_scores(faces)
     assert losses["loss"].item() == pytest.approx(_softmax_loss(scores.numpy(), targets.numpy()).mean())
 
 
+@pytest.mark.slow
 def test_it_learns_what_is_there_and_the_record_says_how(tmp_path, faces, recipe):
     settings = recipe(LONG | {"epochs": 15, "val_stimuli": str(faces.root / "table.csv"), "val_by": "random"})
     out = tmp_path / "run"
@@ -182,6 +181,7 @@ def test_it_learns_what_is_there_and_the_record_says_how(tmp_path, faces, recipe
     assert torch.allclose(outputs.logits, outputs.confidence[:, None] * outputs.scores)
 
 
+@pytest.mark.slow
 def test_the_non_emotion_trunk_stays_to_the_bit_and_the_rest_learns(
     tmp_path, faces, recipe, identity_run, still
 ):
@@ -196,6 +196,7 @@ def test_the_non_emotion_trunk_stays_to_the_bit_and_the_rest_learns(
     assert learnt == {"emotion", "non_emotion", "confidence", "scores"}
 
 
+@pytest.mark.slow
 def test_orthogonality_takes_apart_what_emotion_and_non_emotion_features_share(tmp_path, faces, recipe):
     products = {}
     for weight in (0.0, 10.0):
@@ -206,6 +207,7 @@ def test_orthogonality_takes_apart_what_emotion_and_non_emotion_features_share(t
     assert products[10.0] < 0.5 * products[0.0]
 
 
+@pytest.mark.slow
 def test_contrast_alone_draws_each_expression_together(tmp_path, faces, recipe):
     settings = recipe(LONG, orthogonality_weight=0, confidence_weight=0, contrastive_weight=1)
     outputs = _observe(fit(settings, tmp_path / "run", table=faces, device="cpu"), faces)
@@ -216,6 +218,7 @@ def test_contrast_alone_draws_each_expression_together(tmp_path, faces, recipe):
     assert _contrast(features, targets, "mean_positives") == pytest.approx(2 / 3 * np.log(11), rel=0.02)
 
 
+@pytest.mark.slow
 def test_ranking_keeps_confidences_apart(tmp_path, faces, recipe):
     gaps = {}
     for margin in (0.0, 0.8):
@@ -226,6 +229,7 @@ def test_ranking_keeps_confidences_apart(tmp_path, faces, recipe):
     assert gaps[0.8] > gaps[0.0] + 0.1
 
 
+@pytest.mark.slow
 def test_terms_of_weight_zero_are_not_computed_and_what_they_alone_reach_stays(tmp_path, faces, recipe):
     settings = recipe({"epochs": 1}, orthogonality_weight=0, contrastive_weight=0)
     model = fit(settings, tmp_path / "run", table=faces, device="cpu")
@@ -238,6 +242,7 @@ def test_terms_of_weight_zero_are_not_computed_and_what_they_alone_reach_stays(t
     assert all(torch.equal(value, end[name]) for name, value in start.items())
 
 
+@pytest.mark.slow
 def test_without_confidence_every_image_is_trusted_in_full(tmp_path, faces, recipe):
     model = fit(recipe({"epochs": 1}, confidence=False), tmp_path / "run", table=faces, device="cpu")
     outputs = _observe(model, faces)
@@ -248,6 +253,7 @@ def test_without_confidence_every_image_is_trusted_in_full(tmp_path, faces, reci
     assert terms["classification"] == {"weight": 1.0, "form": "cross_entropy"}
 
 
+@pytest.mark.slow
 def test_a_pathway_without_the_non_emotion_encoder_learns_without_orthogonality(tmp_path, faces, recipe):
     options = {"model_options": OPTIONS | {"non_emotion_trunk": "none"}, "epochs": 1}
     settings = recipe(options, orthogonality_weight=0, non_emotion_weights=None)
@@ -255,6 +261,7 @@ def test_a_pathway_without_the_non_emotion_encoder_learns_without_orthogonality(
     assert _observe(model, faces).non_emotion is None
 
 
+@pytest.mark.slow
 def test_a_table_that_names_nobody_trains(tmp_path, faces, recipe):
     frame = faces.frame.assign(identity="", session="", path=[str(path) for path in faces.paths()])
     settings = recipe({"val_share": 0.25, "epochs": 1})
@@ -266,6 +273,7 @@ def test_a_table_that_names_nobody_trains(tmp_path, faces, recipe):
     assert "stimuli without identities" in model.card.training_data
 
 
+@pytest.mark.slow
 def test_held_out_people_whom_a_trunk_knows_are_said_and_trunks_that_know_nobody(
     tmp_path, faces, recipe, caplog
 ):
@@ -280,6 +288,7 @@ def test_held_out_people_whom_a_trunk_knows_are_said_and_trunks_that_know_nobody
     assert "people who validate" not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "concepts", "message"),
     [
@@ -304,6 +313,7 @@ def test_what_cannot_work_is_refused(tmp_path, faces, recipe, changes, concepts,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_released_focal_loss_has_no_weight_for_other_classes(tmp_path, faces, recipe):
     frame = faces.frame.replace({"expression": {"anger": "contempt"}})
     table = StimulusTable.from_frame(frame, root=faces.root)
@@ -325,6 +335,7 @@ def test_keys_of_other_tasks_are_refused(recipe, changes, message):
         recipe(changes)
 
 
+@pytest.mark.slow
 def test_people_trained_on_cannot_validate(faces, recipe):
     with pytest.raises(StimulusError, match="6 identities are in both"):
         make_concepts(recipe({}), faces, faces)
@@ -342,6 +353,7 @@ def _has_come_to(out, step):
     return any(int(path.name[5:]) >= step for path in (out / "checkpoints").glob("step-*"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path, faces, recipe):
     changes = {"epochs": 6, "checkpoint_every": 1, "augment": ("hflip", "crop"), "val_share": 0.17}
     settings = recipe(changes | {"model_options": OPTIONS | {"dropout": 0.4}})
@@ -378,6 +390,7 @@ debug_launcher(fit, (read_settings(TrainSettings, sys.argv[1]), sys.argv[2]), nu
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concepts", [{}, {"orthogonality_weight": 0, "confidence": False}])
 def test_two_processes_train_it_together(tmp_path, faces, recipe, concepts):
     settings = recipe({"stimuli": str(faces.root / "table.csv"), "epochs": 2}, **concepts)
@@ -390,6 +403,7 @@ def test_two_processes_train_it_together(tmp_path, faces, recipe, concepts):
     assert pd.read_csv(tmp_path / "run" / "log.csv")["loss"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_run_whose_trunk_changed_is_not_gone_on_with(faces, recipe, still):
     other = recipe(STILL | {"variant": "recommended"}, non_emotion_weights=None)
     with pytest.raises(ValueError, match="changed: the content of initial weights"):

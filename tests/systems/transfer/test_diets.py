@@ -16,8 +16,6 @@ from fernet_neuro.systems.transfer.diets.run import even_out
 from fernet_neuro.systems.transfer.diets.settings import DietsSettings
 from tests.figures.conftest import make_diets
 
-pytestmark = pytest.mark.slow
-
 SMALL = (
     "sizes=[4,6]",
     "stimuli={identities: 6, size: 32, views: 1, sessions: 2, expressions: [anger, happiness, neutral]}",
@@ -48,6 +46,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_everybody_has_as_many_pictures_in_every_diet(finished):
     shown = {
         name: StimulusTable.read(finished / "stimuli" / f"{name}.csv").frame
@@ -64,6 +63,7 @@ def test_everybody_has_as_many_pictures_in_every_diet(finished):
     assert set(shown["balanced-6"].groupby("identity")["expression"].nunique()) == {3}
 
 
+@pytest.mark.slow
 def test_read_outs_are_those_of_run_probe_beside_the_same_untrained_networks(finished):
     stores = finished / "stores" / "views"
     report = run_probe(
@@ -89,11 +89,13 @@ def test_read_outs_are_those_of_run_probe_beside_the_same_untrained_networks(fin
         assert row["untrained_low_percent"] == pytest.approx(100 * twins["twin_low"])
 
 
+@pytest.mark.slow
 def test_layers_in_a_trunk_go_by_the_names_of_the_recipe(finished):
     found = pd.read_csv(finished / "readouts.csv")
     assert list(dict.fromkeys(found[found["network"] == "verification"]["layer"])) == ["layer4", "avgpool"]
 
 
+@pytest.mark.slow
 def test_the_page_gives_the_answer_of_the_tables(finished):
     text = (finished / "index.html").read_text(encoding="utf-8")
     row = pd.read_csv(finished / "readouts.csv").query(
@@ -103,11 +105,13 @@ def test_the_page_gives_the_answer_of_the_tables(finished):
     assert (finished / "figures" / "diets.pdf").is_file()
 
 
+@pytest.mark.slow
 def test_one_training_seed_has_no_columns_of_intervals(finished):
     names = list(page.tabulate_differences(_settings(), finished).columns)
     assert names == ["Read-out", "Test", "People", "Diet", "Difference (points)"]
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing(finished):
     before = {path: path.stat().st_mtime_ns for path in (finished / "runs").rglob("*.safetensors")}
     text = (finished / "readouts.csv").read_text()
@@ -186,12 +190,14 @@ def test_a_recipe_that_cannot_be_run_is_refused_in_one_line(override, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_people_of_a_test_who_were_learned_are_refused_before_training(tmp_path):
     with pytest.raises(StimulusError, match="id00"):
         run_experiment(_settings(*FEW, "tests.views.stimuli.first_identity=0"), tmp_path / "out")
     assert not (tmp_path / "out" / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_layer_that_a_network_lacks_is_named_before_training(tmp_path):
     with pytest.raises(ValueError, match="layer9"):
         run_experiment(_settings(*FEW, "layers=[layer9]"), tmp_path / "out")

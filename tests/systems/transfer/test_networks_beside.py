@@ -24,8 +24,6 @@ from fernet_neuro.systems.transfer.run import check_beside
 from fernet_neuro.training.folder import load_run
 from tests.systems.transfer.conftest import make_settings
 
-pytestmark = pytest.mark.slow
-
 DEMO = "demo"
 
 
@@ -40,6 +38,7 @@ def read_section(folder: Path, name: str = "pathways") -> str:
     return " ".join(text[text.index(f'<section id="{name}">') :].split("</section>")[0].split())
 
 
+@pytest.mark.slow
 def test_the_frozen_trunk_is_the_identity_network_of_the_same_run(finished):
     identity = load_run(finished / "runs" / "identity" / "seed0").module.state_dict()
     pathway = load_run(finished / "runs" / "conceptual" / "seed0").module
@@ -50,6 +49,7 @@ def test_the_frozen_trunk_is_the_identity_network_of_the_same_run(finished):
     assert any(not torch.equal(value, identity[name]) for name, value in learnt.items())
 
 
+@pytest.mark.slow
 def test_the_perceptual_pathway_learnt_from_this_conceptual_pathway(finished):
     record = json.loads((finished / "runs" / "perceptual" / "seed0" / "record.json").read_text())
     teacher = load_run(finished / "runs" / "conceptual" / "seed0").weight_digest()
@@ -57,6 +57,7 @@ def test_the_perceptual_pathway_learnt_from_this_conceptual_pathway(finished):
     assert record["task"]["regime"] == "crpn"
 
 
+@pytest.mark.slow
 def test_both_pathways_are_tested_on_people_whom_neither_saw(finished):
     probe = StimulusTable.read(finished / "stimuli" / "probe.csv")
     for name in ("conceptual", "perceptual"):
@@ -71,6 +72,7 @@ def test_both_pathways_are_tested_on_people_whom_neither_saw(finished):
         assert float(row["chance_level"]) == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_features_are_read_out_both_ways_with_nulls_twin_and_pixels(finished):
     wanted = {"conceptual": {"emotion", "non_emotion"}, "perceptual": {"perceptual"}}
     for name, layers in wanted.items():
@@ -84,6 +86,7 @@ def test_features_are_read_out_both_ways_with_nulls_twin_and_pixels(finished):
             assert "pixels" in set(found["source"])
 
 
+@pytest.mark.slow
 def test_maps_are_judged_by_both_factors_against_relabelled_faces(finished):
     quality = pd.read_csv(finished / "maps" / "quality.csv", keep_default_na=False)
     judged = quality[quality["measure"] == "knn_balanced_accuracy"]
@@ -96,6 +99,7 @@ def test_maps_are_judged_by_both_factors_against_relabelled_faces(finished):
     assert set(judged["n_permutations"]) == {29}
 
 
+@pytest.mark.slow
 def test_the_page_has_the_figure_once_and_the_numbers_of_the_files(finished):
     text = (finished / "index.html").read_text()
     section = read_section(finished)
@@ -107,6 +111,7 @@ def test_the_page_has_the_figure_once_and_the_numbers_of_the_files(finished):
         assert (finished / link).is_file(), link
 
 
+@pytest.mark.slow
 def test_the_text_guided_network_is_read_out_and_its_neutral_faces_are_matched(finished):
     section = read_section(finished, "texts")
     for target in ("expression", "identity"):
@@ -125,6 +130,7 @@ def test_the_text_guided_network_is_read_out_and_its_neutral_faces_are_matched(f
     assert "guided" not in read_section(finished)
 
 
+@pytest.mark.slow
 def test_why_neutral_faces_cannot_be_matched_is_said(finished, tmp_path):
     store = ActivationStore.open(finished / "stores" / "guided" / "seed0-trained")
     loud = np.flatnonzero(store.stimuli.factor("expression") != "neutral")
@@ -140,6 +146,7 @@ def test_why_neutral_faces_cannot_be_matched_is_said(finished, tmp_path):
     assert "Neutral forms are not matched: matching needs three people" in show_guided(copy).body
 
 
+@pytest.mark.slow
 def test_pathways_stand_apart_from_the_networks_that_are_compared(finished):
     compared = {path.name for path in (finished / "probes").iterdir()}
     assert compared == {"identity", "verification", "expression"}
@@ -147,6 +154,7 @@ def test_pathways_stand_apart_from_the_networks_that_are_compared(finished):
     assert not {"conceptual", "perceptual", "guided"} & set(bars["network"])
 
 
+@pytest.mark.slow
 def test_an_interrupted_stage_goes_on_to_the_same_bits(finished, resumed):
     model = "model/model.safetensors"
     again = ["beside/probes/perceptual/identity/summary.json", "maps/quality.csv", "maps/coordinates.csv"]
@@ -176,6 +184,7 @@ def test_networks_that_contradict_the_recipe_are_refused(changes, message):
         make_settings(**changes)
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_built_is_refused_before_training(finished):
     tables = [StimulusTable.read(finished / "stimuli" / f"{name}.csv") for name in ("train", "probe")]
     options = {"emotion_trunk": "resnet10-slimm", "non_emotion_trunk": "resnet10-slim", "size": 32}
@@ -184,12 +193,14 @@ def test_a_network_that_cannot_be_built_is_refused_before_training(finished):
     check_beside(make_settings(), *tables)
 
 
+@pytest.mark.slow
 def test_expressions_that_were_not_trained_on_are_refused_before_training(finished):
     train, probe = (StimulusTable.read(finished / "stimuli" / f"{name}.csv") for name in ("train", "probe"))
     with pytest.raises(StimulusError, match=r"conceptual cannot be tested on the probe stimuli.*neutral"):
         check_beside(make_settings(), train.select(expression=["anger", "happiness"]), probe)
 
 
+@pytest.mark.slow
 def test_the_command_refuses_a_bad_section_with_one_line(run, tmp_path):
     change = "networks.conceptual.from.emotion=expresion"
     code, _, error = run("run", DEMO, "--out", tmp_path / "new", "--set", change)
