@@ -12,7 +12,7 @@ from fernet_neuro.door.calibrate import _exchange_labels, _plan_exchange, _shuff
 from fernet_neuro.embedding import pipeline
 from fernet_neuro.embedding.maps import compute_map
 from fernet_neuro.embedding.pipeline import compute_embedding
-from fernet_neuro.exceptions import StoreError
+from fernet_neuro.exceptions import AlignmentError, StoreError
 from fernet_neuro.probes.decoding import decode_patterns
 from fernet_neuro.probes.evaluate import run_probe
 from fernet_neuro.probes.exchange import plan_exchange
@@ -58,6 +58,14 @@ def test_the_store_must_be_the_one_that_was_read(store, noise_table, tmp_path):
         calibrate(tmp_path / "results", source=other.path)
     with pytest.raises(ValueError, match="inference is of RSA alone"):
         calibrate(tmp_path / "results", source=store.path, inference="components")
+
+
+def test_labels_of_other_stimuli_than_those_mapped_are_refused(store, noise_table, tmp_path):
+    maps = compute_embedding(store, ["one"], factors=["expression"], perplexities=[3.0], n_permutations=9)
+    maps.save(tmp_path / "maps")
+    others = noise_table.select(np.arange(len(noise_table))[::-1])
+    with pytest.raises(AlignmentError, match="the table and the store differ first at row 0"):
+        calibrate(tmp_path / "maps", 10, source=store.path, stimuli=others)
 
 
 def test_exchanged_labels_keep_each_persons_counts(noise_table, rng):

@@ -28,6 +28,19 @@ class Fixed(nn.Module):
         return self.fc(x.flatten(1)) + self.fixed
 
 
+class Shifted(Fixed):
+    """Adds numbers that it keeps to itself, which no list of its buffers tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.fixed
+        self.shift = torch.randn(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, 3)."""
+        return self.fc(x.flatten(1)) + self.shift
+
+
 @pytest.mark.parametrize("name", ["resnet10-slim", "swin_t", "vit_b_32", "timm:resnet18"])
 def test_weights_are_not_drawn_and_all_else_is_equal(name: str) -> None:
     before = torch.random.get_rng_state()
@@ -55,8 +68,9 @@ def test_unsaved_numbers_of_a_registered_network_are_those_of_its_seed(monkeypat
     assert torch.equal(load_model(tmp_path / "net").module.fixed, drawn.module.fixed)
 
 
-def test_own_code_is_built_as_it_is(tmp_path: Path) -> None:
-    name = f"{__file__}:Fixed"
+@pytest.mark.parametrize("kind", ["Fixed", "Shifted"])
+def test_own_code_is_built_as_it_is(tmp_path: Path, kind: str) -> None:
+    name = f"{__file__}:{kind}"
     drawn = build_model(name, **INPUT)
     assert torch.equal(build_undrawn(name, **INPUT).module.fc.weight, drawn.module.fc.weight)
     save_model(drawn, tmp_path / "net")
