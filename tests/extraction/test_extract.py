@@ -240,6 +240,20 @@ def test_small_disk_is_refused_before_any_work(tiny, noise_table, store_path, mo
     assert not list(store_path.parent.glob("*store*"))
 
 
+def test_what_an_unfinished_extraction_holds_needs_no_room_again(tiny, noise_table, store_path, monkeypatch):
+    plan = plan_extraction(tiny, noise_table, ["conv"])
+    usage = shutil.disk_usage(store_path.parent)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    partial = store_path.with_name(f".{store_path.name}.1.partial")
+    partial.mkdir()
+    n_missing = plan.estimate()["disk_bytes"] - 1000
+    (partial / "00_conv.npy").write_bytes(bytes(n_missing))
+    plan.check_disk(store_path)
+    (partial / "00_conv.npy").write_bytes(bytes(n_missing - 1))
+    with pytest.raises(StoreError, match="free space, or take fewer"):
+        plan.check_disk(store_path)
+
+
 def test_missing_image_is_named_before_any_work(tiny, noise_table, store_path):
     path = noise_table.paths()[20]
     path.unlink()

@@ -26,7 +26,8 @@ def make_rows(rng, kind: str) -> np.ndarray:
 
 
 def make_labellings(rng, n_classes: int, n_draws: int) -> Labellings:
-    unit_of = np.arange(48) // 2
+    """Return labels of 24 units of training, of some stimuli each, and of pairs of the test."""
+    unit_of = rng.permutation(np.repeat(np.arange(24), 1 + rng.multinomial(24, np.full(24, 1 / 24))))
     draws = rng.integers(0, n_classes, (n_draws, 30)).astype(np.int16)
     return Labellings(unit_of, draws[:, :24], np.repeat(draws[:, 24:], 2, axis=1), n_classes)
 
