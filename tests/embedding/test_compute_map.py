@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from openTSNE import TSNE
 
 from fernet_neuro.embedding import maps
 from fernet_neuro.embedding.maps import check_perplexities, compute_map, default_perplexity
@@ -139,3 +140,12 @@ def test_a_large_layer_is_reduced_in_single_precision_to_the_same_components(clu
     flat = single.copy()
     flat[:, 6:] = 0
     assert maps._reduce(flat, 11, seed=0)[0].shape == (N, 6)
+
+
+@pytest.mark.parametrize("perplexity", [2.5, 18.5])
+def test_exact_neighbours_are_weighed_as_openTSNE_weighs_them(clusters, perplexity):
+    plain = TSNE(
+        perplexity=perplexity, initialization=maps._start(clusters, 3), neighbors="exact", n_jobs=1,
+        random_state=3,
+    )  # fmt: skip
+    np.testing.assert_array_equal(maps._run_tsne(clusters, perplexity, 3)[0], plain.fit(clusters))
