@@ -66,6 +66,8 @@ def submit(
 
     check_option("--cluster", cluster, ("slurm", "local"))
     options = read_slurm(slurm)
+    if options and cluster == "local":
+        raise ValueError("--slurm is for the queue, and --cluster local needs none; leave one of them out.")
     name, request = _read_command(context, command, shards)
     plan = replace(make_plan(name, request), cluster=cluster, at_once=at_once)
     for line in _describe(plan, shards):

@@ -131,6 +131,7 @@ def test_sbatch_reads_names_with_spaces_and_signs_of_its_own(tmp_path):
         (("calibrate", "--like", "a", "--p-values", "p.csv", "--out", "c.json"), (), "--p-values: every"),
         (EXTRACT, ("--slurm", "array=0-1%1"), "--slurm array=... is set by the job script"),
         ((*EXTRACT, "--device", "nonsense"), (), "device='nonsense' is not known"),
+        (EXTRACT, ("--cluster", "local", "--slurm", "mem=16G"), "--slurm is for the queue"),
     ],
 )
 def test_what_would_be_lost_without_a_word_is_refused(faces, run, command, more, expected):
