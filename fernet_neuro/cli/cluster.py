@@ -255,4 +255,7 @@ def _show_states(plan: "Plan", *, as_json: bool) -> None:
         lines.append(f"Logs: {plan.folder / 'logs'}; again: fernet-neuro jobs {plan.out} --retry failed")
     elif counts.get("stopped", 0):
         lines.append(f"If the queue holds none of them: fernet-neuro jobs {plan.out} --retry unfinished")
+    elif counts.get("waiting", 0) and plan.cluster == "slurm":
+        logs = plan.folder / "logs" / "slurm-*.out"
+        lines.append(f"Those that wait are in the queue (squeue), or ended before they began: see {logs}")
     show(lines, as_json=as_json, values={"out": plan.out, "shards": list_records(states)})

@@ -285,6 +285,14 @@ def test_a_stopped_shard_says_how_to_go_on(two_shards, run):
     assert "--retry unfinished" in run("jobs", two_shards.folder)[1]
 
 
+def test_what_waits_says_where_a_job_that_never_began_left_its_words(faces, submit, run):
+    submit("--script", command=EXTRACT)
+    code, said, _ = run("jobs", "store")
+    assert code == 0
+    assert "store: 2 waiting" in said
+    assert f"(squeue), or ended before they began: see {Path.cwd() / 'store.jobs' / 'logs'}" in said
+
+
 def test_words_are_not_taken_for_folders_of_that_name(faces, submit):
     Path("layer4").mkdir()
     submit("--script")
