@@ -452,6 +452,23 @@ def test_saving_replaces_an_older_network_whole(model: LayeredModel, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
 
+def test_weights_of_another_type_are_digested_as_the_network_that_they_give(
+    model: LayeredModel, tmp_path: Path
+) -> None:
+    save_model(model, tmp_path / "net")
+    weights = tmp_path / "net" / "model.safetensors"
+    state = {name: item.bfloat16() if item.is_floating_point() else item for name, item in
+             model.module.state_dict().items()}  # fmt: skip
+    save_file(state, weights)
+    for read in (load_model, read_weight_digest):
+        with pytest.raises(StoreError, match="digest differs"):
+            read(tmp_path / "net")
+    model.module.load_state_dict(state)  # numbers that 16 bits hold
+    save_model(model, tmp_path / "round")
+    save_file(state, tmp_path / "round" / "model.safetensors")
+    assert read_weight_digest(tmp_path / "round") == model.weight_digest()
+
+
 def test_load_model_checks_what_it_finds(model: LayeredModel, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"folder .*absent does not exist"):
         load_model(tmp_path / "absent")
