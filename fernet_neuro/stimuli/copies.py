@@ -8,12 +8,11 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from fernet_neuro._utils.digests import recall_digest
 from fernet_neuro._utils.hashing import hash_array
 from fernet_neuro.exceptions import FernetWarning, StimulusError
 from fernet_neuro.stimuli.images import glance, load_image, read_image_size
@@ -52,17 +51,17 @@ def find_copies(*tables: StimulusTable) -> np.ndarray:
     >>> find_copies(StimulusTable.from_frame(frame)).tolist()
     [0, 1, 0]
     """
-    files = [_File(path, table) for table in tables for path in table.paths()]
+    files = [path for table in tables for path in table.paths()]
     recorded = [
         note
         for table in tables
         for note in (table.factor("digest", complete=False) if "digest" in table else [""] * len(table))
     ]
-    sizes = [file.path.stat().st_size if file.path.is_file() else None for file in files]
+    sizes = [file.stat().st_size if file.is_file() else None for file in files]
     # Files of different sizes differ, so most need not be read.
     shared = {size for size, count in Counter(sizes).items() if count > 1}
     contents = [
-        str(note or f"row {row}") if size is None else file.digest() if size in shared else f"row {row}"
+        str(note or f"row {row}") if size is None else recall_digest(file) if size in shared else f"row {row}"
         for row, (file, size, note) in enumerate(zip(files, sizes, recorded, strict=True))
     ]
     there = {
@@ -75,36 +74,7 @@ def find_copies(*tables: StimulusTable) -> np.ndarray:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _File:
-    """A picture's file, and the table that remembers its digests."""
-
-    path: Path
-    table: StimulusTable
-
-    def digest(self) -> str:
-        """Return the digest of the file."""
-        return self.table.recall_digest(self.path)
-
-    def hash_picture(self) -> str:
-        """Return a digest of the pixels; empty if there is none, which others say."""
-        if not self.path.is_file():
-            return ""
-        return self.table.recall_digest(self.path, "pixels", _hash_picture)
-
-    def say_size(self) -> str:
-        """Return the longer and the shorter side of the picture in pixels, as text.
-
-        Raises StimulusError if there is no picture.
-        """
-        return self.table.recall_digest(self.path, "size", _say_size)
-
-    def hash_glance(self, part: int) -> str:
-        """Return what kind of part of the picture can be seen quickly, and its digest; empty if none can."""
-        return self.table.recall_digest(self.path, f"part {part}", partial(_hash_glance, part=part))
-
-
-def _hash_pixels(files: dict[str, _File]) -> dict[str, str]:
+def _hash_pixels(files: dict[str, Path]) -> dict[str, str]:
     """Return a digest of the pixels of contents that may share them with another.
 
     To decode all pictures would take most of the time of a short analysis, so that pictures of one size
@@ -113,21 +83,21 @@ def _hash_pixels(files: dict[str, _File]) -> dict[str, str]:
     alike: dict[str, list[str]] = defaultdict(list)
     for content, file in files.items():
         try:
-            alike[file.say_size()].append(content)
+            alike[_say_size(file)].append(content)
         except StimulusError:
             continue  # who decodes it says so
     groups = [names for names in alike.values() if len(names) > 1]
     for part in _PARTS:
-        glances = [{name: files[name].hash_glance(part) for name in names} for names in groups]
+        glances = [{name: _hash_glance(files[name], part) for name in names} for names in groups]
         groups = [names for group in glances for names in _split(group)]
     names = [name for group in groups for name in group]
     found = _hash_pictures([files[name] for name in names])
     return {name: digest for name, digest in zip(names, found, strict=True) if digest}
 
 
-def _hash_pictures(files: Sequence[_File]) -> list[str]:
+def _hash_pictures(files: Sequence[Path]) -> list[str]:
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        return list(pool.map(_File.hash_picture, files))
+        return list(pool.map(_hash_picture, files))
 
 
 def _split(glances: dict[str, str]) -> list[list[str]]:
@@ -144,22 +114,38 @@ def _split(glances: dict[str, str]) -> list[list[str]]:
 
 
 def _say_size(path: Path) -> str:
-    return " ".join(map(str, sorted(read_image_size(path), reverse=True)))
+    """Return the longer and the shorter side of the picture in pixels, as text.
+
+    Raises StimulusError if there is no picture.
+    """
+    return recall_digest(
+        path, "size", lambda file: " ".join(map(str, sorted(read_image_size(file), reverse=True)))
+    )
 
 
 def _hash_glance(path: Path, part: int) -> str:
-    try:
-        seen = glance(path, part)
-    except StimulusError:
-        return ""
-    return f"{seen[0]} {hash_array(seen[1])}" if seen else ""
+    """Return what kind of part of the picture can be seen quickly, and its digest; empty if none can."""
+
+    def compute(file: Path) -> str:
+        try:
+            seen = glance(file, part)
+        except StimulusError:
+            return ""
+        return f"{seen[0]} {hash_array(seen[1])}" if seen else ""
+
+    return recall_digest(path, f"part {part}", compute)
 
 
 def _hash_picture(path: Path) -> str:
-    try:
-        return hash_array(load_image(path))
-    except StimulusError:
-        return ""
+    """Return a digest of the pixels; empty if there is no picture, which others say."""
+
+    def compute(file: Path) -> str:
+        try:
+            return hash_array(load_image(file))
+        except StimulusError:
+            return ""
+
+    return recall_digest(path, "pixels", compute) if path.is_file() else ""
 
 
 def check_copies_apart(table: StimulusTable, folds: Sequence[Fold]) -> None:
@@ -251,8 +237,7 @@ def list_contents(table: StimulusTable) -> np.ndarray:
 
     Shape (n_stimuli, 2), of uint64. Decodes every picture.
     """
-    files = [_File(path, table) for path in table.paths()]
-    digests = list(zip(table.known_digests(), _hash_pictures(files), strict=True))
+    digests = list(zip(table.known_digests(), _hash_pictures(table.paths()), strict=True))
     return np.array(
         [[int(digest[:16], 16) if digest else 0 for digest in pair] for pair in digests], dtype=np.uint64
     ).reshape(-1, 2)

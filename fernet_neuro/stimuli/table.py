@@ -5,10 +5,9 @@ What belongs here: the `StimulusTable` noun and its files; decoding is in `image
 
 import csv
 import os
-import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, overload
@@ -17,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from fernet_neuro._utils.atomic import atomic_file
+from fernet_neuro._utils.digests import recall_digest
 from fernet_neuro._utils.foreign import read_foreign
-from fernet_neuro._utils.hashing import hash_file, hash_json
+from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.labels import GAPS, note_alike, note_gaps, to_key, to_label
 from fernet_neuro._utils.paths import lead_to
 from fernet_neuro._utils.shown import Shown
@@ -35,8 +35,6 @@ REQUIRED_COLUMNS = ("stimulus_id", "path", "identity", "expression", "view", "se
 TEXT_COLUMNS = (*REQUIRED_COLUMNS, "licence", "digest")
 #: Text columns that nothing is grouped by.
 _UNIQUE_COLUMNS = ("stimulus_id", "path", "licence", "digest")
-#: A file younger than this may change again without a new time stamp, so its digest is not remembered.
-_RACY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,11 +62,7 @@ class StimulusTable(Shown):
     """
 
     frame: pd.DataFrame
-    root: Path | None = field(default=None)
-    # What each file's digests were, by path and time stamp; shared with the tables cut from this one.
-    _known_digests: dict[tuple[Path, str], tuple[tuple[int, ...], str]] = field(
-        default_factory=dict, repr=False
-    )
+    root: Path | None = None
 
     def __post_init__(self) -> None:
         if self.root is not None:  # so that the frame, handed to a function by itself, is this table again
@@ -295,24 +289,7 @@ class StimulusTable(Shown):
     def _digest_of(self, stimulus_id: str, path: Path) -> str:
         if not path.is_file():
             raise StimulusError(f"image of stimulus {stimulus_id!r} does not exist: {path}")
-        return self.recall_digest(path)
-
-    def recall_digest(
-        self, path: Path, what: str = "file", compute: Callable[[Path], str] = hash_file
-    ) -> str:
-        """Return what `compute` makes of a file, made anew if its size or time stamp changed since last time.
-
-        `path`: a file that exists. `what`: name of what is computed.
-        """
-        stat = path.stat()
-        signature = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        known = self._known_digests.get((path, what))
-        if known is not None and known[0] == signature:
-            return known[1]
-        digest = compute(path)
-        if time.time() - max(stat.st_mtime, stat.st_ctime) > _RACY_SECONDS:
-            self._known_digests[path, what] = (signature, digest)
-        return digest
+        return recall_digest(path)
 
     def digest(self) -> str:
         """Return the SHA-256 of ids, labels and image contents, in row order; paths do not count."""
@@ -340,7 +317,7 @@ class StimulusTable(Shown):
                 options = [to_label(str(option)) for option in options]
             index = index[np.isin(values, options)]
         frame = self.frame.iloc[index].reset_index(drop=True)
-        return StimulusTable(frame, self.root, self._known_digests)
+        return StimulusTable(frame, self.root)
 
     def _row_index(self, rows: Sequence[bool] | Sequence[int] | np.ndarray) -> np.ndarray:
         """Return row numbers for a mask or for indices, checked."""
