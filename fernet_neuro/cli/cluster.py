@@ -32,6 +32,9 @@ def submit(
         str,
         opt.text("Options of sbatch, such as partition=gpu,time=2:00:00,mem=16G.", metavar="KEY=VALUE,..."),
     ] = "",
+    setup: Annotated[
+        str, opt.text('Shell line that each job begins with, such as "module load cuda".', metavar="LINE")
+    ] = "",
     at_once: Annotated[
         int | None, opt.count("Most shards at once.  [default: 1 locally, as many as the queue gives]", min=1)
     ] = None,
@@ -47,7 +50,8 @@ def submit(
     --------
         fernet-neuro submit extract resnet50@imagenet --stimuli big.csv \
             --all-layers --pool mean --out stores/big --shards 64 \
-            --slurm partition=gpu,gpus=1,time=2:00:00,mem=16G
+            --slurm partition=gpu,gpus=1,time=2:00:00,mem=16G \
+            --setup "module load cuda"
         fernet-neuro jobs stores/big
         fernet-neuro merge stores/big
         # on one machine
@@ -66,15 +70,18 @@ def submit(
 
     check_option("--cluster", cluster, ("slurm", "local"))
     options = read_slurm(slurm)
-    if options and cluster == "local":
-        raise ValueError("--slurm is for the queue, and --cluster local needs none; leave one of them out.")
+    for given, option in ((slurm, "--slurm"), (setup, "--setup")):
+        if given and cluster == "local":
+            raise ValueError(
+                f"{option} is for the queue, and --cluster local needs none; leave one of them out."
+            )
     name, request = _read_command(context, command, shards)
     plan = replace(make_plan(name, request), cluster=cluster, at_once=at_once)
     for line in _describe(plan, shards):
         typer.echo(line)
     if dry_run:
         return
-    job = write_plan(plan, request, options)
+    job = write_plan(plan, request, options, setup)
     if script:
         typer.echo(f"Written: {job}; start it with: sbatch {job}")
         return
@@ -132,7 +139,9 @@ def jobs(
     folder: Plans,
     retry: Annotated[
         str | None,
-        opt.text("Try again what is failed, or unfinished (stopped and waiting too).", metavar="STATE"),
+        opt.text(
+            "Try again what is failed, or unfinished (stopped and waiting too, not queued).", metavar="STATE"
+        ),
     ] = None,
     as_json: opt.Json = False,
 ) -> None:

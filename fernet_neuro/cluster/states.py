@@ -1,4 +1,4 @@
-"""Where the shards of a plan stand, from files alone.
+"""Where the shards of a plan stand, by their files and, where there is one, the queue.
 
 What belongs here: a table with a row per shard; done is what left its whole result.
 """
@@ -7,26 +7,33 @@ import pandas as pd
 
 from fernet_neuro.cluster.kinds import find_kind
 from fernet_neuro.cluster.plan import Plan, Shard
+from fernet_neuro.cluster.queue import ask_queue
 from fernet_neuro.cluster.work import Notes, is_running, read_notes
+
+#: How SLURM's words for tasks begin that are still to come, or about to begin.
+_IN_QUEUE = ("PENDING", "CONFIGURING", "RUNNING", "REQUEUED", "SUSPENDED")
 
 
 def list_states(plan: Plan) -> pd.DataFrame:
     """Return a row per shard: ``shard, about, state, attempts, seconds, message``.
 
     States: ``done``; ``running``; ``failed`` (or killed, or stopped so often that it is given up);
-    ``stopped`` by the scheduler, to go on when it is started again; ``waiting``.
+    ``stopped`` by the scheduler, to go on when it is started again; ``queued``, as the queue says, which has
+    the last word on both; ``waiting``, where no queue says so.
     """
+    queue = ask_queue(plan)
     rows = []
     for shard in plan.shards:
         notes = read_notes(plan, shard)
+        state, message = _hear(queue.get(shard.number, ""), _find_state(plan, shard, notes), notes)
         rows.append(
             {
                 "shard": shard.number,
                 "about": shard.about,
-                "state": _find_state(plan, shard, notes),
+                "state": state,
                 "attempts": notes.attempts,
                 "seconds": notes.seconds,
-                "message": notes.message,
+                "message": message,
             }
         )
     return pd.DataFrame(rows)
@@ -40,3 +47,12 @@ def _find_state(plan: Plan, shard: Shard, notes: Notes) -> str:
     if not notes.attempts:
         return "waiting"
     return "stopped" if notes.was_stopped and not notes.is_given_up else "failed"
+
+
+def _hear(word: str, state: str, notes: Notes) -> tuple[str, str]:
+    """Return state and message of a shard, of whose task SLURM says `word`."""
+    if state in ("waiting", "stopped") and word.startswith(_IN_QUEUE):
+        return "queued", word
+    if word and (state == "waiting" or (state == "failed" and notes.was_killed)):
+        return state, "; ".join(filter(None, (notes.message, f"SLURM says {word}")))
+    return state, notes.message

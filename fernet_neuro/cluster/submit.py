@@ -18,6 +18,7 @@ from fernet_neuro._utils.atomic import write_text
 from fernet_neuro._utils.shown import name_some
 from fernet_neuro.cluster.kinds import Request, find_kind, list_missing
 from fernet_neuro.cluster.plan import PLAN_NAME, Plan, find_inputs, list_versions, stamp
+from fernet_neuro.cluster.queue import note_job
 from fernet_neuro.cluster.work import AGAIN, WRONG_PLAN, ask_again
 from fernet_neuro.exceptions import StoreError
 
@@ -44,7 +45,7 @@ _SCRIPT = """#!/bin/bash
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@{notice}
-{options}
+{options}{setup}
 export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-1}}"
 cd {start} || exit 2
 {program} work {plan} --shard "$SLURM_ARRAY_TASK_ID" --step {n_tasks} &
@@ -81,19 +82,19 @@ def make_plan(command: str, request: Request) -> Plan:
     return plan
 
 
-def write_plan(plan: Plan, request: Request, options: Mapping[str, str]) -> Path:
+def write_plan(plan: Plan, request: Request, options: Mapping[str, str], setup: str = "") -> Path:
     """Write plan, what shards need beside it, and the job script; return the script's path."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     find_kind(plan.command).prepare(request, plan.folder)
     (plan.folder / "logs").mkdir(exist_ok=True)
     plan.write()
     script = plan.folder / SCRIPT_NAME
-    write_text(script, format_script(plan, options))
+    write_text(script, format_script(plan, options, setup))
     return script
 
 
-def format_script(plan: Plan, options: Mapping[str, str]) -> str:
-    """Return the job script; `options` are SLURM's, such as ``{"time": "2:00:00"}``."""
+def format_script(plan: Plan, options: Mapping[str, str], setup: str = "") -> str:
+    """Return the job script; `options` are SLURM's, such as ``{"time": "2:00:00"}``, `setup` goes first."""
     n_tasks = min(len(plan.shards), _find_array_size())
     quote = shlex.quote
     return _SCRIPT.format(
@@ -101,6 +102,7 @@ def format_script(plan: Plan, options: Mapping[str, str]) -> str:
         array=f"0-{n_tasks - 1}{_limit(plan)}", notice=_NOTICE, again=AGAIN,
         logs=quote(str(plan.folder / "logs").replace("%", "%%")),  # SLURM's own signs begin with %
         options="".join(f"#SBATCH --{key}={quote(value)}\n" for key, value in options.items()),
+        setup=f"\n{setup}" if setup else "",
         start=quote(plan.start), program=" ".join(map(quote, _program())),
         plan=quote(str(plan.folder / PLAN_NAME)),
     )  # fmt: skip
@@ -168,7 +170,9 @@ def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
         raise StoreError(
             f"sbatch refuses: {said} The plan is kept; change --slurm, or hand it over with: sbatch {script}"
         )
-    return answer.stdout.strip().partition(";")[0]
+    job = answer.stdout.strip().partition(";")[0]
+    note_job(plan, job, n_tasks)
+    return job
 
 
 def run_locally(plan: Plan) -> int:

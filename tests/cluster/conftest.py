@@ -28,10 +28,15 @@ for argument in "$@"; do
 done
 if [ -f "$QUEUE/refuses" ]; then cat "$QUEUE/refuses" >&2; exit 1; fi
 echo "$array" >> "$QUEUE/arrays"
-if [ -f "$QUEUE/waits" ]; then echo "77;cluster"; exit 0; fi
 export SLURM_ARRAY_JOB_ID=77
 tasks="${array%%%*}" # without the limit of tasks at once
 for range in ${tasks//,/ }; do
+  if [ -f "$QUEUE/waits" ]; then
+    for task in $(seq "${range%-*}" "${range#*-}"); do
+      echo "77 $task PENDING Priority" >> "$QUEUE/queued"
+    done
+    continue
+  fi
   for task in $(seq "${range%-*}" "${range#*-}"); do
     export SLURM_ARRAY_TASK_ID="$task"
     while true; do
@@ -48,6 +53,15 @@ case "$1" in
   show) echo "MaxArraySize            = ${MAX_ARRAY_SIZE:-1001}" ;;
 esac
 """
+#: Tells of the tasks in the file `queued`, as squeue does where it is asked so.
+_SQUEUE = """#!/bin/bash
+[ "$*" == "-h -r -j 77 -o %F %K %T %r" ] || { echo "squeue: error: Invalid job id specified" >&2; exit 1; }
+if [ -f "$QUEUE/queued" ]; then cat "$QUEUE/queued"; fi
+"""
+_SACCT = """#!/bin/bash
+[ "$*" == "-n -X -P -j 77 -o JobID,State" ] || exit 1
+if [ -f "$QUEUE/ended" ]; then cat "$QUEUE/ended"; else exit 1; fi
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +72,12 @@ def _few_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put ``sbatch`` and ``scontrol`` on the path; return the folder where they note what they are told."""
+    """Put SLURM's programs on the path; return the folder where they note what they are told."""
     programs, notes = tmp_path / "programs", tmp_path / "queue"
     programs.mkdir()
     notes.mkdir()
-    for name, text in {"sbatch": _SBATCH, "scontrol": _SCONTROL}.items():
+    programs_of = {"sbatch": _SBATCH, "scontrol": _SCONTROL, "squeue": _SQUEUE, "sacct": _SACCT}
+    for name, text in programs_of.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755 | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")

@@ -114,8 +114,10 @@ def store(tmp_path_factory):
     return folder / "store"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("command", ALLOWED)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(text, marks=[pytest.mark.slow] * ("--permutations" in text)) for text in ALLOWED],
+)
 def test_a_command_loads_no_package_that_it_does_not_use(command, store, tmp_path):
     """One process runs the command without its page, and then with it."""
     out = tmp_path / "out"

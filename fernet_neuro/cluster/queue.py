@@ -1,0 +1,71 @@
+"""What SLURM says of the tasks of a plan, where it can be asked.
+
+What belongs here: the numbers of jobs that were handed over, and the words of squeue and sacct for each
+shard; what follows from them is in `states`.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+
+from fernet_neuro.cluster.plan import Plan
+
+_JOBS = "submitted.jsonl"
+#: Seconds after which a queue that does not answer counts as one that cannot be asked.
+_PATIENCE = 20
+#: What squeue writes of each task: numbers of job and task, state, and why it waits.
+_QUEUED = re.compile(r"(\d+) (\d+) (\w+) (.*)")
+#: What sacct writes of tasks that began or ended; what waits stands together as 77_[3-5], and is left out.
+_ENDED = re.compile(r"(\d+)_(\d+)\|(.+)")
+
+
+def note_job(plan: Plan, job: str, n_tasks: int) -> None:
+    """Note that a job of `n_tasks` was handed over, each task of which has every `n_tasks`-th shard."""
+    with (plan.folder / _JOBS).open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps({"job": job, "n_tasks": n_tasks}) + "\n")
+
+
+def ask_queue(plan: Plan) -> dict[int, str]:
+    """Return SLURM's last word on each shard's task, such as ``PENDING (Priority)`` or ``OUT_OF_MEMORY``.
+
+    Shards of which it says nothing are left out: all, where nothing was handed over or no queue answers.
+    """
+    jobs = _read_jobs(plan)
+    if not jobs:
+        return {}
+    numbers = ",".join(jobs)
+    words = {}
+    for line in _ask(["sacct", "-n", "-X", "-P", "-j", numbers, "-o", "JobID,State"]):
+        if found := _ENDED.fullmatch(line):
+            words[found[1], int(found[2])] = found[3]
+    for line in _ask(["squeue", "-h", "-r", "-j", numbers, "-o", "%F %K %T %r"]):
+        if found := _QUEUED.fullmatch(line):
+            words[found[1], int(found[2])] = f"{found[3]} ({found[4]})" if found[4] != "None" else found[3]
+    said = {}
+    for job, n_tasks in jobs.items():  # the last one that knows a shard counts
+        for shard in plan.shards:
+            if word := words.get((job, shard.number % n_tasks)):
+                said[shard.number] = word
+    return said
+
+
+def _read_jobs(plan: Plan) -> dict[str, int]:
+    """Return numbers of tasks by number of the job, oldest first; half a line does not count."""
+    path = plan.folder / _JOBS
+    jobs: dict[str, int] = {}
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        with suppress(ValueError):
+            line = json.loads(text)
+            jobs[str(line["job"])] = int(line["n_tasks"])
+    return jobs
+
+
+def _ask(command: Sequence[str]) -> list[str]:
+    """Return the lines that a program of SLURM writes; none if it is not there, fails or does not answer."""
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines()] if answer.returncode == 0 else []
