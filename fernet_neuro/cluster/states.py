@@ -53,6 +53,8 @@ def _hear(word: str, state: str, notes: Notes) -> tuple[str, str]:
     """Return state and message of a shard, of whose task SLURM says `word`."""
     if state in ("waiting", "stopped") and word.startswith(_IN_QUEUE):
         return "queued", word
+    if state == "failed" and not notes.message:  # its attempt came to its end
+        return state, "what it left is gone or damaged"
     if word and (state == "waiting" or (state == "failed" and notes.was_killed)):
         return state, "; ".join(filter(None, (notes.message, f"SLURM says {word}")))
     return state, notes.message

@@ -1,6 +1,7 @@
 """What SLURM says of tasks is told beside what their files say."""
 
 import json
+import shutil
 
 import pytest
 
@@ -95,3 +96,13 @@ def test_a_job_begins_with_what_sets_it_up(faces, submit):
     code, _, err = submit("--cluster", "local", "--setup", "true", "--dry-run", command=EXTRACT)
     assert code == 2
     assert "--setup is for the queue" in err
+
+
+def test_a_result_that_is_gone_is_told(faces, submit, carry_out):
+    submit("--script", "--shards", "2", command=EXTRACT)
+    assert carry_out("store") == 0
+    plan = Plan.read("store")
+    shutil.rmtree(plan.place_of(plan.shards[1].result))
+    states = list_states(plan)
+    assert states["state"].tolist() == ["done", "failed"]
+    assert states["message"].tolist() == ["", "what it left is gone or damaged"]
