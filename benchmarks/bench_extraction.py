@@ -3,6 +3,10 @@
 Run ``python benchmarks/bench_extraction.py``: eight ResNet-18 blocks at 112 px. Speeds are measured in turns
 within one process, each turn of the extraction between two of the bare loop over images decoded before; the
 target is a ratio of at least 0.8. Memory is that of fresh processes with one and four times the stimuli.
+Then peak memory alone (``--only-peaks``): 200 pictures of 224 px, 64 a batch, through a ResNet-18, in a
+process each: a bare loop, which decodes a batch, runs it and drops what comes out; the same with hooks that
+hold the blocks' answers to a batch, as an extraction by hand would; the bare one that keeps freed memory for
+the next batch, as an extraction does; and extractions.
 Prints one JSON object.
 """
 
@@ -14,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +26,7 @@ import pandas as pd
 import torch
 from PIL import Image, ImageFilter
 
+from fernet_neuro._utils.memory import keeping_memory
 from fernet_neuro.extraction.extract import extract_activations
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.registry import build_model
@@ -30,13 +36,22 @@ from fernet_neuro.stimuli.table import StimulusTable
 BLOCKS = [f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
 SIZE = 112
 BATCH_SIZE = 64
+#: Pictures and side of the comparison of peak memory.
+N_PEAK, PEAK_SIZE = 200, 224
+#: What is compared by peak memory; an extraction by its layers and what it stores of them.
+LOOPS = ("bare loop", "loop with hooks", "bare loop that keeps freed memory")
+EXTRACTIONS = {
+    "extraction of avgpool": (["avgpool"], "none"),
+    "extraction of 8 blocks, means of channels": (BLOCKS, "mean"),
+    "extraction of 8 blocks": (BLOCKS, "none"),
+}
 
 
-def write_noise_faces(folder: Path, n_stimuli: int) -> StimulusTable:
+def write_noise_faces(folder: Path, n_stimuli: int, size: int = SIZE) -> StimulusTable:
     """Write smooth noise, which as PNG is about as large as a photograph, and its table."""
     rng = np.random.default_rng(0)
     for row in range(n_stimuli):
-        noise = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8))
+        noise = Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
         noise.filter(ImageFilter.GaussianBlur(2)).save(folder / f"{row:05d}.png")
     names = [f"{row:05d}" for row in range(n_stimuli)]
     frame = pd.DataFrame({"stimulus_id": names, "path": [f"{name}.png" for name in names]})
@@ -100,8 +115,59 @@ def extract_and_report(n_stimuli: int) -> None:
         extract_activations(
             build_model("resnet18", size=SIZE), table, BLOCKS, Path(folder) / "store", batch_size=16
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak / (1e6 if sys.platform == "darwin" else 1e3))
+    print(read_peak())
+
+
+def read_peak() -> float:
+    """Return the peak resident memory of this process until now, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def run_loop(model: LayeredModel, table: StimulusTable, *, with_hooks: bool) -> None:
+    """Decode and run one batch after the other, and drop what comes out; with hooks, at the batch's end."""
+    preprocessing, paths, held = model.card.preprocessing, table.paths(), {}
+    for block in BLOCKS if with_hooks else ():
+        module = model.module.get_submodule(block)
+        module.register_forward_hook(lambda _, __, output, name=block: held.update({name: output}))
+    model.module.eval()
+    with torch.inference_mode():
+        for row in range(0, len(table), BATCH_SIZE):
+            pictures = [
+                preprocessing.resize_and_crop(load_image(path)) for path in paths[row : row + BATCH_SIZE]
+            ]
+            model.module(preprocessing.normalise(torch.stack(pictures)))
+            held.clear()
+
+
+def compare_one_peak(name: str) -> None:
+    """Print MB before the first picture, peak MB and processor seconds of one contender in this process."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        table = write_noise_faces(folder, N_PEAK, PEAK_SIZE)
+        model = build_model("resnet18", size=PEAK_SIZE)
+        before, start = read_peak(), time.process_time()
+        if name in EXTRACTIONS:
+            layers, pool = EXTRACTIONS[name]
+            extract_activations(model, table, layers, folder / "store", batch_size=BATCH_SIZE, pool=pool)
+        else:
+            with keeping_memory() if name == LOOPS[2] else nullcontext():
+                run_loop(model, table, with_hooks=name == LOOPS[1])
+        seconds = time.process_time() - start
+    peak = read_peak()
+    found = {"before_mb": before, "peak_mb": peak, "above_mb": peak - before, "seconds": seconds}
+    print(json.dumps({key: round(value, 1) for key, value in found.items()}))
+
+
+def compare_peaks() -> dict[str, dict[str, float]]:
+    """Return peak memory of each contender, of a fresh process, and how far it is above the bare loop's."""
+    found = {}
+    for name in (*LOOPS, *EXTRACTIONS):
+        command = [sys.executable, __file__, "--peak-of", name]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found[name] = json.loads(done.stdout.splitlines()[-1])
+        found[name]["above_bare_loop_mb"] = round(found[name]["peak_mb"] - found[LOOPS[0]]["peak_mb"], 1)
+        print(name, found[name], file=sys.stderr, flush=True)
+    return found
 
 
 def main() -> None:
@@ -110,12 +176,20 @@ def main() -> None:
     parser.add_argument("--stimuli", type=int, default=512, help="images per turn")
     parser.add_argument("--turns", type=int, default=3, help="turns of the extraction")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--only-peaks", action="store_true", help="only peak memory against a bare loop's")
+    parser.add_argument("--peak-of", choices=(*LOOPS, *EXTRACTIONS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
         extract_and_report(arguments.memory_of)
         return
+    if arguments.peak_of:
+        compare_one_peak(arguments.peak_of)
+        return
+    if arguments.only_peaks:
+        print(json.dumps({"benchmark": "peak memory of extraction", "peaks": compare_peaks()}))
+        return
     # Memory first: a child's peak starts at its parent's, which must still be small.
-    once, four_times = measure_memory(128), measure_memory(512)
+    once, four_times, peaks = measure_memory(128), measure_memory(512), compare_peaks()
     with tempfile.TemporaryDirectory() as folder:
         speed = compare_speed(Path(folder), arguments.stimuli, arguments.turns)
     memory = {"128_stimuli": once, "512_stimuli": four_times, "growth": four_times / once}
@@ -128,6 +202,7 @@ def main() -> None:
                 "passed": passed,
                 "speed": speed,
                 "peak_memory_mb": memory,
+                "peaks": peaks,
             }
         )
     )
