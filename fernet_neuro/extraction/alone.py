@@ -38,7 +38,8 @@ def forward(plan: ExtractionPlan, images: Tensor, dtype: torch.dtype = torch.flo
     """
     with explaining(plan.model.card.name, len(images)):
         pictures = plan.model.card.preprocessing.normalise(images).to(dtype)
-        plan.model.module(pictures.contiguous(memory_format=plan.memory_format))
+        pictures = pictures.contiguous(memory_format=plan.memory_format)
+        plan.model.module(pictures)
 
 
 def check_alone(plan: ExtractionPlan, recorder: LayerRecorder, images: Tensor) -> dict[str, Tensor]:

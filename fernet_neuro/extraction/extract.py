@@ -289,19 +289,26 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
     ):
         n_ahead = N_AHEAD + n_threads - 1 if overlaps else 0
         for number, images in enumerate(map_ahead(decode, starts, n_threads=n_threads, n_ahead=n_ahead)):
-            batch = images.to(plan.device, non_blocking=plan.device.type == "cuda")
-            if number == 0:
-                exact = check_alone(plan, recorder, batch)
-                outputs, errors = measure_precision(plan, recorder, batch, exact)
-                writer.info |= errors
-            else:
-                with reducing(plan.precision, plan.device):
-                    forward(plan, batch)
-                outputs = recorder.take()
-            _check_shapes(outputs, plan, len(images))
-            behind.put(outputs)
+            # No name keeps answers that are written, or the next batch's would come on top of them.
+            behind.put(_answer(plan, recorder, images, writer if number == 0 else None))
             if not overlaps:
                 behind.drain()
+
+
+def _answer(
+    plan: ExtractionPlan, recorder: LayerRecorder, images: Tensor, writer: StoreWriter | None
+) -> dict[str, Tensor]:
+    """Return each layer's answers to a batch; `writer`, of the first one, is told how exact they are."""
+    batch = images.to(plan.device, non_blocking=plan.device.type == "cuda")
+    if writer is None:
+        with reducing(plan.precision, plan.device):
+            forward(plan, batch)
+        outputs = recorder.take()
+    else:
+        outputs, errors = measure_precision(plan, recorder, batch, check_alone(plan, recorder, batch))
+        writer.info |= errors
+    _check_shapes(outputs, plan, len(images))
+    return outputs
 
 
 def _has_spare_cores(device: torch.device) -> bool:
