@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -275,12 +275,13 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
     decode = _Decoder(plan, 1 if overlaps else torch.get_num_threads())
 
     def write(outputs: dict[str, Tensor]) -> None:
-        arrays = {layer: output.flatten(1).cpu().numpy() for layer, output in outputs.items()}
+        # Rows of units are copies where channels lie last; what they were made of goes one by one.
+        arrays = {layer: outputs.pop(layer).flatten(1).cpu().numpy() for layer in list(outputs)}
         writer.write(arrays)
         advance(len(next(iter(arrays.values()))))
 
     with (
-        keeping_memory(),
+        ExitStack() as later,
         evaluating(module, plan.device),
         LayerRecorder(
             module, list(plan.unit_shapes), pool=plan.identity["pool"], dtype=DTYPES[plan.dtype]
@@ -289,6 +290,8 @@ def _fill(plan: ExtractionPlan, writer: StoreWriter, n_threads: int, advance: _A
     ):
         n_ahead = N_AHEAD + n_threads - 1 if overlaps else 0
         for number, images in enumerate(map_ahead(decode, starts, n_threads=n_threads, n_ahead=n_ahead)):
+            if number == 1:  # what the checks of the first batch freed would lie between later blocks
+                later.enter_context(keeping_memory())
             # No name keeps answers that are written, or the next batch's would come on top of them.
             behind.put(_answer(plan, recorder, images, writer if number == 0 else None))
             if not overlaps:
