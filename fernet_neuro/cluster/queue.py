@@ -4,12 +4,11 @@ What belongs here: the numbers of jobs that were handed over, and the words of s
 shard; what follows from them is in `states`.
 """
 
-import json
 import re
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 
+from fernet_neuro._utils.json_files import append_line, read_lines
 from fernet_neuro.cluster.plan import Plan
 
 _JOBS = "submitted.jsonl"
@@ -23,8 +22,7 @@ _ENDED = re.compile(r"(\d+)_(\d+)\|(.+)")
 
 def note_job(plan: Plan, job: str, n_tasks: int) -> None:
     """Note that a job of `n_tasks` was handed over, each task of which has every `n_tasks`-th shard."""
-    with (plan.folder / _JOBS).open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps({"job": job, "n_tasks": n_tasks}) + "\n")
+    append_line(plan.folder / _JOBS, {"job": job, "n_tasks": n_tasks})
 
 
 def ask_queue(plan: Plan) -> dict[int, str]:
@@ -32,7 +30,8 @@ def ask_queue(plan: Plan) -> dict[int, str]:
 
     Shards of which it says nothing are left out: all, where nothing was handed over or no queue answers.
     """
-    jobs = _read_jobs(plan)
+    # By number, oldest first.
+    jobs = {str(line["job"]): int(line["n_tasks"]) for line in read_lines(plan.folder / _JOBS)}
     if not jobs:
         return {}
     numbers = ",".join(jobs)
@@ -49,17 +48,6 @@ def ask_queue(plan: Plan) -> dict[int, str]:
             if word := words.get((job, shard.number % n_tasks)):
                 said[shard.number] = word
     return said
-
-
-def _read_jobs(plan: Plan) -> dict[str, int]:
-    """Return numbers of tasks by number of the job, oldest first; half a line does not count."""
-    path = plan.folder / _JOBS
-    jobs: dict[str, int] = {}
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        with suppress(ValueError):
-            line = json.loads(text)
-            jobs[str(line["job"])] = int(line["n_tasks"])
-    return jobs
 
 
 def _ask(command: Sequence[str]) -> list[str]:

@@ -3,20 +3,20 @@
 What belongs here: one task's share of the shards, signals, and the notes that `states` reads.
 """
 
-import json
 import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir, contextmanager, suppress
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from fernet_neuro._utils.claims import claiming, is_claimed
+from fernet_neuro._utils.json_files import append_line, read_lines
 from fernet_neuro.cluster.kinds import find_kind
 from fernet_neuro.cluster.plan import MOST_FAILURES, MOST_STOPS, Plan, Shard
 from fernet_neuro.exceptions import FernetError
@@ -120,12 +120,7 @@ class Notes:
 
 def read_notes(plan: Plan, shard: Shard) -> Notes:
     """Return what was noted of a shard; half a line, of a process that was killed, does not count."""
-    path = _notes_of(plan, shard)
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        with suppress(ValueError):
-            lines.append(json.loads(text))
-    return Notes(lines)
+    return Notes(read_lines(_notes_of(plan, shard)))
 
 
 def ask_again(plan: Plan, shard: Shard) -> None:
@@ -221,9 +216,7 @@ def _note(plan: Plan, shard: Shard, line: dict[str, Any]) -> None:
     path = _notes_of(plan, shard)
     path.parent.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    with path.open("a", encoding="utf-8") as handle:
-        # A line of its own, even behind half a line of a process that was killed.
-        handle.write("\n" + json.dumps({**line, "when": when}) + "\n")
+    append_line(path, {**line, "when": when})
 
 
 def _notes_of(plan: Plan, shard: Shard) -> Path:

@@ -78,6 +78,9 @@ def test_the_last_job_that_knows_a_shard_counts(waiting, queue):
     with (waiting.folder / "submitted.jsonl").open("a") as handle:
         handle.write('{"job": "7')  # killed while it wrote
     assert ask_queue(waiting) == {0: "RUNNING", 1: "NODE_FAIL"}
+    (programs / "squeue").write_text("#!/bin/bash\necho '79 0 PENDING Priority'\n")
+    note_job(waiting, "79", 1)
+    assert set(ask_queue(waiting).values()) == {"PENDING (Priority)"}
 
 
 def test_a_task_has_every_shard_of_its_step(waiting, queue):
