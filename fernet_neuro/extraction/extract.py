@@ -102,7 +102,8 @@ def extract_activations(
     device : str, default="auto"
         ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:0"``.
     batch_size : int, default=64
-        Stimuli per forward pass.
+        Stimuli per forward pass; on a processor it is split where one of the network's outputs would take
+        more than 64 MB, which costs no time and saves memory.
     dtype : {"float32", "float16"}, default="float32"
         Type of the stored values.
     pool : {"none", "mean", "mean-last", "srp:K"}, default="none"

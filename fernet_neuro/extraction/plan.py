@@ -34,6 +34,9 @@ from fernet_neuro.typing import PathLike
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 #: Batches that may be decoded ahead of the forward pass, and outputs that may wait to be written.
 N_AHEAD, N_BEHIND = 2, 2
+#: On a processor, how large the largest output of a forward pass may be, and how few stimuli it may be split
+#: into for that: fewer at a time are slower, more are no faster and fill memory.
+_IN_WORK, _FEWEST = 64 << 20, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ class ExtractionPlan:
     device : torch.device
         Where the network runs.
     batch_size : int
-        Stimuli per forward pass.
+        Stimuli per forward pass, as `fit_batch` has it.
     widest : int
         Units of the largest output of any part of the network for one stimulus; for the memory estimate.
     """
@@ -185,7 +188,18 @@ def plan_extraction(
         **({} if precision == PRECISIONS[0] else {"precision": precision}),
         **({"memory_format": "channels_last"} if _takes_channels_last(model, pool, image, outputs) else {}),
     }
-    return ExtractionPlan(model, table, table.image_digests, unit_shapes, identity, place, batch_size, widest)
+    n_at_once = fit_batch(batch_size, widest) if place.type == "cpu" else batch_size
+    return ExtractionPlan(model, table, table.image_digests, unit_shapes, identity, place, n_at_once, widest)
+
+
+def fit_batch(batch_size: int, widest: int) -> int:
+    """Return how many stimuli of a batch go through a network at once on a processor: a part of all, or all.
+
+    The number divides `batch_size`, so that shards, which end where batches do, are cut in the same places.
+    `widest`: units of the network's largest output for one stimulus.
+    """
+    most = min(batch_size, max(_FEWEST, _IN_WORK // (4 * max(widest, 1))))
+    return max((n for n in range(_FEWEST, most + 1) if batch_size % n == 0), default=batch_size)
 
 
 def _make_noise(model: LayeredModel) -> Tensor:

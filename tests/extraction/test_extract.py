@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial.distance import pdist
 from torch import nn
@@ -14,9 +16,10 @@ from torch import nn
 import fernet_neuro as fn
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import LayerNotFoundError, StimulusError, StoreError
+from fernet_neuro.extraction import plan as plan_module
 from fernet_neuro.extraction.extract import estimate_extraction, extract_activations
 from fernet_neuro.extraction.hooks import _draw_projection
-from fernet_neuro.extraction.plan import plan_extraction
+from fernet_neuro.extraction.plan import fit_batch, plan_extraction
 from fernet_neuro.models.card import UNTRAINED_TWIN, ModelCard
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
@@ -50,6 +53,23 @@ def test_values_equal_a_loop_without_hooks(tiny, noise_table, store_path, option
     assert store.unit_shapes == {"conv": (5, 5, 5), "fc": (11,)}
     assert store.stimuli == noise_table
     store.verify()
+
+
+@given(st.integers(1, 500), st.integers(1, 10**8))
+def test_a_batch_is_split_evenly_where_its_outputs_are_large(batch_size, widest):
+    n_at_once, n_fitting = fit_batch(batch_size, widest), (64 << 20) // (4 * widest)
+    assert batch_size % n_at_once == 0
+    divisors = [n for n in range(8, batch_size + 1) if batch_size % n == 0 and n <= max(n_fitting, 8)]
+    assert n_at_once == (divisors[-1] if divisors else batch_size)
+
+
+def test_a_split_batch_gives_the_same_answers(tiny, noise_table, tmp_path, monkeypatch):
+    whole = extract_activations(tiny, noise_table, ["conv", "fc"], tmp_path / "whole", batch_size=16)
+    monkeypatch.setattr(plan_module, "_IN_WORK", 1)
+    split = extract_activations(tiny, noise_table, ["conv", "fc"], tmp_path / "split", batch_size=16)
+    assert plan_extraction(tiny, noise_table, ["fc"], batch_size=16).batch_size == 8
+    for layer in ("conv", "fc"):
+        np.testing.assert_allclose(split.load(layer).values, whole.load(layer).values, atol=1e-6)
 
 
 def test_stored_layers_are_not_overwritten_in_place(tiny, noise_table, store_path):
