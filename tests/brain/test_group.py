@@ -88,6 +88,7 @@ def test_corrected_p_values_of_clusters_are_those_of_all_sign_flips(rng, mask, c
     assert len(np.unique(observed)) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correction", ["max_t", "cluster_size"])
 def test_groups_without_effect_are_significant_as_often_as_they_should(rng, mask, correction):
     n_groups = 200 if correction == "max_t" else 60

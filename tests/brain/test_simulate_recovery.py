@@ -70,6 +70,7 @@ def found(table, tmp_path_factory) -> pd.DataFrame:
     return estimate_shares(brain, concat_rdms([labels, grey])).set_index(["roi", "factor"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("roi", PLANTED)
 def test_planted_shares_are_recovered(found, roi):
     for factor in (*FACTORS, "pixels"):

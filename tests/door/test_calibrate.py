@@ -35,6 +35,7 @@ def store(noise_table, rng, tmp_path) -> ActivationStore:
     return write_store(tmp_path / "store", noise_table, layers)
 
 
+@pytest.mark.slow
 def test_a_probe_that_finds_an_effect_finds_none_in_exchanged_labels(store, run, tmp_path):
     report = run_probe(store, n_folds=2, n_permutations=19, controls=())
     assert max(row["p_value"] for row in report.layers) == 1 / 20  # the planted effect

@@ -93,6 +93,7 @@ def test_constant_features_give_chance_and_no_warning(name):
     assert found.balanced_accuracy == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 def test_p_values_have_nominal_rate_and_power(table_of, simulated, name):
     table = table_of(n_people=6, n_expressions=3, n_sessions=2)

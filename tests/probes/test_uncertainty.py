@@ -45,6 +45,7 @@ def result_of(design, guesses, source, layer="layer4"):
     return gather_result(design, scores, ReadoutSettings("ridge"), source, layer, 0)
 
 
+@pytest.mark.slow
 def test_interval_of_unbalanced_classes_covers_chance_at_the_nominal_rate(table_of):
     table, design = gender_design(table_of, 32, 8, 4)
     people = person_of(table)
@@ -128,6 +129,7 @@ def compare(table_of, n_datasets, ours, theirs):
     return found
 
 
+@pytest.mark.slow
 def test_equal_read_outs_differ_at_the_nominal_rate(table_of):
     found = compare(table_of, 80, 0.5, 0.5)
     for source in ("untrained", "pixels"):
@@ -167,6 +169,7 @@ def draw_networks(design, rng, n_networks, base, *, weights_sd=0.08, person_sd=0
     return results
 
 
+@pytest.mark.slow
 def test_one_more_untrained_network_is_seldom_told_from_ten_and_often_from_one(table_of):
     design = plan_of(table_of(n_people=12, n_expressions=4))
     p_values = {1: [], 10: []}

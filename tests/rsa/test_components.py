@@ -354,6 +354,7 @@ def test_tests_have_the_nominal_rate_and_more_power_than_the_bootstrap():
     assert power["components"] > 1.15 * power["bootstrap"] > 0, power
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("comparison", CLOSED)
 def test_standard_errors_are_the_spread_of_estimates_over_groups(comparison):
     found = [_infer_fast(*_draw(seed, "related"), comparison) for seed in range(120)]

@@ -368,6 +368,7 @@ def _infer(seed, effect, sizes=None, **options):
     return infer_flexible(models, brain, seed=seed, **chosen)
 
 
+@pytest.mark.slow
 def test_tests_of_unrelated_models_are_calibrated_and_related_ones_are_found():
     null = [_infer(seed, 0.0, HALVED) for seed in range(40)]
     rates = pd.concat([result.estimates for result in null]).groupby("model")
@@ -392,6 +393,7 @@ def test_reweighting_is_found_better_than_a_part_where_the_brain_mixes_parts():
     assert np.median([frame.loc[("fixed", "weighted"), "p_value"] for frame in gains]) < 0.05
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_new_data_and_lack_the_variance_of_folds():
     results = [_infer(seed, 0.6, HALVED).estimates for seed in range(100, 125)]
     frame = pd.concat(results).groupby("model")
@@ -455,6 +457,7 @@ def test_labels_are_exchanged_with_their_blocks():
     assert p_values[1] > 0.1
 
 
+@pytest.mark.slow
 def test_permuted_labels_are_no_better_than_chance_without_an_effect():
     options = {"generalise_to": "subjects", "n_bootstraps": 10, "n_permutations": 19, "n_assignments": 2}
     found = [_infer(seed, 0.0, **options).estimates for seed in range(300, 325)]

@@ -51,6 +51,7 @@ def test_the_score_of_a_layer_chosen_on_other_data_is_centred_on_nothing_and_the
     assert naive.mean() > nested.mean() + 6 * error
 
 
+@pytest.mark.slow
 def test_a_planted_peak_is_found_and_its_interval_covers_it():
     peaks = pd.concat([_choose(seed, 3).peaks for seed in range(40)])
     assert (peaks["layer"] == "conv4").mean() > 0.7

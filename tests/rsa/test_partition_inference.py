@@ -68,6 +68,7 @@ def test_corrected_shares_add_up_to_the_total():
     assert (found["share"] < found["high"]).all()
 
 
+@pytest.mark.slow
 def test_shares_of_unrelated_models_scatter_around_nothing_and_intervals_cover_it():
     found = [infer_partition(*_simulate(seed), n_bootstraps=100, seed=seed) for seed in range(40)]
     unique = pd.concat(found).query("component == 'unique'")
@@ -78,6 +79,7 @@ def test_shares_of_unrelated_models_scatter_around_nothing_and_intervals_cover_i
     assert false_positive_rate(np.where(outside, 0.0, 1.0)).is_calibrated
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_many_stimuli_show():
     models, brain = _simulate(9999, n_stimuli=300, n_subjects=4, effect=1.8)
     truth = infer_partition(models, brain, n_bootstraps=10, generalise_to="subjects").set_index("models")
@@ -107,6 +109,7 @@ def test_blocks_widen_intervals_where_stimuli_repeat(rng):
     assert spread["blocks"] > 1.2 * spread["alone"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("comparison", ["pearson", "whitened_pearson", "spearman"])
 def test_shares_of_a_model_of_the_blocks_are_covered_where_blocks_are_drawn(comparison):
     """Seven people in four photographs each; the brain knows who is who, and nothing else."""

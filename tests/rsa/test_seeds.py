@@ -135,6 +135,7 @@ def test_models_of_the_same_seeds_are_compared_seed_by_seed_and_others_are_not(r
     assert errors["same"] < 0.5 * errors["other"]
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_further_networks_show_and_those_of_one_network_do_not():
     truth = np.mean(
         [
@@ -165,6 +166,7 @@ def test_intervals_cover_what_further_networks_show_and_those_of_one_network_do_
     assert 0.75 < np.sqrt(np.mean(np.square(found_errors))) / np.std(estimates) < 1.3
 
 
+@pytest.mark.slow
 def test_networks_that_learnt_nothing_are_found_rarely_and_others_often():
     null = [_infer(*_simulate(seed, effect=0.0, spread=0.0), seed=seed).estimates for seed in range(40)]
     assert false_positive_rate(pd.concat(null)["p_value"].to_numpy()).is_calibrated

@@ -95,6 +95,7 @@ def test_without_any_signal_there_are_no_shares(factors):
     assert found[["unconstrained", "low"]].isna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_intervals_cover_and_absent_factors_are_found_as_often_as_the_level_says(factors):
     """200 groups of subjects with geometries of their own: coverage of 95 %, false positives of 5 %."""
     planted, n_groups = np.array([0.7, 0.0, 0.3]), 200

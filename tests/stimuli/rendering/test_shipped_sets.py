@@ -60,6 +60,7 @@ def test_both_sets_together_stay_below_five_megabytes():
     assert total <= 5e6
 
 
+@pytest.mark.slow
 def test_rendering_again_finds_the_shipped_pictures(tmp_path):
     source = FOLDER / "builtin"
     settings = read_settings(RenderSettings, source / "settings.yaml")
@@ -75,6 +76,7 @@ def test_another_seed_is_told_apart_from_the_shipped_pictures(tmp_path):
         check_same_pictures(table, render_faces(settings, tmp_path / "other"))
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_rendering_again_finds_the_shipped_ict_pictures(tmp_path, data_root):
     source = FOLDER / "ict"

@@ -28,6 +28,7 @@ def test_weights_are_those_of_the_record_and_the_card_says_what_was_measured(nam
     assert {"London photographs"} <= {row["stimuli"] for row in model.card.measured}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPRESSION)
 def test_expressions_of_new_rendered_people_are_named_above_chance(name, faces):
     found = compute_class_probabilities(name, faces)

@@ -100,6 +100,7 @@ def test_accuracy_equals_a_loop_over_people(table):
     assert judge(table, layers)["accuracy"].iloc[1] == pytest.approx(wanted)
 
 
+@pytest.mark.slow
 def test_unrelated_features_find_people_at_chance_and_tests_keep_their_rate(table):
     """The network is one more draw of what its twins are, so that no test has anything to find."""
     rng = np.random.default_rng(5)

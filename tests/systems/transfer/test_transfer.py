@@ -9,6 +9,8 @@ from fernet_neuro.probes.result import ProbeReport
 from fernet_neuro.stimuli.table import StimulusTable
 from tests.systems.transfer.conftest import make_settings
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_stage_leaves_its_files(finished):
     for name in ("identity", "verification", "expression"):
