@@ -6,12 +6,13 @@ users or folders.
 
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from fernet_neuro._utils.programs import ask_program
 
 #: Packages whose version can change a number.
 RECORDED_PACKAGES = (
@@ -50,13 +51,7 @@ def find_commit() -> str | None:
 
 
 def _ask_git(folder: Path, *arguments: str) -> str | None:
-    try:
-        answer = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None
+    return ask_program(["git", *arguments], seconds=10, folder=folder).strip() or None
 
 
 def list_versions(packages: Sequence[str] = RECORDED_PACKAGES) -> dict[str, str]:

@@ -5,15 +5,12 @@ shard; what follows from them is in `states`.
 """
 
 import re
-import subprocess
-from collections.abc import Sequence
 
 from fernet_neuro._utils.json_files import append_line, read_lines
+from fernet_neuro._utils.programs import ask_program
 from fernet_neuro.cluster.plan import Plan
 
 _JOBS = "submitted.jsonl"
-#: Seconds after which a queue that does not answer counts as one that cannot be asked.
-_PATIENCE = 20
 #: What squeue writes of each task: numbers of job and task, state, and why it waits.
 _QUEUED = re.compile(r"(\d+) (\d+) (\w+) (.*)")
 #: What sacct writes of tasks that began or ended; what waits stands together as 77_[3-5], and is left out.
@@ -36,11 +33,11 @@ def ask_queue(plan: Plan) -> dict[int, str]:
         return {}
     numbers = ",".join(jobs)
     words = {}
-    for line in _ask(["sacct", "-n", "-X", "-P", "-j", numbers, "-o", "JobID,State"]):
-        if found := _ENDED.fullmatch(line):
+    for line in ask_program(["sacct", "-n", "-X", "-P", "-j", numbers, "-o", "JobID,State"]).splitlines():
+        if found := _ENDED.fullmatch(line.strip()):
             words[found[1], int(found[2])] = found[3]
-    for line in _ask(["squeue", "-h", "-r", "-j", numbers, "-o", "%F %K %T %r"]):
-        if found := _QUEUED.fullmatch(line):
+    for line in ask_program(["squeue", "-h", "-r", "-j", numbers, "-o", "%F %K %T %r"]).splitlines():
+        if found := _QUEUED.fullmatch(line.strip()):
             words[found[1], int(found[2])] = f"{found[3]} ({found[4]})" if found[4] != "None" else found[3]
     said = {}
     for job, n_tasks in jobs.items():  # the last one that knows a shard counts
@@ -48,12 +45,3 @@ def ask_queue(plan: Plan) -> dict[int, str]:
             if word := words.get((job, shard.number % n_tasks)):
                 said[shard.number] = word
     return said
-
-
-def _ask(command: Sequence[str]) -> list[str]:
-    """Return the lines that a program of SLURM writes; none if it is not there, fails or does not answer."""
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [line.strip() for line in answer.stdout.splitlines()] if answer.returncode == 0 else []

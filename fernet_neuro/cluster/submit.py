@@ -15,6 +15,7 @@ from pathlib import Path
 from joblib import cpu_count
 
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.programs import ask_program, run_program
 from fernet_neuro._utils.shown import name_some
 from fernet_neuro.cluster.kinds import Request, find_kind, list_missing
 from fernet_neuro.cluster.plan import PLAN_NAME, Plan, find_inputs, list_versions, stamp
@@ -36,6 +37,16 @@ _WORDS = (
 _GPUS = "CUDA_VISIBLE_DEVICES"
 #: Seconds before the time limit at which a task is told to finish.
 _NOTICE = 120
+#: Seconds that sbatch may take, which tries again for minutes where the queue is busy.
+_SBATCH_SECONDS = 300
+
+#: What is said where sbatch did not hand a job over, by how it ended.
+_TROUBLES = {
+    "missing": "sbatch cannot be run ({why}); on the cluster's login node: sbatch {script}",
+    "failed": "sbatch refuses: {why} The plan is kept; change --slurm, or hand it over with: sbatch {script}",
+    "late": "sbatch gave {why} and was ended; squeue --me tells whether the job is there all the same. The "
+    "plan is kept; if it is not, hand it over with: sbatch {script}",
+}
 
 _SCRIPT = """#!/bin/bash
 # {n_shards} shards in {n_tasks} tasks, made by fernet-neuro submit; start them with: sbatch {name}
@@ -145,32 +156,19 @@ def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
     Raises
     ------
     StoreError
-        If there is no ``sbatch``, the queue refuses, or the plan lies where other machines cannot see it. The
-        plan stays, and can be submitted again.
+        If there is no ``sbatch``, it does not answer, the queue refuses, or the plan lies where other
+        machines cannot see it. The plan stays, and can be submitted again.
     """
     _check_shared(plan)
     script = plan.folder / SCRIPT_NAME
-    n_tasks = min(len(plan.shards), _find_array_size())
+    n_tasks = _count_tasks(script)
     wanted = [shard.number for shard in list_missing(plan)] if numbers is None else numbers
     tasks = sorted({number % n_tasks for number in wanted})
     array = ",".join(map(str, tasks)) + _limit(plan)
-    try:
-        answer = subprocess.run(
-            ["sbatch", "--parsable", f"--array={array}", str(script)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError as error:
-        raise StoreError(
-            f"sbatch cannot be run ({error.strerror}); on the cluster's login node: sbatch {script}"
-        ) from None
-    if answer.returncode != 0:
-        said = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
-        raise StoreError(
-            f"sbatch refuses: {said} The plan is kept; change --slurm, or hand it over with: sbatch {script}"
-        )
-    job = answer.stdout.strip().partition(";")[0]
+    answer = run_program(["sbatch", "--parsable", f"--array={array}", str(script)], seconds=_SBATCH_SECONDS)
+    if answer.outcome != "done":
+        raise StoreError(_TROUBLES[answer.outcome].format(why=answer.text, script=script))
+    job = answer.text.strip().partition(";")[0]
     note_job(plan, job, n_tasks)
     return job
 
@@ -210,11 +208,7 @@ def list_gpus() -> list[str]:
     """Return the names of the GPUs that CUDA may use here: those it is told of, or all that there are."""
     if _GPUS in os.environ:
         return [name for name in os.environ[_GPUS].split(",") if name.strip() not in ("", "-1")]
-    try:
-        answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    except OSError:
-        return []
-    return re.findall(r"^GPU (\d+):", answer.stdout, re.MULTILINE)
+    return re.findall(r"^GPU (\d+):", ask_program(["nvidia-smi", "-L"]), re.MULTILINE)
 
 
 def retry(plan: Plan, numbers: Sequence[int]) -> None:
@@ -263,9 +257,14 @@ def _check_shared(plan: Plan) -> None:
 
 def _find_array_size() -> int:
     """Return how many tasks one array may have, as SLURM tells, or its usual limit."""
-    try:
-        answer = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=False)
-    except OSError:
-        return _ARRAY_SIZE
-    found = re.search(r"MaxArraySize\s*=\s*(\d+)", answer.stdout)
+    found = re.search(r"MaxArraySize\s*=\s*(\d+)", ask_program(["scontrol", "show", "config"]))
     return max(1, int(found[1])) if found else _ARRAY_SIZE
+
+
+def _count_tasks(script: Path) -> int:
+    """Return how many tasks the job script shares the shards out to, whatever SLURM's limit is now."""
+    text = script.read_text(encoding="utf-8") if script.is_file() else ""
+    found = re.search(r" --step (\d+) &$", text, re.MULTILINE)
+    if found is None:
+        raise StoreError(f"{script} is gone or was changed; write it again with fernet-neuro submit.")
+    return int(found[1])

@@ -19,6 +19,7 @@ import pytest
 
 from fernet_neuro._utils.atomic import name_host
 from fernet_neuro._utils.claims import claiming, is_claimed
+from fernet_neuro._utils.programs import ask_program
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.cluster.kinds import merge
 from fernet_neuro.cluster.plan import (
@@ -346,9 +347,40 @@ def test_a_shard_whose_process_was_killed_too_often_is_given_up(two_shards):
 
 def test_only_what_is_not_done_is_handed_over(two_shards, queue):
     assert work(two_shards, 0, 2, lambda _arguments: DONE) == DONE
-    (two_shards.folder / SCRIPT_NAME).write_text("")
+    (two_shards.folder / SCRIPT_NAME).write_text(format_script(two_shards, {}))
     submit_to_slurm(two_shards)
     assert (queue / "arrays").read_text() == "1\n"
+
+
+def test_tasks_are_counted_as_in_the_job_script_whatever_the_queue_says_now(two_shards, queue, monkeypatch):
+    (queue / "waits").touch()
+    script = two_shards.folder / SCRIPT_NAME
+    with monkeypatch.context() as patch:
+        patch.setenv("MAX_ARRAY_SIZE", "1")
+        script.write_text(format_script(two_shards, {}))
+    submit_to_slurm(two_shards)
+    assert (queue / "arrays").read_text() == "0\n"
+    script.unlink()
+    with pytest.raises(StoreError, match="is gone or was changed"):
+        submit_to_slurm(two_shards)
+
+
+def test_a_queue_that_does_not_say_its_limit_is_not_waited_for(two_shards, queue, monkeypatch):
+    (queue.parent / "programs" / "scontrol").write_text("#!/bin/bash\nexec sleep 60\n")
+    monkeypatch.setattr("fernet_neuro.cluster.submit.ask_program", partial(ask_program, seconds=0.5))
+    start = time.monotonic()
+    assert "#SBATCH --array=0-1\n" in format_script(two_shards, {})
+    assert time.monotonic() - start < 30
+
+
+def test_a_job_that_sbatch_does_not_hand_over_in_time_may_be_there(faces, submit, queue, monkeypatch):
+    (queue.parent / "programs" / "sbatch").write_text("#!/bin/bash\nexec sleep 60\n")
+    monkeypatch.setattr("fernet_neuro.cluster.submit._SBATCH_SECONDS", 0.5)
+    code, _, said = submit("--shards", "2", command=EXTRACT)
+    assert code == 2
+    assert "sbatch gave no answer within 0.5 s" in said
+    assert "squeue --me tells whether the job is there" in said
+    assert f"if it is not, hand it over with: sbatch {Path.cwd() / 'store.jobs' / 'job.sh'}" in said
 
 
 @pytest.mark.parametrize(
