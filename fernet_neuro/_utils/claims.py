@@ -59,7 +59,7 @@ def _take(place: Path) -> bool:
     for _ in range(2):
         with suppress(FileExistsError):
             place.mkdir()
-            owner = {"host": name_host(), "pid": os.getpid(), "job": _name_job()}
+            owner = {"host": name_host(), "pid": os.getpid(), "job": name_task()}
             (place / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
             return True
         if not _is_free(place):
@@ -84,7 +84,7 @@ def _is_free(place: Path) -> bool:
     if is_here and not is_alive(owner["pid"]):
         return True
     # Elsewhere, a task that was queued again has ended; here, it may be one of several of one task.
-    is_requeued = not is_here and owner["job"] is not None and owner["job"] == _name_job()
+    is_requeued = not is_here and owner["job"] is not None and owner["job"] == name_task()
     return is_requeued or time.time() - touched > _STALE
 
 
@@ -94,7 +94,10 @@ def _beat(owner: Path, end: threading.Event) -> None:
             owner.touch()
 
 
-def _name_job() -> str | None:
-    """Return the task of SLURM that this process is; a requeued one keeps its name on another machine."""
+def name_task() -> str | None:
+    """Return the task of SLURM that this process is, such as ``77_3``: number of the array, and in it.
+
+    A requeued task keeps its name on another machine. None where this process is no task of an array.
+    """
     job, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{job}_{task}" if job and task else None

@@ -19,6 +19,7 @@ from fernet_neuro._utils.claims import claiming, is_claimed
 from fernet_neuro._utils.json_files import append_line, read_lines
 from fernet_neuro.cluster.kinds import find_kind
 from fernet_neuro.cluster.plan import MOST_FAILURES, MOST_STOPS, Plan, Shard
+from fernet_neuro.cluster.queue import note_own_job
 from fernet_neuro.exceptions import FernetError
 
 #: What ends a process and means: all is done, a shard failed, the plan is wrong, start me again.
@@ -57,6 +58,7 @@ def work(plan: Plan, first: int, step: int, execute: Execute, *, accept_version:
     """
     with _stoppable() as stop:
         try:
+            note_own_job(plan, first, step)  # even where the plan no longer holds
             plan.check(accept_version=accept_version)
             return _work(plan, plan.shards[first::step], execute, stop)
         except KeyboardInterrupt:  # between two shards

@@ -26,6 +26,7 @@ for argument in "$@"; do
     *) script="$argument" ;;
   esac
 done
+if [ -z "$array" ]; then array="$(sed -n 's/^#SBATCH --array=//p' "$script")"; fi
 if [ -f "$QUEUE/refuses" ]; then cat "$QUEUE/refuses" >&2; exit 1; fi
 echo "$array" >> "$QUEUE/arrays"
 export SLURM_ARRAY_JOB_ID=77

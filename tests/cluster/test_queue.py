@@ -2,13 +2,16 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
+from fernet_neuro._utils.json_files import read_lines
 from fernet_neuro.cluster.plan import Plan
 from fernet_neuro.cluster.queue import ask_queue, note_job
 from fernet_neuro.cluster.states import list_states
 from fernet_neuro.cluster.work import _note
+from fernet_neuro.exceptions import StoreError
 from tests.cluster.test_mishaps import EXTRACT
 
 
@@ -87,6 +90,70 @@ def test_a_task_has_every_shard_of_its_step(waiting, queue):
     (queue / "queued").write_text("77 0 RUNNING None\n")
     (waiting.folder / "submitted.jsonl").write_text(json.dumps({"job": "77", "n_tasks": 1}) + "\n")
     assert ask_queue(waiting) == {0: "RUNNING", 1: "RUNNING"}
+
+
+@pytest.fixture
+def be_task(monkeypatch):
+    """Return what makes this process a task of an array."""
+
+    def be(job: str, task: str) -> None:
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", job)
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", task)
+
+    return be
+
+
+def test_a_task_notes_the_array_that_was_handed_over_by_hand(faces, queue, submit, carry_out, run, be_task):
+    submit("--script", "--shards", "2", command=EXTRACT)
+    plan = Plan.read("store")
+    (queue / "queued").write_text("77 1 PENDING Resources\n")
+    assert list_states(plan)["state"].tolist() == ["waiting", "waiting"]  # which array it is, nobody knows
+    be_task("77", "0")
+    assert carry_out("store", 0, 2) == 0
+    assert list_states(plan)["state"].tolist() == ["done", "queued"]
+    run("jobs", "store", "--retry", "unfinished")
+    assert not (queue / "arrays").exists()
+    be_task("77", "1")
+    assert carry_out("store", 1, 2) == 0
+    assert read_lines(plan.folder / "submitted.jsonl") == [{"job": "77", "n_tasks": 2}]
+
+
+def test_a_job_that_submit_handed_over_is_noted_once(waiting, carry_out, be_task):
+    be_task("77", "0")
+    assert carry_out("store", 0, 2) == 0
+    note_job(waiting, "77", 2)
+    assert read_lines(waiting.folder / "submitted.jsonl") == [{"job": "77", "n_tasks": 2}]
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [("3", ("--script",)), ("", ("--script",)), ("0", ("--cluster", "local", "--script"))],
+    ids=["another-array", "no-array", "on-this-machine"],
+)
+def test_arrays_of_other_scripts_are_not_noted(faces, submit, carry_out, be_task, task, options):
+    submit(*options, "--shards", "2", command=EXTRACT)
+    be_task("77", task)
+    assert carry_out("store", 0, 2) == 0
+    assert not (Plan.read("store").folder / "submitted.jsonl").exists()
+
+
+def test_a_task_whose_plan_no_longer_holds_is_known_to_the_queue(faces, queue, submit, carry_out, be_task):
+    submit("--script", "--shards", "2", command=EXTRACT)
+    faces.write_text(faces.read_text() + "\n")
+    (queue / "ended").write_text("77_0|FAILED\n")
+    be_task("77", "0")
+    with pytest.raises(StoreError, match="has changed since the plan was made"):
+        carry_out("store", 0, 2)
+    assert list_states(Plan.read("store"))["message"].tolist() == ["SLURM says FAILED", ""]
+
+
+@pytest.mark.slow
+def test_the_job_script_given_to_sbatch_by_hand_is_known_once_it_ran(faces, queue, submit):
+    submit("--script", "--shards", "2", command=EXTRACT)
+    subprocess.run(["sbatch", "store.jobs/job.sh"], check=True, capture_output=True)
+    plan = Plan.read("store")
+    assert list_states(plan)["state"].tolist() == ["done", "done"], (queue / "output").read_text()
+    assert read_lines(plan.folder / "submitted.jsonl") == [{"job": "77", "n_tasks": 2}]
 
 
 def test_a_job_begins_with_what_sets_it_up(faces, submit):
