@@ -24,7 +24,7 @@ from fernet_neuro.cli.brain.searchlight import searchlight
 from fernet_neuro.cli.brain.shares import shares
 from fernet_neuro.cli.brain.simulate import simulate
 from fernet_neuro.cli.calibrate import calibrate
-from fernet_neuro.cli.cluster import jobs, merge, submit, work
+from fernet_neuro.cli.cluster import SubmitCommand, jobs, merge, submit, work
 from fernet_neuro.cli.concepts import make_concepts
 from fernet_neuro.cli.cost import show_cost
 from fernet_neuro.cli.embed import embed
@@ -102,8 +102,10 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | tuple[str, dict[str, Callabl
 }  # fmt: skip
 
 
-#: Commands that hand on options which are not theirs.
-_OPEN = {"submit": {"ignore_unknown_options": True}}
+#: How commands are made that hand on options which are not theirs.
+_OPEN: dict[str, Any] = {
+    "submit": {"cls": SubmitCommand, "context_settings": {"ignore_unknown_options": True}}
+}
 
 
 class _Verbs(TyperGroup):
@@ -139,7 +141,7 @@ def _build() -> typer.Typer:
     for panel, commands in COMMANDS.items():
         for name, command in commands.items():
             if callable(command):
-                root.command(name, rich_help_panel=panel, context_settings=_OPEN.get(name))(command)
+                root.command(name, rich_help_panel=panel, **_OPEN.get(name, {}))(command)
                 continue
             group = typer.Typer(no_args_is_help=True, help=command[0])
             for inner, function in command[1].items():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from fernet_neuro.cli import _options as opt
 from fernet_neuro.cli._tables import format_table, list_records, show
@@ -16,6 +17,27 @@ if TYPE_CHECKING:
 Plans = Annotated[
     Path, opt.argument("The --out of what was submitted, or the folder of its plan (OUT.jobs).", "DIR")
 ]
+
+#: Under which key a context keeps the words behind ``submit``.
+_WORDS = "fernet_neuro.words"
+
+
+class SubmitCommand(TyperCommand):
+    """The command whose help says at its end what lists the options of the command that is handed on."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the command line, and keep its words for the help."""
+        ctx.meta[_WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, and name that of the command that was given, or of all that can be."""
+        from fernet_neuro.cluster.kinds import KINDS
+
+        super().format_help(ctx, formatter)
+        given = [word for word in ctx.meta.get(_WORDS, ()) if word in KINDS]
+        for name in given[:1] or KINDS:
+            formatter.write(f"What {name} itself takes: fernet-neuro {name} --help\n")
 
 
 def submit(

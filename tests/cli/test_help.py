@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from fernet_neuro.cli.app import app
+from fernet_neuro.cluster.kinds import KINDS
 
 ROOT = typer.main.get_command(app)
 
@@ -59,6 +60,16 @@ def test_at_80_columns_no_option_is_cut_and_no_example_wrapped(words, show_help)
     assert {item.opts[0] for item in list_options(COMMANDS[words])} <= first_words
     shown = {line.strip() for line in said.splitlines()}
     assert {line.strip() for line in list_examples(COMMANDS[words])} <= shown
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_help_of_submit_names_that_of_the_command_that_is_submitted(name, show_help):
+    asked = re.compile(r"^What (\w+) itself takes: fernet-neuro \1 --help$", re.MULTILINE)
+    for words in (("submit", name), ("submit", "--shards", "3", name, "faces", "--out", "there")):
+        said = show_help(words)
+        assert "Split a command into shards" in said
+        assert asked.findall(said) == [name]
+    assert name in asked.findall(show_help(("submit",)))
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
