@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.tables import write_csv
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore
@@ -22,7 +21,7 @@ from fernet_neuro.brain.pipeline import PatternSettings, compute_run_patterns
 from fernet_neuro.brain.rois import parse_roi
 from fernet_neuro.brain.simulation.geometry import plant_geometry
 from fernet_neuro.brain.simulation.scanner import build_volume
-from fernet_neuro.brain.simulation.sidecars import PLANTED
+from fernet_neuro.brain.simulation.sidecars import read_planted
 from fernet_neuro.door.simulate import simulate_brain
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.experiments.page_brain import BRAIN, RSA, SHARES, TWIN
@@ -212,8 +211,10 @@ def _write_shares(brain: RDMSet, shown: StimulusTable, place: Path) -> None:
     factors = [name for name in _FACTORS if len(set(shown.factor(name, complete=False).tolist())) > 1]
     models = build_model_rdms(shown, factors, pixels=True, distance="squared_euclidean")
     found = estimate_shares(brain, models)
-    planted = read_json(place / "bids" / PLANTED)["shares"]
-    found.insert(2, "planted", [planted[row.roi].get(row.factor, 0.0) for row in found.itertuples()])
+    planted = read_planted(place / "bids")
+    found.insert(
+        2, "planted", [planted[str(row.roi)].get(str(row.factor), 0.0) for row in found.itertuples()]
+    )
     write_csv(found, place / SHARES)
 
 

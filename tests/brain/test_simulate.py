@@ -21,7 +21,7 @@ from fernet_neuro.brain.simulation.design import HRF_MODEL, compute_responses, d
 from fernet_neuro.brain.simulation.geometry import draw_patterns, plant_geometry
 from fernet_neuro.brain.simulation.scanner import build_volume, draw_noise, scan_run
 from fernet_neuro.brain.simulation.settings import SimulationSettings
-from fernet_neuro.brain.simulation.sidecars import PLANTED
+from fernet_neuro.brain.simulation.sidecars import PLANTED, read_planted
 from fernet_neuro.cli.app import main
 from fernet_neuro.door.simulate import simulate_brain
 from fernet_neuro.exceptions import AlignmentError, StimulusError, StoreError
@@ -273,8 +273,16 @@ def test_images_events_and_masks_belong_together(written, faces):
     for run in runs:
         np.testing.assert_array_equal(nibabel.load(run.mask).get_fdata() > 0, inside)
         np.testing.assert_array_equal(nibabel.load(run.bold).get_fdata().any(axis=-1), inside)
-    planted = json.loads((written / PLANTED).read_text())
-    assert planted["shares"]["OFA"] == {"pixels": 0.5, "identity": 0.5}
+    assert read_planted(written)["OFA"] == {"pixels": 0.5, "identity": 0.5}
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"shares": {"OFA'])
+def test_a_data_set_that_does_not_say_what_was_planted_is_told_with_the_way_out(tmp_path, content):
+    (tmp_path / PLANTED).parent.mkdir()
+    if content is not None:
+        (tmp_path / PLANTED).write_text(content)
+    with pytest.raises(StoreError, match=r"planted\.json, .* is missing or damaged .*; remove .* and run"):
+        read_planted(tmp_path)
 
 
 def test_a_searchlight_through_the_brain_finds_the_region_that_tells_identities_apart(faces, run, tmp_path):

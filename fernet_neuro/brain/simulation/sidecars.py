@@ -11,9 +11,11 @@ import pandas as pd
 
 from fernet_neuro import __version__
 from fernet_neuro._utils.atomic import write_text
+from fernet_neuro._utils.json_files import read_json
 from fernet_neuro._utils.tables import to_csv
 from fernet_neuro.brain.simulation.geometry import PlantedGeometry
 from fernet_neuro.brain.simulation.settings import SimulationSettings
+from fernet_neuro.exceptions import StoreError
 from fernet_neuro.stimuli.table import StimulusTable
 
 BIDS_VERSION = "1.10.0"
@@ -97,6 +99,20 @@ def write_texts(
         "individual": settings.individual,
     }
     _write_json(folder / PLANTED, planted)
+
+
+def read_planted(folder: Path) -> dict[str, dict[str, float]]:
+    """Return the shares that were planted in a simulated data set, by region and factor.
+
+    Raises StoreError if they are not there, as where an earlier version simulated the data.
+    """
+    try:
+        return dict(read_json(folder / PLANTED)["shares"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        raise StoreError(
+            f"{folder / PLANTED}, which says what was planted, is missing or damaged (earlier versions kept "
+            f"it elsewhere); remove {folder} and the patterns made of it, and run the same command again."
+        ) from None
 
 
 def _describe(name: str, kind: str) -> dict[str, Any]:

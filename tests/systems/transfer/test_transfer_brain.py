@@ -15,13 +15,14 @@ from fernet_neuro._utils.config import read_settings
 from fernet_neuro.activations.array import Activations
 from fernet_neuro.activations.pixels import compute_pixels
 from fernet_neuro.activations.store import ActivationStore, write_store
-from fernet_neuro.exceptions import StimulusError
+from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.experiments.brain import (
     build_models,
     check_brain,
     choose_stimuli,
 )
-from fernet_neuro.experiments.page_brain import match_regions, region_table, share_table, show_brain
+from fernet_neuro.experiments.page_brain import SHARES, match_regions, region_table, share_table, show_brain
+from fernet_neuro.experiments.recipes import run_experiment
 from fernet_neuro.experiments.settings import BrainSettings
 from fernet_neuro.rsa.analysis.run import RSAFolder
 from fernet_neuro.rsa.distances import compute_rdms
@@ -164,6 +165,21 @@ def test_a_second_run_finishes_what_the_first_left_and_changes_nothing_else(fini
         assert (resumed / name).read_bytes() == (finished / name).read_bytes()
     bold = "brain/bids/sub-01/func/sub-01_task-faces_run-01_bold.nii.gz"
     assert (resumed / bold).stat().st_mtime_ns == (finished / bold).stat().st_mtime_ns
+
+
+def test_a_group_of_an_earlier_version_is_told_and_simulated_again(finished, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(finished, folder)
+    brain = folder / "brain"
+    for lost in (folder / "rsa", brain / "bids" / "code"):
+        shutil.rmtree(lost)
+    (brain / SHARES).unlink()
+    with pytest.raises(StoreError, match=r"planted\.json, .* is missing or damaged"):
+        run_experiment(make_settings(), folder, resume=True)
+    for made in ("bids", "patterns"):
+        shutil.rmtree(brain / made)
+    run_experiment(make_settings(), folder, resume=True)
+    assert (brain / SHARES).read_bytes() == (finished / "brain" / SHARES).read_bytes()
 
 
 def test_the_recipe_names_only_networks_that_it_has():
