@@ -4,6 +4,7 @@ What belongs here: events of a run and their haemodynamic regressors.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -68,12 +69,13 @@ def compute_responses(design: RunDesign, settings: SimulationSettings) -> np.nda
     for row, onset in zip(design.order, design.onsets, strict=True):
         event = np.array([[onset], [settings.duration], [1.0]])
         responses[:, row] = compute_regressor(event, HRF_MODEL, times)[0][:, 0]
-    return responses / _find_peak(settings)
+    return responses / _find_peak(settings.duration)
 
 
-def _find_peak(settings: SimulationSettings) -> float:
+@cache
+def _find_peak(duration: float) -> float:
     """Return the largest value of the response to one presentation, sampled every tenth of a second."""
     from nilearn.glm.first_level import compute_regressor
 
-    event = np.array([[0.0], [settings.duration], [1.0]])
-    return float(compute_regressor(event, HRF_MODEL, np.arange(0, 32 + settings.duration, 0.1))[0].max())
+    event = np.array([[0.0], [duration], [1.0]])
+    return float(compute_regressor(event, HRF_MODEL, np.arange(0, 32 + duration, 0.1))[0].max())
