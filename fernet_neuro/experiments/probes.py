@@ -6,7 +6,8 @@ interrupted.
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from fernet_neuro.activations.store import ActivationStore
@@ -118,28 +119,35 @@ def probe_network(
 
     `seeds`: training seeds. `split_seed`: of folds and permutations.
     """
+    open_store = cache(ActivationStore.open)  # all targets read the stimuli of a store once
     for probe in probes:
         place = out / name / probe.target
         if (place / "summary.json").is_file():
             continue
         logger.info("    %s from the %s network, %s held out", probe.target, name, probe.holdout)
         twins = list_twins(seeds, probe.twins)
-        reports = [_probe_once(work, probe, name, seed, twins, split_seed) for seed in seeds]
+        reports = [_probe_once(work, probe, name, seed, twins, split_seed, open_store) for seed in seeds]
         (reports[0] if len(reports) == 1 else summarise_seeds(reports, seeds)).save(place)
 
 
 def _probe_once(
-    work: Work, probe: ProbeSettings, name: str, seed: int, twins: Sequence[int], split_seed: int
+    work: Work,
+    probe: ProbeSettings,
+    name: str,
+    seed: int,
+    twins: Sequence[int],
+    split_seed: int,
+    open_store: Callable[[Path], ActivationStore],
 ) -> ProbeReport:
     places = [find_store(work.folder, name, number, "untrained") for number in twins]
     return run_probe(
-        ActivationStore.open(find_store(work.folder, name, seed, "trained")),
+        open_store(find_store(work.folder, name, seed, "trained")),
         target=probe.target,
         holdout=probe.holdout,
         readouts=probe.readouts,
         scale=probe.scale,
         n_permutations=probe.permutations,
-        untrained_stores=[ActivationStore.open(place) for place in places],
+        untrained_stores=[open_store(place) for place in places],
         n_folds=probe.n_folds,
         seed=split_seed,
         n_jobs=work.n_jobs,

@@ -91,7 +91,8 @@ class StimulusTable(Shown):
                 frame[column] = _clean_labels(frame[column])
             frame[column] = (to_text if column in TEXT_COLUMNS else to_canonical)(frame[column])
         if root is not None:
-            frame["path"] = [find_spelling(Path(root), item) for item in frame["path"]]
+            folder = Path(root)
+            frame["path"] = [find_spelling(folder, item) for item in frame["path"]]
         others = [column for column in frame if column not in REQUIRED_COLUMNS]
         frame = frame[[*REQUIRED_COLUMNS, *others]]
         _check_ids(frame["stimulus_id"])
@@ -475,7 +476,9 @@ def _clean_labels(column: pd.Series) -> pd.Series:
     """Return a column whose texts are labels in their one form, empty where nobody is called so."""
     if column.dtype.kind != "O":
         return column
-    labels = [to_label(item) if isinstance(item, str) else item for item in column]
+    # Text that pyarrow holds is slow to go through as it is.
+    values = column.to_numpy(dtype=object)
+    labels = [to_label(item) if isinstance(item, str) else item for item in values]
     filled = ["" if isinstance(item, str) and item in GAPS else item for item in labels]
     return pd.Series(filled, index=column.index, name=column.name, dtype=object)
 
