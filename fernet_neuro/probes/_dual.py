@@ -49,13 +49,14 @@ class Gram:
 
     def fold(self, train: np.ndarray, test: np.ndarray) -> "FoldKernel":
         """Return the inner products of one fold, centred on the mean of its training rows alone."""
-        inner = self.centred[np.ix_(train, train)]
-        cross = self.centred[np.ix_(test, train)]
+        inner, cross = (self.centred[rows].take(train, axis=1) for rows in (train, test))
         mean = inner.mean(axis=0)
-        total = float(mean.mean())
-        inner = inner - mean[:, None] - mean[None, :] + total
-        cross = cross - cross.mean(axis=1, keepdims=True) - mean[None, :] + total
-        return FoldKernel(inner, cross)
+        inner -= mean[:, None]
+        cross -= cross.mean(axis=1, keepdims=True)
+        for part in (inner, cross):
+            part -= mean
+            part += mean.mean()
+        return FoldKernel(np.asfortranarray(inner), cross)
 
 
 def arrange(values: np.ndarray) -> Gram | Rows:
@@ -105,8 +106,8 @@ def _check_finite(rows: np.ndarray) -> np.ndarray:
 class FoldKernel:
     """Inner products of one fold, centred on the mean of its training rows.
 
-    `train` (n_train, n_train): among training rows. `test` (n_test, n_train): of test rows with training
-    rows.
+    `train` (n_train, n_train): among training rows, columns side by side, as LAPACK takes them. `test`
+    (n_test, n_train): of test rows with training rows.
     """
 
     train: np.ndarray
@@ -127,8 +128,8 @@ class FoldKernel:
         `penalty`: absolute penalty. `columns` (n_train, n_columns). Returns an array (n_columns, n_test).
         Raises ValueError if the penalty is too small for the rounding error of the inner products.
         """
-        penalised = self.train.copy()
-        penalised.flat[:: len(penalised) + 1] += penalty
+        penalised = self.train.copy(order="F")
+        penalised.ravel(order="K")[:: len(penalised) + 1] += penalty
         is_narrow = columns.shape[1] < len(self.test)
         right = columns if is_narrow else self.test.T
         # One call of LAPACK: on small folds the checks of `scipy.linalg.cho_factor` take as long as the work.

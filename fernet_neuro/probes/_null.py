@@ -105,6 +105,30 @@ def score_labellings(weights: np.ndarray, labellings: Labellings, *, n_jobs: int
     return out
 
 
+@njit(nogil=True, cache=True)
+def _find_largest(decisions, out):
+    n_classes, n_test = decisions.shape[1:]
+    best = np.empty(n_test, decisions.dtype)
+    for draw in range(len(decisions)):
+        best[:] = decisions[draw, 0]
+        for label in range(1, n_classes):
+            row, guess = decisions[draw, label], out[draw]
+            for column in range(n_test):
+                larger = row[column] > best[column]
+                best[column] = row[column] if larger else best[column]
+                guess[column] = label if larger else guess[column]
+
+
+def guess_classes(decisions: np.ndarray) -> np.ndarray:
+    """Return the class of the largest of `decisions` (n_labellings, n_classes, n_test), as `argmax` does.
+
+    Several times as fast, as that goes through the classes of each test stimulus by itself.
+    """
+    out = np.zeros((len(decisions), decisions.shape[2]), dtype=np.int32)
+    _find_largest(decisions, out)
+    return out
+
+
 def score_guesses(guesses: np.ndarray, shown: np.ndarray, n_classes: int) -> np.ndarray:
     """Return the balanced accuracy of each row of `guesses` against `shown`, both (n_rows, n_test)."""
     places = shown + n_classes * np.arange(len(shown))[:, None]

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import linalg
 
 from fernet_neuro._utils.threads import do_in_threads
-from fernet_neuro.probes._null import Labellings, score_guesses
+from fernet_neuro.probes._null import Labellings, guess_classes, score_guesses
 
 #: Eigenvalues below this share of the largest are rounding noise of inner products (float64, n <= 1e5).
 RANK_TOLERANCE = 1e-12
@@ -114,7 +114,7 @@ def _score_blocks(
         for index, test in enumerate(tests):
             decisions = (sums @ test.T).reshape(*shares.shape, len(test)) + shares[:, :, None]
             out[index, block] = score_guesses(
-                decisions.argmax(axis=1), labellings.test[block], labellings.n_classes
+                guess_classes(decisions), labellings.test[block], labellings.n_classes
             )
 
     do_in_threads(run, blocks, n_jobs)
