@@ -86,7 +86,9 @@ def run_transfer(settings: TransferSettings, work: Work) -> Path:
 
 def _list_parts(settings: TransferSettings, folder: Path, probe: StimulusTable) -> dict[str, Part]:
     """Return what is done beside and after training, part by part: scanning, reading out, figures."""
-    read_outs = {name: f"read-out of {name}" for name in (*settings.list_compared(), *settings.beside)}
+    # Of many layers first: what is short at the end leaves no process waiting long for the other.
+    longest = sorted(settings.beside, key=lambda name: len(settings.beside[name].layers), reverse=True)
+    read_outs = {name: f"read-out of {name}" for name in (*settings.list_compared(), *longest)}
     parts: dict[str, Part] = {}
     if settings.brain is not None:
         parts[_GROUP] = Part(partial(prepare_brain, settings.brain, probe=probe))
