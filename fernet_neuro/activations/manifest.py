@@ -207,6 +207,12 @@ def is_store_like(folder: Path) -> bool:
     return not names or (MANIFEST_NAME in names and not others)
 
 
+def working_folder(target: Path, key: str, run: Mapping[str, Any]) -> Path:
+    """Return where a store of this key is made that is to stand at `target`; see `StoreWriter` for `run`."""
+    name = hash_json({"key": key, "run": dict(run)})[:12]
+    return target.parent / f".{target.name}.{name}.partial"
+
+
 def partial_folders(target: Path) -> list[Path]:
     """Return the working folders of unfinished extractions towards `target`."""
     return sorted(target.parent.glob(f".{target.name}.*.partial"))

@@ -30,6 +30,7 @@ from fernet_neuro.activations.manifest import (
     npy_header,
     partial_folders,
     read_manifest,
+    working_folder,
 )
 from fernet_neuro.exceptions import StimulusError, StoreError
 from fernet_neuro.stimuli.table import StimulusTable
@@ -100,8 +101,7 @@ class StoreWriter:
         self.key = hash_json(self.identity)
         self.n_done = 0
         check_target(self.target, self.key, self.identity, overwrite=overwrite)
-        working = hash_json({"key": self.key, "run": dict(run or {})})[:12]
-        self.folder = self.target.parent / f".{self.target.name}.{working}.partial"
+        self.folder = working_folder(self.target, self.key, run or {})
         self._entries = [
             build_layer_entry(index, layer, shape, self.dtype, len(table))
             for index, (layer, shape) in enumerate(self.unit_shapes.items())
@@ -127,6 +127,13 @@ class StoreWriter:
         except OSError as error:
             self._close()
             raise self._explain(error) from error
+        for other in partial_folders(self.target) if self.n_done == 0 else ():
+            if other != self.folder:
+                logger.warning(
+                    "%s was begun with other pictures or settings, or by another version, and is not gone on "
+                    "with; remove it for its room, or it goes when this store is complete.",
+                    other,
+                )
         return self
 
     def __exit__(

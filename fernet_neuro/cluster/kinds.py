@@ -9,7 +9,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,11 @@ def _split_extraction(request: Request) -> Split:
     layers = values["layer"] or None
     needs = estimate_extraction(network, table, layers, n_measured=N_MEASURED, **options)
     n_shards = request.n_shards or max(1, round(needs["seconds"] / _SHARD_SECONDS))
-    identity = plan_extraction(network, table, layers, **options).identity
+    plan = plan_extraction(network, table, layers, **options)
+    identity = plan.identity
+    if options["device"] != values["device"]:  # batches are whole there
+        there = replace(plan, batch_size=values["batch_size"]).estimate(len(table))
+        needs |= {name: there[name] for name in ("batch_size", "memory_bytes")}
     if options["precision"] != values["precision"]:
         identity = {**identity, "precision": values["precision"]}
     shards = []

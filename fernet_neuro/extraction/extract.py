@@ -102,8 +102,8 @@ def extract_activations(
     device : str, default="auto"
         ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:0"``.
     batch_size : int, default=64
-        Stimuli per forward pass; on a processor it is split where one of the network's outputs would take
-        more than 64 MB, which costs no time and saves memory.
+        Stimuli per forward pass. On a processor it is split, into parts of 8 or more that divide it, where
+        the network's largest output would take more than 64 MB, which saves memory and hardly costs time.
     dtype : {"float32", "float16"}, default="float32"
         Type of the stored values.
     pool : {"none", "mean", "mean-last", "srp:K"}, default="none"
@@ -197,7 +197,7 @@ def run_extraction(
         plan.unit_shapes,
         plan.identity,
         dtype=plan.dtype,
-        run={"batch_size": plan.batch_size, "device": plan.device.type},
+        run=plan.run,
         info=_describe(plan, source, Path(out)),
         overwrite=overwrite,
     )

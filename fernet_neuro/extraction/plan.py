@@ -4,7 +4,7 @@ What belongs here: checks of the request, its content key, and the estimate; doi
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fernet_neuro._utils.disk import check_free
 from fernet_neuro._utils.hashing import hash_json
 from fernet_neuro._utils.validation import check_option, check_range
-from fernet_neuro.activations.manifest import FORMAT_VERSION, build_layer_entry, partial_folders
+from fernet_neuro.activations.manifest import FORMAT_VERSION, build_layer_entry, working_folder
 from fernet_neuro.exceptions import StimulusError
 from fernet_neuro.extraction.hooks import (
     PRECISIONS,
@@ -79,6 +79,11 @@ class ExtractionPlan:
         return hash_json(self.identity)
 
     @property
+    def run(self) -> dict[str, Any]:
+        """What beside the key is in the last bits of the values: with another, an extraction begins anew."""
+        return {"batch_size": self.batch_size, "device": self.device.type}
+
+    @property
     def dtype(self) -> str:
         """Type of the stored values."""
         return self.identity["dtype"]
@@ -137,9 +142,8 @@ class ExtractionPlan:
         """
         target = Path(out).absolute()
         folder = next(parent for parent in target.parents if parent.is_dir())
-        reserved = sum(
-            file.stat().st_size for partial in partial_folders(target) for file in partial.glob("*.npy")
-        )
+        working = working_folder(target, self.key, self.run)
+        reserved = sum(file.stat().st_size for file in working.glob("*.npy"))
         advice = "free space, or take fewer layers, --pool mean, --pool srp:2048 or --dtype float16"
         check_free(folder, self.estimate()["disk_bytes"], f"store {out}", advice, n_kept=reserved)
 
@@ -195,11 +199,14 @@ def plan_extraction(
 def fit_batch(batch_size: int, widest: int) -> int:
     """Return how many stimuli of a batch go through a network at once on a processor: a part of all, or all.
 
-    The number divides `batch_size`, so that shards, which end where batches do, are cut in the same places.
-    `widest`: units of the network's largest output for one stimulus.
+    The number divides `batch_size`, so that shards, which end where batches do, are cut in the same places:
+    the largest of at least 8 whose outputs fit, or the least above where none does. `widest`: units of the
+    network's largest output for one stimulus.
     """
-    most = min(batch_size, max(_FEWEST, _IN_WORK // (4 * max(widest, 1))))
-    return max((n for n in range(_FEWEST, most + 1) if batch_size % n == 0), default=batch_size)
+    halves = [n for n in range(1, math.isqrt(batch_size) + 1) if batch_size % n == 0]
+    parts = [n for n in {*halves, *(batch_size // n for n in halves)} if n >= _FEWEST]
+    fitting = [n for n in parts if 4 * n * widest <= _IN_WORK]
+    return max(fitting, default=min(parts, default=batch_size))
 
 
 def _make_noise(model: LayeredModel) -> Tensor:
@@ -216,8 +223,9 @@ def _trace(
     sizes = [0]
 
     def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            sizes.append(output.numel())
+        parts = output.values() if isinstance(output, dict) else output
+        parts = parts if isinstance(parts, Iterable) and not isinstance(parts, Tensor) else [parts]
+        sizes.extend(part.numel() for part in parts if isinstance(part, Tensor))
 
     handles = [part.register_forward_hook(note) for part in model.module.modules()]
     try:

@@ -122,7 +122,8 @@ def _find_largest(decisions, out):
 def guess_classes(decisions: np.ndarray) -> np.ndarray:
     """Return the class of the largest of `decisions` (n_labellings, n_classes, n_test), as `argmax` does.
 
-    Of finite numbers alone. Several times as fast, as that goes through the classes of each test stimulus by itself.
+    Of finite numbers alone. Several times as fast, as that goes through the classes of each test stimulus
+    by itself.
     """
     out = np.zeros((len(decisions), decisions.shape[2]), dtype=np.int32)
     _find_largest(decisions, out)

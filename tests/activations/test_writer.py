@@ -93,10 +93,12 @@ def test_values_that_do_not_fit_the_journal_are_written_again(tmp_path, open_wri
 
 
 @pytest.mark.parametrize("change", [{"identity": {"key": 2}}, {"run": {"batch_size": 3}}])
-def test_other_work_is_not_taken_up(tmp_path, open_writer, values, change):
+def test_other_work_is_not_taken_up(tmp_path, open_writer, values, change, caplog):
     _stop_after(open_writer(), values, 15)
+    place = _partial(tmp_path)
     assert _finish(open_writer(**change), values) == 0
     assert not list(tmp_path.glob(".store*"))
+    assert f"{place} was begun with other pictures or settings" in caplog.text
 
 
 def test_writer_without_a_batch_leaves_no_trace(tmp_path, open_writer, values):

@@ -2,6 +2,7 @@ import logging
 import os
 import re
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -14,15 +15,18 @@ from scipy.spatial.distance import pdist
 from torch import nn
 
 import fernet_neuro as fn
+from fernet_neuro.activations.manifest import working_folder
 from fernet_neuro.activations.store import ActivationStore
 from fernet_neuro.exceptions import LayerNotFoundError, StimulusError, StoreError
+from fernet_neuro.extraction import extract as extract_module
 from fernet_neuro.extraction import plan as plan_module
-from fernet_neuro.extraction.extract import estimate_extraction, extract_activations
+from fernet_neuro.extraction.extract import estimate_extraction, extract_activations, run_extraction
 from fernet_neuro.extraction.hooks import _draw_projection
 from fernet_neuro.extraction.plan import fit_batch, plan_extraction
 from fernet_neuro.models.card import UNTRAINED_TWIN, ModelCard
 from fernet_neuro.models.layers import LayeredModel
 from fernet_neuro.models.preprocessing import Preprocessing
+from fernet_neuro.models.registry import build_model
 from fernet_neuro.stimuli.images import load_image
 from fernet_neuro.stimuli.table import StimulusTable
 
@@ -55,12 +59,57 @@ def test_values_equal_a_loop_without_hooks(tiny, noise_table, store_path, option
     store.verify()
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "n_units", "n_at_once"),
+    [
+        (64, 802_816, 16),  # a ResNet at 224 px: 3.2 MB a picture
+        (64, 3_211_264, 8),  # VGG-16: 12.8 MB, of which even eight are too many
+        (100, 3_211_264, 10),
+        (50, 3_211_264, 10),
+        (20, 802_816, 20),
+        (61, 802_816, 61),
+        (7, 3_211_264, 7),
+        (1, 10**8, 1),
+        (64, 262_144, 64),
+        (64, 262_145, 32),
+        (10**12, 262_144, 64),
+    ],
+)
+def test_a_batch_is_split_evenly_where_its_outputs_are_large(batch_size, n_units, n_at_once):
+    assert fit_batch(batch_size, n_units) == n_at_once
+
+
 @given(st.integers(1, 500), st.integers(1, 10**8))
-def test_a_batch_is_split_evenly_where_its_outputs_are_large(batch_size, widest):
-    n_at_once, n_fitting = fit_batch(batch_size, widest), (64 << 20) // (4 * widest)
+def test_parts_of_a_batch_are_equal_and_not_small(batch_size, n_units):
+    n_at_once = fit_batch(batch_size, n_units)
     assert batch_size % n_at_once == 0
-    divisors = [n for n in range(8, batch_size + 1) if batch_size % n == 0 and n <= max(n_fitting, 8)]
-    assert n_at_once == (divisors[-1] if divisors else batch_size)
+    assert n_at_once >= min(batch_size, 8)
+
+
+@pytest.mark.parametrize("wraps", [lambda output: (output, None), lambda output: {"maps": output}])
+def test_outputs_in_tuples_count_for_the_size_of_a_pass(noise_table, wraps):
+    class Wide(nn.Module):
+        def forward(self, images):
+            return wraps(images[:, :, :, :, None].expand(-1, -1, -1, -1, 2**11))
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide, self.fc = Wide(), nn.Linear(3, 11)
+
+        def forward(self, images):
+            self.wide(images)
+            return self.fc(images.mean(dim=(2, 3)))
+
+    model = LayeredModel(Network(), ("fc",), ModelCard("wide", Preprocessing(7)))
+    plan = plan_extraction(model, noise_table, ["fc"])
+    assert plan.widest == 3 * 7 * 7 * 2**11
+    assert plan.batch_size == 32
+
+
+def test_a_real_network_is_run_in_parts(noise_table):
+    plan = plan_extraction(build_model("resnet18", size=224), noise_table, ["avgpool"])
+    assert (plan.widest, plan.batch_size) == (64 * 112 * 112, 16)
 
 
 def test_a_split_batch_gives_the_same_answers(tiny, noise_table, tmp_path, monkeypatch):
@@ -225,6 +274,37 @@ def test_interrupted_run_goes_on_where_it_was(tiny, noise_table, tmp_path, caplo
     assert all(resumed.load(layer) == whole.load(layer) for layer in whole.layers)
 
 
+def test_a_run_with_another_batch_size_begins_anew(tiny, noise_table, tmp_path, caplog):
+    late = noise_table.paths()[17]
+    shutil.copy(late, tmp_path / "kept.png")
+    plan = plan_extraction(tiny, noise_table, ["fc"], batch_size=5)
+    late.write_bytes(late.read_bytes()[:200])  # after the plan, so that the key stays
+    with pytest.raises(StimulusError):
+        run_extraction(plan, tmp_path / "store")
+    shutil.copy(tmp_path / "kept.png", late)
+    with caplog.at_level(logging.INFO, logger="fernet_neuro"):
+        extract_activations(tiny, noise_table, ["fc"], tmp_path / "store", batch_size=4)
+    assert "going on after" not in caplog.text
+    assert "was begun with other pictures or settings" in caplog.text
+    assert not list(tmp_path.glob(".store*"))
+
+
+def test_memory_is_kept_from_the_second_batch_on(tiny, noise_table, store_path, monkeypatch):
+    kept = []
+
+    @contextmanager
+    def note():
+        kept.append("open")
+        yield
+        kept.append("closed")
+
+    monkeypatch.setattr(extract_module, "keeping_memory", note)
+    extract_activations(tiny, noise_table, ["fc"], store_path, batch_size=24)
+    assert kept == []
+    extract_activations(tiny, noise_table, ["conv"], store_path.with_name("other"), batch_size=5)
+    assert kept == ["open", "closed"]
+
+
 def test_float16_rounds_the_same_values(tiny, noise_table, tmp_path):
     full = extract_activations(tiny, noise_table, ["deep"], tmp_path / "full").load("deep")
     half = extract_activations(tiny, noise_table, ["deep"], tmp_path / "half", dtype="float16").load("deep")
@@ -249,6 +329,8 @@ def test_estimate_is_what_is_written(tiny, noise_table, store_path):
     half = estimate_extraction(tiny, noise_table.select(np.arange(12)), ["conv", "fc"], batch_size=4)
     whole = estimate_extraction(tiny, noise_table, ["conv", "fc"], batch_size=4)
     assert half["memory_bytes"] == whole["memory_bytes"]
+    few = estimate_extraction(tiny, noise_table.select(np.arange(3)), ["conv", "fc"], batch_size=4)
+    assert few["memory_bytes"] < whole["memory_bytes"]
     assert half["disk_bytes"] < whole["disk_bytes"]
 
 
@@ -264,9 +346,12 @@ def test_what_an_unfinished_extraction_holds_needs_no_room_again(tiny, noise_tab
     plan = plan_extraction(tiny, noise_table, ["conv"])
     usage = shutil.disk_usage(store_path.parent)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    partial = store_path.with_name(f".{store_path.name}.1.partial")
-    partial.mkdir()
+    partial = working_folder(store_path, plan.key, plan.run)
+    other = working_folder(store_path, plan.key, plan.run | {"batch_size": 5})
+    for folder in (partial, other):  # that of the other is not gone on with
+        folder.mkdir()
     n_missing = plan.estimate()["disk_bytes"] - 1000
+    (other / "00_conv.npy").write_bytes(bytes(1000))
     (partial / "00_conv.npy").write_bytes(bytes(n_missing))
     plan.check_disk(store_path)
     (partial / "00_conv.npy").write_bytes(bytes(n_missing - 1))
