@@ -148,6 +148,13 @@ def test_a_login_node_needs_no_accelerator(faces, submit):
     assert all(shard.arguments[shard.arguments.index("--device") + 1] == "cuda" for shard in shards)
 
 
+def test_memory_of_jobs_on_another_device_is_that_of_whole_batches(faces, submit, monkeypatch):
+    monkeypatch.setattr("fernet_neuro.extraction.plan._IN_WORK", 1)
+    command = (*EXTRACT, "--batch-size", "16")
+    assert "batches of 8, cpu" in submit("--dry-run", command=command)[1]
+    assert "batches of 16, cpu" in submit("--dry-run", command=(*command, "--device", "cuda"))[1]
+
+
 @pytest.fixture
 def on_an_accelerator(monkeypatch):
     """Return what holds networks to how they run on accelerators, where pictures keep their order."""
