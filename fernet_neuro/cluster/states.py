@@ -10,16 +10,20 @@ from fernet_neuro.cluster.plan import Plan, Shard
 from fernet_neuro.cluster.queue import ask_queue
 from fernet_neuro.cluster.work import Notes, is_running, read_notes
 
-#: How SLURM's words for tasks begin that are still to come, or about to begin.
-_IN_QUEUE = ("PENDING", "CONFIGURING", "RUNNING", "REQUEUED", "SUSPENDED")
+#: SLURM's words for tasks that are still to begin, for the first time or again.
+_TO_COME = (
+    "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD",
+)  # fmt: skip
+#: SLURM's words for tasks that have begun, and may be queued again.
+_BEGUN = ("RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "STAGE_OUT", "RESIZING", "SIGNALING")
 
 
 def list_states(plan: Plan) -> pd.DataFrame:
     """Return a row per shard: ``shard, about, state, attempts, seconds, message``.
 
     States: ``done``; ``running``; ``failed`` (or killed, or stopped so often that it is given up);
-    ``stopped`` by the scheduler, to go on when it is started again; ``queued``, as the queue says, which has
-    the last word on both; ``waiting``, where no queue says so.
+    ``stopped`` by the scheduler, to go on when it is started again; ``queued``, where the queue holds a task
+    that will try it, whatever came before; ``waiting``, where no queue says so.
     """
     queue = ask_queue(plan)
     rows = []
@@ -51,10 +55,20 @@ def _find_state(plan: Plan, shard: Shard, notes: Notes) -> str:
 
 def _hear(word: str, state: str, notes: Notes) -> tuple[str, str]:
     """Return state and message of a shard, of whose task SLURM says `word`."""
-    if state in ("waiting", "stopped") and word.startswith(_IN_QUEUE):
+    if _is_held(word.partition(" ")[0], state, notes):
         return "queued", word
     if state == "failed" and not notes.message:  # its attempt came to its end
         return state, "what it left is gone or damaged"
     if word and (state == "waiting" or (state == "failed" and notes.was_killed)):
         return state, "; ".join(filter(None, (notes.message, f"SLURM says {word}")))
     return state, notes.message
+
+
+def _is_held(word: str, state: str, notes: Notes) -> bool:
+    """Return whether a task that SLURM has will try a shard that is in `state`."""
+    if state in ("waiting", "stopped"):
+        return word in (*_TO_COME, *_BEGUN)
+    if state != "failed" or notes.is_given_up:
+        return False
+    # A task that goes on has left its failures behind, but not an attempt that was killed with it.
+    return word in _TO_COME or (notes.was_killed and word in _BEGUN)

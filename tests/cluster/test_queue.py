@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from fernet_neuro._utils.json_files import read_lines
-from fernet_neuro.cluster.plan import Plan
+from fernet_neuro.cluster.plan import MOST_FAILURES, Plan
 from fernet_neuro.cluster.queue import ask_queue, note_job
-from fernet_neuro.cluster.states import list_states
+from fernet_neuro.cluster.states import _BEGUN, _TO_COME, list_states
 from fernet_neuro.cluster.work import _note
 from fernet_neuro.exceptions import StoreError
 from tests.cluster.test_mishaps import EXTRACT
@@ -60,6 +60,51 @@ def test_a_task_that_is_queued_again_is_queued(waiting, queue):
     states = list_states(waiting)
     assert states["state"].tolist() == ["stopped", "queued"]
     assert states["message"][1] == "PENDING"
+
+
+KILLED = ({"event": "start", "job": "77"},)
+FAILED = (*KILLED, {"event": "end", "outcome": "failed", "code": 1, "seconds": 1.0, "message": "no room"})
+STOPPED = (*KILLED, {"event": "end", "outcome": "stopped", "code": 75, "seconds": 1.0, "message": ""})
+
+
+def _note_all(plan, lines):
+    for line in lines:
+        _note(plan, plan.shards[0], line)
+
+
+@pytest.mark.parametrize("lines", [(), STOPPED, KILLED, FAILED], ids=["new", "stopped", "killed", "failed"])
+def test_what_slurm_holds_is_queued_by_any_of_its_words(waiting, queue, lines):
+    _note_all(waiting, lines)
+    (queue / "ended").write_text("77_0|NODE_FAIL\n")  # squeue has the last word
+    found = {}
+    for word in (*_TO_COME, *_BEGUN):
+        (queue / "queued").write_text(f"77 0 {word} BeginTime\n")
+        found[word] = list_states(waiting)["state"][0]
+    assert {found[word] for word in _TO_COME} == {"queued"}
+    assert {found[word] for word in _BEGUN} == {"failed" if lines == FAILED else "queued"}
+
+
+@pytest.mark.parametrize("wanted", ["failed", "unfinished"])
+def test_a_killed_task_that_is_queued_again_is_not_handed_over_again(waiting, queue, run, wanted):
+    _note_all(waiting, KILLED)
+    (queue / "queued").write_text("77 0 PENDING BeginTime\n77 1 PENDING Priority\n")
+    before = (queue / "arrays").read_text()
+    assert "2 queued" in run("jobs", "store", "--retry", wanted)[1]
+    assert (queue / "arrays").read_text() == before
+
+
+def test_words_of_the_queue_are_those_of_slurm():
+    held = {"PENDING", "CONFIGURING", "RUNNING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SUSPENDED"}
+    assert held | {"STOPPED", "COMPLETING", "STAGE_OUT"} <= {*_TO_COME, *_BEGUN}
+    over = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
+    assert over.isdisjoint((*_TO_COME, *_BEGUN))
+
+
+def test_what_is_given_up_is_failed_whatever_is_queued(waiting, queue):
+    _note_all(waiting, KILLED * MOST_FAILURES)
+    state = list_states(waiting).iloc[0]
+    assert state["state"] == "failed"
+    assert state["message"].endswith("SLURM says PENDING (Priority)")
 
 
 @pytest.mark.parametrize("missing", ["squeue", "both"])
