@@ -178,7 +178,7 @@ def jobs(
     from fernet_neuro.cluster.plan import Plan
     from fernet_neuro.cluster.states import list_states
     from fernet_neuro.cluster.submit import retry as ask_again
-    from fernet_neuro.cluster.submit import run_locally, submit_to_slurm
+    from fernet_neuro.cluster.submit import run_locally, submit_again
 
     plan = Plan.read(folder)
     if retry is not None:
@@ -187,10 +187,10 @@ def jobs(
         )  # fmt: skip
         states = list_states(plan)
         numbers = states.loc[states["state"].isin(wanted), "shard"].tolist()
-        ask_again(plan, numbers)
         if numbers and plan.cluster == "slurm":
-            typer.echo(f"Submitted as job {submit_to_slurm(plan, numbers=numbers)}.")
+            typer.echo(f"Submitted as job {submit_again(plan, numbers)}.")
         elif numbers:
+            ask_again(plan, numbers)
             run_locally(plan)
     _show_states(plan, as_json=as_json)
 

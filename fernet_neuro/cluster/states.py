@@ -8,7 +8,7 @@ import pandas as pd
 from fernet_neuro.cluster.kinds import find_kind
 from fernet_neuro.cluster.plan import Plan, Shard
 from fernet_neuro.cluster.queue import ask_queue
-from fernet_neuro.cluster.work import Notes, is_running, read_notes
+from fernet_neuro.cluster.work import Notes, is_running, recall
 
 #: SLURM's words for tasks that are still to begin, for the first time or again.
 _TO_COME = (
@@ -28,7 +28,7 @@ def list_states(plan: Plan) -> pd.DataFrame:
     queue = ask_queue(plan)
     rows = []
     for shard in plan.shards:
-        notes = read_notes(plan, shard)
+        notes = recall(plan, shard)
         state, message = _hear(queue.get(shard.number, ""), _find_state(plan, shard, notes), notes)
         rows.append(
             {
@@ -68,7 +68,7 @@ def _is_held(word: str, state: str, notes: Notes) -> bool:
     """Return whether a task that SLURM has will try a shard that is in `state`."""
     if state in ("waiting", "stopped"):
         return word in (*_TO_COME, *_BEGUN)
-    if state != "failed" or notes.is_given_up:
+    if state != "failed" or (notes.is_given_up and not notes.is_asked_again):
         return False
     # A task that goes on has left its failures behind, but not an attempt that was killed with it.
     return word in _TO_COME or (notes.was_killed and word in _BEGUN)

@@ -20,7 +20,7 @@ from fernet_neuro._utils.shown import name_some
 from fernet_neuro.cluster.kinds import Request, find_kind, list_missing
 from fernet_neuro.cluster.plan import PLAN_NAME, Plan, find_inputs, list_versions, stamp
 from fernet_neuro.cluster.queue import note_job
-from fernet_neuro.cluster.work import AGAIN, WRONG_PLAN, ask_again
+from fernet_neuro.cluster.work import AGAIN, WRONG_PLAN, ask_again, note_handed_over
 from fernet_neuro.exceptions import StoreError
 
 SCRIPT_NAME = "job.sh"
@@ -43,7 +43,8 @@ _SBATCH_SECONDS = 300
 #: What is said where sbatch did not hand a job over, by how it ended.
 _TROUBLES = {
     "missing": "sbatch cannot be run ({why}); on the cluster's login node: sbatch {script}",
-    "failed": "sbatch refuses: {why} The plan is kept; change --slurm, or hand it over with: sbatch {script}",
+    "failed": "sbatch refuses: {why}. The plan is kept; submit it again with another --slurm, or change "
+    "{script} and hand it over with: sbatch {script}",
     "late": "sbatch gave {why} and was ended; squeue --me tells whether the job is there all the same. The "
     "plan is kept; if it is not, hand it over with: sbatch {script}",
 }
@@ -167,7 +168,7 @@ def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
     array = ",".join(map(str, tasks)) + _limit(plan)
     answer = run_program(["sbatch", "--parsable", f"--array={array}", str(script)], seconds=_SBATCH_SECONDS)
     if answer.outcome != "done":
-        raise StoreError(_TROUBLES[answer.outcome].format(why=answer.text, script=script))
+        raise StoreError(_TROUBLES[answer.outcome].format(why=answer.text.rstrip(". "), script=script))
     job = answer.text.strip().partition(";")[0]
     note_job(plan, job, n_tasks)
     return job
@@ -211,8 +212,20 @@ def list_gpus() -> list[str]:
     return re.findall(r"^GPU (\d+):", ask_program(["nvidia-smi", "-L"]), re.MULTILINE)
 
 
+def submit_again(plan: Plan, numbers: Sequence[int]) -> str:
+    """Hand some shards over as `submit_to_slurm` does; their failures are forgotten once the queue has them.
+
+    A task that starts at once counts its tries anew.
+    """
+    retry(plan, numbers)
+    job = submit_to_slurm(plan, numbers=numbers)
+    for number in numbers:
+        note_handed_over(plan, plan.shards[number])
+    return job
+
+
 def retry(plan: Plan, numbers: Sequence[int]) -> None:
-    """Forget earlier failures of some shards, so that they are tried again."""
+    """Count the tries of some shards anew; what became of earlier ones is told until they begin again."""
     for number in numbers:
         ask_again(plan, plan.shards[number])
 

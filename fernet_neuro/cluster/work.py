@@ -86,11 +86,14 @@ def _work(plan: Plan, shards: Sequence[Shard], execute: Execute, stop: list[str]
 
 
 class Notes:
-    """What was noted of the attempts at one shard, since its owner last asked to try again."""
+    """What was noted of the attempts at one shard, between two times that its owner asked to try again.
 
-    def __init__(self, lines: list[dict[str, Any]]) -> None:
-        asked = [number for number, line in enumerate(lines) if line["event"] == "retry"]
-        lines = lines[asked[-1] + 1 :] if asked else lines
+    `is_asked_again`: whether its owner has asked since, so that its tries count anew.
+    """
+
+    def __init__(self, lines: list[dict[str, Any]], *, is_asked_again: bool = False) -> None:
+        self.is_asked_again = is_asked_again
+        lines = [line for line in lines if line["event"] in ("start", "end")]
         self.ends = [line for line in lines if line["event"] == "end"]
         self.attempts = sum(line["event"] == "start" for line in lines)
         self.was_killed = bool(lines) and lines[-1]["event"] == "start"
@@ -121,13 +124,28 @@ class Notes:
 
 
 def read_notes(plan: Plan, shard: Shard) -> Notes:
-    """Return what was noted of a shard; half a line, of a process that was killed, does not count."""
-    return Notes(read_lines(_notes_of(plan, shard)))
+    """Return what was noted of a shard since its owner last asked to try again: its tries so far.
+
+    Half a line, of a process that was killed, does not count.
+    """
+    return Notes(_read_parts(plan, shard)[-1])
+
+
+def recall(plan: Plan, shard: Shard) -> Notes:
+    """Return what is told of a shard: as `read_notes`, or what was before where nothing has come of that."""
+    parts = _read_parts(plan, shard)
+    told = next((part for part in reversed(parts) if part), [])
+    return Notes(told, is_asked_again=told is not parts[-1])
 
 
 def ask_again(plan: Plan, shard: Shard) -> None:
-    """Forget earlier failures of a shard."""
+    """Forget earlier failures of a shard, once it is handed over or begins."""
     _note(plan, shard, {"event": "retry"})
+
+
+def note_handed_over(plan: Plan, shard: Shard) -> None:
+    """Note that the queue has taken a shard that was asked for again."""
+    _note(plan, shard, {"event": "submitted"})
 
 
 def log_of(plan: Plan, shard: Shard) -> Path:
@@ -219,6 +237,17 @@ def _note(plan: Plan, shard: Shard, line: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     append_line(path, {**line, "when": when})
+
+
+def _read_parts(plan: Plan, shard: Shard) -> list[list[dict[str, Any]]]:
+    """Return the notes of a shard before, between and after the times that its owner asked to try again."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    for line in read_lines(_notes_of(plan, shard)):
+        if line["event"] == "retry":
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    return parts
 
 
 def _notes_of(plan: Plan, shard: Shard) -> Path:

@@ -7,10 +7,12 @@ import subprocess
 import pytest
 
 from fernet_neuro._utils.json_files import read_lines
-from fernet_neuro.cluster.plan import MOST_FAILURES, Plan
+from fernet_neuro._utils.programs import Answer
+from fernet_neuro.cluster.plan import MOST_FAILURES, MOST_STOPS, Plan
 from fernet_neuro.cluster.queue import ask_queue, note_job
 from fernet_neuro.cluster.states import _BEGUN, _TO_COME, list_states
-from fernet_neuro.cluster.work import _note
+from fernet_neuro.cluster.submit import submit_again
+from fernet_neuro.cluster.work import _note, read_notes
 from fernet_neuro.exceptions import StoreError
 from tests.cluster.test_mishaps import EXTRACT
 
@@ -105,6 +107,73 @@ def test_what_is_given_up_is_failed_whatever_is_queued(waiting, queue):
     state = list_states(waiting).iloc[0]
     assert state["state"] == "failed"
     assert state["message"].endswith("SLURM says PENDING (Priority)")
+
+
+def _refuse(queue, monkeypatch):
+    (queue / "refuses").write_text("sbatch: error: Invalid partition\n")
+
+
+def _be_missing(queue, monkeypatch):
+    (queue.parent / "programs" / "sbatch").unlink()
+
+
+def _be_late(queue, monkeypatch):
+    (queue.parent / "programs" / "sbatch").write_text("#!/bin/bash\nexec sleep 60\n")
+    monkeypatch.setattr("fernet_neuro.cluster.submit._SBATCH_SECONDS", 0.3)
+
+
+@pytest.mark.parametrize("spoil", [_refuse, _be_missing, _be_late])
+@pytest.mark.parametrize("lines", [FAILED, KILLED * MOST_FAILURES, STOPPED * MOST_STOPS])
+def test_failures_are_told_until_the_queue_has_the_shard_again(
+    waiting, queue, run, monkeypatch, spoil, lines
+):
+    (queue / "queued").write_text("77 1 PENDING Priority\n")
+    _note_all(waiting, lines)
+    before = list_states(waiting).iloc[0].to_dict()
+    assert before["state"] == "failed"
+    sbatch = queue.parent / "programs" / "sbatch"
+    kept = sbatch.read_bytes()
+    with monkeypatch.context() as patch:
+        spoil(queue, patch)
+        for _ in range(2):
+            assert run("jobs", "store", "--retry", "failed")[0] == 2
+            assert list_states(waiting).iloc[0].to_dict() == before
+    assert not read_notes(waiting, waiting.shards[0]).is_given_up  # where it is handed over by hand
+    (queue / "refuses").unlink(missing_ok=True)
+    sbatch.write_bytes(kept)
+    sbatch.chmod(0o755)
+    assert "Submitted as job 77" in run("jobs", "store", "--retry", "failed")[1]
+    assert list_states(waiting)["state"].tolist() == ["queued", "queued"]
+    (queue / "queued").unlink()
+    assert list_states(waiting).iloc[0][["state", "attempts", "message"]].tolist() == ["waiting", 0, ""]
+
+
+def test_a_task_that_starts_before_sbatch_answers_counts_anew(waiting, queue, monkeypatch, carry_out):
+    def start_at_once(_command, **_options):
+        assert carry_out("store", 0, 2) == 0
+        return Answer("done", "77\n")
+
+    (queue / "queued").unlink()
+    monkeypatch.setattr("fernet_neuro.cluster.submit.run_program", start_at_once)
+    _note_all(waiting, KILLED * MOST_FAILURES)
+    assert submit_again(waiting, [0]) == "77"
+    assert list_states(waiting).iloc[0][["state", "attempts"]].tolist() == ["done", 1]
+
+
+def test_what_was_asked_for_again_and_is_handed_over_by_hand_is_queued(waiting, queue, run):
+    _note_all(waiting, KILLED * MOST_FAILURES)
+    _refuse(queue, None)
+    run("jobs", "store", "--retry", "failed")
+    (queue / "queued").write_text("77 0 PENDING Priority\n")
+    assert list_states(waiting)["state"][0] == "queued"
+
+
+def test_what_sbatch_says_is_a_sentence_of_its_own(waiting, queue, run):
+    (queue / "queued").unlink()
+    for said in ("Invalid partition", "Invalid partition."):
+        (queue / "refuses").write_text(f"{said}\n")
+        err = run("jobs", "store", "--retry", "unfinished")[2]
+        assert "sbatch refuses: Invalid partition. The plan is kept; submit it again with another" in err
 
 
 @pytest.mark.parametrize("missing", ["squeue", "both"])
