@@ -87,7 +87,7 @@ def submit(
 
     from fernet_neuro._utils.validation import check_option
     from fernet_neuro.cluster.kinds import list_missing
-    from fernet_neuro.cluster.submit import make_plan, run_locally, submit_to_slurm, write_plan
+    from fernet_neuro.cluster.submit import make_plan, run_locally, write_plan
     from fernet_neuro.cluster.submit import read_options as read_slurm
 
     check_option("--cluster", cluster, ("slurm", "local"))
@@ -103,7 +103,9 @@ def submit(
         typer.echo(line)
     if dry_run:
         return
-    job = write_plan(plan, request, options, setup)
+    job, is_other = write_plan(plan, request, options, setup)
+    if is_other:
+        typer.echo(f"{job} was written anew, with the options given now alone.")
     if script:
         typer.echo(f"Written: {job}; start it with: sbatch {job}")
         return
@@ -111,7 +113,7 @@ def submit(
         typer.echo(f"All shards are done; put together with: fernet-neuro merge {plan.out}")
         return
     if cluster == "slurm":
-        typer.echo(f"Submitted as job {submit_to_slurm(plan)}; see: fernet-neuro jobs {plan.out}")
+        _hand_over(plan)
         return
     code = run_locally(plan)
     _show_states(plan, as_json=False)
@@ -263,6 +265,18 @@ def _describe(plan: "Plan", n_asked: int | None) -> list[str]:
     if len(plan.shards) < (n_asked or 0):
         span += f", not {n_asked}: none holds less than {_LEAST[plan.command]}"
     return [*lines, f"{_count_shards(plan)}: {span}"]
+
+
+def _hand_over(plan: "Plan") -> None:
+    """Submit what is neither done nor under way, and say what is left out."""
+    from fernet_neuro.cluster.states import split_missing
+    from fernet_neuro.cluster.submit import submit_to_slurm
+
+    numbers, held = split_missing(plan)
+    if held:
+        typer.echo(f"Queued or running, and not submitted again: {len(held)} of {_count_shards(plan)}.")
+    said = f"Submitted as job {submit_to_slurm(plan, numbers=numbers)}; see" if numbers else "See"
+    typer.echo(f"{said}: fernet-neuro jobs {plan.out}")
 
 
 def _count_shards(plan: "Plan") -> str:

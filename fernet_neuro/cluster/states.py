@@ -43,6 +43,14 @@ def list_states(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def split_missing(plan: Plan) -> tuple[list[int], list[int]]:
+    """Return the shards that are neither done nor under way, and those that are queued or running."""
+    states = list_states(plan)
+    is_held = states["state"].isin(("queued", "running"))
+    is_open = ~is_held & (states["state"] != "done")
+    return states.loc[is_open, "shard"].tolist(), states.loc[is_held, "shard"].tolist()
+
+
 def _find_state(plan: Plan, shard: Shard, notes: Notes) -> str:
     if find_kind(plan.command).is_done(plan, shard):
         return "done"

@@ -94,15 +94,24 @@ def make_plan(command: str, request: Request) -> Plan:
     return plan
 
 
-def write_plan(plan: Plan, request: Request, options: Mapping[str, str], setup: str = "") -> Path:
-    """Write plan, what shards need beside it, and the job script; return the script's path."""
+def write_plan(
+    plan: Plan, request: Request, options: Mapping[str, str], setup: str = ""
+) -> tuple[Path, bool]:
+    """Write plan, what shards need beside it, and the job script.
+
+    Returns
+    -------
+    tuple of Path and bool
+        Where the script is, and whether it replaced another one.
+    """
     plan.folder.mkdir(parents=True, exist_ok=True)
     find_kind(plan.command).prepare(request, plan.folder)
     (plan.folder / "logs").mkdir(exist_ok=True)
     plan.write()
-    script = plan.folder / SCRIPT_NAME
-    write_text(script, format_script(plan, options, setup))
-    return script
+    script, text = plan.folder / SCRIPT_NAME, format_script(plan, options, setup)
+    is_other = script.is_file() and script.read_text(encoding="utf-8") != text
+    write_text(script, text)
+    return script, is_other
 
 
 def format_script(plan: Plan, options: Mapping[str, str], setup: str = "") -> str:

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from fernet_neuro._utils.claims import claiming
 from fernet_neuro._utils.json_files import read_lines
 from fernet_neuro._utils.programs import Answer
 from fernet_neuro.cluster.plan import MOST_FAILURES, MOST_STOPS, Plan
@@ -62,6 +63,21 @@ def test_a_task_that_is_queued_again_is_queued(waiting, queue):
     states = list_states(waiting)
     assert states["state"].tolist() == ["stopped", "queued"]
     assert states["message"][1] == "PENDING"
+
+
+def test_the_same_submit_again_leaves_out_what_is_queued_or_running(waiting, queue, submit):
+    before = (queue / "arrays").read_text()
+    code, said, err = submit("--shards", "2", command=EXTRACT)
+    assert code == 0, err
+    assert "Queued or running, and not submitted again: 2 of 2 shards.\nSee: fernet-neuro jobs store" in said
+    assert "written anew" not in said
+    assert (queue / "arrays").read_text() == before
+    (queue / "queued").unlink()
+    with claiming(waiting.folder / "claims" / "00000"):
+        said = submit("--shards", "2", "--slurm", "time=1:00:00", command=EXTRACT)[1]
+    assert f"{waiting.folder / 'job.sh'} was written anew, with the options given now alone." in said
+    assert "not submitted again: 1 of 2 shards.\nSubmitted as job 77" in said
+    assert (queue / "arrays").read_text() == f"{before}1\n"
 
 
 KILLED = ({"event": "start", "job": "77"},)
