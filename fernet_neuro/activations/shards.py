@@ -149,11 +149,18 @@ def _open_shards(folder: Path, keys: Sequence[str]) -> list[ActivationStore]:
     identities = [shard.manifest["identity"] for shard in shards]
     are_others = [hash_request(own) != key for own, key in zip(identities, keys, strict=True)]
     _refuse(shards, are_others, "are of another extraction")
-    formats = [own.get("memory_format") for own in identities]
+    kinds = [_find_device_kind(shard.manifest) for shard in shards]
     _refuse(
-        shards, [own != formats[0] for own in formats], "were made on another kind of device than the first"
-    )
+        shards, [kind != kinds[0] for kind in kinds],
+        f"were made on another kind of device than the first ({kinds[0][0]})",
+    )  # fmt: skip
     return shards
+
+
+def _find_device_kind(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a shard was made on, such as ``cuda``, and how its pictures lay in memory."""
+    device = str(manifest.get("device", "not recorded")).partition(":")[0]
+    return device, str(manifest["identity"].get("memory_format", ""))
 
 
 def _refuse(shards: Sequence[ActivationStore], are_others: Sequence[bool], what: str) -> None:

@@ -188,7 +188,23 @@ def test_shards_of_two_kinds_of_device_are_no_store(faces, submit, carry_out, ru
     code, _, said = run("merge", "store")
     assert code == 2
     assert "1 shards of" in said
-    assert "were made on another kind of device than the first: shard-00001" in said
+    assert "were made on another kind of device than the first (cpu): shard-00001" in said
+
+
+def _say_made_on(device: str) -> None:
+    path = Path("store/shard-00001/manifest.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "device": device}))
+
+
+def test_shards_whose_pictures_lie_alike_are_told_apart_by_their_device(faces, submit, carry_out, run):
+    submit("--script")
+    carry_out("store")
+    _say_made_on("cuda:1")
+    code, _, said = run("merge", "store")
+    assert code == 2
+    assert "were made on another kind of device than the first (cpu): shard-00001" in said
+    _say_made_on("cpu:1")  # another one of that kind
+    assert run("merge", "store")[0] == 0
 
 
 def test_precision_of_accelerators_is_planned_without_one(faces, submit):
