@@ -92,11 +92,7 @@ def submit(
 
     check_option("--cluster", cluster, ("slurm", "local"))
     options = read_slurm(slurm)
-    for given, option in ((slurm, "--slurm"), (setup, "--setup")):
-        if given and cluster == "local":
-            raise ValueError(
-                f"{option} is for the queue, and --cluster local needs none; leave one of them out."
-            )
+    _check_for_queue(cluster, slurm, setup)
     name, request = _read_command(context, command, shards)
     plan = replace(make_plan(name, request), cluster=cluster, at_once=at_once)
     for line in _describe(plan, shards):
@@ -107,7 +103,8 @@ def submit(
     if is_other:
         typer.echo(f"{job} was written anew, with the options given now alone.")
     if script:
-        typer.echo(f"Written: {job}; start it with: sbatch {job}")
+        start = f"sbatch {job}" if cluster == "slurm" else f"fernet-neuro jobs {plan.out} --retry unfinished"
+        typer.echo(f"Written: {job}; start it with: {start}")
         return
     if not list_missing(plan):
         typer.echo(f"All shards are done; put together with: fernet-neuro merge {plan.out}")
@@ -176,25 +173,13 @@ def jobs(
         fernet-neuro jobs stores/big
         fernet-neuro jobs stores/big --retry failed
     """
-    from fernet_neuro._utils.validation import check_option
     from fernet_neuro.cluster.plan import Plan
-    from fernet_neuro.cluster.states import list_states
-    from fernet_neuro.cluster.submit import retry as ask_again
-    from fernet_neuro.cluster.submit import run_locally, submit_again
 
     plan = Plan.read(folder)
-    if retry is not None:
-        wanted = ("failed",) if check_option("--retry", retry, ("failed", "unfinished")) == "failed" else (
-            "failed", "stopped", "waiting",
-        )  # fmt: skip
-        states = list_states(plan)
-        numbers = states.loc[states["state"].isin(wanted), "shard"].tolist()
-        if numbers and plan.cluster == "slurm":
-            typer.echo(f"Submitted as job {submit_again(plan, numbers)}.")
-        elif numbers:
-            ask_again(plan, numbers)
-            run_locally(plan)
+    code = 0 if retry is None else _try_again(plan, retry, to_stderr=as_json)
     _show_states(plan, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 def merge(
@@ -228,6 +213,17 @@ def merge(
 def _root(context: typer.Context) -> Any:
     """Return the command that all others belong to."""
     return context.find_root().command
+
+
+def _check_for_queue(cluster: str, slurm: str, setup: str) -> None:
+    """Raise ValueError where options of jobs in a queue are given without one, or are blank."""
+    for given, option in ((slurm, "--slurm"), (setup, "--setup")):
+        if given and cluster == "local":
+            raise ValueError(
+                f"{option} is for the queue, and --cluster local needs none; leave one of them out."
+            )
+    if setup and not setup.strip():
+        raise ValueError("--setup is blank; give the line that each job begins with, or leave it out.")
 
 
 def _read_command(context: typer.Context, command: list[str], shards: int | None) -> "tuple[str, Request]":
@@ -277,6 +273,29 @@ def _hand_over(plan: "Plan") -> None:
         typer.echo(f"Queued or running, and not submitted again: {len(held)} of {_count_shards(plan)}.")
     said = f"Submitted as job {submit_to_slurm(plan, numbers=numbers)}; see" if numbers else "See"
     typer.echo(f"{said}: fernet-neuro jobs {plan.out}")
+
+
+#: The states that `jobs --retry` tries again.
+_RETRIED = {"failed": ("failed",), "unfinished": ("failed", "stopped", "waiting")}
+
+
+def _try_again(plan: "Plan", wanted: str, *, to_stderr: bool) -> int:
+    """Try the shards again that are in the `wanted` states; return an exit code."""
+    from fernet_neuro._utils.validation import check_option
+    from fernet_neuro.cluster.states import list_states
+    from fernet_neuro.cluster.submit import retry, run_locally, submit_again
+
+    states = list_states(plan)
+    is_wanted = states["state"].isin(_RETRIED[check_option("--retry", wanted, tuple(_RETRIED))])
+    numbers = states.loc[is_wanted, "shard"].tolist()
+    if not numbers:
+        typer.echo(f"Nothing is {wanted} that could be tried again.", err=to_stderr)
+        return 0
+    if plan.cluster == "slurm":
+        typer.echo(f"Submitted as job {submit_again(plan, numbers)}.", err=to_stderr)
+        return 0
+    retry(plan, numbers)
+    return run_locally(plan)
 
 
 def _count_shards(plan: "Plan") -> str:

@@ -134,7 +134,7 @@ def read_notes(plan: Plan, shard: Shard) -> Notes:
 def recall(plan: Plan, shard: Shard) -> Notes:
     """Return what is told of a shard: as `read_notes`, or what was before where nothing has come of that."""
     parts = _read_parts(plan, shard)
-    told = next((part for part in reversed(parts) if part), [])
+    told: list[dict[str, Any]] = next((part for part in reversed(parts) if part), [])
     return Notes(told, is_asked_again=told is not parts[-1])
 
 

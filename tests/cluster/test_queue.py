@@ -192,6 +192,31 @@ def test_what_sbatch_says_is_a_sentence_of_its_own(waiting, queue, run):
         assert "sbatch refuses: Invalid partition. The plan is kept; submit it again with another" in err
 
 
+def test_an_attempt_that_is_killed_after_a_stop_counts_as_killed(waiting, queue):
+    (queue / "queued").unlink()
+    _note_all(waiting, STOPPED + KILLED)
+    notes = read_notes(waiting, waiting.shards[0])
+    assert (notes.was_killed, notes.was_stopped, notes.failures, notes.stops) == (True, False, 1, 1)
+    state = list_states(waiting).iloc[0]
+    assert (state["state"], state["message"]) == ("failed", "ended from outside, perhaps for want of memory")
+
+
+def test_a_retry_that_finds_nothing_says_so_beside_json(waiting, run):
+    assert "Nothing is failed that could be tried again." in run("jobs", "store", "--retry", "failed")[1]
+    _, said, err = run("jobs", "store", "--retry", "unfinished", "--json")
+    assert len(json.loads(said)["shards"]) == 2
+    assert "Nothing is unfinished" in err
+
+
+def test_a_retry_on_this_machine_ends_with_its_exit_code(faces, submit, run, monkeypatch):
+    said = submit("--cluster", "local", "--script", "--shards", "2", command=EXTRACT)[1]
+    assert "start it with: fernet-neuro jobs store --retry unfinished" in said
+    monkeypatch.setattr("fernet_neuro.cluster.submit._program", lambda: ["bash", "-c", "exit 2"])
+    code, said, _ = run("jobs", "store", "--retry", "unfinished")
+    assert code == 2
+    assert "store: 2 waiting" in said
+
+
 @pytest.mark.parametrize("missing", ["squeue", "both"])
 def test_files_alone_tell_where_no_queue_can_be_asked(waiting, queue, monkeypatch, missing):
     if missing == "squeue":
@@ -296,6 +321,9 @@ def test_a_job_begins_with_what_sets_it_up(faces, submit):
     code, _, err = submit("--cluster", "local", "--setup", "true", "--dry-run", command=EXTRACT)
     assert code == 2
     assert "--setup is for the queue" in err
+    code, _, err = submit("--script", "--setup", "  ", command=EXTRACT)
+    assert code == 2
+    assert "--setup is blank" in err
 
 
 def test_a_result_that_is_gone_is_told(faces, submit, carry_out):
