@@ -37,9 +37,7 @@ def extract(
     size: opt.Size = None,
     input: opt.Input = None,
     device: opt.Device = "auto",
-    batch_size: Annotated[
-        int, opt.count("Images per forward pass; on a CPU fewer where more only fill memory.", opt.NETWORK)
-    ] = 64,
+    batch_size: opt.BatchSize = 64,
     rows: Annotated[
         str | None,
         opt.text("Only these rows of the table, such as 0:640.", opt.OUTPUT, metavar="A:B"),
