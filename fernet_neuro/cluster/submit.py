@@ -20,6 +20,7 @@ from fernet_neuro._utils.shown import name_some
 from fernet_neuro.cluster.kinds import Request, find_kind, list_missing
 from fernet_neuro.cluster.plan import PLAN_NAME, Plan, find_inputs, list_versions, stamp
 from fernet_neuro.cluster.queue import note_job
+from fernet_neuro.cluster.states import split_missing
 from fernet_neuro.cluster.work import AGAIN, WRONG_PLAN, ask_again, note_handed_over
 from fernet_neuro.exceptions import StoreError
 
@@ -161,7 +162,7 @@ def read_options(text: str) -> dict[str, str]:
 def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
     """Hand the job script over with ``sbatch``; return the number of the job.
 
-    `numbers`: of the shards that are to run; None for all that are not done.
+    `numbers`: of the shards that are to run; None for all that are neither done nor under way.
 
     Raises
     ------
@@ -172,7 +173,7 @@ def submit_to_slurm(plan: Plan, *, numbers: Sequence[int] | None = None) -> str:
     _check_shared(plan)
     script = plan.folder / SCRIPT_NAME
     n_tasks = _count_tasks(script)
-    wanted = [shard.number for shard in list_missing(plan)] if numbers is None else numbers
+    wanted = split_missing(plan)[0] if numbers is None else numbers
     tasks = sorted({number % n_tasks for number in wanted})
     array = ",".join(map(str, tasks)) + _limit(plan)
     answer = run_program(["sbatch", "--parsable", f"--array={array}", str(script)], seconds=_SBATCH_SECONDS)

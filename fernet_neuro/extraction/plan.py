@@ -4,7 +4,7 @@ What belongs here: checks of the request, its content key, and the estimate; doi
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,8 +223,8 @@ def _trace(
     sizes = [0]
 
     def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        parts = output.values() if isinstance(output, dict) else output
-        parts = parts if isinstance(parts, Iterable) and not isinstance(parts, Tensor) else [parts]
+        parts = list(output.values()) if isinstance(output, dict) else output
+        parts = parts if isinstance(parts, tuple | list) else [parts]
         sizes.extend(part.numel() for part in parts if isinstance(part, Tensor))
 
     handles = [part.register_forward_hook(note) for part in model.module.modules()]

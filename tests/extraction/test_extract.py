@@ -107,6 +107,23 @@ def test_outputs_in_tuples_count_for_the_size_of_a_pass(noise_table, wraps):
     assert plan.batch_size == 32
 
 
+def test_outputs_that_can_be_gone_through_once_are_left_to_the_network(noise_table):
+    class Halves(nn.Module):
+        def forward(self, images):
+            return (half for half in images.chunk(2, dim=1))
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.halves, self.fc = Halves(), nn.Linear(3, 11)
+
+        def forward(self, images):
+            return self.fc(torch.cat(list(self.halves(images)), dim=1).mean(dim=(2, 3)))
+
+    model = LayeredModel(Network(), ("fc",), ModelCard("halves", Preprocessing(7)))
+    assert plan_extraction(model, noise_table, ["fc"]).unit_shapes == {"fc": (11,)}
+
+
 def test_a_real_network_is_run_in_parts(noise_table):
     plan = plan_extraction(build_model("resnet18", size=224), noise_table, ["avgpool"])
     assert (plan.widest, plan.batch_size) == (64 * 112 * 112, 16)
